@@ -1,0 +1,3 @@
+.PHONY: test
+test: ## run the tests with the race detector
+	go test -race -shuffle=on ./...

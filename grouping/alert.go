@@ -1,0 +1,150 @@
+package grouping
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Status is what is known of an alert.
+type Status string
+
+// An alert that a complete notification of its group omitted is unreported:
+// it was muted, or Alertmanager no longer knows it. It is not resolved.
+const (
+	StatusFiring     Status = "firing"
+	StatusResolved   Status = "resolved"
+	StatusUnreported Status = "unreported"
+)
+
+// Episode is one firing of an alert, in the source's own times. A zero EndsAt
+// means that it goes on.
+type Episode struct {
+	StartsAt time.Time `json:"startsAt,omitzero"`
+	EndsAt   time.Time `json:"endsAt,omitzero"`
+	// Stamp is that of the write that last changed the episode.
+	Stamp Stamp `json:"stamp,omitzero"`
+}
+
+// maxEpisodes bounds the episodes kept per alert. A flapping alert makes one
+// every few minutes; sixteen show the pattern, the history has the rest.
+const maxEpisodes = 16
+
+// Alert is what is known of one alert in one group. It is immutable.
+type Alert struct {
+	Fingerprint  Fingerprint `json:"fingerprint"`
+	Status       Status      `json:"status"`
+	Labels       Labels      `json:"labels,omitempty"`
+	Annotations  Labels      `json:"annotations,omitempty"`
+	GeneratorURL string      `json:"generatorURL,omitempty"`
+
+	// StartsAt and EndsAt are those of the newest episode, as the source gave
+	// them. EndsAt is zero unless the alert is resolved.
+	StartsAt time.Time `json:"startsAt,omitzero"`
+	EndsAt   time.Time `json:"endsAt,omitzero"`
+
+	// FirstSeenAt, LastSeenAt and ChangedAt are our times: of the first word
+	// of the alert, the last one written down (AlertGroup.LastSeen knows the
+	// true last), and the last change of its status.
+	FirstSeenAt time.Time `json:"firstSeenAt,omitzero"`
+	LastSeenAt  time.Time `json:"lastSeenAt,omitzero"`
+	ChangedAt   time.Time `json:"changedAt,omitzero"`
+
+	// ReportedBy is the external URL of the Alertmanager whose word this is.
+	ReportedBy string `json:"reportedBy,omitempty"`
+	// Disputed says that the Alertmanagers of one cluster disagree: one holds
+	// the newest episode for over, another goes on reporting it as firing.
+	Disputed bool `json:"disputed,omitempty"`
+
+	// Recorded holds the newest episodes, oldest first, as they were written
+	// down; Episodes makes the readable list of them.
+	Recorded []Episode `json:"episodes,omitempty"`
+
+	// Since is the stamp of the alert's last removal from the group: what was
+	// written at or before it is gone.
+	Since Stamp `json:"since,omitzero"`
+	// Stamp is that of the write that last changed the alert.
+	Stamp Stamp `json:"-"`
+}
+
+// Name returns the alert's name, or "" if it has none.
+func (a *Alert) Name() string { return a.Labels["alertname"] }
+
+// Episodes returns the alert's episodes, oldest first, without their stamps.
+// The newest is the alert's own StartsAt and EndsAt. An earlier one whose end
+// was never reported is shown to end where the next begins.
+func (a *Alert) Episodes() []Episode {
+	eps := make([]Episode, 0, len(a.Recorded)+1)
+	for _, e := range a.Recorded {
+		// A start inside the newest episode is that episode's own start,
+		// written down before the source moved it back.
+		if e.StartsAt.Before(a.StartsAt) {
+			eps = append(eps, Episode{StartsAt: e.StartsAt, EndsAt: e.EndsAt})
+		}
+	}
+	eps = append(eps, Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt})
+	slices.SortStableFunc(eps, func(x, y Episode) int { return x.StartsAt.Compare(y.StartsAt) })
+	for i := range len(eps) - 1 {
+		if next := eps[i+1].StartsAt; eps[i].EndsAt.IsZero() || eps[i].EndsAt.After(next) {
+			eps[i].EndsAt = next
+		}
+	}
+	return eps
+}
+
+// Equal reports whether both say the same, stamps included.
+func (a *Alert) Equal(b *Alert) bool {
+	if a == b {
+		return true
+	}
+	return a.Stamp == b.Stamp && a.Since == b.Since && a.Fingerprint == b.Fingerprint && a.Status == b.Status &&
+		a.GeneratorURL == b.GeneratorURL && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
+		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) &&
+		a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
+		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
+		slices.EqualFunc(a.Recorded, b.Recorded, equalEpisode)
+}
+
+func equalEpisode(x, y Episode) bool {
+	return x.Stamp == y.Stamp && x.StartsAt.Equal(y.StartsAt) && x.EndsAt.Equal(y.EndsAt)
+}
+
+// record returns eps with e in the place of the episode that starts with it,
+// bounded to the newest written.
+func record(eps []Episode, e Episode) []Episode {
+	return joinEpisodes(eps, []Episode{e}, "")
+}
+
+// joinEpisodes unites two lists: per start the newest write wins, what was
+// written at or before the stamp since is left out, and the maxEpisodes newest
+// writes stay. It is commutative, associative and idempotent.
+func joinEpisodes(a, b []Episode, since Stamp) []Episode {
+	out := make([]Episode, 0, len(a)+len(b))
+	for _, e := range slices.Concat(a, b) {
+		if e.Stamp <= since {
+			continue
+		}
+		same := func(o Episode) bool { return o.StartsAt.Equal(e.StartsAt) }
+		if i := slices.IndexFunc(out, same); i < 0 {
+			out = append(out, e)
+		} else if compareEpisodes(out[i], e) < 0 {
+			out[i] = e
+		}
+	}
+	slices.SortFunc(out, compareEpisodes)
+	out = out[max(0, len(out)-maxEpisodes):]
+	slices.SortFunc(out, func(x, y Episode) int { return x.StartsAt.Compare(y.StartsAt) })
+	return out
+}
+
+// compareEpisodes orders by write, then, for a total order, by content.
+func compareEpisodes(x, y Episode) int {
+	if c := strings.Compare(string(x.Stamp), string(y.Stamp)); c != 0 {
+		return c
+	}
+	if c := x.EndsAt.Compare(y.EndsAt); c != 0 {
+		return c
+	}
+	return x.StartsAt.Compare(y.StartsAt)
+}

@@ -1,0 +1,412 @@
+package grouping
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Notification is one delivery of one message about one group. The same
+// message may be delivered again, and by several HA replicas.
+type Notification struct {
+	Key
+
+	Alerts            []NotifiedAlert
+	GroupLabels       Labels
+	CommonLabels      Labels
+	CommonAnnotations Labels
+	RouteLabels       Labels
+	ExternalURL       string // of the Alertmanager that sent it
+	Reason            string // as sent; "" before Alertmanager 0.32
+	Truncated         uint64 // alerts cut from the message; 0: it is complete
+
+	// Stamp is the arrival: taken when the request is accepted, before its
+	// body is read.
+	Stamp Stamp
+}
+
+// NotifiedAlert is an alert as a notification lists it.
+type NotifiedAlert struct {
+	Fingerprint      Fingerprint
+	Status           Status // firing or resolved
+	Labels           Labels
+	Annotations      Labels
+	GeneratorURL     string
+	StartsAt, EndsAt time.Time
+}
+
+// rules are the durations that apply depends on.
+type rules struct {
+	settle    time.Duration // --group.settle
+	groupWait time.Duration // --group.wait
+}
+
+// apply returns the group after the notification, and what happened. It is
+// pure: where g, which may be nil or a tombstone, and n are equal, so are the
+// results. Applying one notification twice changes nothing the second time but
+// the times at which something was last heard.
+func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
+	c := begin(g, n.Key, n.Stamp)
+	c.rules, c.by = r, n.ExternalURL
+	// Another replica's notification may have overtaken this one: then what it
+	// says of alerts that we know is old.
+	c.late = c.before != nil && n.Stamp.isLate(c.before.Meta.Stamp)
+
+	listed := make(map[Fingerprint]NotifiedAlert, len(n.Alerts))
+	var firing, resolved int
+	for _, na := range n.Alerts {
+		if _, twice := listed[na.Fingerprint]; twice {
+			continue
+		}
+		listed[na.Fingerprint] = na
+		if na.Status == StatusFiring {
+			firing++
+		} else {
+			resolved++
+		}
+	}
+	c.partial = c.late || n.Truncated > 0 || c.isStale(listed)
+	if !c.partial {
+		for i, a := range c.alerts {
+			if _, ok := listed[a.Fingerprint]; !ok && a.Status == StatusFiring {
+				c.alerts[i] = c.omit(a)
+			}
+		}
+	}
+	for _, fp := range slices.Sorted(maps.Keys(listed)) {
+		c.observe(listed[fp])
+	}
+	c.log.add(Event{
+		Kind: EventNotified, Labels: n.GroupLabels, Reason: n.Reason, ExternalURL: n.ExternalURL,
+		Firing: firing, Resolved: resolved, Truncated: n.Truncated,
+	})
+	if !c.late {
+		m := &c.meta
+		m.GroupLabels, m.RouteLabels, m.ExternalURL = n.GroupLabels, n.RouteLabels, n.ExternalURL
+		m.CommonLabels, m.CommonAnnotations = n.CommonLabels, n.CommonAnnotations
+		if n.Truncated > 0 {
+			m.CommonLabels, m.CommonAnnotations = c.common()
+		}
+		if !c.partial {
+			m.CompleteAt, m.CompleteBy = c.at, n.ExternalURL
+		}
+		m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = c.at, n.Reason, n.Truncated, false
+	}
+	return c.finish()
+}
+
+// applyAlert returns the group after word of a single alert; nothing is said
+// of the others.
+func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) (*AlertGroup, []Event) {
+	c := begin(g, key, stamp)
+	c.rules, c.partial = r, true
+	c.observe(na)
+	if g == nil {
+		c.meta.GroupLabels = Labels{}
+	}
+	c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
+	return c.finish()
+}
+
+// removeAlerts returns the group without the alerts; the group must hold them.
+func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, []Event) {
+	c := begin(g, g.Key, stamp)
+	for _, fp := range fps {
+		i := slices.IndexFunc(c.alerts, func(a *Alert) bool { return a.Fingerprint == fp })
+		c.log.alert(EventExpired, c.alerts[i])
+		c.removed[fp] = stamp.supersedes(c.alerts[i].Stamp)
+		c.alerts = slices.Delete(c.alerts, i, i+1)
+	}
+	if len(c.alerts) == 0 {
+		c.log.group(EventExpired, g.GroupLabels)
+	} else {
+		c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
+	}
+	return c.finish()
+}
+
+// change is a group in the making.
+type change struct {
+	rules
+	before  *AlertGroup // nil for a new group
+	at      time.Time   // arrival
+	stamp   Stamp
+	by      string // external URL of the sender
+	late    bool   // overtaken: what is known already is newer
+	partial bool   // what is not listed was not omitted
+
+	id      ID
+	deleted Stamp
+	version int64
+	counter int64
+	meta    Meta
+	alerts  []*Alert // sorted by fingerprint
+	removed map[Fingerprint]Stamp
+	log     eventLog
+}
+
+func begin(g *AlertGroup, key Key, stamp Stamp) *change {
+	c := &change{at: stamp.Time(), stamp: stamp, id: key.ID(), removed: map[Fingerprint]Stamp{}}
+	if g != nil {
+		c.deleted, c.version, c.counter = g.Deleted, g.Version, g.Notifications
+		maps.Copy(c.removed, g.Removed)
+		if !g.IsTombstone() {
+			c.before, c.meta, c.alerts = g, g.Meta, slices.Clone(g.Alerts)
+		}
+	}
+	c.log = eventLog{stamp: stamp, key: key, id: c.id}
+	if c.before == nil {
+		c.meta = Meta{Key: key, CreatedAt: c.at, Settling: true}
+	}
+	return c
+}
+
+// finish completes the group and its events: opened comes first, closed last.
+func (c *change) finish() (*AlertGroup, []Event) {
+	if c.before == nil {
+		c.meta.FlushAt = c.at.Add(c.groupWait)
+	}
+	if !c.late {
+		c.meta.Stamp = c.stamp.supersedes(c.meta.Stamp)
+		c.meta.UpdatedAt = c.at
+	}
+	g := NewAlertGroup(AlertGroup{
+		ID: c.id, Meta: c.meta, Alerts: c.alerts, Removed: c.removed, Deleted: c.deleted,
+		Version: c.version, Notifications: c.counter,
+	})
+	wasOpen := c.before != nil && c.before.State != StateResolved
+	isOpen := g.State != StateResolved
+	switch {
+	case !wasOpen && isOpen:
+		events := c.log.events
+		c.log.events = nil
+		c.log.group(EventOpened, g.GroupLabels)
+		for _, e := range events {
+			c.log.add(e)
+		}
+	case !isOpen && len(g.Alerts) > 0 && (wasOpen || c.before == nil):
+		c.log.group(EventClosed, g.GroupLabels)
+	}
+	return g, c.log.events
+}
+
+// observe applies what a message says of one alert.
+func (c *change) observe(na NotifiedAlert) {
+	i, known := slices.BinarySearchFunc(c.alerts, na.Fingerprint, func(a *Alert, fp Fingerprint) int {
+		return compareFingerprints(a, &Alert{Fingerprint: fp})
+	})
+	if !known {
+		c.alerts = slices.Insert(c.alerts, i, c.meet(na))
+		return
+	}
+	a := c.alerts[i]
+	if c.late || c.stamp.isLate(a.Stamp) {
+		return
+	}
+	if na.Status == StatusFiring {
+		c.alerts[i] = c.fire(a, na)
+	} else {
+		c.alerts[i] = c.resolve(a, na)
+	}
+}
+
+// meet records an alert of which this is the first word. It can be that of its
+// end.
+func (c *change) meet(na NotifiedAlert) *Alert {
+	a := &Alert{
+		Fingerprint: na.Fingerprint, Status: na.Status, StartsAt: na.StartsAt,
+		FirstSeenAt: c.at, ChangedAt: c.at,
+	}
+	if na.Status == StatusResolved {
+		a.EndsAt = na.EndsAt
+	}
+	// Should it come back: its record goes on after the one of its removal.
+	a.Since = c.removed[na.Fingerprint]
+	a.Stamp = max(a.Since, c.deleted)
+	delete(c.removed, na.Fingerprint)
+	a = c.write(a, na)
+	if na.Status == StatusFiring {
+		c.log.alert(EventFired, a)
+	} else {
+		c.log.alert(EventResolved, a)
+	}
+	return a
+}
+
+// fire applies "firing" to a known alert.
+func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
+	seenAt, _ := c.lastSeen(a)
+	next := *a
+	next.Status, next.EndsAt = StatusFiring, time.Time{}
+	if a.Status != StatusFiring {
+		next.ChangedAt = c.at
+	}
+	switch {
+	case a.Status != StatusResolved && na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt):
+		// It ended and fired again between two notifications, unseen: the new
+		// start lies after our last word of the old episode.
+		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, c.at
+		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, EndsAt: na.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
+		c.log.alert(EventRefired, &next)
+
+	case a.Status != StatusResolved:
+		// The same episode. Its start can move back, and a second source's
+		// later start is no news.
+		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
+		if a.Status == StatusUnreported {
+			c.log.alert(EventReturned, &next)
+		}
+
+	case na.StartsAt.After(a.StartsAt):
+		next.StartsAt, next.Disputed = na.StartsAt, false
+		c.log.alert(EventRefired, &next)
+
+	case c.by != a.ReportedBy && c.at.Sub(a.ChangedAt) < c.settle:
+		// The other replica's older view, sent after its peer timeout.
+		return a
+
+	default:
+		// The same start after a resolution. From another Alertmanager it is a
+		// disagreement, to be shown, not to be written into the history at each
+		// turn.
+		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
+		next.Disputed = a.Disputed || c.by != a.ReportedBy
+		if !a.Disputed {
+			c.log.alert(EventReopened, &next)
+		}
+	}
+	return c.writeChanged(a, &next, na)
+}
+
+// resolve applies "resolved" to a known alert.
+func (c *change) resolve(a *Alert, na NotifiedAlert) *Alert {
+	if na.StartsAt.Before(a.StartsAt) && !na.EndsAt.After(a.StartsAt) {
+		return a // an episode before the newest, listed again
+	}
+	seenAt, _ := c.lastSeen(a)
+	next := *a
+	next.Status, next.EndsAt = StatusResolved, na.EndsAt
+	if a.Status == StatusResolved {
+		if !na.StartsAt.After(a.StartsAt) {
+			// Listed again while the source re-posts it; another replica's end
+			// of the same episode may be later.
+			if !na.EndsAt.After(a.EndsAt) {
+				return a
+			}
+			next.StartsAt = earliest(a.StartsAt, na.StartsAt)
+			return c.writeChanged(a, &next, na)
+		}
+		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, c.at
+		c.log.alert(EventResolved, &next)
+		return c.writeChanged(a, &next, na)
+	}
+	next.ChangedAt = c.at
+	if na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt) {
+		// The end of an episode that was never announced.
+		next.StartsAt = na.StartsAt
+		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, EndsAt: na.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
+	} else {
+		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
+	}
+	if again := a.Disputed && c.endKnown(a, na); !again {
+		next.Disputed = false
+		c.log.alert(EventResolved, &next)
+	}
+	return c.writeChanged(a, &next, na)
+}
+
+// endKnown reports whether the end that na reports was already recorded for
+// the alert's newest episode: one side of a dispute says it again.
+func (c *change) endKnown(a *Alert, na NotifiedAlert) bool {
+	return slices.ContainsFunc(a.Recorded, func(e Episode) bool {
+		return e.StartsAt.Equal(na.StartsAt) && e.EndsAt.Equal(na.EndsAt)
+	})
+}
+
+// lastSeen is AlertGroup.LastSeen of the group before the change.
+func (c *change) lastSeen(a *Alert) (time.Time, string) {
+	if c.before == nil {
+		return a.LastSeenAt, a.ReportedBy
+	}
+	return c.before.LastSeen(a)
+}
+
+// isStale reports whether the message omits an alert that another Alertmanager
+// of the cluster reported as firing moments ago: a replica sends the view that
+// it took before it waited for its peers, so what it omits may be newer than it.
+func (c *change) isStale(listed map[Fingerprint]NotifiedAlert) bool {
+	for _, a := range c.alerts {
+		if _, ok := listed[a.Fingerprint]; ok || a.Status != StatusFiring {
+			continue
+		}
+		if at, by := c.lastSeen(a); by != c.by && c.at.Sub(at) < c.settle {
+			return true
+		}
+	}
+	return false
+}
+
+// omit applies that a complete message does not list a firing alert.
+func (c *change) omit(a *Alert) *Alert {
+	next := *a
+	next.Status, next.ChangedAt = StatusUnreported, c.at
+	next.LastSeenAt, next.ReportedBy = c.lastSeen(a)
+	next.Stamp = c.stamp.supersedes(a.Stamp)
+	c.log.alert(EventUnreported, &next)
+	return &next
+}
+
+// writeChanged returns next, written, or before where nothing changed but the
+// time at which the alert was last seen: for a complete notification that
+// follows from the group.
+func (c *change) writeChanged(before, next *Alert, na NotifiedAlert) *Alert {
+	if !c.partial && next.Status == before.Status && next.Disputed == before.Disputed &&
+		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) &&
+		na.GeneratorURL == before.GeneratorURL &&
+		maps.Equal(na.Labels, before.Labels) && maps.Equal(na.Annotations, before.Annotations) {
+		return before
+	}
+	return c.write(next, na)
+}
+
+// write completes a with what the message says and stamps it.
+func (c *change) write(a *Alert, na NotifiedAlert) *Alert {
+	a.Labels, a.Annotations, a.GeneratorURL = na.Labels, na.Annotations, na.GeneratorURL
+	a.LastSeenAt, a.ReportedBy = c.at, c.by
+	a.Stamp = c.stamp.supersedes(a.Stamp)
+	a.Recorded = record(a.Recorded, Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt, Stamp: a.Stamp})
+	return a
+}
+
+// common returns the labels and annotations that the firing alerts share, or,
+// where none fires, all alerts.
+func (c *change) common() (ls, annotations Labels) {
+	firing := slices.DeleteFunc(slices.Clone(c.alerts), func(a *Alert) bool { return a.Status != StatusFiring })
+	if len(firing) == 0 {
+		firing = c.alerts
+	}
+	for i, a := range firing {
+		if i == 0 {
+			ls, annotations = maps.Clone(a.Labels), maps.Clone(a.Annotations)
+			continue
+		}
+		intersect(ls, a.Labels)
+		intersect(annotations, a.Annotations)
+	}
+	return ls, annotations
+}
+
+// intersect deletes from l what o does not have with the same value.
+func intersect(l, o Labels) {
+	maps.DeleteFunc(l, func(name, value string) bool {
+		other, ok := o[name]
+		return !ok || other != value
+	})
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

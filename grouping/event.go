@@ -1,0 +1,77 @@
+package grouping
+
+import (
+	"fmt"
+	"time"
+)
+
+// EventKind says what happened. Transitions only: a repeated notification
+// writes one notified, never a row per alert.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventOpened     EventKind = "opened"     // a group has its first firing alert
+	EventFired      EventKind = "fired"      // an alert fires, for the first time
+	EventRefired    EventKind = "refired"    // an alert fires again: a new episode
+	EventReopened   EventKind = "reopened"   // a resolved alert fires again, same episode
+	EventResolved   EventKind = "resolved"   // an alert is reported resolved
+	EventUnreported EventKind = "unreported" // a firing alert is no longer reported
+	EventReturned   EventKind = "returned"   // an unreported alert is reported firing again
+	EventNotified   EventKind = "notified"   // a notification arrived
+	EventClosed     EventKind = "closed"     // a group's last alert is resolved
+	EventStale      EventKind = "stale"      // a firing group is long without a word
+	EventExpired    EventKind = "expired"    // a group or an alert is past its retention, or was removed
+)
+
+// EventKinds lists every kind.
+func EventKinds() []EventKind {
+	return []EventKind{
+		EventOpened, EventFired, EventRefired, EventReopened, EventResolved, EventUnreported,
+		EventReturned, EventNotified, EventClosed, EventStale, EventExpired,
+	}
+}
+
+// Event is one line of history. Its ID is unique, of fixed width, and its text
+// order is time order.
+type Event struct {
+	ID          string      `json:"id"`
+	Time        time.Time   `json:"time"`
+	Kind        EventKind   `json:"kind"`
+	GroupID     ID          `json:"groupId"`
+	Source      string      `json:"source"`
+	Receiver    string      `json:"receiver"`
+	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
+	// Labels are the alert's, or the group labels where no alert is meant.
+	Labels Labels `json:"labels,omitempty"`
+
+	// The rest belongs to notified.
+	Reason      string `json:"reason,omitempty"`
+	ExternalURL string `json:"externalURL,omitempty"`
+	Firing      int    `json:"firing,omitempty"`
+	Resolved    int    `json:"resolved,omitempty"`
+	Truncated   uint64 `json:"truncated,omitempty"`
+}
+
+// eventLog numbers the events of one write.
+type eventLog struct {
+	stamp  Stamp
+	key    Key
+	id     ID
+	events []Event
+}
+
+func (l *eventLog) add(e Event) {
+	e.ID = fmt.Sprintf("%s%06x", l.stamp, len(l.events))
+	e.Time = l.stamp.Time()
+	e.GroupID, e.Source, e.Receiver = l.id, l.key.Source, l.key.Receiver
+	l.events = append(l.events, e)
+}
+
+func (l *eventLog) group(kind EventKind, labels Labels) {
+	l.add(Event{Kind: kind, Labels: labels})
+}
+
+func (l *eventLog) alert(kind EventKind, a *Alert) {
+	l.add(Event{Kind: kind, Fingerprint: a.Fingerprint, Labels: a.Labels})
+}

@@ -1,0 +1,157 @@
+package grouping
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Merge joins two states of one group, either of which may be nil: per alert,
+// and for the group's own fields, the newest write wins by a total order;
+// episodes unite; what was deleted or removed later than it was written stays
+// away. It is commutative, associative and idempotent, so replicas that have
+// seen the same writes agree, in whatever order they saw them.
+func Merge(a, b *AlertGroup) *AlertGroup {
+	switch {
+	case a == nil || a == b:
+		return b
+	case b == nil:
+		return a
+	}
+	g := AlertGroup{
+		ID: a.ID, Meta: a.Meta, Removed: map[Fingerprint]Stamp{}, Deleted: max(a.Deleted, b.Deleted),
+		Version: max(a.Version, b.Version), Notifications: max(a.Notifications, b.Notifications),
+	}
+	if compareMeta(&a.Meta, &b.Meta) < 0 {
+		g.Meta = b.Meta
+	}
+	join := func(fp Fingerprint, x, y *Alert) {
+		since := max(a.since(fp, x), b.since(fp, y))
+		if since <= g.Deleted {
+			since = ""
+		}
+		if alert := mergeAlerts(x, y, since, g.Deleted); alert != nil {
+			g.Alerts = append(g.Alerts, alert)
+		} else if since != "" {
+			g.Removed[fp] = since
+		}
+	}
+	zip(a.Alerts, b.Alerts, func(x, y *Alert) {
+		if x != nil {
+			join(x.Fingerprint, x, y)
+		} else {
+			join(y.Fingerprint, x, y)
+		}
+	})
+	for fp := range a.Removed {
+		if a.Alert(fp) == nil && b.Alert(fp) == nil {
+			join(fp, nil, nil)
+		}
+	}
+	for fp := range b.Removed {
+		if _, done := a.Removed[fp]; !done && a.Alert(fp) == nil && b.Alert(fp) == nil {
+			join(fp, nil, nil)
+		}
+	}
+	if len(g.Alerts) == 0 && g.Meta.Stamp <= g.Deleted {
+		g.Meta = Meta{}
+	}
+	return NewAlertGroup(g)
+}
+
+// since returns the stamp of the removal that the group knows of the alert,
+// which it holds as alert, or not at all.
+func (g *AlertGroup) since(fp Fingerprint, alert *Alert) Stamp {
+	if alert != nil {
+		return alert.Since
+	}
+	return g.Removed[fp]
+}
+
+// mergeAlerts joins two records of one alert, either of which may be nil. The
+// result is nil if neither was written after since and deleted.
+func mergeAlerts(x, y *Alert, since, deleted Stamp) *Alert {
+	gone := max(since, deleted)
+	if x != nil && x.Stamp <= gone {
+		x = nil
+	}
+	if y != nil && y.Stamp <= gone {
+		y = nil
+	}
+	winner := x
+	if x == nil || y != nil && compareAlerts(x, y) < 0 {
+		winner = y
+	}
+	if winner == nil {
+		return nil
+	}
+	var recorded []Episode
+	if x == nil || y == nil {
+		recorded = joinEpisodes(winner.Recorded, nil, gone)
+	} else {
+		recorded = joinEpisodes(x.Recorded, y.Recorded, gone)
+	}
+	if winner.Since == since && slices.EqualFunc(winner.Recorded, recorded, equalEpisode) {
+		return winner
+	}
+	merged := *winner
+	merged.Since, merged.Recorded = since, recorded
+	return &merged
+}
+
+// compareAlerts orders two records of one alert: the newer write is greater.
+// Stamps are unique, so the rest only serves damaged or foreign data, where
+// replicas must agree all the same: resolved before firing, the later end, and
+// at last the content.
+func compareAlerts(a, b *Alert) int {
+	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a == b {
+		return c
+	}
+	if a.Status != b.Status {
+		return cmp.Compare(statusRank(a.Status), statusRank(b.Status))
+	}
+	if c := a.EndsAt.Compare(b.EndsAt); c != 0 {
+		return c
+	}
+	// Episodes are united whoever wins.
+	x, y := *a, *b
+	x.Recorded, y.Recorded, x.Since, y.Since = nil, nil, "", ""
+	return compareContent(&x, &y)
+}
+
+func statusRank(s Status) int {
+	return slices.Index([]Status{StatusUnreported, StatusFiring, StatusResolved}, s)
+}
+
+func compareMeta(a, b *Meta) int {
+	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a.equal(b) {
+		return c
+	}
+	return compareContent(a, b)
+}
+
+func compareContent(a, b any) int {
+	x, _ := json.Marshal(a, json.Deterministic(true))
+	y, _ := json.Marshal(b, json.Deterministic(true))
+	return slices.Compare(x, y)
+}
+
+// zip calls fn for every fingerprint of two sorted lists with the alerts that
+// carry it, nil where one list has none.
+func zip(a, b []*Alert, fn func(x, y *Alert)) {
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].Fingerprint < b[0].Fingerprint:
+			fn(a[0], nil)
+			a = a[1:]
+		case len(a) == 0 || b[0].Fingerprint < a[0].Fingerprint:
+			fn(nil, b[0])
+			b = b[1:]
+		default:
+			fn(a[0], b[0])
+			a, b = a[1:], b[1:]
+		}
+	}
+}
