@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -84,9 +85,15 @@ type AlertGroup struct {
 	Version       int64
 	Notifications int64
 
-	// State and Counts follow from the alerts.
-	State  State
-	Counts Counts
+	// What follows from the rest. Name is what to call the group: its
+	// alertname, else its group labels, else its receiver. Severity is the
+	// worst of the firing alerts, or, where none fires, of all; NewestAt is when
+	// the newest alert of that severity started.
+	State    State
+	Counts   Counts
+	Name     string
+	Severity Severity
+	NewestAt time.Time
 }
 
 // NewAlertGroup completes g: it sorts the alerts and derives what follows from
@@ -116,7 +123,31 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 	default:
 		g.State = StateResolved
 	}
+	g.Name = groupName(&g.Meta)
+	g.Severity, g.NewestAt = SeverityNone, time.Time{}
+	for _, a := range g.Alerts {
+		if a.Status != StatusFiring && g.Counts.Firing > 0 {
+			continue
+		}
+		if s := a.Severity(); s < g.Severity || s == g.Severity && a.StartsAt.After(g.NewestAt) {
+			g.Severity, g.NewestAt = s, a.StartsAt
+		}
+	}
 	return &g
+}
+
+func groupName(m *Meta) string {
+	if name := m.GroupLabels["alertname"]; name != "" {
+		return name
+	}
+	if len(m.GroupLabels) == 0 {
+		return m.Receiver
+	}
+	parts := make([]string, 0, len(m.GroupLabels))
+	for _, name := range m.GroupLabels.Names() {
+		parts = append(parts, name+" "+m.GroupLabels[name])
+	}
+	return strings.Join(parts, ", ")
 }
 
 func compareFingerprints(a, b *Alert) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) }

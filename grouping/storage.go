@@ -156,3 +156,13 @@ func matches(ms labels.Matchers, l Labels) bool {
 	}
 	return true
 }
+
+// StorageStatus is how a storage fares.
+type StorageStatus struct {
+	Mode          string // "memory", "redis", "file"
+	Healthy       bool
+	Reason        string    // why it is not healthy: one of a fixed set of words
+	DegradedSince time.Time // zero while healthy
+	DirtyGroups   int       // kept here, not yet in the durable backend
+	Partial       bool      // not yet merged with the durable backend since start
+}

@@ -1,0 +1,227 @@
+package grouping
+
+import (
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+)
+
+// ErrBadQuery says that a query cannot be answered as it stands: the caller's
+// fault, told in the error's text.
+var ErrBadQuery = errors.New("bad query")
+
+// Sort is an order of groups.
+type Sort string
+
+// The orders of a list of groups. Ties are broken by name, then by ID.
+const (
+	SortSeverity Sort = "severity" // firing before quiet, the worst first, then the newest
+	SortNewest   Sort = "newest"   // the last to fire first
+	SortName     Sort = "name"
+	SortCount    Sort = "count"   // the most firing alerts first
+	SortUpdated  Sort = "updated" // the last changed first
+)
+
+// Sorts lists every order, the default first.
+func Sorts() []Sort {
+	return []Sort{SortSeverity, SortNewest, SortName, SortCount, SortUpdated}
+}
+
+// ListQuery selects groups. The zero value selects all.
+type ListQuery struct {
+	// Matchers select the groups of which at least one alert, or, where it
+	// holds none, the group labels, fulfil all of them.
+	Matchers labels.Matchers
+	// Words select the groups in which each of them occurs, in whatever case:
+	// in a label name or value, an annotation's value, or the receiver.
+	Words    []string
+	States   []State // none: all
+	Receiver string  // "": all
+	Source   string  // "": all
+	Sort     Sort    // "": SortSeverity
+	Limit    int     // 0: DefaultLimit
+	Cursor   string  // Next of the page before
+}
+
+// GroupPage is a page of groups. Total counts all groups that the query
+// selects; Next is empty on the last page.
+type GroupPage struct {
+	Groups []*AlertGroup
+	Total  int
+	Next   string
+}
+
+// Selects reports whether the query selects the group, wherever the cursor
+// stands.
+func (q *ListQuery) Selects(g *AlertGroup) bool {
+	if q.Receiver != "" && q.Receiver != g.Receiver || q.Source != "" && q.Source != g.Source ||
+		len(q.States) > 0 && !slices.Contains(q.States, g.State) || !q.matchesAny(g) {
+		return false
+	}
+	for _, word := range q.Words {
+		if !mentions(g, strings.ToLower(word)) {
+			return false
+		}
+	}
+	return true
+}
+
+// MatchesAlert reports whether the query's matchers select the alert.
+func (q *ListQuery) MatchesAlert(a *Alert) bool { return matches(q.Matchers, a.Labels) }
+
+func (q *ListQuery) matchesAny(g *AlertGroup) bool {
+	if len(g.Alerts) == 0 {
+		return matches(q.Matchers, g.GroupLabels)
+	}
+	return len(q.Matchers) == 0 || slices.ContainsFunc(g.Alerts, q.MatchesAlert)
+}
+
+func mentions(g *AlertGroup, word string) bool {
+	if strings.Contains(strings.ToLower(g.Receiver), word) || labelsMention(g.GroupLabels, word) {
+		return true
+	}
+	for _, a := range g.Alerts {
+		if labelsMention(a.Labels, word) {
+			return true
+		}
+		for _, value := range a.Annotations {
+			if strings.Contains(strings.ToLower(value), word) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func labelsMention(l Labels, word string) bool {
+	for name, value := range l {
+		if strings.Contains(strings.ToLower(name), word) || strings.Contains(strings.ToLower(value), word) {
+			return true
+		}
+	}
+	return false
+}
+
+// position is a group's place in an order: ascending by its fields, the last
+// of which is unique.
+type position struct {
+	rank, number int64
+	name         string
+	id           ID
+}
+
+func (s Sort) position(g *AlertGroup) position {
+	p := position{name: g.Name, id: g.ID}
+	switch s {
+	case SortNewest:
+		p.number = -g.NewestAt.Unix()
+	case SortName:
+	case SortCount:
+		p.number = -int64(g.Counts.Firing)
+	case SortUpdated:
+		p.number = -g.UpdatedAt.UnixMilli()
+	case SortSeverity:
+		p.rank, p.number = int64(g.Severity), -g.NewestAt.Unix()
+		if g.Counts.Firing == 0 {
+			p.rank += int64(SeverityNone+1) * int64(1+slices.Index([]State{StateUnreported, StateResolved}, g.State))
+		}
+	}
+	return p
+}
+
+func comparePositions(a, b position) int {
+	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.number, b.number),
+		cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
+}
+
+func (p position) cursor() string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %d %s %s", p.rank, p.number, p.id, p.name))
+}
+
+func parseCursor(s string) (position, error) {
+	var p position
+	text, err := base64.RawURLEncoding.DecodeString(s)
+	if err == nil {
+		_, err = fmt.Sscanf(string(text), "%d %d %s", &p.rank, &p.number, &p.id)
+	}
+	parts := strings.SplitN(string(text), " ", 4)
+	if err != nil || len(parts) != 4 || !p.id.Valid() {
+		return p, fmt.Errorf("%w: cursor: not one that this server gave out", ErrBadQuery)
+	}
+	p.name = parts[3]
+	return p, nil
+}
+
+// selectPage returns the query's page of the groups. It keeps no more than two
+// pages while it looks through them.
+func selectPage(groups iter.Seq2[*AlertGroup, error], q ListQuery) (GroupPage, error) {
+	sort, limit, err := q.pageSettings()
+	if err != nil {
+		return GroupPage{}, err
+	}
+	var after position
+	if q.Cursor != "" {
+		if after, err = parseCursor(q.Cursor); err != nil {
+			return GroupPage{}, err
+		}
+	}
+
+	type placed struct {
+		position
+		group *AlertGroup
+	}
+	compare := func(a, b placed) int { return comparePositions(a.position, b.position) }
+	var page GroupPage
+	kept := make([]placed, 0, 2*limit+2)
+	for g, err := range groups {
+		if err != nil {
+			return GroupPage{}, err
+		}
+		if !q.Selects(g) {
+			continue
+		}
+		page.Total++
+		p := placed{sort.position(g), g}
+		if q.Cursor != "" && comparePositions(p.position, after) <= 0 ||
+			len(kept) > limit && compare(p, kept[limit]) > 0 {
+			continue
+		}
+		// One more than the page tells whether there is a next one.
+		if kept = append(kept, p); len(kept) == cap(kept) {
+			slices.SortFunc(kept, compare)
+			kept = kept[:limit+1]
+		}
+	}
+	slices.SortFunc(kept, compare)
+	if len(kept) > limit {
+		kept = kept[:limit]
+		page.Next = kept[limit-1].cursor()
+	}
+	page.Groups = make([]*AlertGroup, 0, len(kept))
+	for _, p := range kept {
+		page.Groups = append(page.Groups, p.group)
+	}
+	return page, nil
+}
+
+func (q *ListQuery) pageSettings() (Sort, int, error) {
+	sort := cmp.Or(q.Sort, SortSeverity)
+	if !slices.Contains(Sorts(), sort) {
+		return "", 0, fmt.Errorf("%w: sort: %q is none of %v", ErrBadQuery, sort, Sorts())
+	}
+	for _, s := range q.States {
+		if !slices.Contains(States(), s) {
+			return "", 0, fmt.Errorf("%w: state: %q is none of %v", ErrBadQuery, s, States())
+		}
+	}
+	if q.Limit < 0 || q.Limit > MaxLimit {
+		return "", 0, fmt.Errorf("%w: limit: %d is not between 1 and %d", ErrBadQuery, q.Limit, MaxLimit)
+	}
+	return sort, cmp.Or(q.Limit, DefaultLimit), nil
+}
