@@ -65,3 +65,14 @@ func (e *StorageError) Unwrap() error { return e.Err }
 
 // Is makes errors.Is(err, ErrStorage) true.
 func (*StorageError) Is(target error) bool { return target == ErrStorage }
+
+// DamagedGroupError says that what is stored of one group cannot be read.
+type DamagedGroupError struct {
+	ID  ID
+	Err error
+}
+
+func (e *DamagedGroupError) Error() string { return fmt.Sprintf("group %s: %v", e.ID, e.Err) }
+
+// Unwrap returns the cause.
+func (e *DamagedGroupError) Unwrap() error { return e.Err }

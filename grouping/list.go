@@ -220,8 +220,5 @@ func (q *ListQuery) pageSettings() (Sort, int, error) {
 			return "", 0, fmt.Errorf("%w: state: %q is none of %v", ErrBadQuery, s, States())
 		}
 	}
-	if q.Limit < 0 || q.Limit > MaxLimit {
-		return "", 0, fmt.Errorf("%w: limit: %d is not between 1 and %d", ErrBadQuery, q.Limit, MaxLimit)
-	}
-	return sort, cmp.Or(q.Limit, DefaultLimit), nil
+	return sort, cmp.Or(q.Limit, DefaultLimit), validateLimit(q.Limit)
 }

@@ -1,15 +1,18 @@
 package grouping
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
-	"sync"
+	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options are the durations and bounds by which a Manager works.
+// Options are the durations by which a Manager works.
 type Options struct {
 	// Wait is how long a new group settles before its first flush, Interval the
 	// time between its flushes after that.
@@ -34,10 +37,23 @@ var DefaultOptions = Options{
 	Retention:  7 * 24 * time.Hour,
 }
 
-// Outcome is what became of a notification.
-type Outcome struct {
-	Group  *AlertGroup
-	Events []Event
+func (o Options) validate() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"wait", o.Wait, 0},
+		{"interval", o.Interval, time.Millisecond},
+		{"settle", o.Settle, 0},
+		{"stale after", o.StaleAfter, time.Millisecond},
+		{"retention", o.Retention, time.Millisecond},
+	} {
+		if d.value < d.least {
+			return fmt.Errorf("group %s: %s is less than %s", d.name, d.value, d.least)
+		}
+	}
+	return nil
 }
 
 // Update is a change of a group, by this process or by another replica.
@@ -47,63 +63,286 @@ type Update struct {
 	Events []Event     // of a change by this process
 }
 
-// Stats is a summary of what is held.
-type Stats struct {
-	Groups           map[State]int
-	Alerts           map[Status]int
-	Sources          map[string]SourceStats
-	Receivers        map[string]int // groups by receiver
-	LastNotification time.Time
-	Restored         int // groups restored at start
-}
-
-// SourceStats is a summary of one source.
-type SourceStats struct {
-	Groups           int
-	LastNotification time.Time
-	Alertmanagers    map[string]time.Time // last notification by external URL
-}
-
-// Metrics counts what is held, for gauges.
-type Metrics struct {
-	Groups map[State]int
-	Alerts map[Status]int
+// Outcome is what became of a notification.
+type Outcome struct {
+	Group  *AlertGroup
+	Events []Event
 }
 
 // Manager keeps alert groups: it applies notifications to them, runs their
-// timers, answers queries. It works on any GroupStorage and is safe for
-// concurrent use.
+// timers and answers queries. It works on any GroupStorage and is safe for
+// concurrent use. Every operation checks its context before it touches
+// anything.
 type Manager struct {
 	storage GroupStorage
 	clock   *Clock
 	logger  *slog.Logger
 	opts    Options
-	mu      sync.Mutex
+	metrics *metrics
+	watch   func(Update)
+
+	queues    queues
+	index     index
+	deadlines deadlines
 }
 
-func NewManager(s GroupStorage, clock *Clock, reg prometheus.Registerer, logger *slog.Logger, opts Options) (*Manager, error) {
-	panic("todo")
+// NewManager returns a manager of the groups in the storage. RestoreGroups
+// makes it know those that are there already; Run runs its timers.
+func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, logger *slog.Logger, opts Options) (*Manager, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		storage: storage, clock: clock, logger: logger, opts: opts, watch: func(Update) {},
+		deadlines: newDeadlines(),
+	}
+	m.metrics = newMetrics(reg, m)
+	if f, ok := storage.(Follower); ok {
+		f.Follow(func(id ID, g *AlertGroup) { m.changed(Update{ID: id, Group: g}) })
+	}
+	return m, nil
 }
 
 // Watch makes the manager call fn after every change of a group. It is called
 // once, before the manager is used. fn must not block.
-func (m *Manager) Watch(fn func(Update)) {}
+func (m *Manager) Watch(fn func(Update)) { m.watch = fn }
 
-func (m *Manager) Stamp() Stamp                                                { return m.clock.Stamp() }
-func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) { panic("") }
+// Stamp returns the stamp of a notification that arrives now.
+func (m *Manager) Stamp() Stamp { return m.clock.Stamp() }
+
+// Ingest applies a notification. On return without an error it is kept, as the
+// storage keeps things; a repeated one changes nothing but counters and the
+// times at which something was last heard.
+func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
+	if err := m.begin(ctx, "ingest"); err != nil {
+		return Outcome{}, err
+	}
+	n.Stamp = cmp.Or(n.Stamp, m.clock.Stamp())
+	var events []Event
+	g, err := m.write(ctx, n.ID(), func(base *AlertGroup) (c Change, err error) {
+		c.Notified = true
+		c.Stamp = n.Stamp
+		c.Group, c.Events = apply(base, n, m.rules())
+		events = c.Events
+		return c, nil
+	})
+	return Outcome{Group: g, Events: events}, err
+}
+
+// AddAlertToGroup applies word of one alert to a group, which is made if it
+// does not exist. It says nothing of the group's other alerts.
 func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert) (*AlertGroup, error) {
-	panic("")
+	if err := m.begin(ctx, "add_alert"); err != nil {
+		return nil, err
+	}
+	stamp := m.clock.Stamp()
+	return m.write(ctx, key.ID(), func(base *AlertGroup) (c Change, err error) {
+		c.Stamp = stamp
+		c.Group, c.Events = applyAlert(base, key, a, stamp, m.rules())
+		return c, nil
+	})
 }
-func (m *Manager) RemoveAlertFromGroup(ctx context.Context, id ID, fp Fingerprint) error { panic("") }
-func (m *Manager) GetGroup(ctx context.Context, id ID) (*AlertGroup, error)              { panic("") }
-func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (*AlertGroup, error)      { panic("") }
-func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error)        { panic("") }
-func (m *Manager) CleanupExpiredGroups(ctx context.Context) (int, error)                 { panic("") }
+
+// RemoveAlertFromGroup removes an alert; the last one takes the group and its
+// timer along.
+func (m *Manager) RemoveAlertFromGroup(ctx context.Context, id ID, fp Fingerprint) error {
+	if err := m.begin(ctx, "remove_alert"); err != nil {
+		return err
+	}
+	_, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
+		if base.Alert(fp) == nil {
+			return Change{}, &GroupNotFoundError{ID: id, Fingerprint: fp}
+		}
+		return m.remove(base, []Fingerprint{fp}), nil
+	})
+	return err
+}
+
+// remove is the change that removes alerts from a group, or the group with its
+// last alert.
+func (m *Manager) remove(g *AlertGroup, fps []Fingerprint) Change {
+	c := Change{Stamp: deletion(g, m.clock.Stamp())}
+	if c.Group, c.Events = removeAlerts(g, fps, c.Stamp); len(c.Group.Alerts) == 0 {
+		c.Group = nil
+	}
+	return c
+}
+
+// GetGroup returns a group, or a *GroupNotFoundError.
+func (m *Manager) GetGroup(ctx context.Context, id ID) (*AlertGroup, error) {
+	if err := m.begin(ctx, "get"); err != nil {
+		return nil, err
+	}
+	return m.storage.Load(ctx, id)
+}
+
+// ListGroups returns a page of the groups that the query selects. A query that
+// cannot be answered gives an error that is ErrBadQuery.
+func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error) {
+	if err := m.begin(ctx, "list"); err != nil {
+		return GroupPage{}, err
+	}
+	return selectPage(m.readable(ctx), q)
+}
+
+// GetGroupByFingerprint returns the groups that hold the alert, by ID, or a
+// *GroupNotFoundError.
 func (m *Manager) GetGroupByFingerprint(ctx context.Context, fp Fingerprint) ([]*AlertGroup, error) {
-	panic("")
+	if err := m.begin(ctx, "get_by_fingerprint"); err != nil {
+		return nil, err
+	}
+	var groups []*AlertGroup
+	for _, id := range m.index.lookup(fp) {
+		g, err := m.storage.Load(ctx, id)
+		switch {
+		case errors.Is(err, ErrGroupNotFound):
+		case err != nil:
+			return nil, err
+		case g.Alert(fp) != nil:
+			groups = append(groups, g)
+		}
+	}
+	if len(groups) == 0 {
+		return nil, &GroupNotFoundError{Fingerprint: fp}
+	}
+	return groups, nil
 }
-func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) { panic("") }
-func (m *Manager) GetMetrics(ctx context.Context) (Metrics, error)             { panic("") }
-func (m *Manager) GetStats(ctx context.Context) (Stats, error)                 { panic("") }
-func (m *Manager) RestoreGroups(ctx context.Context) (int, error)              { panic("") }
-func (m *Manager) Run(ctx context.Context) error                               { panic("") }
+
+// Events returns a page of the history, newest first.
+func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) {
+	if err := m.begin(ctx, "events"); err != nil {
+		return EventPage{}, err
+	}
+	if err := q.validate(); err != nil {
+		return EventPage{}, err
+	}
+	return m.storage.Events(ctx, q)
+}
+
+// RestoreGroups makes the manager know the groups that are stored, resumes
+// their timers and returns their number.
+func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
+	if err := m.begin(ctx, "restore"); err != nil {
+		return 0, err
+	}
+	n := 0
+	for g, err := range m.readable(ctx) {
+		if err != nil {
+			return n, err
+		}
+		m.clock.observe(g)
+		m.changed(Update{ID: g.ID, Group: g})
+		n++
+	}
+	return n, nil
+}
+
+// readable streams the stored groups that can be read, and the fault that ends
+// the stream. One damaged group must not hide the others: it is logged.
+func (m *Manager) readable(ctx context.Context) func(func(*AlertGroup, error) bool) {
+	return func(yield func(*AlertGroup, error) bool) {
+		for g, err := range m.storage.LoadAll(ctx) {
+			var damaged *DamagedGroupError
+			if errors.As(err, &damaged) {
+				m.logger.Warn("A stored group cannot be read and is left out", "group", damaged.ID, "err", err)
+				continue
+			}
+			if !yield(g, err) {
+				return
+			}
+		}
+	}
+}
+
+func (m *Manager) rules() rules { return rules{settle: m.opts.Settle, groupWait: m.opts.Wait} }
+
+func (m *Manager) begin(ctx context.Context, operation string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	m.metrics.operations.WithLabelValues(operation).Inc()
+	return nil
+}
+
+// maxTries is how often a write is tried against a storage that others write
+// to. Writers of one process queue, so only replicas can collide, and with full
+// jitter sixteen of them in a row do not happen by chance.
+const maxTries = 16
+
+// errNoChange is a plan's answer that nothing is to be written.
+var errNoChange = errors.New("no change")
+
+// write loads the group, plans a change of it (base is nil, or a tombstone,
+// where there is no group) and stores it against what was loaded. Where that
+// changed meanwhile it joins both and plans again: no update is lost. It
+// returns the group as stored, nil if the change deletes it.
+func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) (Change, error)) (*AlertGroup, error) {
+	unlock, err := m.queues.lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+
+	base, err := m.storage.Load(ctx, id)
+	if err != nil && !errors.Is(err, ErrGroupNotFound) {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		m.clock.observe(base)
+		c, err := plan(base)
+		if err != nil {
+			if errors.Is(err, errNoChange) {
+				return base, nil
+			}
+			return nil, err
+		}
+		c.Base, c.Deferred = base, try > maxTries
+		var stored *AlertGroup
+		if c.Group == nil {
+			err = m.storage.Delete(ctx, c)
+		} else {
+			stored, err = m.storage.Store(ctx, c)
+		}
+		if err == nil {
+			m.changed(Update{ID: id, Group: stored, Events: c.Events})
+			return stored, nil
+		}
+		var mismatch *VersionMismatchError
+		if !errors.As(err, &mismatch) || c.Deferred {
+			return nil, err
+		}
+		m.metrics.conflicts.Inc()
+		base = Merge(base, mismatch.Stored)
+		if err := pause(ctx, try); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause waits before another try: a random part of a time that doubles.
+func pause(ctx context.Context, try int) error {
+	const first, most = time.Millisecond, 50 * time.Millisecond
+	t := time.NewTimer(rand.N(min(first<<min(try, 10), most))) //nolint:gosec // G404: jitter, no secret
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// changed takes note of a change: in the fingerprint index, in the timers and
+// for whoever watches.
+func (m *Manager) changed(u Update) {
+	if u.Group != nil && u.Group.IsTombstone() {
+		u.Group = nil
+	}
+	m.index.update(u.ID, u.Group)
+	if u.Group == nil {
+		m.deadlines.remove(u.ID)
+	} else {
+		m.deadlines.set(u.ID, m.nextFlush(u.Group))
+	}
+	m.watch(u)
+}

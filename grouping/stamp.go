@@ -142,3 +142,21 @@ func (c *Clock) SetOffset(d time.Duration) {
 	defer c.mu.Unlock()
 	c.offset = d
 }
+
+// observe moves the clock past everything that the group, which may be nil,
+// says.
+func (c *Clock) observe(g *AlertGroup) {
+	if g != nil {
+		c.Observe(max(g.Meta.Stamp, g.Deleted))
+	}
+}
+
+// deletion returns the stamp of a removal at s from the group: after all that
+// it removes, even where that carries stamps of a clock that ran ahead.
+func deletion(g *AlertGroup, s Stamp) Stamp {
+	s = s.supersedes(g.Meta.Stamp)
+	for _, a := range g.Alerts {
+		s = s.supersedes(a.Stamp)
+	}
+	return s
+}

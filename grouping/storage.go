@@ -2,7 +2,9 @@ package grouping
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -74,6 +76,10 @@ type Change struct {
 	// Exclusive demands that the group's own fields are stored as Base has
 	// them, so that of several replicas one writes.
 	Exclusive bool
+	// Deferred says that the writer has given up on compare-and-set for now: a
+	// storage that joins a working copy with a backend keeps the change in the
+	// copy and joins it with the backend later. Others take no notice.
+	Deferred bool
 }
 
 // ID returns the ID of the group that the change is about.
@@ -125,6 +131,22 @@ const (
 	MaxLimit     = 1000
 )
 
+func (q *EventQuery) validate() error {
+	for _, k := range q.Kinds {
+		if !slices.Contains(EventKinds(), k) {
+			return fmt.Errorf("%w: kind: %q is none of %v", ErrBadQuery, k, EventKinds())
+		}
+	}
+	return validateLimit(q.Limit)
+}
+
+func validateLimit(limit int) error {
+	if limit < 0 || limit > MaxLimit {
+		return fmt.Errorf("%w: limit: %d is not between 1 and %d", ErrBadQuery, limit, MaxLimit)
+	}
+	return nil
+}
+
 // Matches reports whether the event is one that the query asks for, wherever
 // the cursor stands.
 func (q *EventQuery) Matches(e *Event) bool {
@@ -135,14 +157,8 @@ func (q *EventQuery) Matches(e *Event) bool {
 		!q.Until.IsZero() && !e.Time.Before(q.Until):
 		return false
 	}
-	if len(q.Kinds) > 0 {
-		found := false
-		for _, k := range q.Kinds {
-			found = found || k == e.Kind
-		}
-		if !found {
-			return false
-		}
+	if len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Kind) {
+		return false
 	}
 	return matches(q.Matchers, e.Labels)
 }
@@ -165,4 +181,5 @@ type StorageStatus struct {
 	DegradedSince time.Time // zero while healthy
 	DirtyGroups   int       // kept here, not yet in the durable backend
 	Partial       bool      // not yet merged with the durable backend since start
+	Restored      int       // groups found in the durable backend at start
 }

@@ -1,0 +1,232 @@
+package grouping
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Run flushes groups when they are due, until the context ends. One goroutine
+// and one queue of deadlines serve all groups.
+func (m *Manager) Run(ctx context.Context) error {
+	for {
+		id, wait := m.deadlines.next(m.clock.Now())
+		if id != "" {
+			m.flush(ctx, id)
+			continue
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-m.deadlines.sooner:
+			t.Stop()
+		case <-t.C:
+		}
+	}
+}
+
+// flush runs one due flush and sets the group's next deadline.
+func (m *Manager) flush(ctx context.Context, id ID) {
+	g, err := m.UpdateGroupState(ctx, id)
+	switch {
+	case errors.Is(err, ErrGroupNotFound) || err == nil && g == nil:
+		m.index.update(id, nil)
+	case ctx.Err() != nil:
+	case err != nil:
+		m.logger.Warn("A group could not be flushed and will be tried again", "group", id, "err", err)
+		m.deadlines.set(id, m.clock.Now().Add(min(m.opts.Interval, flushRetry)))
+	default:
+		m.deadlines.set(id, m.nextFlush(g))
+	}
+}
+
+// flushRetry is when a flush that failed is tried again: soon enough for a
+// group's state to be right a little later, rarely enough for a storage in
+// trouble.
+const flushRetry = 10 * time.Second
+
+// nextFlush returns when the group is due: at its stored deadline, or at the
+// first multiple of the interval after it, so that replicas agree on it
+// without a write for each tick.
+func (m *Manager) nextFlush(g *AlertGroup) time.Time {
+	now := m.clock.Now()
+	if g.Settling || g.FlushAt.After(now) {
+		return g.FlushAt
+	}
+	missed := now.Sub(g.FlushAt) / m.opts.Interval
+	return g.FlushAt.Add((missed + 1) * m.opts.Interval)
+}
+
+// UpdateGroupState brings a group's state up to the time: it settles, it is
+// marked stale, alerts and at last the group itself pass their retention. It
+// returns the group, nil if that ended it. Of several replicas that do so at
+// once one stores the change, and nothing is stored where nothing changes.
+func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (*AlertGroup, error) {
+	if err := m.begin(ctx, "update_state"); err != nil {
+		return nil, err
+	}
+	flushed := false
+	g, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
+		if base == nil || base.IsTombstone() {
+			return Change{}, &GroupNotFoundError{ID: id}
+		}
+		c, ok := m.planFlush(base)
+		if flushed = ok; !ok {
+			return c, errNoChange
+		}
+		c.Exclusive = true
+		return c, nil
+	})
+	if err == nil && flushed {
+		m.metrics.flushes.Inc()
+	}
+	return g, err
+}
+
+// planFlush returns what a flush changes, false if nothing.
+func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
+	now := m.clock.Now()
+	expired := expiredAlerts(g, now.Add(-m.opts.Retention))
+	switch {
+	case len(expired) == len(g.Alerts) && (g.Truncated == 0 || now.Sub(g.LastNotifiedAt) > m.opts.Retention):
+		return m.remove(g, expired), true
+	case len(expired) > 0 && len(expired) < len(g.Alerts):
+		return m.remove(g, expired), true
+	}
+	c := begin(g, g.Key, m.clock.Stamp())
+	switch {
+	case g.Settling && !now.Before(g.FlushAt):
+		c.meta.Settling, c.meta.FlushAt = false, c.at.Add(m.opts.Interval)
+	case g.Counts.Firing > 0 && !g.Stale && now.Sub(g.LastNotifiedAt) > m.opts.StaleAfter:
+		c.meta.Stale = true
+		c.log.group(EventStale, g.GroupLabels)
+	default:
+		return Change{}, false
+	}
+	next, events := c.finish()
+	return Change{Group: next, Stamp: c.stamp, Events: events}, true
+}
+
+// expiredAlerts returns the alerts that ceased to fire before the time.
+func expiredAlerts(g *AlertGroup, before time.Time) []Fingerprint {
+	var fps []Fingerprint
+	for _, a := range g.Alerts {
+		if a.Status != StatusFiring && a.ChangedAt.Before(before) {
+			fps = append(fps, a.Fingerprint)
+		}
+	}
+	return fps
+}
+
+// CleanupExpiredGroups ends every group that is past its retention now and
+// returns their number. Run does so as groups come due.
+func (m *Manager) CleanupExpiredGroups(ctx context.Context) (int, error) {
+	if err := m.begin(ctx, "cleanup"); err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, id := range m.index.ids() {
+		g, err := m.UpdateGroupState(ctx, id)
+		switch {
+		case errors.Is(err, ErrGroupNotFound):
+		case err != nil:
+			return n, err
+		case g == nil:
+			n++
+		}
+	}
+	return n, nil
+}
+
+// deadlines is a queue of the times at which groups are due. It is safe for
+// concurrent use.
+type deadlines struct {
+	// sooner has a value when a deadline came before all others.
+	sooner chan struct{}
+
+	mu     sync.Mutex
+	queue  deadlineHeap     // guarded by mu
+	groups map[ID]*deadline // guarded by mu
+}
+
+type deadline struct {
+	id  ID
+	at  time.Time
+	pos int // in the heap
+}
+
+func newDeadlines() deadlines {
+	return deadlines{sooner: make(chan struct{}, 1), groups: map[ID]*deadline{}}
+}
+
+func (d *deadlines) set(id ID, at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	item, ok := d.groups[id]
+	switch {
+	case !ok:
+		item = &deadline{id: id, at: at}
+		d.groups[id] = item
+		heap.Push(&d.queue, item)
+	case !item.at.Equal(at):
+		item.at = at
+		heap.Fix(&d.queue, item.pos)
+	}
+	if item.pos == 0 {
+		select {
+		case d.sooner <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (d *deadlines) remove(id ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if item, ok := d.groups[id]; ok {
+		heap.Remove(&d.queue, item.pos)
+		delete(d.groups, id)
+	}
+}
+
+// next takes a group that is due, or returns the time to wait for the first.
+func (d *deadlines) next(now time.Time) (ID, time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.queue) == 0 {
+		return "", time.Hour // sooner ends it
+	}
+	first := d.queue[0]
+	if wait := first.at.Sub(now); wait > 0 {
+		return "", wait
+	}
+	heap.Pop(&d.queue)
+	delete(d.groups, first.id)
+	return first.id, 0
+}
+
+type deadlineHeap []*deadline
+
+func (h deadlineHeap) Len() int           { return len(h) }
+func (h deadlineHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+func (h deadlineHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].pos, h[j].pos = i, j
+}
+
+func (h *deadlineHeap) Push(x any) {
+	item := x.(*deadline) //nolint:forcetypeassert // only set pushes
+	item.pos = len(*h)
+	*h = append(*h, item)
+}
+
+func (h *deadlineHeap) Pop() any {
+	old := *h
+	item := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return item
+}
