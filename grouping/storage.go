@@ -18,8 +18,10 @@ type GroupStorage interface {
 	// Store writes what differs between change.Base and change.Group, with the
 	// events, all or nothing, and returns the group as stored, its counters
 	// included. Where an alert that differs is not stored as change.Base has it,
-	// it writes nothing and returns a *VersionMismatchError. The group's own
-	// fields are kept if the stored ones are newer, unless change.Exclusive.
+	// or a group is stored and change.Base is nil, it writes nothing and returns
+	// a *VersionMismatchError. The group's own fields are kept if the stored
+	// ones are newer, unless change.Exclusive. Counters never go back: they are
+	// at least those of change.Group, and grow by one where change.Notified.
 	// A write that was already applied (its answer was lost) is reported as
 	// done and not applied again.
 	Store(ctx context.Context, change Change) (*AlertGroup, error)
