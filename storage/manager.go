@@ -1,0 +1,352 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"muster/grouping"
+)
+
+// Outage is what a Manager does with a write while its backend fails.
+type Outage string
+
+// Degrade keeps the write in memory and brings it to the backend later; strict
+// refuses it.
+const (
+	OutageDegrade Outage = "degrade"
+	OutageStrict  Outage = "strict"
+)
+
+// ManagerOptions are the settings of a Manager. The zero value is usable.
+type ManagerOptions struct {
+	Outage Outage // "": OutageDegrade
+	// WriteTimeout bounds a write to the backend; past it its outcome counts as
+	// unknown. Zero: 500 ms, a quarter of what a webhook may take altogether.
+	WriteTimeout time.Duration
+	// PushRate bounds the groups written back per second after an outage, so
+	// that a recovering backend is not brought down again. Zero: 2,000, a tenth
+	// of what one core of Redis writes.
+	PushRate int
+	// CheckInterval is the time between looks at the backend's epoch, sequence
+	// and dirty groups; CompareInterval that between comparisons of the whole
+	// index. Zero: a second, a minute.
+	CheckInterval, CompareInterval time.Duration
+}
+
+func (o ManagerOptions) withDefaults() (ManagerOptions, error) {
+	orDefault(&o.Outage, OutageDegrade)
+	orDefault(&o.WriteTimeout, 500*time.Millisecond)
+	orDefault(&o.PushRate, 2000)
+	orDefault(&o.CheckInterval, time.Second)
+	orDefault(&o.CompareInterval, time.Minute)
+	switch {
+	case o.Outage != OutageDegrade && o.Outage != OutageStrict:
+		return o, fmt.Errorf("storage outage: %q is neither %q nor %q", o.Outage, OutageDegrade, OutageStrict)
+	case o.WriteTimeout < 0 || o.PushRate < 0 || o.CheckInterval < 0 || o.CompareInterval < 0:
+		return o, errors.New("storage: a time or rate is negative")
+	}
+	return o, nil
+}
+
+func orDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+// Manager joins a working copy in memory with a durable backend. The copy is
+// whole, so reads are answered from it and go on when the backend is gone.
+// Writes go to the backend first, then to the copy; while the backend fails
+// they stay in the copy, their groups marked dirty, and are brought to it by
+// Run when it is back. It is a grouping.GroupStorage and a grouping.Follower.
+type Manager struct {
+	memory  *Memory
+	durable Durable
+	clock   *grouping.Clock
+	logger  *slog.Logger
+	opts    ManagerOptions
+	notify  func(grouping.ID, *grouping.AlertGroup)
+	breaker breaker
+	// restored is closed when the copy was first joined with the backend.
+	restored chan struct{}
+
+	fallbacks  *prometheus.CounterVec
+	recoveries prometheus.Counter
+
+	mu sync.Mutex
+	// dirty holds the groups of which the backend may lack something. The value
+	// counts the reasons, so that a push knows whether another came meanwhile.
+	dirty map[grouping.ID]uint64 // guarded by mu
+	// tokens holds the last write of each group that the copy has seen.
+	tokens map[grouping.ID]string // guarded by mu
+	// unpushed is the ID of the first event that the backend may lack.
+	unpushed string     // guarded by mu; "": it has all
+	groups   int        // guarded by mu; found in the backend at start
+	last     []Position // guarded by mu; the last heard of the log
+}
+
+// allEvents is before the ID of every event.
+const allEvents = "0"
+
+// NewManager returns a manager of the two. Run does its work in the background.
+func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger, opts ManagerOptions) (*Manager, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{
+		memory: memory, durable: durable, clock: clock, logger: logger, opts: opts,
+		notify:   func(grouping.ID, *grouping.AlertGroup) {},
+		restored: make(chan struct{}),
+		dirty:    map[grouping.ID]uint64{}, tokens: map[grouping.ID]string{},
+	}
+	factory := promauto.With(reg)
+	m.fallbacks = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "muster_storage_fallback_total", Help: "Writes kept in memory because the durable backend failed, by reason.",
+	}, []string{"reason"})
+	m.recoveries = factory.NewCounter(prometheus.CounterOpts{
+		Name: "muster_storage_recovery_total", Help: "Times that the durable backend came back and was brought up to date.",
+	})
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "muster_dirty_groups", Help: "Groups of which the durable backend lacks something.",
+	}, func() float64 { return float64(m.Status().DirtyGroups) })
+	factory.NewCounterFunc(prometheus.CounterOpts{
+		Name: "muster_groups_restored_total", Help: "Groups found in the durable backend at start.",
+	}, func() float64 { return float64(m.Status().Restored) })
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "muster_storage_health", Help: "Whether writes to the backend succeed (1) or not (0).",
+		ConstLabels: prometheus.Labels{"backend": durable.Name()},
+	}, func() float64 {
+		if m.Status().Healthy {
+			return 1
+		}
+		return 0
+	})
+	return m, nil
+}
+
+// Follow implements grouping.Follower.
+func (m *Manager) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { m.notify = fn }
+
+// Restored is closed once the copy was joined with the backend for the first
+// time.
+func (m *Manager) Restored() <-chan struct{} { return m.restored }
+
+// Status tells how the backend fares.
+func (m *Manager) Status() grouping.StorageStatus {
+	since, reason := m.breaker.state()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := grouping.StorageStatus{
+		Mode: m.durable.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
+		DirtyGroups: len(m.dirty), Restored: m.groups,
+	}
+	select {
+	case <-m.restored:
+	default:
+		s.Partial = true
+	}
+	return s
+}
+
+// Store implements grouping.GroupStorage.
+func (m *Manager) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if c.Deferred {
+		return m.keep(ctx, c, "contended")
+	}
+	var stored *grouping.AlertGroup
+	reason, err := m.write(ctx, c, func(ctx context.Context) (err error) {
+		stored, err = m.durable.Store(ctx, c)
+		return err
+	})
+	if reason != "" {
+		return m.keepOrRefuse(ctx, c, reason, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.saw(stored.ID, string(c.Stamp))
+	m.memory.PutEvents(c.Events)
+	merged, _ := m.memory.Put(stored)
+	return merged, nil
+}
+
+// Delete implements grouping.GroupStorage.
+func (m *Manager) Delete(ctx context.Context, c grouping.Change) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	reason, err := m.write(ctx, c, func(ctx context.Context) error { return m.durable.Delete(ctx, c) })
+	if reason != "" {
+		_, err = m.keepOrRefuse(ctx, c, reason, err)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	m.saw(c.ID(), string(c.Stamp))
+	m.memory.PutEvents(c.Events)
+	m.memory.Put(grouping.Tombstone(c.ID(), c.Stamp))
+	return nil
+}
+
+// write runs one write against the backend unless it is known to fail. A
+// reason says that it failed: a conflict is an answer, not a fault.
+//
+// The write is not cut short when the client goes away: what became of it
+// would be unknown.
+func (m *Manager) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
+	if _, reason = m.breaker.state(); reason != "" {
+		return reason, &grouping.StorageError{Backend: m.durable.Name(), Op: "store", Err: errBreakerOpen}
+	}
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.WriteTimeout)
+	defer cancel()
+	err = fn(wctx)
+	var mismatch *grouping.VersionMismatchError
+	switch {
+	case err == nil:
+		m.breaker.success()
+		return "", nil
+	case errors.As(err, &mismatch):
+		m.breaker.success()
+		return "", m.mend(wctx, c, mismatch)
+	default:
+		reason = FaultReason(err)
+		m.fault(reason, err)
+		return reason, err
+	}
+}
+
+// errBreakerOpen says that a write was not tried, since others failed lately.
+var errBreakerOpen = errors.New("not tried: earlier writes failed")
+
+func (m *Manager) fault(reason string, err error) {
+	if m.breaker.failure(reason) {
+		m.logger.Warn("Writes to the storage backend fail", "backend", m.durable.Name(), "reason", reason,
+			"outage", string(m.opts.Outage), "err", err)
+	}
+}
+
+// mend looks at a conflict. Mostly another replica was faster and the caller
+// joins both. But where the backend holds nothing that the writer had not seen,
+// it is behind the copy: the group is dirty, or the backend went back in time.
+// Then it gets what it lacks, and the writer's next try can succeed.
+func (m *Manager) mend(ctx context.Context, c grouping.Change, mismatch *grouping.VersionMismatchError) error {
+	id := c.ID()
+	if c.Base == nil || !grouping.Merge(c.Base, mismatch.Stored).Equal(c.Base) {
+		return mismatch
+	}
+	m.markDirty(id)
+	if err := m.push(ctx, []grouping.ID{id}); err != nil {
+		m.logger.Debug("A group could not be pushed", "group", id, "err", err)
+	}
+	if g := m.memory.Peek(id); g != nil {
+		return &grouping.VersionMismatchError{ID: id, Stored: g}
+	}
+	return mismatch
+}
+
+func (m *Manager) keepOrRefuse(ctx context.Context, c grouping.Change, reason string, err error) (*grouping.AlertGroup, error) {
+	if m.opts.Outage == OutageStrict {
+		return nil, err
+	}
+	return m.keep(ctx, c, reason)
+}
+
+// keep makes the change in the copy alone and marks the group dirty.
+func (m *Manager) keep(ctx context.Context, c grouping.Change, reason string) (g *grouping.AlertGroup, err error) {
+	if c.Group == nil {
+		err = m.memory.Delete(ctx, c)
+	} else {
+		g, err = m.memory.Store(ctx, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.fallbacks.WithLabelValues(reason).Inc()
+	m.markDirty(c.ID())
+	if len(c.Events) > 0 {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if first := c.Events[0].ID; m.unpushed == "" || first < m.unpushed {
+			m.unpushed = first
+		}
+	}
+	return g, nil
+}
+
+func (m *Manager) markDirty(ids ...grouping.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range ids {
+		m.dirty[id]++
+	}
+}
+
+// saw takes note that the copy holds what a write made of a group.
+func (m *Manager) saw(id grouping.ID, token string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tokens[id] = token
+}
+
+// Load implements grouping.GroupStorage.
+func (m *Manager) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
+	return m.memory.Load(ctx, id)
+}
+
+// ListKeys implements grouping.GroupStorage.
+func (m *Manager) ListKeys(ctx context.Context) ([]grouping.ID, error) { return m.memory.ListKeys(ctx) }
+
+// Size implements grouping.GroupStorage.
+func (m *Manager) Size(ctx context.Context) (int, error) { return m.memory.Size(ctx) }
+
+// LoadAll implements grouping.GroupStorage.
+func (m *Manager) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+	return m.memory.LoadAll(ctx)
+}
+
+// StoreAll implements grouping.GroupStorage.
+func (m *Manager) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ids := make([]grouping.ID, 0, len(groups))
+	for _, g := range groups {
+		m.memory.Put(g)
+		ids = append(ids, g.ID)
+	}
+	m.markDirty(ids...)
+	err := m.push(ctx, ids)
+	if err != nil && m.opts.Outage == OutageDegrade {
+		return nil
+	}
+	return err
+}
+
+// Ping implements grouping.GroupStorage.
+func (m *Manager) Ping(ctx context.Context) error { return m.durable.Ping(ctx) }
+
+// Events implements grouping.GroupStorage. The backend has the longer history;
+// while it is gone, the copy has the newest part.
+func (m *Manager) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+	if _, reason := m.breaker.state(); reason == "" {
+		page, err := m.durable.Events(ctx, q)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, grouping.ErrStorage) {
+			return page, err
+		}
+	}
+	return m.memory.Events(ctx, q)
+}

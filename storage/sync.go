@@ -1,0 +1,450 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"muster/grouping"
+)
+
+// The copy and the backend are joined in rounds: a round compares the index,
+// pulls what differs, pushes what the backend lacks, and then follows the
+// backend's log until something is amiss. Then the next round starts.
+
+const (
+	// batch is how many groups are loaded at once: a few hundred kilobytes.
+	batch = 100
+	// pushers is how many groups are pushed at once: half of the connections,
+	// so that the traffic finds one too.
+	pushers = 8
+	// resyncPause keeps a log that is wrong all the time from taking a core.
+	resyncPause = 50 * time.Millisecond
+	// drainTimeout leaves most of a pod's 30 s grace period to the requests
+	// under way.
+	drainTimeout = 5 * time.Second
+)
+
+// errResync ends a round of which the log can no longer be trusted.
+var errResync = errors.New("the log does not tell all that changed")
+
+// Run joins the copy with the backend until the context ends. Then it brings
+// what is dirty to the backend a last time and returns an error if it cannot:
+// that is lost with the process.
+func (m *Manager) Run(ctx context.Context) error {
+	for {
+		err := m.round(ctx)
+		if ctx.Err() != nil {
+			return m.drain(context.WithoutCancel(ctx))
+		}
+		wait := resyncPause
+		if !errors.Is(err, errResync) {
+			m.logger.Debug("The storage backend could not be followed", "backend", m.durable.Name(), "err", err)
+			// Jitter, so that replicas do not come back all at once.
+			wait = m.opts.CheckInterval/2 + rand.N(m.opts.CheckInterval/2+1) //nolint:gosec // G404: jitter, no secret
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return m.drain(context.WithoutCancel(ctx))
+		case <-t.C:
+		}
+	}
+}
+
+func (m *Manager) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	err := m.pushDirty(ctx)
+	if n := m.Status().DirtyGroups; n > 0 {
+		return fmt.Errorf("%d groups changed since the storage backend failed and are lost with this process: %w",
+			n, cmp.Or(err, errors.New("others write to them all the time")))
+	}
+	return nil
+}
+
+// round catches up and follows the log until that fails or is not enough.
+func (m *Manager) round(ctx context.Context) error {
+	from, err := m.catchUp(ctx)
+	if err != nil {
+		return err
+	}
+	return m.follow(ctx, from)
+}
+
+// catchUp makes the copy and the backend equal and returns the log's position
+// from before it looked.
+func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
+	m.syncClock(ctx)
+	from, err := m.durable.Position(ctx)
+	if err != nil {
+		m.fault(FaultReason(err), err)
+		return nil, err
+	}
+	m.noteLoss(from)
+	found, err := m.compare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Traffic goes on and makes groups dirty while these are pushed: the last
+	// few are pushed once the breaker is closed and no more come.
+	if err := m.pushDirty(ctx); err != nil {
+		m.fault(FaultReason(err), err)
+		return nil, err
+	}
+	select {
+	case <-m.restored:
+	default:
+		m.mu.Lock()
+		m.groups = found
+		m.mu.Unlock()
+		close(m.restored)
+		m.logger.Info("Restored alert groups", "backend", m.durable.Name(), "groups", found)
+	}
+	if m.breaker.close() {
+		m.recoveries.Inc()
+		m.logger.Info("Writes to the storage backend succeed again", "backend", m.durable.Name())
+	}
+	return from, m.pushDirty(ctx)
+}
+
+// noteLoss looks whether the backend lost writes since the last round: then it
+// lacks history too. What it lacks of groups the comparison finds.
+func (m *Manager) noteLoss(now []Position) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.last != nil && (!sameEpochs(m.last, now) || behind(now, m.last)) {
+		m.unpushed = allEvents
+		m.logger.Warn("The storage backend lost data and gets back what is held here", "backend", m.durable.Name())
+	}
+	m.last = now
+}
+
+// syncClock holds the clock against the backend's: stamps of all replicas are
+// then comparable, whatever their hosts believe. A half of the round trip is
+// the usual guess at the answer's age.
+func (m *Manager) syncClock(ctx context.Context) {
+	sent := time.Now()
+	now, err := m.durable.Now(ctx)
+	if err != nil {
+		return
+	}
+	trip := time.Since(sent)
+	m.clock.SetOffset(now.Sub(sent.Add(trip / 2)))
+}
+
+// compare pulls every group of which the backend's last write is not one that
+// the copy has seen, marks dirty what the backend lacks, and returns the number
+// of groups found there.
+func (m *Manager) compare(ctx context.Context) (found int, err error) {
+	index, err := m.durable.Index(ctx)
+	if err != nil {
+		return 0, err
+	}
+	held, err := m.memory.ListKeys(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var differ []grouping.ID
+	m.mu.Lock()
+	for id, token := range index {
+		if m.tokens[id] != token {
+			differ = append(differ, id)
+		}
+	}
+	m.mu.Unlock()
+	for _, id := range held {
+		if _, ok := index[id]; !ok {
+			differ = append(differ, id) // deleted there, or lost
+		}
+	}
+	for part := range slices.Chunk(differ, batch) {
+		if err := m.pull(ctx, part, index); err != nil {
+			return 0, err
+		}
+	}
+	return len(index), nil
+}
+
+// pull joins the groups in the backend into the copy. What the copy has and
+// the backend lacks becomes dirty. The tokens are those of writes not younger
+// than what is loaded.
+func (m *Manager) pull(ctx context.Context, ids []grouping.ID, tokens map[grouping.ID]string) error {
+	groups, damaged, err := m.durable.LoadMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, d := range damaged {
+		m.logger.Warn("A group in the storage backend cannot be read", "backend", m.durable.Name(), "err", d)
+	}
+	for _, id := range ids {
+		remote := groups[id]
+		if remote != nil {
+			m.join(remote)
+		}
+		if local := m.memory.Peek(id); local != nil && !local.Equal(remote) && !(remote == nil && local.IsTombstone()) {
+			m.markDirty(id)
+		}
+		m.saw(id, tokens[id])
+	}
+	return nil
+}
+
+// join merges a group of the backend into the copy and tells whoever follows.
+func (m *Manager) join(remote *grouping.AlertGroup) {
+	merged, changed := m.memory.Put(remote)
+	if !changed {
+		return
+	}
+	if merged.IsTombstone() {
+		merged = nil
+	}
+	m.notify(remote.ID, merged)
+}
+
+// pushDirty brings all that the backend lacks to it: history first, so that a
+// group never shows without it.
+func (m *Manager) pushDirty(ctx context.Context) error {
+	m.mu.Lock()
+	since := m.unpushed
+	m.unpushed = ""
+	ids := make([]grouping.ID, 0, len(m.dirty))
+	for id := range m.dirty {
+		ids = append(ids, id)
+	}
+	m.mu.Unlock()
+
+	if since != "" {
+		for events := range slices.Chunk(m.memory.EventsSince(since), 10*batch) {
+			if err := m.durable.PushEvents(ctx, events); err != nil {
+				m.mu.Lock()
+				if m.unpushed == "" || since < m.unpushed {
+					m.unpushed = since
+				}
+				m.mu.Unlock()
+				return err
+			}
+		}
+	}
+	// The longest waiting have the oldest stamps, but a map forgets: any order
+	// is right, none is worse.
+	pause := time.Second * batch / time.Duration(m.opts.PushRate)
+	for part := range slices.Chunk(ids, batch) {
+		started := time.Now()
+		if err := m.push(ctx, part); err != nil {
+			return err
+		}
+		if len(part) < batch {
+			break
+		}
+		t := time.NewTimer(pause - time.Since(started))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return context.Cause(ctx)
+		case <-t.C:
+		}
+	}
+	return nil
+}
+
+// push joins dirty groups with what the backend holds of them, in both places.
+func (m *Manager) push(ctx context.Context, ids []grouping.ID) error {
+	m.mu.Lock()
+	marks := make(map[grouping.ID]uint64, len(ids))
+	for _, id := range ids {
+		marks[id] = m.dirty[id]
+	}
+	m.mu.Unlock()
+
+	groups, _, err := m.durable.LoadMany(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var (
+		g  errgroup.Group
+		mu sync.Mutex
+	)
+	g.SetLimit(pushers)
+	clean := make([]grouping.ID, 0, len(ids))
+	for _, id := range ids {
+		g.Go(func() error {
+			done, err := m.pushGroup(ctx, id, groups[id])
+			if done {
+				mu.Lock()
+				defer mu.Unlock()
+				clean = append(clean, id)
+			}
+			return err
+		})
+	}
+	err = g.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range clean {
+		if m.dirty[id] == marks[id] {
+			delete(m.dirty, id)
+		}
+	}
+	return err
+}
+
+// pushGroup brings one group, of which the backend holds remote, to it. Where
+// another writer is faster the group stays dirty and is tried again.
+func (m *Manager) pushGroup(ctx context.Context, id grouping.ID, remote *grouping.AlertGroup) (done bool, err error) {
+	if remote != nil {
+		m.join(remote)
+	}
+	local := m.memory.Peek(id)
+	if local == nil || local.Equal(remote) || remote == nil && local.IsTombstone() {
+		return true, nil
+	}
+	c := grouping.Change{Group: local, Base: remote, Stamp: m.clock.Stamp()}
+	if local.IsTombstone() {
+		c = grouping.Change{Base: remote, Stamp: local.Deleted}
+		err = m.durable.Delete(ctx, c)
+	} else {
+		_, err = m.durable.Store(ctx, c)
+	}
+	switch {
+	case errors.Is(err, grouping.ErrVersionMismatch):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("push group %s: %w", id, err)
+	}
+	m.saw(id, string(c.Stamp))
+	return true, nil
+}
+
+// follow takes in what is logged, until that fails or is not enough.
+func (m *Manager) follow(ctx context.Context, from []Position) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	seen := slices.Clone(from)
+	var mu sync.Mutex // guards seen
+	// The next round sees what was lost since the last word of this one.
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.last = seen
+	}()
+
+	followed := make(chan error, 1)
+	go func() {
+		err := m.durable.Follow(ctx, from, func(shard int, entries []LogEntry) {
+			mu.Lock()
+			ok := advance(&seen[shard], entries)
+			mu.Unlock()
+			if !ok {
+				cancel(errResync)
+				return
+			}
+			if err := m.take(ctx, entries); err != nil {
+				cancel(err)
+			}
+		})
+		if err != nil {
+			cancel(err)
+		}
+		followed <- err
+	}()
+	defer func() { <-followed }()
+	defer cancel(nil)
+
+	check := time.NewTicker(m.opts.CheckInterval)
+	defer check.Stop()
+	compare := time.NewTicker(m.opts.CompareInterval)
+	defer compare.Stop()
+	// What the log should have told by the next check.
+	expected := seen
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-compare.C:
+			m.syncClock(ctx)
+			if _, err := m.compare(ctx); err != nil {
+				return err
+			}
+		case <-check.C:
+			if _, reason := m.breaker.state(); reason != "" {
+				return errResync
+			}
+			if err := m.pushDirty(ctx); err != nil {
+				m.fault(FaultReason(err), err)
+				return err
+			}
+			mu.Lock()
+			now := slices.Clone(seen)
+			mu.Unlock()
+			if behind(now, expected) {
+				return errResync
+			}
+			var err error
+			if expected, err = m.durable.Position(ctx); err != nil {
+				m.fault(FaultReason(err), err)
+				return err
+			}
+			if !sameEpochs(now, expected) || behind(expected, now) {
+				return errResync
+			}
+		}
+	}
+}
+
+// take joins the groups that the entries tell of, unless it was this process
+// that wrote them.
+func (m *Manager) take(ctx context.Context, entries []LogEntry) error {
+	tokens := make(map[grouping.ID]string, len(entries))
+	var ids []grouping.ID
+	m.mu.Lock()
+	for _, e := range entries {
+		// What this process wrote is in the copy, or makes its group dirty.
+		if e.Writer != m.clock.Writer() && e.Token != m.tokens[e.ID] {
+			tokens[e.ID] = e.Token
+		}
+	}
+	m.mu.Unlock()
+	for id := range tokens {
+		ids = append(ids, id)
+	}
+	for part := range slices.Chunk(ids, batch) {
+		if err := m.pull(ctx, part, tokens); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance moves the position past the entries and reports whether none was
+// missed.
+func advance(p *Position, entries []LogEntry) bool {
+	for _, e := range entries {
+		if e.Epoch != p.Epoch || e.Seq != p.Seq+1 {
+			return false
+		}
+		*p = e.Position
+	}
+	return true
+}
+
+func behind(seen, expected []Position) bool {
+	for i := range seen {
+		if seen[i].Seq < expected[i].Seq {
+			return true
+		}
+	}
+	return false
+}
+
+func sameEpochs(a, b []Position) bool {
+	return slices.EqualFunc(a, b, func(x, y Position) bool { return x.Epoch == y.Epoch })
+}
