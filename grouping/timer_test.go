@@ -1,0 +1,225 @@
+package grouping_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage"
+)
+
+var timing = grouping.Options{
+	Wait: 30 * time.Second, Interval: 5 * time.Minute, Settle: 15 * time.Second,
+	StaleAfter: time.Hour, Retention: 24 * time.Hour,
+}
+
+// timed is a manager that runs its timers until stop.
+type timed struct {
+	*grouping.Manager
+	reg  *prometheus.Registry
+	stop func()
+}
+
+func runManager(t *testing.T, s grouping.GroupStorage) timed {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	m, err := grouping.NewManager(s, grouping.NewClock(), reg, promslog.NewNopLogger(), timing)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	return timed{m, reg, func() {
+		cancel()
+		require.NoError(t, <-done)
+	}}
+}
+
+func (m timed) group(t *testing.T) *grouping.AlertGroup {
+	t.Helper()
+	g, err := m.GetGroup(context.Background(), key.ID())
+	require.NoError(t, err)
+	return g
+}
+
+func (m timed) flushes(t *testing.T) float64 {
+	t.Helper()
+	families, err := m.reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == "muster_timer_flushes_total" {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("no muster_timer_flushes_total")
+	return 0
+}
+
+// passTime lets the time pass and the timers do their work.
+func passTime(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestGroupWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := runManager(t, memory())
+		defer m.stop()
+		_, err := m.Ingest(t.Context(), notification(alert("a")))
+		require.NoError(t, err)
+		passTime(29 * time.Second)
+		require.True(t, m.group(t).Settling)
+		passTime(2 * time.Second)
+		require.False(t, m.group(t).Settling)
+		require.InDelta(t, 1, m.flushes(t), 0)
+	})
+}
+
+func TestGroupInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := runManager(t, memory())
+		defer m.stop()
+		_, err := m.Ingest(t.Context(), notification(alert("a")))
+		require.NoError(t, err)
+		passTime(59 * time.Minute)
+		require.False(t, m.group(t).Stale)
+		version := m.group(t).Version
+		require.InDelta(t, 1, m.flushes(t), 0, "a flush that changes nothing stores nothing")
+		passTime(7 * time.Minute)
+		require.True(t, m.group(t).Stale, "the next flush after an hour without a word")
+		require.Equal(t, version+1, m.group(t).Version)
+		page, err := m.Events(t.Context(), grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventStale}})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 1)
+
+		_, err = m.Ingest(t.Context(), notification(alert("a")))
+		require.NoError(t, err)
+		require.False(t, m.group(t).Stale, "a notification ends it")
+	})
+}
+
+func TestRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := runManager(t, memory())
+		defer m.stop()
+		a, b := alert("a"), alert("b")
+		_, err := m.Ingest(t.Context(), notification(a, b))
+		require.NoError(t, err)
+		_, err = m.Ingest(t.Context(), notification(resolved(a), b))
+		require.NoError(t, err)
+		passTime(24*time.Hour + 6*time.Minute)
+		g := m.group(t)
+		require.Nil(t, g.Alert(a.Fingerprint), "a resolved alert leaves a group that goes on")
+		require.NotNil(t, g.Alert(b.Fingerprint), "a firing alert never expires")
+
+		_, err = m.Ingest(t.Context(), notification(resolved(b)))
+		require.NoError(t, err)
+		passTime(23 * time.Hour)
+		require.Equal(t, grouping.StateResolved, m.group(t).State)
+		passTime(time.Hour + 6*time.Minute)
+		_, err = m.GetGroup(t.Context(), key.ID())
+		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+		page, err := m.Events(t.Context(), grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventExpired}})
+		require.NoError(t, err)
+		require.NotEmpty(t, page.Events)
+	})
+}
+
+func TestCleanupExpiredGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, memory(), timing) // its timers do not run
+		_, err := m.Ingest(t.Context(), notification(resolved(alert("a"))))
+		require.NoError(t, err)
+		n, err := m.CleanupExpiredGroups(t.Context())
+		require.NoError(t, err)
+		require.Zero(t, n)
+		passTime(25 * time.Hour)
+		n, err = m.CleanupExpiredGroups(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		page, err := m.ListGroups(t.Context(), grouping.ListQuery{})
+		require.NoError(t, err)
+		require.Empty(t, page.Groups)
+	})
+}
+
+func TestTheLastAlertTakesTheTimerAlong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &spy{GroupStorage: memory()}
+		m := runManager(t, s)
+		defer m.stop()
+		a := alert("a")
+		_, err := m.Ingest(t.Context(), notification(a))
+		require.NoError(t, err)
+		require.NoError(t, m.RemoveAlertFromGroup(t.Context(), key.ID(), a.Fingerprint))
+		calls := s.calls()
+		passTime(time.Hour)
+		require.Equal(t, calls, s.calls())
+		require.Zero(t, m.flushes(t))
+	})
+}
+
+func TestTimersResumeAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory()
+		first := runManager(t, s)
+		_, err := first.Ingest(t.Context(), notification(alert("a")))
+		require.NoError(t, err)
+		passTime(20 * time.Second)
+		first.stop()
+
+		second := runManager(t, s)
+		defer second.stop()
+		n, err := second.RestoreGroups(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		passTime(9 * time.Second)
+		require.True(t, second.group(t).Settling, "the deadline is the stored one")
+		passTime(2 * time.Second)
+		require.False(t, second.group(t).Settling)
+		groups, err := second.GetGroupByFingerprint(t.Context(), alert("a").Fingerprint)
+		require.NoError(t, err)
+		require.Len(t, groups, 1, "the index is rebuilt")
+	})
+}
+
+func TestAFlushHappensOnceAcrossReplicas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory()
+		var replicas []timed
+		for range 3 {
+			replicas = append(replicas, runManager(t, s))
+		}
+		_, err := replicas[0].Ingest(t.Context(), notification(alert("a")))
+		require.NoError(t, err)
+		for _, r := range replicas {
+			_, err := r.RestoreGroups(t.Context())
+			require.NoError(t, err)
+		}
+		passTime(2 * time.Hour)
+		total := 0.0
+		for _, r := range replicas {
+			total += r.flushes(t)
+			r.stop()
+		}
+		require.InDelta(t, 2, total, 0, "one that settles, one that finds it stale")
+		require.EqualValues(t, 3, replicas[0].group(t).Version)
+	})
+}
+
+func TestGaugesAreCollectedFromTheState(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	m, err := grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), reg, promslog.NewNopLogger(), timing)
+	require.NoError(t, err)
+	_, err = m.Ingest(t.Context(), notification(alert("a"), alert("b")))
+	require.NoError(t, err)
+	n, err := testutil.GatherAndCount(reg, "muster_groups", "muster_alerts", "muster_group_operations_total")
+	require.NoError(t, err)
+	require.Equal(t, 4+3+2, n)
+}
