@@ -1,0 +1,3 @@
+// Package storage keeps alert groups: in memory, in Redis, and, by the Manager
+// that joins the two, in both at once.
+package storage

@@ -1,0 +1,65 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The reasons for which a backend fails: the words of a metric's label.
+const (
+	reasonTimeout = "timeout"
+	reasonRefused = "refused"
+	reasonClosed  = "closed"
+	reasonPool    = "pool"
+	reasonOther   = "other"
+)
+
+// faultPrefixes maps how Redis begins an error to a reason.
+var faultPrefixes = []struct{ prefix, reason string }{
+	{"LOADING", "loading"},
+	{"READONLY", "readonly"},
+	{"OOM", "oom"},
+	{"MISCONF", "misconf"},
+	{"BUSY", "busy"},
+	{"NOREPLICAS", "noreplicas"},
+	{"NOAUTH", "auth"},
+	{"WRONGPASS", "auth"},
+	{"NOPERM", "auth"},
+	{"CLUSTERDOWN", "clusterdown"},
+	{"MASTERDOWN", "masterdown"},
+	{"ERR max number of clients", "maxclients"},
+}
+
+// FaultReason returns why a backend failed, as one of a few words.
+func FaultReason(err error) string {
+	var (
+		answer  redis.Error
+		network net.Error
+	)
+	switch {
+	case errors.As(err, &answer):
+		for _, f := range faultPrefixes {
+			if strings.HasPrefix(answer.Error(), f.prefix) {
+				return f.reason
+			}
+		}
+	case errors.Is(err, redis.ErrPoolTimeout):
+		return reasonPool
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
+		errors.As(err, &network) && network.Timeout():
+		return reasonTimeout
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return reasonRefused
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET),
+		errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed), errors.Is(err, redis.ErrClosed):
+		return reasonClosed
+	}
+	return reasonOther
+}

@@ -1,0 +1,403 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+var testKey = grouping.Key{Source: "default", Receiver: "team", GroupKey: `{}:{alertname="Down"}`}
+
+func firing(instance string) grouping.NotifiedAlert {
+	l := grouping.Labels{"alertname": "Down", "instance": instance}
+	return grouping.NotifiedAlert{
+		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l,
+		StartsAt: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC),
+	}
+}
+
+// replica is one Muster: a grouping.Manager over a Manager over a backend that
+// can be made to fail.
+type replica struct {
+	*grouping.Manager
+	storage *Manager
+	backend *flaky
+}
+
+// startReplica runs a replica on the Redis at the address until the test ends.
+func startReplica(t *testing.T, addr string, opts ManagerOptions) replica {
+	t.Helper()
+	opts.WriteTimeout = max(opts.WriteTimeout, 250*time.Millisecond)
+	opts.CheckInterval = 50 * time.Millisecond
+	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	backend := &flaky{Durable: redis}
+	clock := grouping.NewClock()
+	joined, err := NewManager(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
+	require.NoError(t, err)
+	m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = joined.Run(ctx) }()
+	t.Cleanup(func() {
+		backend.heal()
+		cancel()
+		<-done
+		require.NoError(t, redis.Close())
+	})
+	<-joined.Restored()
+	return replica{m, joined, backend}
+}
+
+// inRedis returns what a replica that starts now finds.
+func inRedis(t *testing.T, addr string) map[grouping.ID]*grouping.AlertGroup {
+	t.Helper()
+	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, redis.Close()) }()
+	groups := map[grouping.ID]*grouping.AlertGroup{}
+	for g, err := range redis.LoadAll(context.Background()) {
+		require.NoError(t, err)
+		groups[g.ID] = g
+	}
+	return groups
+}
+
+// clean waits until the replica has brought everything to its backend.
+func (r replica) clean(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		s := r.storage.Status()
+		return s.Healthy && s.DirtyGroups == 0
+	}, 10*time.Second, 5*time.Millisecond, "still %+v", r.storage.Status())
+}
+
+// The fault table: each call of a backend is refused, or applied with its
+// answer lost, or slower than its deadline; then the backend recovers. After
+// each, what was acknowledged is there, once, and no conflict counted as a fault.
+func TestFaults(t *testing.T) {
+	for _, op := range []string{"store", "delete", "load", "index", "position", "follow", "push events", "now", "events", "ping", "everything"} {
+		for _, how := range []fault{refused, answerLost, slow} {
+			t.Run(fmt.Sprintf("%s %s", op, how), func(t *testing.T) {
+				t.Parallel()
+				server := miniredis.RunT(t)
+				r, other := startReplica(t, server.Addr(), ManagerOptions{}), startReplica(t, server.Addr(), ManagerOptions{})
+				a, b, gone := firing("a"), firing("b"), firing("gone")
+				add := func(r replica, alerts ...grouping.NotifiedAlert) {
+					t.Helper()
+					for _, a := range alerts {
+						_, err := r.AddAlertToGroup(t.Context(), testKey, a)
+						require.NoError(t, err)
+					}
+				}
+				add(r, a, gone)
+
+				r.backend.fail(op, how)
+				b.Annotations = grouping.Labels{"value": "1"}
+				add(r, b)
+				ended := b
+				ended.Status, ended.EndsAt = grouping.StatusResolved, time.Date(2026, 11, 23, 3, 30, 0, 0, time.UTC)
+				add(r, ended)
+				require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), gone.Fingerprint))
+				single := grouping.Key{Source: "default", Receiver: "team", GroupKey: "short"}
+				_, err := r.AddAlertToGroup(t.Context(), single, a)
+				require.NoError(t, err)
+				require.NoError(t, r.RemoveAlertFromGroup(t.Context(), single.ID(), a.Fingerprint))
+				_, err = r.Events(t.Context(), grouping.EventQuery{})
+				require.NoError(t, err)
+				add(other, firing("c")) // another replica goes on meanwhile
+				g, err := r.GetGroup(t.Context(), testKey.ID())
+				require.NoError(t, err, "reads go on")
+				require.NotNil(t, g.Alert(b.Fingerprint))
+
+				r.backend.heal()
+				add(r, firing("d"))
+				r.clean(t)
+				want := map[grouping.Fingerprint]grouping.Status{
+					a.Fingerprint: "firing", b.Fingerprint: "resolved",
+					firing("c").Fingerprint: "firing", firing("d").Fingerprint: "firing",
+				}
+				for _, where := range []func() *grouping.AlertGroup{
+					func() *grouping.AlertGroup { return inRedis(t, server.Addr())[testKey.ID()] },
+					func() *grouping.AlertGroup { g, _ := r.GetGroup(context.Background(), testKey.ID()); return g },
+					func() *grouping.AlertGroup { g, _ := other.GetGroup(context.Background(), testKey.ID()); return g },
+				} {
+					require.Eventually(t, func() bool { return equalStatuses(where(), want) }, 10*time.Second, 5*time.Millisecond)
+				}
+				require.NotContains(t, inRedis(t, server.Addr()), single.ID(), "a deleted group stays gone")
+
+				// Once: one event of a kind per alert, one episode per firing.
+				page, err := r.Events(t.Context(), grouping.EventQuery{Fingerprint: b.Fingerprint})
+				require.NoError(t, err)
+				var kinds []grouping.EventKind
+				for _, e := range page.Events {
+					kinds = append(kinds, e.Kind)
+				}
+				require.Equal(t, []grouping.EventKind{"resolved", "fired"}, kinds)
+				require.Len(t, inRedis(t, server.Addr())[testKey.ID()].Alert(b.Fingerprint).Episodes(), 1)
+				require.Zero(t, testutil.ToFloat64(r.storage.fallbacks.WithLabelValues("conflict")))
+			})
+		}
+	}
+}
+
+func equalStatuses(g *grouping.AlertGroup, want map[grouping.Fingerprint]grouping.Status) bool {
+	if g == nil || len(g.Alerts) != len(want) {
+		return false
+	}
+	return !slices.ContainsFunc(g.Alerts, func(a *grouping.Alert) bool { return want[a.Fingerprint] != a.Status })
+}
+
+func TestAConflictIsNoFault(t *testing.T) {
+	server := miniredis.RunT(t)
+	r, other := startReplica(t, server.Addr(), ManagerOptions{}), startReplica(t, server.Addr(), ManagerOptions{})
+	var wg sync.WaitGroup
+	for _, m := range []replica{r, other} {
+		for i := range 50 {
+			a := firing("a")
+			a.Annotations = grouping.Labels{"value": fmt.Sprint(i)}
+			wg.Go(func() {
+				_, err := m.AddAlertToGroup(context.Background(), testKey, a)
+				require.NoError(t, err)
+			})
+		}
+	}
+	wg.Wait()
+	for _, m := range []replica{r, other} {
+		require.Zero(t, testutil.CollectAndCount(m.storage.fallbacks), "a conflict was counted as a fault")
+		require.True(t, m.storage.Status().Healthy)
+	}
+}
+
+func TestReplicasFollowEachOther(t *testing.T) {
+	server := miniredis.RunT(t)
+	r, other := startReplica(t, server.Addr(), ManagerOptions{}), startReplica(t, server.Addr(), ManagerOptions{})
+	var heard sync.Map
+	other.Watch(func(u grouping.Update) { heard.Store(u.ID, u.Group != nil) })
+	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		groups, err := other.GetGroupByFingerprint(context.Background(), firing("a").Fingerprint)
+		return err == nil && len(groups) == 1
+	}, 5*time.Second, 5*time.Millisecond, "the other replica's index follows")
+	require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), firing("a").Fingerprint))
+	require.Eventually(t, func() bool {
+		held, ok := heard.Load(testKey.ID())
+		_, err := other.GetGroup(context.Background(), testKey.ID())
+		return ok && held == false && errors.Is(err, grouping.ErrGroupNotFound)
+	}, 5*time.Second, 5*time.Millisecond, "and hears of its end")
+}
+
+func TestThreeManagers100Adds(t *testing.T) {
+	server := miniredis.RunT(t)
+	var replicas []replica
+	for range 3 {
+		replicas = append(replicas, startReplica(t, server.Addr(), ManagerOptions{WriteTimeout: 5 * time.Second}))
+	}
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			_, err := replicas[i%3].AddAlertToGroup(context.Background(), testKey, firing(fmt.Sprint(i)))
+			require.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	require.Equal(t, 100, inRedis(t, server.Addr())[testKey.ID()].Counts.Firing)
+	for _, r := range replicas {
+		require.Eventually(t, func() bool {
+			g, err := r.GetGroup(context.Background(), testKey.ID())
+			return err == nil && g.Counts.Firing == 100
+		}, 5*time.Second, 5*time.Millisecond)
+	}
+}
+
+func TestStrictRefusesWhatItCannotKeep(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := startReplica(t, server.Addr(), ManagerOptions{Outage: OutageStrict})
+	r.backend.fail("store", refused)
+	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.ErrorIs(t, err, grouping.ErrStorage)
+	var fault *grouping.StorageError
+	require.ErrorAs(t, err, &fault)
+	require.Equal(t, "redis", fault.Backend)
+	_, err = r.GetGroup(t.Context(), testKey.ID())
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+	r.backend.heal()
+	require.Eventually(t, func() bool {
+		_, err := r.AddAlertToGroup(context.Background(), testKey, firing("a"))
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+}
+
+func TestALossOfAllDataIsMended(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := startReplica(t, server.Addr(), ManagerOptions{})
+	for i := range 50 {
+		k := testKey
+		k.GroupKey = fmt.Sprint(i)
+		for _, a := range []string{"a", "b"} {
+			_, err := r.AddAlertToGroup(t.Context(), k, firing(a))
+			require.NoError(t, err)
+		}
+	}
+	before := inRedis(t, server.Addr())
+	server.FlushAll()
+	require.Eventually(t, func() bool { return len(inRedis(t, server.Addr())) == 50 }, 5*time.Second, 20*time.Millisecond)
+	r.clean(t)
+	after := inRedis(t, server.Addr())
+	for id, g := range before {
+		require.True(t, g.Equal(after[id]))
+		require.Equal(t, g.Notifications, after[id].Notifications)
+	}
+	page, err := r.Events(t.Context(), grouping.EventQuery{Limit: 1000})
+	require.NoError(t, err)
+	require.Len(t, page.Events, 150, "fifty opened, a hundred fired: the history is back")
+}
+
+func TestBreaker(t *testing.T) {
+	var b breaker
+	require.False(t, b.failure("refused"))
+	require.False(t, b.failure("refused"))
+	b.success()
+	require.False(t, b.failure("refused"))
+	require.False(t, b.failure("refused"))
+	require.True(t, b.failure("refused"), "three in a row")
+	require.False(t, b.failure("loading"), "it is open already")
+	_, reason := b.state()
+	require.Equal(t, "loading", reason)
+	require.True(t, b.close())
+	require.False(t, b.close())
+	require.True(t, b.failure(reasonTimeout), "one timeout is enough")
+}
+
+// fault is a way in which a call can fail.
+type fault string
+
+const (
+	refused    fault = "refused"
+	answerLost fault = "applied but the answer is lost"
+	slow       fault = "slower than its deadline"
+)
+
+// flaky is a backend of which one call, or every one, fails on demand.
+type flaky struct {
+	Durable
+
+	mu  sync.Mutex
+	op  string
+	how fault
+}
+
+func (f *flaky) fail(op string, how fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.op, f.how = op, how
+}
+
+func (f *flaky) heal() { f.fail("", "") }
+
+func (f *flaky) do(ctx context.Context, op string, call func() error) error {
+	f.mu.Lock()
+	hit, how := f.op == op || f.op == "everything", f.how
+	f.mu.Unlock()
+	if !hit {
+		return call()
+	}
+	broken := func(err error) error { return &grouping.StorageError{Backend: f.Name(), Op: op, Err: err} }
+	switch how {
+	case answerLost:
+		if err := call(); err != nil {
+			return err
+		}
+		return broken(errors.New("connection reset by peer"))
+	case slow:
+		<-ctx.Done()
+		return broken(context.DeadlineExceeded)
+	default:
+		return broken(errors.New("connect: connection refused"))
+	}
+}
+
+// bounded gives calls without a deadline one, as a client's read timeout does.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, 250*time.Millisecond)
+}
+
+func (f *flaky) Store(ctx context.Context, c grouping.Change) (g *grouping.AlertGroup, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err = f.do(ctx, "store", func() (err error) { g, err = f.Durable.Store(ctx, c); return err })
+	return g, err
+}
+
+func (f *flaky) Delete(ctx context.Context, c grouping.Change) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return f.do(ctx, "delete", func() error { return f.Durable.Delete(ctx, c) })
+}
+
+func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err = f.do(ctx, "load", func() (err error) { groups, damaged, err = f.Durable.LoadMany(ctx, ids); return err })
+	return groups, damaged, err
+}
+
+func (f *flaky) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err = f.do(ctx, "index", func() (err error) { index, err = f.Durable.Index(ctx); return err })
+	return index, err
+}
+
+func (f *flaky) Position(ctx context.Context) (p []Position, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err = f.do(ctx, "position", func() (err error) { p, err = f.Durable.Position(ctx); return err })
+	return p, err
+}
+
+func (f *flaky) Follow(ctx context.Context, from []Position, fn func(int, []LogEntry)) error {
+	short, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
+	defer cancel()
+	return f.do(short, "follow", func() error { return f.Durable.Follow(ctx, from, fn) })
+}
+
+func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return f.do(ctx, "push events", func() error { return f.Durable.PushEvents(ctx, events) })
+}
+
+func (f *flaky) Now(ctx context.Context) (now time.Time, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err = f.do(ctx, "now", func() (err error) { now, err = f.Durable.Now(ctx); return err })
+	return now, err
+}
+
+func (f *flaky) Events(ctx context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err = f.do(ctx, "events", func() (err error) { page, err = f.Durable.Events(ctx, q); return err })
+	return page, err
+}
+
+func (f *flaky) Ping(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return f.do(ctx, "ping", func() error { return f.Durable.Ping(ctx) })
+}

@@ -1,0 +1,330 @@
+package storage
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"muster/grouping"
+)
+
+// MemoryOptions bound what a Memory keeps. The zero value is usable.
+type MemoryOptions struct {
+	// HistoryRetention is how long events are kept, MaxEvents how many. Zero:
+	// 30 days, 100,000 (about 40 MB).
+	HistoryRetention time.Duration
+	MaxEvents        int
+}
+
+// tombstoneAge is how long a deleted group is remembered: longer than a
+// replica may be cut off and still bring back what it holds.
+const tombstoneAge = 24 * time.Hour
+
+// Memory keeps groups and history in memory. It is the storage of a Muster
+// without a backend, and the working copy of a Manager.
+type Memory struct {
+	opts MemoryOptions
+
+	mu     sync.RWMutex
+	groups map[grouping.ID]*grouping.AlertGroup // guarded by mu
+	// gone holds the tombstones, the oldest first in graves.
+	gone   map[grouping.ID]*grouping.AlertGroup // guarded by mu
+	graves []grouping.ID                        // guarded by mu
+	// events is sorted by ID. They come almost in order, so inserting one moves
+	// few; a reader takes a copy of the pointers and holds no lock while it looks.
+	events []*grouping.Event // guarded by mu
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory(opts MemoryOptions) *Memory {
+	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
+	orDefault(&opts.MaxEvents, 100_000)
+	return &Memory{
+		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, gone: map[grouping.ID]*grouping.AlertGroup{},
+	}
+}
+
+// Store implements grouping.GroupStorage.
+func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := c.ID()
+	stored := m.held(id)
+	if m.applied(c) {
+		return stored, nil
+	}
+	if conflicts(stored, c) {
+		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
+	}
+	next := *grouping.Merge(stored, c.Group)
+	next.Version++
+	if c.Notified {
+		next.Notifications++
+	}
+	m.put(&next)
+	m.addEvents(c.Events)
+	return &next, nil
+}
+
+// applied reports whether the change was made already.
+func (m *Memory) applied(c grouping.Change) bool {
+	if len(c.Events) == 0 || m.held(c.ID()) == nil {
+		return false
+	}
+	_, found := m.findEvent(c.Events[0].ID)
+	return found
+}
+
+// conflicts reports whether what the change touches is not stored as its base
+// has it.
+func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
+	if c.Base == nil && stored != nil && !stored.IsTombstone() ||
+		c.Exclusive && stored != nil && (c.Base == nil || stored.Meta.Stamp != c.Base.Meta.Stamp) {
+		return true
+	}
+	if stored == nil {
+		stored = &grouping.AlertGroup{}
+	}
+	var base grouping.AlertGroup
+	if c.Base != nil {
+		base = *c.Base
+	}
+	if stored.Deleted > base.Deleted {
+		return true
+	}
+	conflict := false
+	c.Delta(func(before, after *grouping.Alert) {
+		if before == nil {
+			before = after
+		}
+		conflict = conflict || lastWrite(stored, before.Fingerprint) != lastWrite(&base, before.Fingerprint)
+	})
+	return conflict
+}
+
+// lastWrite returns the stamp of the last write, or of the removal, of an
+// alert.
+func lastWrite(g *grouping.AlertGroup, fp grouping.Fingerprint) grouping.Stamp {
+	if a := g.Alert(fp); a != nil {
+		return a.Stamp
+	}
+	return max(g.Removed[fp], g.Deleted)
+}
+
+// Delete implements grouping.GroupStorage.
+func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	id := c.ID()
+	stored := m.groups[id]
+	if stored == nil {
+		return nil
+	}
+	if stored.Meta.Stamp != c.Base.Meta.Stamp || !slices.EqualFunc(stored.Alerts, c.Base.Alerts, (*grouping.Alert).Equal) {
+		return &grouping.VersionMismatchError{ID: id, Stored: stored}
+	}
+	m.put(grouping.Tombstone(id, c.Stamp))
+	m.addEvents(c.Events)
+	return nil
+}
+
+// Put joins a group, or a tombstone, with what is held and reports whether
+// that changed it.
+func (m *Memory) Put(g *grouping.AlertGroup) (merged *grouping.AlertGroup, changed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	held := m.held(g.ID)
+	merged = grouping.Merge(held, g)
+	changed = !merged.Equal(held)
+	if !changed && merged.Version == held.Version && merged.Notifications == held.Notifications {
+		return held, false
+	}
+	m.put(merged)
+	return merged, changed
+}
+
+// Peek returns a group, or its tombstone, or nil.
+func (m *Memory) Peek(id grouping.ID) *grouping.AlertGroup {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.held(id)
+}
+
+// held is Peek for those who hold mu.
+func (m *Memory) held(id grouping.ID) *grouping.AlertGroup {
+	if g := m.groups[id]; g != nil {
+		return g
+	}
+	return m.gone[id]
+}
+
+func (m *Memory) put(g *grouping.AlertGroup) {
+	if !g.IsTombstone() {
+		delete(m.gone, g.ID)
+		m.groups[g.ID] = g
+		return
+	}
+	delete(m.groups, g.ID)
+	if m.gone[g.ID] == nil {
+		m.graves = append(m.graves, g.ID)
+	}
+	m.gone[g.ID] = g
+	for len(m.graves) > 0 {
+		old := m.gone[m.graves[0]]
+		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge {
+			break
+		}
+		delete(m.gone, m.graves[0])
+		m.graves = m.graves[1:]
+	}
+}
+
+// Load implements grouping.GroupStorage.
+func (m *Memory) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if g := m.groups[id]; g != nil {
+		return g, nil
+	}
+	return nil, &grouping.GroupNotFoundError{ID: id}
+}
+
+// ListKeys implements grouping.GroupStorage.
+func (m *Memory) ListKeys(ctx context.Context) ([]grouping.ID, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Collect(maps.Keys(m.groups)), nil
+}
+
+// Size implements grouping.GroupStorage.
+func (m *Memory) Size(ctx context.Context) (int, error) {
+	if ctx.Err() != nil {
+		return 0, context.Cause(ctx)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return len(m.groups), nil
+}
+
+// LoadAll implements grouping.GroupStorage. It holds no lock while it yields.
+func (m *Memory) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+	return func(yield func(*grouping.AlertGroup, error) bool) {
+		if ctx.Err() != nil {
+			yield(nil, context.Cause(ctx))
+			return
+		}
+		m.mu.RLock()
+		groups := make([]*grouping.AlertGroup, 0, len(m.groups))
+		for _, g := range m.groups {
+			groups = append(groups, g)
+		}
+		m.mu.RUnlock()
+		for _, g := range groups {
+			if !yield(g, nil) {
+				return
+			}
+		}
+	}
+}
+
+// StoreAll implements grouping.GroupStorage.
+func (m *Memory) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, g := range groups {
+		m.Put(g)
+	}
+	return nil
+}
+
+// Ping implements grouping.GroupStorage.
+func (m *Memory) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// PutEvents adds events to the history; those that are there already stay.
+func (m *Memory) PutEvents(events []grouping.Event) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addEvents(events)
+}
+
+func (m *Memory) addEvents(events []grouping.Event) {
+	for _, e := range events {
+		if i, found := m.findEvent(e.ID); !found {
+			m.events = slices.Insert(m.events, i, &e)
+		}
+	}
+	keep := max(0, len(m.events)-m.opts.MaxEvents)
+	oldest := time.Now().Add(-m.opts.HistoryRetention)
+	for keep < len(m.events) && m.events[keep].Time.Before(oldest) {
+		keep++
+	}
+	m.events = m.events[keep:]
+}
+
+func (m *Memory) findEvent(id string) (int, bool) {
+	return slices.BinarySearchFunc(m.events, id, func(e *grouping.Event, id string) int { return strings.Compare(e.ID, id) })
+}
+
+// EventsSince returns the events from the ID on, oldest first.
+func (m *Memory) EventsSince(id string) []grouping.Event {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	i, _ := m.findEvent(id)
+	events := make([]grouping.Event, 0, len(m.events)-i)
+	for _, e := range m.events[i:] {
+		events = append(events, *e)
+	}
+	return events
+}
+
+// Events implements grouping.GroupStorage.
+func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+	var page grouping.EventPage
+	if ctx.Err() != nil {
+		return page, context.Cause(ctx)
+	}
+	m.mu.RLock()
+	end := len(m.events)
+	if q.Cursor != "" {
+		end, _ = m.findEvent(q.Cursor)
+	}
+	events := slices.Clone(m.events[:end])
+	m.mu.RUnlock()
+	orDefault(&q.Limit, grouping.DefaultLimit)
+	for _, e := range slices.Backward(events) {
+		if !q.Since.IsZero() && e.Time.Before(q.Since) {
+			break
+		}
+		if !q.Matches(e) {
+			continue
+		}
+		if len(page.Events) == q.Limit {
+			page.Next = page.Events[q.Limit-1].ID
+			break
+		}
+		page.Events = append(page.Events, *e)
+	}
+	return page, nil
+}
