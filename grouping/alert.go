@@ -58,7 +58,8 @@ type Alert struct {
 	Disputed bool `json:"disputed,omitempty"`
 
 	// Recorded holds the newest episodes, oldest first, as they were written
-	// down; Episodes makes the readable list of them.
+	// down: the newest keeps the end that was last reported of it even where it
+	// fires again. Episodes makes the readable list of them.
 	Recorded []Episode `json:"episodes,omitempty"`
 
 	// Since is the stamp of the alert's last removal from the group: what was
@@ -76,18 +77,23 @@ func (a *Alert) Name() string { return a.Labels["alertname"] }
 // was never reported is shown to end where the next begins.
 func (a *Alert) Episodes() []Episode {
 	eps := make([]Episode, 0, len(a.Recorded)+1)
+	var written Stamp
 	for _, e := range a.Recorded {
-		// A start inside the newest episode is that episode's own start,
-		// written down before the source moved it back.
-		if e.StartsAt.Before(a.StartsAt) {
+		// A start that was written down before an earlier one is that one's
+		// own: the source moved it back since.
+		if e.StartsAt.Before(a.StartsAt) && e.Stamp >= written {
+			written = e.Stamp
 			eps = append(eps, Episode{StartsAt: e.StartsAt, EndsAt: e.EndsAt})
 		}
 	}
 	eps = append(eps, Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt})
-	slices.SortStableFunc(eps, func(x, y Episode) int { return x.StartsAt.Compare(y.StartsAt) })
-	for i := range len(eps) - 1 {
-		if next := eps[i+1].StartsAt; eps[i].EndsAt.IsZero() || eps[i].EndsAt.After(next) {
-			eps[i].EndsAt = next
+	for i := range eps {
+		e := &eps[i]
+		if i+1 < len(eps) && (e.EndsAt.IsZero() || e.EndsAt.After(eps[i+1].StartsAt)) {
+			e.EndsAt = eps[i+1].StartsAt
+		}
+		if !e.EndsAt.IsZero() && e.EndsAt.Before(e.StartsAt) {
+			e.EndsAt = e.StartsAt // the sender's times are beyond reason
 		}
 	}
 	return eps

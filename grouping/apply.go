@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -68,7 +69,7 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	c.partial = c.late || n.Truncated > 0 || c.isStale(listed)
 	if !c.partial {
 		for i, a := range c.alerts {
-			if _, ok := listed[a.Fingerprint]; !ok && a.Status == StatusFiring {
+			if _, ok := listed[a.Fingerprint]; !ok {
 				c.alerts[i] = c.omit(a)
 			}
 		}
@@ -84,10 +85,9 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 		m := &c.meta
 		m.GroupLabels, m.RouteLabels, m.ExternalURL = n.GroupLabels, n.RouteLabels, n.ExternalURL
 		m.CommonLabels, m.CommonAnnotations = n.CommonLabels, n.CommonAnnotations
-		if n.Truncated > 0 {
+		if c.partial {
 			m.CommonLabels, m.CommonAnnotations = c.common()
-		}
-		if !c.partial {
+		} else {
 			m.CompleteAt, m.CompleteBy = c.at, n.ExternalURL
 		}
 		m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = c.at, n.Reason, n.Truncated, false
@@ -101,18 +101,18 @@ func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) 
 	c := begin(g, key, stamp)
 	c.rules, c.partial = r, true
 	c.observe(na)
-	if g == nil {
-		c.meta.GroupLabels = Labels{}
-	}
 	c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
 	return c.finish()
 }
 
-// removeAlerts returns the group without the alerts; the group must hold them.
+// removeAlerts returns the group without the alerts.
 func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, []Event) {
 	c := begin(g, g.Key, stamp)
 	for _, fp := range fps {
-		i := slices.IndexFunc(c.alerts, func(a *Alert) bool { return a.Fingerprint == fp })
+		i, ok := c.find(fp)
+		if !ok {
+			continue
+		}
 		c.log.alert(EventExpired, c.alerts[i])
 		c.removed[fp] = stamp.supersedes(c.alerts[i].Stamp)
 		c.alerts = slices.Delete(c.alerts, i, i+1)
@@ -134,6 +134,8 @@ type change struct {
 	by      string // external URL of the sender
 	late    bool   // overtaken: what is known already is newer
 	partial bool   // what is not listed was not omitted
+	turned  bool   // one side of a dispute was heard again
+	settled bool   // a dispute ended with nobody left who reports the alert
 
 	id      ID
 	deleted Stamp
@@ -156,19 +158,24 @@ func begin(g *AlertGroup, key Key, stamp Stamp) *change {
 	}
 	c.log = eventLog{stamp: stamp, key: key, id: c.id}
 	if c.before == nil {
-		c.meta = Meta{Key: key, CreatedAt: c.at, Settling: true}
+		// The group's own fields, too, are written after what was deleted.
+		c.meta = Meta{Key: key, CreatedAt: c.at, Settling: true, Stamp: c.deleted}
 	}
 	return c
 }
 
 // finish completes the group and its events: opened comes first, closed last.
 func (c *change) finish() (*AlertGroup, []Event) {
-	if c.before == nil {
-		c.meta.FlushAt = c.at.Add(c.groupWait)
+	if c.before == nil || c.fromFuture(c.meta.CreatedAt) {
+		c.meta.CreatedAt, c.meta.FlushAt = c.at, c.at.Add(c.groupWait)
 	}
 	if !c.late {
 		c.meta.Stamp = c.stamp.supersedes(c.meta.Stamp)
 		c.meta.UpdatedAt = c.at
+	}
+	// No alert is ever newer than its group's own fields: Merge counts on it.
+	for _, a := range c.alerts {
+		c.meta.Stamp = max(c.meta.Stamp, a.Stamp)
 	}
 	g := NewAlertGroup(AlertGroup{
 		ID: c.id, Meta: c.meta, Alerts: c.alerts, Removed: c.removed, Deleted: c.deleted,
@@ -177,6 +184,8 @@ func (c *change) finish() (*AlertGroup, []Event) {
 	wasOpen := c.before != nil && c.before.State != StateResolved
 	isOpen := g.State != StateResolved
 	switch {
+	case c.turned && !slices.ContainsFunc(c.log.events, func(e Event) bool { return e.Kind != EventNotified }):
+		// A dispute opens and closes its group no more often than its alert.
 	case !wasOpen && isOpen:
 		events := c.log.events
 		c.log.events = nil
@@ -184,17 +193,25 @@ func (c *change) finish() (*AlertGroup, []Event) {
 		for _, e := range events {
 			c.log.add(e)
 		}
-	case !isOpen && len(g.Alerts) > 0 && (wasOpen || c.before == nil):
+	case !isOpen && len(g.Alerts) > 0 && (wasOpen || c.before == nil || c.settled):
 		c.log.group(EventClosed, g.GroupLabels)
 	}
 	return g, c.log.events
 }
 
+// find returns the place of the alert in the list, and whether it is there.
+func (c *change) find(fp Fingerprint) (int, bool) {
+	return slices.BinarySearchFunc(c.alerts, fp, func(a *Alert, fp Fingerprint) int {
+		return cmp.Compare(a.Fingerprint, fp)
+	})
+}
+
 // observe applies what a message says of one alert.
 func (c *change) observe(na NotifiedAlert) {
-	i, known := slices.BinarySearchFunc(c.alerts, na.Fingerprint, func(a *Alert, fp Fingerprint) int {
-		return compareFingerprints(a, &Alert{Fingerprint: fp})
-	})
+	if na.Status != StatusFiring {
+		na.Status = StatusResolved
+	}
+	i, known := c.find(na.Fingerprint)
 	if !known {
 		c.alerts = slices.Insert(c.alerts, i, c.meet(na))
 		return
@@ -203,10 +220,26 @@ func (c *change) observe(na NotifiedAlert) {
 	if c.late || c.stamp.isLate(a.Stamp) {
 		return
 	}
+	na.StartsAt = c.startOf(a, na)
 	if na.Status == StatusFiring {
 		c.alerts[i] = c.fire(a, na)
 	} else {
 		c.alerts[i] = c.resolve(a, na)
+	}
+}
+
+// startOf returns the start of the episode that na is about. One that lies
+// inside the episode that we know to be over is a second source's: Alertmanager,
+// too, joins what overlaps and keeps the earliest start.
+func (c *change) startOf(a *Alert, na NotifiedAlert) time.Time {
+	switch over := a.Status == StatusResolved; {
+	case na.StartsAt.IsZero() && over && na.Status == StatusFiring:
+		return c.at // the sender gives no times
+	case na.StartsAt.IsZero(),
+		over && na.StartsAt.After(a.StartsAt) && na.StartsAt.Before(a.EndsAt):
+		return a.StartsAt
+	default:
+		return na.StartsAt
 	}
 }
 
@@ -218,7 +251,13 @@ func (c *change) meet(na NotifiedAlert) *Alert {
 		FirstSeenAt: c.at, ChangedAt: c.at,
 	}
 	if na.Status == StatusResolved {
-		a.EndsAt = na.EndsAt
+		a.EndsAt = c.endOf(na)
+	}
+	if na.StartsAt.IsZero() {
+		a.StartsAt = c.at // no later than its end, though: that came before
+		if na.Status == StatusResolved {
+			a.StartsAt = earliest(c.at, a.EndsAt)
+		}
 	}
 	// Should it come back: its record goes on after the one of its removal.
 	a.Since = c.removed[na.Fingerprint]
@@ -261,7 +300,7 @@ func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
 		next.StartsAt, next.Disputed = na.StartsAt, false
 		c.log.alert(EventRefired, &next)
 
-	case c.by != a.ReportedBy && c.at.Sub(a.ChangedAt) < c.settle:
+	case c.isAnother(a.ReportedBy) && c.isRecent(a.ChangedAt):
 		// The other replica's older view, sent after its peer timeout.
 		return a
 
@@ -270,8 +309,8 @@ func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
 		// disagreement, to be shown, not to be written into the history at each
 		// turn.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
-		next.Disputed = a.Disputed || c.by != a.ReportedBy
-		if !a.Disputed {
+		next.Disputed = a.Disputed || c.isAnother(a.ReportedBy)
+		if c.turned = c.turned || a.Disputed; !a.Disputed {
 			c.log.alert(EventReopened, &next)
 		}
 	}
@@ -285,7 +324,7 @@ func (c *change) resolve(a *Alert, na NotifiedAlert) *Alert {
 	}
 	seenAt, _ := c.lastSeen(a)
 	next := *a
-	next.Status, next.EndsAt = StatusResolved, na.EndsAt
+	next.Status, next.EndsAt = StatusResolved, c.endOf(na)
 	if a.Status == StatusResolved {
 		if !na.StartsAt.After(a.StartsAt) {
 			// Listed again while the source re-posts it; another replica's end
@@ -308,19 +347,60 @@ func (c *change) resolve(a *Alert, na NotifiedAlert) *Alert {
 	} else {
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 	}
-	if again := a.Disputed && c.endKnown(a, na); !again {
-		next.Disputed = false
+	if next.Disputed = a.Status == StatusFiring && endKnown(a, na); next.Disputed {
+		// The same end as before the alert was reported as firing again: two
+		// views of one episode, even where they come under one external URL.
+		c.turned = true
+	} else {
 		c.log.alert(EventResolved, &next)
 	}
 	return c.writeChanged(a, &next, na)
 }
 
-// endKnown reports whether the end that na reports was already recorded for
-// the alert's newest episode: one side of a dispute says it again.
-func (c *change) endKnown(a *Alert, na NotifiedAlert) bool {
-	return slices.ContainsFunc(a.Recorded, func(e Episode) bool {
-		return e.StartsAt.Equal(na.StartsAt) && e.EndsAt.Equal(na.EndsAt)
-	})
+// endKnown reports whether the end that na reports is on record for the alert's
+// newest episode, which fires.
+func endKnown(a *Alert, na NotifiedAlert) bool {
+	return !na.EndsAt.IsZero() && na.EndsAt.Equal(recordedEnd(a))
+}
+
+// recordedEnd returns the last end that was reported of the alert's newest
+// episode, though it may fire again; zero if there is none.
+func recordedEnd(a *Alert) time.Time {
+	for _, e := range a.Recorded {
+		if e.StartsAt.Equal(a.StartsAt) {
+			return e.EndsAt
+		}
+	}
+	return time.Time{}
+}
+
+// endOf returns the end that a resolution gives, or, where it gives none, the
+// arrival.
+func (c *change) endOf(na NotifiedAlert) time.Time {
+	if na.EndsAt.IsZero() {
+		return c.at
+	}
+	return na.EndsAt
+}
+
+// isAnother reports whether the message comes from another Alertmanager than
+// the one with the external URL. Where either is unknown it cannot be told.
+func (c *change) isAnother(by string) bool { return c.by != by && c.by != "" && by != "" }
+
+// isRecent reports whether t is so near to the arrival that the views of two
+// Alertmanagers may not have met yet.
+func (c *change) isRecent(t time.Time) bool { return c.at.Sub(t) < c.settle && !c.fromFuture(t) }
+
+// fromFuture reports whether t, one of our own times, was written by a broken
+// clock.
+func (c *change) fromFuture(t time.Time) bool { return t.Sub(c.at) > maxSkew }
+
+// past returns t, or the arrival if t was written by a broken clock.
+func (c *change) past(t time.Time) time.Time {
+	if c.fromFuture(t) {
+		return c.at
+	}
+	return t
 }
 
 // lastSeen is AlertGroup.LastSeen of the group before the change.
@@ -339,19 +419,28 @@ func (c *change) isStale(listed map[Fingerprint]NotifiedAlert) bool {
 		if _, ok := listed[a.Fingerprint]; ok || a.Status != StatusFiring {
 			continue
 		}
-		if at, by := c.lastSeen(a); by != c.by && c.at.Sub(at) < c.settle {
+		if at, by := c.lastSeen(a); c.isAnother(by) && c.isRecent(at) {
 			return true
 		}
 	}
 	return false
 }
 
-// omit applies that a complete message does not list a firing alert.
+// omit applies that a complete message does not list an alert: one that fires
+// is no longer reported, and a dispute about one that is resolved is over.
 func (c *change) omit(a *Alert) *Alert {
+	if a.Status != StatusFiring && !a.Disputed {
+		return a
+	}
 	next := *a
-	next.Status, next.ChangedAt = StatusUnreported, c.at
+	next.Stamp, next.Disputed = c.stamp.supersedes(a.Stamp), false
+	if a.Status != StatusFiring {
+		c.settled = true
+		return &next
+	}
+	next.Status, next.ChangedAt, next.FirstSeenAt = StatusUnreported, c.at, c.past(a.FirstSeenAt)
 	next.LastSeenAt, next.ReportedBy = c.lastSeen(a)
-	next.Stamp = c.stamp.supersedes(a.Stamp)
+	next.LastSeenAt = c.past(next.LastSeenAt)
 	c.log.alert(EventUnreported, &next)
 	return &next
 }
@@ -362,7 +451,7 @@ func (c *change) omit(a *Alert) *Alert {
 func (c *change) writeChanged(before, next *Alert, na NotifiedAlert) *Alert {
 	if !c.partial && next.Status == before.Status && next.Disputed == before.Disputed &&
 		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) &&
-		na.GeneratorURL == before.GeneratorURL &&
+		na.GeneratorURL == before.GeneratorURL && !c.fromFuture(before.LastSeenAt) &&
 		maps.Equal(na.Labels, before.Labels) && maps.Equal(na.Annotations, before.Annotations) {
 		return before
 	}
@@ -373,8 +462,15 @@ func (c *change) writeChanged(before, next *Alert, na NotifiedAlert) *Alert {
 func (c *change) write(a *Alert, na NotifiedAlert) *Alert {
 	a.Labels, a.Annotations, a.GeneratorURL = na.Labels, na.Annotations, na.GeneratorURL
 	a.LastSeenAt, a.ReportedBy = c.at, c.by
+	a.FirstSeenAt, a.ChangedAt = c.past(a.FirstSeenAt), c.past(a.ChangedAt)
 	a.Stamp = c.stamp.supersedes(a.Stamp)
-	a.Recorded = record(a.Recorded, Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt, Stamp: a.Stamp})
+	e := Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt, Stamp: a.Stamp}
+	if a.EndsAt.IsZero() {
+		// Reported over and firing again: whether the same end will be reported
+		// once more tells a dispute from a second resolution.
+		e.EndsAt = recordedEnd(a)
+	}
+	a.Recorded = record(a.Recorded, e)
 	return a
 }
 

@@ -178,6 +178,7 @@ func selectPage(groups iter.Seq2[*AlertGroup, error], q ListQuery) (GroupPage, e
 	}
 	compare := func(a, b placed) int { return comparePositions(a.position, b.position) }
 	var page GroupPage
+	var last *placed // once that many are kept: the last that can matter
 	kept := make([]placed, 0, 2*limit+2)
 	for g, err := range groups {
 		if err != nil {
@@ -189,13 +190,14 @@ func selectPage(groups iter.Seq2[*AlertGroup, error], q ListQuery) (GroupPage, e
 		page.Total++
 		p := placed{sort.position(g), g}
 		if q.Cursor != "" && comparePositions(p.position, after) <= 0 ||
-			len(kept) > limit && compare(p, kept[limit]) > 0 {
+			last != nil && compare(p, *last) > 0 {
 			continue
 		}
 		// One more than the page tells whether there is a next one.
 		if kept = append(kept, p); len(kept) == cap(kept) {
 			slices.SortFunc(kept, compare)
 			kept = kept[:limit+1]
+			last = &kept[limit]
 		}
 	}
 	slices.SortFunc(kept, compare)

@@ -1,0 +1,135 @@
+package grouping
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/stretchr/testify/require"
+)
+
+const testWriter = "00000000000000aa"
+
+// base is a moment at which tests begin.
+var base = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// fataler is what checks need of a *testing.T or a *rapid.T.
+type fataler interface {
+	Helper()
+	Errorf(format string, args ...any)
+	FailNow()
+}
+
+// checkGroup checks what holds for every group, whatever happened to it.
+func checkGroup(t fataler, g *AlertGroup) {
+	t.Helper()
+	require.True(t, g.ID.Valid())
+	if g.IsTombstone() {
+		return
+	}
+	require.Equal(t, g.ID, g.Key.ID())
+	require.True(t, slices.IsSortedFunc(g.Alerts, compareFingerprints), "alerts are out of order")
+	var c Counts
+	for i, a := range g.Alerts {
+		require.True(t, i == 0 || g.Alerts[i-1].Fingerprint != a.Fingerprint, "an alert is there twice")
+		switch a.Status {
+		case StatusFiring:
+			c.Firing++
+		case StatusResolved:
+			c.Resolved++
+		case StatusUnreported:
+			c.Unreported++
+		default:
+			t.Errorf("status %q", a.Status)
+		}
+		checkAlert(t, g, a)
+	}
+	require.Equal(t, c, g.Counts)
+	require.Equal(t, wantState(c, g.Truncated), g.State)
+	checkEpisodes(t, g.Episodes(), maxGroupEpisodes)
+	for fp, s := range g.Removed {
+		require.Nil(t, g.Alert(fp), "an alert is held and removed")
+		require.Greater(t, s, g.Deleted)
+	}
+}
+
+func wantState(c Counts, truncated uint64) State {
+	switch {
+	case c.Firing > 0 && c.Resolved == 0 && c.Unreported == 0:
+		return StateFiring
+	case c.Firing > 0:
+		return StateMixed
+	case c.Unreported > 0 || truncated > 0:
+		return StateUnreported
+	default:
+		return StateResolved
+	}
+}
+
+func checkAlert(t fataler, g *AlertGroup, a *Alert) {
+	t.Helper()
+	require.True(t, a.Stamp.Valid(), "%q", a.Stamp)
+	require.Greater(t, a.Stamp, max(a.Since, g.Deleted), "an alert that is gone is held")
+	require.LessOrEqual(t, a.Stamp, g.Meta.Stamp, "an alert is newer than its group")
+	require.Equal(t, a.Status == StatusResolved, !a.EndsAt.IsZero(), "the end of a %s alert", a.Status)
+	require.LessOrEqual(t, len(a.Recorded), maxEpisodes)
+	for i, e := range a.Recorded {
+		require.LessOrEqual(t, e.Stamp, a.Stamp)
+		require.True(t, i == 0 || a.Recorded[i-1].StartsAt.Before(e.StartsAt))
+	}
+	eps := a.Episodes()
+	checkEpisodes(t, eps, maxEpisodes+1)
+	last := eps[len(eps)-1]
+	require.True(t, last.StartsAt.Equal(a.StartsAt))
+	require.Equal(t, a.EndsAt.IsZero(), last.EndsAt.IsZero())
+}
+
+// checkEpisodes checks that episodes follow one another, and only the last
+// can be open.
+func checkEpisodes(t fataler, eps []Episode, most int) {
+	t.Helper()
+	require.LessOrEqual(t, len(eps), most)
+	for i, e := range eps {
+		require.True(t, i == len(eps)-1 || !e.EndsAt.IsZero(), "an episode in between is open")
+		require.True(t, e.EndsAt.IsZero() || !e.EndsAt.Before(e.StartsAt), "an episode ends before it starts")
+		require.True(t, i == 0 || !eps[i-1].EndsAt.After(e.StartsAt), "episodes overlap")
+	}
+}
+
+// checkEvents checks what holds for the events of every write.
+func checkEvents(t fataler, g *AlertGroup, s Stamp, events []Event) {
+	t.Helper()
+	for i, e := range events {
+		require.Len(t, e.ID, stampLen+6)
+		require.True(t, strings.HasPrefix(e.ID, string(s)))
+		require.True(t, i == 0 || events[i-1].ID < e.ID, "IDs do not rise")
+		require.True(t, e.Time.Equal(s.Time()))
+		require.Equal(t, g.ID, e.GroupID)
+		require.Contains(t, EventKinds(), e.Kind)
+		switch e.Kind {
+		case EventOpened:
+			require.Zero(t, i, "opened is not the first")
+		case EventClosed:
+			require.Equal(t, len(events)-1, i, "closed is not the last")
+		case EventFired, EventRefired, EventReopened, EventResolved, EventUnreported, EventReturned:
+			require.NotEmpty(t, e.Fingerprint)
+		}
+	}
+}
+
+// snapshot writes down everything that a group holds, for a comparison that
+// shares nothing with it.
+func snapshot(t fataler, g *AlertGroup) string {
+	t.Helper()
+	if g == nil {
+		return ""
+	}
+	stamps := make([]Stamp, 0, len(g.Alerts))
+	for _, a := range g.Alerts {
+		stamps = append(stamps, a.Stamp)
+	}
+	text, err := json.Marshal([]any{*g, stamps, g.Meta.Stamp}, json.Deterministic(true))
+	require.NoError(t, err)
+	return string(text)
+}
