@@ -364,7 +364,7 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 	compare := time.NewTicker(m.opts.CompareInterval)
 	defer compare.Stop()
 	// What the log should have told by the next check.
-	expected := seen
+	expected := slices.Clone(from)
 	for {
 		select {
 		case <-ctx.Done():

@@ -1,0 +1,65 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+
+	"muster/grouping"
+)
+
+const (
+	// blockTime is how long a read of the log waits: a cancelled context does
+	// not end a read that blocks.
+	blockTime = time.Second
+	// maxEntries bounds what one read of the log brings.
+	maxEntries = 500
+)
+
+// Follow implements Durable.
+func (r *Redis) Follow(ctx context.Context, from []Position, fn func(shard int, entries []LogEntry)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for shard := range from {
+		g.Go(func() error {
+			return r.followShard(ctx, shard, from[shard].StreamID, fn)
+		})
+	}
+	return g.Wait()
+}
+
+func (r *Redis) followShard(ctx context.Context, shard int, last string, fn func(int, []LogEntry)) error {
+	for ctx.Err() == nil {
+		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*blockTime)
+		streams, err := r.stream.XRead(rctx, &redis.XReadArgs{
+			Streams: []string{r.key(shard, "log"), last}, Count: maxEntries, Block: blockTime,
+		}).Result()
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, redis.Nil) || err == nil && len(streams) == 0:
+			continue
+		case err != nil:
+			return r.fault("follow", err)
+		}
+		entries := make([]LogEntry, 0, len(streams[0].Messages))
+		for _, m := range streams[0].Messages {
+			entries = append(entries, decodeLogEntry(m))
+			last = m.ID
+		}
+		fn(shard, entries)
+	}
+	return nil
+}
+
+func decodeLogEntry(m redis.XMessage) LogEntry {
+	text := func(name string) string { s, _ := m.Values[name].(string); return s }
+	e := LogEntry{ID: grouping.ID(text("id")), Token: text("token"), Writer: text("writer")}
+	e.Epoch, e.StreamID = text("epoch"), m.ID
+	e.Seq, _ = strconv.ParseInt(text("seq"), 10, 64)
+	return e
+}

@@ -1,0 +1,163 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"muster/grouping"
+)
+
+// storageMetrics are those of every backend.
+type storageMetrics struct {
+	operations *prometheus.CounterVec
+	duration   *prometheus.HistogramVec
+}
+
+// instrumented counts and times the calls of a GroupStorage: nothing else does.
+type instrumented struct {
+	grouping.GroupStorage
+
+	backend string
+	metrics storageMetrics
+}
+
+// Instrument returns the storage with its calls counted and timed. Absent,
+// changed meanwhile and cancelled are results, not errors.
+func Instrument(next grouping.GroupStorage, backend string, reg prometheus.Registerer) grouping.GroupStorage {
+	return newInstrumented(next, backend, reg)
+}
+
+// InstrumentDurable is Instrument for a durable backend.
+func InstrumentDurable(next Durable, reg prometheus.Registerer) Durable {
+	return &instrumentedDurable{newInstrumented(next, next.Name(), reg), next}
+}
+
+func newInstrumented(next grouping.GroupStorage, backend string, reg prometheus.Registerer) *instrumented {
+	factory := promauto.With(reg)
+	return &instrumented{next, backend, storageMetrics{
+		operations: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_storage_operations_total", Help: "Storage operations, by backend, operation and result.",
+		}, []string{"backend", "operation", "result"}),
+		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "muster_storage_duration_seconds", Help: "Duration of storage operations, by backend and operation.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8), // 0.1 ms to 1.6 s
+		}, []string{"backend", "operation"}),
+	}}
+}
+
+func (s *instrumented) observe(operation string, started time.Time, err *error) {
+	s.metrics.duration.WithLabelValues(s.backend, operation).Observe(time.Since(started).Seconds())
+	s.metrics.operations.WithLabelValues(s.backend, operation, result(*err)).Inc()
+}
+
+func result(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, grouping.ErrGroupNotFound):
+		return "not_found"
+	case errors.Is(err, grouping.ErrVersionMismatch):
+		return "conflict"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	default:
+		return "error"
+	}
+}
+
+func (s *instrumented) Store(ctx context.Context, c grouping.Change) (g *grouping.AlertGroup, err error) {
+	defer s.observe("store", time.Now(), &err)
+	return s.GroupStorage.Store(ctx, c)
+}
+
+func (s *instrumented) Load(ctx context.Context, id grouping.ID) (g *grouping.AlertGroup, err error) {
+	defer s.observe("load", time.Now(), &err)
+	return s.GroupStorage.Load(ctx, id)
+}
+
+func (s *instrumented) Delete(ctx context.Context, c grouping.Change) (err error) {
+	defer s.observe("delete", time.Now(), &err)
+	return s.GroupStorage.Delete(ctx, c)
+}
+
+func (s *instrumented) ListKeys(ctx context.Context) (ids []grouping.ID, err error) {
+	defer s.observe("list_keys", time.Now(), &err)
+	return s.GroupStorage.ListKeys(ctx)
+}
+
+func (s *instrumented) Size(ctx context.Context) (n int, err error) {
+	defer s.observe("size", time.Now(), &err)
+	return s.GroupStorage.Size(ctx)
+}
+
+func (s *instrumented) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+	return func(yield func(*grouping.AlertGroup, error) bool) {
+		var last error
+		defer s.observe("load_all", time.Now(), &last)
+		for g, err := range s.GroupStorage.LoadAll(ctx) {
+			last = err
+			if !yield(g, err) {
+				return
+			}
+		}
+	}
+}
+
+func (s *instrumented) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) (err error) {
+	defer s.observe("store_all", time.Now(), &err)
+	return s.GroupStorage.StoreAll(ctx, groups)
+}
+
+func (s *instrumented) Ping(ctx context.Context) (err error) {
+	defer s.observe("ping", time.Now(), &err)
+	return s.GroupStorage.Ping(ctx)
+}
+
+func (s *instrumented) Events(ctx context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
+	defer s.observe("events", time.Now(), &err)
+	return s.GroupStorage.Events(ctx, q)
+}
+
+// instrumentedDurable adds the calls of Durable. Follow is not one of them: it
+// lasts for hours.
+type instrumentedDurable struct {
+	*instrumented
+
+	next Durable
+}
+
+func (s *instrumentedDurable) Name() string { return s.next.Name() }
+
+func (s *instrumentedDurable) Position(ctx context.Context) (p []Position, err error) {
+	defer s.observe("position", time.Now(), &err)
+	return s.next.Position(ctx)
+}
+
+func (s *instrumentedDurable) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
+	defer s.observe("index", time.Now(), &err)
+	return s.next.Index(ctx)
+}
+
+func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error) {
+	defer s.observe("load_many", time.Now(), &err)
+	return s.next.LoadMany(ctx, ids)
+}
+
+func (s *instrumentedDurable) Follow(ctx context.Context, from []Position, fn func(int, []LogEntry)) error {
+	return s.next.Follow(ctx, from, fn)
+}
+
+func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.Event) (err error) {
+	defer s.observe("push_events", time.Now(), &err)
+	return s.next.PushEvents(ctx, events)
+}
+
+func (s *instrumentedDurable) Now(ctx context.Context) (now time.Time, err error) {
+	defer s.observe("time", time.Now(), &err)
+	return s.next.Now(ctx)
+}

@@ -1,0 +1,160 @@
+package storage
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"muster/grouping"
+)
+
+//go:embed store.lua
+var storeSource string
+
+// storeScript writes a change; Run sends its hash, and its text where Redis
+// does not know it.
+var storeScript = redis.NewScript(storeSource)
+
+// Store implements grouping.GroupStorage.
+func (r *Redis) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	done, err := r.write(ctx, "store", c)
+	if err != nil {
+		return nil, err
+	}
+	g := *c.Group
+	g.Version, g.Notifications = done.version, done.notifications
+	if done.keptMeta == "" {
+		return &g, nil
+	}
+	newer := grouping.AlertGroup{ID: g.ID}
+	if err := decodeField(&newer, fieldMeta, done.keptMeta); err != nil {
+		return nil, &grouping.DamagedGroupError{ID: g.ID, Err: err}
+	}
+	return grouping.Merge(&g, &newer), nil
+}
+
+// Delete implements grouping.GroupStorage.
+func (r *Redis) Delete(ctx context.Context, c grouping.Change) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.Group = nil
+	_, err := r.write(ctx, "delete", c)
+	return err
+}
+
+// written is what the script answers.
+type written struct {
+	version, notifications int64
+	keptMeta               string // the stored one, where it was newer
+}
+
+func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (written, error) {
+	id := c.ID()
+	args, err := r.scriptArgs(op, &c)
+	if err != nil {
+		return written{}, &grouping.DamagedGroupError{ID: id, Err: err}
+	}
+	shard := r.shard(id)
+	keys := []string{
+		r.groupKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"), r.key(shard, "h"),
+		r.key(shard, "t:"+string(id)),
+	}
+	answer, err := storeScript.Run(ctx, r.client, keys, args...).Slice()
+	if err != nil {
+		return written{}, r.fault(op, err)
+	}
+	if answer[0] == "conflict" {
+		stored, damaged := decodeConflict(id, answer[1])
+		if damaged != nil {
+			return written{}, damaged
+		}
+		return written{}, &grouping.VersionMismatchError{ID: id, Stored: stored}
+	}
+	var w written
+	w.version, _ = answer[1].(int64)
+	w.notifications, _ = answer[2].(int64)
+	if len(answer) > 5 {
+		w.keptMeta, _ = answer[5].(string)
+	}
+	return w, nil
+}
+
+// decodeConflict reads the fields that a conflict lists. A group of which
+// nothing is stored comes as an empty one.
+func decodeConflict(id grouping.ID, list any) (*grouping.AlertGroup, *grouping.DamagedGroupError) {
+	values, _ := list.([]any)
+	fields := make(map[string]string, len(values)/2)
+	for i := 0; i+1 < len(values); i += 2 {
+		name, _ := values[i].(string)
+		fields[name], _ = values[i+1].(string)
+	}
+	g, damaged := decodeGroup(id, fields)
+	if g == nil && damaged == nil {
+		g = &grouping.AlertGroup{ID: id}
+	}
+	return g, damaged
+}
+
+// scriptArgs returns the script's arguments, in the order in which it reads
+// them.
+func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
+	fields, err := changedFields(c)
+	if err != nil {
+		return nil, err
+	}
+	base, hasBase := grouping.AlertGroup{}, false
+	if c.Base != nil {
+		base, hasBase = *c.Base, !c.Base.IsTombstone()
+	}
+	var (
+		meta, deleted          string
+		ttl                    time.Duration
+		version, notifications = base.Version, base.Notifications
+	)
+	if g := c.Group; g != nil {
+		if meta, err = encode(g.Meta.Stamp, &g.Meta); err != nil {
+			return nil, err
+		}
+		if g.Deleted != base.Deleted || !hasBase {
+			deleted = string(g.Deleted)
+		}
+		if g.State == grouping.StateResolved {
+			// The manager ends groups that are past their retention; this only
+			// catches what no manager is left to end.
+			ttl = r.opts.Retention + tombstoneAge
+		}
+		version, notifications = max(version, g.Version), max(notifications, g.Notifications)
+	} else {
+		deleted = string(c.Stamp)
+	}
+	oldest := grouping.NewStamp(c.Stamp.Time().Add(-r.opts.HistoryRetention), 0, "")
+	args := make([]any, 0, 24+3*len(fields)+len(c.Events))
+	args = append(args,
+		op, string(c.ID()), string(c.Stamp), c.Stamp.Writer(), rand.Text(), schema,
+		hasBase, string(base.Meta.Stamp), string(base.Deleted), base.Version,
+		c.Exclusive, c.Notified,
+		version, notifications,
+		meta, deleted, int64(ttl.Seconds()),
+		int64(tombstoneAge.Seconds()), r.opts.MaxLog, r.opts.MaxHistory, r.opts.MaxTimeline, string(oldest),
+		len(fields))
+	for _, f := range fields {
+		args = append(args, f.name, string(f.expected), f.value)
+	}
+	args = append(args, len(c.Events))
+	for i := range c.Events {
+		text, err := encodeEvent(&c.Events[i])
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", c.Events[i].ID, err)
+		}
+		args = append(args, text)
+	}
+	return args, nil
+}
