@@ -135,7 +135,7 @@ type change struct {
 	late    bool   // overtaken: what is known already is newer
 	partial bool   // what is not listed was not omitted
 	turned  bool   // one side of a dispute was heard again
-	settled bool   // a dispute ended with nobody left who reports the alert
+	settled bool   // a dispute about an alert that was resolved already is over
 
 	id      ID
 	deleted Stamp
@@ -333,6 +333,10 @@ func (c *change) resolve(a *Alert, na NotifiedAlert) *Alert {
 				return a
 			}
 			next.StartsAt = earliest(a.StartsAt, na.StartsAt)
+			if a.Disputed {
+				next.Disputed, c.settled = false, true // the other side has come round
+				c.log.alert(EventResolved, &next)
+			}
 			return c.writeChanged(a, &next, na)
 		}
 		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, c.at

@@ -1,0 +1,229 @@
+package grouping
+
+import "time"
+
+// listingCases are about starts that move, and about what a message lists and
+// leaves out.
+var listingCases = []applyCase{
+	{
+		"a start moves back while the alert fires",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(fires("a", -10*minute)), 0, "N"},
+		},
+		StateFiring, `aaaa firing 11:50:00 - 1`,
+	},
+	{
+		"the start that moved back is not an episode of its own later on",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(fires("a", -10*minute)), 0, "N"},
+			{10 * minute, am0, list(ended("a", -10*minute, 6*minute)), 0, "Raaaa N C"},
+			{20 * minute, am0, list(fires("a", 19*minute)), 0, "O faaaa N"},
+		},
+		StateFiring, `aaaa firing 12:19:00 - 2`,
+	},
+	{
+		"a start moves back with the resolution",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", -10*minute, 6*minute)), 0, "Raaaa N C"},
+		},
+		StateResolved, `aaaa resolved 11:50:00 12:06:00 1`,
+	},
+	{
+		"a start after our last word of a firing alert is a new episode",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(fires("a", 2*minute)), 0, "faaaa N"},
+		},
+		StateFiring, `aaaa firing 12:02:00 - 2`,
+	},
+	{
+		"the last word of an alert may be a repeat that changed nothing",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(fires("a", -minute)), 0, "N"},
+			{10 * minute, am0, list(fires("a", 2*minute)), 0, "N"},
+		},
+		StateFiring, `aaaa firing 11:59:00 - 1`,
+	},
+	{
+		"a second source's later start is no news",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am1, list(fires("a", -30*second)), 0, "N"},
+		},
+		StateFiring, `aaaa firing 11:59:00 - 1`,
+	},
+	{
+		"nor is it after the resolution",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", -minute, 4*minute)), 0, "Raaaa N C"},
+			{5*minute + 3*second, am1, list(fires("a", -30*second)), 0, "N"},
+			{5*minute + 9*second, am1, list(ended("a", -30*second, 4*minute)), 0, "N"},
+		},
+		StateResolved, `aaaa resolved 11:59:00 12:04:00 1`,
+	},
+	{
+		"an episode before the newest is listed again",
+		[]step{
+			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
+			{10 * minute, am0, list(fires("a", 9*minute)), 0, "O faaaa N"},
+			{10*minute + second, am1, list(ended("a", 0, minute)), 0, "N"},
+		},
+		StateFiring, `aaaa firing 12:09:00 - 2`,
+	},
+	{
+		"a silenced alert is unreported, then returns to the same episode",
+		[]step{
+			{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
+			{5 * minute, am0, list(fires("b", 0), fires("c", 4*minute)), 0, "uaaaa Fcccc N"},
+			{10 * minute, am0, list(fires("a", 0), fires("b", 0), fires("c", 4*minute)), 0, "baaaa N"},
+		},
+		StateFiring, `
+			aaaa firing 12:00:00 - 1
+			bbbb firing 12:00:00 - 1
+			cccc firing 12:04:00 - 1`,
+	},
+	{
+		"an unreported alert returns in a new episode",
+		[]step{
+			{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
+			{5 * minute, am0, list(fires("b", 0)), 0, "uaaaa N"},
+			{10 * minute, am0, list(fires("a", 9*minute), fires("b", 0)), 0, "faaaa N"},
+		},
+		StateFiring, `
+			aaaa firing 12:09:00 - 2
+			bbbb firing 12:00:00 - 1`,
+	},
+	{
+		"an unreported alert resolves, and that closes the group",
+		[]step{
+			{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
+			{5 * minute, am0, list(ended("b", 0, minute)), 0, "uaaaa Rbbbb N"},
+			{10 * minute, am0, list(ended("a", 0, 6*minute)), 0, "Raaaa N C"},
+		},
+		StateResolved, `
+			aaaa resolved 12:00:00 12:06:00 1
+			bbbb resolved 12:00:00 12:01:00 1`,
+	},
+	{
+		"absence is not resolution",
+		[]step{
+			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+			{5 * minute, am0, nil, 0, "uaaaa N"},
+			{10 * minute, am0, nil, 0, "N"},
+		},
+		StateUnreported, `aaaa unreported 12:00:00 - 1`,
+	},
+	{
+		"what a truncated body leaves out is unchanged",
+		[]step{
+			{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
+			{5 * minute, am0, list(fires("b", 0)), 1, "N"},
+		},
+		StateFiring, `
+			aaaa firing 12:00:00 - 1
+			bbbb firing 12:00:00 - 1`,
+	},
+	{
+		"a truncated group is never closed: what was cut may fire",
+		[]step{
+			{0, am0, list(fires("a", 0)), 3, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", 0, minute)), 3, "Raaaa N"},
+		},
+		StateUnreported, `aaaa resolved 12:00:00 12:01:00 1`,
+	},
+	{
+		"until a complete notification says that all is over",
+		[]step{
+			{0, am0, list(fires("a", 0)), 3, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", 0, minute)), 3, "Raaaa N"},
+			{10 * minute, am0, list(ended("b", 0, 8*minute)), 0, "Rbbbb N C"},
+		},
+		StateResolved, `
+			aaaa resolved 12:00:00 12:01:00 1
+			bbbb resolved 12:00:00 12:08:00 1`,
+	},
+	{
+		"what another replica omits moments after it was reported goes on firing",
+		[]step{
+			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(fires("a", 0), fires("b", 4*minute)), 0, "Fbbbb N"},
+			{5*minute + 14*second, am1, list(fires("a", 0)), 0, "N"},
+		},
+		StateFiring, `
+			aaaa firing 12:00:00 - 1
+			bbbb firing 12:04:00 - 1`,
+	},
+	{
+		"what it omits later on is unreported",
+		[]step{
+			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(fires("a", 0), fires("b", 4*minute)), 0, "Fbbbb N"},
+			{5*minute + 15*second, am1, list(fires("a", 0)), 0, "ubbbb N"},
+		},
+		StateMixed, `
+			aaaa firing 12:00:00 - 1
+			bbbb unreported 12:04:00 - 1`,
+	},
+	{
+		"what the same Alertmanager omits is unreported at once",
+		[]step{
+			{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
+			{second, am0, list(fires("a", 0)), 0, "ubbbb N"},
+		},
+		StateMixed, `
+			aaaa firing 12:00:00 - 1
+			bbbb unreported 12:00:00 - 1`,
+	},
+	{
+		"of an alert that a body has twice the first counts",
+		[]step{{0, am0, list(fires("a", -minute), ended("a", -minute, 0), fires("a", -5*minute)), 0, "O Faaaa N"}},
+		StateFiring, `aaaa firing 11:59:00 - 1`,
+	},
+	{
+		"a notification that was overtaken says nothing of known alerts",
+		[]step{
+			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", 0, minute), fires("c", minute)), 0, "Raaaa Fcccc N"},
+			{5*minute - second, am1, list(fires("a", 0), fires("b", 0)), 0, "Fbbbb N"},
+		},
+		StateMixed, `
+			aaaa resolved 12:00:00 12:01:00 1
+			bbbb firing 12:00:00 - 1
+			cccc firing 12:01:00 - 1`,
+	},
+	{
+		"what was written by a clock in the far future gives way",
+		[]step{
+			{87600 * time.Hour, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
+			{5 * minute, am1, list(ended("a", 0, minute)), 0, "ubbbb Raaaa N"},
+		},
+		StateUnreported, `
+			aaaa resolved 12:00:00 12:01:00 1
+			bbbb unreported 12:00:00 - 1`,
+	},
+	{
+		"so does a resolution by such a clock",
+		[]step{
+			{87600 * time.Hour, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
+			{5 * minute, am1, list(fires("a", 0)), 0, "O oaaaa N"},
+		},
+		StateFiring, `aaaa firing 12:00:00 - 1 disputed`,
+	},
+	{
+		"a sender that gives no times",
+		[]step{
+			{0, "", list(NotifiedAlert{Fingerprint: fp("a"), Status: StatusFiring}), 0, "O Faaaa N"},
+			{minute, "", list(NotifiedAlert{Fingerprint: fp("a"), Status: StatusFiring}), 0, "N"},
+			{2 * minute, "", list(NotifiedAlert{Fingerprint: fp("a"), Status: StatusResolved}), 0, "Raaaa N C"},
+			{3 * minute, "", list(NotifiedAlert{Fingerprint: fp("a"), Status: StatusResolved}), 0, "N"},
+			{4 * minute, "", list(NotifiedAlert{Fingerprint: fp("a"), Status: StatusFiring}), 0, "O faaaa N"},
+		},
+		StateFiring, `aaaa firing 12:04:00 - 2`,
+	},
+}

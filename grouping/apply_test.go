@@ -1,0 +1,266 @@
+package grouping
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	testKey   = Key{Source: "default", Receiver: "team", GroupKey: `{}:{alertname="X"}`}
+	testRules = rules{settle: 15 * time.Second, groupWait: 30 * time.Second}
+)
+
+const am0, am1 = "http://am-0", "http://am-1"
+
+// fp is the fingerprint whose short form is the letter four times.
+func fp(letter string) Fingerprint { return Fingerprint(strings.Repeat(letter, fingerprintLen)) }
+
+// fires is an alert reported as firing since start, counted from base.
+func fires(letter string, start time.Duration) NotifiedAlert {
+	return NotifiedAlert{
+		Fingerprint: fp(letter), Status: StatusFiring, Labels: Labels{"alertname": "X", "instance": letter},
+		Annotations: Labels{"summary": "is down"}, StartsAt: base.Add(start),
+	}
+}
+
+// ended is an alert reported as resolved.
+func ended(letter string, start, end time.Duration) NotifiedAlert {
+	a := fires(letter, start)
+	a.Status, a.EndsAt = StatusResolved, base.Add(end)
+	return a
+}
+
+// step is a notification and the events that it is to make.
+type step struct {
+	at        time.Duration // of its arrival, counted from base
+	by        string
+	alerts    []NotifiedAlert
+	truncated uint64
+	want      string
+}
+
+func (s step) notification(i int) Notification {
+	return Notification{
+		Key: testKey, Alerts: s.alerts, Truncated: s.truncated, ExternalURL: s.by,
+		GroupLabels: Labels{"alertname": "X"}, CommonLabels: Labels{"alertname": "X"},
+		Stamp: NewStamp(base.Add(s.at), uint16(i), testWriter),
+	}
+}
+
+type applyCase struct {
+	name  string
+	steps []step
+	state State
+	want  string // the alerts at the end, as describe has them
+}
+
+func list(alerts ...NotifiedAlert) []NotifiedAlert { return alerts }
+
+const second, minute = time.Second, time.Minute
+
+// Each rule of the design once, as a story: what is to happen is written beside
+// each notification.
+func TestApply(t *testing.T) {
+	for _, tc := range slices.Concat(applyCases, listingCases) {
+		t.Run(tc.name, func(t *testing.T) {
+			g := run(t, tc.steps)
+			require.Equal(t, tc.state, g.State)
+			var alerts []string
+			for _, a := range g.Alerts {
+				alerts = append(alerts, describe(a))
+			}
+			require.Equal(t, table(tc.want), alerts)
+		})
+	}
+}
+
+// run applies the steps one after another and returns the group.
+func run(t *testing.T, steps []step) *AlertGroup {
+	t.Helper()
+	var g *AlertGroup
+	ids := map[string]bool{}
+	for i, s := range steps {
+		n := s.notification(i)
+		before := snapshot(t, g)
+		next, events := apply(g, n, testRules)
+		require.Equal(t, before, snapshot(t, g), "the group it was applied to has changed")
+		again, eventsAgain := apply(g, n, testRules)
+		require.Equal(t, snapshot(t, next), snapshot(t, again), "it is not a pure function")
+		require.Equal(t, events, eventsAgain)
+		checkGroup(t, next)
+		checkEvents(t, next, n.Stamp, events)
+		for _, e := range events {
+			require.False(t, ids[e.ID], "an ID is given twice")
+			ids[e.ID] = true
+		}
+		require.Equal(t, s.want, strings.Join(tell(events), " "), "notification %d", i)
+		g = next
+	}
+	return g
+}
+
+// Two Alertmanagers contradict each other at each group_interval, for a day.
+func TestADisputeIsNotFlappedThroughTheHistory(t *testing.T) {
+	steps := []step{
+		{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+		{5 * minute, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
+		{5*minute + 20*second, am1, list(fires("a", 0)), 0, "O oaaaa N"},
+	}
+	for at := 10 * minute; at < 24*time.Hour; at += 5 * minute {
+		steps = append(steps,
+			step{at, am0, list(ended("a", 0, minute)), 0, "N"},
+			step{at + 20*second, am1, list(fires("a", 0)), 0, "N"})
+	}
+	g := run(t, steps)
+	require.Equal(t, []string{"aaaa firing 12:00:00 - 1 disputed"}, []string{describe(g.Alerts[0])})
+	require.Equal(t, am1, g.Alerts[0].ReportedBy)
+	require.Len(t, g.Alerts[0].Recorded, 1)
+}
+
+// A row of the group is not swallowed because an alert beside it is disputed.
+func TestADisputeDoesNotHideOthers(t *testing.T) {
+	run(t, []step{
+		{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+		{5 * minute, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
+		{6 * minute, am1, list(fires("a", 0)), 0, "O oaaaa N"},
+		{10 * minute, am0, list(ended("a", 0, minute), fires("b", 9*minute)), 0, "Fbbbb N"},
+		{15 * minute, am0, list(ended("a", 0, minute), ended("b", 9*minute, 11*minute)), 0, "Rbbbb N C"},
+	})
+}
+
+func TestApplyTimesAndSender(t *testing.T) {
+	g := run(t, []step{
+		{0, am0, list(fires("a", -minute), fires("b", -minute)), 0, "O Faaaa Fbbbb N"},
+		{5 * minute, am1, list(fires("a", -minute), fires("b", -minute)), 0, "N"},
+	})
+	at := func(d time.Duration) time.Time { return base.Add(d) }
+	a := g.Alert(fp("a"))
+	require.Equal(t, []time.Time{at(0), at(0), at(0)}, []time.Time{a.FirstSeenAt, a.LastSeenAt, a.ChangedAt},
+		"a repeat is not written to the alert")
+	seenAt, by := g.LastSeen(a)
+	require.Equal(t, at(5*minute), seenAt, "but it is known")
+	require.Equal(t, am1, by)
+
+	g, _ = apply(g, step{10 * minute, am0, list(fires("a", -minute)), 0, ""}.notification(9), testRules)
+	b := g.Alert(fp("b"))
+	require.Equal(t, []time.Time{at(0), at(5 * minute), at(10 * minute)}, []time.Time{b.FirstSeenAt, b.LastSeenAt, b.ChangedAt})
+	require.Equal(t, am1, b.ReportedBy, "it was the last to report it")
+
+	g, _ = apply(g, step{11 * minute, am0, list(fires("a", -minute)), 1, ""}.notification(9), testRules)
+	require.Equal(t, at(11*minute), g.Alert(fp("a")).LastSeenAt, "a truncated message is written to what it lists")
+}
+
+func TestApplyTakesTheNewestWords(t *testing.T) {
+	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
+	na := fires("a", 0)
+	na.Annotations, na.GeneratorURL = Labels{"summary": "is down since 5m"}, "http://prom-1/graph"
+	g, events := apply(g, step{minute, am0, list(na), 0, ""}.notification(1), testRules)
+	require.Equal(t, []string{"N"}, tell(events))
+	require.Equal(t, na.Annotations, g.Alerts[0].Annotations)
+	require.Equal(t, na.GeneratorURL, g.Alerts[0].GeneratorURL)
+}
+
+func TestApplyMeta(t *testing.T) {
+	n := step{0, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0)
+	n.Reason, n.RouteLabels = "first notification", Labels{"team": "x"}
+	g, events := apply(nil, n, testRules)
+	require.Equal(t, Meta{
+		Key: testKey, GroupLabels: n.GroupLabels, CommonLabels: n.CommonLabels, RouteLabels: n.RouteLabels,
+		ExternalURL: am0, CreatedAt: base, UpdatedAt: base, LastNotifiedAt: base, LastReason: n.Reason,
+		CompleteAt: base, CompleteBy: am0, Settling: true, FlushAt: base.Add(testRules.groupWait), Stamp: n.Stamp,
+	}, g.Meta)
+	last := events[len(events)-1]
+	require.Equal(t, []any{EventNotified, 2, 0, am0, n.Reason}, []any{last.Kind, last.Firing, last.Resolved, last.ExternalURL, last.Reason})
+
+	// Of a truncated body the common labels are those of what was kept.
+	cut := step{minute, am1, list(fires("a", 0)), 7, ""}.notification(1)
+	cut.CommonLabels = Labels{"alertname": "X", "instance": "a"}
+	after, events := apply(g, cut, testRules)
+	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
+	require.Equal(t, uint64(7), after.Truncated)
+	require.Equal(t, am0, after.CompleteBy)
+	require.Equal(t, base, after.CreatedAt)
+	require.Equal(t, uint64(7), events[len(events)-1].Truncated)
+
+	// So they are of a view that is older than what we know.
+	stale := step{5 * second, am1, list(fires("a", 0)), 0, ""}.notification(1)
+	stale.CommonLabels = cut.CommonLabels
+	after, _ = apply(g, stale, testRules)
+	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
+
+	// An overtaken one leaves the group's own fields alone.
+	late := step{-second, am1, nil, 0, ""}.notification(1)
+	after, events = apply(g, late, testRules)
+	require.Equal(t, g.Meta, after.Meta)
+	require.Equal(t, []string{"N"}, tell(events))
+}
+
+func TestApplyAfterDeletion(t *testing.T) {
+	deleted := NewStamp(base.Add(10*365*24*time.Hour), 0, testWriter) // by a clock that ran ahead
+	grave := Tombstone(testKey.ID(), deleted)
+	g, events := apply(grave, step{0, am0, list(fires("a", 0)), 0, ""}.notification(0), testRules)
+	checkGroup(t, g)
+	require.Equal(t, []string{"O", "Faaaa", "N"}, tell(events))
+	require.True(t, g.Settling)
+	require.Greater(t, g.Meta.Stamp, deleted)
+	require.Equal(t, snapshot(t, g), snapshot(t, Merge(grave, g)), "the deletion comes before it")
+
+	h, _ := applyAlert(grave, testKey, fires("a", 0), NewStamp(base, 1, testWriter), testRules)
+	checkGroup(t, h)
+	require.Equal(t, snapshot(t, h), snapshot(t, Merge(grave, h)))
+}
+
+func TestApplyAlert(t *testing.T) {
+	g, events := applyAlert(nil, testKey, fires("a", 0), NewStamp(base, 0, testWriter), testRules)
+	checkGroup(t, g)
+	require.Equal(t, []string{"O", "Faaaa"}, tell(events))
+	require.Equal(t, Labels{"alertname": "X", "instance": "a"}, g.CommonLabels)
+
+	g, events = applyAlert(g, testKey, fires("b", 0), NewStamp(base, 1, testWriter), testRules)
+	require.Equal(t, []string{"Fbbbb"}, tell(events), "nothing is said of the other")
+	require.Equal(t, Labels{"alertname": "X"}, g.CommonLabels)
+
+	g, events = applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 2, testWriter), testRules)
+	require.Equal(t, []string{"Rbbbb"}, tell(events))
+	// It names no Alertmanager: its word cannot be another one's older view.
+	g, events = applyAlert(g, testKey, fires("b", 0), NewStamp(base, 3, testWriter), testRules)
+	require.Equal(t, []string{"obbbb"}, tell(events))
+	require.False(t, g.Alert(fp("b")).Disputed)
+
+	_, events = applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 1, testWriter), testRules)
+	require.Empty(t, events, "an overtaken word")
+}
+
+func TestRemoveAndAddAgain(t *testing.T) {
+	g := run(t, []step{{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"}})
+	old := g
+	removed := NewStamp(base.Add(minute), 0, testWriter)
+	g, events := removeAlerts(g, []Fingerprint{fp("a"), fp("f")}, removed)
+	checkGroup(t, g)
+	require.Equal(t, []string{"Xaaaa"}, tell(events), "what it does not hold is not removed")
+	require.Equal(t, map[Fingerprint]Stamp{fp("a"): removed}, g.Removed)
+	require.Equal(t, Labels{"alertname": "X", "instance": "b"}, g.CommonLabels)
+	require.Nil(t, Merge(old, g).Alert(fp("a")), "an older copy brings it back")
+
+	back, events := apply(g, step{2 * minute, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0), testRules)
+	checkGroup(t, back)
+	require.Equal(t, []string{"Faaaa", "N"}, tell(events), "it is a new record")
+	require.Equal(t, removed, back.Alert(fp("a")).Since)
+	require.Empty(t, back.Removed)
+	merged := Merge(old, back).Alert(fp("a"))
+	require.Equal(t, base.Add(2*minute), merged.FirstSeenAt)
+	require.Len(t, merged.Recorded, 1, "what was removed stays away")
+
+	closed, events := removeAlerts(run(t, []step{
+		{0, am0, list(fires("a", 0), ended("b", 0, second)), 0, "O Faaaa Rbbbb N"},
+	}), []Fingerprint{fp("a")}, removed)
+	require.Equal(t, []string{"Xaaaa", "C"}, tell(events), "the last that fired is gone")
+
+	empty, events := removeAlerts(closed, []Fingerprint{fp("b")}, removed)
+	require.Equal(t, []string{"Xbbbb", "X"}, tell(events))
+	require.Empty(t, empty.Alerts)
+}

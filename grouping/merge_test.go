@@ -1,0 +1,297 @@
+package grouping
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// replica is one process with its own copy of one group and its own clock,
+// which may be slow, or years ahead.
+type replica struct {
+	writer string
+	skew   time.Duration
+	last   uint64
+	group  *AlertGroup
+}
+
+func (r *replica) stamp(now time.Time) Stamp {
+	r.last = max(r.last+1, clockReading(now.Add(r.skew)))
+	return newStamp(r.last, r.writer)
+}
+
+// history is what several replicas make of one group: each write goes to one
+// of them, and now and then one hears of another's copy. states holds every
+// copy that there ever was.
+type history struct {
+	replicas []*replica
+	states   []*AlertGroup
+}
+
+const day = 24 * time.Hour
+
+func drawHistory(t *rapid.T) *history {
+	h := &history{}
+	skews := []time.Duration{0, 0, -3 * second, 7 * second, -minute, 3650 * day}
+	for i := range rapid.IntRange(3, 4).Draw(t, "replicas") {
+		h.replicas = append(h.replicas, &replica{
+			writer: fmt.Sprintf("%016x", i+1), skew: rapid.SampledFrom(skews).Draw(t, "skew"),
+		})
+	}
+	for range rapid.IntRange(1, 30).Draw(t, "operations") {
+		h.act(t)
+	}
+	return h
+}
+
+// act lets something happen to one replica.
+func (h *history) act(t *rapid.T) {
+	r := rapid.SampledFrom(h.replicas).Draw(t, "replica")
+	// So few moments that many writes fall into the same millisecond.
+	now := base.Add(rapid.SampledFrom([]time.Duration{
+		0, time.Millisecond, second, 5 * second, 20 * second, minute, 5 * minute, time.Hour,
+	}).Draw(t, "at"))
+	live := r.group != nil && !r.group.IsTombstone()
+	var stamp Stamp
+	var events []Event
+	switch op := rapid.SampledFrom([]string{"notify", "notify", "notify", "hear", "hear", "add", "remove", "flush", "delete", "flap"}).Draw(t, "op"); {
+	case op == "hear":
+		from := rapid.SampledFrom(h.replicas).Draw(t, "from")
+		r.group = Merge(r.group, from.group)
+		if r.group != nil {
+			checkGroup(t, r.group)
+		}
+	case op == "remove" && live && len(r.group.Alerts) > 0:
+		stamp = r.stamp(now)
+		var fps []Fingerprint
+		for _, a := range r.group.Alerts {
+			if rapid.Bool().Draw(t, "removed") {
+				fps = append(fps, a.Fingerprint)
+			}
+		}
+		r.group, events = removeAlerts(r.group, fps, stamp)
+	case op == "delete" && live:
+		r.group = Tombstone(r.group.ID, deletion(r.group, r.stamp(now)))
+	case op == "flush" && live:
+		stamp = r.stamp(now)
+		c := begin(r.group, testKey, stamp)
+		c.meta.Settling, c.meta.Stale = false, rapid.Bool().Draw(t, "stale")
+		r.group, events = c.finish()
+	case op == "add":
+		stamp = r.stamp(now)
+		r.group, events = applyAlert(r.group, testKey, drawAlert(t), stamp, testRules)
+	case op == "flap":
+		// More episodes than are kept.
+		for i := range time.Duration(maxEpisodes + 4) {
+			for _, a := range list(fires("a", i*minute), ended("a", i*minute, i*minute+second)) {
+				r.group, _ = applyAlert(r.group, testKey, a, r.stamp(now), testRules)
+			}
+		}
+	default:
+		stamp = r.stamp(now)
+		r.group, events = apply(r.group, Notification{
+			Key: testKey, Stamp: stamp, Alerts: rapid.SliceOfN(rapid.Custom(drawAlert), 0, 5).Draw(t, "alerts"),
+			ExternalURL: rapid.SampledFrom([]string{am0, am1, ""}).Draw(t, "by"),
+			Truncated:   rapid.SampledFrom([]uint64{0, 0, 2}).Draw(t, "truncated"),
+			Reason:      string(stamp), // tells one notification from another
+		}, testRules)
+	}
+	if stamp != "" {
+		checkGroup(t, r.group)
+		checkEvents(t, r.group, stamp, events)
+	}
+	h.states = append(h.states, r.group)
+}
+
+func drawAlert(t *rapid.T) NotifiedAlert {
+	start := rapid.SampledFrom([]time.Duration{-time.Hour, -minute, 0, second, minute, 10 * minute}).Draw(t, "start")
+	a := fires(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "alert"), start)
+	if rapid.Bool().Draw(t, "resolved") {
+		a = ended(string(a.Fingerprint[:1]), start, start+rapid.SampledFrom([]time.Duration{0, second, minute, time.Hour}).Draw(t, "length"))
+	}
+	return a
+}
+
+// same demands that two states are one, in every field and as text.
+func same(t *rapid.T, want, got *AlertGroup, law string) {
+	t.Helper()
+	require.True(t, want.Equal(got), "%s:\n%s\n%s", law, snapshot(t, want), snapshot(t, got))
+	require.Equal(t, snapshot(t, want), snapshot(t, got), law)
+}
+
+func TestMergeLaws(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawHistory(t)
+		state := rapid.SampledFrom(h.states)
+		a, b, c := state.Draw(t, "a"), state.Draw(t, "b"), state.Draw(t, "c")
+		ab := Merge(a, b)
+		same(t, ab, Merge(b, a), "commutative")
+		same(t, Merge(ab, c), Merge(a, Merge(b, c)), "associative")
+		same(t, ab, Merge(ab, a), "what is known is no news")
+		same(t, ab, Merge(b, ab), "what is known is no news")
+		same(t, ab, Merge(ab, clone(ab)), "idempotent")
+		if m := Merge(ab, c); m != nil {
+			checkGroup(t, m)
+		}
+	})
+}
+
+// clone returns a copy that shares no alert with the group, so that no
+// comparison of pointers hides a difference.
+func clone(g *AlertGroup) *AlertGroup {
+	if g == nil {
+		return nil
+	}
+	c := *g
+	c.Alerts = nil
+	for _, a := range g.Alerts {
+		b := *a
+		c.Alerts = append(c.Alerts, &b)
+	}
+	return &c
+}
+
+// Replicas that have heard of the same writes agree, in whatever order, how
+// often, and by what ways they heard of them.
+func TestMergeConverges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawHistory(t)
+		var want *AlertGroup
+		for _, r := range h.replicas {
+			want = Merge(want, r.group)
+		}
+		// Each replica's last copy says all that it ever knew.
+		var all *AlertGroup
+		for _, s := range h.states {
+			all = Merge(all, s)
+		}
+		same(t, want, all, "a replica forgets")
+
+		var heard []*AlertGroup
+		for _, r := range h.replicas {
+			heard = append(heard, r.group)
+		}
+		heard = append(heard, rapid.SliceOf(rapid.SampledFrom(h.states)).Draw(t, "late and doubled")...)
+		for range 2 {
+			var got *AlertGroup
+			for _, s := range rapid.Permutation(heard).Draw(t, "order") {
+				got = Merge(got, s)
+			}
+			same(t, want, got, "it does not converge")
+		}
+	})
+}
+
+func TestWhatWasDeletedStaysAway(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawHistory(t)
+		g := rapid.SampledFrom(h.states).Draw(t, "state")
+		if g == nil || g.IsTombstone() {
+			t.SkipNow()
+		}
+		s := h.replicas[0].stamp(base)
+		grave := Tombstone(g.ID, deletion(g, s))
+		require.True(t, Merge(g, grave).IsTombstone())
+		for _, other := range h.states {
+			m := Merge(other, grave)
+			newer := other != nil && (other.Meta.Stamp > grave.Deleted)
+			require.Equal(t, newer, !m.IsTombstone(), "only a newer write brings it back")
+			for _, a := range m.Alerts {
+				require.Greater(t, a.Stamp, grave.Deleted)
+			}
+		}
+
+		var fps []Fingerprint
+		for _, a := range g.Alerts {
+			fps = append(fps, a.Fingerprint)
+		}
+		without, _ := removeAlerts(g, fps, s)
+		for _, other := range h.states {
+			for _, a := range Merge(other, without).Alerts {
+				since := without.Removed[a.Fingerprint]
+				require.Greater(t, a.Stamp, since, "only a newer write brings it back")
+				for _, e := range a.Recorded {
+					require.Greater(t, e.Stamp, since, "its past comes back")
+				}
+			}
+		}
+	})
+}
+
+// Damaged or foreign data can carry one stamp twice: replicas agree all the
+// same.
+func TestMergeOfOneStampTwice(t *testing.T) {
+	s := NewStamp(base, 0, testWriter)
+	var groups []*AlertGroup
+	for i := range 6 {
+		n := step{0, am0, list(fires("a", 0)), 0, ""}.notification(0)
+		n.Stamp, n.Reason = s, fmt.Sprint(i/3)
+		if i%3 > 0 {
+			n.Alerts = list(ended("a", 0, time.Duration(i)*minute))
+		}
+		g, _ := apply(nil, n, testRules)
+		groups = append(groups, g)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		var want, got *AlertGroup
+		for _, g := range groups {
+			want = Merge(want, g)
+		}
+		for _, g := range rapid.Permutation(groups).Draw(t, "order") {
+			got = Merge(got, g)
+		}
+		same(t, want, got, "it does not converge")
+	})
+}
+
+func drawEpisodes(t *rapid.T) []Episode {
+	eps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Episode {
+		e := Episode{
+			StartsAt: base.Add(time.Duration(rapid.IntRange(0, 25).Draw(t, "start")) * minute),
+			Stamp:    NewStamp(base, uint16(rapid.IntRange(0, 40).Draw(t, "stamp")), testWriter),
+		}
+		if rapid.Bool().Draw(t, "over") {
+			e.EndsAt = e.StartsAt.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "length")) * second)
+		}
+		return e
+	}), 0, 30).Draw(t, "episodes")
+	return joinEpisodes(eps, nil, "")
+}
+
+func TestJoinEpisodes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b, c := drawEpisodes(t), drawEpisodes(t), drawEpisodes(t)
+		since := rapid.SampledFrom([]Stamp{"", NewStamp(base, 20, testWriter)}).Draw(t, "since")
+		ab := joinEpisodes(a, b, since)
+		require.Equal(t, ab, joinEpisodes(b, a, since), "commutative")
+		require.Equal(t, joinEpisodes(ab, c, since), joinEpisodes(a, joinEpisodes(b, c, since), since), "associative")
+		require.Equal(t, ab, joinEpisodes(ab, ab, since), "idempotent")
+		require.Equal(t, ab, joinEpisodes(ab, a, since), "what is known is no news")
+
+		require.LessOrEqual(t, len(ab), maxEpisodes)
+		for i, e := range ab {
+			require.Greater(t, e.Stamp, since)
+			require.True(t, i == 0 || ab[i-1].StartsAt.Before(e.StartsAt))
+		}
+		// Nothing newer than what is kept was dropped.
+		for _, e := range slices.Concat(a, b) {
+			kept := slices.ContainsFunc(ab, func(k Episode) bool { return k.StartsAt.Equal(e.StartsAt) && k.Stamp >= e.Stamp })
+			full := len(ab) == maxEpisodes && !slices.ContainsFunc(ab, func(k Episode) bool { return k.Stamp < e.Stamp })
+			require.True(t, kept || e.Stamp <= since || full, "%+v is lost", e)
+		}
+	})
+}
+
+func TestMergeSharesWhatDoesNotDiffer(t *testing.T) {
+	g := run(t, []step{{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"}})
+	h, _ := apply(g, step{minute, am0, list(ended("a", 0, second), fires("b", 0)), 0, ""}.notification(0), testRules)
+	require.Same(t, g.Alert(fp("b")), h.Alert(fp("b")), "what a message says again is not copied")
+	require.Same(t, h.Alert(fp("a")), Merge(g, h).Alert(fp("a")))
+	require.Same(t, g, Merge(g, nil))
+	require.Same(t, g, Merge(nil, g))
+	require.Nil(t, Merge(nil, nil))
+}
