@@ -86,8 +86,8 @@ type Manager struct {
 	// dirty holds the groups of which the backend may lack something. The value
 	// counts the reasons, so that a push knows whether another came meanwhile.
 	dirty map[grouping.ID]uint64 // guarded by mu
-	// tokens holds the last write of each group that the copy has seen.
-	tokens map[grouping.ID]string // guarded by mu
+	// seen holds, of each group, the last write up to which the copy has all.
+	seen map[grouping.ID]sight // guarded by mu
 	// unpushed is the ID of the first event that the backend may lack.
 	unpushed string     // guarded by mu; "": it has all
 	groups   int        // guarded by mu; found in the backend at start
@@ -107,7 +107,7 @@ func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prom
 		memory: memory, durable: durable, clock: clock, logger: logger, opts: opts,
 		notify:   func(grouping.ID, *grouping.AlertGroup) {},
 		restored: make(chan struct{}),
-		dirty:    map[grouping.ID]uint64{}, tokens: map[grouping.ID]string{},
+		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]sight{},
 	}
 	factory := promauto.With(reg)
 	m.fallbacks = factory.NewCounterVec(prometheus.CounterOpts{
@@ -177,7 +177,7 @@ func (m *Manager) Store(ctx context.Context, c grouping.Change) (*grouping.Alert
 	if err != nil {
 		return nil, err
 	}
-	m.saw(stored.ID, string(c.Stamp))
+	m.wrote(stored.ID, string(c.Stamp), stored.Version)
 	m.memory.PutEvents(c.Events)
 	merged, _ := m.memory.Put(stored)
 	return merged, nil
@@ -196,7 +196,7 @@ func (m *Manager) Delete(ctx context.Context, c grouping.Change) error {
 	if err != nil {
 		return err
 	}
-	m.saw(c.ID(), string(c.Stamp))
+	m.forget(c.ID())
 	m.memory.PutEvents(c.Events)
 	m.memory.Put(grouping.Tombstone(c.ID(), c.Stamp))
 	return nil
@@ -295,11 +295,35 @@ func (m *Manager) markDirty(ids ...grouping.ID) {
 	}
 }
 
-// saw takes note that the copy holds what a write made of a group.
-func (m *Manager) saw(id grouping.ID, token string) {
+// sight is a write of a group: its token and the version that it made.
+type sight struct {
+	token   string
+	version int64
+}
+
+// saw takes note that the copy holds a group as of a write.
+func (m *Manager) saw(id grouping.ID, token string, version int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.tokens[id] = token
+	m.seen[id] = sight{token, version}
+}
+
+// forget takes note that a group is gone.
+func (m *Manager) forget(id grouping.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.seen, id)
+}
+
+// wrote takes note of a write of this process. Where another one came between
+// what the copy has seen and this write, the log will tell of it, or the next
+// comparison.
+func (m *Manager) wrote(id grouping.ID, token string, version int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seen[id].version+1 == version {
+		m.seen[id] = sight{token, version}
+	}
 }
 
 // Load implements grouping.GroupStorage.

@@ -156,7 +156,7 @@ func (m *Manager) compare(ctx context.Context) (found int, err error) {
 	var differ []grouping.ID
 	m.mu.Lock()
 	for id, token := range index {
-		if m.tokens[id] != token {
+		if m.seen[id].token != token {
 			differ = append(differ, id)
 		}
 	}
@@ -193,7 +193,11 @@ func (m *Manager) pull(ctx context.Context, ids []grouping.ID, tokens map[groupi
 		if local := m.memory.Peek(id); local != nil && !local.Equal(remote) && !(remote == nil && local.IsTombstone()) {
 			m.markDirty(id)
 		}
-		m.saw(id, tokens[id])
+		if remote != nil && !remote.IsTombstone() {
+			m.saw(id, tokens[id], remote.Version)
+		} else {
+			m.forget(id)
+		}
 	}
 	return nil
 }
@@ -307,12 +311,12 @@ func (m *Manager) pushGroup(ctx context.Context, id grouping.ID, remote *groupin
 	if local == nil || local.Equal(remote) || remote == nil && local.IsTombstone() {
 		return true, nil
 	}
-	c := grouping.Change{Group: local, Base: remote, Stamp: m.clock.Stamp()}
+	var stored *grouping.AlertGroup
+	stamp := m.clock.Stamp()
 	if local.IsTombstone() {
-		c = grouping.Change{Base: remote, Stamp: local.Deleted}
-		err = m.durable.Delete(ctx, c)
+		err = m.durable.Delete(ctx, grouping.Change{Base: remote, Stamp: local.Deleted})
 	} else {
-		_, err = m.durable.Store(ctx, c)
+		stored, err = m.durable.Store(ctx, grouping.Change{Group: local, Base: remote, Stamp: stamp})
 	}
 	switch {
 	case errors.Is(err, grouping.ErrVersionMismatch):
@@ -320,7 +324,9 @@ func (m *Manager) pushGroup(ctx context.Context, id grouping.ID, remote *groupin
 	case err != nil:
 		return false, fmt.Errorf("push group %s: %w", id, err)
 	}
-	m.saw(id, string(c.Stamp))
+	if stored != nil {
+		m.wrote(id, string(stamp), stored.Version)
+	}
 	return true, nil
 }
 
@@ -408,7 +414,7 @@ func (m *Manager) take(ctx context.Context, entries []LogEntry) error {
 	m.mu.Lock()
 	for _, e := range entries {
 		// What this process wrote is in the copy, or makes its group dirty.
-		if e.Writer != m.clock.Writer() && e.Token != m.tokens[e.ID] {
+		if e.Writer != m.clock.Writer() && e.Token != m.seen[e.ID].token {
 			tokens[e.ID] = e.Token
 		}
 	}
