@@ -1,0 +1,267 @@
+package grouping
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func all(groups []*AlertGroup) iter.Seq2[*AlertGroup, error] {
+	return func(yield func(*AlertGroup, error) bool) {
+		for _, g := range groups {
+			if !yield(g, nil) {
+				return
+			}
+		}
+	}
+}
+
+// drawGroups draws groups of which many tie in all that they are sorted by.
+func drawGroups(t *rapid.T) []*AlertGroup {
+	var groups []*AlertGroup
+	for i := range rapid.IntRange(0, 40).Draw(t, "groups") {
+		key := Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)}
+		n := Notification{
+			Key: key, Stamp: NewStamp(base.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "updated"))*second), uint16(i), testWriter),
+			GroupLabels: Labels{"alertname": rapid.SampledFrom([]string{"", "A", "A B", "B\n1 2", "Überlast", "\xff"}).Draw(t, "name")},
+			Truncated:   rapid.Uint64Range(0, 1).Draw(t, "truncated"),
+		}
+		for j := range rapid.IntRange(0, 3).Draw(t, "alerts") {
+			a := fires(string("abc"[j]), time.Duration(rapid.IntRange(0, 2).Draw(t, "start"))*minute)
+			a.Labels = Labels{"severity": rapid.SampledFrom([]string{"critical", "warning", "info", "none", ""}).Draw(t, "severity")}
+			if rapid.Bool().Draw(t, "resolved") {
+				a.Status, a.EndsAt = StatusResolved, a.StartsAt.Add(second)
+			}
+			n.Alerts = append(n.Alerts, a)
+		}
+		g, _ := apply(nil, n, testRules)
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// The pages of a list, one after another, are the whole list in its order,
+// whatever the limit and whatever order the groups come in.
+func TestPagesAreTheWholeList(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups := drawGroups(t)
+		q := ListQuery{
+			Sort:  rapid.SampledFrom(append(Sorts(), "")).Draw(t, "sort"),
+			Limit: rapid.IntRange(1, 12).Draw(t, "limit"),
+		}
+		whole, err := selectPage(all(groups), ListQuery{Sort: q.Sort, Limit: MaxLimit})
+		require.NoError(t, err)
+		require.Empty(t, whole.Next)
+		requireSorted(t, q.Sort, whole.Groups)
+		require.ElementsMatch(t, groups, whole.Groups)
+
+		got := []*AlertGroup{}
+		for pages := 0; ; pages++ {
+			page, err := selectPage(all(rapid.Permutation(groups).Draw(t, "order")), q)
+			require.NoError(t, err)
+			require.Equal(t, len(groups), page.Total, "the total is that of all pages")
+			require.LessOrEqual(t, len(page.Groups), q.Limit)
+			got = append(got, page.Groups...)
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+			require.Len(t, page.Groups, q.Limit, "a page before the last is not full")
+			require.Less(t, pages, len(groups), "it does not end")
+		}
+		require.Equal(t, whole.Groups, got)
+	})
+}
+
+// requireSorted checks the order by its own words, not by positions.
+func requireSorted(t *rapid.T, s Sort, groups []*AlertGroup) {
+	t.Helper()
+	for i := 1; i < len(groups); i++ {
+		a, b := groups[i-1], groups[i]
+		var before, tie bool
+		switch s {
+		case SortNewest:
+			before, tie = a.NewestAt.After(b.NewestAt), a.NewestAt.Equal(b.NewestAt)
+		case SortCount:
+			before, tie = a.Counts.Firing > b.Counts.Firing, a.Counts.Firing == b.Counts.Firing
+		case SortUpdated:
+			before, tie = a.UpdatedAt.After(b.UpdatedAt), a.UpdatedAt.Equal(b.UpdatedAt)
+		case SortName:
+			tie = true
+		default:
+			urgency := func(g *AlertGroup) int {
+				quiet := slices.Index([]State{StateUnreported, StateResolved}, g.State) + 1
+				return quiet*10 + int(g.Severity)
+			}
+			before = urgency(a) < urgency(b) || urgency(a) == urgency(b) && a.NewestAt.After(b.NewestAt)
+			tie = urgency(a) == urgency(b) && a.NewestAt.Equal(b.NewestAt)
+		}
+		if tie {
+			before = a.Name < b.Name || a.Name == b.Name && a.ID < b.ID
+		}
+		require.True(t, before, "%s: %d comes before %d", s, i-1, i)
+	}
+}
+
+// A group that comes or goes between two pages moves no other one.
+func TestPagesWhileTheListChanges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups := drawGroups(t)
+		q := ListQuery{Sort: rapid.SampledFrom(Sorts()).Draw(t, "sort"), Limit: rapid.IntRange(1, 5).Draw(t, "limit")}
+		stay := func(*AlertGroup) bool { return rapid.IntRange(0, 4).Draw(t, "stays") > 0 }
+		steady := map[*AlertGroup]int{}
+		for _, g := range groups {
+			steady[g] = 0
+		}
+		for {
+			now := slices.DeleteFunc(slices.Clone(groups), func(g *AlertGroup) bool {
+				if stay(g) {
+					return false
+				}
+				delete(steady, g)
+				return true
+			})
+			page, err := selectPage(all(now), q)
+			require.NoError(t, err)
+			for _, g := range page.Groups {
+				if _, ok := steady[g]; ok {
+					steady[g]++
+				}
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+		for g, times := range steady {
+			require.Equal(t, 1, times, "%+v", g.Key)
+		}
+	})
+}
+
+func TestBadCursorsAndQueries(t *testing.T) {
+	encode := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	id := strings.Repeat("a", idLen)
+	for _, cursor := range []string{
+		"x", "!!!!", encode(" "), encode("1 2"), encode("1 2 " + id), encode("a b " + id + " name"),
+		encode("1 2 " + id + "a name"), encode("1 2 ../../etc name"), encode("99999999999999999999 1 " + id + " name"),
+		strings.Repeat("A", 100_000),
+	} {
+		_, err := selectPage(all(nil), ListQuery{Cursor: cursor})
+		require.ErrorIs(t, err, ErrBadQuery, "%.40q", cursor)
+	}
+	for _, q := range []ListQuery{{Limit: -1}, {Limit: MaxLimit + 1}, {Sort: "size"}, {States: []State{"odd"}}} {
+		_, err := selectPage(all(nil), q)
+		require.ErrorIs(t, err, ErrBadQuery, "%+v", q)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p := position{
+			rank: rapid.Int64().Draw(t, "rank"), number: rapid.Int64().Draw(t, "number"),
+			name: rapid.String().Draw(t, "name"), id: ID(id),
+		}
+		got, err := parseCursor(p.cursor())
+		require.NoError(t, err)
+		require.Equal(t, p, got)
+		require.Regexp(t, `^[A-Za-z0-9_-]+$`, p.cursor(), "it goes into a URL as it is")
+
+		_, err = selectPage(all(nil), ListQuery{Cursor: rapid.String().Draw(t, "cursor")})
+		require.True(t, err == nil || errors.Is(err, ErrBadQuery))
+	})
+}
+
+func TestAFaultEndsTheList(t *testing.T) {
+	fault := &StorageError{Backend: "redis", Op: "load_all", Err: errors.New("gone")}
+	_, err := selectPage(func(yield func(*AlertGroup, error) bool) { yield(nil, fault) }, ListQuery{})
+	require.ErrorIs(t, err, ErrStorage)
+}
+
+func TestSelects(t *testing.T) {
+	disk := fires("a", 0)
+	disk.Labels = Labels{"alertname": "DiskFull", "severity": "critical", "instance": "node-1:9100"}
+	disk.Annotations = Labels{"summary": "Платте voll"}
+	net := fires("b", 0)
+	net.Labels = Labels{"alertname": "LinkDown", "severity": "warning"}
+	g, _ := apply(nil, Notification{
+		Key: testKey, Alerts: list(disk, net), GroupLabels: Labels{"cluster": "eu-1"}, Stamp: NewStamp(base, 0, testWriter),
+	}, testRules)
+	empty, _ := removeAlerts(g, []Fingerprint{fp("a"), fp("b")}, NewStamp(base, 1, testWriter))
+
+	match := func(kind labels.MatchType, name, value string) labels.Matchers {
+		m, err := labels.NewMatcher(kind, name, value)
+		require.NoError(t, err)
+		return labels.Matchers{m}
+	}
+	eq := func(name, value string) labels.Matchers { return match(labels.MatchEqual, name, value) }
+	for _, tc := range []struct {
+		name  string
+		q     ListQuery
+		group *AlertGroup
+		want  bool
+	}{
+		{"everything", ListQuery{}, g, true},
+		{"a matcher", ListQuery{Matchers: eq("severity", "critical")}, g, true},
+		{"all of them, on one alert", ListQuery{Matchers: append(eq("severity", "critical"), eq("alertname", "DiskFull")...)}, g, true},
+		{"not one on each", ListQuery{Matchers: append(eq("severity", "critical"), eq("alertname", "LinkDown")...)}, g, false},
+		{"a missing label is empty", ListQuery{Matchers: eq("instance", "")}, g, true},
+		{"a missing label is not something", ListQuery{Matchers: match(labels.MatchNotEqual, "severity", "warning")}, g, true},
+		{"a regular expression is anchored", ListQuery{Matchers: match(labels.MatchRegexp, "instance", "node")}, g, false},
+		{"a regular expression", ListQuery{Matchers: match(labels.MatchRegexp, "instance", "node-.*")}, g, true},
+		{"a negative one", ListQuery{Matchers: match(labels.MatchNotRegexp, "alertname", "Disk.*|Link.*")}, g, false},
+		{"group labels are no alert's", ListQuery{Matchers: eq("cluster", "eu-1")}, g, false},
+		{"but those of a group that holds none", ListQuery{Matchers: eq("cluster", "eu-1")}, empty, true},
+		{"which has no others", ListQuery{Matchers: eq("severity", "critical")}, empty, false},
+		{"a word of a value", ListQuery{Words: []string{"diskf"}}, g, true},
+		{"a word of a name", ListQuery{Words: []string{"INSTANCE"}}, g, true},
+		{"a word of an annotation, in any case", ListQuery{Words: []string{"ПЛАТТЕ"}}, g, true},
+		{"a word of the receiver", ListQuery{Words: []string{"tea"}}, g, true},
+		{"a word of the group labels", ListQuery{Words: []string{"eu-1"}}, g, true},
+		{"all words, wherever", ListQuery{Words: []string{"node-1", "linkdown"}}, g, true},
+		{"not all words", ListQuery{Words: []string{"node-1", "nowhere"}}, g, false},
+		{"a state", ListQuery{States: []State{StateMixed, StateFiring}}, g, true},
+		{"another state", ListQuery{States: []State{StateResolved}}, g, false},
+		{"the receiver", ListQuery{Receiver: "team"}, g, true},
+		{"another receiver", ListQuery{Receiver: "tea"}, g, false},
+		{"the source", ListQuery{Source: "default"}, g, true},
+		{"another source", ListQuery{Source: "prod"}, g, false},
+	} {
+		require.Equal(t, tc.want, tc.q.Selects(tc.group), tc.name)
+		page, err := selectPage(all([]*AlertGroup{tc.group}), tc.q)
+		require.NoError(t, err)
+		require.Equal(t, tc.want, page.Total == 1 && len(page.Groups) == 1, tc.name)
+	}
+	q := ListQuery{Matchers: eq("severity", "critical")}
+	require.True(t, q.MatchesAlert(g.Alert(fp("a"))))
+	require.False(t, q.MatchesAlert(g.Alert(fp("b"))))
+}
+
+func BenchmarkListOf10000(b *testing.B) {
+	var groups []*AlertGroup
+	for i := range 10_000 {
+		a := fires("a", time.Duration(rand.IntN(1e6))*second)
+		a.Labels = Labels{"alertname": fmt.Sprint("Alert", i%100), "severity": []string{"critical", "warning", "info"}[i%3], "instance": fmt.Sprint("node-", i)}
+		g, _ := apply(nil, Notification{
+			Key:   Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)},
+			Stamp: NewStamp(base, uint16(i), testWriter), Alerts: list(a), GroupLabels: Labels{"alertname": a.Labels["alertname"]},
+		}, testRules)
+		groups = append(groups, g)
+	}
+	for name, q := range map[string]ListQuery{
+		"all": {}, "words": {Words: []string{"NODE-99"}}, "name": {Sort: SortName, Limit: MaxLimit},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if page, err := selectPage(all(groups), q); err != nil || len(page.Groups) == 0 {
+					b.Fatal(page, err)
+				}
+			}
+		})
+	}
+}

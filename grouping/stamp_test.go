@@ -1,0 +1,223 @@
+package grouping
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// setClock is a clock that shows what the test sets.
+func setClock(writer string) (*Clock, *time.Time) {
+	now := base
+	return &Clock{now: func() time.Time { return now }, writer: writer}, &now
+}
+
+// Whatever the clock does, and whatever is heard from elsewhere, a process's
+// stamps rise, and text order is time order.
+func TestStampsStrictlyIncrease(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, now := setClock(testWriter)
+		other, _ := setClock("00000000000000bb")
+		var last Stamp
+		for range rapid.IntRange(1, 50).Draw(t, "steps") {
+			switch rapid.SampledFrom([]string{"stamp", "time", "hear", "offset"}).Draw(t, "step") {
+			case "time":
+				*now = now.Add(rapid.SampledFrom([]time.Duration{-time.Hour, -1, 0, 1, time.Millisecond, time.Minute}).Draw(t, "passes"))
+			case "offset":
+				c.SetOffset(rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Second}).Draw(t, "offset"))
+			case "hear":
+				s := other.Stamp()
+				if c.Observe(s) {
+					require.Greater(t, c.Stamp(), s, "what is written next is not after what was heard")
+				} else {
+					require.True(t, s.Time().After(c.Now()))
+				}
+			}
+			s := c.Stamp()
+			require.True(t, s.Valid())
+			require.Greater(t, s, last)
+			require.False(t, s.Time().Before(last.Time()))
+			require.Equal(t, testWriter, s.Writer())
+			last = s
+		}
+	})
+}
+
+func TestStampTextOrderIsTimeOrder(t *testing.T) {
+	draw := rapid.Custom(func(t *rapid.T) Stamp {
+		ms := rapid.Int64Range(0, 1<<48-1).Draw(t, "ms")
+		return NewStamp(time.UnixMilli(ms), rapid.Uint16().Draw(t, "counter"), rapid.SampledFrom([]string{testWriter, "ffffffffffffffff"}).Draw(t, "writer"))
+	})
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := draw.Draw(t, "a"), draw.Draw(t, "b")
+		require.Len(t, a, stampLen)
+		require.Greater(t, a, Stamp(""))
+		if a.Time().Before(b.Time()) {
+			require.Less(t, a, b)
+		}
+		if a <= b {
+			require.False(t, a.Time().After(b.Time()))
+		}
+
+		next := a.supersedes(b)
+		require.Equal(t, a, a.supersedes(""))
+		if b.reading() < math.MaxUint64 {
+			require.Greater(t, next, b)
+			require.Equal(t, a.Writer(), next.Writer())
+			require.True(t, next == a || next.reading() == b.reading()+1, "no further ahead than needed")
+		}
+		if a > b {
+			require.Equal(t, a, next)
+			require.False(t, a.isLate(b))
+		}
+	})
+}
+
+func TestStampIsLate(t *testing.T) {
+	old := NewStamp(base, 5, testWriter)
+	for _, tc := range []struct {
+		at      time.Duration
+		counter uint16
+		late    bool
+	}{
+		{0, 6, false},
+		{0, 5, true}, // the same write once more
+		{0, 4, true},
+		{time.Millisecond, 0, false},
+		{-time.Second, 9, true},
+		{-maxSkew, 0, true},
+		{-maxSkew - time.Millisecond, 0, false}, // then it is the stored one that is wrong
+		{-87600 * time.Hour, 0, false},
+	} {
+		require.Equal(t, tc.late, NewStamp(base.Add(tc.at), tc.counter, testWriter).isLate(old), "%+v", tc)
+	}
+	require.False(t, old.isLate(""))
+}
+
+func TestClockObserve(t *testing.T) {
+	c, _ := setClock(testWriter)
+	near := NewStamp(base.Add(maxSkew), 0, "00000000000000bb")
+	require.True(t, c.Observe(near))
+	require.Equal(t, near.reading()+1, c.Stamp().reading())
+
+	far := NewStamp(base.Add(maxSkew+time.Millisecond), 0, "00000000000000bb")
+	require.False(t, c.Observe(far), "a broken clock is followed")
+	require.Less(t, c.Stamp(), far)
+	c.SetOffset(time.Second)
+	require.True(t, c.Observe(far), "by the corrected clock it is near")
+	require.Equal(t, base.Add(time.Second), c.Now())
+	require.True(t, c.Observe("no stamp at all"))
+}
+
+func TestClockIsSafeForConcurrentUse(t *testing.T) {
+	c := NewClock()
+	require.True(t, NewStamp(base, 0, c.Writer()).Valid())
+	require.NotEqual(t, c.Writer(), NewClock().Writer())
+	var wg sync.WaitGroup
+	all := make([][]Stamp, 4)
+	for i := range all {
+		wg.Go(func() {
+			for range 500 {
+				s := c.Stamp()
+				c.Observe(s)
+				all[i] = append(all[i], s)
+			}
+		})
+	}
+	wg.Wait()
+	stamps := slices.Concat(all...)
+	slices.Sort(stamps)
+	require.Len(t, slices.Compact(stamps), 2000, "a stamp was given twice")
+}
+
+func TestStampsThatAreNone(t *testing.T) {
+	for _, s := range []Stamp{"", "x", "0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcdeF", "0123456789abcdef0123456789abcdefa"} {
+		require.False(t, s.Valid(), "%q", s)
+		require.Empty(t, s.Writer())
+		require.Zero(t, s.reading())
+		require.True(t, NewStamp(base, 0, testWriter).supersedes(s).Valid())
+	}
+	require.True(t, Stamp("").Time().IsZero())
+}
+
+func TestDeletionIsAfterAllThatItDeletes(t *testing.T) {
+	ahead := NewStamp(base.Add(time.Hour), 0, testWriter)
+	g, _ := applyAlert(nil, testKey, fires("a", 0), ahead, testRules)
+	s := deletion(g, NewStamp(base, 0, testWriter))
+	require.Greater(t, s, ahead)
+	require.True(t, Merge(g, Tombstone(g.ID, s)).IsTombstone())
+}
+
+// Times that no clock shows must neither overflow nor panic.
+func TestTimesFarOff(t *testing.T) {
+	years := []int{-1, 0, 1, 1677, 1969, 2262, 2263, 9999, 10000, 20000, 292277026596}
+	for _, y := range years {
+		at := time.Date(y, 6, 1, 0, 0, 0, 0, time.UTC)
+		s := NewStamp(at, 7, testWriter)
+		require.True(t, s.Valid(), y)
+		if y >= 1970 && y < 10000 {
+			require.Equal(t, at, s.Time())
+		}
+		require.Greater(t, s.supersedes(s), s, y)
+		c, now := setClock(testWriter)
+		*now = at
+		require.Less(t, c.Stamp(), c.Stamp(), y)
+		c.Observe(NewStamp(base, 0, testWriter))
+	}
+	for _, start := range years {
+		for _, end := range years {
+			for _, arrival := range []int{1970, 2026, 9999} {
+				farOff(t, time.Date(start, 6, 1, 0, 0, 0, 0, time.UTC), time.Date(end, 6, 1, 0, 0, 0, 0, time.UTC), arrival)
+			}
+		}
+	}
+}
+
+func farOff(t *testing.T, start, end time.Time, arrival int) {
+	t.Helper()
+	a, b := fires("a", 0), ended("b", 0, 0)
+	a.StartsAt, b.StartsAt, b.EndsAt = start, start, end
+	over := b
+	over.Fingerprint = a.Fingerprint
+	var g *AlertGroup
+	for i, alerts := range [][]NotifiedAlert{{a}, {a, b}, {over}, {b}, {a}, {fires("a", 0)}, {over, b}, nil} {
+		n := step{0, am0, alerts, 0, ""}.notification(i)
+		n.Stamp = NewStamp(time.Date(arrival, 1, 1, 0, 0, i, 0, time.UTC), 0, testWriter)
+		next, events := apply(g, n, rules{settle: math.MaxInt64, groupWait: math.MaxInt64})
+		checkGroup(t, next)
+		checkEvents(t, next, n.Stamp, events)
+		for _, s := range Sorts() {
+			_, err := parseCursor(s.position(next).cursor())
+			require.NoError(t, err)
+		}
+		next.ResolvedAt()
+		Merge(g, next)
+		g = next
+	}
+}
+
+// What a caller leaves out is empty, not a panic.
+func TestNothingGiven(t *testing.T) {
+	var nobody *AlertGroup
+	require.Nil(t, nobody.Alert(fp("a")))
+	require.True(t, nobody.Equal(nil))
+	require.False(t, nobody.Equal(&AlertGroup{}))
+	g, events := apply(nil, Notification{}, rules{})
+	require.Equal(t, []string{"N"}, tell(events))
+	require.Equal(t, StateResolved, g.State)
+	require.Empty(t, g.Name)
+	require.Empty(t, g.Episodes())
+	require.True(t, g.ResolvedAt().IsZero())
+	g, _ = applyAlert(nil, Key{}, NotifiedAlert{}, "", rules{})
+	require.Equal(t, StatusResolved, g.Alerts[0].Status)
+	require.Equal(t, SeverityOther, g.Severity)
+	g, _ = removeAlerts(g, nil, "")
+	require.Len(t, g.Alerts, 1)
+	require.Empty(t, Labels(nil).Names())
+	require.Equal(t, Fingerprint("cbf29ce484222325"), Labels(nil).Fingerprint())
+}
