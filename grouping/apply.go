@@ -274,6 +274,9 @@ func (c *change) meet(na NotifiedAlert) *Alert {
 
 // fire applies "firing" to a known alert.
 func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
+	if a.Status == StatusFiring && na.StartsAt.Equal(a.StartsAt) && c.saysNothingNew(a, na) {
+		return a // as of most alerts of a large group: spare them the copy below
+	}
 	seenAt, _ := c.lastSeen(a)
 	next := *a
 	next.Status, next.EndsAt = StatusFiring, time.Time{}
@@ -453,13 +456,18 @@ func (c *change) omit(a *Alert) *Alert {
 // time at which the alert was last seen: for a complete notification that
 // follows from the group.
 func (c *change) writeChanged(before, next *Alert, na NotifiedAlert) *Alert {
-	if !c.partial && next.Status == before.Status && next.Disputed == before.Disputed &&
-		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) &&
-		na.GeneratorURL == before.GeneratorURL && !c.fromFuture(before.LastSeenAt) &&
-		maps.Equal(na.Labels, before.Labels) && maps.Equal(na.Annotations, before.Annotations) {
+	if next.Status == before.Status && next.Disputed == before.Disputed &&
+		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) && c.saysNothingNew(before, na) {
 		return before
 	}
 	return c.write(next, na)
+}
+
+// saysNothingNew reports whether all but the status and the times that the
+// message gives is on record, and nothing has to be written to tell when.
+func (c *change) saysNothingNew(a *Alert, na NotifiedAlert) bool {
+	return !c.partial && !c.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL &&
+		maps.Equal(na.Labels, a.Labels) && maps.Equal(na.Annotations, a.Annotations)
 }
 
 // write completes a with what the message says and stamps it.

@@ -91,10 +91,13 @@ func mergeAlerts(x, y *Alert, since, deleted Stamp) *Alert {
 		return nil
 	}
 	var recorded []Episode
-	if x == nil || y == nil {
-		recorded = joinEpisodes(winner.Recorded, nil, gone)
-	} else {
+	switch {
+	case x != nil && y != nil && x != y:
 		recorded = joinEpisodes(x.Recorded, y.Recorded, gone)
+	case winner.Since == since && !slices.ContainsFunc(winner.Recorded, func(e Episode) bool { return e.Stamp <= gone }):
+		return winner // as most are, of two copies of a large group
+	default:
+		recorded = joinEpisodes(winner.Recorded, nil, gone)
 	}
 	if winner.Since == since && slices.EqualFunc(winner.Recorded, recorded, equalEpisode) {
 		return winner
