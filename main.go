@@ -1,0 +1,216 @@
+// Muster gives Prometheus Alertmanager a memory: it keeps the state and the
+// history of every alert group that Alertmanager notifies it of.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/alecthomas/units"
+	"github.com/oklog/run"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/promslog"
+	promslogflag "github.com/prometheus/common/promslog/flag"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"muster/grouping"
+	"muster/receiver"
+	"muster/storage"
+)
+
+// restoreWait is how long the start waits for the stored groups before it
+// serves without them: Alertmanager retries a refused connection, but a probe
+// gives up.
+const restoreWait = 1500 * time.Millisecond
+
+// drainWait is how long requests under way may take when Muster stops.
+const drainWait = 10 * time.Second
+
+type config struct {
+	web      *web.FlagConfig
+	log      promslog.Config
+	redis    storage.RedisOptions
+	outage   string
+	group    grouping.Options
+	history  time.Duration
+	receiver receiver.Options
+}
+
+func parseFlags(args []string) (config, error) {
+	app := kingpin.New("muster", "Keeps the state and the history of Alertmanager's alert groups.")
+	app.HelpFlag.Short('h')
+	app.Version(version.Print("muster"))
+	app.UsageWriter(os.Stdout)
+	app.DefaultEnvars()
+
+	c := config{group: grouping.DefaultOptions}
+	var maxBody units.Base2Bytes
+	c.web = webflag.AddFlags(app, ":9095")
+	app.Flag("web.max-body-size", "Largest webhook body that is accepted. 10,000 alerts are about 9 MB.").
+		Default("64MiB").BytesVar(&maxBody)
+	app.Flag("redis.url", "URL of the Redis that keeps the groups, such as redis://127.0.0.1:6379. Without it they are kept in memory.").
+		PlaceHolder("URL").StringVar(&c.redis.URL)
+	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").
+		Default("muster").StringVar(&c.redis.KeyPrefix)
+	app.Flag("storage.outage", "What to do with a notification while the storage fails: degrade (keep it in memory, write it back later) or strict (answer 503).").
+		Default(string(storage.OutageDegrade)).EnumVar(&c.outage, string(storage.OutageDegrade), string(storage.OutageStrict))
+	app.Flag("group.wait", "How long a new group settles before its first flush. Set it to Alertmanager's group_wait.").
+		Default(c.group.Wait.String()).DurationVar(&c.group.Wait)
+	app.Flag("group.interval", "Time between flushes of a group. Set it to Alertmanager's group_interval.").
+		Default(c.group.Interval.String()).DurationVar(&c.group.Interval)
+	app.Flag("group.settle", "How long after a resolution a firing from another Alertmanager is held to be an older view. Set it to Alertmanager's --cluster.peer-timeout.").
+		Default(c.group.Settle.String()).DurationVar(&c.group.Settle)
+	app.Flag("group.stale-after", "How long a firing group may be without a notification before it is marked stale. More than Alertmanager's repeat_interval.").
+		Default(c.group.StaleAfter.String()).DurationVar(&c.group.StaleAfter)
+	app.Flag("retention.groups", "How long a group is kept after its last alert stopped firing.").
+		Default(c.group.Retention.String()).DurationVar(&c.group.Retention)
+	app.Flag("retention.history", "How long the history is kept.").
+		Default("720h").DurationVar(&c.history)
+	promslogflag.AddFlags(app, &c.log)
+	_, err := app.Parse(args)
+	c.receiver.MaxBodySize = int64(maxBody)
+	return c, err
+}
+
+func main() {
+	c, err := parseFlags(os.Args[1:])
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "error: %s, try --help\n", err)
+		os.Exit(1)
+	}
+	logger := promslog.New(&c.log)
+	if err := serve(c, logger); err != nil {
+		logger.Error("Muster stopped", "err", err)
+		os.Exit(1)
+	}
+}
+
+// serve builds the house in one line, from the storage up to the web, and runs
+// it until a signal or a failure ends it.
+func serve(c config, logger *slog.Logger) error {
+	logger.Info("Starting Muster", "version", version.Info(), "build", version.BuildContext())
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("muster"))
+	clock := grouping.NewClock()
+
+	backend, err := openStorage(c, clock, reg, logger)
+	if err != nil {
+		return err
+	}
+	defer backend.close()
+	manager, err := grouping.NewManager(backend.groups, clock, reg, logger, c.group)
+	if err != nil {
+		return err
+	}
+	server, err := receiver.New(manager, backend.status, reg, reg, logger, c.receiver)
+	if err != nil {
+		return err
+	}
+	manager.Watch(server.Publish)
+	httpServer := receiver.NewHTTPServer(server, logger)
+	httpServer.RegisterOnShutdown(server.Drain)
+
+	// They are stopped in this order, each before what it calls.
+	var (
+		group run.Group
+		lost  error // what the storage could not bring to its backend
+	)
+	group.Add(run.SignalHandler(context.Background(), syscall.SIGINT, syscall.SIGTERM))
+	group.Add(func() error {
+		if err := restore(manager, backend, logger); err != nil {
+			return err
+		}
+		return web.ListenAndServe(httpServer, c.web, logger)
+	}, func(error) {
+		server.Drain()
+		ctx, cancel := context.WithTimeout(context.Background(), drainWait)
+		defer cancel()
+		if err := httpServer.Shutdown(ctx); err != nil {
+			logger.Warn("Requests were cut off", "err", err)
+		}
+	})
+	addRun(&group, manager.Run)
+	addRun(&group, func(ctx context.Context) error {
+		lost = backend.run(ctx)
+		return lost
+	})
+
+	signal.Ignore(syscall.SIGHUP) // sent by habit to reload; there is no file to reload
+	err = group.Run()
+	if lost != nil {
+		return lost
+	}
+	if errors.Is(err, run.ErrSignal) || errors.Is(err, http.ErrServerClosed) {
+		logger.Info("Stopped", "cause", err)
+		return nil
+	}
+	return err
+}
+
+// restore makes the manager know the stored groups. A backend that cannot be
+// reached is not waited for: pages then say that they are partial.
+func restore(manager *grouping.Manager, backend opened, logger *slog.Logger) error {
+	select {
+	case <-backend.restored:
+	case <-time.After(restoreWait):
+		logger.Warn("Serving before the stored groups are restored")
+	}
+	_, err := manager.RestoreGroups(context.Background())
+	return err
+}
+
+// opened is a storage with its life.
+type opened struct {
+	groups   grouping.GroupStorage
+	status   func() grouping.StorageStatus
+	run      func(context.Context) error
+	restored <-chan struct{}
+	close    func() error
+}
+
+func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger) (opened, error) {
+	memory := storage.NewMemory(storage.MemoryOptions{HistoryRetention: c.history})
+	if c.redis.URL == "" {
+		restored := make(chan struct{})
+		close(restored)
+		return opened{
+			groups:   storage.Instrument(memory, "memory", reg),
+			status:   func() grouping.StorageStatus { return grouping.StorageStatus{Mode: "memory", Healthy: true} },
+			run:      func(ctx context.Context) error { <-ctx.Done(); return nil },
+			restored: restored,
+			close:    func() error { return nil },
+		}, nil
+	}
+	c.redis.Retention, c.redis.HistoryRetention = c.group.Retention, c.history
+	redis, err := storage.NewRedis(c.redis, logger)
+	if err != nil {
+		return opened{}, err
+	}
+	joined, err := storage.NewManager(memory, storage.InstrumentDurable(redis, reg), clock, reg, logger,
+		storage.ManagerOptions{Outage: storage.Outage(c.outage)})
+	if err != nil {
+		return opened{}, errors.Join(err, redis.Close())
+	}
+	return opened{
+		groups: joined, status: joined.Status, run: joined.Run, restored: joined.Restored(), close: redis.Close,
+	}, nil
+}
+
+// addRun adds a life that ends with its context.
+func addRun(group *run.Group, fn func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	group.Add(func() error { return fn(ctx) }, func(error) { cancel() })
+}

@@ -1,0 +1,137 @@
+package receiver
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/common/version"
+
+	"muster/grouping"
+)
+
+func (s *Server) listGroups(c *gin.Context) {
+	params := c.Request.URL.Query()
+	withAlerts := false
+	if text := params.Get("alerts"); text != "" {
+		var err error
+		if withAlerts, err = strconv.ParseBool(text); err != nil {
+			fail(c, http.StatusBadRequest, "bad query: alerts: "+quoted(text)+" is neither true nor false")
+			return
+		}
+	}
+	q, err := parseListQuery(params)
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	page, err := s.groups.ListGroups(c.Request.Context(), q)
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, groupsView{Groups: viewGroups(page.Groups, withAlerts), Total: page.Total, Next: page.Next})
+}
+
+func viewGroups(groups []*grouping.AlertGroup, withAlerts bool) []groupView {
+	views := make([]groupView, 0, len(groups))
+	for _, g := range groups {
+		views = append(views, viewGroup(g, withAlerts))
+	}
+	return views
+}
+
+// groupID returns the ID in the path. One of another shape names no group.
+func (s *Server) groupID(c *gin.Context) (grouping.ID, bool) {
+	id := grouping.ID(c.Param("id"))
+	if !id.Valid() {
+		fail(c, http.StatusNotFound, "group "+quoted(string(id))+" not found: an ID is 20 hex digits")
+		return "", false
+	}
+	return id, true
+}
+
+func (s *Server) getGroup(c *gin.Context) {
+	id, ok := s.groupID(c)
+	if !ok {
+		return
+	}
+	g, err := s.groups.GetGroup(c.Request.Context(), id)
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, viewGroup(g, true))
+}
+
+func (s *Server) getAlert(c *gin.Context) {
+	fp := grouping.Fingerprint(c.Param("fingerprint"))
+	if !fp.Valid() {
+		fail(c, http.StatusNotFound, "no group holds alert "+quoted(string(fp))+": a fingerprint is 16 hex digits")
+		return
+	}
+	groups, err := s.groups.GetGroupByFingerprint(c.Request.Context(), fp)
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	views := viewGroups(groups, false)
+	for i, g := range groups {
+		views[i].Alerts = []alertView{viewAlert(g, g.Alert(fp))}
+	}
+	c.JSON(http.StatusOK, gin.H{"groups": views})
+}
+
+func (s *Server) groupEvents(c *gin.Context) {
+	if id, ok := s.groupID(c); ok {
+		s.answerEvents(c, id)
+	}
+}
+
+func (s *Server) listEvents(c *gin.Context) { s.answerEvents(c, "") }
+
+func (s *Server) answerEvents(c *gin.Context, id grouping.ID) {
+	q, err := parseEventQuery(c.Request.URL.Query())
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	q.Group = id
+	page, err := s.groups.Events(c.Request.Context(), q)
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, viewEvents(page))
+}
+
+func (s *Server) stats(c *gin.Context) {
+	stats, err := s.groups.GetStats(c.Request.Context())
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, viewStats(stats))
+}
+
+func (s *Server) status(c *gin.Context) {
+	stats, err := s.groups.GetStats(c.Request.Context())
+	if err != nil {
+		s.failWith(c, err)
+		return
+	}
+	st := s.storage()
+	c.JSON(http.StatusOK, statusView{
+		Build: buildView{
+			Version: version.Version, Revision: version.GetRevision(), Branch: version.Branch,
+			BuildUser: version.BuildUser, BuildDate: version.BuildDate, GoVersion: version.GoVersion,
+		},
+		StartedAt: s.started.UTC(), UptimeSeconds: time.Since(s.started).Seconds(),
+		Storage: storageView{
+			Mode: st.Mode, Healthy: st.Healthy, Reason: st.Reason, DegradedSince: st.DegradedSince.UTC(),
+			DirtyGroups: st.DirtyGroups, Partial: st.Partial,
+		},
+		RestoredGroups: st.Restored, LastNotification: stats.LastNotification,
+	})
+}

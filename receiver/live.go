@@ -1,0 +1,241 @@
+package receiver
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"muster/grouping"
+)
+
+// Live updates are server-sent events:
+//
+//	group   a group changed; data is the group without its alerts
+//	gone    a group is gone; data is {"id": …}
+//	resync  events were missed: load again; data is {}
+//	hb      a heartbeat; data is {}
+//
+// The id of an event is "<epoch>-<sequence>", the epoch that of the process. A
+// client that comes back with Last-Event-ID gets what it missed.
+
+const (
+	// ringSize is how many updates are kept for clients that come back: some
+	// seconds of a storm.
+	ringSize = 1024
+	// heartbeat tells a page that it is still connected, and proxies that the
+	// connection lives.
+	heartbeat = 15 * time.Second
+	// sendTimeout is how long a client may take to read one batch.
+	sendTimeout = 5 * time.Second
+)
+
+// broadcaster hands updates to live clients. A client reads at its own speed
+// from the ring; one that falls behind the ring is told to load again.
+type broadcaster struct {
+	epoch   string
+	most    int
+	clients prometheus.Gauge
+
+	mu     sync.Mutex
+	ring   [ringSize]*update      // guarded by mu; of sequence n at n % ringSize
+	seq    uint64                 // guarded by mu; of the last update
+	wake   map[chan struct{}]bool // guarded by mu; one per client
+	closed bool                   // guarded by mu
+}
+
+func newBroadcaster(most int, clients prometheus.Gauge) *broadcaster {
+	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, clients: clients, wake: map[chan struct{}]bool{}}
+}
+
+func (b *broadcaster) publish(u grouping.Update) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.seq++
+	b.ring[b.seq%ringSize] = &update{seq: b.seq, id: u.ID, group: u.Group}
+	for ch := range b.wake {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// join adds a client, unless there are too many.
+func (b *broadcaster) join() (wake chan struct{}, seq uint64, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || len(b.wake) >= b.most {
+		return nil, 0, false
+	}
+	wake = make(chan struct{}, 1)
+	b.wake[wake] = true
+	b.clients.Inc()
+	return wake, b.seq, true
+}
+
+func (b *broadcaster) leave(wake chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.wake[wake] {
+		delete(b.wake, wake)
+	}
+	b.clients.Dec()
+}
+
+func (b *broadcaster) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for ch := range b.wake {
+		delete(b.wake, ch)
+		close(ch)
+	}
+}
+
+// since returns the updates after the sequence, of several to one group the
+// last. Missed says that the ring no longer holds all of them.
+func (b *broadcaster) since(seq uint64) (updates []*update, last uint64, missed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if seq > b.seq || b.seq-seq > ringSize {
+		return nil, b.seq, true
+	}
+	place := map[grouping.ID]int{}
+	for n := seq + 1; n <= b.seq; n++ {
+		u := b.ring[n%ringSize]
+		if i, ok := place[u.id]; ok {
+			updates[i] = nil // superseded
+		}
+		place[u.id] = len(updates)
+		updates = append(updates, u)
+	}
+	return updates, b.seq, false
+}
+
+// update is a change to tell of. Its text is made when the first client wants
+// it, and once for all.
+type update struct {
+	seq   uint64
+	id    grouping.ID
+	group *grouping.AlertGroup // nil: gone
+
+	once sync.Once
+	text []byte
+	err  error
+}
+
+func (u *update) encode() (event string, text []byte, err error) {
+	event, data := "group", any(gin.H{"id": u.id})
+	if u.group == nil {
+		event = "gone"
+	}
+	u.once.Do(func() {
+		if u.group != nil {
+			data = viewGroup(u.group, false)
+		}
+		u.text, u.err = json.Marshal(data)
+	})
+	return event, u.text, u.err
+}
+
+// follow streams live updates.
+func (s *Server) follow(c *gin.Context) {
+	wake, seq, ok := s.live.join()
+	if !ok {
+		fail(c, http.StatusServiceUnavailable, "too many clients follow live updates")
+		return
+	}
+	defer s.live.leave(wake)
+	out := stream{w: c.Writer, rc: http.NewResponseController(c.Writer), epoch: s.live.epoch}
+	c.Header("Content-Type", "text/event-stream")
+	c.Header("X-Accel-Buffering", "no")
+	c.Status(http.StatusOK)
+
+	// The first event gives the client its place.
+	first := "hb"
+	if id := c.GetHeader("Last-Event-ID"); id != "" {
+		if at, ok := s.live.parseID(id); ok {
+			seq = at
+		} else {
+			first = "resync"
+		}
+	}
+	if out.send(first, seq, noData) != nil || out.flush() != nil {
+		return
+	}
+	beat := time.NewTicker(heartbeat)
+	defer beat.Stop()
+	for {
+		updates, last, missed := s.live.since(seq)
+		if missed {
+			if out.send("resync", last, noData) != nil {
+				return
+			}
+		}
+		for _, u := range updates {
+			if u == nil {
+				continue
+			}
+			event, text, err := u.encode()
+			if err != nil || out.send(event, u.seq, text) != nil {
+				return
+			}
+		}
+		seq = last
+		if (missed || len(updates) > 0) && out.flush() != nil {
+			return
+		}
+		select {
+		case <-c.Request.Context().Done():
+			return
+		case _, open := <-wake:
+			if !open {
+				return
+			}
+		case <-beat.C:
+			if out.send("hb", seq, noData) != nil || out.flush() != nil {
+				return
+			}
+		}
+	}
+}
+
+// parseID returns the sequence of an event's id, if it is one of this process.
+func (b *broadcaster) parseID(id string) (uint64, bool) {
+	text, ok := strings.CutPrefix(id, b.epoch+"-")
+	if !ok {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(text, 10, 64)
+	return seq, err == nil
+}
+
+// stream writes events to one client.
+type stream struct {
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	epoch string
+}
+
+// noData is the data of an event that says all by its name.
+var noData = []byte("{}")
+
+// send writes one event. Its data is one line of JSON, whatever the labels hold.
+func (s *stream) send(event string, seq uint64, text []byte) error {
+	// The server's write timeout is for answers that end.
+	if err := s.rc.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(s.w, "id: %s-%d\nevent: %s\ndata: %s\n\n", s.epoch, seq, event, text)
+	return err
+}
+
+func (s *stream) flush() error { return s.rc.Flush() }

@@ -1,0 +1,235 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/alertmanager/template"
+
+	"muster/grouping"
+)
+
+// message is the body of a webhook notification. It has the fields of
+// Alertmanager's notify/webhook.Message, which a test holds it against;
+// importing that would link the clients of every other receiver.
+type message struct {
+	*template.Data
+
+	Version         string `json:"version"`
+	GroupKey        string `json:"groupKey"`
+	TruncatedAlerts uint64 `json:"truncatedAlerts"`
+}
+
+// The versions of the message that are understood.
+const (
+	versionAlertmanager = "4"
+	versionGrafana      = "1"
+)
+
+// badMessage says what is wrong with a body, and where. No retry mends it.
+type badMessage struct {
+	where string // "alerts[3].startsAt"; "" for the whole body
+	what  string
+}
+
+func (e *badMessage) Error() string {
+	if e.where == "" {
+		return e.what
+	}
+	return e.where + ": " + e.what
+}
+
+func bad(where, format string, args ...any) error {
+	return &badMessage{where, fmt.Sprintf(format, args...)}
+}
+
+// decodeMessage reads a body. Names are matched as they are written, a name
+// that is there twice is an error, unknown ones are ignored.
+func decodeMessage(body []byte) (*message, error) {
+	var m message
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, describe(err, body)
+	}
+	switch {
+	case m.Data == nil:
+		return nil, bad("", "the body holds no notification")
+	case m.Version != versionAlertmanager && m.Version != versionGrafana:
+		return nil, bad("version", "is %s, understood are %q (Alertmanager) and %q (Grafana)",
+			quoted(m.Version), versionAlertmanager, versionGrafana)
+	case m.GroupKey == "":
+		return nil, bad("groupKey", "is missing")
+	case len(m.Alerts) == 0:
+		return nil, bad("alerts", "is empty: a notification lists at least one alert")
+	}
+	return &m, nil
+}
+
+// notification translates the message into the domain's words.
+func (m *message) notification(source string) (grouping.Notification, error) {
+	n := grouping.Notification{
+		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
+		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: grouping.Labels(m.GroupLabels),
+		CommonLabels: grouping.Labels(m.CommonLabels), CommonAnnotations: grouping.Labels(m.CommonAnnotations),
+		RouteLabels: grouping.Labels(m.RouteLabels), ExternalURL: m.ExternalURL,
+		Reason: m.NotificationReason, Truncated: m.TruncatedAlerts,
+	}
+	for i := range m.Alerts {
+		a, err := notifiedAlert(&m.Alerts[i])
+		if err != nil {
+			err.where = fmt.Sprintf("alerts[%d].%s", i, err.where)
+			return n, err
+		}
+		n.Alerts = append(n.Alerts, a)
+	}
+	return n, nil
+}
+
+func notifiedAlert(a *template.Alert) (grouping.NotifiedAlert, *badMessage) {
+	na := grouping.NotifiedAlert{
+		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: grouping.Status(a.Status),
+		Labels: grouping.Labels(a.Labels), Annotations: grouping.Labels(a.Annotations),
+		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+	}
+	if na.Status != grouping.StatusFiring && na.Status != grouping.StatusResolved {
+		return na, &badMessage{"status", fmt.Sprintf("is %s, must be %q or %q",
+			quoted(a.Status), grouping.StatusFiring, grouping.StatusResolved)}
+	}
+	if na.StartsAt.IsZero() {
+		return na, &badMessage{"startsAt", "is missing"}
+	}
+	for _, t := range []struct {
+		name string
+		at   time.Time
+	}{{"startsAt", na.StartsAt}, {"endsAt", na.EndsAt}} {
+		// Its offset can push a legal year out of what can be written again.
+		if y := t.at.UTC().Year(); y < 0 || y > 9999 {
+			return na, &badMessage{t.name, "is not between the years 0 and 9999 in UTC"}
+		}
+	}
+	if na.Status == grouping.StatusFiring {
+		na.EndsAt = time.Time{}
+	}
+	if !na.Fingerprint.Valid() {
+		na.Fingerprint = na.Labels.Fingerprint()
+	}
+	return na, nil
+}
+
+// unquoteMeta undoes regexp.QuoteMeta, in which Alertmanager sends the
+// receiver's name.
+func unquoteMeta(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) && regexp.QuoteMeta(s[i+1:i+2]) != s[i+1:i+2] {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// maxQuoted keeps what a client sent from filling an answer, which Alertmanager
+// writes into its log whole.
+const maxQuoted = 40
+
+func quoted(s string) string {
+	if len(s) > maxQuoted {
+		s = strings.ToValidUTF8(s[:maxQuoted], "") + "…"
+	}
+	return strconv.QuoteToASCII(s)
+}
+
+// describe says what a decoder's error means, and where.
+func describe(err error, body []byte) error {
+	var (
+		syntax   *jsontext.SyntacticError
+		semantic *json.SemanticError
+	)
+	switch {
+	case errors.As(err, &syntax):
+		what := "is not JSON"
+		switch {
+		case len(body) == 0:
+			return bad("", "the body is empty")
+		case errors.Is(syntax.Err, jsontext.ErrDuplicateName):
+			what = "is there twice"
+		case strings.Contains(syntax.Error(), "invalid UTF-8"):
+			what = "is not valid UTF-8"
+		case strings.Contains(syntax.Error(), "exceeded max depth"):
+			what = "is nested too deeply"
+		case strings.Contains(syntax.Error(), "unexpected EOF"):
+			what = "ends too early"
+		case strings.Contains(syntax.Error(), "after top-level value"):
+			return bad("", "more follows the JSON value at byte %d", syntax.ByteOffset)
+		}
+		if where := place(syntax.JSONPointer); where != "" {
+			return bad(where, "%s at byte %d", what, syntax.ByteOffset)
+		}
+		return bad("", "the body %s at byte %d", what, syntax.ByteOffset)
+	case errors.As(err, &semantic):
+		where := place(semantic.JSONPointer)
+		var parse *time.ParseError
+		switch {
+		case errors.As(err, &parse) || semantic.GoType != nil && semantic.GoType == timeType:
+			return bad(where, "is not an RFC 3339 time")
+		case where == "":
+			return bad("", "the body is a JSON %s, not an object", kind(semantic.JSONKind))
+		case len(semantic.JSONValue) > 0 && semantic.JSONKind == jsontext.KindNumber:
+			return bad(where, "the number %s is not allowed here", quoted(string(semantic.JSONValue)))
+		default:
+			return bad(where, "a JSON %s is not allowed here", kind(semantic.JSONKind))
+		}
+	default:
+		return bad("", "the body cannot be read")
+	}
+}
+
+// place translates a JSON pointer: /alerts/3/startsAt to alerts[3].startsAt.
+func place(p jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range p.Tokens() {
+		if _, err := strconv.Atoi(token); err == nil && b.Len() > 0 {
+			fmt.Fprintf(&b, "[%s]", token)
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		if plainName.MatchString(token) {
+			b.WriteString(token)
+		} else {
+			b.WriteString(quoted(token))
+		}
+	}
+	return b.String()
+}
+
+var timeType = reflect.TypeFor[time.Time]()
+
+var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+
+func kind(k jsontext.Kind) string {
+	switch k {
+	case jsontext.KindNull:
+		return "null"
+	case jsontext.KindTrue, jsontext.KindFalse:
+		return "boolean"
+	case jsontext.KindString:
+		return "string"
+	case jsontext.KindNumber:
+		return "number"
+	case jsontext.KindBeginArray:
+		return "array"
+	case jsontext.KindBeginObject:
+		return "object"
+	default:
+		return "value"
+	}
+}

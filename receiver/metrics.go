@@ -1,0 +1,107 @@
+package receiver
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	received *prometheus.CounterVec
+	rejected *prometheus.CounterVec
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+	clients  prometheus.Gauge
+	sources  sources
+}
+
+func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
+	factory := promauto.With(reg)
+	return &metrics{
+		received: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_notifications_received_total",
+			Help: "Notifications kept, by source and by Alertmanager's reason.",
+		}, []string{"source", "reason"}),
+		rejected: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_notifications_rejected_total", Help: "Notifications not kept, by reason.",
+		}, []string{"reason"}),
+		requests: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_http_requests_total", Help: "HTTP requests, by route, method and status code.",
+		}, []string{"handler", "method", "code"}),
+		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "muster_http_request_duration_seconds", Help: "Duration of HTTP requests, by route and method.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8), // 0.5 ms to 8 s
+		}, []string{"handler", "method"}),
+		inFlight: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "muster_webhook_requests_in_flight", Help: "Webhook requests being worked on.",
+		}),
+		clients: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "muster_live_clients", Help: "Clients that follow live updates.",
+		}),
+		sources: sources{most: maxSources, known: map[string]bool{}},
+	}
+}
+
+// sources bounds a label that clients choose: the first few sources are told
+// apart, the rest are one.
+type sources struct {
+	most int
+
+	mu    sync.Mutex
+	known map[string]bool // guarded by mu
+}
+
+func (s *sources) label(source string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.known[source] {
+		if len(s.known) >= s.most {
+			return "other"
+		}
+		s.known[source] = true
+	}
+	return source
+}
+
+// reasons are the words that Alertmanager gives as notification_reason.
+var reasons = map[string]string{
+	"":                        "none", // before Alertmanager 0.32
+	"none":                    "none",
+	"first notification":      "first",
+	"new alerts added":        "new_alerts",
+	"some alerts resolved":    "some_resolved",
+	"all alerts resolved":     "all_resolved",
+	"repeat interval elapsed": "repeat",
+}
+
+func reasonLabel(reason string) string {
+	if label, ok := reasons[reason]; ok {
+		return label
+	}
+	return "unknown"
+}
+
+var methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
+
+// observe counts and times a request by its route, never by its path.
+func (m *metrics) observe(c *gin.Context) {
+	started := time.Now()
+	c.Next()
+	handler, method := c.FullPath(), c.Request.Method
+	if handler == "" {
+		handler = "unmatched"
+	}
+	if !slices.Contains(methods, method) {
+		method = "other"
+	}
+	m.requests.WithLabelValues(handler, method, strconv.Itoa(c.Writer.Status())).Inc()
+	if handler != livePath {
+		m.duration.WithLabelValues(handler, method).Observe(time.Since(started).Seconds())
+	}
+}

@@ -1,0 +1,237 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"muster/grouping"
+)
+
+// Groups is all that the HTTP side wants from the rest of the house. A
+// *grouping.Manager is one.
+type Groups interface {
+	// Stamp returns the stamp of a notification that arrives now.
+	Stamp() grouping.Stamp
+	// Ingest keeps a notification: durably, as the storage promises, on return
+	// without an error.
+	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
+	// The queries; *grouping.GroupNotFoundError means absent, an error that is
+	// grouping.ErrBadQuery that the client asked for something impossible.
+	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
+	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
+	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
+	GetStats(ctx context.Context) (grouping.Stats, error)
+}
+
+// Options are the settings of a Server. The zero value is usable.
+type Options struct {
+	// MaxBodySize bounds a webhook body. 0: 64 MiB; 10,000 alerts are 9.3 MB.
+	MaxBodySize int64
+	// MaxRequests bounds the webhook requests worked on at once; past it the
+	// answer is 503, which Alertmanager retries within a second. 0: 64.
+	MaxRequests int
+	// MaxSources bounds the sources told apart in metrics. 0: 32.
+	MaxSources int
+	// MaxLiveClients bounds the followers of live updates. 0: 500.
+	MaxLiveClients int
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.MaxBodySize < 0 || o.MaxRequests < 0 || o.MaxSources < 0 || o.MaxLiveClients < 0 {
+		return o, errors.New("web: a limit is negative")
+	}
+	if o.MaxBodySize == 0 {
+		o.MaxBodySize = 64 << 20
+	}
+	if o.MaxRequests == 0 {
+		o.MaxRequests = 64
+	}
+	if o.MaxSources == 0 {
+		o.MaxSources = 32
+	}
+	if o.MaxLiveClients == 0 {
+		o.MaxLiveClients = 500
+	}
+	return o, nil
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	groups   Groups
+	storage  func() grouping.StorageStatus
+	logger   *slog.Logger
+	opts     Options
+	metrics  *metrics
+	live     *broadcaster
+	handler  http.Handler
+	started  time.Time
+	slots    chan struct{} // one per webhook request that may be worked on
+	draining atomic.Bool
+}
+
+// New returns a server. Status tells how the storage fares.
+func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Registerer, gatherer prometheus.Gatherer, logger *slog.Logger, opts Options) (*Server, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m := newMetrics(reg, opts.MaxSources)
+	s := &Server{
+		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
+		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
+		slots: make(chan struct{}, opts.MaxRequests),
+	}
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New()
+	// A redirect is poison to a webhook: Alertmanager follows it with an empty
+	// GET and takes the answer for a delivery.
+	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
+	r.HandleMethodNotAllowed = true
+	r.UseRawPath, r.UnescapePathValues = true, true
+	if err := r.SetTrustedProxies(nil); err != nil {
+		return nil, err
+	}
+	r.Use(m.observe, s.recoverPanic, securityHeaders)
+	r.NoRoute(func(c *gin.Context) { fail(c, http.StatusNotFound, "nothing is here") })
+	r.NoMethod(func(c *gin.Context) { fail(c, http.StatusMethodNotAllowed, "this method is not allowed here") })
+	s.routes(r, gatherer)
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		setSecurityHeaders(w.Header())
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"error":"a browser may not send this from another site"}`+"\n")
+	}))
+	s.handler = protection.Handler(r)
+	return s, nil
+}
+
+const livePath = "/api/v1/live"
+
+func (s *Server) routes(r *gin.Engine, gatherer prometheus.Gatherer) {
+	for _, path := range []string{"/webhook", "/webhook/", "/webhook/:source", "/webhook/:source/"} {
+		r.POST(path, s.webhook)
+		r.PUT(path, s.webhook)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		r.Handle(method, "/-/healthy", s.healthy)
+		r.Handle(method, "/-/ready", s.ready)
+	}
+	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{Registry: nil})))
+	r.GET("/api/v1/groups", s.listGroups)
+	r.GET("/api/v1/groups/:id", s.getGroup)
+	r.GET("/api/v1/groups/:id/events", s.groupEvents)
+	r.GET("/api/v1/alerts/:fingerprint", s.getAlert)
+	r.GET("/api/v1/events", s.listEvents)
+	r.GET("/api/v1/stats", s.stats)
+	r.GET("/api/v1/status", s.status)
+	r.GET(livePath, s.follow)
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// Publish passes a change on to those who follow live updates. It never blocks.
+func (s *Server) Publish(u grouping.Update) { s.live.publish(u) }
+
+// Drain makes the webhook refuse with 503, which Alertmanager takes to another
+// replica or retries, and ends the live streams.
+func (s *Server) Drain() {
+	s.draining.Store(true)
+	s.live.close()
+}
+
+// NewHTTPServer returns a server with every timeout set: a slow client cannot
+// hold a connection for long.
+func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second, // a body of 64 MiB at 17 Mbit/s
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func (s *Server) healthy(c *gin.Context) { c.String(http.StatusOK, "Muster is healthy.\n") }
+
+// ready is true also while the storage is degraded: a sidecar must not take its
+// pod's Alertmanager out of service.
+func (s *Server) ready(c *gin.Context) {
+	if s.draining.Load() {
+		c.String(http.StatusServiceUnavailable, "Muster is shutting down.\n")
+		return
+	}
+	text := "Muster is ready.\n"
+	if st := s.storage(); !st.Healthy {
+		text += fmt.Sprintf("Storage: %s is down (%s).\n", st.Mode, st.Reason)
+	}
+	c.String(http.StatusOK, text)
+}
+
+// recoverPanic answers a panic with 503: Alertmanager sends again, and what
+// brought the panic about is in the log, not in the answer.
+func (s *Server) recoverPanic(c *gin.Context) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(r)
+		}
+		s.logger.Error("A request made Muster panic", "handler", c.FullPath(), "err", fmt.Sprint(r))
+		s.metrics.rejected.WithLabelValues("panic").Inc()
+		fail(c, http.StatusServiceUnavailable, "something went wrong here")
+	}()
+	c.Next()
+}
+
+// contentSecurityPolicy allows what Muster itself serves, and nothing else.
+const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+func securityHeaders(c *gin.Context) { setSecurityHeaders(c.Writer.Header()) }
+
+func setSecurityHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", contentSecurityPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// fail ends a request with an error in JSON.
+func fail(c *gin.Context, code int, message string) {
+	c.AbortWithStatusJSON(code, gin.H{"error": message})
+}
+
+// failWith ends a request with the status that belongs to the error.
+func (s *Server) failWith(c *gin.Context, err error) {
+	switch {
+	case errors.Is(err, grouping.ErrBadQuery):
+		fail(c, http.StatusBadRequest, err.Error())
+	case errors.Is(err, grouping.ErrGroupNotFound):
+		fail(c, http.StatusNotFound, err.Error())
+	case c.Request.Context().Err() != nil:
+		c.Abort() // nobody reads the answer
+	case errors.Is(err, grouping.ErrStorage):
+		fail(c, http.StatusServiceUnavailable, "the storage is not available, try again soon")
+	default:
+		s.logger.Error("A request failed", "handler", c.FullPath(), "err", err)
+		fail(c, http.StatusServiceUnavailable, "something went wrong here")
+	}
+}

@@ -1,0 +1,193 @@
+package receiver
+
+import (
+	"time"
+
+	"muster/grouping"
+)
+
+// The shapes of the JSON API. Times are RFC 3339; an absent time is absent.
+
+type groupView struct {
+	ID                grouping.ID     `json:"id"`
+	Source            string          `json:"source"`
+	Receiver          string          `json:"receiver"`
+	GroupKey          string          `json:"groupKey"`
+	GroupLabels       grouping.Labels `json:"groupLabels"`
+	CommonLabels      grouping.Labels `json:"commonLabels"`
+	CommonAnnotations grouping.Labels `json:"commonAnnotations"`
+	RouteLabels       grouping.Labels `json:"routeLabels"`
+	ExternalURL       string          `json:"externalURL"`
+	State             grouping.State  `json:"state"`
+	Settling          bool            `json:"settling"`
+	Stale             bool            `json:"stale"`
+	Truncated         uint64          `json:"truncated"`
+	Counts            grouping.Counts `json:"counts"`
+	CreatedAt         time.Time       `json:"createdAt,omitzero"`
+	UpdatedAt         time.Time       `json:"updatedAt,omitzero"`
+	LastNotifiedAt    time.Time       `json:"lastNotifiedAt,omitzero"`
+	ResolvedAt        time.Time       `json:"resolvedAt,omitzero"`
+	Notifications     int64           `json:"notifications"`
+	LastReason        string          `json:"lastReason,omitempty"`
+	Version           int64           `json:"version"`
+	Episodes          []episodeView   `json:"episodes"`
+	Alerts            []alertView     `json:"alerts,omitempty"`
+}
+
+type episodeView struct {
+	StartsAt time.Time `json:"startsAt,omitzero"`
+	EndsAt   time.Time `json:"endsAt,omitzero"`
+}
+
+type alertView struct {
+	Fingerprint  grouping.Fingerprint `json:"fingerprint"`
+	Status       grouping.Status      `json:"status"`
+	Labels       grouping.Labels      `json:"labels"`
+	Annotations  grouping.Labels      `json:"annotations"`
+	GeneratorURL string               `json:"generatorURL"`
+	StartsAt     time.Time            `json:"startsAt,omitzero"`
+	EndsAt       time.Time            `json:"endsAt,omitzero"`
+	FirstSeenAt  time.Time            `json:"firstSeenAt,omitzero"`
+	LastSeenAt   time.Time            `json:"lastSeenAt,omitzero"`
+	Disputed     bool                 `json:"disputed,omitempty"`
+	Episodes     []episodeView        `json:"episodes"`
+}
+
+func viewGroup(g *grouping.AlertGroup, withAlerts bool) groupView {
+	v := groupView{
+		ID: g.ID, Source: g.Source, Receiver: g.Receiver, GroupKey: g.GroupKey,
+		GroupLabels: object(g.GroupLabels), CommonLabels: object(g.CommonLabels),
+		CommonAnnotations: object(g.CommonAnnotations), RouteLabels: object(g.RouteLabels),
+		ExternalURL: g.ExternalURL, State: g.State, Settling: g.Settling, Stale: g.Stale, Truncated: g.Truncated,
+		Counts: g.Counts, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt, LastNotifiedAt: g.LastNotifiedAt,
+		ResolvedAt: g.ResolvedAt(), Notifications: g.Notifications, LastReason: g.LastReason, Version: g.Version,
+		Episodes: viewEpisodes(g.Episodes()),
+	}
+	if withAlerts {
+		v.Alerts = make([]alertView, 0, len(g.Alerts))
+		for _, a := range g.Alerts {
+			v.Alerts = append(v.Alerts, viewAlert(g, a))
+		}
+	}
+	return v
+}
+
+func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
+	lastSeen, _ := g.LastSeen(a)
+	return alertView{
+		Fingerprint: a.Fingerprint, Status: a.Status, Labels: object(a.Labels), Annotations: object(a.Annotations),
+		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt, FirstSeenAt: a.FirstSeenAt,
+		LastSeenAt: lastSeen, Disputed: a.Disputed, Episodes: viewEpisodes(a.Episodes()),
+	}
+}
+
+func viewEpisodes(episodes []grouping.Episode) []episodeView {
+	views := make([]episodeView, 0, len(episodes))
+	for _, e := range episodes {
+		views = append(views, episodeView{e.StartsAt, e.EndsAt})
+	}
+	return views
+}
+
+// object is the labels as a JSON object, also where there are none.
+func object(l grouping.Labels) grouping.Labels {
+	if l == nil {
+		return grouping.Labels{}
+	}
+	return l
+}
+
+type groupsView struct {
+	Groups []groupView `json:"groups"`
+	Total  int         `json:"total"`
+	Next   string      `json:"next,omitempty"`
+}
+
+type eventView struct {
+	ID          string               `json:"id"`
+	Time        time.Time            `json:"time"`
+	Kind        grouping.EventKind   `json:"kind"`
+	GroupID     grouping.ID          `json:"groupId"`
+	Source      string               `json:"source"`
+	Receiver    string               `json:"receiver"`
+	Fingerprint grouping.Fingerprint `json:"fingerprint,omitempty"`
+	Labels      grouping.Labels      `json:"labels"`
+	Reason      string               `json:"reason,omitempty"`
+	ExternalURL string               `json:"externalURL,omitempty"`
+	Firing      *int                 `json:"firing,omitempty"`
+	Resolved    *int                 `json:"resolved,omitempty"`
+	Truncated   *uint64              `json:"truncated,omitempty"`
+}
+
+type eventsView struct {
+	Events []eventView `json:"events"`
+	Next   string      `json:"next,omitempty"`
+}
+
+func viewEvents(page grouping.EventPage) eventsView {
+	v := eventsView{Events: make([]eventView, 0, len(page.Events)), Next: page.Next}
+	for i := range page.Events {
+		e := &page.Events[i]
+		view := eventView{
+			ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
+			Fingerprint: e.Fingerprint, Labels: object(e.Labels), Reason: e.Reason, ExternalURL: e.ExternalURL,
+		}
+		if e.Kind == grouping.EventNotified {
+			view.Firing, view.Resolved, view.Truncated = &e.Firing, &e.Resolved, &e.Truncated
+		}
+		v.Events = append(v.Events, view)
+	}
+	return v
+}
+
+type statsView struct {
+	Groups           map[grouping.State]int  `json:"groups"`
+	Alerts           map[grouping.Status]int `json:"alerts"`
+	Receivers        map[string]int          `json:"receivers"`
+	Sources          map[string]sourceView   `json:"sources"`
+	LastNotification time.Time               `json:"lastNotification,omitzero"`
+}
+
+type sourceView struct {
+	Groups           int                  `json:"groups"`
+	LastNotification time.Time            `json:"lastNotification,omitzero"`
+	Alertmanagers    map[string]time.Time `json:"alertmanagers"`
+}
+
+func viewStats(s grouping.Stats) statsView {
+	v := statsView{
+		Groups: s.Groups, Alerts: s.Alerts, Receivers: s.Receivers, Sources: make(map[string]sourceView, len(s.Sources)),
+		LastNotification: s.LastNotification,
+	}
+	for name, src := range s.Sources {
+		v.Sources[name] = sourceView{src.Groups, src.LastNotification, src.Alertmanagers}
+	}
+	return v
+}
+
+type statusView struct {
+	Build            buildView   `json:"build"`
+	StartedAt        time.Time   `json:"startedAt"`
+	UptimeSeconds    float64     `json:"uptimeSeconds"`
+	Storage          storageView `json:"storage"`
+	RestoredGroups   int         `json:"restoredGroups"`
+	LastNotification time.Time   `json:"lastNotification,omitzero"`
+}
+
+type buildView struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision"`
+	Branch    string `json:"branch"`
+	BuildUser string `json:"buildUser"`
+	BuildDate string `json:"buildDate"`
+	GoVersion string `json:"goVersion"`
+}
+
+type storageView struct {
+	Mode          string    `json:"mode"`
+	Healthy       bool      `json:"healthy"`
+	Reason        string    `json:"reason,omitempty"`
+	DegradedSince time.Time `json:"degradedSince,omitzero"`
+	DirtyGroups   int       `json:"dirtyGroups"`
+	Partial       bool      `json:"partial"`
+}

@@ -1,0 +1,133 @@
+package receiver
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/grouping"
+)
+
+// defaultSource is that of /webhook.
+const defaultSource = "default"
+
+var validSource = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// webhook keeps a notification.
+//
+// The status decides what Alertmanager does next: 200 it is kept; 503 it is
+// sent again within a second; any 4xx it is sent again after a group_interval,
+// so those are for what no retry mends.
+func (s *Server) webhook(c *gin.Context) {
+	// The arrival: before the body, which may take a while.
+	stamp := s.groups.Stamp()
+	if s.draining.Load() {
+		c.Header("Connection", "close")
+		s.reject(c, http.StatusServiceUnavailable, "draining", errors.New("Muster is shutting down"))
+		return
+	}
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		s.reject(c, http.StatusServiceUnavailable, "overloaded", errors.New("too many requests at once"))
+		return
+	}
+	s.metrics.inFlight.Inc()
+	defer s.metrics.inFlight.Dec()
+
+	source := defaultSource
+	if c.Param("source") != "" {
+		source = c.Param("source")
+	}
+	if !validSource.MatchString(source) {
+		s.reject(c, http.StatusBadRequest, "bad_source", errors.New("source: up to 64 letters, digits, '_', '.' and '-' are allowed"))
+		return
+	}
+	if err := checkMedia(c.Request.Header); err != nil {
+		s.reject(c, http.StatusUnsupportedMediaType, "unsupported_media", err)
+		return
+	}
+	n, reason, err := s.read(c, source)
+	if err != nil {
+		code := http.StatusBadRequest
+		if reason == "too_large" {
+			code = http.StatusRequestEntityTooLarge
+		}
+		s.reject(c, code, reason, err)
+		return
+	}
+	n.Stamp = stamp
+	out, err := s.groups.Ingest(c.Request.Context(), n)
+	if err != nil {
+		s.metrics.rejected.WithLabelValues("storage").Inc()
+		s.failWith(c, err)
+		return
+	}
+	s.metrics.received.WithLabelValues(s.metrics.sources.label(source), reasonLabel(n.Reason)).Inc()
+	c.JSON(http.StatusOK, gin.H{"status": "kept", "group": out.Group.ID})
+}
+
+// read reads and decodes the body. It returns a word for why it could not.
+func (s *Server) read(c *gin.Context, source string) (n grouping.Notification, reason string, err error) {
+	buf, _ := buffers.Get().(*bytes.Buffer)
+	defer func() {
+		// A huge body's buffer is not kept for the small ones that follow.
+		if buf.Cap() <= 1<<20 {
+			buf.Reset()
+			buffers.Put(buf)
+		}
+	}()
+	_, err = io.Copy(buf, http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return n, "too_large", bad("", "the body is larger than %d bytes", tooLarge.Limit)
+	case err != nil:
+		return n, "incomplete", bad("", "the body ends too early")
+	}
+	m, err := decodeMessage(buf.Bytes())
+	if err != nil {
+		return n, "bad_message", err
+	}
+	n, err = m.notification(source)
+	if err != nil {
+		return n, "bad_message", err
+	}
+	return n, "", nil
+}
+
+var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
+
+// checkMedia refuses what is not plain JSON. A missing type is taken for JSON.
+func checkMedia(h http.Header) error {
+	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return errors.New("Content-Encoding: only identity is understood")
+	}
+	text := h.Get("Content-Type")
+	if text == "" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(text)
+	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
+		return errors.New("Content-Type: must be application/json")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return errors.New("Content-Type: the charset must be utf-8")
+	}
+	return nil
+}
+
+// reject refuses a notification: one line in the log, one count, one sentence.
+func (s *Server) reject(c *gin.Context, code int, reason string, err error) {
+	s.metrics.rejected.WithLabelValues(reason).Inc()
+	s.logger.Info("Notification refused", "reason", reason, "code", code, "remote", c.RemoteIP(), "err", err)
+	fail(c, code, err.Error())
+}
