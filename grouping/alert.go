@@ -19,7 +19,8 @@ const (
 )
 
 // Episode is one firing of an alert, in the source's own times. A zero EndsAt
-// means that it goes on.
+// means that it goes on, or, where another follows, that its end was never
+// reported.
 type Episode struct {
 	StartsAt time.Time `json:"startsAt,omitzero"`
 	EndsAt   time.Time `json:"endsAt,omitzero"`
@@ -77,14 +78,20 @@ func (a *Alert) Name() string { return a.Labels["alertname"] }
 // was never reported is shown to end where the next begins.
 func (a *Alert) Episodes() []Episode {
 	eps := make([]Episode, 0, len(a.Recorded)+1)
-	var written Stamp
+	var last Episode // the last written of those so far
 	for _, e := range a.Recorded {
-		// A start that was written down before an earlier one is that one's
-		// own: the source moved it back since.
-		if e.StartsAt.Before(a.StartsAt) && e.Stamp >= written {
-			written = e.Stamp
-			eps = append(eps, Episode{StartsAt: e.StartsAt, EndsAt: e.EndsAt})
+		if !e.StartsAt.Before(a.StartsAt) {
+			break
 		}
+		// A start that was written down before an earlier one, and no end with
+		// it, is that one's own: the source moved it back since.
+		if e.Stamp < last.Stamp && (e.EndsAt.IsZero() || e.StartsAt.Before(last.EndsAt)) {
+			continue
+		}
+		if e.Stamp > last.Stamp {
+			last = e
+		}
+		eps = append(eps, Episode{StartsAt: e.StartsAt, EndsAt: e.EndsAt})
 	}
 	eps = append(eps, Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt})
 	for i := range eps {

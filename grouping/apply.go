@@ -288,7 +288,7 @@ func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
 		// It ended and fired again between two notifications, unseen: the new
 		// start lies after our last word of the old episode.
 		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, c.at
-		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, EndsAt: na.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
+		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
 		c.log.alert(EventRefired, &next)
 
 	case a.Status != StatusResolved:
@@ -350,7 +350,7 @@ func (c *change) resolve(a *Alert, na NotifiedAlert) *Alert {
 	if na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt) {
 		// The end of an episode that was never announced.
 		next.StartsAt = na.StartsAt
-		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, EndsAt: na.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
+		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
 	} else {
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 	}

@@ -24,6 +24,26 @@ var listingCases = []applyCase{
 		StateFiring, `aaaa firing 12:19:00 - 2`,
 	},
 	{
+		"nor if it was over once before it moved back",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", -minute, minute)), 0, "Raaaa N C"},
+			{6 * minute, am0, list(fires("a", -10*minute)), 0, "O oaaaa N"},
+			{10 * minute, am0, list(ended("a", -10*minute, 8*minute)), 0, "Raaaa N C"},
+			{20 * minute, am0, list(fires("a", 19*minute)), 0, "O faaaa N"},
+		},
+		StateFiring, `aaaa firing 12:19:00 - 2`,
+	},
+	{
+		"nor if its end was never reported",
+		[]step{
+			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(fires("a", -10*minute)), 0, "N"},
+			{20 * minute, am0, list(fires("a", 19*minute)), 0, "faaaa N"},
+		},
+		StateFiring, `aaaa firing 12:19:00 - 2`,
+	},
+	{
 		"a start moves back with the resolution",
 		[]step{
 			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
@@ -190,7 +210,7 @@ var listingCases = []applyCase{
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", 0, minute), fires("c", minute)), 0, "Raaaa Fcccc N"},
-			{5*minute - second, am1, list(fires("a", 0), fires("b", 0)), 0, "Fbbbb N"},
+			{5*minute - second, am0, list(fires("a", 0), fires("b", 0)), 0, "Fbbbb N"},
 		},
 		StateMixed, `
 			aaaa resolved 12:00:00 12:01:00 1

@@ -127,8 +127,9 @@ func TestADisputeDoesNotHideOthers(t *testing.T) {
 		{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 		{5 * minute, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
 		{6 * minute, am1, list(fires("a", 0)), 0, "O oaaaa N"},
-		{10 * minute, am0, list(ended("a", 0, minute), fires("b", 9*minute)), 0, "Fbbbb N"},
+		{10 * minute, am1, list(fires("a", 0), fires("b", 9*minute)), 0, "Fbbbb N"},
 		{15 * minute, am0, list(ended("a", 0, minute), ended("b", 9*minute, 11*minute)), 0, "Rbbbb N C"},
+		{16 * minute, am1, list(fires("a", 0), fires("b", 14*minute)), 0, "O fbbbb N"},
 	})
 }
 
@@ -184,6 +185,12 @@ func TestApplyMeta(t *testing.T) {
 	require.Equal(t, uint64(7), after.Truncated)
 	require.Equal(t, am0, after.CompleteBy)
 	require.Equal(t, base, after.CreatedAt)
+
+	// Where none fires they are those of all.
+	over := step{minute, am0, list(ended("a", 0, second), ended("b", 0, second)), 1, ""}.notification(1)
+	over.CommonLabels = nil
+	none, _ := apply(g, over, testRules)
+	require.Equal(t, Labels{"alertname": "X"}, none.CommonLabels)
 	require.Equal(t, uint64(7), events[len(events)-1].Truncated)
 
 	// So they are of a view that is older than what we know.
@@ -209,6 +216,10 @@ func TestApplyAfterDeletion(t *testing.T) {
 	require.Greater(t, g.Meta.Stamp, deleted)
 	require.Equal(t, snapshot(t, g), snapshot(t, Merge(grave, g)), "the deletion comes before it")
 
+	empty, _ := apply(grave, step{0, am0, nil, 0, ""}.notification(0), testRules)
+	require.Greater(t, empty.Meta.Stamp, deleted, "the group's own fields, too, are written after it")
+	require.False(t, Merge(grave, empty).IsTombstone())
+
 	h, _ := applyAlert(grave, testKey, fires("a", 0), NewStamp(base, 1, testWriter), testRules)
 	checkGroup(t, h)
 	require.Equal(t, snapshot(t, h), snapshot(t, Merge(grave, h)))
@@ -231,8 +242,17 @@ func TestApplyAlert(t *testing.T) {
 	require.Equal(t, []string{"obbbb"}, tell(events))
 	require.False(t, g.Alert(fp("b")).Disputed)
 
-	_, events = applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 1, testWriter), testRules)
+	late, events := applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 1, testWriter), testRules)
 	require.Empty(t, events, "an overtaken word")
+	require.Same(t, g.Alert(fp("b")), late.Alert(fp("b")))
+
+	g = run(t, []step{
+		{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+		{minute, am0, list(ended("a", 0, second)), 0, "Raaaa N C"},
+	})
+	g, events = applyAlert(g, testKey, fires("a", 0), NewStamp(base.Add(minute+second), 0, testWriter), testRules)
+	require.Equal(t, []string{"O", "oaaaa"}, tell(events))
+	require.False(t, g.Alert(fp("a")).Disputed)
 }
 
 func TestRemoveAndAddAgain(t *testing.T) {
@@ -263,4 +283,40 @@ func TestRemoveAndAddAgain(t *testing.T) {
 	empty, events := removeAlerts(closed, []Fingerprint{fp("b")}, removed)
 	require.Equal(t, []string{"Xbbbb", "X"}, tell(events))
 	require.Empty(t, empty.Alerts)
+}
+
+// A clock that stood years ahead leaves nothing behind that keeps a group, or
+// an alert, from being flushed or from expiring.
+func TestTheFarFutureIsForgotten(t *testing.T) {
+	g := run(t, []step{
+		{3650 * day, am0, list(fires("a", 0), fires("b", 0), ended("c", 0, second)), 0, "O Faaaa Fbbbb Rcccc N"},
+		{minute, am1, list(fires("a", 0), ended("c", 0, minute)), 0, "ubbbb N"},
+	})
+	at := base.Add(minute)
+	require.Equal(t, []time.Time{at, at, at, at}, []time.Time{g.CreatedAt, g.UpdatedAt, g.LastNotifiedAt, g.CompleteAt})
+	require.Equal(t, at.Add(testRules.groupWait), g.FlushAt)
+	for _, a := range g.Alerts {
+		require.Equal(t, []time.Time{at, at, at}, []time.Time{a.FirstSeenAt, a.LastSeenAt, a.ChangedAt}, "%s", a.Fingerprint)
+	}
+}
+
+func TestASenderThatGivesNoTimes(t *testing.T) {
+	bare := func(s Status) []NotifiedAlert { return list(NotifiedAlert{Fingerprint: fp("a"), Status: s}) }
+	steps := []step{
+		{0, am0, bare(StatusFiring), 0, "O Faaaa N"},
+		{minute, am0, bare(StatusFiring), 0, "N"},
+		{2 * minute, am0, bare(StatusResolved), 0, "Raaaa N C"},
+		{3 * minute, am0, bare(StatusResolved), 0, "N"},
+		{4 * minute, am0, bare(StatusFiring), 0, "O faaaa N"},
+	}
+	for i, want := range []string{
+		"aaaa firing 12:00:00 - 1", "aaaa firing 12:00:00 - 1", "aaaa resolved 12:00:00 12:02:00 1",
+		"aaaa resolved 12:00:00 12:02:00 1", "aaaa firing 12:04:00 - 2",
+	} {
+		require.Equal(t, want, describe(run(t, steps[:i+1]).Alerts[0]))
+	}
+	over := ended("a", 0, -minute)
+	over.StartsAt = time.Time{}
+	g := run(t, []step{{0, am0, list(over), 0, "Raaaa N C"}})
+	require.Equal(t, "aaaa resolved 11:59:00 11:59:00 1", describe(g.Alerts[0]))
 }

@@ -1,7 +1,6 @@
 package grouping
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -109,14 +108,11 @@ func mergeAlerts(x, y *Alert, since, deleted Stamp) *Alert {
 
 // compareAlerts orders two records of one alert: the newer write is greater.
 // Stamps are unique, so the rest only serves damaged or foreign data, where
-// replicas must agree all the same: resolved before firing, the later end, and
-// at last the content.
+// replicas must agree all the same: the later end, so that resolved wins over
+// firing, and at last the content.
 func compareAlerts(a, b *Alert) int {
 	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a == b {
 		return c
-	}
-	if a.Status != b.Status {
-		return cmp.Compare(statusRank(a.Status), statusRank(b.Status))
 	}
 	if c := a.EndsAt.Compare(b.EndsAt); c != 0 {
 		return c
@@ -125,10 +121,6 @@ func compareAlerts(a, b *Alert) int {
 	x, y := *a, *b
 	x.Recorded, y.Recorded, x.Since, y.Since = nil, nil, "", ""
 	return compareContent(&x, &y)
-}
-
-func statusRank(s Status) int {
-	return slices.Index([]Status{StatusUnreported, StatusFiring, StatusResolved}, s)
 }
 
 func compareMeta(a, b *Meta) int {

@@ -227,12 +227,13 @@ func TestWhatWasDeletedStaysAway(t *testing.T) {
 func TestMergeOfOneStampTwice(t *testing.T) {
 	s := NewStamp(base, 0, testWriter)
 	var groups []*AlertGroup
-	for i := range 6 {
+	for i := range 12 {
 		n := step{0, am0, list(fires("a", 0)), 0, ""}.notification(0)
-		n.Stamp, n.Reason = s, fmt.Sprint(i/3)
+		n.Stamp, n.Reason = s, fmt.Sprint(i/6)
 		if i%3 > 0 {
-			n.Alerts = list(ended("a", 0, time.Duration(i)*minute))
+			n.Alerts = list(ended("a", 0, time.Duration(i%3)*minute))
 		}
+		n.Alerts[0].Annotations = Labels{"value": fmt.Sprint(i)}
 		g, _ := apply(nil, n, testRules)
 		groups = append(groups, g)
 	}
@@ -284,6 +285,20 @@ func TestJoinEpisodes(t *testing.T) {
 			require.True(t, kept || e.Stamp <= since || full, "%+v is lost", e)
 		}
 	})
+}
+
+// Two replicas heard of different episodes: together they know both.
+func TestMergeUnitesEpisodes(t *testing.T) {
+	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
+	x, _ := applyAlert(g, testKey, ended("a", 2*minute, 3*minute), NewStamp(base.Add(4*minute), 0, testWriter), testRules)
+	for _, na := range list(fires("a", 6*minute), ended("a", 6*minute, 7*minute)) {
+		y, _ := applyAlert(g, testKey, na, NewStamp(base.Add(7*minute), 0, "00000000000000bb"), testRules)
+		require.Equal(t, []Episode{
+			{StartsAt: base, EndsAt: base.Add(2 * minute)},
+			{StartsAt: base.Add(2 * minute), EndsAt: base.Add(3 * minute)},
+			{StartsAt: na.StartsAt, EndsAt: na.EndsAt},
+		}, Merge(x, y).Alert(fp("a")).Episodes())
+	}
 }
 
 func TestMergeSharesWhatDoesNotDiffer(t *testing.T) {
