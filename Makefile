@@ -1,3 +1,102 @@
+# Everything that a developer or a CI runs. `make help` lists the targets.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Tools are built once, into a folder that git ignores.
+TOOLS := $(CURDIR)/.tools
+GOLANGCI_LINT_VERSION := 2.15.0
+GOVULNCHECK_VERSION := 1.9.0
+ALERTMANAGER_VERSION := 0.34.2
+# The demo shows Alertmanager's own pages too: the last version that has them
+# in its Go module.
+DEMO_ALERTMANAGER_VERSION := 0.31.1
+
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
+ALERTMANAGER := $(TOOLS)/alertmanager-$(ALERTMANAGER_VERSION)/alertmanager
+DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertmanager
+
+# Where govulncheck looks vulnerabilities up; a file:// URL works offline.
+VULNDB ?= https://vuln.go.dev
+ARGS ?=
+BENCH ?= .
+FUZZTIME ?= 30s
+COUNT ?= 1
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PROM_VERSION := github.com/prometheus/common/version
+LDFLAGS := -s -w \
+	-X $(PROM_VERSION).Version=$(VERSION) \
+	-X $(PROM_VERSION).Revision=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
+	-X $(PROM_VERSION).Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
+# gin links a MessagePack codec, 6 MB, unless told not to.
+TAGS := nomsgpack
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./muster
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o muster .
+
+.PHONY: run
+run: build ## build and start Muster on :9095; flags by ARGS='--redis.url=…'
+	./muster $(ARGS)
+
+.PHONY: demo
+demo: build $(DEMO_ALERTMANAGER) ## a real Alertmanager, Muster and a generator of alerts, until Ctrl-C
+	go run ./examples/demo -alertmanager $(DEMO_ALERTMANAGER) -muster ./muster
+
 .PHONY: test
-test: ## run the tests with the race detector
-	go test -race -shuffle=on ./...
+test: test-tools ## run all tests with the race detector; SHORT=1 leaves out what needs a real Redis or Alertmanager
+	go test -race -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m ./...
+
+.PHONY: test-tools
+test-tools: ## install what the tests need
+ifneq ($(SHORT),1)
+	./scripts/install-redis.sh
+	@$(MAKE) --no-print-directory $(ALERTMANAGER)
+endif
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## golangci-lint, go.mod in order, known vulnerabilities
+	go mod tidy -diff
+	$(GOLANGCI_LINT) run
+	$(GOVULNCHECK) -db $(VULNDB) -tags $(TAGS) -test ./...
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## format the code
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: cover
+cover: test-tools ## print the coverage per package
+	go test -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./grouping,./receiver,./storage,./templates ./...
+	go tool cover -func=coverage.out | tail -n 1
+
+.PHONY: bench
+bench: ## run the benchmarks; BENCH=regexp chooses
+	go test -tags $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME
+	@grep -rlE '^func Fuzz' --include=*_test.go . | while read -r file; do \
+		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+).*/\1/p' $$file); do \
+			go test -tags $(TAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+		done; \
+	done
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf muster coverage.out $(TOOLS)
+
+$(GOLANGCI_LINT):
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_LINT_VERSION)
+
+$(GOVULNCHECK):
+	GOBIN=$(@D) go install golang.org/x/vuln/cmd/govulncheck@v$(GOVULNCHECK_VERSION)
+
+$(TOOLS)/alertmanager-%/alertmanager:
+	./scripts/build-alertmanager.sh $* $(@D)

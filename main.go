@@ -110,7 +110,11 @@ func serve(c config, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer backend.close()
+	defer func() {
+		if err := backend.close(); err != nil {
+			logger.Debug("The storage was not closed cleanly", "err", err)
+		}
+	}()
 	manager, err := grouping.NewManager(backend.groups, clock, reg, logger, c.group)
 	if err != nil {
 		return err

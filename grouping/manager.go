@@ -242,8 +242,7 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 func (m *Manager) readable(ctx context.Context) func(func(*AlertGroup, error) bool) {
 	return func(yield func(*AlertGroup, error) bool) {
 		for g, err := range m.storage.LoadAll(ctx) {
-			var damaged *DamagedGroupError
-			if errors.As(err, &damaged) {
+			if damaged, ok := errors.AsType[*DamagedGroupError](err); ok {
 				m.logger.Warn("A stored group cannot be read and is left out", "group", damaged.ID, "err", err)
 				continue
 			}

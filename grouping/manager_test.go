@@ -215,7 +215,7 @@ func TestAConflictLosesNothing(t *testing.T) {
 	a.Annotations = grouping.Labels{"value": "2"}
 	out, err := m.Ingest(t.Context(), notification(a, alert("b"), c))
 	require.NoError(t, err)
-	require.Equal(t, 3, len(out.Group.Alerts))
+	require.Len(t, out.Group.Alerts, 3)
 	require.NotNil(t, out.Group.Alert(c.Fingerprint))
 }
 

@@ -36,7 +36,7 @@ func newStamp(reading uint64, writer string) Stamp {
 }
 
 func clockReading(t time.Time) uint64 {
-	return uint64(min(max(t.UnixMilli(), 0), 1<<48-1)) << 16 //nolint:gosec // G115: clamped to 0…2^48 on this line
+	return uint64(min(max(t.UnixMilli(), 0), 1<<48-1)) << 16
 }
 
 // Valid reports whether the stamp is well formed.
@@ -47,7 +47,7 @@ func (s Stamp) Time() time.Time {
 	if s == "" {
 		return time.Time{}
 	}
-	return time.UnixMilli(int64(s.reading() >> 16)).UTC() //nolint:gosec // G115: 48 bits
+	return time.UnixMilli(int64(s.reading() >> 16)).UTC()
 }
 
 // Writer returns the id of the process that took the stamp.
