@@ -1,0 +1,154 @@
+package templates
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"strings"
+
+	"muster/grouping"
+)
+
+// AlertRow is an alert in its group's table.
+type AlertRow struct {
+	Key, Version string
+
+	Severity Severity
+	Name     string // where the group holds alerts of several names
+	Labels   []Chip // those that it does not share with the others
+	Text     string // its description, where that is its own
+	Marks    []Mark
+	Since    Moment
+	Ended    Moment // resolved, or left out
+	Lasted   string
+	Page     string
+	Actions  []Action
+}
+
+// alertRows makes the rows of one group.
+type alertRows struct {
+	site                *Site
+	group               *grouping.AlertGroup
+	shared, annotations grouping.Labels
+}
+
+func (r *alertRows) new(a *grouping.Alert) AlertRow {
+	s := r.site
+	row := AlertRow{
+		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.StartsAt, s.Now), Page: s.Links.Alert(a.Fingerprint),
+		Labels: chips(a.Labels, everything(), s.Links, func(name string) bool {
+			return name == "alertname" || name == "severity" && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
+		}),
+	}
+	if _, same := r.shared["alertname"]; !same {
+		row.Name = cmp.Or(a.Name(), "(no alertname)")
+	}
+	for _, name := range []string{"description", "message", "summary"} {
+		text := a.Annotations[name]
+		if _, same := r.annotations[name]; text != "" && (!same || len(r.group.Alerts) == 1 && text != cmp.Or(r.annotations["summary"], r.annotations["message"])) {
+			row.Text = text
+			break
+		}
+	}
+	switch a.Status {
+	case grouping.StatusResolved:
+		row.Ended = moment(a.EndsAt, s.Now)
+		row.Lasted = Age(a.EndsAt.Sub(a.StartsAt))
+	case grouping.StatusUnreported:
+		row.Ended = moment(a.ChangedAt, s.Now)
+	}
+	if a.Disputed {
+		row.Marks = append(row.Marks, Mark{Text: "Alertmanagers disagree", Title: "One reports firing, another resolved", Loud: true})
+	}
+	if n := flaps([]*grouping.Alert{a}, s.Now); n >= flapsPerHour {
+		row.Marks = append(row.Marks, Mark{Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Fired anew this often within the last hour"})
+	}
+	row.Actions = r.actions(a)
+	h := fnv.New32a()
+	fmt.Fprint(h, row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, row.Marks, row.Actions)
+	row.Version = fmt.Sprintf("%08x", h.Sum32())
+	return row
+}
+
+// actions are the alert's own: what its group's head offers already is left out.
+func (r *alertRows) actions(a *grouping.Alert) []Action {
+	var out []Action
+	own := grouping.Labels{}
+	for name, value := range a.Annotations {
+		if r.annotations[name] != value {
+			own[name] = value
+		}
+	}
+	for _, x := range annotationActions(own) {
+		x.Key, x.Primary = "", false
+		out = append(out, x)
+	}
+	if href, ok := webLink(a.GeneratorURL); ok {
+		out = append(out, Action{Text: "Query", Href: href, Outside: true})
+	}
+	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, r.site.Links.Absolute(r.site.Links.Alert(a.Fingerprint))); href != "" && a.Status != grouping.StatusResolved {
+		out = append(out, Action{Text: "Silence…", Href: href, Outside: true})
+	}
+	return append(out, Action{Text: "History", Href: r.site.Links.Alert(a.Fingerprint)})
+}
+
+// markdownAlerts bounds the alerts in a chat message.
+const markdownAlerts = 20
+
+// markdown is the group as an incident's first message in chat.
+func markdown(p *GroupPage, alerts []*grouping.Alert, shared grouping.Labels, s *Site) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "**[%s] %s**: %s %s", plain(p.Severity.Word), plain(p.Name), p.Count, p.Counted)
+	if p.Mix != "" {
+		b.WriteString(" (" + p.Mix + ")")
+	}
+	b.WriteByte('\n')
+	for i, c := range p.Labels {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(code(c.Text))
+	}
+	if len(p.Labels) > 0 {
+		b.WriteByte('\n')
+	}
+	if p.Summary != "" {
+		b.WriteString(plain(p.Summary) + "\n")
+	}
+	if p.Since.Known() {
+		fmt.Fprintf(&b, "Since %s UTC (%s)\n", p.Since.At.Format("2006-01-02 15:04"), p.Since.Age)
+	}
+	for i, a := range alerts {
+		if i == markdownAlerts {
+			fmt.Fprintf(&b, "- and %s more\n", count(len(alerts)-i))
+			break
+		}
+		b.WriteString("- ")
+		if a.Status != grouping.StatusFiring {
+			b.WriteString(string(a.Status) + " ")
+		}
+		own := 0
+		for _, name := range a.Labels.Names() {
+			if value, same := shared[name]; !same || value != a.Labels[name] {
+				b.WriteString(code(name+"="+a.Labels[name]) + " ")
+				own++
+			}
+		}
+		if own == 0 {
+			b.WriteString(code(cmp.Or(a.Name(), string(a.Fingerprint))))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString(p.Link + "\n")
+	return b.String()
+}
+
+// plain is a text on one line, without what chat programs read as a mention or
+// as the end of something.
+func plain(s string) string {
+	return strings.NewReplacer("\r", " ", "\n", " ", "*", "∗", "`", "'", "@", "@\u200b", "<", "‹", ">", "›", "[", "(", "]", ")").Replace(s)
+}
+
+func code(s string) string {
+	return "`" + strings.NewReplacer("`", "'", "\r", " ", "\n", " ").Replace(s) + "`"
+}

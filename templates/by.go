@@ -1,0 +1,178 @@
+package templates
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"muster/grouping"
+)
+
+func joinBy(by []string) string { return strings.Join(by, ",") }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// duration writes a configured span: 7d, 36h, 90m.
+func duration(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "a while"
+	case d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	default:
+		return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
+	}
+}
+
+// ByRow is a row of the list regrouped: all alerts that share the values of
+// the labels that the reader asked for.
+type ByRow struct {
+	Key, Version, Change string
+	Href                 string
+	Severity             Severity
+	Title                string
+	Values               string // HTTPErrorBudgetBurn, KubePodCrashLooping ×6
+	Count, Counted, Mix  string
+	Groups               string // in 3 groups
+	Since                Moment
+}
+
+// maxByRows bounds the rows of a regrouped list: by=pod in a storm is no view.
+const maxByRows = 200
+
+type bucket struct {
+	values []string
+	alerts []*grouping.Alert
+	groups int
+	worst  grouping.Severity
+	newest time.Time
+	last   *grouping.AlertGroup
+}
+
+// NewByPage makes the list regrouped by the labels v.By. It takes all groups
+// that the view selects, in any order.
+func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
+	p := newGroupsPage(s, v)
+	rows := regroup(groups, v)
+	total := len(rows)
+	for _, b := range rows[:min(total, maxByRows)] {
+		p.ByRows = append(p.ByRows, newByRow(b, v, s))
+	}
+	if total == 0 {
+		p.setEmpty(s, v)
+	}
+	if total > maxByRows {
+		p.Pager = &Pager{Text: fmt.Sprintf("1–%d of %s, narrow the filter or group by fewer labels", maxByRows, count(total))}
+	}
+	return p
+}
+
+// regroup puts each alert once under the values of the view's labels. An alert
+// of several groups, which have it by continue, is the same alert.
+func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
+	q := v.ListQuery()
+	type place struct{ key, fp string }
+	seen := map[place]struct{}{}
+	buckets := map[string]*bucket{}
+	for _, g := range groups {
+		if !v.Filtered() && isHeartbeatGroup(g) {
+			continue
+		}
+		for _, a := range g.Alerts {
+			if !wanted(a, v.State) || !q.MatchesAlert(a) {
+				continue
+			}
+			values := make([]string, len(v.By))
+			for i, name := range v.By {
+				values[i] = a.Labels[name]
+			}
+			key := strings.Join(values, "\xff")
+			b := buckets[key]
+			if b == nil {
+				b = &bucket{values: values, worst: grouping.SeverityNone}
+				buckets[key] = b
+			}
+			if b.last != g {
+				b.last = g
+				b.groups++
+			}
+			at := place{key, g.Source + "\xff" + string(a.Fingerprint)}
+			if _, dup := seen[at]; dup {
+				continue
+			}
+			seen[at] = struct{}{}
+			b.alerts = append(b.alerts, a)
+			if r := a.Severity(); r < b.worst || r == b.worst && a.StartsAt.After(b.newest) {
+				b.worst, b.newest = r, a.StartsAt
+			}
+		}
+	}
+	out := slices.Collect(maps.Values(buckets))
+	slices.SortFunc(out, func(x, y *bucket) int {
+		c := slices.Compare(x.values, y.values)
+		switch v.Sort {
+		case grouping.SortName:
+		case grouping.SortCount:
+			c = cmp.Or(cmp.Compare(len(y.alerts), len(x.alerts)), c)
+		case grouping.SortNewest, grouping.SortUpdated:
+			c = cmp.Or(y.newest.Compare(x.newest), c)
+		default:
+			c = cmp.Or(cmp.Compare(x.worst, y.worst), y.newest.Compare(x.newest), c)
+		}
+		return c
+	})
+	return out
+}
+
+func wanted(a *grouping.Alert, state string) bool {
+	switch state {
+	case ViewUnreported:
+		return a.Status == grouping.StatusUnreported
+	case ViewResolved:
+		return a.Status == grouping.StatusResolved
+	case ViewAll:
+		return true
+	default:
+		return a.Status == grouping.StatusFiring
+	}
+}
+
+func newByRow(b *bucket, v View, s *Site) ByRow {
+	to := v.first()
+	to.By = nil
+	parts := make([]string, len(b.values))
+	for i, value := range b.values {
+		to = to.with(equals(v.By[i], value))
+		if value == "" {
+			parts[i] = "no " + v.By[i]
+		} else {
+			parts[i] = v.By[i] + " " + value
+		}
+	}
+	r := ByRow{
+		Href: s.Links.Groups(to), Severity: severities[b.worst], Title: strings.Join(parts, ", "),
+		Values: listNames(names(b.alerts)), Count: count(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
+		Groups: "in " + plural(b.groups, "group", "groups"), Since: moment(b.newest, s.Now),
+	}
+	switch v.State {
+	case ViewFiring:
+	case ViewUnreported:
+		r.Counted, r.Severity = "unreported", looksUnreported
+	case ViewResolved:
+		r.Counted, r.Severity = "resolved", looksResolved
+	default:
+		r.Counted = "alerts"
+	}
+	h := fnv.New32a()
+	fmt.Fprint(h, r.Title)
+	r.Key = fmt.Sprintf("by-%08x", h.Sum32())
+	fmt.Fprint(h, r.Values, r.Count, r.Severity.Word, r.Since.ISO)
+	r.Change = fmt.Sprintf("%08x", h.Sum32())
+	fmt.Fprint(h, r.Groups, r.Mix, r.Href)
+	r.Version = fmt.Sprintf("%08x", h.Sum32())
+	return r
+}

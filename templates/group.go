@@ -1,0 +1,316 @@
+package templates
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"muster/grouping"
+)
+
+// GroupView is what a reader asked a group's page to show.
+type GroupView struct {
+	Range  string // of the timeline: 1h, 6h, 24h, 7d, or episode (the default)
+	Offset int    // of the first alert that is listed
+}
+
+// ParseGroupView reads the query of a group's URL: range and offset.
+func ParseGroupView(q url.Values) GroupView {
+	v := GroupView{Range: rangeEpisode}
+	for _, r := range timelineRanges {
+		if q.Get("range") == r.name {
+			v.Range = r.name
+		}
+	}
+	if n, err := strconv.Atoi(q.Get("offset")); err == nil && n > 0 {
+		v.Offset = n
+	}
+	return v
+}
+
+func (v GroupView) encode() string {
+	q := make(query, 0, 2)
+	if v.Range != rangeEpisode {
+		q.add("range", v.Range)
+	}
+	if v.Offset > 0 {
+		q.add("offset", strconv.Itoa(v.Offset))
+	}
+	return q.String()
+}
+
+// GroupPage is one group.
+type GroupPage struct {
+	Frame
+
+	Severity Severity
+	Name     string
+	Labels   []Chip
+	Marks    []Mark
+	Count    string
+	Counted  string
+	Mix      string
+	Since    Moment
+	Verb     string
+	Summary  string // what all of its alerts agree on
+	Note     string // what has to be known to read the rest right
+
+	Actions  []Action
+	Link     string // permalink, to copy
+	Markdown string // to copy
+
+	Timeline      Timeline
+	Shared        []Chip // labels that all alerts share
+	Alerts        []AlertRow
+	AlertCount    string
+	Pager         *Pager
+	Notifications []NotificationRow
+	Episodes      []EpisodeRow
+	History       []EventRow
+	HistoryURL    string
+	Facts         Facts
+}
+
+// Action is something to do about a group or an alert.
+type Action struct {
+	Text, Href string
+	Key        string // on the keyboard
+	Primary    bool
+	Outside    bool // leads to another site
+}
+
+// Facts are the small print of a group.
+type Facts struct {
+	Receiver, Source, GroupKey string
+	Annotations                []Pair
+	Routes                     []Pair
+	FirstSeen, LastNotified    Moment
+	Reason                     string
+	Alertmanagers              []TextLink
+	Notifications, Version     string
+	KeptUntil                  string
+}
+
+// Pair is a name and a value that may be a link.
+type Pair struct {
+	Name  string
+	Value TextLink
+}
+
+// TextLink is a text, and a link where it can be one.
+type TextLink struct{ Text, Href string }
+
+func textLink(s string) TextLink {
+	href, _ := webLink(s)
+	return TextLink{Text: s, Href: href}
+}
+
+// EpisodeRow is a time during which something fired.
+type EpisodeRow struct {
+	From, To Moment
+	Lasted   string
+	Label    string
+}
+
+// alertsPerPage bounds the alerts on a page: one of 10,000 stays small.
+const alertsPerPage = 100
+
+// NewGroupPage makes a group's page from the group and the newest of its
+// events.
+func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []grouping.Event) *GroupPage {
+	name := title(g, nil)
+	p := &GroupPage{Frame: s.newFrame("group", name), Name: name, Severity: groupSeverity(g), Marks: marks(g, s)}
+	all := everything()
+	if g.GroupLabels["alertname"] != "" {
+		p.Labels = chips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
+	}
+	p.Count, p.Counted, p.Mix = counted(g)
+	p.Since, p.Verb = since(g, s.Now)
+	p.Note = groupNote(g, s)
+
+	shared, annotations := commonLabels(g.Alerts), commonAnnotations(g.Alerts)
+	p.Shared = chips(shared, all, s.Links, nil)
+	p.Summary = cmp.Or(annotations["summary"], annotations["message"])
+	p.Link = s.Links.Absolute(s.Links.Group(g.ID))
+	p.Actions = groupActions(s, g, annotations)
+	p.Actions = append(p.Actions, Action{Text: "JSON", Href: s.Links.GroupJSON(g.ID)})
+
+	sorted := sortAlerts(g.Alerts)
+	p.Markdown = markdown(p, sorted, shared, s)
+	p.Timeline = newTimeline(s, v, g, sorted, shared, events)
+	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
+	row := alertRows{site: s, group: g, shared: shared, annotations: annotations}
+	for _, a := range sorted[offset:min(len(sorted), offset+alertsPerPage)] {
+		p.Alerts = append(p.Alerts, row.new(a))
+	}
+	p.AlertCount = plural(len(sorted), "alert", "alerts")
+	p.Pager = alertPager(s, v, g.ID, offset, len(sorted))
+	p.Notifications = newNotifications(events, s)
+	p.Episodes = pastEpisodes(g, s.Now)
+	p.History = transitions(s, events)
+	p.HistoryURL = s.Links.History(HistoryView{Group: g.ID})
+	p.Facts = newFacts(s, g, annotations, events)
+	return p
+}
+
+// everything is the view that a chip on a page of its own leads to: a label of
+// a resolved alert must find that alert.
+func everything() View { return View{State: ViewAll, Sort: grouping.SortSeverity} }
+
+func groupNote(g *grouping.AlertGroup, s *Site) string {
+	var notes []string
+	if g.Truncated > 0 {
+		notes = append(notes, "Alertmanager cut "+plural(int(min(g.Truncated, 1<<31-1)), "alert", "alerts")+
+			" from its last notification (max_alerts). Counts are lower bounds.")
+	}
+	if g.Counts.Unreported > 0 {
+		notes = append(notes, plural(g.Counts.Unreported, "alert was", "alerts were")+
+			" firing and then left out of a notification without being resolved: silenced, inhibited or forgotten by Alertmanager.")
+	}
+	if g.Stale {
+		notes = append(notes, "No notification about this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC: what is shown as firing may be over.")
+	}
+	if n := disputed(g.Alerts); n > 0 {
+		notes = append(notes, "The Alertmanagers of this cluster disagree about "+plural(n, "alert", "alerts")+
+			": one reports firing, another resolved. It is shown as firing.")
+	}
+	return strings.Join(notes, " ")
+}
+
+// dashboards are the annotations under which shops keep a dashboard's address.
+var dashboards = []string{"dashboard_url", "dashboard", "grafana_url", "dashboardURL"}
+
+func annotationActions(annotations grouping.Labels) []Action {
+	var out []Action
+	for _, name := range []string{"runbook_url", "runbook"} {
+		if href, ok := webLink(annotations[name]); ok {
+			out = append(out, Action{Text: "Runbook", Href: href, Key: "o", Primary: true, Outside: true})
+			break
+		}
+	}
+	for _, name := range dashboards {
+		if href, ok := webLink(annotations[name]); ok {
+			out = append(out, Action{Text: "Dashboard", Href: href, Outside: true})
+			break
+		}
+	}
+	return out
+}
+
+func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) []Action {
+	out := annotationActions(annotations)
+	if len(g.Alerts) > 0 {
+		generator := g.Alerts[0].GeneratorURL
+		same := !slices.ContainsFunc(g.Alerts, func(a *grouping.Alert) bool { return a.GeneratorURL != generator })
+		if href, ok := webLink(generator); ok && same {
+			out = append(out, Action{Text: "Query", Href: href, Outside: true})
+		}
+	}
+	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, s.Links.Absolute(s.Links.Group(g.ID))); href != "" && len(g.GroupLabels) > 0 {
+		out = append(out, Action{Text: "Silence…", Href: href, Key: "s", Outside: true})
+	}
+	return out
+}
+
+// sortAlerts returns the alerts in the order of urgency: firing, unreported,
+// resolved; within each the worst and then the newest first.
+func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
+	type ranked struct {
+		rank int
+		a    *grouping.Alert
+	}
+	order := make([]ranked, len(alerts))
+	for i, a := range alerts {
+		order[i] = ranked{int(a.Severity()), a}
+		switch a.Status {
+		case grouping.StatusUnreported:
+			order[i].rank += 100
+		case grouping.StatusResolved:
+			order[i].rank = 200 // what it was matters no more than when
+		}
+	}
+	slices.SortStableFunc(order, func(x, y ranked) int {
+		return cmp.Or(cmp.Compare(x.rank, y.rank), y.a.StartsAt.Compare(x.a.StartsAt))
+	})
+	out := make([]*grouping.Alert, len(order))
+	for i := range order {
+		out[i] = order[i].a
+	}
+	return out
+}
+
+func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager {
+	if total <= alertsPerPage {
+		return nil
+	}
+	end := min(total, offset+alertsPerPage)
+	p := &Pager{Text: count(offset+1) + "–" + count(end) + " of " + count(total) + " alerts, the most urgent first"}
+	at := func(offset int) string {
+		v.Offset = offset
+		return s.Links.Group(id) + v.encode()
+	}
+	if offset > 0 {
+		p.First = at(0)
+	}
+	if end < total {
+		p.Next = at(end)
+	}
+	return p
+}
+
+func pastEpisodes(g *grouping.AlertGroup, now time.Time) []EpisodeRow {
+	const most = 20 // the history has the rest
+	var out []EpisodeRow
+	eps := g.Episodes()
+	for _, e := range slices.Backward(eps) {
+		if !e.EndsAt.IsZero() && len(out) < most {
+			out = append(out, episodeRow(e, now))
+		}
+	}
+	return out
+}
+
+func episodeRow(e grouping.Episode, now time.Time) EpisodeRow {
+	end := e.EndsAt
+	if end.IsZero() {
+		end = now
+	}
+	return EpisodeRow{From: moment(e.StartsAt, now), To: moment(e.EndsAt, now), Lasted: Age(end.Sub(e.StartsAt))}
+}
+
+func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, events []grouping.Event) Facts {
+	f := Facts{
+		Receiver: g.Receiver, Source: g.Source, GroupKey: g.GroupKey, Reason: g.LastReason,
+		Annotations: pairs(annotations), Routes: pairs(g.RouteLabels),
+		FirstSeen: moment(g.CreatedAt, s.Now), LastNotified: moment(g.LastNotifiedAt, s.Now),
+		Notifications: count(int(g.Notifications)), Version: count(int(g.Version)),
+	}
+	if at := g.ResolvedAt(); !at.IsZero() && s.Retention > 0 {
+		f.KeptUntil = clock(at.Add(s.Retention), s.Now) + " UTC"
+	}
+	seen := map[string]struct{}{}
+	add := func(external string) {
+		if external != "" {
+			seen[external] = struct{}{}
+		}
+	}
+	add(g.ExternalURL)
+	for _, e := range events {
+		add(e.ExternalURL)
+	}
+	for _, external := range sortedKeys(seen) {
+		f.Alertmanagers = append(f.Alertmanagers, textLink(external))
+	}
+	return f
+}
+
+func pairs(l grouping.Labels) []Pair {
+	out := make([]Pair, 0, len(l))
+	for _, name := range l.Names() {
+		out = append(out, Pair{name, textLink(l[name])})
+	}
+	return out
+}

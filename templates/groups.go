@@ -1,0 +1,266 @@
+package templates
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+
+	"muster/grouping"
+)
+
+// GroupsPage is the list of groups.
+type GroupsPage struct {
+	Frame
+
+	Counts []CountLink
+	Groups string // 16 groups firing
+	Last   Moment // notification
+	Beat   Heartbeat
+	BeatAt Moment
+
+	Form   FilterForm
+	Shared []Chip // labels that all rows share
+	Rows   []GroupRow
+	ByRows []ByRow
+	Other  *OtherGroups // groups that the view's state leaves out
+	Empty  *Empty
+	Setup  *Setup
+	Pager  *Pager
+}
+
+// CountLink is a number of alerts that leads to them.
+type CountLink struct {
+	Class, Word, Count, Href string
+	Current                  bool
+}
+
+// FilterForm is the form that makes a View.
+type FilterForm struct {
+	Action    string
+	Text      string
+	Err       *FilterError
+	States    []Option
+	Receivers []Option // none if there is only one
+	Sorts     []Option
+	By        string
+	Source    string
+	Wall      bool
+	Chips     []Chip // the matchers in force; each leads to the view without it
+	Clear     string // leads to the view without any
+	Open      bool
+}
+
+// Option is an entry of a select.
+type Option struct {
+	Value, Text string
+	Selected    bool
+}
+
+// Empty is what stands in place of rows.
+type Empty struct {
+	Title, Text string
+	Since       Moment
+	After       string
+	Good        bool
+	Href, Link  string
+}
+
+// Setup is what a new user has to do.
+type Setup struct{ URL, YAML string }
+
+// OtherGroups leads to groups that are not listed but not over either.
+type OtherGroups struct{ Text, Href string }
+
+// Pager leads through the pages of a list.
+type Pager struct {
+	Text        string
+	First, Next string
+}
+
+// NewGroupsPage makes the list of groups. Where v.Err is set, groups is the
+// list without the filter.
+func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
+	p := newGroupsPage(s, v)
+	listed := groups.Groups
+	hidden := 0
+	if !v.Filtered() {
+		listed = slices.DeleteFunc(slices.Clone(listed), isHeartbeatGroup)
+		hidden = len(groups.Groups) - len(listed)
+	}
+	shared := hoistLabels(listed)
+	p.Shared = chips(grouping.Labels(shared), v, s.Links, nil)
+	p.Rows = make([]GroupRow, 0, len(listed))
+	for _, g := range listed {
+		p.Rows = append(p.Rows, NewGroupRow(g, v, s, shared))
+	}
+	p.Pager = newPager(s, v, len(listed), groups.Total-hidden, groups.Next)
+	if len(listed) == 0 {
+		p.setEmpty(s, v)
+	}
+	return p
+}
+
+// newGroupsPage makes all of the page but its rows.
+func newGroupsPage(s *Site, v View) *GroupsPage {
+	p := &GroupsPage{
+		Frame: s.newFrame("groups", "Groups"), Counts: countLinks(s, v), Form: newFilterForm(s, v),
+		Groups: plural(s.Summary.Firing, "group", "groups") + " firing",
+		Last:   moment(s.Summary.LastNotification, s.Now),
+		Beat:   s.Summary.Heartbeat, BeatAt: moment(s.Summary.Heartbeat.At, s.Now),
+	}
+	if v.Err != nil {
+		p.code = http.StatusBadRequest
+	}
+	p.Wall = v.Wall
+	if n := s.Summary.Unreported; n > 0 && v.State == ViewFiring && !v.Wall {
+		to := v.first()
+		to.State = ViewUnreported
+		p.Other = &OtherGroups{
+			Text: plural(n, "group is", "groups are") + " no longer reported and not resolved: silenced, inhibited or forgotten.",
+			Href: s.Links.Groups(to),
+		}
+	}
+	return p
+}
+
+func countLinks(s *Site, v View) []CountLink {
+	sum := &s.Summary
+	links := make([]CountLink, 0, 4)
+	for _, c := range []struct {
+		rank grouping.Severity
+		n    int
+	}{{grouping.SeverityCritical, sum.Critical}, {grouping.SeverityWarning, sum.Warning}, {grouping.SeverityInfo, sum.Info}, {grouping.SeverityOther, sum.Other}} {
+		if c.rank == grouping.SeverityOther && c.n == 0 {
+			continue
+		}
+		looks := severities[c.rank]
+		m := sum.matcher(c.rank, looks.Word)
+		l := CountLink{Class: looks.Class, Word: looks.Word, Count: count(c.n)}
+		if c.rank == grouping.SeverityOther {
+			l.Word = "other"
+		}
+		i := slices.IndexFunc(v.Matchers, func(have *matcher) bool { return have.String() == m.String() })
+		if l.Current = i >= 0; l.Current {
+			l.Href = s.Links.Groups(v.without(i))
+		} else {
+			l.Href = s.Links.Groups(v.with(m))
+		}
+		links = append(links, l)
+	}
+	return links
+}
+
+func newFilterForm(s *Site, v View) FilterForm {
+	f := FilterForm{
+		Action: s.Links.Home(), Text: v.filterText(), Err: v.Err, By: joinBy(v.By), Source: v.Source, Wall: v.Wall,
+		Open: v.Text != "" || v.Filtered() || v.State != ViewFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
+	}
+	for _, o := range [][2]string{{ViewFiring, "firing"}, {ViewUnreported, "unreported"}, {ViewResolved, "resolved"}, {ViewAll, "all"}} {
+		f.States = append(f.States, Option{o[0], o[1], v.State == o[0]})
+	}
+	for _, o := range [][2]string{
+		{string(grouping.SortSeverity), "worst first"}, {string(grouping.SortNewest), "newest first"}, {string(grouping.SortName), "by name"},
+		{string(grouping.SortCount), "most alerts"}, {string(grouping.SortUpdated), "last changed"},
+	} {
+		f.Sorts = append(f.Sorts, Option{o[0], o[1], string(v.Sort) == o[0]})
+	}
+	if len(s.Summary.Receivers) > 1 || v.Receiver != "" {
+		f.Receivers = append(f.Receivers, Option{"", "every receiver", v.Receiver == ""})
+		known := false
+		for _, name := range sortedKeys(s.Summary.Receivers) {
+			f.Receivers = append(f.Receivers, Option{name, name, v.Receiver == name})
+			known = known || v.Receiver == name
+		}
+		if !known && v.Receiver != "" {
+			f.Receivers = append(f.Receivers, Option{v.Receiver, v.Receiver, true})
+		}
+	}
+	for i, m := range v.Matchers {
+		f.Chips = append(f.Chips, Chip{Text: m.String(), Href: s.Links.Groups(v.without(i))})
+	}
+	for i, w := range v.Words {
+		to := v.first()
+		to.Words = slices.Delete(slices.Clone(v.Words), i, i+1)
+		f.Chips = append(f.Chips, Chip{Text: w, Href: s.Links.Groups(to)})
+	}
+	if v.Source != "" {
+		to := v.first()
+		to.Source = ""
+		f.Chips = append(f.Chips, Chip{Text: "source: " + v.Source, Href: s.Links.Groups(to)})
+	}
+	if len(f.Chips) > 0 || v.Err != nil {
+		to := v.first()
+		to.Text, to.Err, to.Matchers, to.Words, to.Source, to.Receiver = "", nil, nil, nil, "", ""
+		f.Clear = s.Links.Groups(to)
+	}
+	return f
+}
+
+func newPager(s *Site, v View, shown, total int, next string) *Pager {
+	if next == "" && v.Cursor == "" {
+		return nil
+	}
+	p := &Pager{Text: fmt.Sprintf("%s–%s of %s", count(min(v.From+1, v.From+shown)), count(v.From+shown), count(max(total, v.From+shown)))}
+	if v.Cursor != "" {
+		p.First = s.Links.Groups(v.first())
+	}
+	if next != "" {
+		to := v
+		to.Cursor, to.From = next, v.From+shown
+		p.Next = s.Links.Groups(to)
+	}
+	return p
+}
+
+// setEmpty says why there is nothing to see: that no webhook ever arrived,
+// that the filter leaves nothing, or that nothing fires, and how we know.
+func (p *GroupsPage) setEmpty(s *Site, v View) {
+	sum := &s.Summary
+	switch {
+	case sum.Groups() == 0 && sum.LastNotification.IsZero() && !s.Storage.Partial:
+		p.Setup = newSetup(s.Links)
+	case v.Filtered() && v.Err == nil:
+		p.Empty = &Empty{
+			Title: "No group matches",
+			Text:  plural(sum.Firing, "group is", "groups are") + " firing without this filter. ",
+			Href:  p.Form.Clear, Link: "Show all",
+		}
+		if p.Form.Clear == "" {
+			to := v.first()
+			to.Receiver = ""
+			p.Empty.Href = s.Links.Groups(to)
+		}
+	case v.Cursor != "":
+		p.Empty = &Empty{Title: "No more groups", Text: "The list is shorter than it was. ", Href: s.Links.Groups(v.first()), Link: "First page"}
+	case v.State == ViewResolved:
+		p.Empty = &Empty{Title: "No resolved group", Text: "Resolved groups stay here for " + duration(s.Retention) + "."}
+	case v.State == ViewUnreported:
+		p.Empty = &Empty{Title: "Every firing alert is reported", Text: "No alert has silently disappeared from Alertmanager's notifications.", Good: true}
+	default:
+		p.Empty = allQuiet(s)
+	}
+}
+
+func allQuiet(s *Site) *Empty {
+	beat := s.Summary.Heartbeat
+	e := &Empty{Title: "Nothing is firing", Good: true, Since: moment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
+	switch {
+	case s.Storage.Partial:
+		e.Title, e.Good = "Nothing is known to be firing", false
+		e.Text, e.Since = "Muster restarted without its storage: silence proves nothing until the groups are back.", Moment{}
+	case !e.Since.Known():
+		e.Text = "No notification has arrived since the start: silence proves nothing yet."
+	case beat.Name == "":
+		e.After = " ago. No heartbeat alert such as Watchdog arrives here, so silence alone does not prove that the path from Prometheus works."
+	case beat.Quiet:
+		e.Good = false
+		e.After = " ago. The heartbeat " + beat.Name + " is silent: the path from Prometheus to here may be broken."
+	default:
+		e.After = " ago. The heartbeat " + beat.Name + " arrives, so the path from Prometheus to here works."
+	}
+	return e
+}
+
+func newSetup(l Links) *Setup {
+	return &Setup{URL: l.Webhook(), YAML: "receivers:\n  - name: muster\n    webhook_configs:\n      - url: " + l.Webhook() + "\n"}
+}

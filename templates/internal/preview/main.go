@@ -1,0 +1,296 @@
+// Preview serves every page in every state with made-up data, to look at and
+// to point a browser test at. It is no part of Muster.
+//
+//	go run ./templates/internal/preview -listen 127.0.0.1:8765
+//
+// Each state is served under a prefix of its own: /night/, /first/, /quiet/, …
+package main
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"muster/grouping"
+	"muster/templates"
+	"muster/templates/internal/fixture"
+)
+
+// scenario is a state of Muster to look at.
+type scenario struct {
+	name   string
+	groups func(now time.Time) []*grouping.AlertGroup
+	site   func(*templates.Site)
+}
+
+func scenarios() []scenario {
+	quiet := func(now time.Time) []*grouping.AlertGroup {
+		return slices.DeleteFunc(fixture.Groups(now), func(g *grouping.AlertGroup) bool {
+			return g.Name != "Watchdog" && g.State != grouping.StateResolved
+		})
+	}
+	return []scenario{
+		{"night", fixture.Groups, nil},
+		{"first", func(time.Time) []*grouping.AlertGroup { return nil }, nil},
+		{"quiet", quiet, nil},
+		{"nobeat", func(now time.Time) []*grouping.AlertGroup { return quiet(now)[:1] }, nil},
+		{"storm", func(now time.Time) []*grouping.AlertGroup {
+			return append(fixture.Storm(now, 10000), fixture.Big(now, 10000))
+		}, nil},
+		{"degraded", fixture.Groups, func(s *templates.Site) {
+			s.Storage = grouping.StorageStatus{Mode: "redis", Reason: "timeout", DegradedSince: s.Now.Add(-4 * time.Minute), DirtyGroups: 3}
+		}},
+		{"partial", func(now time.Time) []*grouping.AlertGroup { return fixture.Groups(now)[:3] }, func(s *templates.Site) {
+			s.Storage = grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: s.Now.Add(-90 * time.Second), Partial: true}
+		}},
+		{"restored", fixture.Groups, func(s *templates.Site) {
+			s.StartedAt, s.Storage.Restored = s.Now.Add(-2*time.Minute-5*time.Second), 17
+			s.RecoveredAt, s.WrittenBack = s.Now.Add(-time.Minute), 3
+		}},
+		{"stale", fixture.Groups, func(s *templates.Site) {
+			s.Summary.LastNotification = s.Now.Add(-47 * time.Minute)
+			s.Summary.Heartbeat.At, s.Summary.Heartbeat.Quiet = s.Now.Add(-46*time.Minute), true
+			s.StaleAfter = 40 * time.Minute
+		}},
+		{"demo", fixture.Groups, func(s *templates.Site) { s.Demo = true; s.Storage.Mode = "memory" }},
+	}
+}
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:8765", "address to listen on")
+	flag.Parse()
+	mux := http.NewServeMux()
+	all := scenarios()
+	for _, sc := range all {
+		p, err := newPreview(sc)
+		if err != nil {
+			log.Fatal(err)
+		}
+		mux.Handle("/"+sc.name+"/", p)
+	}
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		for _, sc := range all {
+			_, _ = fmt.Fprintf(w, "<a href=\"/%s/\">%s</a><br>\n", sc.name, sc.name)
+		}
+	})
+	l, err := net.Listen("tcp", *listen)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("http://%s/", l.Addr())
+	log.Fatal(http.Serve(l, mux)) //nolint:gosec // G114: never on a network
+}
+
+type preview struct {
+	scenario
+	renderer *templates.Renderer
+	base     time.Time
+
+	mu     sync.Mutex
+	groups []*grouping.AlertGroup // guarded by mu
+	lives  map[chan string]bool   // guarded by mu
+	calls  int                    // guarded by mu
+}
+
+func newPreview(sc scenario) (*preview, error) {
+	r, err := templates.New(sc.name)
+	now := time.Now()
+	return &preview{scenario: sc, renderer: r, base: now, groups: sc.groups(now), lives: map[chan string]bool{}}, err
+}
+
+func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *templates.Site {
+	s := &templates.Site{
+		Links: templates.NewLinks("http://"+r.Host, p.name), Now: time.Now(), Retention: 7 * 24 * time.Hour,
+		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Version: "0.1.0",
+		StartedAt: p.base.Add(-50 * time.Hour),
+	}
+	for _, g := range groups {
+		s.Summary.Add(g)
+	}
+	if p.scenario.site != nil {
+		p.scenario.site(s)
+	}
+	return s
+}
+
+func (p *preview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/"+p.name)
+	w.Header().Set("Content-Security-Policy", templates.ContentSecurityPolicy)
+	p.mu.Lock()
+	groups := slices.Clone(p.groups)
+	p.mu.Unlock()
+	s := p.site(r, groups)
+	switch {
+	case strings.HasPrefix(path, "/static/"):
+		p.renderer.Static().ServeHTTP(w, r)
+	case path == "/api/v1/live":
+		p.live(w, r)
+	case path == "/spread": // a new alert joins the second group
+		p.spread()
+	default:
+		page := p.page(s, groups, path, r.URL.Query())
+		body, err := p.renderer.Render(page)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(page.Code())
+		_, _ = w.Write(body)
+	}
+}
+
+func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path string, q url.Values) templates.Page {
+	switch parts := strings.Split(strings.Trim(path, "/"), "/"); parts[0] {
+	case "":
+		return list(s, groups, q)
+	case "groups":
+		id := grouping.ID(parts[len(parts)-1])
+		if parts[1] == "big" {
+			return templates.NewGroupPage(s, templates.ParseGroupView(q), groups[len(groups)-1], nil)
+		}
+		for i, g := range groups {
+			if g.ID == id || parts[1] == strconv.Itoa(i) {
+				return templates.NewGroupPage(s, templates.ParseGroupView(q), g, fixture.Events(g))
+			}
+		}
+		return templates.NewGonePage(s, id, "", fixture.Events(groups[0])[:1])
+	case "alerts":
+		for i, g := range groups {
+			for j, a := range g.Alerts {
+				if string(a.Fingerprint) == parts[1] || parts[1] == strconv.Itoa(i)+"-"+strconv.Itoa(j) {
+					return templates.NewAlertPage(s, a.Fingerprint, []*grouping.AlertGroup{g}, fixture.Events(g)[:min(20, len(fixture.Events(g)))])
+				}
+			}
+		}
+		return templates.NewGonePage(s, "", grouping.Fingerprint(parts[1]), nil)
+	case "history":
+		return history(s, groups, templates.ParseHistoryView(q))
+	case "status":
+		return templates.NewStatusPage(s, status(s, groups))
+	case "help":
+		return templates.NewHelpPage(s)
+	case "error":
+		return templates.NewErrorPage(s, http.StatusServiceUnavailable, "01JD8Z6Q3V")
+	default:
+		return templates.NewNotFoundPage(s)
+	}
+}
+
+func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templates.Page {
+	v := templates.ParseView(q)
+	lq := v.ListQuery()
+	var selected []*grouping.AlertGroup
+	for _, g := range groups {
+		if lq.Selects(g) {
+			selected = append(selected, g)
+		}
+	}
+	if len(v.By) > 0 {
+		return templates.NewByPage(s, v, selected)
+	}
+	slices.SortStableFunc(selected, func(a, b *grouping.AlertGroup) int {
+		quiet := func(g *grouping.AlertGroup) int { return min(1, max(0, 1-g.Counts.Firing)) }
+		return cmp.Or(cmp.Compare(quiet(a), quiet(b)), cmp.Compare(a.Severity, b.Severity), b.NewestAt.Compare(a.NewestAt))
+	})
+	from, _ := strconv.Atoi(v.Cursor)
+	page := grouping.GroupPage{Total: len(selected), Groups: selected[min(from, len(selected)):min(from+grouping.DefaultLimit, len(selected))]}
+	if from+grouping.DefaultLimit < len(selected) {
+		page.Next = strconv.Itoa(from + grouping.DefaultLimit)
+	}
+	return templates.NewGroupsPage(s, v, page)
+}
+
+func history(s *templates.Site, groups []*grouping.AlertGroup, v templates.HistoryView) templates.Page {
+	q := v.EventQuery()
+	var page grouping.EventPage
+	for _, g := range groups[:min(40, len(groups))] {
+		for _, e := range fixture.Events(g) {
+			if q.Matches(&e) {
+				page.Events = append(page.Events, e)
+			}
+		}
+	}
+	slices.SortFunc(page.Events, func(a, b grouping.Event) int { return cmp.Compare(b.ID, a.ID) })
+	if len(page.Events) > grouping.DefaultLimit {
+		page.Events, page.Next = page.Events[:grouping.DefaultLimit], "more"
+	}
+	return templates.NewHistoryPage(s, v, page)
+}
+
+func status(s *templates.Site, groups []*grouping.AlertGroup) templates.StatusInput {
+	in := templates.StatusInput{
+		Build:    []templates.Fact{{Name: "Version", Value: "0.1.0"}, {Name: "Revision", Value: "0123456789ab"}, {Name: "Go", Value: "go1.26"}},
+		Settings: []templates.Fact{{Name: "group wait", Value: "30s"}, {Name: "retention", Value: "7d"}},
+		Limits:   []templates.Limit{{Name: "body", Value: "64 MiB", Met: 2}, {Name: "groups", Value: "10,000"}},
+		Rejected: []templates.Rejection{{At: s.Now.Add(-3 * time.Minute), From: "10.0.3.7", Status: 400, Reason: "groupKey is missing"}},
+	}
+	in.Stats.Groups, in.Stats.Alerts = map[grouping.State]int{}, map[grouping.Status]int{}
+	in.Stats.Receivers = s.Summary.Receivers
+	for _, g := range groups {
+		in.Stats.Groups[g.State]++
+		in.Stats.Alerts[grouping.StatusFiring] += g.Counts.Firing
+	}
+	if len(groups) > 0 {
+		in.Stats.Sources = map[string]grouping.SourceStats{"default": {Groups: len(groups), Alertmanagers: map[string]time.Time{
+			fixture.AM0: s.Now.Add(-12 * time.Second), fixture.AM1: s.Now.Add(-20 * time.Second),
+		}}}
+	}
+	return in
+}
+
+func (p *preview) spread() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.calls++
+	now := time.Now()
+	p.groups = append([]*grouping.AlertGroup{fixture.Make(now, fixture.Spec{
+		Group:  fixture.L{"alertname": "SpreadingOutage" + strconv.Itoa(p.calls), "cluster": "prod-eu1"},
+		Common: fixture.L{"severity": "critical"}, Alerts: []fixture.Alert{{Own: fixture.L{"pod": "x"}, Ago: time.Second}},
+	})}, p.groups...)
+	for c := range p.lives {
+		select {
+		case c <- "event: group\ndata: {}\n\n":
+		default:
+		}
+	}
+}
+
+func (p *preview) live(w http.ResponseWriter, r *http.Request) {
+	c := make(chan string, 8)
+	p.mu.Lock()
+	p.lives[c] = true
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.lives, c)
+		p.mu.Unlock()
+	}()
+	w.Header().Set("Content-Type", "text/event-stream")
+	rc := http.NewResponseController(w)
+	_, _ = fmt.Fprint(w, "retry: 3000\nevent: hb\ndata: {}\n\n")
+	_ = rc.Flush()
+	hb := time.NewTicker(15 * time.Second)
+	defer hb.Stop()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case e := <-c:
+			_, _ = fmt.Fprint(w, e)
+		case <-hb.C:
+			_, _ = fmt.Fprint(w, "event: hb\ndata: {}\n\n")
+		}
+		_ = rc.Flush()
+	}
+}

@@ -1,0 +1,129 @@
+package templates
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
+)
+
+// Links builds every address that a page names.
+type Links struct {
+	// Prefix is the path under which Muster is served: empty, or with a leading
+	// and without a trailing slash.
+	Prefix string
+	// External is the scheme and host under which readers reach Muster, without
+	// a trailing slash and without the prefix: what permalinks that leave the
+	// page begin with.
+	External string
+	// Alertmanager, where it is set, stands for the external URL that an
+	// Alertmanager gives, which may be an inner host name.
+	Alertmanager string
+}
+
+// NewLinks returns the links of a Muster that is served under the prefix.
+func NewLinks(external, prefix string) Links {
+	prefix = strings.Trim(prefix, "/")
+	if prefix != "" {
+		prefix = "/" + prefix
+	}
+	return Links{Prefix: prefix, External: strings.TrimRight(external, "/")}
+}
+
+func (l Links) path(parts ...string) string {
+	var b strings.Builder
+	b.WriteString(l.Prefix)
+	for _, p := range parts {
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(p))
+	}
+	return b.String()
+}
+
+// Home is the list of groups.
+func (l Links) Home() string { return l.Prefix + "/" }
+
+// Groups is the list of groups as the view selects it.
+func (l Links) Groups(v View) string { return l.Home() + v.encode() }
+
+// Group is a group's page, its permalink.
+func (l Links) Group(id grouping.ID) string { return l.path("groups", string(id)) }
+
+// GroupJSON is a group as JSON.
+func (l Links) GroupJSON(id grouping.ID) string { return l.path("api", "v1", "groups", string(id)) }
+
+// Alert is the page of one alert.
+func (l Links) Alert(fp grouping.Fingerprint) string { return l.path("alerts", string(fp)) }
+
+// AlertJSON is an alert as JSON.
+func (l Links) AlertJSON(fp grouping.Fingerprint) string {
+	return l.path("api", "v1", "alerts", string(fp))
+}
+
+// History is the history as the view selects it.
+func (l Links) History(v HistoryView) string { return l.path("history") + v.encode() }
+
+// Status is the status page.
+func (l Links) Status() string { return l.path("status") }
+
+// Help is the help page.
+func (l Links) Help() string { return l.path("help") }
+
+// Live is the stream of server-sent events.
+func (l Links) Live() string { return l.path("api", "v1", "live") }
+
+// Go is where links from notification templates lead.
+func (l Links) Go() string { return l.path("go") }
+
+// Webhook is the absolute address that Alertmanager posts to.
+func (l Links) Webhook() string { return l.External + l.path("webhook") }
+
+// Absolute is a page's address for use outside of it.
+func (l Links) Absolute(path string) string { return l.External + path }
+
+// Silence is the form in Alertmanager that makes a silence, filled with
+// matchers for these labels and with the permalink as comment; empty where the
+// Alertmanager's address cannot be linked to.
+func (l Links) Silence(alertmanager string, of grouping.Labels, permalink string) string {
+	if l.Alertmanager != "" {
+		alertmanager = l.Alertmanager
+	}
+	base, ok := webLink(alertmanager)
+	if !ok {
+		return ""
+	}
+	base, _, _ = strings.Cut(base, "#")
+	base, _, _ = strings.Cut(base, "?")
+	matchers := make([]string, 0, len(of))
+	for _, name := range of.Names() {
+		matchers = append(matchers, equals(name, of[name]).String())
+	}
+	return strings.TrimRight(base, "/") + "/#/silences/new?filter=" + escape("{"+strings.Join(matchers, ", ")+"}") +
+		"&comment=" + escape(permalink)
+}
+
+// escape writes a space as %20, never as +: Alertmanager's form reads the
+// address as decodeURIComponent does, and drops what it cannot read.
+func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+// equals is the matcher name="value". Unlike labels.NewMatcher it cannot fail.
+func equals(name, value string) *labels.Matcher {
+	return &labels.Matcher{Type: labels.MatchEqual, Name: name, Value: value}
+}
+
+// webLink returns s if it can be shown as a link: an absolute http or https
+// URL with a host and without credentials. Everything else stays text.
+func webLink(s string) (string, bool) {
+	const longest = 8 << 10 // browsers and proxies cut or refuse longer ones
+	s = strings.TrimSpace(s)
+	if len(s) > longest || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) {
+		return "", false
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Opaque != "" {
+		return "", false
+	}
+	return s, true
+}

@@ -1,0 +1,412 @@
+package templates
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"muster/grouping"
+)
+
+// GroupRow is a group in a list.
+type GroupRow struct {
+	Key     string // for the live swap: which row
+	Version string // changes with anything that the row shows
+	Change  string // changes with what is worth a second look
+
+	Href     string
+	Severity Severity
+	Title    string
+	Chips    []Chip
+	Marks    []Mark
+	Says     string // the second line: a sentence
+	Values   string // and what differs
+
+	Count   string // 6
+	Counted string // firing
+	Mix     string // 2 resolved, 3 critical · 4 warning
+	Matched string // 2 of 6 match
+	Spark   string // path of a 120 × 16 picture of the last hours
+	Since   Moment
+	Verb    string // what happened at Since, where the row does not fire
+}
+
+// Mark is a word of warning about a row.
+type Mark struct {
+	Text, Title string
+	Loud        bool
+}
+
+// hoist is what all listed groups share and the page says once.
+type hoist map[string]string
+
+func (h hoist) has(name, value string) bool {
+	v, ok := h[name]
+	return ok && v == value
+}
+
+// hoistLabels returns the labels that all the groups share. One group alone
+// shares nothing; alertname and severity are in every row's head.
+func hoistLabels(groups []*grouping.AlertGroup) hoist {
+	if len(groups) < 2 {
+		return nil
+	}
+	shared := common(len(groups), func(i int) grouping.Labels {
+		g := groups[i]
+		if len(g.CommonLabels) == 0 {
+			return g.GroupLabels
+		}
+		return g.CommonLabels
+	})
+	for name := range shared {
+		if name == "alertname" || name == "severity" {
+			delete(shared, name)
+		}
+	}
+	return hoist(shared)
+}
+
+// title is what a group is called: its alertname; else the values of its group
+// labels under their names, without those that the whole list shares; else its
+// receiver.
+func title(g *grouping.AlertGroup, shared hoist) string {
+	if name := g.GroupLabels["alertname"]; name != "" {
+		return name
+	}
+	if len(g.GroupLabels) == 0 {
+		return "receiver: " + g.Receiver
+	}
+	var own, all []string
+	for _, name := range g.GroupLabels.Names() {
+		part := name + " " + g.GroupLabels[name]
+		if all = append(all, part); !shared.has(name, g.GroupLabels[name]) {
+			own = append(own, part)
+		}
+	}
+	if len(own) > 0 {
+		all = own
+	}
+	return strings.Join(all, ", ")
+}
+
+// shownValues is how many values the second line lists before it counts.
+const shownValues = 3
+
+// secondLine says what a group is about. The summary only if all of its alerts
+// agree on it: the first one's lies for the others.
+func secondLine(g *grouping.AlertGroup) (says, values string) {
+	alerts := firing(g.Alerts)
+	if len(alerts) == 0 {
+		alerts = g.Alerts
+	}
+	if len(alerts) == 0 {
+		return "", ""
+	}
+	if g.GroupLabels["alertname"] == "" {
+		return "", listNames(names(alerts))
+	}
+	if len(alerts) == 1 {
+		for _, name := range []string{"description", "message", "summary"} {
+			if text := alerts[0].Annotations[name]; text != "" {
+				return clip(text), ""
+			}
+		}
+		return "", ""
+	}
+	says = commonAnnotation(alerts, "summary")
+	if says == "" {
+		says = commonAnnotation(alerts, "message")
+	}
+	if label := differs(alerts); label != "" {
+		values = listValues(distinct(alerts, label))
+	}
+	return clip(says), values
+}
+
+// clip bounds a text on a list: the whole of it is on the group's page.
+func clip(s string) string {
+	const most = 240 // three lines on a wide screen
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && s[cut]&0xc0 == 0x80 { // do not cut inside a character
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+func listValues(values []string) string {
+	if len(values) <= shownValues+1 { // "+1" would not be shorter
+		return strings.Join(values, ", ")
+	}
+	return strings.Join(values[:shownValues], ", ") + ", +" + count(len(values)-shownValues)
+}
+
+func listNames(names []nameCount) string {
+	var parts []string
+	for i, c := range names {
+		if i == shownValues+1 {
+			parts = append(parts, "+"+count(len(names)-i))
+			break
+		}
+		if c.n > 1 {
+			c.name += " ×" + count(c.n)
+		}
+		parts = append(parts, c.name)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// severityMix tells the severities of firing alerts apart, if there are several.
+func severityMix(alerts []*grouping.Alert) string {
+	var n [grouping.SeverityNone + 1]int
+	kinds := 0
+	for _, a := range alerts {
+		if a.Status == grouping.StatusFiring {
+			if n[a.Severity()]++; n[a.Severity()] == 1 {
+				kinds++
+			}
+		}
+	}
+	if kinds < 2 {
+		return ""
+	}
+	var parts []string
+	for rank, n := range n {
+		if n > 0 {
+			parts = append(parts, count(n)+" "+severities[rank].Word)
+		}
+	}
+	return strings.Join(parts, " · ")
+}
+
+// NewGroupRow makes the row of a group as the view lists it.
+func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared hoist) GroupRow {
+	r := GroupRow{
+		Key: string(g.ID), Href: s.Links.Group(g.ID), Severity: groupSeverity(g), Title: title(g, shared),
+		Marks: marks(g, s), Spark: spark(g.Alerts, s.Now),
+	}
+	if g.GroupLabels["alertname"] != "" {
+		r.Chips = chips(g.GroupLabels, v, s.Links, func(name string) bool {
+			return name == "alertname" || shared.has(name, g.GroupLabels[name])
+		})
+	}
+	r.Says, r.Values = secondLine(g)
+	r.Count, r.Counted, r.Mix = counted(g)
+	r.Since, r.Verb = since(g, s.Now)
+	if len(v.Matchers) > 0 {
+		r.Matched = matched(g, v)
+	}
+	r.version()
+	return r
+}
+
+func counted(g *grouping.AlertGroup) (n, word, mix string) {
+	c := g.Counts
+	var rest []string
+	switch {
+	case c.Firing > 0:
+		n, word = count(c.Firing), "firing"
+		if m := severityMix(g.Alerts); m != "" {
+			rest = append(rest, m)
+		}
+		if c.Unreported > 0 {
+			rest = append(rest, count(c.Unreported)+" unreported")
+		}
+		if c.Resolved > 0 {
+			rest = append(rest, count(c.Resolved)+" resolved")
+		}
+	case c.Unreported > 0:
+		n, word = count(c.Unreported), "unreported"
+		if c.Resolved > 0 {
+			rest = append(rest, count(c.Resolved)+" resolved")
+		}
+	default:
+		n, word = count(c.Resolved), "resolved"
+	}
+	return n, word, strings.Join(rest, " · ")
+}
+
+// since is the moment that a row's age counts from: for a firing group the
+// start of the newest alert of the worst severity, not of its oldest member.
+func since(g *grouping.AlertGroup, now time.Time) (Moment, string) {
+	switch {
+	case g.Counts.Firing > 0:
+		return moment(g.NewestAt, now), ""
+	case g.State == grouping.StateUnreported:
+		return moment(lastChange(g), now), "not reported for"
+	default:
+		return moment(g.ResolvedAt(), now), "resolved since"
+	}
+}
+
+func lastChange(g *grouping.AlertGroup) time.Time {
+	var at time.Time
+	for _, a := range g.Alerts {
+		if a.ChangedAt.After(at) {
+			at = a.ChangedAt
+		}
+	}
+	return at
+}
+
+func matched(g *grouping.AlertGroup, v View) string {
+	q := v.ListQuery()
+	n := 0
+	for _, a := range g.Alerts {
+		if q.MatchesAlert(a) {
+			n++
+		}
+	}
+	if n == 0 || n == len(g.Alerts) {
+		return ""
+	}
+	return count(n) + " of " + count(len(g.Alerts)) + " match"
+}
+
+// flapsPerHour is from how many new episodes of one alert in an hour it flaps.
+const flapsPerHour = 4
+
+// restartMarked is for how long after a start groups without a new
+// notification are marked.
+const restartMarked = time.Hour
+
+func marks(g *grouping.AlertGroup, s *Site) []Mark {
+	var out []Mark
+	add := func(loud bool, text, title string) { out = append(out, Mark{Text: text, Title: title, Loud: loud}) }
+	if g.Stale {
+		add(true, "stale", "Firing, but Alertmanager has not mentioned this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC")
+	}
+	if g.Truncated > 0 {
+		add(true, "truncated +"+count(int(min(g.Truncated, 1<<31-1))), "Alertmanager cut this many alerts from its last notification (max_alerts): counts are lower bounds")
+	}
+	if n := disputed(g.Alerts); n > 0 {
+		add(true, "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")
+	}
+	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
+		add(false, fmt.Sprintf("flapping ×%d/h", n), "An alert fired anew this often within the last hour")
+	}
+	if g.Settling {
+		add(false, "settling", "New, and inside its group_wait: more alerts may join")
+	}
+	if s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarked {
+		add(false, "before restart", "Known from before Muster's restart; no notification since")
+	}
+	return out
+}
+
+func disputed(alerts []*grouping.Alert) int {
+	n := 0
+	for _, a := range alerts {
+		if a.Disputed {
+			n++
+		}
+	}
+	return n
+}
+
+// flaps is how often the busiest alert began to fire within the last hour.
+func flaps(alerts []*grouping.Alert, now time.Time) int {
+	most := 0
+	for _, a := range alerts {
+		if len(a.Recorded) < flapsPerHour {
+			continue
+		}
+		n := 0
+		for _, e := range a.Episodes() {
+			if now.Sub(e.StartsAt) <= time.Hour {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}
+
+// version sums up what the row shows, times apart: those go on by themselves.
+func (r *GroupRow) version() {
+	h := fnv.New32a()
+	say := func(parts ...string) {
+		for _, p := range parts {
+			_, _ = h.Write([]byte(p))
+			_, _ = h.Write([]byte{0xff})
+		}
+	}
+	say(r.Title, r.Severity.Word, r.Says, r.Values, r.Count, r.Counted, r.Since.ISO)
+	for _, m := range r.Marks {
+		say(m.Text)
+	}
+	r.Change = fmt.Sprintf("%08x", h.Sum32())
+	say(r.Mix, r.Matched, r.Spark, r.Href, r.Verb)
+	for _, c := range r.Chips {
+		say(c.Text, c.Href)
+	}
+	r.Version = fmt.Sprintf("%08x", h.Sum32())
+}
+
+// The spark: bars of a half hour each, aligned to the clock so that a row's
+// picture does not move with every look.
+const (
+	sparkBars = 12
+	sparkStep = 30 * time.Minute
+	// sparkAlerts bounds the work for a huge group; its shape shows earlier.
+	sparkAlerts = 1000
+)
+
+// spark draws how many alerts fired in each half hour, as the path of filled
+// bars in a box of 120 × 16; empty if none did.
+func spark(alerts []*grouping.Alert, now time.Time) string {
+	end := now.Truncate(sparkStep).Add(sparkStep)
+	start := end.Add(-sparkBars * sparkStep)
+	var bars [sparkBars]int
+	mark := func(from, to time.Time) {
+		if to.IsZero() || to.After(now) {
+			to = now
+		}
+		if !to.After(start) || from.After(now) {
+			return
+		}
+		first := max(0, int(from.Sub(start)/sparkStep))
+		for i := first; i < sparkBars && start.Add(time.Duration(i)*sparkStep).Before(to); i++ {
+			bars[i]++
+		}
+	}
+	for _, a := range alerts[:min(len(alerts), sparkAlerts)] {
+		if len(a.Recorded) <= 1 {
+			mark(a.StartsAt, endOf(a))
+			continue
+		}
+		eps := a.Episodes()
+		for i, e := range eps {
+			if i == len(eps)-1 {
+				e.EndsAt = endOf(a)
+			}
+			mark(e.StartsAt, e.EndsAt)
+		}
+	}
+	most := slices.Max(bars[:])
+	if most == 0 {
+		return ""
+	}
+	var b strings.Builder
+	const height = 16
+	for i, n := range bars {
+		if n > 0 {
+			h := max(2, n*height/most)
+			fmt.Fprintf(&b, "M%d 16v-%dh8v%dz", i*10+1, h, h)
+		}
+	}
+	return b.String()
+}
+
+// endOf is when an alert's newest episode ended, as far as is known: an
+// unreported alert is known to fire until it was left out. Zero: it goes on.
+func endOf(a *grouping.Alert) time.Time {
+	if a.Status == grouping.StatusUnreported && a.EndsAt.IsZero() {
+		return a.ChangedAt
+	}
+	return a.EndsAt
+}

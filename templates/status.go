@@ -1,0 +1,107 @@
+package templates
+
+import (
+	"cmp"
+	"time"
+
+	"muster/grouping"
+)
+
+// StatusInput is what the status page tells.
+type StatusInput struct {
+	Stats     grouping.Stats
+	Build     []Fact // version, revision, Go
+	Settings  []Fact // durations and flags in force; the caller leaves secrets out
+	Limits    []Limit
+	Rejected  []Rejection // newest first
+	Listeners int         // live pages
+}
+
+// Fact is a name and its value.
+type Fact struct{ Name, Value string }
+
+// Limit is a bound and how often it was met.
+type Limit struct {
+	Name, Value string
+	Met         int
+}
+
+// Rejection is a notification that was not accepted.
+type Rejection struct {
+	At     time.Time
+	From   string
+	Status int
+	Reason string
+}
+
+// StatusPage is how Muster itself fares.
+type StatusPage struct {
+	Frame
+
+	Storage   []Fact
+	Healthy   bool
+	Reason    string
+	Since     Moment
+	Held      []Fact
+	Sources   []SourceRow
+	Rejected  []RejectionRow
+	Limits    []Limit
+	Settings  []Fact
+	Build     []Fact
+	Started   Moment
+	Listeners int
+}
+
+// SourceRow is one Alertmanager of a source.
+type SourceRow struct {
+	Key          string
+	Source       string
+	Groups       string
+	Alertmanager TextLink
+	Last         Moment
+}
+
+// RejectionRow is a notification that was not accepted.
+type RejectionRow struct {
+	At           Moment
+	From, Reason string
+	Status       int
+}
+
+// NewStatusPage makes the status page.
+func NewStatusPage(s *Site, in StatusInput) *StatusPage {
+	st := s.Storage
+	p := &StatusPage{
+		Frame: s.newFrame("status", "Status"), Healthy: st.Healthy, Reason: st.Reason, Since: moment(st.DegradedSince, s.Now),
+		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: moment(s.StartedAt, s.Now), Listeners: in.Listeners,
+	}
+	yesNo := map[bool]string{true: "yes", false: "no"}
+	p.Storage = []Fact{
+		{"Kept in", cmp.Or(st.Mode, "unknown")},
+		{"Not yet written back", plural(st.DirtyGroups, "group", "groups")},
+		{"Restored at start", plural(st.Restored, "group", "groups")},
+		{"Partial", yesNo[st.Partial]},
+	}
+	for _, state := range grouping.States() {
+		p.Held = append(p.Held, Fact{"Groups " + string(state), count(in.Stats.Groups[state])})
+	}
+	for _, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved} {
+		p.Held = append(p.Held, Fact{"Alerts " + string(status), count(in.Stats.Alerts[status])})
+	}
+	for _, receiver := range sortedKeys(in.Stats.Receivers) {
+		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, count(in.Stats.Receivers[receiver])})
+	}
+	for _, source := range sortedKeys(in.Stats.Sources) {
+		of := in.Stats.Sources[source]
+		for _, external := range sortedKeys(of.Alertmanagers) {
+			p.Sources = append(p.Sources, SourceRow{
+				Key: source + " " + external, Source: source, Groups: count(of.Groups),
+				Alertmanager: textLink(cmp.Or(external, "unknown")), Last: moment(of.Alertmanagers[external], s.Now),
+			})
+		}
+	}
+	for _, r := range in.Rejected {
+		p.Rejected = append(p.Rejected, RejectionRow{At: moment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status})
+	}
+	return p
+}

@@ -1,0 +1,220 @@
+package templates
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"muster/grouping"
+)
+
+const rangeEpisode = "episode"
+
+var timelineRanges = []struct {
+	name string
+	d    time.Duration // 0: from the episode
+}{{"1h", time.Hour}, {"6h", 6 * time.Hour}, {"24h", 24 * time.Hour}, {"7d", 7 * 24 * time.Hour}, {rangeEpisode, 0}}
+
+// Timeline shows when each alert fired, over one stretch of time. Each row is
+// a picture 1000 wide and 10 high; what it shows is also said in words.
+type Timeline struct {
+	Ranges   []RangeLink
+	Says     string
+	Axis     []string // evenly spaced times, the last is the right edge
+	Ticks    []Tick   // notifications
+	Rows     []TimelineRow
+	More     string // rows that are left out
+	Table    []EpisodeRow
+	TableCut bool
+}
+
+// RangeLink leads to another stretch of time.
+type RangeLink struct {
+	Text, Href string
+	Current    bool
+}
+
+// Tick is a notification on the timeline.
+type Tick struct {
+	X     string
+	Title string
+}
+
+// TimelineRow is one alert on the timeline. Bars and Unknown are paths: of the
+// times when it fired, and of those when it was not reported.
+type TimelineRow struct {
+	Label, Class  string
+	Bars, Unknown string
+}
+
+// The timeline's bounds: how many rows, ticks and lines of its table a page
+// shows.
+const (
+	timelineRows  = 60
+	timelineTicks = 120
+	timelineTable = 100
+	timelineWidth = 1000
+	barMin        = 3 // so that an episode of five seconds can be seen
+)
+
+type span struct{ from, to time.Time }
+
+func (s span) x(t time.Time) float64 {
+	return min(max(float64(t.Sub(s.from))/float64(s.to.Sub(s.from)), 0), 1) * timelineWidth
+}
+
+func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*grouping.Alert, shared grouping.Labels, events []grouping.Event) Timeline {
+	sp := timelineSpan(v, g, s.Now)
+	t := Timeline{Axis: axis(sp)}
+	for _, r := range timelineRanges {
+		to := v
+		to.Range = r.name
+		t.Ranges = append(t.Ranges, RangeLink{Text: r.name, Href: s.Links.Group(g.ID) + to.encode(), Current: v.Range == r.name})
+	}
+	notified := 0
+	for _, e := range events {
+		if e.Kind != grouping.EventNotified || e.Time.Before(sp.from) || e.Time.After(sp.to) {
+			continue
+		}
+		if notified++; notified <= timelineTicks {
+			t.Ticks = append(t.Ticks, Tick{X: number(min(sp.x(e.Time), timelineWidth-barMin)), Title: e.Time.UTC().Format("15:04:05") + " " + reason(&e)})
+		}
+	}
+	label := rowLabel(sorted, shared)
+	inRange, left := 0, 0
+	for _, a := range sorted {
+		row, eps := timelineRow(a, sp, s.Now)
+		if len(eps) == 0 {
+			continue
+		}
+		inRange++
+		if len(t.Rows) == timelineRows {
+			left++
+			continue
+		}
+		row.Label = label(a)
+		t.Rows = append(t.Rows, row)
+		for _, e := range slices.Backward(eps) {
+			if len(t.Table) == timelineTable {
+				t.TableCut = true
+				break
+			}
+			er := episodeRow(e, s.Now)
+			er.Label = row.Label
+			t.Table = append(t.Table, er)
+		}
+	}
+	if left > 0 {
+		t.More = "+" + count(left) + " more alerts"
+		t.TableCut = true
+	}
+	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s in that time.", plural(inRange, "alert", "alerts"),
+		clock(sp.from, s.Now), clock(sp.to, s.Now), plural(notified, "notification", "notifications"))
+	return t
+}
+
+// timelineSpan is the stretch of time that is shown. Its right edge is now,
+// but for the episode of a group that is over.
+func timelineSpan(v GroupView, g *grouping.AlertGroup, now time.Time) span {
+	for _, r := range timelineRanges {
+		if r.name == v.Range && r.d > 0 {
+			return span{now.Add(-r.d), now}
+		}
+	}
+	sp := span{now.Add(-time.Hour), now}
+	eps := g.Episodes()
+	if len(eps) == 0 {
+		return sp
+	}
+	last := eps[len(eps)-1]
+	if !last.EndsAt.IsZero() && last.EndsAt.Before(now) {
+		sp.to = last.EndsAt.Add(max(last.EndsAt.Sub(last.StartsAt)/4, 10*time.Minute))
+		if sp.to.After(now) {
+			sp.to = now
+		}
+	}
+	lasted := max(sp.to.Sub(last.StartsAt), 0)
+	sp.from = last.StartsAt.Add(-lasted / 4)
+	if sp.to.Sub(sp.from) < time.Hour {
+		sp.from = sp.to.Add(-time.Hour)
+	}
+	return sp
+}
+
+func axis(sp span) []string {
+	const marks = 5
+	layout := "15:04"
+	if sp.to.Sub(sp.from) > 24*time.Hour {
+		layout = "Jan 2 15:04"
+	}
+	out := make([]string, marks)
+	for i := range out {
+		out[i] = sp.from.Add(sp.to.Sub(sp.from) * time.Duration(i) / (marks - 1)).UTC().Format(layout)
+	}
+	return out
+}
+
+// timelineRow draws an alert and returns those of its episodes that are seen.
+func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grouping.Episode) {
+	row := TimelineRow{Class: severities[a.Severity()].Class}
+	var bars, unknown strings.Builder
+	var seen []grouping.Episode
+	eps := a.Episodes()
+	for i, e := range eps {
+		end := e.EndsAt
+		last := i == len(eps)-1
+		if last {
+			end = endOf(a)
+		}
+		if end.IsZero() || end.After(now) {
+			end = now
+		}
+		lost := last && a.Status == grouping.StatusUnreported && a.EndsAt.IsZero()
+		if e.StartsAt.After(sp.to) || end.Before(sp.from) && !lost {
+			continue
+		}
+		seen = append(seen, e)
+		from, to := sp.x(e.StartsAt), sp.x(end)
+		if to > 0 {
+			bar(&bars, from, max(to-from, barMin))
+		}
+		if lost { // hatched: it may have gone on
+			for x := to; x < timelineWidth; x += 12 {
+				bar(&unknown, x, 4)
+			}
+		}
+	}
+	row.Bars, row.Unknown = bars.String(), unknown.String()
+	return row, seen
+}
+
+func bar(b *strings.Builder, x, w float64) {
+	x = min(x, timelineWidth-barMin)
+	fmt.Fprintf(b, "M%s 0h%sv10h-%sz", number(x), number(w), number(w))
+}
+
+func number(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32) }
+
+// rowLabel names the alerts of a group by what tells them apart.
+func rowLabel(alerts []*grouping.Alert, shared grouping.Labels) func(*grouping.Alert) string {
+	label := ""
+	if len(alerts) > 0 {
+		label = differs(alerts)
+	}
+	_, sameName := shared["alertname"]
+	return func(a *grouping.Alert) string {
+		value := a.Labels[label]
+		switch {
+		case value == "" && a.Name() == "":
+			return string(a.Fingerprint)
+		case value == "":
+			return a.Name()
+		case sameName || a.Name() == "":
+			return value
+		default:
+			return a.Name() + " " + value
+		}
+	}
+}
