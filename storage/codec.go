@@ -29,6 +29,7 @@ const (
 	fieldDeleted       = "d"
 	fieldVersion       = "v"
 	fieldNotifications = "n"
+	fieldToken         = "w" // of the last write
 	fieldAlert         = "a:" // followed by the fingerprint
 )
 

@@ -2,6 +2,9 @@ package storage
 
 import (
 	"context"
+	"errors"
+	"iter"
+	"slices"
 	"time"
 
 	"muster/grouping"
@@ -53,4 +56,93 @@ type LogEntry struct {
 	ID     grouping.ID
 	Token  string // of the write: its stamp
 	Writer string
+}
+
+// What a GroupStorage owes follows from what a Durable gives.
+
+func loadOne(ctx context.Context, d Durable, id grouping.ID) (*grouping.AlertGroup, error) {
+	groups, damaged, err := d.LoadMany(ctx, []grouping.ID{id})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(damaged) > 0:
+		return nil, damaged[0]
+	case groups[id] == nil || groups[id].IsTombstone():
+		return nil, &grouping.GroupNotFoundError{ID: id}
+	}
+	return groups[id], nil
+}
+
+func indexKeys(ctx context.Context, d Durable) ([]grouping.ID, error) {
+	index, err := d.Index(ctx)
+	ids := make([]grouping.ID, 0, len(index))
+	for id := range index {
+		ids = append(ids, id)
+	}
+	return ids, err
+}
+
+func loadAll(ctx context.Context, d Durable) iter.Seq2[*grouping.AlertGroup, error] {
+	return func(yield func(*grouping.AlertGroup, error) bool) {
+		ids, err := d.ListKeys(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for part := range slices.Chunk(ids, batch) {
+			groups, damaged, err := d.LoadMany(ctx, part)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, bad := range damaged {
+				if !yield(nil, bad) {
+					return
+				}
+			}
+			for _, g := range groups {
+				if !g.IsTombstone() && !yield(g, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func storeAll(ctx context.Context, d Durable, groups []*grouping.AlertGroup) error {
+	// A write is known by its stamp, so each needs one of its own.
+	clock := grouping.NewClock()
+	for _, g := range groups {
+		for {
+			err := joinOne(ctx, d, g, clock.Stamp())
+			if !errors.Is(err, grouping.ErrVersionMismatch) {
+				if err != nil {
+					return err
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// joinOne merges one group into what is stored of it.
+func joinOne(ctx context.Context, d Durable, g *grouping.AlertGroup, stamp grouping.Stamp) error {
+	groups, damaged, err := d.LoadMany(ctx, []grouping.ID{g.ID})
+	if err != nil {
+		return err
+	}
+	if len(damaged) > 0 {
+		return damaged[0]
+	}
+	stored := groups[g.ID]
+	switch merged := grouping.Merge(stored, g); {
+	case merged.Equal(stored), stored == nil && merged.IsTombstone():
+		return nil
+	case merged.IsTombstone():
+		return d.Delete(ctx, grouping.Change{Base: stored, Stamp: merged.Deleted})
+	default:
+		_, err = d.Store(ctx, grouping.Change{Group: merged, Base: stored, Stamp: stamp})
+		return err
+	}
 }

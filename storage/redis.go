@@ -129,16 +129,7 @@ func (r *Redis) groupKey(id grouping.ID) string { return r.key(r.shard(id), "g:"
 
 // Load implements grouping.GroupStorage.
 func (r *Redis) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
-	groups, damaged, err := r.LoadMany(ctx, []grouping.ID{id})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(damaged) > 0:
-		return nil, damaged[0]
-	case groups[id] == nil || groups[id].IsTombstone():
-		return nil, &grouping.GroupNotFoundError{ID: id}
-	}
-	return groups[id], nil
+	return loadOne(ctx, r, id)
 }
 
 // LoadMany implements Durable.
@@ -212,14 +203,7 @@ func (r *Redis) Index(ctx context.Context) (map[grouping.ID]string, error) {
 }
 
 // ListKeys implements grouping.GroupStorage.
-func (r *Redis) ListKeys(ctx context.Context) ([]grouping.ID, error) {
-	index, err := r.Index(ctx)
-	ids := make([]grouping.ID, 0, len(index))
-	for id := range index {
-		ids = append(ids, id)
-	}
-	return ids, err
-}
+func (r *Redis) ListKeys(ctx context.Context) ([]grouping.ID, error) { return indexKeys(ctx, r) }
 
 // Size implements grouping.GroupStorage.
 func (r *Redis) Size(ctx context.Context) (int, error) {
@@ -239,66 +223,12 @@ func (r *Redis) Size(ctx context.Context) (int, error) {
 
 // LoadAll implements grouping.GroupStorage.
 func (r *Redis) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
-	return func(yield func(*grouping.AlertGroup, error) bool) {
-		ids, err := r.ListKeys(ctx)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for part := range slices.Chunk(ids, batch) {
-			groups, damaged, err := r.LoadMany(ctx, part)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, d := range damaged {
-				if !yield(nil, d) {
-					return
-				}
-			}
-			for _, g := range groups {
-				if !g.IsTombstone() && !yield(g, nil) {
-					return
-				}
-			}
-		}
-	}
+	return loadAll(ctx, r)
 }
 
 // StoreAll implements grouping.GroupStorage.
 func (r *Redis) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
-	for _, g := range groups {
-		if err := r.join(ctx, g); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// join merges one group into what is stored of it.
-func (r *Redis) join(ctx context.Context, g *grouping.AlertGroup) error {
-	for {
-		groups, damaged, err := r.LoadMany(ctx, []grouping.ID{g.ID})
-		if err != nil {
-			return err
-		}
-		if len(damaged) > 0 {
-			return damaged[0]
-		}
-		stored := groups[g.ID]
-		merged := grouping.Merge(stored, g)
-		if merged.Equal(stored) {
-			return nil
-		}
-		if merged.IsTombstone() {
-			err = r.Delete(ctx, grouping.Change{Base: stored, Stamp: merged.Deleted})
-		} else {
-			_, err = r.Store(ctx, grouping.Change{Group: merged, Base: stored, Stamp: merged.Meta.Stamp})
-		}
-		if !errors.Is(err, grouping.ErrVersionMismatch) {
-			return err
-		}
-	}
+	return storeAll(ctx, r, groups)
 }
 
 // Ping implements grouping.GroupStorage.

@@ -1,0 +1,559 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"muster/grouping"
+)
+
+// FileOptions are the settings of a File. Only Path must be set.
+type FileOptions struct {
+	Path string
+	// HistoryRetention is how long events are kept, MaxHistory how many. Zero:
+	// 30 days, 1,000,000 (some 500 MB).
+	HistoryRetention time.Duration
+	MaxHistory       int
+}
+
+// File keeps groups and history in one file, which one process holds at a
+// time. What is stored is on disk before Store returns; writes that come
+// together share a sync.
+//
+// The file is a bbolt database: one B+ tree, written by copy, so that a crash
+// at any moment leaves the last whole state. Its buckets:
+//
+//	groups    <id><field>    as in Redis: m, a:<fingerprint>, v, n, d, w
+//	history   <event id>     an event
+//	timeline  <id><event id> nothing: the group's events
+//	meta      schema, epoch, events (how many there are)
+type File struct {
+	opts FileOptions
+	db   *bbolt.DB
+	// failing is set while writes fail: Position then tries one.
+	failing atomic.Bool
+}
+
+var (
+	bucketGroups   = []byte("groups")
+	bucketHistory  = []byte("history")
+	bucketTimeline = []byte("timeline")
+	bucketMeta     = []byte("meta")
+	keySchema      = []byte("schema")
+	keyEpoch       = []byte("epoch")
+	keyEvents      = []byte("events")
+	keyProbe       = []byte("probe")
+)
+
+const (
+	// lockWait is how long the start waits for another process to let go of
+	// the file: a Muster that is being replaced takes a moment to end.
+	lockWait = 2 * time.Second
+	// groupCommit is how long a write waits for others to share its sync: a
+	// fraction of what a sync takes on most disks.
+	groupCommit = 2 * time.Millisecond
+	idLen       = 20
+)
+
+// OpenFile opens the file, or makes it. The error says in one sentence what is
+// wrong and what to do.
+func OpenFile(opts FileOptions) (f *File, err error) {
+	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
+	orDefault(&opts.MaxHistory, 1_000_000)
+	defer func() {
+		if r := recover(); r != nil {
+			f, err = nil, damagedFile(opts.Path, fmt.Errorf("%v", r))
+		}
+	}()
+	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("the folder of --storage.path %s cannot be made: %w", opts.Path, err)
+	}
+	db, err := bbolt.Open(opts.Path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, fmt.Errorf("%s is in use by %s: stop that, or give this Muster another --storage.path", opts.Path, holder(opts.Path))
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("%s cannot be written to: make it writable, or change --storage.path (%w)", opts.Path, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return nil, fmt.Errorf("the disk of %s is full: make room, or change --storage.path (%w)", opts.Path, err)
+	case err != nil:
+		return nil, damagedFile(opts.Path, err)
+	}
+	db.MaxBatchDelay = groupCommit
+	f = &File{opts: opts, db: db}
+	if err := f.prepare(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return f, nil
+}
+
+func damagedFile(path string, err error) error {
+	return fmt.Errorf("%s is not a file that Muster can read: move it away to start afresh, or change --storage.path (%w)", path, err)
+}
+
+// prepare makes the buckets, checks the schema and drops what was deleted long
+// ago.
+func (f *File) prepare() error {
+	return f.db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketMeta} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		meta := tx.Bucket(bucketMeta)
+		if found := meta.Get(keySchema); found != nil && string(found) != schema {
+			return fmt.Errorf("%s was written by another version of Muster (schema %s, this one reads %s): use that version, or change --storage.path",
+				f.opts.Path, found, schema)
+		}
+		if meta.Get(keyEpoch) == nil {
+			if err := meta.Put(keyEpoch, []byte(rand.Text())); err != nil {
+				return err
+			}
+		}
+		if err := meta.Put(keySchema, []byte(schema)); err != nil {
+			return err
+		}
+		return dropTombstones(tx)
+	})
+}
+
+func dropTombstones(tx *bbolt.Tx) error {
+	groups := tx.Bucket(bucketGroups)
+	oldest := grouping.NewStamp(time.Now().Add(-tombstoneAge), 0, "")
+	var old []grouping.ID
+	for id, fields := range scanGroups(tx) {
+		if _, live := fields[fieldMeta]; !live && grouping.Stamp(fields[fieldDeleted]) < oldest {
+			old = append(old, id)
+		}
+	}
+	for _, id := range old {
+		if err := deletePrefix(groups, []byte(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Name implements Durable.
+func (f *File) Name() string { return "file" }
+
+// Close closes the file.
+func (f *File) Close() error { return f.db.Close() }
+
+func (f *File) fault(op string, err error) error {
+	return &grouping.StorageError{Backend: f.Name(), Op: op, Err: err}
+}
+
+// update runs a write. A page that cannot be read makes bbolt panic: that is a
+// fault of the file, not of the process.
+func (f *File) update(op string, fn func(tx *bbolt.Tx) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the file is damaged: %v", r)
+		}
+		f.failing.Store(err != nil)
+		if err != nil {
+			err = f.fault(op, err)
+		}
+	}()
+	return f.db.Batch(fn)
+}
+
+func (f *File) view(op string, fn func(tx *bbolt.Tx) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the file is damaged: %v", r)
+		}
+		if err != nil {
+			err = f.fault(op, err)
+		}
+	}()
+	return f.db.View(fn)
+}
+
+// Store implements grouping.GroupStorage.
+func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	g := *c.Group
+	return f.change("store", &c, func(groups *bbolt.Bucket, stored *grouping.AlertGroup, fields []field) (*grouping.AlertGroup, error) {
+		if stored != nil && !c.Exclusive && stored.Meta.Stamp > g.Meta.Stamp {
+			g = *grouping.Merge(&g, &grouping.AlertGroup{ID: g.ID, Meta: stored.Meta})
+		}
+		if stored != nil {
+			g.Version, g.Notifications = max(g.Version, stored.Version), max(g.Notifications, stored.Notifications)
+		}
+		g.Version++
+		if c.Notified {
+			g.Notifications++
+		}
+		meta, err := encode(g.Meta.Stamp, &g.Meta)
+		if err != nil {
+			return nil, err
+		}
+		fields = append(fields,
+			field{name: fieldMeta, value: meta},
+			field{name: fieldDeleted, value: string(g.Deleted)},
+			field{name: fieldVersion, value: strconv.FormatInt(g.Version, 10)},
+			field{name: fieldNotifications, value: strconv.FormatInt(g.Notifications, 10)},
+			field{name: fieldToken, value: string(c.Stamp)})
+		for _, fd := range fields {
+			key := []byte(string(g.ID) + fd.name)
+			if fd.value == "" {
+				err = groups.Delete(key)
+			} else {
+				err = groups.Put(key, []byte(fd.value))
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return &g, nil
+	})
+}
+
+// Delete implements grouping.GroupStorage.
+func (f *File) Delete(ctx context.Context, c grouping.Change) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.Group = nil
+	id := c.ID()
+	_, err := f.change("delete", &c, func(groups *bbolt.Bucket, stored *grouping.AlertGroup, _ []field) (*grouping.AlertGroup, error) {
+		if stored == nil || stored.IsTombstone() {
+			return stored, nil
+		}
+		if err := deletePrefix(groups, []byte(id)); err != nil {
+			return nil, err
+		}
+		if err := groups.Put([]byte(string(id)+fieldDeleted), []byte(c.Stamp)); err != nil {
+			return nil, err
+		}
+		return nil, groups.Put([]byte(string(id)+fieldToken), []byte(c.Stamp))
+	})
+	return err
+}
+
+// change compares what is stored with the change's base and, where they agree,
+// writes. The file is held by one process, so reading the whole group costs a
+// walk over neighbouring keys.
+func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *grouping.AlertGroup, []field) (*grouping.AlertGroup, error)) (*grouping.AlertGroup, error) {
+	id := c.ID()
+	fields, err := changedFields(c)
+	if err != nil {
+		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
+	}
+	events := make([]string, 0, len(c.Events))
+	for i := range c.Events {
+		text, err := encodeEvent(&c.Events[i])
+		if err != nil {
+			return nil, &grouping.DamagedGroupError{ID: id, Err: err}
+		}
+		events = append(events, text)
+	}
+	// What the write comes to. Batch may run it again, so each run starts over,
+	// and an answer that is no fault must not end the batch for the others.
+	var g *grouping.AlertGroup
+	var answer error
+	err = f.update(op, func(tx *bbolt.Tx) (err error) {
+		g, answer = nil, nil
+		groups := tx.Bucket(bucketGroups)
+		stored, damaged := decodeGroup(id, readFields(groups, id))
+		switch {
+		case damaged != nil:
+			answer = damaged
+			return nil
+		case string(groups.Get([]byte(string(id)+fieldToken))) == string(c.Stamp):
+			g = stored
+			return nil
+		case conflicts(stored, *c) || op == "delete" && deleteConflicts(stored, c.Base):
+			answer = &grouping.VersionMismatchError{ID: id, Stored: stored}
+			return nil
+		}
+		if g, err = write(groups, stored, slices.Clone(fields)); err != nil {
+			return err
+		}
+		return f.addEvents(tx, id, events)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, answer
+}
+
+// deleteConflicts reports whether a group that is to be deleted is not stored
+// as base has it.
+func deleteConflicts(stored, base *grouping.AlertGroup) bool {
+	return stored != nil && !stored.IsTombstone() && (stored.Meta.Stamp != base.Meta.Stamp ||
+		!slices.EqualFunc(stored.Alerts, base.Alerts, func(a, b *grouping.Alert) bool {
+			return a.Fingerprint == b.Fingerprint && a.Stamp == b.Stamp
+		}))
+}
+
+func readFields(groups *bbolt.Bucket, id grouping.ID) map[string]string {
+	fields := map[string]string{}
+	cursor := groups.Cursor()
+	for k, v := cursor.Seek([]byte(id)); bytes.HasPrefix(k, []byte(id)); k, v = cursor.Next() {
+		fields[string(k[idLen:])] = string(v)
+	}
+	return fields
+}
+
+func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
+	cursor := b.Cursor()
+	for k, _ := cursor.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cursor.Seek(prefix) {
+		if err := cursor.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanGroups walks over all groups, tombstones included.
+func scanGroups(tx *bbolt.Tx) iter.Seq2[grouping.ID, map[string]string] {
+	return func(yield func(grouping.ID, map[string]string) bool) {
+		var id grouping.ID
+		var fields map[string]string
+		cursor := tx.Bucket(bucketGroups).Cursor()
+		for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
+			if len(k) <= idLen {
+				continue
+			}
+			if next := grouping.ID(k[:idLen]); next != id {
+				if fields != nil && !yield(id, fields) {
+					return
+				}
+				id, fields = next, map[string]string{}
+			}
+			fields[string(k[idLen:])] = string(v)
+		}
+		if fields != nil {
+			yield(id, fields)
+		}
+	}
+}
+
+// Load implements grouping.GroupStorage.
+func (f *File) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
+	return loadOne(ctx, f, id)
+}
+
+// LoadMany implements Durable.
+func (f *File) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.ID]*grouping.AlertGroup, []*grouping.DamagedGroupError, error) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	groups := make(map[grouping.ID]*grouping.AlertGroup, len(ids))
+	var damaged []*grouping.DamagedGroupError
+	err := f.view("load", func(tx *bbolt.Tx) error {
+		for _, id := range ids {
+			g, bad := decodeGroup(id, readFields(tx.Bucket(bucketGroups), id))
+			if bad != nil {
+				damaged = append(damaged, bad)
+			} else if g != nil {
+				groups[id] = g
+			}
+		}
+		return nil
+	})
+	return groups, damaged, err
+}
+
+// Index implements Durable.
+func (f *File) Index(ctx context.Context) (map[grouping.ID]string, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	index := map[grouping.ID]string{}
+	err := f.view("index", func(tx *bbolt.Tx) error {
+		for id, fields := range scanGroups(tx) {
+			if _, live := fields[fieldMeta]; live && id.Valid() {
+				index[id] = fields[fieldToken]
+			}
+		}
+		return nil
+	})
+	return index, err
+}
+
+// ListKeys implements grouping.GroupStorage.
+func (f *File) ListKeys(ctx context.Context) ([]grouping.ID, error) { return indexKeys(ctx, f) }
+
+// Size implements grouping.GroupStorage.
+func (f *File) Size(ctx context.Context) (int, error) {
+	index, err := f.Index(ctx)
+	return len(index), err
+}
+
+// LoadAll implements grouping.GroupStorage.
+func (f *File) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+	return loadAll(ctx, f)
+}
+
+// StoreAll implements grouping.GroupStorage.
+func (f *File) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
+	return storeAll(ctx, f, groups)
+}
+
+// Ping implements grouping.GroupStorage.
+func (f *File) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return f.view("ping", func(*bbolt.Tx) error { return nil })
+}
+
+// Now implements Durable: this process is the only one.
+func (f *File) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+
+// Position implements Durable. Nobody else writes to the file, so it stands
+// still; while writes fail it tries one.
+func (f *File) Position(ctx context.Context) ([]Position, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if f.failing.Load() {
+		if err := f.update("position", func(tx *bbolt.Tx) error {
+			return tx.Bucket(bucketMeta).Put(keyProbe, []byte(rand.Text()))
+		}); err != nil {
+			return nil, err
+		}
+	}
+	var p Position
+	err := f.view("position", func(tx *bbolt.Tx) error {
+		p.Epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
+		return nil
+	})
+	return []Position{p}, err
+}
+
+// Follow implements Durable: there is nobody to follow.
+func (f *File) Follow(ctx context.Context, _ []Position, _ func(int, []LogEntry)) error {
+	<-ctx.Done()
+	return nil
+}
+
+// PushEvents implements Durable.
+func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return f.update("push events", func(tx *bbolt.Tx) error {
+		for i := range events {
+			text, err := encodeEvent(&events[i])
+			if err != nil {
+				continue // it was not encodable when it happened either
+			}
+			if err := f.addEvents(tx, events[i].GroupID, []string{text}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// addEvents writes encoded events and drops a few of the oldest that are past
+// their time or too many: so the file stops growing, and no write pays for all.
+func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
+	history, timeline, meta := tx.Bucket(bucketHistory), tx.Bucket(bucketTimeline), tx.Bucket(bucketMeta)
+	n := 0
+	if v := meta.Get(keyEvents); len(v) == 8 {
+		n = int(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: at most MaxHistory
+	}
+	for _, text := range events {
+		key, value := eventKey(text)
+		if history.Get(key) != nil {
+			continue
+		}
+		if err := errors.Join(history.Put(key, value), timeline.Put(append([]byte(id), key...), nil)); err != nil {
+			return err
+		}
+		n++
+	}
+	oldest := []byte(grouping.NewStamp(time.Now().Add(-f.opts.HistoryRetention), 0, ""))
+	for range 2*len(events) + 1 {
+		k, v := history.Cursor().First()
+		if k == nil || n <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
+			break
+		}
+		e, err := decodeEvent(string(k) + string(v))
+		if err == nil {
+			err = timeline.Delete(append([]byte(e.GroupID), k...))
+		}
+		if err := errors.Join(err, history.Delete(k)); err != nil {
+			return err
+		}
+		n--
+	}
+	return meta.Put(keyEvents, binary.BigEndian.AppendUint64(nil, uint64(max(n, 0)))) //nolint:gosec // G115: not negative
+}
+
+// eventKey splits an encoded event into its ID and the rest.
+func eventKey(text string) (key, value []byte) {
+	i := bytes.IndexByte([]byte(text), '{')
+	return []byte(text[:i]), []byte(text[i:])
+}
+
+// Events implements grouping.GroupStorage.
+func (f *File) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+	var page grouping.EventPage
+	if ctx.Err() != nil {
+		return page, context.Cause(ctx)
+	}
+	orDefault(&q.Limit, grouping.DefaultLimit)
+	err := f.view("events", func(tx *bbolt.Tx) error {
+		history := tx.Bucket(bucketHistory)
+		bucket, prefix := history, []byte(nil)
+		if q.Group != "" {
+			bucket, prefix = tx.Bucket(bucketTimeline), []byte(q.Group)
+		}
+		end := []byte{0xff}
+		if !q.Until.IsZero() {
+			end = []byte(timePrefix(q.Until))
+		}
+		if q.Cursor != "" && q.Cursor < string(end) {
+			end = []byte(q.Cursor)
+		}
+		cursor := bucket.Cursor()
+		k, _ := cursor.Seek(append(slices.Clone(prefix), end...))
+		if k == nil {
+			k, _ = cursor.Last()
+		} else {
+			k, _ = cursor.Prev()
+		}
+		for ; bytes.HasPrefix(k, prefix) && k != nil; k, _ = cursor.Prev() {
+			id := k[len(prefix):]
+			if !q.Since.IsZero() && string(id) < timePrefix(q.Since) {
+				break
+			}
+			e, err := decodeEvent(string(id) + string(history.Get(id)))
+			if err != nil || !q.Matches(&e) {
+				continue
+			}
+			if len(page.Events) == q.Limit {
+				page.Next = page.Events[q.Limit-1].ID
+				break
+			}
+			page.Events = append(page.Events, e)
+		}
+		return nil
+	})
+	return page, err
+}
