@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -185,6 +186,15 @@ func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error
 	return selectPage(m.readable(ctx), q)
 }
 
+// AllGroups streams every group, in no order, and the fault that ends the
+// stream.
+func (m *Manager) AllGroups(ctx context.Context) iter.Seq2[*AlertGroup, error] {
+	if err := m.begin(ctx, "all"); err != nil {
+		return func(yield func(*AlertGroup, error) bool) { yield(nil, err) }
+	}
+	return m.readable(ctx)
+}
+
 // GetGroupByFingerprint returns the groups that hold the alert, by ID, or a
 // *GroupNotFoundError.
 func (m *Manager) GetGroupByFingerprint(ctx context.Context, fp Fingerprint) ([]*AlertGroup, error) {
@@ -239,7 +249,7 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 
 // readable streams the stored groups that can be read, and the fault that ends
 // the stream. One damaged group must not hide the others: it is logged.
-func (m *Manager) readable(ctx context.Context) func(func(*AlertGroup, error) bool) {
+func (m *Manager) readable(ctx context.Context) iter.Seq2[*AlertGroup, error] {
 	return func(yield func(*AlertGroup, error) bool) {
 		for g, err := range m.storage.LoadAll(ctx) {
 			if damaged, ok := errors.AsType[*DamagedGroupError](err); ok {

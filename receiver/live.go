@@ -81,6 +81,20 @@ func (b *broadcaster) join() (wake chan struct{}, seq uint64, ok bool) {
 	return wake, b.seq, true
 }
 
+// sequence returns that of the last update: what is held did not change while
+// it stays.
+func (b *broadcaster) sequence() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seq
+}
+
+func (b *broadcaster) listeners() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.wake)
+}
+
 func (b *broadcaster) leave(wake chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -3,6 +3,7 @@ package receiver
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,7 +102,7 @@ func (m *metrics) observe(c *gin.Context) {
 		method = "other"
 	}
 	m.requests.WithLabelValues(handler, method, strconv.Itoa(c.Writer.Status())).Inc()
-	if handler != livePath {
+	if !strings.HasSuffix(handler, livePath) { // it lasts for hours
 		m.duration.WithLabelValues(handler, method).Observe(time.Since(started).Seconds())
 	}
 }

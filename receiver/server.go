@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"muster/grouping"
+	"muster/templates"
 )
 
 // Groups is all that the HTTP side wants from the rest of the house. A
@@ -27,6 +32,7 @@ type Groups interface {
 	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
 	// The queries; *grouping.GroupNotFoundError means absent, an error that is
 	// grouping.ErrBadQuery that the client asked for something impossible.
+	AllGroups(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error]
 	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
 	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
 	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
@@ -45,6 +51,15 @@ type Options struct {
 	MaxSources int
 	// MaxLiveClients bounds the followers of live updates. 0: 500.
 	MaxLiveClients int
+
+	// ExternalURL is where readers reach Muster; its path is the prefix of every
+	// route. "": links are relative to the host, without a prefix.
+	ExternalURL string
+	// StaleAfter and Retention are those of groups, Settings what else the
+	// status page tells of the settings. Demo says that the data is made up.
+	StaleAfter, Retention time.Duration
+	Settings              []templates.Fact
+	Demo                  bool
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -74,10 +89,18 @@ type Server struct {
 	opts     Options
 	metrics  *metrics
 	live     *broadcaster
+	renderer *templates.Renderer
+	links    templates.Links
 	handler  http.Handler
 	started  time.Time
 	slots    chan struct{} // one per webhook request that may be worked on
 	draining atomic.Bool
+	refusals refusals
+
+	summaryMu    sync.Mutex
+	lastSummary  templates.Summary // guarded by summaryMu
+	summarySeq   uint64            // guarded by summaryMu; of the updates counted in
+	summaryKnown bool              // guarded by summaryMu
 }
 
 // New returns a server. Status tells how the storage fares.
@@ -86,8 +109,22 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	if err != nil {
 		return nil, err
 	}
+	external, err := url.Parse(opts.ExternalURL)
+	if err != nil {
+		return nil, fmt.Errorf("external URL: %w", err)
+	}
+	prefix := strings.TrimRight(external.Path, "/")
+	origin := ""
+	if external.Host != "" {
+		origin = external.Scheme + "://" + external.Host
+	}
+	renderer, err := templates.New(prefix)
+	if err != nil {
+		return nil, err
+	}
 	m := newMetrics(reg, opts.MaxSources)
 	s := &Server{
+		renderer: renderer, links: templates.NewLinks(origin, prefix),
 		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
 		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
 		slots: make(chan struct{}, opts.MaxRequests),
@@ -103,9 +140,17 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		return nil, err
 	}
 	r.Use(m.observe, s.recoverPanic, securityHeaders)
-	r.NoRoute(func(c *gin.Context) { fail(c, http.StatusNotFound, "nothing is here") })
+	r.NoRoute(func(c *gin.Context) {
+		if strings.Contains(c.GetHeader("Accept"), "text/html") {
+			s.page(func(site *templates.Site) templates.Page { return templates.NewNotFoundPage(site) })(c)
+			return
+		}
+		fail(c, http.StatusNotFound, "nothing is here")
+	})
 	r.NoMethod(func(c *gin.Context) { fail(c, http.StatusMethodNotAllowed, "this method is not allowed here") })
-	s.routes(r, gatherer)
+	routes := r.Group(prefix)
+	s.routes(routes, gatherer)
+	s.pageRoutes(routes)
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		setSecurityHeaders(w.Header())
@@ -119,7 +164,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 
 const livePath = "/api/v1/live"
 
-func (s *Server) routes(r *gin.Engine, gatherer prometheus.Gatherer) {
+func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 	for _, path := range []string{"/webhook", "/webhook/", "/webhook/:source", "/webhook/:source/"} {
 		r.POST(path, s.webhook)
 		r.PUT(path, s.webhook)
@@ -128,7 +173,7 @@ func (s *Server) routes(r *gin.Engine, gatherer prometheus.Gatherer) {
 		r.Handle(method, "/-/healthy", s.healthy)
 		r.Handle(method, "/-/ready", s.ready)
 	}
-	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{Registry: nil})))
+	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})))
 	r.GET("/api/v1/groups", s.listGroups)
 	r.GET("/api/v1/groups/:id", s.getGroup)
 	r.GET("/api/v1/groups/:id/events", s.groupEvents)

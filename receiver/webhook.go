@@ -9,10 +9,12 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"muster/grouping"
+	"muster/templates"
 )
 
 // defaultSource is that of /webhook.
@@ -128,6 +130,7 @@ func checkMedia(h http.Header) error {
 // reject refuses a notification: one line in the log, one count, one sentence.
 func (s *Server) reject(c *gin.Context, code int, reason string, err error) {
 	s.metrics.rejected.WithLabelValues(reason).Inc()
+	s.refusals.add(reason, templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: code, Reason: err.Error()})
 	s.logger.Info("Notification refused", "reason", reason, "code", code, "remote", c.RemoteIP(), "err", err)
 	fail(c, code, err.Error())
 }

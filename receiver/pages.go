@@ -1,0 +1,375 @@
+package receiver
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/prometheus/common/version"
+
+	"muster/grouping"
+	"muster/templates"
+)
+
+const (
+	// pageEvents is how much history a group's or an alert's page is made from.
+	pageEvents = 500
+	// etagAge is for how long an unchanged page is the same: its ages go on.
+	etagAge = 5 * time.Second
+)
+
+func (s *Server) pageRoutes(r *gin.RouterGroup) {
+	r.GET("/", s.groupsPage)
+	r.GET("/groups/:id", s.groupPage)
+	r.GET("/alerts/:fingerprint", s.alertPage)
+	r.GET("/history", s.historyPage)
+	r.GET("/status", s.statusPage)
+	r.GET("/help", s.page(func(site *templates.Site) templates.Page { return templates.NewHelpPage(site) }))
+	r.GET("/go", s.jump)
+	r.GET("/static/:name", s.static)
+	r.HEAD("/static/:name", s.static)
+}
+
+func (s *Server) static(c *gin.Context) {
+	c.Writer.Header().Del("Cache-Control") // the handler sets its own
+	s.renderer.Static().ServeHTTP(c.Writer, c.Request)
+}
+
+// site returns what every page shows.
+func (s *Server) site(ctx context.Context) (*templates.Site, error) {
+	summary, err := s.summary(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := s.storage()
+	return &templates.Site{
+		Links: s.links, Now: time.Now(), Summary: summary, Storage: st, StartedAt: s.started,
+		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack,
+		StaleAfter: s.opts.StaleAfter, Retention: s.opts.Retention, Demo: s.opts.Demo, Version: version.Version,
+	}, nil
+}
+
+// summary counts what is held, once for each change of it.
+func (s *Server) summary(ctx context.Context) (templates.Summary, error) {
+	seq := s.live.sequence()
+	s.summaryMu.Lock()
+	defer s.summaryMu.Unlock()
+	if s.summaryKnown && s.summarySeq == seq {
+		return s.lastSummary, nil
+	}
+	var sum templates.Summary
+	for g, err := range s.groups.AllGroups(ctx) {
+		if err != nil {
+			return sum, err
+		}
+		sum.Add(g)
+	}
+	s.lastSummary, s.summarySeq, s.summaryKnown = sum, seq, true
+	return sum, nil
+}
+
+// page returns a handler of a page that needs nothing but the site.
+func (s *Server) page(build func(*templates.Site) templates.Page) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		site, err := s.site(c.Request.Context())
+		if err != nil {
+			s.failPage(c, err)
+			return
+		}
+		s.show(c, build(site))
+	}
+}
+
+// show answers with a page. One that did not change since the client got it is
+// not sent again.
+func (s *Server) show(c *gin.Context, p templates.Page) {
+	body, err := s.renderer.Render(p)
+	if err != nil {
+		s.logger.Error("A page could not be rendered", "handler", c.FullPath(), "err", err)
+		c.String(http.StatusInternalServerError, "This page could not be rendered.\n")
+		return
+	}
+	c.Header("Content-Type", "text/html; charset=utf-8")
+	c.Header("Vary", "Accept-Encoding")
+	if len(body) < 1024 || !strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
+		c.Data(p.Code(), "text/html; charset=utf-8", body)
+		return
+	}
+	c.Header("Content-Encoding", "gzip")
+	c.Status(p.Code())
+	z, _ := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(z)
+	z.Reset(c.Writer)
+	_, _ = z.Write(body) // the client is gone: nobody to tell
+	_ = z.Close()
+}
+
+// Level 5 is where the size of a page stops paying for the time.
+var zippers = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, 5) // the level is legal
+	return z
+}}
+
+// notModified answers a request for a page that the client has. The page
+// depends on the address, the state held, the storage's health and the time.
+func (s *Server) notModified(c *gin.Context) bool {
+	st := s.storage()
+	etag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d-%t"`, s.live.epoch, s.live.sequence(),
+		time.Now().UnixNano()/int64(etagAge), st.Healthy, st.DirtyGroups, st.Partial)
+	c.Header("ETag", etag)
+	c.Header("Cache-Control", "no-cache")
+	if c.GetHeader("If-None-Match") != etag {
+		return false
+	}
+	c.Status(http.StatusNotModified)
+	return true
+}
+
+// failPage answers with a page that says what went wrong.
+func (s *Server) failPage(c *gin.Context, err error) {
+	if c.Request.Context().Err() != nil {
+		c.Abort() // nobody reads the answer
+		return
+	}
+	code := http.StatusServiceUnavailable
+	if errors.Is(err, grouping.ErrBadQuery) {
+		code = http.StatusBadRequest
+	} else {
+		s.logger.Error("A page could not be made", "handler", c.FullPath(), "err", err)
+	}
+	site := &templates.Site{Links: s.links, Now: time.Now(), Storage: s.storage(), Version: version.Version}
+	s.show(c, templates.NewErrorPage(site, code, ""))
+}
+
+func (s *Server) groupsPage(c *gin.Context) {
+	if s.notModified(c) {
+		return
+	}
+	ctx := c.Request.Context()
+	site, err := s.site(ctx)
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	v := templates.ParseView(c.Request.URL.Query())
+	q := v.ListQuery()
+	if len(v.By) > 0 {
+		var selected []*grouping.AlertGroup
+		for g, err := range s.groups.AllGroups(ctx) {
+			if err != nil {
+				s.failPage(c, err)
+				return
+			}
+			if q.Selects(g) {
+				selected = append(selected, g)
+			}
+		}
+		s.show(c, templates.NewByPage(site, v, selected))
+		return
+	}
+	page, err := s.groups.ListGroups(ctx, q)
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	s.show(c, templates.NewGroupsPage(site, v, page))
+}
+
+func (s *Server) groupPage(c *gin.Context) {
+	if s.notModified(c) {
+		return
+	}
+	ctx := c.Request.Context()
+	site, err := s.site(ctx)
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	id := grouping.ID(c.Param("id"))
+	if !id.Valid() {
+		s.show(c, templates.NewNotFoundPage(site))
+		return
+	}
+	events, err := s.groups.Events(ctx, grouping.EventQuery{Group: id, Limit: pageEvents})
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	g, err := s.groups.GetGroup(ctx, id)
+	switch {
+	case errors.Is(err, grouping.ErrGroupNotFound):
+		s.show(c, templates.NewGonePage(site, id, "", events.Events))
+	case err != nil:
+		s.failPage(c, err)
+	default:
+		s.show(c, templates.NewGroupPage(site, templates.ParseGroupView(c.Request.URL.Query()), g, events.Events))
+	}
+}
+
+func (s *Server) alertPage(c *gin.Context) {
+	if s.notModified(c) {
+		return
+	}
+	ctx := c.Request.Context()
+	site, err := s.site(ctx)
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	fp := grouping.Fingerprint(c.Param("fingerprint"))
+	if !fp.Valid() {
+		s.show(c, templates.NewNotFoundPage(site))
+		return
+	}
+	groups, err := s.groups.GetGroupByFingerprint(ctx, fp)
+	if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
+		s.failPage(c, err)
+		return
+	}
+	q := grouping.EventQuery{Fingerprint: fp, Limit: 100}
+	if len(groups) == 1 {
+		q.Group = groups[0].ID // its own history is shorter to search
+	}
+	events, err := s.groups.Events(ctx, q)
+	switch {
+	case err != nil:
+		s.failPage(c, err)
+	case len(groups) == 0:
+		s.show(c, templates.NewGonePage(site, "", fp, events.Events))
+	default:
+		s.show(c, templates.NewAlertPage(site, fp, groups, events.Events))
+	}
+}
+
+func (s *Server) historyPage(c *gin.Context) {
+	if s.notModified(c) {
+		return
+	}
+	ctx := c.Request.Context()
+	site, err := s.site(ctx)
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	v := templates.ParseHistoryView(c.Request.URL.Query())
+	events, err := s.groups.Events(ctx, v.EventQuery())
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	s.show(c, templates.NewHistoryPage(site, v, events))
+}
+
+func (s *Server) statusPage(c *gin.Context) {
+	ctx := c.Request.Context()
+	site, err := s.site(ctx)
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	stats, err := s.groups.GetStats(ctx)
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
+	s.show(c, templates.NewStatusPage(site, templates.StatusInput{
+		Stats: stats,
+		Build: []templates.Fact{
+			{Name: "Version", Value: version.Version}, {Name: "Revision", Value: version.GetRevision()},
+			{Name: "Go", Value: version.GoVersion},
+		},
+		Settings: s.opts.Settings,
+		Limits: []templates.Limit{
+			{Name: "Body size", Value: strconv.FormatInt(s.opts.MaxBodySize, 10) + " bytes", Met: s.refusals.met("too_large")},
+			{Name: "Requests at once", Value: strconv.Itoa(s.opts.MaxRequests), Met: s.refusals.met("overloaded")},
+			{Name: "Live pages", Value: strconv.Itoa(s.opts.MaxLiveClients), Met: s.refusals.met("live_clients")},
+		},
+		Rejected: s.refusals.newest(), Listeners: s.live.listeners(),
+	}))
+}
+
+// jump leads from a notification template, which knows the receiver and the
+// group labels but not the group key, to the group's page.
+func (s *Server) jump(c *gin.Context) {
+	params := c.Request.URL.Query()
+	want := grouping.Labels{}
+	matchers := make([]string, 0, len(params["l"]))
+	for _, pair := range params["l"] {
+		name, value, _ := strings.Cut(pair, "=")
+		want[name] = value
+		m, err := labels.NewMatcher(labels.MatchEqual, name, value)
+		if err == nil {
+			matchers = append(matchers, m.String())
+		}
+	}
+	var best *grouping.AlertGroup
+	for g, err := range s.groups.AllGroups(c.Request.Context()) {
+		if err != nil {
+			s.failPage(c, err)
+			return
+		}
+		if g.Receiver == params.Get("receiver") && maps.Equal(g.GroupLabels, want) && (best == nil || better(g, best)) {
+			best = g
+		}
+	}
+	target := s.links.Groups(templates.ParseView(map[string][]string{"filter": matchers, "state": {templates.ViewAll}}))
+	if best != nil {
+		target = s.links.Group(best.ID)
+	}
+	c.Redirect(http.StatusFound, target)
+}
+
+// better reports whether a is more likely the group that was notified of: it
+// fires, or it was heard of last.
+func better(a, b *grouping.AlertGroup) bool {
+	if (a.Counts.Firing > 0) != (b.Counts.Firing > 0) {
+		return a.Counts.Firing > 0
+	}
+	return a.LastNotifiedAt.After(b.LastNotifiedAt)
+}
+
+// refusals remembers the last notifications that were refused, and how often
+// each limit was met.
+type refusals struct {
+	mu     sync.Mutex
+	last   []templates.Rejection // guarded by mu; the oldest first
+	counts map[string]int        // guarded by mu; by reason
+}
+
+// maxRefusals is what fits on a page.
+const maxRefusals = 20
+
+func (r *refusals) add(reason string, rejection templates.Rejection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counts == nil {
+		r.counts = map[string]int{}
+	}
+	r.counts[reason]++
+	r.last = append(r.last, rejection)
+	r.last = r.last[max(0, len(r.last)-maxRefusals):]
+}
+
+func (r *refusals) met(reason string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[reason]
+}
+
+func (r *refusals) newest() []templates.Rejection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := slices.Clone(r.last)
+	slices.Reverse(last)
+	return last
+}
