@@ -89,9 +89,13 @@ type Manager struct {
 	// seen holds, of each group, the last write up to which the copy has all.
 	seen map[grouping.ID]sight // guarded by mu
 	// unpushed is the ID of the first event that the backend may lack.
-	unpushed string     // guarded by mu; "": it has all
-	groups   int        // guarded by mu; found in the backend at start
-	last     []Position // guarded by mu; the last heard of the log
+	unpushed string // guarded by mu; "": it has all
+	groups   int    // guarded by mu; found in the backend at start
+	// recoveredAt is when the backend last came back, writtenBack how many
+	// groups were brought to it then.
+	recoveredAt time.Time  // guarded by mu
+	writtenBack int        // guarded by mu
+	last        []Position // guarded by mu; the last heard of the log
 }
 
 // allEvents is before the ID of every event.
@@ -148,7 +152,7 @@ func (m *Manager) Status() grouping.StorageStatus {
 	defer m.mu.Unlock()
 	s := grouping.StorageStatus{
 		Mode: m.durable.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
-		DirtyGroups: len(m.dirty), Restored: m.groups,
+		DirtyGroups: len(m.dirty), Restored: m.groups, RecoveredAt: m.recoveredAt, WrittenBack: m.writtenBack,
 	}
 	select {
 	case <-m.restored:

@@ -96,6 +96,7 @@ func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
 	}
 	// Traffic goes on and makes groups dirty while these are pushed: the last
 	// few are pushed once the breaker is closed and no more come.
+	writtenBack := m.Status().DirtyGroups
 	if err := m.pushDirty(ctx); err != nil {
 		m.fault(FaultReason(err), err)
 		return nil, err
@@ -111,7 +112,10 @@ func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
 	}
 	if m.breaker.close() {
 		m.recoveries.Inc()
-		m.logger.Info("Writes to the storage backend succeed again", "backend", m.durable.Name())
+		m.mu.Lock()
+		m.recoveredAt, m.writtenBack = time.Now(), writtenBack
+		m.mu.Unlock()
+		m.logger.Info("Writes to the storage backend succeed again", "backend", m.durable.Name(), "writtenBack", writtenBack)
 	}
 	return from, m.pushDirty(ctx)
 }
