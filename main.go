@@ -8,8 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,6 +29,7 @@ import (
 	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"muster/grouping"
+	"muster/internal/demo"
 	"muster/receiver"
 	"muster/storage"
 )
@@ -42,11 +46,14 @@ type config struct {
 	web      *web.FlagConfig
 	log      promslog.Config
 	redis    storage.RedisOptions
+	file     storage.FileOptions
 	outage   string
 	group    grouping.Options
 	history  time.Duration
 	receiver receiver.Options
 }
+
+const defaultListenAddress = ":9095"
 
 func parseFlags(args []string) (config, error) {
 	app := kingpin.New("muster", "Keeps the state and the history of Alertmanager's alert groups.")
@@ -57,10 +64,20 @@ func parseFlags(args []string) (config, error) {
 
 	c := config{group: grouping.DefaultOptions}
 	var maxBody units.Base2Bytes
-	c.web = webflag.AddFlags(app, ":9095")
+	c.web = webflag.AddFlags(app, defaultListenAddress)
 	app.Flag("web.max-body-size", "Largest webhook body that is accepted. 10,000 alerts are about 9 MB.").
 		Default("64MiB").BytesVar(&maxBody)
-	app.Flag("redis.url", "URL of the Redis that keeps the groups, such as redis://127.0.0.1:6379. Without it they are kept in memory.").
+	app.Flag("web.max-requests", "Webhook requests worked on at once; past it the answer is 503, which Alertmanager sends again.").
+		Default("64").IntVar(&c.receiver.MaxRequests)
+	app.Flag("web.external-url", "URL under which readers reach Muster, for links. Its path is the default of --web.route-prefix.").
+		PlaceHolder("URL").StringVar(&c.receiver.ExternalURL)
+	app.Flag("web.route-prefix", "Path under which Muster serves everything. Only needed if a proxy takes away the path of --web.external-url.").
+		PlaceHolder("PATH").StringVar(&c.receiver.RoutePrefix)
+	app.Flag("demo", "Play made-up notifications, on the loopback address and in memory alone.").
+		BoolVar(&c.receiver.Demo)
+	app.Flag("storage.path", "File that keeps the groups, such as data/muster.db. Empty: they are kept in memory alone. Not used with --redis.url.").
+		Default("").StringVar(&c.file.Path)
+	app.Flag("redis.url", "URL of the Redis that keeps the groups, such as redis://127.0.0.1:6379. Instead of --storage.path.").
 		PlaceHolder("URL").StringVar(&c.redis.URL)
 	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").
 		Default("muster").StringVar(&c.redis.KeyPrefix)
@@ -80,8 +97,25 @@ func parseFlags(args []string) (config, error) {
 		Default("720h").DurationVar(&c.history)
 	promslogflag.AddFlags(app, &c.log)
 	_, err := app.Parse(args)
+	if err != nil {
+		return c, err
+	}
 	c.receiver.MaxBodySize = int64(maxBody)
-	return c, err
+	c.receiver.StaleAfter, c.receiver.Retention = c.group.StaleAfter, c.group.Retention
+	if c.receiver.RoutePrefix == "" {
+		external, err := url.Parse(c.receiver.ExternalURL)
+		if err != nil {
+			return c, fmt.Errorf("--web.external-url: %w", err)
+		}
+		c.receiver.RoutePrefix = external.Path
+	}
+	if c.receiver.Demo {
+		c.redis.URL, c.file.Path = "", ""
+		if slices.Equal(*c.web.WebListenAddresses, []string{defaultListenAddress}) {
+			*c.web.WebListenAddresses = []string{"127.0.0.1" + defaultListenAddress}
+		}
+	}
+	return c, nil
 }
 
 func main() {
@@ -146,6 +180,11 @@ func serve(c config, logger *slog.Logger) error {
 			logger.Warn("Requests were cut off", "err", err)
 		}
 	})
+	if c.receiver.Demo {
+		addRun(&group, func(ctx context.Context) error {
+			return demo.Play(ctx, server, strings.TrimRight(c.receiver.RoutePrefix, "/")+"/webhook", logger)
+		})
+	}
 	addRun(&group, manager.Run)
 	addRun(&group, func(ctx context.Context) error {
 		lost = backend.run(ctx)
@@ -187,7 +226,19 @@ type opened struct {
 
 func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger) (opened, error) {
 	memory := storage.NewMemory(storage.MemoryOptions{HistoryRetention: c.history})
-	if c.redis.URL == "" {
+	var backend interface {
+		storage.Durable
+		Close() error
+	}
+	var err error
+	switch {
+	case c.redis.URL != "":
+		c.redis.Retention, c.redis.HistoryRetention = c.group.Retention, c.history
+		backend, err = storage.NewRedis(c.redis, logger)
+	case c.file.Path != "":
+		c.file.HistoryRetention = c.history
+		backend, err = storage.OpenFile(c.file)
+	default:
 		restored := make(chan struct{})
 		close(restored)
 		return opened{
@@ -198,18 +249,16 @@ func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, log
 			close:    func() error { return nil },
 		}, nil
 	}
-	c.redis.Retention, c.redis.HistoryRetention = c.group.Retention, c.history
-	redis, err := storage.NewRedis(c.redis, logger)
 	if err != nil {
 		return opened{}, err
 	}
-	joined, err := storage.NewManager(memory, storage.InstrumentDurable(redis, reg), clock, reg, logger,
+	joined, err := storage.NewManager(memory, storage.InstrumentDurable(backend, reg), clock, reg, logger,
 		storage.ManagerOptions{Outage: storage.Outage(c.outage)})
 	if err != nil {
-		return opened{}, errors.Join(err, redis.Close())
+		return opened{}, errors.Join(err, backend.Close())
 	}
 	return opened{
-		groups: joined, status: joined.Status, run: joined.Run, restored: joined.Restored(), close: redis.Close,
+		groups: joined, status: joined.Status, run: joined.Run, restored: joined.Restored(), close: backend.Close,
 	}, nil
 }
 

@@ -52,9 +52,10 @@ type Options struct {
 	// MaxLiveClients bounds the followers of live updates. 0: 500.
 	MaxLiveClients int
 
-	// ExternalURL is where readers reach Muster; its path is the prefix of every
-	// route. "": links are relative to the host, without a prefix.
-	ExternalURL string
+	// ExternalURL is where readers reach Muster: what links begin with. "":
+	// they are relative to the host. RoutePrefix is the path under which the
+	// routes are; it differs where a proxy takes the external one away.
+	ExternalURL, RoutePrefix string
 	// StaleAfter and Retention are those of groups, Settings what else the
 	// status page tells of the settings. Demo says that the data is made up.
 	StaleAfter, Retention time.Duration
@@ -148,9 +149,13 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		fail(c, http.StatusNotFound, "nothing is here")
 	})
 	r.NoMethod(func(c *gin.Context) { fail(c, http.StatusMethodNotAllowed, "this method is not allowed here") })
-	routes := r.Group(prefix)
+	routePrefix := strings.TrimRight(opts.RoutePrefix, "/")
+	routes := r.Group(routePrefix)
 	s.routes(routes, gatherer)
 	s.pageRoutes(routes)
+	if routePrefix != "" {
+		r.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
+	}
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		setSecurityHeaders(w.Header())

@@ -29,7 +29,7 @@ const (
 	fieldDeleted       = "d"
 	fieldVersion       = "v"
 	fieldNotifications = "n"
-	fieldToken         = "w" // of the last write
+	fieldToken         = "w"  // of the last write
 	fieldAlert         = "a:" // followed by the fingerprint
 )
 
