@@ -102,6 +102,7 @@ type group struct {
 
 	sentAt time.Time
 	sent   string // what the last notification said
+	firing int    // how many alerts it listed as firing
 }
 
 // alert is an alert of the story. It fires in turns.
@@ -170,7 +171,7 @@ func (g *group) notifications(start, now time.Time) []message {
 		return nil
 	}
 	reason := g.reason(says, firing)
-	g.sent, g.sentAt = says, now
+	g.sent, g.sentAt, g.firing = says, now, firing
 	cut := 0
 	if g.most > 0 && len(listed) > g.most {
 		cut = len(listed) - g.most
@@ -193,7 +194,7 @@ func (g *group) reason(says string, firing int) string {
 		return "repeat interval elapsed"
 	case firing == 0:
 		return "all alerts resolved"
-	case len(says) > len(g.sent):
+	case firing > g.firing:
 		return "new alerts added"
 	default:
 		return "some alerts resolved"
