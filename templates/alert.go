@@ -84,7 +84,7 @@ func NewAlertPage(s *Site, fp grouping.Fingerprint, groups []*grouping.AlertGrou
 		p.Episodes = append(p.Episodes, episodeRow(e, s.Now))
 	}
 	for i := range events {
-		p.History = append(p.History, newEventRow(s, &events[i]))
+		p.History = append(p.History, newEventRow(s, &events[i], func(grouping.Labels) grouping.Labels { return nil }))
 	}
 	return p
 }

@@ -30,6 +30,7 @@ type alertRows struct {
 	site                *Site
 	group               *grouping.AlertGroup
 	shared, annotations grouping.Labels
+	query               string // the one link that serves all alerts
 }
 
 func (r *alertRows) new(a *grouping.Alert) AlertRow {
@@ -83,8 +84,8 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 		x.Key, x.Primary = "", false
 		out = append(out, x)
 	}
-	if href, ok := webLink(a.GeneratorURL); ok {
-		out = append(out, Action{Text: "Query", Href: href, Outside: true})
+	if href, ok := webLink(a.GeneratorURL); ok && href != r.query {
+		out = append(out, Action{Text: queryText, Href: href, Outside: true})
 	}
 	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, r.site.Links.Absolute(r.site.Links.Alert(a.Fingerprint))); href != "" && a.Status != grouping.StatusResolved {
 		out = append(out, Action{Text: "Silence…", Href: href, Outside: true})

@@ -39,7 +39,8 @@ var eventLooks = map[grouping.EventKind][2]string{
 	grouping.EventNotified:   {"info", ""},
 }
 
-func newEventRow(s *Site, e *grouping.Event) EventRow {
+// newEventRow makes a line of history, with those of its labels that show says.
+func newEventRow(s *Site, e *grouping.Event, show func(grouping.Labels) grouping.Labels) EventRow {
 	looks := eventLooks[e.Kind]
 	r := EventRow{
 		Key: e.ID, At: moment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: string(e.Kind), Class: looks[0], Says: looks[1],
@@ -54,8 +55,42 @@ func newEventRow(s *Site, e *grouping.Event) EventRow {
 			r.Says += ", from " + host(e.ExternalURL)
 		}
 	}
-	r.Chips = chips(e.Labels, everything(), s.Links, func(name string) bool { return name == "alertname" })
+	r.Chips = chips(show(e.Labels), everything(), s.Links, func(name string) bool { return name == "alertname" })
 	return r
+}
+
+// without returns the labels that are not in the other set.
+func without(l, other grouping.Labels) grouping.Labels {
+	own := grouping.Labels{}
+	for name, value := range l {
+		if v, ok := other[name]; !ok || v != value {
+			own[name] = value
+		}
+	}
+	return own
+}
+
+// briefly returns the few labels that tell most: those by which alerts are told
+// apart, then the severity, then any.
+func briefly(l grouping.Labels) grouping.Labels {
+	const most = 4
+	few := grouping.Labels{}
+	take := func(name string) {
+		if value, ok := l[name]; ok && len(few) < most && name != "alertname" {
+			few[name] = value
+		}
+	}
+	for _, name := range []string{"namespace", "cluster"} {
+		take(name)
+	}
+	for _, name := range telling {
+		take(name)
+	}
+	take("severity")
+	for _, name := range l.Names() {
+		take(name)
+	}
+	return few
 }
 
 func notifiedCounts(e *grouping.Event) string {
@@ -81,12 +116,14 @@ func host(external string) string {
 }
 
 // transitions are a group's events but for its notifications.
-func transitions(s *Site, events []grouping.Event) []EventRow {
-	const most = 25 // the history page has the rest
+func transitions(s *Site, events []grouping.Event, shared grouping.Labels) []EventRow {
+	const most = 15 // the history page has the rest
 	var out []EventRow
 	for i := range events {
 		if events[i].Kind != grouping.EventNotified && len(out) < most {
-			out = append(out, newEventRow(s, &events[i]))
+			r := newEventRow(s, &events[i], func(l grouping.Labels) grouping.Labels { return without(l, shared) })
+			r.Group = ""
+			out = append(out, r)
 		}
 	}
 	return out
@@ -110,7 +147,7 @@ const foldWithin = time.Minute
 // newNotifications lists the notifications among the events, which are newest
 // first, and folds the copies that replicas sent.
 func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
-	const most = 25
+	const most = 15
 	type moves struct{ joined, left int }
 	byWrite := map[string]moves{}
 	for i := range events {

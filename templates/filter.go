@@ -97,7 +97,12 @@ func filterError(text string, err error, offset int) *FilterError {
 	message := err.Error()
 	at := place.FindStringSubmatch(message)
 	if at == nil {
-		return &FilterError{Sentence: message, Before: text}
+		e := &FilterError{Sentence: message, Before: text}
+		if rest, ok := strings.CutPrefix(message, "end of input: "); ok {
+			e.Column = utf8.RuneCountInString(text) + 1
+			e.Sentence = "unexpected end at column " + strconv.Itoa(e.Column) + ", " + rest
+		}
+		return e
 	}
 	message = strings.TrimPrefix(message, at[0])
 	from, _ := strconv.Atoi(at[1])
@@ -109,6 +114,9 @@ func filterError(text string, err error, offset int) *FilterError {
 		Column: from + 1, Before: string(runes[:from]), At: string(runes[from:to]), After: string(runes[to:]),
 	}
 	what, expected, _ := strings.Cut(message, ": ")
+	if strings.HasPrefix(expected, "missing end") { // which is all that matters
+		expected, _, _ = strings.Cut(expected, ": ")
+	}
 	switch {
 	case strings.HasPrefix(what, "unexpected "):
 		what = strings.TrimPrefix(what, "unexpected ")

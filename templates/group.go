@@ -55,10 +55,12 @@ type GroupPage struct {
 	Mix      string
 	Since    Moment
 	Verb     string
+	Oldest   Moment // start of the alert that fires longest, where that is another
 	Summary  string // what all of its alerts agree on
 	Note     string // what has to be known to read the rest right
 
 	Actions  []Action
+	JSON     string
 	Link     string // permalink, to copy
 	Markdown string // to copy
 
@@ -130,19 +132,20 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.Count, p.Counted, p.Mix = counted(g)
 	p.Since, p.Verb = since(g, s.Now)
 	p.Note = groupNote(g, s)
+	p.Oldest = oldest(g, s.Now)
 
 	shared, annotations := commonLabels(g.Alerts), commonAnnotations(g.Alerts)
 	p.Shared = chips(shared, all, s.Links, nil)
 	p.Summary = cmp.Or(annotations["summary"], annotations["message"])
 	p.Link = s.Links.Absolute(s.Links.Group(g.ID))
 	p.Actions = groupActions(s, g, annotations)
-	p.Actions = append(p.Actions, Action{Text: "JSON", Href: s.Links.GroupJSON(g.ID)})
+	p.JSON = s.Links.GroupJSON(g.ID)
 
 	sorted := sortAlerts(g.Alerts)
 	p.Markdown = markdown(p, sorted, shared, s)
 	p.Timeline = newTimeline(s, v, g, sorted, shared, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
-	row := alertRows{site: s, group: g, shared: shared, annotations: annotations}
+	row := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions)}
 	for _, a := range sorted[offset:min(len(sorted), offset+alertsPerPage)] {
 		p.Alerts = append(p.Alerts, row.new(a))
 	}
@@ -150,7 +153,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.Pager = alertPager(s, v, g.ID, offset, len(sorted))
 	p.Notifications = newNotifications(events, s)
 	p.Episodes = pastEpisodes(g, s.Now)
-	p.History = transitions(s, events)
+	p.History = transitions(s, events, shared)
 	p.HistoryURL = s.Links.History(HistoryView{Group: g.ID})
 	p.Facts = newFacts(s, g, annotations, events)
 	return p
@@ -180,6 +183,33 @@ func groupNote(g *grouping.AlertGroup, s *Site) string {
 	return strings.Join(notes, " ")
 }
 
+// oldest is the start of the firing alert that began first, where the group
+// has been firing for longer than its age says.
+func oldest(g *grouping.AlertGroup, now time.Time) Moment {
+	var at time.Time
+	for _, a := range g.Alerts {
+		if a.Status == grouping.StatusFiring && (at.IsZero() || a.StartsAt.Before(at)) {
+			at = a.StartsAt
+		}
+	}
+	if g.Counts.Firing < 2 || g.NewestAt.Sub(at) < time.Second {
+		return Moment{}
+	}
+	return moment(at, now)
+}
+
+func queryOf(actions []Action) string {
+	for _, a := range actions {
+		if a.Text == queryText {
+			return a.Href
+		}
+	}
+	return ""
+}
+
+// queryText names the link to the query behind an alert.
+const queryText = "Query"
+
 // dashboards are the annotations under which shops keep a dashboard's address.
 var dashboards = []string{"dashboard_url", "dashboard", "grafana_url", "dashboardURL"}
 
@@ -206,7 +236,7 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 		generator := g.Alerts[0].GeneratorURL
 		same := !slices.ContainsFunc(g.Alerts, func(a *grouping.Alert) bool { return a.GeneratorURL != generator })
 		if href, ok := webLink(generator); ok && same {
-			out = append(out, Action{Text: "Query", Href: href, Outside: true})
+			out = append(out, Action{Text: queryText, Href: href, Outside: true})
 		}
 	}
 	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, s.Links.Absolute(s.Links.Group(g.ID))); href != "" && len(g.GroupLabels) > 0 {

@@ -153,7 +153,7 @@ func countLinks(s *Site, v View) []CountLink {
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
 		Action: s.Links.Home(), Text: v.filterText(), Err: v.Err, By: joinBy(v.By), Source: v.Source, Wall: v.Wall,
-		Open: v.Text != "" || v.Filtered() || v.State != ViewFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
+		Open: v.Receiver != "" || v.State != ViewFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
 	}
 	for _, o := range [][2]string{{ViewFiring, "firing"}, {ViewUnreported, "unreported"}, {ViewResolved, "resolved"}, {ViewAll, "all"}} {
 		f.States = append(f.States, Option{o[0], o[1], v.State == o[0]})

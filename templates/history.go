@@ -137,7 +137,7 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 			p.Days = append(p.Days, HistoryDay{Day: day})
 		}
 		d := &p.Days[len(p.Days)-1]
-		d.Events = append(d.Events, newEventRow(s, e))
+		d.Events = append(d.Events, newEventRow(s, e, briefly))
 	}
 	if len(p.Days) == 0 {
 		p.Empty = &Empty{Title: "Nothing happened", Text: "No event is kept that this asks for. ", Href: p.Action, Link: "Show all"}

@@ -47,8 +47,9 @@ func (h hoist) has(name, value string) bool {
 	return ok && v == value
 }
 
-// hoistLabels returns the labels that all the groups share. One group alone
-// shares nothing; alertname and severity are in every row's head.
+// hoistLabels returns the labels that all the groups share and that some row
+// would show. One group alone shares nothing; alertname and severity are in
+// every row's head.
 func hoistLabels(groups []*grouping.AlertGroup) hoist {
 	if len(groups) < 2 {
 		return nil
@@ -61,7 +62,8 @@ func hoistLabels(groups []*grouping.AlertGroup) hoist {
 		return g.CommonLabels
 	})
 	for name := range shared {
-		if name == "alertname" || name == "severity" {
+		grouped := slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { _, ok := g.GroupLabels[name]; return ok })
+		if name == "alertname" || name == "severity" || !grouped {
 			delete(shared, name)
 		}
 	}

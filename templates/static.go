@@ -53,6 +53,9 @@ func loadAssets(files fs.FS) (map[string]*asset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("static files: %w", err)
 		}
+		if ext != ".svg" {
+			body = squeeze(body)
+		}
 		sum := sha256.Sum256(body)
 		hash := hex.EncodeToString(sum[:8])
 		var zipped bytes.Buffer
@@ -72,6 +75,18 @@ func loadAssets(files fs.FS) (map[string]*asset, error) {
 		}
 	}
 	return assets, nil
+}
+
+// squeeze drops indentation, empty lines and lines of comment, which is what
+// can be had without knowing the language. No string goes over a line's end.
+func squeeze(body []byte) []byte {
+	out := make([]byte, 0, len(body))
+	for line := range bytes.Lines(body) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
+			out = append(append(out, line...), '\n')
+		}
+	}
+	return out
 }
 
 // Static serves the static files, and nothing else, under their hashed names;

@@ -135,12 +135,28 @@ func timelineSpan(v GroupView, g *grouping.AlertGroup, now time.Time) span {
 			sp.to = now
 		}
 	}
-	lasted := max(sp.to.Sub(last.StartsAt), 0)
-	sp.from = last.StartsAt.Add(-lasted / 4)
+	start := last.StartsAt
+	if g.Counts.Firing > 0 {
+		start = worstSince(g)
+	}
+	lasted := max(sp.to.Sub(start), 0)
+	sp.from = start.Add(-lasted / 4)
 	if sp.to.Sub(sp.from) < time.Hour {
 		sp.from = sp.to.Add(-time.Hour)
 	}
 	return sp
+}
+
+// worstSince is when the oldest firing alert of the worst severity began: an
+// info that fires for days must not squeeze a fresh critical into a line.
+func worstSince(g *grouping.AlertGroup) time.Time {
+	at := g.NewestAt
+	for _, a := range g.Alerts {
+		if a.Status == grouping.StatusFiring && a.Severity() == g.Severity && a.StartsAt.Before(at) {
+			at = a.StartsAt
+		}
+	}
+	return at
 }
 
 func axis(sp span) []string {
@@ -206,6 +222,11 @@ func rowLabel(alerts []*grouping.Alert, shared grouping.Labels) func(*grouping.A
 	_, sameName := shared["alertname"]
 	return func(a *grouping.Alert) string {
 		value := a.Labels[label]
+		for i := 0; value == "" && i < len(telling); i++ {
+			if own := a.Labels[telling[i]]; own != shared[telling[i]] {
+				value = own
+			}
+		}
 		switch {
 		case value == "" && a.Name() == "":
 			return string(a.Fingerprint)

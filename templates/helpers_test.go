@@ -1,0 +1,180 @@
+package templates
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
+)
+
+// night is the moment at which tests look at pages.
+var night = time.Date(2026, 11, 23, 3, 2, 14, 0, time.UTC)
+
+func newRenderer(t testing.TB) *Renderer {
+	t.Helper()
+	r, err := New("/am")
+	require.NoError(t, err)
+	return r
+}
+
+func newSite(groups []*grouping.AlertGroup) *Site {
+	s := &Site{
+		Links: NewLinks("https://muster.example.net", "am"), Now: night, StartedAt: night.Add(-50 * time.Hour),
+		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Retention: 7 * 24 * time.Hour, Version: "0.1.0",
+	}
+	for _, g := range groups {
+		s.Summary.Add(g)
+	}
+	return s
+}
+
+func view(t testing.TB, query string) View {
+	t.Helper()
+	return ParseView(parseQuery(t, query))
+}
+
+// selected is what a manager would answer, but for the order.
+func selected(groups []*grouping.AlertGroup, v View) grouping.GroupPage {
+	q := v.ListQuery()
+	var page grouping.GroupPage
+	for _, g := range groups {
+		if q.Selects(g) {
+			page.Groups = append(page.Groups, g)
+		}
+	}
+	page.Total = len(page.Groups)
+	page.Groups = page.Groups[:min(page.Total, grouping.DefaultLimit)]
+	return page
+}
+
+func render(t testing.TB, r *Renderer, p Page) string {
+	t.Helper()
+	b, err := r.Render(p)
+	require.NoError(t, err)
+	return string(b)
+}
+
+// text is what a reader sees of a page, its white space folded.
+func text(t testing.TB, page string) string {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	require.NoError(t, err)
+	var b strings.Builder
+	for n := range doc.Descendants() {
+		if n.Type == html.TextNode && n.Parent.Data != "script" && n.Parent.Data != "style" {
+			b.WriteString(n.Data)
+		}
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+// states are all pages in all of their states.
+func states(t testing.TB) map[string]Page {
+	t.Helper()
+	groups := fixture.Groups(night)
+	byName := func(name string) *grouping.AlertGroup {
+		for _, g := range groups {
+			if g.Name == name {
+				return g
+			}
+		}
+		t.Fatalf("no group %s", name)
+		return nil
+	}
+	list := func(groups []*grouping.AlertGroup, query string, change func(*Site)) Page {
+		s, v := newSite(groups), view(t, query)
+		if change != nil {
+			change(s)
+		}
+		return NewGroupsPage(s, v, selected(groups, v))
+	}
+	one := func(name string) Page {
+		g := byName(name)
+		return NewGroupPage(newSite(groups), GroupView{Range: rangeEpisode}, g, fixture.Events(g))
+	}
+	watchdog := []*grouping.AlertGroup{fixture.Make(night, fixture.Watchdog)}
+	crash := byName("KubePodCrashLooping")
+	events := fixture.Events(crash)
+	storm := append(fixture.Storm(night, 500), fixture.Big(night, 10000))
+	history := func(query string) Page {
+		v := ParseHistoryView(parseQuery(t, query))
+		var page grouping.EventPage
+		q := v.EventQuery()
+		for _, e := range events {
+			if q.Matches(&e) {
+				page.Events = append(page.Events, e)
+			}
+		}
+		page.Next = "more"
+		return NewHistoryPage(newSite(groups), v, page)
+	}
+	degraded := func(s *Site) {
+		s.Storage = grouping.StorageStatus{Mode: "redis", Reason: "timeout", DegradedSince: night.Add(-4 * time.Minute), DirtyGroups: 3}
+	}
+	broken := newSite(groups)
+	degraded(broken)
+	return map[string]Page{
+		"list":      list(groups, "", nil),
+		"all":       list(groups, "state=all", nil),
+		"filtered":  list(groups, `filter=namespace="payments"&filter=checkout`, nil),
+		"unrep":     list(groups, "state=unreported", nil),
+		"wall":      list(groups, "view=wall", nil),
+		"first":     list(nil, "", nil),
+		"quiet":     list(watchdog, "", nil),
+		"nobeat":    list([]*grouping.AlertGroup{byName("RedisDown")}, "", nil),
+		"badfilter": list(groups, `filter=namespace=="payments"`, nil),
+		"nomatch":   list(groups, `filter=namespace="nope"`, nil),
+		"storm":     list(storm, "", nil),
+		"degraded":  list(groups, "", degraded),
+		"partial": list(groups[:3], "", func(s *Site) {
+			s.Storage = grouping.StorageStatus{Mode: "redis", DegradedSince: night.Add(-time.Minute), Partial: true}
+		}),
+		"restored": list(groups, "", func(s *Site) {
+			s.StartedAt, s.Storage.Restored, s.RecoveredAt, s.WrittenBack = night.Add(-3*time.Minute), 17, night.Add(-time.Minute), 3
+		}),
+		"source": list(groups, "", func(s *Site) {
+			s.StaleAfter, s.Summary.LastNotification, s.Summary.Heartbeat.Quiet = 40*time.Minute, night.Add(-47*time.Minute), true
+		}),
+		"demo":        list(groups, "", func(s *Site) { s.Demo = true }),
+		"by":          NewByPage(newSite(groups), view(t, "by=namespace,cluster"), groups),
+		"group":       one("KubePodCrashLooping"),
+		"burn":        one("HTTPErrorBudgetBurn"),
+		"mixed":       NewGroupPage(newSite(groups), ParseGroupView(parseQuery(t, "range=7d")), groups[4], fixture.Events(groups[4])),
+		"disputed":    one("TargetDown"),
+		"flapping":    one("NodeNetworkInterfaceFlapping"),
+		"truncated":   one("KubeContainerWaiting"),
+		"stale":       one("NodeFilesystemSpaceFillingUp"),
+		"unreported":  one("KubeJobFailed"),
+		"resolved":    one("RedisDown"),
+		"noalertname": NewGroupPage(newSite(groups), GroupView{}, groups[13], nil),
+		"big":         NewGroupPage(newSite(storm), GroupView{Offset: 200}, storm[len(storm)-1], nil),
+		"alert":       NewAlertPage(newSite(groups), crash.Alerts[0].Fingerprint, []*grouping.AlertGroup{crash}, events),
+		"history":     history(""),
+		"historyat":   history("at=2026-11-23T02:00&kind=fired&group=" + string(crash.ID)),
+		"historybad":  history("filter=a==b"),
+		"status":      NewStatusPage(newSite(groups), statusInput()),
+		"statusbad":   NewStatusPage(broken, StatusInput{}),
+		"help":        NewHelpPage(newSite(groups)),
+		"gone":        NewGonePage(newSite(groups), "00000000000000000000", "", events[:1]),
+		"gonealert":   NewGonePage(newSite(groups), "", "0000000000000000", nil),
+		"notfound":    NewNotFoundPage(newSite(groups)),
+		"error":       NewErrorPage(newSite(groups), 503, "01JD8Z6Q3V"),
+	}
+}
+
+func statusInput() StatusInput {
+	return StatusInput{
+		Stats: grouping.Stats{
+			Receivers: map[string]int{"pager": 3},
+			Sources:   map[string]grouping.SourceStats{"default": {Groups: 3, Alertmanagers: map[string]time.Time{fixture.AM0: night.Add(-time.Minute), "": {}}}},
+		},
+		Build: []Fact{{"Version", "0.1.0"}}, Settings: []Fact{{"group wait", "30s"}},
+		Limits:   []Limit{{"body", "64 MiB", 2}},
+		Rejected: []Rejection{{At: night.Add(-time.Minute), From: "10.0.3.7", Status: 400, Reason: "groupKey is missing"}},
+	}
+}

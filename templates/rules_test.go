@@ -1,0 +1,230 @@
+package templates
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/alertmanager/matcher/parse"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
+)
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", -time.Hour: "0s", 999 * time.Millisecond: "0s", 48 * time.Second: "48s", time.Minute: "1m 0s",
+		14*time.Minute + 41*time.Second: "14m 41s", time.Hour - time.Nanosecond: "59m 59s", time.Hour: "1h 0m",
+		67 * time.Minute: "1h 7m", 24*time.Hour - time.Second: "23h 59m", 72 * time.Hour: "3d 0h", 9*24*time.Hour + 5*time.Hour: "9d 5h",
+		400 * 24 * time.Hour: "400d 0h",
+	} {
+		assert.Equal(t, want, Age(d), d.String())
+	}
+}
+
+func TestMoment(t *testing.T) {
+	m := moment(night.Add(time.Minute), night)
+	assert.Equal(t, "0s", m.Age)
+	assert.True(t, m.Skew, "the sender's clock is ahead")
+	assert.False(t, moment(time.Time{}, night).Known())
+	assert.Equal(t, "2025 Nov 23 03:02", moment(night.AddDate(-1, 0, 0), night).Clock)
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1442: "1\u202f442", 1234567: "1\u202f234\u202f567"} {
+		assert.Equal(t, want, count(n))
+	}
+}
+
+func TestTitle(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		group  fixture.L
+		shared hoist
+		want   string
+	}{
+		{"alertname", fixture.L{"alertname": "A", "namespace": "x"}, nil, "A"},
+		{"no alertname", fixture.L{"namespace": "payments"}, nil, "namespace payments"},
+		{"several", fixture.L{"namespace": "payments", "cluster": "eu"}, nil, "cluster eu, namespace payments"},
+		{"what all share is left out", fixture.L{"namespace": "payments", "cluster": "eu"}, hoist{"cluster": "eu"}, "namespace payments"},
+		{"but not all of it", fixture.L{"cluster": "eu"}, hoist{"cluster": "eu"}, "cluster eu"},
+		{"no group labels", fixture.L{}, nil, "receiver: pager"},
+		{"an empty alertname is none", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
+	} {
+		assert.Equal(t, c.want, title(fixture.Make(night, fixture.Spec{Group: c.group}), c.shared), c.name)
+	}
+}
+
+func TestSecondLine(t *testing.T) {
+	summary := fixture.L{"summary": "Pods crash."}
+	alerts := func(notes ...fixture.L) []fixture.Alert {
+		var out []fixture.Alert
+		for i, n := range notes {
+			out = append(out, fixture.Alert{Own: fixture.L{"pod": "pod-" + string(rune('a'+i))}, Notes: n, Ago: time.Minute})
+		}
+		return out
+	}
+	named := fixture.L{"alertname": "A"}
+	for _, c := range []struct {
+		name         string
+		spec         fixture.Spec
+		says, values string
+	}{
+		{"one alert: its description", fixture.Spec{Group: named, Alerts: alerts(fixture.L{"summary": "s", "description": "d"})}, "d", ""},
+		{"one alert without: its summary", fixture.Spec{Group: named, Alerts: alerts(summary)}, "Pods crash.", ""},
+		{"the common summary", fixture.Spec{Group: named, Notes: summary, Alerts: alerts(nil, nil)}, "Pods crash.", "pod-a, pod-b"},
+		{"no summary that lies", fixture.Spec{Group: named, Alerts: alerts(fixture.L{"summary": "x"}, fixture.L{"summary": "y"})}, "", "pod-a, pod-b"},
+		{"three and a count", fixture.Spec{Group: named, Notes: summary, Alerts: alerts(nil, nil, nil, nil, nil, nil)}, "Pods crash.", "pod-a, pod-b, pod-c, +3"},
+		{"what fires, not what is over", fixture.Spec{Group: named, Alerts: append(alerts(fixture.L{"description": "d"}), fixture.Alert{Own: fixture.L{"pod": "z"}, Ago: time.Hour, Ended: time.Minute})}, "d", ""},
+		{"without alertname: the names, worst first", fixture.Spec{Group: fixture.L{"namespace": "x"}, Alerts: []fixture.Alert{
+			{Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "a"}, Ago: 1}, {Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "b"}, Ago: 1},
+			{Own: fixture.L{"alertname": "C", "severity": "critical"}, Ago: 1},
+		}}, "", "C, W ×2"},
+		{"no alerts", fixture.Spec{Group: named}, "", ""},
+	} {
+		says, values := secondLine(fixture.Make(night, c.spec))
+		assert.Equal(t, c.says, says, c.name)
+		assert.Equal(t, c.values, values, c.name)
+	}
+}
+
+// The age of a group is that of its newest alert of the worst severity.
+func TestRowAge(t *testing.T) {
+	g := fixture.Make(night, fixture.Spec{Group: fixture.L{"namespace": "x"}, Alerts: []fixture.Alert{
+		{Own: fixture.L{"severity": "info"}, Ago: 9 * 24 * time.Hour}, {Own: fixture.L{"severity": "critical", "a": "1"}, Ago: 2 * time.Hour},
+		{Own: fixture.L{"severity": "critical", "a": "2"}, Ago: 44 * time.Minute}, {Own: fixture.L{"severity": "warning"}, Ago: time.Minute},
+	}})
+	r := NewGroupRow(g, View{}, newSite(nil), nil)
+	assert.Equal(t, "44m 0s", r.Since.Age)
+	assert.Equal(t, "critical", r.Severity.Word)
+	assert.Equal(t, "2 critical · 1 warning · 1 info", r.Mix)
+}
+
+// decodeURIComponent does what the script function does: it leaves + alone.
+func decodeURIComponent(t *testing.T, s string) string {
+	t.Helper()
+	out, err := url.PathUnescape(s)
+	require.NoError(t, err)
+	return out
+}
+
+func TestSilence(t *testing.T) {
+	l := NewLinks("https://muster.example.net", "/am/")
+	of := grouping.Labels{"a": "b c", "d": `e&f"g`, "plus": "1+1=2%", "path": `C:\x`, "uni": "ü\n"}
+	link := l.Silence("http://am.example.net:9093/base/", of, "https://muster.example.net/am/groups/x y")
+	rest, ok := strings.CutPrefix(link, "http://am.example.net:9093/base/#/silences/new?filter=")
+	require.True(t, ok, link)
+	assert.NotContains(t, rest, "+")
+	assert.NotContains(t, rest, " ")
+	filter, comment, ok := strings.Cut(rest, "&comment=")
+	require.True(t, ok)
+	assert.Equal(t, "https://muster.example.net/am/groups/x y", decodeURIComponent(t, comment))
+	ms, err := parse.Matchers(decodeURIComponent(t, filter))
+	require.NoError(t, err)
+	got := grouping.Labels{}
+	for _, m := range ms {
+		got[m.Name] = m.Value
+	}
+	assert.Equal(t, of, got)
+
+	for _, bad := range []string{"", "javascript:alert(1)", "//am", "am:9093"} {
+		assert.Empty(t, l.Silence(bad, of, "x"), bad)
+	}
+	l.Alertmanager = "https://alerts.example.com"
+	assert.True(t, strings.HasPrefix(l.Silence("http://inner:9093", of, "x"), "https://alerts.example.com/#/"))
+
+	// The template must not write it anew.
+	s := newSite(nil)
+	g := fixture.Make(night, fixture.Spec{Group: of, Alerts: []fixture.Alert{{Ago: time.Minute}}})
+	doc, err := html.Parse(strings.NewReader(render(t, newRenderer(t), NewGroupPage(s, GroupView{}, g, nil))))
+	require.NoError(t, err)
+	found := 0
+	for n := range doc.Descendants() {
+		if n.Data == "a" && n.FirstChild != nil && n.FirstChild.Data == "Silence…" {
+			href, _, _ := strings.Cut(attr(n, "href"), "&comment=")
+			_, filter, _ := strings.Cut(href, "filter=")
+			_, err := parse.Matchers(decodeURIComponent(t, filter))
+			assert.NoError(t, err, href)
+			assert.NotContains(t, href, "+")
+			found++
+		}
+	}
+	assert.Equal(t, 2, found)
+}
+
+func TestParseFilter(t *testing.T) {
+	for _, c := range []struct{ text, filter, sentence, at string }{
+		{``, ``, ``, ``},
+		{`namespace="payments"`, `namespace="payments"`, ``, ``},
+		{`{a=b, "service.name"=~"x|y",}`, `a="b", service.name=~"x|y"`, ``, ``},
+		{`checkout timeout`, `checkout timeout`, ``, ``},
+		{`a="b,c", checkout`, `a="b,c", checkout`, ``, ``},
+		{`checkout, a!~"x"`, `a!~"x", checkout`, ``, ``},
+		{`namespace=="payments"`, ``, `unexpected "=" at column 11, expected label value`, `=`},
+		{`word, b==c`, ``, `unexpected "=" at column 9, expected label value`, `=`},
+		{`a="x`, ``, `"x at column 3: missing end "`, `"x`},
+		{`a=~"("`, ``, "failed to create matcher: error parsing regexp: missing closing ): `^(?:()$`", ``},
+		{`a=`, ``, `unexpected end at column 3, expected label value`, ``},
+	} {
+		ms, words, err := ParseFilter(c.text)
+		if c.sentence != "" {
+			require.NotNil(t, err, c.text)
+			assert.Equal(t, c.sentence, err.Sentence, c.text)
+			assert.Equal(t, c.at, err.At, c.text)
+			assert.Equal(t, c.text, err.Before+err.At+err.After)
+			continue
+		}
+		require.Nil(t, err, c.text)
+		assert.Equal(t, c.filter, filterText(ms, words), c.text)
+	}
+}
+
+// The URL is the state: what it says comes back.
+func TestViewRoundTrip(t *testing.T) {
+	l := NewLinks("", "")
+	for _, q := range []string{
+		"", "?filter=a%3D%22b%20c%22%2C%20word", "?state=resolved", "?receiver=x%20y&source=s", "?sort=name", "?by=namespace%2Cteam", "?view=wall",
+		"?cursor=abc&from=100", "?filter=a%3D%3Db",
+	} {
+		u, err := url.Parse("/" + q)
+		require.NoError(t, err)
+		assert.Equal(t, "/"+q, l.Groups(ParseView(u.Query())))
+	}
+	for _, q := range []string{"", "?filter=a%3D%22b%22&kind=fired&kind=resolved", "?group=0123456789abcdef0123&alert=0123456789abcdef&at=2026-11-23T03%3A02&cursor=x"} {
+		u, err := url.Parse("/history" + q)
+		require.NoError(t, err)
+		assert.Equal(t, "/history"+q, l.History(ParseHistoryView(u.Query())))
+	}
+	v := ParseView(url.Values{"filter": {`a="b"`}, "cursor": {"x"}, "from": {"100"}})
+	added := v.with(equals("c", "d"))
+	assert.Equal(t, `/?filter=a%3D%22b%22%2C%20c%3D%22d%22`, l.Groups(added), "a new matcher begins at the first page")
+	assert.Equal(t, added, added.with(equals("c", "d")), "twice is once")
+	assert.Equal(t, `/?filter=c%3D%22d%22`, l.Groups(added.without(0)))
+}
+
+func TestNotificationsFold(t *testing.T) {
+	e := func(ago time.Duration, from string, kind grouping.EventKind, id string) grouping.Event {
+		return grouping.Event{ID: id, Time: night.Add(-ago), Kind: kind, Reason: "new alerts added", Firing: 2, ExternalURL: from}
+	}
+	w1, w2, w3 := strings.Repeat("3", 32), strings.Repeat("2", 32), strings.Repeat("1", 32)
+	rows := newNotifications([]grouping.Event{
+		e(1*time.Minute, fixture.AM1, grouping.EventNotified, w1+"000000"),
+		e(75*time.Second, fixture.AM0, grouping.EventNotified, w2+"000001"),
+		e(75*time.Second, fixture.AM0, grouping.EventFired, w2+"000000"),
+		e(time.Hour, fixture.AM0, grouping.EventNotified, w3+"000000"),
+	}, newSite(nil))
+	require.Len(t, rows, 2)
+	assert.Equal(t, []string{"alertmanager-0.example.net:9093", "alertmanager-1.example.net:9093"}, rows[0].From)
+	assert.Equal(t, 1, rows[0].Joined)
+	assert.Equal(t, "1m 15s", rows[0].At.Age, "the first copy counts")
+}
+
+func TestMarkdown(t *testing.T) {
+	groups := fixture.Groups(night)
+	p := NewGroupPage(newSite(groups), GroupView{}, groups[2], nil)
+	assert.True(t, strings.HasPrefix(p.Markdown, "**[critical] KubePodCrashLooping**: 6 firing (2 resolved)\n`cluster=prod-eu1` `namespace=payments`\nPod is crash looping.\nSince 2026-11-23 02:58 UTC (4m 0s)\n- `pod=checkout-7c9d6f5b8-100`"), p.Markdown)
+}
