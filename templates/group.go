@@ -143,7 +143,8 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 
 	sorted := sortAlerts(g.Alerts)
 	p.Markdown = markdown(p, sorted, shared, s)
-	p.Timeline = newTimeline(s, v, g, sorted, shared, events)
+	episodes := g.Episodes()
+	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
 	row := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions)}
 	for _, a := range sorted[offset:min(len(sorted), offset+alertsPerPage)] {
@@ -152,7 +153,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.AlertCount = plural(len(sorted), "alert", "alerts")
 	p.Pager = alertPager(s, v, g.ID, offset, len(sorted))
 	p.Notifications = newNotifications(events, s)
-	p.Episodes = pastEpisodes(g, s.Now)
+	p.Episodes = pastEpisodes(episodes, s.Now)
 	p.History = transitions(s, events, shared)
 	p.HistoryURL = s.Links.History(HistoryView{Group: g.ID})
 	p.Facts = newFacts(s, g, annotations, events)
@@ -291,10 +292,9 @@ func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager 
 	return p
 }
 
-func pastEpisodes(g *grouping.AlertGroup, now time.Time) []EpisodeRow {
+func pastEpisodes(eps []grouping.Episode, now time.Time) []EpisodeRow {
 	const most = 20 // the history has the rest
 	var out []EpisodeRow
-	eps := g.Episodes()
 	for _, e := range slices.Backward(eps) {
 		if !e.EndsAt.IsZero() && len(out) < most {
 			out = append(out, episodeRow(e, now))

@@ -65,8 +65,8 @@ func (s span) x(t time.Time) float64 {
 	return min(max(float64(t.Sub(s.from))/float64(s.to.Sub(s.from)), 0), 1) * timelineWidth
 }
 
-func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*grouping.Alert, shared grouping.Labels, events []grouping.Event) Timeline {
-	sp := timelineSpan(v, g, s.Now)
+func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*grouping.Alert, shared grouping.Labels, episodes []grouping.Episode, events []grouping.Event) Timeline {
+	sp := timelineSpan(v, g, episodes, s.Now)
 	t := Timeline{Axis: axis(sp)}
 	for _, r := range timelineRanges {
 		to := v
@@ -85,6 +85,13 @@ func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*groupin
 	label := rowLabel(sorted, shared)
 	inRange, left := 0, 0
 	for _, a := range sorted {
+		if end := endOf(a); len(t.Rows) == timelineRows && len(a.Recorded) <= 1 { // only to be counted
+			if !a.StartsAt.After(sp.to) && (end.IsZero() || !end.Before(sp.from)) {
+				inRange++
+				left++
+			}
+			continue
+		}
 		row, eps := timelineRow(a, sp, s.Now)
 		if len(eps) == 0 {
 			continue
@@ -117,14 +124,13 @@ func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*groupin
 
 // timelineSpan is the stretch of time that is shown. Its right edge is now,
 // but for the episode of a group that is over.
-func timelineSpan(v GroupView, g *grouping.AlertGroup, now time.Time) span {
+func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, now time.Time) span {
 	for _, r := range timelineRanges {
 		if r.name == v.Range && r.d > 0 {
 			return span{now.Add(-r.d), now}
 		}
 	}
 	sp := span{now.Add(-time.Hour), now}
-	eps := g.Episodes()
 	if len(eps) == 0 {
 		return sp
 	}
