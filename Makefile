@@ -57,7 +57,8 @@ test: test-tools ## run all tests with the race detector; SHORT=1 leaves out wha
 .PHONY: test-tools
 test-tools: ## install what the tests need
 ifneq ($(SHORT),1)
-	./scripts/install-redis.sh
+	./scripts/install.sh redis-server redis-server
+	./scripts/install.sh chromium chromium
 	@$(MAKE) --no-print-directory $(ALERTMANAGER)
 endif
 
@@ -87,6 +88,15 @@ fuzz: ## run each fuzz target for FUZZTIME
 			go test -tags $(TAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
 		done; \
 	done
+
+# axe-core looks for what makes pages hard to use. It is part of a test, not of
+# Muster: MPL-2.0, its licence lies beside it.
+AXE_VERSION := 4.14.1
+.PHONY: vendor-axe
+vendor-axe: ## fetch axe-core for the browser tests
+	cd e2e/browser/testdata && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null && \
+		tar xzf axe-core-$(AXE_VERSION).tgz --strip-components=1 package/axe.min.js package/LICENSE && \
+		mv LICENSE axe-core-LICENSE && rm axe-core-$(AXE_VERSION).tgz
 
 .PHONY: clean
 clean: ## remove what was built

@@ -1,0 +1,250 @@
+// Package browser looks at Muster's pages with a real Chromium.
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/receiver"
+	"muster/storage"
+)
+
+var allocator context.Context
+
+func TestMain(m *testing.M) {
+	if os.Getenv("SHORT") == "1" {
+		fmt.Println("SHORT=1: the pages are not looked at in a browser")
+		os.Exit(0)
+	}
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		fmt.Fprintln(os.Stderr, "install Chromium (Debian: apt-get install chromium), or set SHORT=1")
+		os.Exit(1)
+	}
+	dir, err := os.MkdirTemp("", "muster-browser")
+	if err != nil {
+		panic(err)
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	first, cancelFirst := chromedp.NewContext(ctx)
+	if err := chromedp.Do(first); err != nil {
+		panic(err)
+	}
+	allocator = first
+	code := m.Run()
+	cancelFirst()
+	cancel()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// muster is a server in this process.
+type muster struct {
+	t       *testing.T
+	groups  *grouping.Manager
+	server  *receiver.Server
+	url     string
+	address string
+
+	mu     sync.Mutex
+	status grouping.StorageStatus // guarded by mu
+	http   *http.Server
+}
+
+func start(t *testing.T) *muster {
+	t.Helper()
+	m := &muster{t: t, status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
+	var err error
+	m.groups, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), nil, promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
+	reg := prometheus.NewRegistry()
+	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(), receiver.Options{StaleAfter: time.Hour, Retention: time.Hour})
+	require.NoError(t, err)
+	m.groups.Watch(m.server.Publish)
+	m.listen("127.0.0.1:0")
+	t.Cleanup(m.stop)
+	return m
+}
+
+func (m *muster) listen(address string) {
+	m.t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", address)
+	require.NoError(m.t, err)
+	m.address = l.Addr().String()
+	m.url = "http://" + m.address
+	m.http = receiver.NewHTTPServer(m.server, promslog.NewNopLogger())
+	go func(s *http.Server) { _ = s.Serve(l) }(m.http)
+}
+
+// stop cuts all connections, as a crash does.
+func (m *muster) stop() { _ = m.http.Close() }
+
+func (m *muster) storage() grouping.StorageStatus {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status
+}
+
+func (m *muster) setStorage(s grouping.StorageStatus) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.status = s
+}
+
+// notify ingests a notification that lists the alerts of one group.
+func (m *muster) notify(name string, alerts ...grouping.NotifiedAlert) grouping.ID {
+	m.t.Helper()
+	n := grouping.Notification{
+		Key:         grouping.Key{Source: "default", Receiver: "team", GroupKey: "{}:{alertname=" + name + "}"},
+		GroupLabels: grouping.Labels{"alertname": name}, Alerts: alerts, ExternalURL: "http://alertmanager.example.net:9093",
+		Reason: "new alerts added",
+	}
+	out, err := m.groups.Ingest(context.Background(), n)
+	require.NoError(m.t, err)
+	return out.Group.ID
+}
+
+func firing(name, severity, instance string) grouping.NotifiedAlert {
+	l := grouping.Labels{"alertname": name, "severity": severity, "instance": instance}
+	return grouping.NotifiedAlert{
+		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l,
+		Annotations:  grouping.Labels{"summary": name + " on " + instance, "runbook_url": "https://runbooks.example.net/" + name},
+		GeneratorURL: "https://prometheus.example.net/graph?g0.expr=up",
+		StartsAt:     time.Now().Add(-10 * time.Minute).UTC(),
+	}
+}
+
+// night fills the server with what a bad night has.
+func (m *muster) night() (group grouping.ID, alert grouping.Fingerprint) {
+	m.t.Helper()
+	m.notify("Watchdog", firing("Watchdog", "none", "prometheus"))
+	for i := range 12 {
+		name := fmt.Sprintf("Alert%02d", i)
+		m.notify(name, firing(name, []string{"critical", "warning", "info"}[i%3], "a"), firing(name, "warning", "b"))
+	}
+	a := firing("CrashLoop", "critical", "pod-1")
+	group = m.notify("CrashLoop", a, firing("CrashLoop", "critical", "pod-2"))
+	a.Status, a.EndsAt = grouping.StatusResolved, time.Now().UTC()
+	return m.notify("CrashLoop", a, firing("CrashLoop", "critical", "pod-2")), a.Fingerprint
+}
+
+// tab is a browser tab that notes what goes wrong in it.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string // guarded by mu
+}
+
+// open opens a tab. A script error, a violated policy or a dialog is a problem.
+func open(t *testing.T, width, height int64, dark bool) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(allocator)
+	ctx, stop := context.WithTimeout(ctx, 90*time.Second)
+	b := &tab{t: t, ctx: ctx}
+	t.Cleanup(func() {
+		stop()
+		cancel()
+	})
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, height)))
+	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+	})
+	require.NoError(t, err)
+	require.NoError(t, chromedp.Listen(ctx, func(ev any) {
+		switch e := ev.(type) {
+		case *runtime.EventExceptionThrown:
+			b.problem("exception: " + e.ExceptionDetails.Text)
+		case *page.EventJavascriptDialogOpening:
+			b.problem("dialog: " + e.Message)
+		}
+	}))
+	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `window.violations = []; addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective + ' ' + e.blockedURI));`,
+	})
+	require.NoError(t, err)
+	return b
+}
+
+func (b *tab) problem(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.problems = append(b.problems, text)
+}
+
+func (b *tab) visit(url string) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.Navigate(url)))
+}
+
+// clean asserts that nothing went wrong in the tab so far.
+func (b *tab) clean() {
+	b.t.Helper()
+	require.Empty(b.t, eval[[]string](b, `violations`), "content security policy")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.Empty(b.t, b.problems)
+}
+
+func eval[T any](b *tab, expression string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	require.NoError(b.t, err, expression)
+	return v
+}
+
+// until waits for the expression to be true.
+func (b *tab) until(expression string) {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool {
+		v, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression))
+		return err == nil && v
+	}, 15*time.Second, 20*time.Millisecond, expression)
+}
+
+func (b *tab) press(keys string) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.KeyEvent(keys)))
+}
+
+func quote(s string) string {
+	text, _ := json.Marshal(s)
+	return string(text)
+}
+
+func (b *tab) text() string {
+	return strings.Join(strings.Fields(eval[string](b, `document.body.innerText`)), " ")
+}

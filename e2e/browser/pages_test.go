@@ -1,0 +1,224 @@
+package browser
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// states are the pages to look at, each in each state that it has.
+func states(t *testing.T) map[string]string {
+	t.Helper()
+	night := start(t)
+	group, alert := night.night()
+	quiet := start(t)
+	a := firing("Gone", "critical", "a")
+	a.Status, a.EndsAt = grouping.StatusResolved, time.Now().UTC()
+	quiet.notify("Gone", a)
+	degraded := start(t)
+	degraded.night()
+	degraded.setStorage(grouping.StorageStatus{
+		Mode: "redis", Reason: "refused", DegradedSince: time.Now().Add(-4 * time.Minute), DirtyGroups: 3, Partial: true,
+	})
+	truncated := start(t)
+	_, err := truncated.groups.Ingest(context.Background(), grouping.Notification{
+		Key: grouping.Key{Source: "default", Receiver: "team", GroupKey: "cut"}, GroupLabels: grouping.Labels{"namespace": "payments"},
+		Alerts: []grouping.NotifiedAlert{firing("Cut", "warning", "a")}, Truncated: 37, ExternalURL: "http://am",
+	})
+	require.NoError(t, err)
+	unreported := start(t)
+	unreported.notify("Muted", firing("Muted", "warning", "a"), firing("Muted", "warning", "b"))
+	unreported.notify("Muted", firing("Muted", "warning", "b"))
+	return map[string]string{
+		"groups":      night.url + "/",
+		"by label":    night.url + "/?by=severity",
+		"filtered":    night.url + "/?filter=" + `severity%3D"critical"`,
+		"bad filter":  night.url + "/?filter=severity%3D%3D1",
+		"no match":    night.url + "/?filter=" + `severity%3D"nosuch"`,
+		"wall":        night.url + "/?view=wall",
+		"group":       night.url + "/groups/" + string(group),
+		"alert":       night.url + "/alerts/" + string(alert),
+		"history":     night.url + "/history",
+		"status":      night.url + "/status",
+		"help":        night.url + "/help",
+		"gone":        night.url + "/groups/00000000000000000000",
+		"not found":   night.url + "/nothing/here",
+		"first start": start(t).url + "/",
+		"quiet":       quiet.url + "/",
+		"degraded":    degraded.url + "/",
+		"truncated":   truncated.url + "/",
+		"unreported":  unreported.url + "/?state=all",
+	}
+}
+
+// Every page in every state, at both widths and in both schemes, has no
+// violation that axe-core finds, nothing wider than the window, and no script
+// error; the policy is never violated.
+func TestPagesAreAccessible(t *testing.T) {
+	axe, err := os.ReadFile("testdata/axe.min.js")
+	require.NoError(t, err)
+	pages := states(t)
+	for _, width := range []int64{1440, 390} {
+		for _, dark := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d dark %t", width, dark), func(t *testing.T) {
+				b := open(t, width, 900, dark)
+				for name, url := range pages {
+					b.visit(url)
+					eval[bool](b, string(axe)+"; true")
+					type violation struct{ ID, Nodes string }
+					found := eval[[]violation](b, `axe.run().then(r => r.violations.map(v =>
+						({ID: v.id, Nodes: v.nodes.map(n => n.html + ' ' + n.failureSummary).join('\n')})))`)
+					require.Empty(t, found, name)
+					require.LessOrEqual(t, eval[int](b, `document.documentElement.scrollWidth`), int(width), "%s is wider than the window", name)
+					b.clean()
+				}
+			})
+		}
+	}
+}
+
+func TestNarrowAndZoomed(t *testing.T) {
+	pages := states(t)
+	// 200 % zoom of a 640 pixel window is 320 CSS pixels: WCAG 1.4.10.
+	b := open(t, 320, 568, false)
+	for name, url := range pages {
+		b.visit(url)
+		require.LessOrEqual(t, eval[int](b, `document.documentElement.scrollWidth`), 320, name)
+	}
+}
+
+func TestFirstViewIsSmallAndOurs(t *testing.T) {
+	m := start(t)
+	for i := range 50 {
+		name := fmt.Sprintf("Alert%02d", i)
+		m.notify(name, firing(name, "critical", "a"), firing(name, "critical", "b"))
+	}
+	b := open(t, 1440, 900, false)
+	var (
+		mu    sync.Mutex
+		bytes float64
+		urls  []string
+	)
+	_, err := chromedp.Call(b.ctx, network.Enable, network.EnableParams{})
+	require.NoError(t, err)
+	require.NoError(t, chromedp.Listen(b.ctx, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch e := ev.(type) {
+		case *network.EventRequestWillBeSent:
+			urls = append(urls, e.Request.URL)
+		case *network.EventLoadingFinished:
+			bytes += e.EncodedDataLength
+		}
+	}))
+	b.visit(m.url + "/")
+	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	require.Equal(t, 50, eval[int](b, `document.querySelectorAll('#rows article').length`))
+	mu.Lock()
+	defer mu.Unlock()
+	t.Logf("%d requests, %.0f bytes", len(urls), bytes)
+	require.Less(t, bytes, 50_000.0)
+	require.LessOrEqual(t, len(urls), 5)
+	for _, u := range urls {
+		require.True(t, strings.HasPrefix(u, m.url) || strings.HasPrefix(u, "data:"), u)
+	}
+}
+
+func TestScreenShowsEnough(t *testing.T) {
+	m := start(t)
+	for i := range 16 {
+		name := fmt.Sprintf("KubeSomething%02d", i)
+		m.notify(name, firing(name, "critical", "a"), firing(name, "critical", "b"))
+	}
+	const visible = `[...document.querySelectorAll('#rows article')].filter(r => r.getBoundingClientRect().bottom <= innerHeight).length`
+	phone := open(t, 390, 844, false)
+	phone.visit(m.url + "/")
+	require.GreaterOrEqual(t, eval[int](phone, visible), 6)
+	desk := open(t, 1440, 900, false)
+	desk.visit(m.url + "/")
+	require.GreaterOrEqual(t, eval[int](desk, visible), 10)
+}
+
+func TestKeyboardAloneReachesEverything(t *testing.T) {
+	m := start(t)
+	m.night()
+	b := open(t, 1440, 900, false)
+	b.visit(m.url + "/")
+	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.press("/")
+	b.until(`document.activeElement.id === 'f'`)
+	b.press("\x1b")
+	b.until(`document.activeElement.id !== 'f'`)
+	b.press("j")
+	first := eval[string](b, `document.activeElement.href`)
+	require.Contains(t, first, "/groups/")
+	b.press("j")
+	require.NotEqual(t, first, eval[string](b, `document.activeElement.href`))
+	b.press("k")
+	require.Equal(t, first, eval[string](b, `document.activeElement.href`))
+	b.press("\r")
+	b.until(`location.href === ` + quote(first))
+	b.press("g")
+	b.until(`location.pathname === '/'`)
+	b.press("?")
+	b.until(`document.querySelector('#keys').open`)
+	b.press("\x1b")
+	b.until(`!document.querySelector('#keys').open`)
+	// The first stop of the tab key leads past the navigation.
+	b.visit(m.url + "/")
+	b.press("\t")
+	require.Equal(t, "#main", eval[string](b, `document.activeElement.getAttribute('href')`))
+	b.clean()
+}
+
+func TestWithoutScript(t *testing.T) {
+	m := start(t)
+	m.night()
+	b := open(t, 1440, 900, false)
+	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	require.NoError(t, err)
+	b.visit(m.url + "/")
+	require.NoError(t, chromedp.Do(b.ctx,
+		chromedp.SendKeys(chromedp.CSS("#f"), `alertname="CrashLoop"`),
+		chromedp.Click(chromedp.CSS("#filter button"))))
+	require.Eventually(t, func() bool {
+		where, err := chromedp.Run(b.ctx, chromedp.Location())
+		return err == nil && strings.Contains(where, "filter=")
+	}, 10*time.Second, 20*time.Millisecond)
+	html, err := chromedp.Run(b.ctx, chromedp.OuterHTML(chromedp.CSS("#rows")))
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(html, "<article"))
+	require.NoError(t, chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS("#rows h2 a"))))
+	require.Eventually(t, func() bool {
+		where, err := chromedp.Run(b.ctx, chromedp.Location())
+		return err == nil && strings.Contains(where, "/groups/")
+	}, 10*time.Second, 20*time.Millisecond)
+}
+
+func TestPrintAndReducedMotion(t *testing.T) {
+	m := start(t)
+	group, _ := m.night()
+	b := open(t, 1440, 900, false)
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Media: "print", Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}},
+	})
+	require.NoError(t, err)
+	b.visit(m.url + "/groups/" + string(group))
+	require.Equal(t, "none", eval[string](b, `getComputedStyle(document.querySelector('nav')).display`), "no navigation on paper")
+	const moving = `[...document.querySelectorAll('*')].filter(n => {
+		const s = getComputedStyle(n);
+		return s.animationName !== 'none' && parseFloat(s.animationDuration) > 0.01 || parseFloat(s.transitionDuration) > 0.01;
+	}).length`
+	require.Zero(t, eval[int](b, moving))
+}
