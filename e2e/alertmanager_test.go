@@ -1,0 +1,158 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The times of Alertmanager's route in these tests: short, but long enough to
+// tell one flush from the next on a busy machine.
+const (
+	groupWait     = time.Second
+	groupInterval = 2 * time.Second
+)
+
+// patience is how long a test waits for what takes a flush or two.
+const patience = 30 * time.Second
+
+// alertmanager is a real one, on a port that it keeps.
+type alertmanager struct {
+	*process
+
+	url  string
+	data string
+}
+
+// webhookConfig is a receiver with one webhook, further lines of which are
+// given.
+func webhookConfig(webhookURL string, lines ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `route:
+  receiver: team
+  group_by: [alertname]
+  group_wait: %s
+  group_interval: %s
+  repeat_interval: 1h
+receivers:
+  - name: team
+    webhook_configs:
+      - url: %s
+        send_resolved: true
+`, groupWait, groupInterval, webhookURL)
+	for _, line := range lines {
+		fmt.Fprintf(&b, "        %s\n", line)
+	}
+	return b.String()
+}
+
+func newAlertmanager(t *testing.T, config string, args ...string) *alertmanager {
+	t.Helper()
+	path := needsAlertmanager(t)
+	data := t.TempDir()
+	file := filepath.Join(t.TempDir(), "alertmanager.yml")
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	url := "http://" + addr
+	args = append([]string{
+		"--config.file=" + file, "--storage.path=" + data, "--web.listen-address=" + addr, "--web.external-url=" + url,
+	}, args...)
+	return &alertmanager{process: newProcess(t, "alertmanager", path, args...), url: url, data: data}
+}
+
+// alone keeps it from looking for peers.
+const alone = "--cluster.listen-address="
+
+func startAlertmanager(t *testing.T, config string) *alertmanager {
+	t.Helper()
+	a := newAlertmanager(t, config, alone)
+	a.start()
+	return a
+}
+
+// start starts it and returns when it is ready.
+func (a *alertmanager) start() {
+	a.t.Helper()
+	a.process.start()
+	waitFor(a.t, patience, "alertmanager is ready", func() error {
+		_, err := do(http.MethodGet, a.url+"/-/ready", nil, nil)
+		return err
+	})
+}
+
+// lose removes all that it has written; it must not run.
+func (a *alertmanager) lose() {
+	a.t.Helper()
+	require.False(a.t, a.running())
+	require.NoError(a.t, os.RemoveAll(a.data))
+}
+
+// posted is an alert as a source posts it to Alertmanager. The end that a
+// source gives is when it will be resolved unless it is posted again.
+type posted struct {
+	Labels       map[string]string `json:"labels"`
+	Annotations  map[string]string `json:"annotations,omitempty"`
+	StartsAt     time.Time         `json:"startsAt"`
+	EndsAt       time.Time         `json:"endsAt"`
+	GeneratorURL string            `json:"generatorURL,omitempty"`
+}
+
+// firing is an alert of an instance that fires from now on.
+func firing(instance string) posted {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	return posted{
+		Labels:       map[string]string{"alertname": "HostDown", "instance": instance, "severity": "critical"},
+		Annotations:  map[string]string{"summary": instance + " is down"},
+		StartsAt:     now,
+		EndsAt:       now.Add(time.Hour),
+		GeneratorURL: "http://prometheus.example/graph?g0.expr=up",
+	}
+}
+
+// resolved is the alert, ended now.
+func (p posted) resolved() posted {
+	p.EndsAt = time.Now().UTC().Truncate(time.Millisecond)
+	return p
+}
+
+func (a *alertmanager) post(alerts ...posted) {
+	a.t.Helper()
+	body, err := json.Marshal(alerts)
+	require.NoError(a.t, err)
+	_, err = do(http.MethodPost, a.url+"/api/v2/alerts", body, nil)
+	require.NoError(a.t, err)
+}
+
+// silence mutes an instance and returns the silence's ID.
+func (a *alertmanager) silence(instance string) string {
+	a.t.Helper()
+	now := time.Now().UTC()
+	body, err := json.Marshal(map[string]any{
+		"matchers":  []map[string]any{{"name": "instance", "value": instance, "isRegex": false, "isEqual": true}},
+		"startsAt":  now,
+		"endsAt":    now.Add(time.Hour),
+		"createdBy": "e2e",
+		"comment":   "maintenance",
+	})
+	require.NoError(a.t, err)
+	var answer struct {
+		SilenceID string `json:"silenceID"`
+	}
+	_, err = do(http.MethodPost, a.url+"/api/v2/silences", body, &answer)
+	require.NoError(a.t, err)
+	return answer.SilenceID
+}
+
+// expire ends a silence.
+func (a *alertmanager) expire(silence string) {
+	a.t.Helper()
+	_, err := do(http.MethodDelete, a.url+"/api/v2/silence/"+silence, nil, nil)
+	require.NoError(a.t, err)
+}

@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// alertmanagerVersion is what the tests run against; `make test` builds it.
+const alertmanagerVersion = "0.34.2"
+
+// short leaves out what needs a real Redis or a real Alertmanager. It is a
+// choice: without it, a test that lacks one of them fails.
+var short = os.Getenv("SHORT") == "1"
+
+// musterBinary is the program, built by TestMain from this tree.
+var musterBinary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if short {
+		fmt.Println("SHORT=1: tests that need a real Redis or Alertmanager are left out")
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "muster-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	musterBinary = filepath.Join(dir, "muster")
+	build := exec.CommandContext(context.Background(), "go", "build", "-race", "-tags", "nomsgpack", "-o", musterBinary, "muster")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot build muster:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// needsRedis finds redis-server, or leaves the test out if that was chosen.
+func needsRedis(t *testing.T) string {
+	t.Helper()
+	if short {
+		t.Skip("SHORT=1")
+	}
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatalf("%v: run `make test`, which installs it, or choose SHORT=1", err)
+	}
+	return path
+}
+
+// needsAlertmanager finds Alertmanager, or leaves the test out if that was
+// chosen.
+func needsAlertmanager(t *testing.T) string {
+	t.Helper()
+	if short {
+		t.Skip("SHORT=1")
+	}
+	path, err := filepath.Abs(filepath.Join("..", ".tools", "alertmanager-"+alertmanagerVersion, "alertmanager"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("%s is missing: run `make test`, which builds it, or choose SHORT=1", path)
+	}
+	return path
+}

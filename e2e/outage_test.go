@@ -1,0 +1,234 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// back is how long Muster may take to bring all that was acknowledged to a
+// Redis that is back, traffic going on.
+const back = 5 * time.Second
+
+// freeze stops a process where it is: it can write no more.
+func (p *process) freeze() {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGSTOP))
+	p.t.Cleanup(p.thaw) // before the cleanup that ends it
+}
+
+func (p *process) thaw() {
+	if p.running() {
+		_ = p.cmd.Process.Signal(syscall.SIGCONT)
+	}
+}
+
+// checkDurable ends the traffic and compares: first what is in Redis by now, as
+// a replica tells that knows nothing else, then what every other replica tells.
+func (tr *traffic) checkDurable(redis *redisServer, replicas ...*muster) {
+	tr.t.Helper()
+	tr.stop()
+	for _, m := range replicas {
+		m.freeze()
+	}
+	cold := startMuster(tr.t, "--redis.url="+redis.url)
+	held, err := cold.remembers()
+	require.NoError(tr.t, err)
+	cold.stop()
+	for _, m := range replicas {
+		m.thaw()
+	}
+	want := tr.oracle()
+	require.NoError(tr.t, want.compare(held), "in Redis")
+	for _, m := range replicas {
+		waitFor(tr.t, patience, "a replica tells the same", func() error { return want.check(m) })
+	}
+}
+
+func TestRedisKilledUnderTraffic(t *testing.T) {
+	t.Parallel()
+	for name, empty := range map[string]bool{"back with its data": false, "back empty": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis := startRedis(t)
+			a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
+			tr := startTraffic(t, a, b)
+			tr.waitMore(300)
+			redis.kill()
+			a.waitDegraded()
+			b.waitDegraded()
+			tr.waitMore(300)
+			if empty {
+				redis.lose()
+			}
+			redis.start()
+			<-time.After(back)
+			tr.checkDurable(redis, a, b)
+			a.waitHealthy(patience)
+			b.waitHealthy(patience)
+		})
+	}
+}
+
+func TestFlushAllUnderTraffic(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
+	tr := startTraffic(t, a, b)
+	tr.waitMore(300)
+	redis.flushAll()
+	tr.waitMore(300)
+	redis.flushAll()
+	<-time.After(back)
+	tr.checkDurable(redis, a, b)
+}
+
+func TestMusterKilledUnderTraffic(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	m := startMuster(t, "--redis.url="+redis.url)
+	m.down.Store(true)
+	tr := startTraffic(t, m)
+	for range 3 {
+		tr.waitMore(200)
+		m.kill()
+		m.start()
+	}
+	tr.waitMore(100)
+	tr.checkDurable(redis, m)
+}
+
+// A Muster that starts while Redis is down serves at once, says that it does
+// not know all, and brings what it hears to Redis later.
+func TestMusterStartsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	first := startMuster(t, "--redis.url="+redis.url)
+	old := newMessage("Old", newAlert("Old", "a", time.Now().UTC()))
+	_, err := deliver(first, old)
+	require.NoError(t, err)
+	first.kill()
+	redis.kill()
+
+	m := startMuster(t, "--redis.url="+redis.url)
+	s, err := m.status()
+	require.NoError(t, err)
+	require.True(t, s.Storage.Partial)
+	m.waitDegraded()
+	tr := startTraffic(t, m)
+	tr.waitMore(100)
+
+	redis.start()
+	<-time.After(back)
+	// What was there before is there still.
+	tr.streams = append(tr.streams, &stream{name: "Old", to: []*muster{m}, sent: []message{old}})
+	tr.checkDurable(redis, m)
+	m.waitHealthy(patience)
+}
+
+func TestTwoMusters100Adds(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	replicas := []*muster{startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)}
+	begin := make(chan struct{})
+	since := time.Now().UTC()
+	var wg sync.WaitGroup
+	for i := range 100 {
+		// Each tells of one alert only, and that the others were cut.
+		msg := newMessage("Storm", newAlert("Storm", fmt.Sprint("host-", i), since))
+		msg.TruncatedAlerts = 99
+		wg.Go(func() {
+			<-begin
+			_, err := deliver(replicas[i%len(replicas)], msg)
+			if err != nil {
+				t.Errorf("alert %d: %v", i, err)
+			}
+		})
+	}
+	close(begin)
+	wg.Wait()
+
+	complete := func(g group) bool { return g.Counts == counts{Firing: 100} && g.Notifications == 100 }
+	for _, m := range append(replicas, startMuster(t, "--redis.url="+redis.url)) {
+		m.waitGroup(patience, "all 100 alerts fire", complete)
+		waitFor(t, patience, "each alert fired once", func() error {
+			kinds := m.kinds()
+			for i := range 100 {
+				if n := kinds[fmt.Sprint("fired host-", i)]; n != 1 {
+					return fmt.Errorf("alert %d: %d events", i, n)
+				}
+			}
+			if kinds["notified"] != 100 || kinds["opened"] != 1 {
+				return fmt.Errorf("%v", kinds)
+			}
+			return nil
+		})
+	}
+}
+
+func TestRestore10000(t *testing.T) {
+	t.Parallel()
+	const groups = 10_000
+	redis := startRedis(t)
+	m := startMuster(t, "--redis.url="+redis.url)
+	since := time.Now().UTC().Truncate(time.Millisecond)
+	name := func(i int) string { return fmt.Sprintf("Group%05d", i) }
+	var wg sync.WaitGroup
+	const writers = 8
+	for w := range writers {
+		wg.Go(func() {
+			for i := w; i < groups; i += writers {
+				alerts := make([]messageAlert, 2+i%3)
+				for n := range alerts {
+					alerts[n] = newAlert(name(i), fmt.Sprint("host-", n), since)
+				}
+				if _, err := deliver(m, newMessage(name(i), alerts...)); err != nil {
+					t.Errorf("group %d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	m.kill()
+
+	begin := time.Now()
+	m.start()
+	t.Logf("ready after %s", time.Since(begin))
+	m.waitHealthy(patience)
+	t.Logf("restored after %s", time.Since(begin))
+	s, err := m.status()
+	require.NoError(t, err)
+	require.Equal(t, groups, s.RestoredGroups)
+	held, err := m.groups()
+	require.NoError(t, err)
+	require.Len(t, held, groups)
+	byName := map[string]group{}
+	for _, g := range held {
+		byName[g.GroupLabels["alertname"]] = g
+	}
+	for i := range groups {
+		g := byName[name(i)]
+		require.Equal(t, counts{Firing: 2 + i%3}, g.Counts, name(i))
+		require.Len(t, g.Alerts, 2+i%3, name(i))
+	}
+	// Found by fingerprint, and written to again.
+	var found struct {
+		Groups []group `json:"groups"`
+	}
+	last := byName[name(groups-1)]
+	_, err = m.fetch("/api/v1/alerts/"+last.Alerts[0].Fingerprint, &found)
+	require.NoError(t, err)
+	require.Len(t, found.Groups, 1)
+	require.Equal(t, last.ID, found.Groups[0].ID)
+	body, err := json.Marshal(newMessage(name(0), newAlert(name(0), "host-9", since)))
+	require.NoError(t, err)
+	_, err = do(http.MethodPost, m.url+"/webhook", body, nil)
+	require.NoError(t, err)
+}
