@@ -51,7 +51,7 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	c.rules, c.by = r, n.ExternalURL
 	// Another replica's notification may have overtaken this one: then what it
 	// says of alerts that we know is old.
-	c.late = c.before != nil && n.Stamp.isLate(c.before.Meta.Stamp)
+	c.late = c.before != nil && n.Stamp.isLate(c.before.Stamp)
 
 	listed := make(map[Fingerprint]NotifiedAlert, len(n.Alerts))
 	var firing, resolved int

@@ -159,7 +159,7 @@ func Tombstone(id ID, deleted Stamp) *AlertGroup {
 
 // IsTombstone reports whether nothing is left of the group but the fact that
 // it was deleted.
-func (g *AlertGroup) IsTombstone() bool { return g.Meta.Stamp == "" && len(g.Alerts) == 0 }
+func (g *AlertGroup) IsTombstone() bool { return g.Stamp == "" && len(g.Alerts) == 0 }
 
 // Alert returns the alert with the fingerprint, or nil.
 func (g *AlertGroup) Alert(fp Fingerprint) *Alert {
@@ -230,7 +230,7 @@ func (g *AlertGroup) Equal(o *AlertGroup) bool {
 	if g == o {
 		return true
 	}
-	return g != nil && o != nil && g.ID == o.ID && g.Deleted == o.Deleted && g.Meta.equal(&o.Meta) &&
+	return g != nil && o != nil && g.ID == o.ID && g.Deleted == o.Deleted && g.equal(&o.Meta) &&
 		maps.Equal(g.Removed, o.Removed) && slices.EqualFunc(g.Alerts, o.Alerts, (*Alert).Equal)
 }
 

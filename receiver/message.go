@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/prometheus/alertmanager/template"
-
-	"muster/grouping"
 )
 
 // message is the body of a webhook notification. It has the fields of
@@ -33,13 +33,13 @@ const (
 	versionGrafana      = "1"
 )
 
-// badMessage says what is wrong with a body, and where. No retry mends it.
-type badMessage struct {
+// messageError says what is wrong with a body, and where. No retry mends it.
+type messageError struct {
 	where string // "alerts[3].startsAt"; "" for the whole body
 	what  string
 }
 
-func (e *badMessage) Error() string {
+func (e *messageError) Error() string {
 	if e.where == "" {
 		return e.what
 	}
@@ -47,7 +47,7 @@ func (e *badMessage) Error() string {
 }
 
 func bad(where, format string, args ...any) error {
-	return &badMessage{where, fmt.Sprintf(format, args...)}
+	return &messageError{where, fmt.Sprintf(format, args...)}
 }
 
 // decodeMessage reads a body. Names are matched as they are written, a name
@@ -91,18 +91,18 @@ func (m *message) notification(source string) (grouping.Notification, error) {
 	return n, nil
 }
 
-func notifiedAlert(a *template.Alert) (grouping.NotifiedAlert, *badMessage) {
+func notifiedAlert(a *template.Alert) (grouping.NotifiedAlert, *messageError) {
 	na := grouping.NotifiedAlert{
 		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: grouping.Status(a.Status),
 		Labels: grouping.Labels(a.Labels), Annotations: grouping.Labels(a.Annotations),
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
 	}
 	if na.Status != grouping.StatusFiring && na.Status != grouping.StatusResolved {
-		return na, &badMessage{"status", fmt.Sprintf("is %s, must be %q or %q",
+		return na, &messageError{"status", fmt.Sprintf("is %s, must be %q or %q",
 			quoted(a.Status), grouping.StatusFiring, grouping.StatusResolved)}
 	}
 	if na.StartsAt.IsZero() {
-		return na, &badMessage{"startsAt", "is missing"}
+		return na, &messageError{"startsAt", "is missing"}
 	}
 	for _, t := range []struct {
 		name string
@@ -110,7 +110,7 @@ func notifiedAlert(a *template.Alert) (grouping.NotifiedAlert, *badMessage) {
 	}{{"startsAt", na.StartsAt}, {"endsAt", na.EndsAt}} {
 		// Its offset can push a legal year out of what can be written again.
 		if y := t.at.UTC().Year(); y < 0 || y > 9999 {
-			return na, &badMessage{t.name, "is not between the years 0 and 9999 in UTC"}
+			return na, &messageError{t.name, "is not between the years 0 and 9999 in UTC"}
 		}
 	}
 	if na.Status == grouping.StatusFiring {

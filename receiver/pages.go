@@ -13,12 +13,12 @@ import (
 	"sync"
 	"time"
 
+	"muster/grouping"
+	"muster/templates"
+
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/version"
-
-	"muster/grouping"
-	"muster/templates"
 )
 
 const (
@@ -285,7 +285,8 @@ func (s *Server) statusPage(c *gin.Context) {
 	s.show(c, templates.NewStatusPage(site, templates.StatusInput{
 		Stats: stats,
 		Build: []templates.Fact{
-			{Name: "Version", Value: version.Version}, {Name: "Revision", Value: version.GetRevision()},
+			{Name: "Version", Value: version.Version},
+			{Name: "Revision", Value: version.GetRevision()},
 			{Name: "Go", Value: version.GoVersion},
 		},
 		Settings: s.opts.Settings,

@@ -11,10 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
 	"muster/grouping"
 	"muster/templates"
+
+	"github.com/gin-gonic/gin"
 )
 
 // defaultSource is that of /webhook.
@@ -32,7 +32,7 @@ func (s *Server) webhook(c *gin.Context) {
 	stamp := s.groups.Stamp()
 	if s.draining.Load() {
 		c.Header("Connection", "close")
-		s.reject(c, http.StatusServiceUnavailable, "draining", errors.New("Muster is shutting down"))
+		s.reject(c, http.StatusServiceUnavailable, "draining", errors.New("shutting down, send it again"))
 		return
 	}
 	select {

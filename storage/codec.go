@@ -5,9 +5,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-
 	"muster/grouping"
+
+	"github.com/go-json-experiment/json"
 )
 
 // A stored record is its stamp, in text order, followed by its JSON: what

@@ -17,10 +17,10 @@ import (
 	"syscall"
 	"time"
 
+	"muster/grouping"
+
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
-
-	"muster/grouping"
 )
 
 // FileOptions are the settings of a File. Only Path must be set.
@@ -279,7 +279,7 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 		switch {
 		case damaged != nil:
 			answer = damaged
-			return nil
+			return nil //nolint:nilerr // an answer, not a fault of the file
 		case string(groups.Get([]byte(string(id)+fieldToken))) == string(c.Stamp):
 			g = stored
 			return nil
@@ -502,7 +502,7 @@ func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 		}
 		n--
 	}
-	return meta.Put(keyEvents, binary.BigEndian.AppendUint64(nil, uint64(max(n, 0)))) //nolint:gosec // G115: not negative
+	return meta.Put(keyEvents, binary.BigEndian.AppendUint64(nil, uint64(max(n, 0))))
 }
 
 // eventKey splits an encoded event into its ID and the rest.

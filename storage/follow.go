@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
-
-	"muster/grouping"
 )
 
 const (
@@ -39,12 +39,12 @@ func (r *Redis) followShard(ctx context.Context, shard int, last string, fn func
 		}).Result()
 		cancel()
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case errors.Is(err, redis.Nil) || err == nil && len(streams) == 0:
 			continue
-		case err != nil:
+		case err != nil && ctx.Err() == nil:
 			return r.fault("follow", err)
+		case err != nil:
+			continue // it was told to end
 		}
 		entries := make([]LogEntry, 0, len(streams[0].Messages))
 		for _, m := range streams[0].Messages {

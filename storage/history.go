@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"muster/grouping"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Events implements grouping.GroupStorage.
@@ -45,19 +45,21 @@ func (r *Redis) Events(ctx context.Context, q grouping.EventQuery) (grouping.Eve
 // than a page, to tell whether there is a next one.
 func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) ([]grouping.Event, error) {
 	const chunk = 500
-	by := &redis.ZRangeBy{Min: "-", Max: "+", Count: chunk}
+	from, to := "-", "+"
 	if !q.Since.IsZero() {
-		by.Min = "[" + timePrefix(q.Since)
+		from = "[" + timePrefix(q.Since)
 	}
 	if !q.Until.IsZero() {
-		by.Max = "(" + timePrefix(q.Until)
+		to = "(" + timePrefix(q.Until)
 	}
-	if q.Cursor != "" && (by.Max == "+" || q.Cursor < by.Max[1:]) {
-		by.Max = "(" + q.Cursor
+	if q.Cursor != "" && (to == "+" || q.Cursor < to[1:]) {
+		to = "(" + q.Cursor
 	}
 	var events []grouping.Event
 	for {
-		members, err := r.client.ZRevRangeByLex(ctx, key, by).Result()
+		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: chunk,
+		}).Result()
 		if err != nil {
 			return nil, r.fault("events", err)
 		}
@@ -75,7 +77,7 @@ func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) 
 		if len(members) < chunk {
 			return events, nil
 		}
-		by.Max = "(" + members[len(members)-1]
+		to = "(" + members[len(members)-1]
 	}
 }
 

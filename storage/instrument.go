@@ -6,10 +6,10 @@ import (
 	"iter"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"muster/grouping"
 )
 
 // storageMetrics are those of every backend.

@@ -9,10 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"muster/grouping"
 )
 
 // Outage is what a Manager does with a write while its backend fails.

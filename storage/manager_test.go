@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
-
-	"muster/grouping"
 )
 
 var testKey = grouping.Key{Source: "default", Receiver: "team", GroupKey: `{}:{alertname="Down"}`}

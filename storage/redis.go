@@ -13,10 +13,10 @@ import (
 	"strconv"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"muster/grouping"
 )
 
 // RedisOptions are the settings of a Redis. Only URL must be set.

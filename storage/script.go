@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"muster/grouping"
+
+	"github.com/redis/go-redis/v9"
 )
 
 //go:embed store.lua

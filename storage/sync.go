@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"muster/grouping"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The copy and the backend are joined in rounds: a round compares the index,
@@ -194,7 +194,7 @@ func (m *Manager) pull(ctx context.Context, ids []grouping.ID, tokens map[groupi
 		if remote != nil {
 			m.join(remote)
 		}
-		if local := m.memory.Peek(id); local != nil && !local.Equal(remote) && !(remote == nil && local.IsTombstone()) {
+		if local := m.memory.Peek(id); local != nil && !local.Equal(remote) && (remote != nil || !local.IsTombstone()) {
 			m.markDirty(id)
 		}
 		if remote != nil && !remote.IsTombstone() {
@@ -347,8 +347,9 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 		m.last = seen
 	}()
 
-	followed := make(chan error, 1)
+	followed := make(chan struct{})
 	go func() {
+		defer close(followed)
 		err := m.durable.Follow(ctx, from, func(shard int, entries []LogEntry) {
 			mu.Lock()
 			ok := advance(&seen[shard], entries)
@@ -364,7 +365,6 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 		if err != nil {
 			cancel(err)
 		}
-		followed <- err
 	}()
 	defer func() { <-followed }()
 	defer cancel(nil)

@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"muster/grouping"
+	"muster/receiver"
+	"muster/storage"
+
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -21,10 +25,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
-
-	"muster/grouping"
-	"muster/receiver"
-	"muster/storage"
 )
 
 var allocator context.Context
@@ -151,7 +151,7 @@ func (m *muster) night() (group grouping.ID, alert grouping.Fingerprint) {
 		m.notify(name, firing(name, []string{"critical", "warning", "info"}[i%3], "a"), firing(name, "warning", "b"))
 	}
 	a := firing("CrashLoop", "critical", "pod-1")
-	group = m.notify("CrashLoop", a, firing("CrashLoop", "critical", "pod-2"))
+	m.notify("CrashLoop", a, firing("CrashLoop", "critical", "pod-2"))
 	a.Status, a.EndsAt = grouping.StatusResolved, time.Now().UTC()
 	return m.notify("CrashLoop", a, firing("CrashLoop", "critical", "pod-2")), a.Fingerprint
 }
@@ -168,8 +168,8 @@ type tab struct {
 // open opens a tab. A script error, a violated policy or a dialog is a problem.
 func open(t *testing.T, width, height int64, dark bool) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(allocator)
-	ctx, stop := context.WithTimeout(ctx, 90*time.Second)
+	created, cancel := chromedp.NewContext(allocator)
+	ctx, stop := context.WithTimeout(created, 90*time.Second)
 	b := &tab{t: t, ctx: ctx}
 	t.Cleanup(func() {
 		stop()

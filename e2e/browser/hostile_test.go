@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"muster/grouping"
+
+	"github.com/stretchr/testify/require"
 )
 
 // hostile are texts that have broken pages: each calls pwned() if it is ever

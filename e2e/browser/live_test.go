@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"muster/grouping"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestThePageIsLive(t *testing.T) {

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-
-	"muster/grouping"
 )
 
 // states are the pages to look at, each in each state that it has.

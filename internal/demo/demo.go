@@ -14,12 +14,13 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+
+	"muster/grouping"
 
 	"github.com/go-json-experiment/json"
 	"github.com/prometheus/alertmanager/template"
-
-	"muster/grouping"
 )
 
 // Settings of the play: it is fast, so that a minute shows what a night has.
@@ -148,7 +149,7 @@ func (g *group) notifications(start, now time.Time) []message {
 	var (
 		listed []template.Alert
 		firing int
-		says   string
+		said   strings.Builder
 	)
 	for _, a := range g.alerts {
 		on, from, to := a.at(start, now)
@@ -165,8 +166,9 @@ func (g *group) notifications(start, now time.Time) []message {
 			firing++
 		}
 		listed = append(listed, t)
-		says += t.Fingerprint + t.Status + t.StartsAt.String()
+		said.WriteString(t.Fingerprint + t.Status + t.StartsAt.String())
 	}
+	says := said.String()
 	if firing == 0 && (g.sent == "" || !hasNews(g.sent, says)) || says == g.sent && now.Sub(g.sentAt) < repeat {
 		return nil
 	}
@@ -229,12 +231,9 @@ func keepEqual(common, other template.KV) {
 }
 
 func keyOf(labels template.KV) string {
-	var key string
+	pairs := make([]string, 0, len(labels))
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		if key != "" {
-			key += ", "
-		}
-		key += fmt.Sprintf("%s=%q", name, labels[name])
+		pairs = append(pairs, fmt.Sprintf("%s=%q", name, labels[name]))
 	}
-	return key
+	return strings.Join(pairs, ", ")
 }
