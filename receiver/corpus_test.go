@@ -1,0 +1,74 @@
+package receiver
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const corpus = "../testdata/corpus"
+
+// recorded returns every body that a real Alertmanager sent as a notification,
+// by its path in the corpus.
+func recorded(t testing.TB) map[string][]byte {
+	t.Helper()
+	bodies := map[string][]byte{}
+	metas, err := filepath.Glob(filepath.Join(corpus, "*", "meta.jsonl"))
+	require.NoError(t, err)
+	for _, meta := range metas {
+		folder := filepath.Dir(meta)
+		if filepath.Base(folder) == "14b-event-recorder" {
+			continue // not notifications
+		}
+		text, err := os.ReadFile(meta)
+		require.NoError(t, err)
+		for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+			var line struct{ File, Path string }
+			require.NoError(t, json.Unmarshal(lines.Bytes(), &line))
+			if strings.Contains(line.Path, "custom") {
+				continue // a custom payload is whatever its template makes
+			}
+			body, err := os.ReadFile(filepath.Join(folder, line.File))
+			require.NoError(t, err)
+			bodies[filepath.Base(folder)+"/"+line.File] = body
+		}
+	}
+	return bodies
+}
+
+func TestEveryRecordedBodyIsAccepted(t *testing.T) {
+	bodies := recorded(t)
+	require.Greater(t, len(bodies), 190)
+	h := newHouse(t, Options{})
+	for name, body := range bodies {
+		w := h.do(http.MethodPost, "/webhook", bytes.NewReader(body))
+		require.Equal(t, http.StatusOK, w.Code, "%s: %s", name, w.Body)
+	}
+}
+
+func TestOtherSendersAreAccepted(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(corpus, "other-senders", "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	h := newHouse(t, Options{})
+	for _, path := range paths {
+		body, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var m struct {
+			Version  string `json:"version"`
+			GroupKey string `json:"groupKey"`
+		}
+		if json.Unmarshal(body, &m) != nil || m.GroupKey == "" {
+			continue // a shape of its own, not a notification of a group
+		}
+		w := h.do(http.MethodPut, "/webhook/grafana/", bytes.NewReader(body))
+		require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
+	}
+}

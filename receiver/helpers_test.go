@@ -1,0 +1,99 @@
+package receiver
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"muster/grouping"
+	"muster/storage"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// house is a whole Muster in memory, without a listener.
+type house struct {
+	*Server
+
+	manager *grouping.Manager
+	reg     *prometheus.Registry
+
+	mu     sync.Mutex
+	status grouping.StorageStatus // guarded by mu
+}
+
+func newHouse(t testing.TB, opts Options) *house {
+	t.Helper()
+	h := &house{reg: prometheus.NewRegistry(), status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
+	var err error
+	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
+	h.Server, err = New(h.manager, h.storageStatus, h.reg, h.reg, promslog.NewNopLogger(), opts)
+	require.NoError(t, err)
+	h.manager.Watch(h.Publish)
+	return h
+}
+
+func (h *house) storageStatus() grouping.StorageStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.status
+}
+
+func (h *house) setStatus(s grouping.StorageStatus) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status = s
+}
+
+// do sends a request; headers are pairs.
+func (h *house) do(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, body)
+	if method == http.MethodPost || method == http.MethodPut {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func (h *house) post(body string, headers ...string) *httptest.ResponseRecorder {
+	return h.do(http.MethodPost, "/webhook", strings.NewReader(body), headers...)
+}
+
+func (h *house) get(path string, headers ...string) *httptest.ResponseRecorder {
+	return h.do(http.MethodGet, path, nil, headers...)
+}
+
+// counter returns the value of a counter with exactly these label values.
+func (h *house) counter(t *testing.T, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := h.reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var pairs []string
+			for _, l := range m.GetLabel() {
+				pairs = append(pairs, l.GetName(), l.GetValue())
+			}
+			if strings.Join(pairs, " ") == strings.Join(labels, " ") {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
