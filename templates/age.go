@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"math"
 	"strconv"
 	"time"
 )
@@ -67,6 +68,11 @@ func count(n int) string {
 		s = s[:i] + "\u202f" + s[i:]
 	}
 	return s
+}
+
+// cut is a number of truncated alerts, which comes from the wire, as an int.
+func cut(n uint64) int {
+	return int(min(n, math.MaxInt32)) //nolint:gosec // G115: bounded on this line
 }
 
 // plural joins a count with its word.

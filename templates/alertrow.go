@@ -57,6 +57,7 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 		row.Lasted = Age(a.EndsAt.Sub(a.StartsAt))
 	case grouping.StatusUnreported:
 		row.Ended = moment(a.ChangedAt, s.Now)
+	default:
 	}
 	if a.Disputed {
 		row.Marks = append(row.Marks, Mark{Text: "Alertmanagers disagree", Title: "One reports firing, another resolved", Loud: true})

@@ -99,7 +99,7 @@ func notifiedCounts(e *grouping.Event) string {
 		parts = append(parts, count(e.Resolved)+" resolved")
 	}
 	if e.Truncated > 0 {
-		parts = append(parts, count(int(min(e.Truncated, 1<<31-1)))+" cut")
+		parts = append(parts, count(cut(e.Truncated))+" cut")
 	}
 	return strings.Join(parts, ", ")
 }

@@ -167,7 +167,7 @@ func everything() View { return View{State: ViewAll, Sort: grouping.SortSeverity
 func groupNote(g *grouping.AlertGroup, s *Site) string {
 	var notes []string
 	if g.Truncated > 0 {
-		notes = append(notes, "Alertmanager cut "+plural(int(min(g.Truncated, 1<<31-1)), "alert", "alerts")+
+		notes = append(notes, "Alertmanager cut "+plural(cut(g.Truncated), "alert", "alerts")+
 			" from its last notification (max_alerts). Counts are lower bounds.")
 	}
 	if g.Counts.Unreported > 0 {
@@ -261,6 +261,7 @@ func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 			order[i].rank += 100
 		case grouping.StatusResolved:
 			order[i].rank = 200 // what it was matters no more than when
+		default:
 		}
 	}
 	slices.SortStableFunc(order, func(x, y ranked) int {

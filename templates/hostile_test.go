@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 
@@ -198,6 +197,6 @@ func TestWebLink(t *testing.T) {
 		"https://a/" + strings.Repeat("x", 100<<10): false,
 	} {
 		_, ok := webLink(s)
-		assert.Equal(t, want, ok, "%.60q", s)
+		require.Equal(t, want, ok, "%.60q", s)
 	}
 }

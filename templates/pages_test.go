@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 
@@ -68,12 +67,12 @@ func TestStates(t *testing.T) {
 		require.Contains(t, pages, name)
 		got := text(t, render(t, r, pages[name]))
 		for _, w := range want {
-			assert.Contains(t, got, strings.ReplaceAll(w, "\u202f", " "), name)
+			require.Contains(t, got, strings.ReplaceAll(w, "\u202f", " "), name)
 		}
 	}
 	for name, p := range pages {
 		code := map[string]int{"badfilter": 400, "historybad": 400, "gone": 404, "gonealert": 404, "notfound": 404, "error": 503}[name]
-		assert.Equal(t, max(code, 200), p.Code(), name)
+		require.Equal(t, max(code, 200), p.Code(), name)
 	}
 }
 
@@ -99,7 +98,7 @@ func TestStructure(t *testing.T) {
 			case "a", "button":
 				focusable = append(focusable, n)
 				if href := attr(n, "href"); strings.HasPrefix(href, "/") {
-					assert.True(t, strings.HasPrefix(href, "/am/"), "%s: %s is outside of the prefix", name, href)
+					require.True(t, strings.HasPrefix(href, "/am/"), "%s: %s is outside of the prefix", name, href)
 				}
 			case "label":
 				labelled[attr(n, "for")] = true
@@ -110,26 +109,26 @@ func TestStructure(t *testing.T) {
 			case "h1", "h2", "h3":
 				if n.Parent.Data != "dialog" {
 					now := int(n.Data[1] - '0')
-					assert.LessOrEqual(t, now, level+1, "%s: a heading level is left out", name)
+					require.LessOrEqual(t, now, level+1, "%s: a heading level is left out", name)
 					level = now
 				}
 			case "svg":
-				assert.Equal(t, "true", attr(n, "aria-hidden"), name)
+				require.Equal(t, "true", attr(n, "aria-hidden"), name)
 			case "style":
 				t.Errorf("%s: a style element", name)
 			}
 		}
 		for _, one := range []string{"h1", "main", "header", "footer", "title", "dialog"} {
-			assert.Equal(t, 1, count[one], "%s: %s", name, one)
+			require.Equal(t, 1, count[one], "%s: %s", name, one)
 		}
 		for id, n := range ids {
-			assert.Equal(t, 1, n, "%s: id %s", name, id)
+			require.Equal(t, 1, n, "%s: id %s", name, id)
 		}
-		assert.Equal(t, "#main", attr(focusable[0], "href"), name)
+		require.Equal(t, "#main", attr(focusable[0], "href"), name)
 		for _, c := range controls {
-			assert.True(t, labelled[attr(c, "id")], "%s: %s has no label", name, attr(c, "id"))
+			require.True(t, labelled[attr(c, "id")], "%s: %s has no label", name, attr(c, "id"))
 		}
-		assert.Contains(t, page, `data-live="/am/api/v1/live"`, name)
+		require.Contains(t, page, `data-live="/am/api/v1/live"`, name)
 	}
 }
 
@@ -153,14 +152,14 @@ func zipped(b []byte) int {
 func TestWeights(t *testing.T) {
 	r := newRenderer(t)
 	for name, most := range map[string]int{"app.css": 5 << 10, "app.js": 4 << 10, "favicon.svg": 1 << 10} {
-		assert.LessOrEqual(t, len(r.assets[name].gzipped), most, name)
+		require.LessOrEqual(t, len(r.assets[name].gzipped), most, name)
 	}
 	storm := states(t)["storm"]
 	require.Len(t, storm.(*GroupsPage).Rows, 100)
 	page, err := r.Render(storm)
 	require.NoError(t, err)
 	t.Logf("100 rows: %d bytes, %d zipped; css %d, js %d", len(page), zipped(page), len(r.assets["app.css"].gzipped), len(r.assets["app.js"].gzipped))
-	assert.LessOrEqual(t, zipped(page), 10<<10)
+	require.LessOrEqual(t, zipped(page), 10<<10)
 
 	doc, err := html.Parse(bytes.NewReader(page))
 	require.NoError(t, err)
@@ -171,13 +170,13 @@ func TestWeights(t *testing.T) {
 		}
 	}
 	t.Logf("100 rows: %d elements", nodes)
-	assert.LessOrEqual(t, nodes, 3000)
+	require.LessOrEqual(t, nodes, 3000)
 
 	big, err := r.Render(states(t)["big"])
 	require.NoError(t, err)
 	t.Logf("100 of 10,000 alerts: %d bytes, %d zipped", len(big), zipped(big))
-	assert.LessOrEqual(t, len(big), 512<<10)
-	assert.LessOrEqual(t, zipped(big), 25<<10)
+	require.LessOrEqual(t, len(big), 512<<10)
+	require.LessOrEqual(t, zipped(big), 25<<10)
 }
 
 func BenchmarkList(b *testing.B) {
@@ -212,11 +211,11 @@ func TestRowVersions(t *testing.T) {
 	s := newSite(groups)
 	a := row(groups[2], s, nil)
 	s.Now = s.Now.Add(time.Second)
-	assert.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second makes no version")
+	require.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second makes no version")
 	b := row(groups[2], s, hoist{"cluster": "prod-eu1"})
-	assert.NotEqual(t, a.Version, b.Version)
-	assert.Equal(t, a.Change, b.Change, "what other rows share is no news of this one")
+	require.NotEqual(t, a.Version, b.Version)
+	require.Equal(t, a.Change, b.Change, "what other rows share is no news of this one")
 	s.Now = s.Now.Add(time.Hour)
-	assert.Equal(t, a.Change, row(groups[2], s, nil).Change)
-	assert.NotEqual(t, a.Version, row(groups[2], s, nil).Version, "the spark moves on")
+	require.Equal(t, a.Change, row(groups[2], s, nil).Change)
+	require.NotEqual(t, a.Version, row(groups[2], s, nil).Version, "the spark moves on")
 }

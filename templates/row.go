@@ -133,11 +133,11 @@ func clip(s string) string {
 	if len(s) <= most {
 		return s
 	}
-	cut := most
-	for cut > 0 && s[cut]&0xc0 == 0x80 { // do not cut inside a character
-		cut--
+	end := most
+	for end > 0 && s[end]&0xc0 == 0x80 { // not inside of a character
+		end--
 	}
-	return s[:cut] + "…"
+	return s[:end] + "…"
 }
 
 func listValues(values []string) string {
@@ -283,7 +283,7 @@ func marks(g *grouping.AlertGroup, s *Site) []Mark {
 		add(true, "stale", "Firing, but Alertmanager has not mentioned this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC")
 	}
 	if g.Truncated > 0 {
-		add(true, "truncated +"+count(int(min(g.Truncated, 1<<31-1))), "Alertmanager cut this many alerts from its last notification (max_alerts): counts are lower bounds")
+		add(true, "truncated +"+count(cut(g.Truncated)), "Alertmanager cut this many alerts from its last notification (max_alerts): counts are lower bounds")
 	}
 	if n := disputed(g.Alerts); n > 0 {
 		add(true, "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/prometheus/alertmanager/matcher/parse"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 
@@ -22,21 +21,21 @@ func TestAge(t *testing.T) {
 		67 * time.Minute: "1h 7m", 24*time.Hour - time.Second: "23h 59m", 72 * time.Hour: "3d 0h", 9*24*time.Hour + 5*time.Hour: "9d 5h",
 		400 * 24 * time.Hour: "400d 0h",
 	} {
-		assert.Equal(t, want, Age(d), d.String())
+		require.Equal(t, want, Age(d), d.String())
 	}
 }
 
 func TestMoment(t *testing.T) {
 	m := moment(night.Add(time.Minute), night)
-	assert.Equal(t, "0s", m.Age)
-	assert.True(t, m.Skew, "the sender's clock is ahead")
-	assert.False(t, moment(time.Time{}, night).Known())
-	assert.Equal(t, "2025 Nov 23 03:02", moment(night.AddDate(-1, 0, 0), night).Clock)
+	require.Equal(t, "0s", m.Age)
+	require.True(t, m.Skew, "the sender's clock is ahead")
+	require.False(t, moment(time.Time{}, night).Known())
+	require.Equal(t, "2025 Nov 23 03:02", moment(night.AddDate(-1, 0, 0), night).Clock)
 }
 
 func TestCount(t *testing.T) {
 	for n, want := range map[int]string{0: "0", 999: "999", 1442: "1\u202f442", 1234567: "1\u202f234\u202f567"} {
-		assert.Equal(t, want, count(n))
+		require.Equal(t, want, count(n))
 	}
 }
 
@@ -55,7 +54,7 @@ func TestTitle(t *testing.T) {
 		{"no group labels", fixture.L{}, nil, "receiver: pager"},
 		{"an empty alertname is none", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
 	} {
-		assert.Equal(t, c.want, title(fixture.Make(night, fixture.Spec{Group: c.group}), c.shared), c.name)
+		require.Equal(t, c.want, title(fixture.Make(night, fixture.Spec{Group: c.group}), c.shared), c.name)
 	}
 }
 
@@ -87,8 +86,8 @@ func TestSecondLine(t *testing.T) {
 		{"no alerts", fixture.Spec{Group: named}, "", ""},
 	} {
 		says, values := secondLine(fixture.Make(night, c.spec))
-		assert.Equal(t, c.says, says, c.name)
-		assert.Equal(t, c.values, values, c.name)
+		require.Equal(t, c.says, says, c.name)
+		require.Equal(t, c.values, values, c.name)
 	}
 }
 
@@ -99,9 +98,9 @@ func TestRowAge(t *testing.T) {
 		{Own: fixture.L{"severity": "critical", "a": "2"}, Ago: 44 * time.Minute}, {Own: fixture.L{"severity": "warning"}, Ago: time.Minute},
 	}})
 	r := NewGroupRow(g, View{}, newSite(nil), nil)
-	assert.Equal(t, "44m 0s", r.Since.Age)
-	assert.Equal(t, "critical", r.Severity.Word)
-	assert.Equal(t, "2 critical · 1 warning · 1 info", r.Mix)
+	require.Equal(t, "44m 0s", r.Since.Age)
+	require.Equal(t, "critical", r.Severity.Word)
+	require.Equal(t, "2 critical · 1 warning · 1 info", r.Mix)
 }
 
 // decodeURIComponent does what the script function does: it leaves + alone.
@@ -118,24 +117,24 @@ func TestSilence(t *testing.T) {
 	link := l.Silence("http://am.example.net:9093/base/", of, "https://muster.example.net/am/groups/x y")
 	rest, ok := strings.CutPrefix(link, "http://am.example.net:9093/base/#/silences/new?filter=")
 	require.True(t, ok, link)
-	assert.NotContains(t, rest, "+")
-	assert.NotContains(t, rest, " ")
+	require.NotContains(t, rest, "+")
+	require.NotContains(t, rest, " ")
 	filter, comment, ok := strings.Cut(rest, "&comment=")
 	require.True(t, ok)
-	assert.Equal(t, "https://muster.example.net/am/groups/x y", decodeURIComponent(t, comment))
+	require.Equal(t, "https://muster.example.net/am/groups/x y", decodeURIComponent(t, comment))
 	ms, err := parse.Matchers(decodeURIComponent(t, filter))
 	require.NoError(t, err)
 	got := grouping.Labels{}
 	for _, m := range ms {
 		got[m.Name] = m.Value
 	}
-	assert.Equal(t, of, got)
+	require.Equal(t, of, got)
 
 	for _, bad := range []string{"", "javascript:alert(1)", "//am", "am:9093"} {
-		assert.Empty(t, l.Silence(bad, of, "x"), bad)
+		require.Empty(t, l.Silence(bad, of, "x"), bad)
 	}
 	l.Alertmanager = "https://alerts.example.com"
-	assert.True(t, strings.HasPrefix(l.Silence("http://inner:9093", of, "x"), "https://alerts.example.com/#/"))
+	require.True(t, strings.HasPrefix(l.Silence("http://inner:9093", of, "x"), "https://alerts.example.com/#/"))
 
 	// The template must not write it anew.
 	s := newSite(nil)
@@ -148,12 +147,12 @@ func TestSilence(t *testing.T) {
 			href, _, _ := strings.Cut(attr(n, "href"), "&comment=")
 			_, filter, _ := strings.Cut(href, "filter=")
 			_, err := parse.Matchers(decodeURIComponent(t, filter))
-			assert.NoError(t, err, href)
-			assert.NotContains(t, href, "+")
+			require.NoError(t, err, href)
+			require.NotContains(t, href, "+")
 			found++
 		}
 	}
-	assert.Equal(t, 2, found)
+	require.Equal(t, 2, found)
 }
 
 func TestParseFilter(t *testing.T) {
@@ -173,13 +172,13 @@ func TestParseFilter(t *testing.T) {
 		ms, words, err := ParseFilter(c.text)
 		if c.sentence != "" {
 			require.NotNil(t, err, c.text)
-			assert.Equal(t, c.sentence, err.Sentence, c.text)
-			assert.Equal(t, c.at, err.At, c.text)
-			assert.Equal(t, c.text, err.Before+err.At+err.After)
+			require.Equal(t, c.sentence, err.Sentence, c.text)
+			require.Equal(t, c.at, err.At, c.text)
+			require.Equal(t, c.text, err.Before+err.At+err.After)
 			continue
 		}
 		require.Nil(t, err, c.text)
-		assert.Equal(t, c.filter, filterText(ms, words), c.text)
+		require.Equal(t, c.filter, filterText(ms, words), c.text)
 	}
 }
 
@@ -192,18 +191,18 @@ func TestViewRoundTrip(t *testing.T) {
 	} {
 		u, err := url.Parse("/" + q)
 		require.NoError(t, err)
-		assert.Equal(t, "/"+q, l.Groups(ParseView(u.Query())))
+		require.Equal(t, "/"+q, l.Groups(ParseView(u.Query())))
 	}
 	for _, q := range []string{"", "?filter=a%3D%22b%22&kind=fired&kind=resolved", "?group=0123456789abcdef0123&alert=0123456789abcdef&at=2026-11-23T03%3A02&cursor=x"} {
 		u, err := url.Parse("/history" + q)
 		require.NoError(t, err)
-		assert.Equal(t, "/history"+q, l.History(ParseHistoryView(u.Query())))
+		require.Equal(t, "/history"+q, l.History(ParseHistoryView(u.Query())))
 	}
 	v := ParseView(url.Values{"filter": {`a="b"`}, "cursor": {"x"}, "from": {"100"}})
 	added := v.with(equals("c", "d"))
-	assert.Equal(t, `/?filter=a%3D%22b%22%2C%20c%3D%22d%22`, l.Groups(added), "a new matcher begins at the first page")
-	assert.Equal(t, added, added.with(equals("c", "d")), "twice is once")
-	assert.Equal(t, `/?filter=c%3D%22d%22`, l.Groups(added.without(0)))
+	require.Equal(t, `/?filter=a%3D%22b%22%2C%20c%3D%22d%22`, l.Groups(added), "a new matcher begins at the first page")
+	require.Equal(t, added, added.with(equals("c", "d")), "twice is once")
+	require.Equal(t, `/?filter=c%3D%22d%22`, l.Groups(added.without(0)))
 }
 
 func TestNotificationsFold(t *testing.T) {
@@ -218,13 +217,13 @@ func TestNotificationsFold(t *testing.T) {
 		e(time.Hour, fixture.AM0, grouping.EventNotified, w3+"000000"),
 	}, newSite(nil))
 	require.Len(t, rows, 2)
-	assert.Equal(t, []string{"alertmanager-0.example.net:9093", "alertmanager-1.example.net:9093"}, rows[0].From)
-	assert.Equal(t, 1, rows[0].Joined)
-	assert.Equal(t, "1m 15s", rows[0].At.Age, "the first copy counts")
+	require.Equal(t, []string{"alertmanager-0.example.net:9093", "alertmanager-1.example.net:9093"}, rows[0].From)
+	require.Equal(t, 1, rows[0].Joined)
+	require.Equal(t, "1m 15s", rows[0].At.Age, "the first copy counts")
 }
 
 func TestMarkdown(t *testing.T) {
 	groups := fixture.Groups(night)
 	p := NewGroupPage(newSite(groups), GroupView{}, groups[2], nil)
-	assert.True(t, strings.HasPrefix(p.Markdown, "**[critical] KubePodCrashLooping**: 6 firing (2 resolved)\n`cluster=prod-eu1` `namespace=payments`\nPod is crash looping.\nSince 2026-11-23 02:58 UTC (4m 0s)\n- `pod=checkout-7c9d6f5b8-100`"), p.Markdown)
+	require.True(t, strings.HasPrefix(p.Markdown, "**[critical] KubePodCrashLooping**: 6 firing (2 resolved)\n`cluster=prod-eu1` `namespace=payments`\nPod is crash looping.\nSince 2026-11-23 02:58 UTC (4m 0s)\n- `pod=checkout-7c9d6f5b8-100`"), p.Markdown)
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,35 +25,35 @@ func TestStatic(t *testing.T) {
 	}
 	path, err := r.static("app.css")
 	require.NoError(t, err)
-	assert.Regexp(t, `^/am/static/app\.[0-9a-f]{16}\.css$`, path)
+	require.Regexp(t, `^/am/static/app\.[0-9a-f]{16}\.css$`, path)
 
 	plain := get("GET", path)
 	body, err := io.ReadAll(plain.Body)
 	require.NoError(t, err)
-	assert.Equal(t, r.assets["app.css"].plain, body)
-	assert.Equal(t, "text/css; charset=utf-8", plain.Header.Get("Content-Type"))
-	assert.Equal(t, "public, max-age=31536000, immutable", plain.Header.Get("Cache-Control"))
-	assert.Equal(t, "nosniff", plain.Header.Get("X-Content-Type-Options"))
-	assert.Empty(t, plain.Header.Get("Content-Encoding"))
+	require.Equal(t, r.assets["app.css"].plain, body)
+	require.Equal(t, "text/css; charset=utf-8", plain.Header.Get("Content-Type"))
+	require.Equal(t, "public, max-age=31536000, immutable", plain.Header.Get("Cache-Control"))
+	require.Equal(t, "nosniff", plain.Header.Get("X-Content-Type-Options"))
+	require.Empty(t, plain.Header.Get("Content-Encoding"))
 
 	zip := get("GET", path, "Accept-Encoding", "br, gzip;q=0.8")
-	assert.Equal(t, "gzip", zip.Header.Get("Content-Encoding"))
-	assert.NotEqual(t, plain.Header.Get("ETag"), zip.Header.Get("ETag"))
+	require.Equal(t, "gzip", zip.Header.Get("Content-Encoding"))
+	require.NotEqual(t, plain.Header.Get("ETag"), zip.Header.Get("ETag"))
 	unzipped, err := gzip.NewReader(zip.Body)
 	require.NoError(t, err)
 	body, err = io.ReadAll(unzipped)
 	require.NoError(t, err)
-	assert.Equal(t, r.assets["app.css"].plain, body)
+	require.Equal(t, r.assets["app.css"].plain, body)
 
-	assert.Empty(t, get("GET", path, "Accept-Encoding", "gzip;q=0").Header.Get("Content-Encoding"))
-	assert.Equal(t, http.StatusNotModified, get("GET", path, "If-None-Match", plain.Header.Get("ETag")).StatusCode)
-	assert.Equal(t, http.StatusNotModified, get("GET", path, "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+zip.Header.Get("ETag")).StatusCode)
-	assert.Equal(t, http.StatusMethodNotAllowed, get("POST", path).StatusCode)
+	require.Empty(t, get("GET", path, "Accept-Encoding", "gzip;q=0").Header.Get("Content-Encoding"))
+	require.Equal(t, http.StatusNotModified, get("GET", path, "If-None-Match", plain.Header.Get("ETag")).StatusCode)
+	require.Equal(t, http.StatusNotModified, get("GET", path, "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+zip.Header.Get("ETag")).StatusCode)
+	require.Equal(t, http.StatusMethodNotAllowed, get("POST", path).StatusCode)
 	head := get("HEAD", path)
 	body, _ = io.ReadAll(head.Body)
-	assert.Empty(t, body)
+	require.Empty(t, body)
 	for _, no := range []string{"/am/static/", "/am/static/app.css", "/am/static/app.0000000000000000.css", "/am/static/../renderer.go", "/"} {
-		assert.Equal(t, http.StatusNotFound, get("GET", no).StatusCode, no)
+		require.Equal(t, http.StatusNotFound, get("GET", no).StatusCode, no)
 	}
 }
 

@@ -63,6 +63,7 @@
       const text = await r.text();
       if (r.status >= 500) throw new Error(r.status);
       heard = Date.now();
+      skew = Date.parse(r.headers.get('Date')) + 500 - heard || skew; // what was not modified is old, its header is not
       if (text !== shown) swap(new DOMParser().parseFromString(text, 'text/html'));
       shown = text;
     } catch { live = false; since = since || Date.now(); }
@@ -71,7 +72,6 @@
   }
   function swap(doc) {
     if (!$('#main', doc) || !doc.body.dataset.now) return; // a login page or a proxy's
-    skew = doc.body.dataset.now - Date.now();
     for (const k of ['badge', 'worst', 'now']) body.dataset[k] = doc.body.dataset[k];
     const focus = document.activeElement;
     fresh = [];
@@ -89,6 +89,8 @@
   }
 
   // ---- the stream
+  // a page from the browser's history may be old
+  let lost = (performance.getEntriesByType('navigation')[0] || {}).type === 'back_forward';
   let es = null, live = false, since = 0, paused = false, tried = 0;
   function connect() {
     stop();
@@ -101,7 +103,6 @@
     s.addEventListener('hb', ok);
     s.onerror = () => { if (s === es) { live = false; lost = true; since = since || Date.now(); tick(); } };
   }
-  let lost = false;
   function stop() { if (es) es.close(); es = null; live = false; }
   function watch() {
     const off = paused || document.hidden;

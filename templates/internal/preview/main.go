@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"log"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -82,12 +81,9 @@ func main() {
 			_, _ = fmt.Fprintf(w, "<a href=\"/%s/\">%s</a><br>\n", sc.name, sc.name)
 		}
 	})
-	l, err := net.Listen("tcp", *listen)
-	if err != nil {
-		log.Fatal(err)
-	}
-	log.Printf("http://%s/", l.Addr())
-	log.Fatal(http.Serve(l, mux)) //nolint:gosec // G114: never on a network
+	log.Printf("http://%s/", *listen)
+	server := &http.Server{Addr: *listen, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	log.Fatal(server.ListenAndServe())
 }
 
 type preview struct {
