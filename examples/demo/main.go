@@ -1,0 +1,236 @@
+// Demo shows the whole chain: it starts a real Alertmanager and Muster, and
+// plays a story of alerts into Alertmanager's API. `make demo` runs it.
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type config struct {
+	alertmanager, muster             string // programs
+	alertmanagerListen, musterListen string
+	musterArgs                       []string
+}
+
+func main() {
+	var c config
+	flag.StringVar(&c.alertmanager, "alertmanager", "alertmanager", "the `program` Alertmanager")
+	flag.StringVar(&c.muster, "muster", "./muster", "the `program` Muster")
+	flag.StringVar(&c.alertmanagerListen, "alertmanager.listen", "127.0.0.1:9093", "the `address` that Alertmanager listens on")
+	flag.StringVar(&c.musterListen, "muster.listen", "127.0.0.1:9095", "the `address` that Muster listens on")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: demo [flags] [-- flags of Muster]")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	c.musterArgs = flag.Args()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, c); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// alertmanagerConfig has short times, so that something happens every few
+// seconds. On a real system they are minutes.
+const alertmanagerConfig = `
+route:
+  receiver: everyone
+  group_by: [alertname, namespace]
+  group_wait: 2s
+  group_interval: 4s
+  repeat_interval: 1m
+  routes:
+    - matchers: [team="platform"]
+      receiver: platform
+    - matchers: [team="shop"]
+      receiver: shop
+    - matchers: [team="data"]
+      receiver: data
+inhibit_rules:
+  - source_matchers: [alertname="KubeNodeNotReady"]
+    target_matchers: [alertname="TargetDown"]
+    equal: [node]
+receivers:
+`
+
+func writeConfig(file, musterListen string) error {
+	var b strings.Builder
+	b.WriteString(alertmanagerConfig)
+	for _, name := range []string{"everyone", "platform", "shop", "data"} {
+		fmt.Fprintf(&b, "  - name: %s\n    webhook_configs:\n      - url: http://%s/webhook/demo\n        send_resolved: true\n", name, musterListen)
+	}
+	return os.WriteFile(file, []byte(b.String()), 0o600)
+}
+
+func run(ctx context.Context, c config) (err error) {
+	for _, addr := range []string{c.alertmanagerListen, c.musterListen} {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("%w: another program has it, or choose another by -alertmanager.listen or -muster.listen", err)
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	dir, err := os.MkdirTemp("", "muster-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	file := filepath.Join(dir, "alertmanager.yml")
+	if err := writeConfig(file, c.musterListen); err != nil {
+		return err
+	}
+
+	// The first child that ends by itself ends the demo.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	muster, err := start(ctx, dir, "muster", c.muster, cancel, append([]string{
+		"--web.listen-address=" + c.musterListen, "--group.wait=2s", "--group.interval=4s", "--group.stale-after=5m",
+	}, c.musterArgs...)...)
+	if err != nil {
+		return err
+	}
+	defer muster.stop()
+	alertmanager, err := start(ctx, dir, "alertmanager", c.alertmanager, cancel,
+		"--config.file="+file, "--storage.path="+filepath.Join(dir, "alertmanager-data"),
+		"--web.listen-address="+c.alertmanagerListen, "--cluster.listen-address=")
+	if err != nil {
+		return err
+	}
+	defer alertmanager.stop()
+
+	for _, addr := range []string{c.musterListen, c.alertmanagerListen} {
+		if err := ready(ctx, "http://"+addr+"/-/ready"); err != nil {
+			return fault(ctx, err)
+		}
+	}
+	fmt.Printf(`
+  Muster         http://%[1]s/
+  its JSON API   http://%[1]s/api/v1/groups
+  Alertmanager   http://%[2]s/
+
+Ctrl-C ends all of it.
+
+`, c.musterListen, c.alertmanagerListen)
+	err = fault(ctx, play(ctx, &source{url: "http://" + c.alertmanagerListen}))
+	if err == nil {
+		fmt.Println("\nending Alertmanager and Muster")
+	}
+	return err
+}
+
+// fault is the error that ended the demo, unless a signal did: a child that
+// ended explains what failed because of that.
+func fault(ctx context.Context, err error) error {
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+		return err
+	case errors.Is(cause, errEnded):
+		return cause
+	default:
+		return nil
+	}
+}
+
+var errEnded = errors.New("has ended")
+
+// ready waits until a server says that it is.
+func ready(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err == nil {
+			code := resp.StatusCode
+			if err := resp.Body.Close(); err == nil && code == http.StatusOK {
+				return nil
+			}
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return fmt.Errorf("%s is not ready: %w", url, context.Cause(ctx))
+		}
+	}
+}
+
+// pause waits; it reports false if the context ended.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// child is a program that the demo started and ends.
+type child struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+}
+
+// start starts a program in the folder, its log in a file there. If it ends
+// before it is stopped, that ends the demo.
+func start(ctx context.Context, dir, name, path string, ended context.CancelCauseFunc, args ...string) (*child, error) {
+	path, err := exec.LookPath(path)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	logFile := filepath.Join(dir, name+".log")
+	log, err := os.Create(logFile) //nolint:gosec // G304: in our own temporary folder
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	// Not ended by the context but by stop, which asks first.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, args...) //nolint:gosec // G204: what to run is the user's choice
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = dir, log, log, childAttributes()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	c := &child{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		state := cmp.Or(cmd.Wait(), errors.New("exit status 0"))
+		text, _ := os.ReadFile(logFile) //nolint:gosec // G304: in our own temporary folder
+		ended(fmt.Errorf("%s %w (%w):\n%s", name, errEnded, state, bytes.TrimSpace(text[max(0, len(text)-2000):])))
+	}()
+	return c, nil
+}
+
+// stop asks it to end, and waits.
+func (c *child) stop() {
+	_ = c.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-c.done:
+	case <-time.After(15 * time.Second):
+		_ = c.cmd.Process.Kill()
+		<-c.done
+	}
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+const runbooks = "https://runbooks.prometheus-operator.dev/runbooks/"
+
+// newAlert returns an alert with labels given as name and value in turn.
+func newAlert(name, severity, team, summary, runbook, expr string, labels ...string) *alert {
+	a := &alert{
+		labels:      map[string]string{"alertname": name, "severity": severity, "team": team, "cluster": "demo"},
+		annotations: map[string]string{"summary": summary},
+		expr:        url.QueryEscape(expr),
+	}
+	if runbook != "" {
+		a.annotations["runbook_url"] = runbooks + runbook
+	}
+	for pair := range slices.Chunk(labels, 2) {
+		a.labels[pair[0]] = pair[1]
+	}
+	return a
+}
+
+func crashLoop(pod string) *alert {
+	return newAlert("KubePodCrashLooping", "warning", "platform", "Pod shop/"+pod+" is restarting again and again",
+		"kubernetes/kubepodcrashlooping", `max_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}[5m]) >= 1`,
+		"namespace", "shop", "pod", pod, "container", "checkout")
+}
+
+func errorRate(service string, percent int) *alert {
+	return newAlert("HighErrorRate", "critical", "shop", fmt.Sprintf("%d %% of requests to %s fail", percent, service),
+		"", `job:request_errors:ratio_rate5m > 0.05`, "namespace", "shop", "service", service)
+}
+
+func latency(service, quantile string) *alert {
+	return newAlert("HighLatency", "warning", "shop", "p"+quantile+" of "+service+" is above 2 s",
+		"", `job:request_duration:p`+quantile+` > 2`, "namespace", "shop", "service", service, "quantile", "0."+quantile)
+}
+
+func replicationLag(instance string, seconds int) *alert {
+	return newAlert("PostgresReplicationLag", "critical", "data", fmt.Sprintf("%s is %d s behind its primary", instance, seconds),
+		"", `pg_replication_lag_seconds > 30`, "namespace", "data", "instance", instance)
+}
+
+func consumerLag(group, topic string) *alert {
+	return newAlert("KafkaConsumerLag", "warning", "data", group+" falls behind on "+topic,
+		"", `sum by (group, topic) (kafka_consumergroup_lag) > 10000`, "namespace", "data", "consumergroup", group, "topic", topic)
+}
+
+func filesystem(instance, mountpoint string) *alert {
+	return newAlert("NodeFilesystemSpaceFillingUp", "warning", "platform",
+		"Less than a day until "+mountpoint+" on "+instance+" is full", "node/nodefilesystemspacefillingup",
+		`predict_linear(node_filesystem_avail_bytes[6h], 24*3600) < 0`, "instance", instance, "mountpoint", mountpoint)
+}
+
+func targetDown(node, job string) *alert {
+	return newAlert("TargetDown", "warning", "platform", job+" on "+node+" cannot be scraped", "general/targetdown",
+		`up == 0`, "namespace", "monitoring", "node", node, "job", job)
+}
+
+func replicas(deployment string) *alert {
+	return newAlert("KubeDeploymentReplicasMismatch", "warning", "platform", "Deployment shop/"+deployment+" lacks replicas",
+		"kubernetes/kubedeploymentreplicasmismatch", `kube_deployment_spec_replicas > kube_deployment_status_replicas_available`,
+		"namespace", "shop", "deployment", deployment)
+}
+
+// The alerts of the story.
+var (
+	watchdog = newAlert("Watchdog", "none", "", "Always fires: it shows that the whole chain works", "general/watchdog", `vector(1)`)
+
+	podA, podB, podC, podD = crashLoop("checkout-6c9f-2xkqp"), crashLoop("checkout-6c9f-9r7vd"), crashLoop("checkout-6c9f-ht4mz"), crashLoop("checkout-6c9f-wl8bn")
+
+	checkoutReplicas = replicas("checkout")
+	cartReplicas     = replicas("cart")
+	checkoutErrors   = errorRate("checkout", 31)
+	paymentErrors    = errorRate("payment", 12)
+	checkoutLatency  = latency("checkout", "99")
+	searchLatency    = latency("search", "95")
+
+	primaryLag   = replicationLag("pg-1", 48)
+	secondaryLag = replicationLag("pg-2", 95)
+	ordersLag    = consumerLag("billing", "orders")
+	eventsLag    = consumerLag("analytics", "events")
+	searchLag    = consumerLag("indexer", "products")
+
+	disk     = filesystem("node-2", "/var/lib/containerd")
+	otherFS  = filesystem("node-4", "/data")
+	node     = newAlert("KubeNodeNotReady", "critical", "platform", "node-3 has not been ready for 15 minutes", "kubernetes/kubenodenotready", `kube_node_status_condition{condition="Ready",status="true"} == 0`, "node", "node-3")
+	exporter = targetDown("node-3", "node-exporter")
+	kubelet  = targetDown("node-3", "kubelet")
+	dns      = targetDown("node-1", "coredns")
+
+	certificate = newAlert("CertificateExpiresSoon", "info", "shop", "The certificate of shop.example.org expires in 13 days", "", `probe_ssl_earliest_cert_expiry - time() < 14*24*3600`, "instance", "shop.example.org")
+	backup      = newAlert("KubeJobFailed", "warning", "data", "Job data/backup-nightly did not complete", "kubernetes/kubejobfailed", `kube_job_failed > 0`, "namespace", "data", "job_name", "backup-nightly")
+)
+
+// act is one thing that happens, some seconds after the one before.
+type act struct {
+	after time.Duration
+	line  string
+	do    func(context.Context, *source) error
+}
+
+func fire(alerts ...*alert) func(context.Context, *source) error {
+	return func(ctx context.Context, s *source) error { return s.fire(ctx, alerts...) }
+}
+
+func resolve(alerts ...*alert) func(context.Context, *source) error {
+	return func(ctx context.Context, s *source) error { return s.resolve(ctx, alerts...) }
+}
+
+// story is what happens, again and again. It takes a minute and a half.
+func story() []act {
+	var silence string
+	return []act{
+		{0, "Watchdog fires, as it always does", fire(watchdog)},
+		{1, "two pods of checkout crash", fire(podA, podB)},
+		{3, "customers notice: checkout answers with errors, slowly", fire(checkoutErrors, checkoutLatency)},
+		{4, "a third pod crashes, the deployment lacks replicas", fire(podC, checkoutReplicas)},
+		{5, "a disk fills up, a certificate expires soon", fire(disk, certificate)},
+		{5, "replicas of the database fall behind, and who reads from them", fire(primaryLag, secondaryLag, ordersLag, eventsLag)},
+		{6, "node-1: coredns cannot be scraped; node-3: nothing can", fire(dns, exporter, kubelet)},
+		{7, "node-3 is not ready: from now on that inhibits what is down on it", fire(node, searchLag, otherFS)},
+		{6, "coredns is back, so its group is sent, without what is inhibited; payment fails, too", func(ctx context.Context, s *source) error {
+			if err := s.fire(ctx, paymentErrors, searchLatency, cartReplicas, backup); err != nil {
+				return err
+			}
+			return s.resolve(ctx, dns)
+		}},
+		{6, "somebody silences " + podA.labels["pod"] + ", another pod crashes: the silenced one becomes unreported", func(ctx context.Context, s *source) (err error) {
+			if silence, err = s.silence(ctx, "pod", podA.labels["pod"], "kept for debugging"); err != nil {
+				return err
+			}
+			return s.fire(ctx, podD)
+		}},
+		{10, "two pods run again", resolve(podB, podC)},
+		{8, "the silence ends: its alert returns, still the same episode", func(ctx context.Context, s *source) error {
+			return s.expire(ctx, silence)
+		}},
+		{7, "node-3 is ready again: what it inhibited returns", resolve(node)},
+		{5, "checkout recovers, the databases catch up", resolve(checkoutErrors, checkoutLatency, searchLatency, primaryLag, secondaryLag, ordersLag)},
+		{8, "too early: checkout fails again, a second episode", fire(checkoutErrors)},
+		{6, "all pods run, all replicas are there, node-3 is scraped", resolve(podA, podD, checkoutReplicas, cartReplicas, exporter, kubelet)},
+		{6, "checkout and payment recover for good, the disk is cleaned", resolve(checkoutErrors, paymentErrors, disk, eventsLag, searchLag, backup)},
+	}
+}
+
+// play plays the story over and over until the context ends.
+func play(ctx context.Context, s *source) error {
+	begin := time.Now()
+	for round := 1; ; round++ {
+		for _, a := range story() {
+			if err := wait(ctx, s, a.after*time.Second); err != nil {
+				return err
+			}
+			if err := a.do(ctx, s); err != nil {
+				return err
+			}
+			at := time.Since(begin).Round(time.Second)
+			fmt.Printf("%3d:%02d  %s\n", int(at.Minutes()), int(at.Seconds())%60, a.line)
+		}
+		fmt.Println("        that was the story; still firing:", strings.Join(s.names(), ", ")+"; it begins again in 20 s")
+		if err := wait(ctx, s, 20*time.Second); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits and meanwhile tells of what fires again and again.
+func wait(ctx context.Context, s *source, d time.Duration) error {
+	until := time.Now().Add(d)
+	for {
+		left := time.Until(until)
+		if left <= 0 {
+			return ctx.Err()
+		}
+		if !pause(ctx, min(left, max(0, time.Until(s.refreshed.Add(refresh))))) {
+			return ctx.Err()
+		}
+		if err := s.refresh(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// names are those of what fires, sorted.
+func (s *source) names() []string {
+	names := map[string]bool{}
+	for a := range s.firing {
+		names[a.labels["alertname"]] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
