@@ -47,8 +47,10 @@ run: build ## build and start Muster on :9095; flags by ARGS='--redis.url=…'
 	./muster $(ARGS)
 
 .PHONY: demo
-demo: build $(DEMO_ALERTMANAGER) ## a real Alertmanager, Muster and a generator of alerts, until Ctrl-C
-	go run ./examples/demo -alertmanager $(DEMO_ALERTMANAGER) -muster ./muster
+demo: build $(DEMO_ALERTMANAGER) ## a real Alertmanager, Muster and a story of alerts, until Ctrl-C
+	go build -o $(TOOLS)/demo ./examples/demo
+	@# exec, so that a signal to make reaches the demo, which ends the others.
+	@exec $(TOOLS)/demo -alertmanager $(DEMO_ALERTMANAGER) -muster ./muster $(ARGS)
 
 .PHONY: test
 test: test-tools ## run all tests with the race detector; SHORT=1 leaves out what needs a real Redis or Alertmanager
@@ -62,6 +64,10 @@ ifneq ($(SHORT),1)
 	@$(MAKE) --no-print-directory $(ALERTMANAGER)
 endif
 
+.PHONY: check-examples
+check-examples: $(ALERTMANAGER) ## let Alertmanager's own amtool check the example configuration
+	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## golangci-lint, go.mod in order, known vulnerabilities
 	go mod tidy -diff
@@ -74,8 +80,13 @@ fmt: $(GOLANGCI_LINT) ## format the code
 
 .PHONY: cover
 cover: test-tools ## print the coverage per package
-	go test -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./grouping,./receiver,./storage,./templates ./...
-	go tool cover -func=coverage.out | tail -n 1
+	go test -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./grouping,./receiver,./storage,./templates ./... >coverage.log \
+		|| { cat coverage.log; exit 1; }
+	@# A block is there once for each package that tests it.
+	@awk 'NR > 1 { size[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
+		END { for (b in size) { p = b; sub("/[^/]*$$", "", p); all[p] += size[b]; if (b in hit) run[p] += size[b] } \
+			for (p in all) printf "%-24s %5.1f%%\n", p, 100 * run[p] / all[p] }' coverage.out | sort
+	@go tool cover -func=coverage.out | tail -n 1
 
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp chooses
@@ -85,7 +96,7 @@ bench: ## run the benchmarks; BENCH=regexp chooses
 fuzz: ## run each fuzz target for FUZZTIME
 	@grep -rlE '^func Fuzz' --include=*_test.go . | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+).*/\1/p' $$file); do \
-			go test -tags $(TAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+			go test -tags $(TAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) </dev/null; \
 		done; \
 	done
 
@@ -100,7 +111,7 @@ vendor-axe: ## fetch axe-core for the browser tests
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf muster coverage.out $(TOOLS)
+	rm -rf muster coverage.out coverage.log $(TOOLS)
 
 $(GOLANGCI_LINT):
 	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_LINT_VERSION)
