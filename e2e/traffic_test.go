@@ -169,7 +169,7 @@ const pause = 60 * time.Millisecond
 // streams that both get.
 func startTraffic(t *testing.T, replicas ...*muster) *traffic {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // G115: any number
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	tr := &traffic{t: t, end: make(chan struct{})}
 	begin := time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Millisecond)
