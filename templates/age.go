@@ -72,7 +72,7 @@ func count(n int) string {
 
 // cut is a number of truncated alerts, which comes from the wire, as an int.
 func cut(n uint64) int {
-	return int(min(n, math.MaxInt32)) //nolint:gosec // G115: bounded on this line
+	return int(min(n, math.MaxInt32))
 }
 
 // plural joins a count with its word.

@@ -67,7 +67,7 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	}
 	row.Actions = r.actions(a)
 	h := fnv.New32a()
-	fmt.Fprint(h, row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, row.Marks, row.Actions)
+	fmt.Fprintf(h, "%q %q %s %s %q %q %v", row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, texts(row.Marks), row.Actions)
 	row.Version = fmt.Sprintf("%08x", h.Sum32())
 	return row
 }
@@ -94,11 +94,19 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 	return append(out, Action{Text: "History", Href: r.site.Links.Alert(a.Fingerprint)})
 }
 
+func texts(marks []Mark) []string {
+	out := make([]string, len(marks))
+	for i, m := range marks {
+		out[i] = m.Text
+	}
+	return out
+}
+
 // markdownAlerts bounds the alerts in a chat message.
 const markdownAlerts = 20
 
 // markdown is the group as an incident's first message in chat.
-func markdown(p *GroupPage, alerts []*grouping.Alert, shared grouping.Labels, s *Site) string {
+func markdown(p *GroupPage, alerts []*grouping.Alert, shared grouping.Labels) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**[%s] %s**: %s %s", plain(p.Severity.Word), plain(p.Name), p.Count, p.Counted)
 	if p.Mix != "" {

@@ -168,11 +168,11 @@ func newByRow(b *bucket, v View, s *Site) ByRow {
 		r.Counted = "alerts"
 	}
 	h := fnv.New32a()
-	fmt.Fprint(h, r.Title)
+	fmt.Fprintf(h, "%q", r.Title)
 	r.Key = fmt.Sprintf("by-%08x", h.Sum32())
-	fmt.Fprint(h, r.Values, r.Count, r.Severity.Word, r.Since.ISO)
+	fmt.Fprintf(h, "%q %s %q %s", r.Values, r.Count, r.Severity.Word, r.Since.ISO)
 	r.Change = fmt.Sprintf("%08x", h.Sum32())
-	fmt.Fprint(h, r.Groups, r.Mix, r.Href)
+	fmt.Fprintf(h, "%q %q %q", r.Groups, r.Mix, r.Href)
 	r.Version = fmt.Sprintf("%08x", h.Sum32())
 	return r
 }

@@ -142,7 +142,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.JSON = s.Links.GroupJSON(g.ID)
 
 	sorted := sortAlerts(g.Alerts)
-	p.Markdown = markdown(p, sorted, shared, s)
+	p.Markdown = markdown(p, sorted, shared)
 	episodes := g.Episodes()
 	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage

@@ -159,8 +159,11 @@ func newFilterForm(s *Site, v View) FilterForm {
 		f.States = append(f.States, Option{o[0], o[1], v.State == o[0]})
 	}
 	for _, o := range [][2]string{
-		{string(grouping.SortSeverity), "worst first"}, {string(grouping.SortNewest), "newest first"}, {string(grouping.SortName), "by name"},
-		{string(grouping.SortCount), "most alerts"}, {string(grouping.SortUpdated), "last changed"},
+		{string(grouping.SortSeverity), "worst first"},
+		{string(grouping.SortNewest), "newest first"},
+		{string(grouping.SortName), "by name"},
+		{string(grouping.SortCount), "most alerts"},
+		{string(grouping.SortUpdated), "last changed"},
 	} {
 		f.Sorts = append(f.Sorts, Option{o[0], o[1], string(v.Sort) == o[0]})
 	}

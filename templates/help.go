@@ -4,10 +4,21 @@ package templates
 type KeyHelp struct{ Key, Does string }
 
 var keys = []KeyHelp{
-	{"/", "go to the filter"}, {"j  k", "next, previous row"}, {"Enter", "open the row"},
-	{"g", "all groups"}, {"u", "back to the list"}, {"h", "history"},
-	{"o", "runbook"}, {"s", "silence in Alertmanager"}, {"y", "copy the page's link"},
-	{"t", "times in UTC or local"}, {"r", "refresh"}, {"p", "pause"}, {"w", "wall view"}, {"?", "this help"}, {"Esc", "leave the field, close"},
+	{"/", "go to the filter"},
+	{"j  k", "next, previous row"},
+	{"Enter", "open the row"},
+	{"g", "all groups"},
+	{"u", "back to the list"},
+	{"h", "history"},
+	{"o", "runbook"},
+	{"s", "silence in Alertmanager"},
+	{"y", "copy the page's link"},
+	{"t", "times in UTC or local"},
+	{"r", "refresh"},
+	{"p", "pause"},
+	{"w", "wall view"},
+	{"?", "this help"},
+	{"Esc", "leave the field, close"},
 }
 
 // HelpPage explains filters, keys, words and links.

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/prometheus/alertmanager/pkg/labels"
-
 	"muster/grouping"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // HistoryView is what a reader asked the history to show.

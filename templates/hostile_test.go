@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
-
-	"muster/grouping"
 )
 
 // hostile are strings that break out of something somewhere.
@@ -46,10 +46,10 @@ func parts(t *testing.T, page string) (elements, attrs map[string]bool, hrefs []
 	require.NoError(t, err)
 	elements, attrs = map[string]bool{}, map[string]bool{}
 	for n := range doc.Descendants() {
-		switch n.Type {
-		case html.CommentNode:
+		if n.Type == html.CommentNode {
 			t.Errorf("a comment: %q", n.Data)
-		case html.ElementNode:
+		}
+		if n.Type == html.ElementNode {
 			elements[n.Data] = true
 			for _, a := range n.Attr {
 				attrs[n.Data+" "+a.Key] = true

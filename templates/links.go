@@ -4,9 +4,9 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/prometheus/alertmanager/pkg/labels"
-
 	"muster/grouping"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // Links builds every address that a page names.

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"muster/grouping"
+	"muster/templates/internal/fixture"
+
 	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
-
-	"muster/grouping"
-	"muster/templates/internal/fixture"
 )
 
 func TestAge(t *testing.T) {
@@ -80,7 +80,8 @@ func TestSecondLine(t *testing.T) {
 		{"three and a count", fixture.Spec{Group: named, Notes: summary, Alerts: alerts(nil, nil, nil, nil, nil, nil)}, "Pods crash.", "pod-a, pod-b, pod-c, +3"},
 		{"what fires, not what is over", fixture.Spec{Group: named, Alerts: append(alerts(fixture.L{"description": "d"}), fixture.Alert{Own: fixture.L{"pod": "z"}, Ago: time.Hour, Ended: time.Minute})}, "d", ""},
 		{"without alertname: the names, worst first", fixture.Spec{Group: fixture.L{"namespace": "x"}, Alerts: []fixture.Alert{
-			{Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "a"}, Ago: 1}, {Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "b"}, Ago: 1},
+			{Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "a"}, Ago: 1},
+			{Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "b"}, Ago: 1},
 			{Own: fixture.L{"alertname": "C", "severity": "critical"}, Ago: 1},
 		}}, "", "C, W ×2"},
 		{"no alerts", fixture.Spec{Group: named}, "", ""},
@@ -94,8 +95,10 @@ func TestSecondLine(t *testing.T) {
 // The age of a group is that of its newest alert of the worst severity.
 func TestRowAge(t *testing.T) {
 	g := fixture.Make(night, fixture.Spec{Group: fixture.L{"namespace": "x"}, Alerts: []fixture.Alert{
-		{Own: fixture.L{"severity": "info"}, Ago: 9 * 24 * time.Hour}, {Own: fixture.L{"severity": "critical", "a": "1"}, Ago: 2 * time.Hour},
-		{Own: fixture.L{"severity": "critical", "a": "2"}, Ago: 44 * time.Minute}, {Own: fixture.L{"severity": "warning"}, Ago: time.Minute},
+		{Own: fixture.L{"severity": "info"}, Ago: 9 * 24 * time.Hour},
+		{Own: fixture.L{"severity": "critical", "a": "1"}, Ago: 2 * time.Hour},
+		{Own: fixture.L{"severity": "critical", "a": "2"}, Ago: 44 * time.Minute},
+		{Own: fixture.L{"severity": "warning"}, Ago: time.Minute},
 	}})
 	r := NewGroupRow(g, View{}, newSite(nil), nil)
 	require.Equal(t, "44m 0s", r.Since.Age)

@@ -14,14 +14,14 @@ import (
 func TestStatic(t *testing.T) {
 	r := newRenderer(t)
 	h := r.Static()
-	get := func(method, path string, header ...string) *http.Response {
+	get := func(method, path string, header ...string) *httptest.ResponseRecorder {
 		req := httptest.NewRequest(method, path, nil)
 		for i := 0; i < len(header); i += 2 {
 			req.Header.Set(header[i], header[i+1])
 		}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, req)
-		return w.Result()
+		return w
 	}
 	path, err := r.static("app.css")
 	require.NoError(t, err)
@@ -31,29 +31,29 @@ func TestStatic(t *testing.T) {
 	body, err := io.ReadAll(plain.Body)
 	require.NoError(t, err)
 	require.Equal(t, r.assets["app.css"].plain, body)
-	require.Equal(t, "text/css; charset=utf-8", plain.Header.Get("Content-Type"))
-	require.Equal(t, "public, max-age=31536000, immutable", plain.Header.Get("Cache-Control"))
-	require.Equal(t, "nosniff", plain.Header.Get("X-Content-Type-Options"))
-	require.Empty(t, plain.Header.Get("Content-Encoding"))
+	require.Equal(t, "text/css; charset=utf-8", plain.Header().Get("Content-Type"))
+	require.Equal(t, "public, max-age=31536000, immutable", plain.Header().Get("Cache-Control"))
+	require.Equal(t, "nosniff", plain.Header().Get("X-Content-Type-Options"))
+	require.Empty(t, plain.Header().Get("Content-Encoding"))
 
 	zip := get("GET", path, "Accept-Encoding", "br, gzip;q=0.8")
-	require.Equal(t, "gzip", zip.Header.Get("Content-Encoding"))
-	require.NotEqual(t, plain.Header.Get("ETag"), zip.Header.Get("ETag"))
+	require.Equal(t, "gzip", zip.Header().Get("Content-Encoding"))
+	require.NotEqual(t, plain.Header().Get("ETag"), zip.Header().Get("ETag"))
 	unzipped, err := gzip.NewReader(zip.Body)
 	require.NoError(t, err)
 	body, err = io.ReadAll(unzipped)
 	require.NoError(t, err)
 	require.Equal(t, r.assets["app.css"].plain, body)
 
-	require.Empty(t, get("GET", path, "Accept-Encoding", "gzip;q=0").Header.Get("Content-Encoding"))
-	require.Equal(t, http.StatusNotModified, get("GET", path, "If-None-Match", plain.Header.Get("ETag")).StatusCode)
-	require.Equal(t, http.StatusNotModified, get("GET", path, "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+zip.Header.Get("ETag")).StatusCode)
-	require.Equal(t, http.StatusMethodNotAllowed, get("POST", path).StatusCode)
+	require.Empty(t, get("GET", path, "Accept-Encoding", "gzip;q=0").Header().Get("Content-Encoding"))
+	require.Equal(t, http.StatusNotModified, get("GET", path, "If-None-Match", plain.Header().Get("ETag")).Code)
+	require.Equal(t, http.StatusNotModified, get("GET", path, "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+zip.Header().Get("ETag")).Code)
+	require.Equal(t, http.StatusMethodNotAllowed, get("POST", path).Code)
 	head := get("HEAD", path)
 	body, _ = io.ReadAll(head.Body)
 	require.Empty(t, body)
 	for _, no := range []string{"/am/static/", "/am/static/app.css", "/am/static/app.0000000000000000.css", "/am/static/../renderer.go", "/"} {
-		require.Equal(t, http.StatusNotFound, get("GET", no).StatusCode, no)
+		require.Equal(t, http.StatusNotFound, get("GET", no).Code, no)
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/alertmanager/pkg/labels"
-
 	"muster/grouping"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // Summary counts what is held, for the head of every page. The zero value is

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/alertmanager/pkg/labels"
-
 	"muster/grouping"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // matcher is one condition of a filter.

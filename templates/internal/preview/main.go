@@ -142,7 +142,7 @@ func (p *preview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(page.Code())
-		_, _ = w.Write(body)
+		_, _ = w.Write(body) //nolint:gosec // G705: escaped by html/template
 	}
 }
 
