@@ -143,7 +143,7 @@ func quoted(s string) string {
 	if len(s) > maxQuoted {
 		s = strings.ToValidUTF8(s[:maxQuoted], "") + "…"
 	}
-	return strconv.QuoteToASCII(s)
+	return strconv.QuoteToGraphic(s)
 }
 
 // describe says what a decoder's error means, and where.
@@ -191,10 +191,18 @@ func describe(err error, body []byte) error {
 	}
 }
 
+// maxPlace bounds the name of a place: the inside of what is nested deeply helps
+// nobody.
+const maxPlace = 60
+
 // place translates a JSON pointer: /alerts/3/startsAt to alerts[3].startsAt.
 func place(p jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range p.Tokens() {
+		if b.Len() > maxPlace {
+			b.WriteString("…")
+			break
+		}
 		if _, err := strconv.Atoi(token); err == nil && b.Len() > 0 {
 			fmt.Fprintf(&b, "[%s]", token)
 			continue
