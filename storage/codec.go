@@ -8,6 +8,7 @@ import (
 	"muster/grouping"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // A stored record is its stamp, in text order, followed by its JSON: what
@@ -33,8 +34,15 @@ const (
 	fieldAlert         = "a:" // followed by the fingerprint
 )
 
+// encoding is how records are written: bytes that are no UTF-8 become U+FFFD,
+// since an alert that cannot be stored would stay unstored for ever.
+var encoding = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+
 func encode(stamp grouping.Stamp, v any) (string, error) {
-	text, err := json.Marshal(v, json.Deterministic(true))
+	if !stamp.Valid() {
+		return "", fmt.Errorf("%q is no stamp", stamp)
+	}
+	text, err := json.Marshal(v, encoding)
 	if err != nil {
 		return "", err
 	}
@@ -45,15 +53,24 @@ func decode(text string, v any) (grouping.Stamp, error) {
 	if len(text) <= stampLen {
 		return "", fmt.Errorf("%d bytes are no record", len(text))
 	}
-	stamp := grouping.Stamp(text[:stampLen])
-	if !stamp.Valid() {
-		return "", fmt.Errorf("%q is no stamp", text[:stampLen])
+	stamp, err := decodeStamp(text[:stampLen])
+	if err != nil {
+		return "", err
 	}
 	return stamp, json.Unmarshal([]byte(text[stampLen:]), v)
 }
 
+func decodeStamp(text string) (grouping.Stamp, error) {
+	if stamp := grouping.Stamp(text); stamp.Valid() {
+		return stamp, nil
+	}
+	return "", fmt.Errorf("%q is no stamp", text)
+}
+
 // decodeGroup reads a group from its fields, all or some of them. It returns
-// nil if there are none.
+// nil if there are none, and passes over fields that a later schema may add.
+// What a later schema adds to a record is lost when the record is next written:
+// the domain's types have no place for it.
 func decodeGroup(id grouping.ID, fields map[string]string) (*grouping.AlertGroup, *grouping.DamagedGroupError) {
 	if len(fields) == 0 {
 		return nil, nil
@@ -64,6 +81,9 @@ func decodeGroup(id grouping.ID, fields map[string]string) (*grouping.AlertGroup
 			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", name, err)}
 		}
 	}
+	if g.IsTombstone() {
+		return &g, nil // nothing follows from nothing
+	}
 	return grouping.NewAlertGroup(g), nil
 }
 
@@ -73,7 +93,7 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 	case isAlert && !grouping.Fingerprint(fp).Valid():
 		return fmt.Errorf("%q is no fingerprint", fp)
 	case isAlert && len(value) == stampLen:
-		g.Removed[grouping.Fingerprint(fp)] = grouping.Stamp(value)
+		g.Removed[grouping.Fingerprint(fp)], err = decodeStamp(value)
 	case isAlert:
 		a := &grouping.Alert{}
 		if a.Stamp, err = decode(value, a); err == nil {
@@ -82,8 +102,8 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 		}
 	case name == fieldMeta:
 		g.Meta.Stamp, err = decode(value, &g.Meta)
-	case name == fieldDeleted:
-		g.Deleted = grouping.Stamp(value)
+	case name == fieldDeleted && value != "":
+		g.Deleted, err = decodeStamp(value)
 	case name == fieldVersion:
 		g.Version, err = strconv.ParseInt(value, 10, 64)
 	case name == fieldNotifications:
@@ -116,6 +136,9 @@ func changedFields(c *grouping.Change) ([]field, error) {
 	}
 	c.Delta(func(before, after *grouping.Alert) {
 		f := field{}
+		if after != nil && !after.Fingerprint.Valid() {
+			failed = fmt.Errorf("%q is no fingerprint", after.Fingerprint)
+		}
 		switch {
 		case after != nil:
 			f.name = fieldAlert + string(after.Fingerprint)
@@ -154,7 +177,7 @@ func changedFields(c *grouping.Change) ([]field, error) {
 // order and one event is one text.
 
 func encodeEvent(e *grouping.Event) (string, error) {
-	text, err := json.Marshal(e, json.Deterministic(true))
+	text, err := json.Marshal(e, encoding)
 	return e.ID + string(text), err
 }
 

@@ -526,7 +526,7 @@ func (f *File) Events(ctx context.Context, q grouping.EventQuery) (grouping.Even
 		}
 		end := []byte{0xff}
 		if !q.Until.IsZero() {
-			end = []byte(timePrefix(q.Until))
+			end = []byte(timePrefix(roundUp(q.Until)))
 		}
 		if q.Cursor != "" && q.Cursor < string(end) {
 			end = []byte(q.Cursor)

@@ -42,7 +42,7 @@ func (r *Redis) followShard(ctx context.Context, shard int, last string, fn func
 		case errors.Is(err, redis.Nil) || err == nil && len(streams) == 0:
 			continue
 		case err != nil && ctx.Err() == nil:
-			return r.fault("follow", err)
+			return r.fault(ctx, "follow", err)
 		case err != nil:
 			continue // it was told to end
 		}

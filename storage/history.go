@@ -19,9 +19,12 @@ func (r *Redis) Events(ctx context.Context, q grouping.EventQuery) (grouping.Eve
 	}
 	orDefault(&q.Limit, grouping.DefaultLimit)
 	var keys []string
-	if q.Group != "" {
+	switch {
+	case q.Group != "" && !q.Group.Valid():
+		return page, nil // only an ID becomes part of a key
+	case q.Group != "":
 		keys = []string{r.key(r.shard(q.Group), "t:"+string(q.Group))}
-	} else {
+	default:
 		for shard := range r.opts.Shards {
 			keys = append(keys, r.key(shard, "h"))
 		}
@@ -50,7 +53,7 @@ func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) 
 		from = "[" + timePrefix(q.Since)
 	}
 	if !q.Until.IsZero() {
-		to = "(" + timePrefix(q.Until)
+		to = "(" + timePrefix(roundUp(q.Until))
 	}
 	if q.Cursor != "" && (to == "+" || q.Cursor < to[1:]) {
 		to = "(" + q.Cursor
@@ -61,7 +64,7 @@ func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) 
 			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: chunk,
 		}).Result()
 		if err != nil {
-			return nil, r.fault("events", err)
+			return nil, r.fault(ctx, "events", err)
 		}
 		for _, m := range members {
 			e, err := decodeEvent(m)
@@ -86,27 +89,51 @@ func timePrefix(t time.Time) string {
 	return string(grouping.NewStamp(t, 0, ""))
 }
 
+// roundUp returns the first whole millisecond, which is what an ID tells, that
+// is not before the time.
+func roundUp(t time.Time) time.Time {
+	return t.Add(time.Millisecond - 1)
+}
+
 // PushEvents implements Durable.
 func (r *Redis) PushEvents(ctx context.Context, events []grouping.Event) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	for part := range slices.Chunk(events, indexCount) {
+		if err := r.pushEvents(ctx, part); err != nil {
+			return r.fault(ctx, "push events", err)
+		}
+	}
+	return nil
+}
+
+func (r *Redis) pushEvents(ctx context.Context, events []grouping.Event) error {
 	pipe := r.client.Pipeline()
+	timelines, histories := map[string]bool{}, map[string]bool{}
 	for i := range events {
 		e := &events[i]
 		text, err := encodeEvent(e)
-		if err != nil {
+		if err != nil || !e.GroupID.Valid() {
 			continue // it was not encodable when it happened either
 		}
 		shard, member := r.shard(e.GroupID), redis.Z{Member: text}
-		pipe.ZAdd(ctx, r.key(shard, "h"), member)
-		pipe.ZAdd(ctx, r.key(shard, "t:"+string(e.GroupID)), member)
+		history, timeline := r.key(shard, "h"), r.key(shard, "t:"+string(e.GroupID))
+		histories[history], timelines[timeline] = true, true
+		pipe.ZAdd(ctx, history, member)
+		pipe.ZAdd(ctx, timeline, member)
+	}
+	for key := range histories {
+		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxHistory-1))
+	}
+	for key := range timelines {
+		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxTimeline-1))
+		// The group may be gone; if it is not, its next write decides.
+		pipe.Expire(ctx, key, r.opts.HistoryRetention)
 	}
 	if pipe.Len() == 0 {
 		return nil
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return r.fault("push events", err)
-	}
-	return nil
+	_, err := pipe.Exec(ctx)
+	return err
 }

@@ -9,7 +9,6 @@ import (
 	"muster/grouping"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // storageMetrics are those of every backend.
@@ -38,24 +37,38 @@ func InstrumentDurable(next Durable, reg prometheus.Registerer) Durable {
 }
 
 func newInstrumented(next grouping.GroupStorage, backend string, reg prometheus.Registerer) *instrumented {
-	factory := promauto.With(reg)
 	return &instrumented{next, backend, storageMetrics{
-		operations: factory.NewCounterVec(prometheus.CounterOpts{
+		operations: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_storage_operations_total", Help: "Storage operations, by backend, operation and result.",
-		}, []string{"backend", "operation", "result"}),
-		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
+		}, []string{"backend", "operation", "result"})),
+		duration: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "muster_storage_duration_seconds", Help: "Duration of storage operations, by backend and operation.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8), // 0.1 ms to 1.6 s
-		}, []string{"backend", "operation"}),
+		}, []string{"backend", "operation"})),
 	}}
 }
 
-func (s *instrumented) observe(operation string, started time.Time, err *error) {
-	s.metrics.duration.WithLabelValues(s.backend, operation).Observe(time.Since(started).Seconds())
-	s.metrics.operations.WithLabelValues(s.backend, operation, result(*err)).Inc()
+// register returns the collector, or its like that is registered already: all
+// backends share the metrics.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	err := reg.Register(c)
+	if registered, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		if same, ok := registered.ExistingCollector.(C); ok {
+			return same
+		}
+	}
+	if err != nil {
+		panic(err) // a mistake in this file
+	}
+	return c
 }
 
-func result(err error) string {
+func (s *instrumented) observe(ctx context.Context, operation string, started time.Time, err *error) {
+	s.metrics.duration.WithLabelValues(s.backend, operation).Observe(time.Since(started).Seconds())
+	s.metrics.operations.WithLabelValues(s.backend, operation, result(ctx, *err)).Inc()
+}
+
+func result(ctx context.Context, err error) string {
 	switch {
 	case err == nil:
 		return "ok"
@@ -63,7 +76,7 @@ func result(err error) string {
 		return "not_found"
 	case errors.Is(err, grouping.ErrVersionMismatch):
 		return "conflict"
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(ctx.Err(), context.Canceled) && errors.Is(err, context.Cause(ctx)):
 		return "cancelled"
 	default:
 		return "error"
@@ -71,34 +84,34 @@ func result(err error) string {
 }
 
 func (s *instrumented) Store(ctx context.Context, c grouping.Change) (g *grouping.AlertGroup, err error) {
-	defer s.observe("store", time.Now(), &err)
+	defer s.observe(ctx, "store", time.Now(), &err)
 	return s.GroupStorage.Store(ctx, c)
 }
 
 func (s *instrumented) Load(ctx context.Context, id grouping.ID) (g *grouping.AlertGroup, err error) {
-	defer s.observe("load", time.Now(), &err)
+	defer s.observe(ctx, "load", time.Now(), &err)
 	return s.GroupStorage.Load(ctx, id)
 }
 
 func (s *instrumented) Delete(ctx context.Context, c grouping.Change) (err error) {
-	defer s.observe("delete", time.Now(), &err)
+	defer s.observe(ctx, "delete", time.Now(), &err)
 	return s.GroupStorage.Delete(ctx, c)
 }
 
 func (s *instrumented) ListKeys(ctx context.Context) (ids []grouping.ID, err error) {
-	defer s.observe("list_keys", time.Now(), &err)
+	defer s.observe(ctx, "list_keys", time.Now(), &err)
 	return s.GroupStorage.ListKeys(ctx)
 }
 
 func (s *instrumented) Size(ctx context.Context) (n int, err error) {
-	defer s.observe("size", time.Now(), &err)
+	defer s.observe(ctx, "size", time.Now(), &err)
 	return s.GroupStorage.Size(ctx)
 }
 
 func (s *instrumented) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
 	return func(yield func(*grouping.AlertGroup, error) bool) {
 		var last error
-		defer s.observe("load_all", time.Now(), &last)
+		defer s.observe(ctx, "load_all", time.Now(), &last)
 		for g, err := range s.GroupStorage.LoadAll(ctx) {
 			last = err
 			if !yield(g, err) {
@@ -109,17 +122,17 @@ func (s *instrumented) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGro
 }
 
 func (s *instrumented) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) (err error) {
-	defer s.observe("store_all", time.Now(), &err)
+	defer s.observe(ctx, "store_all", time.Now(), &err)
 	return s.GroupStorage.StoreAll(ctx, groups)
 }
 
 func (s *instrumented) Ping(ctx context.Context) (err error) {
-	defer s.observe("ping", time.Now(), &err)
+	defer s.observe(ctx, "ping", time.Now(), &err)
 	return s.GroupStorage.Ping(ctx)
 }
 
 func (s *instrumented) Events(ctx context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
-	defer s.observe("events", time.Now(), &err)
+	defer s.observe(ctx, "events", time.Now(), &err)
 	return s.GroupStorage.Events(ctx, q)
 }
 
@@ -134,17 +147,17 @@ type instrumentedDurable struct {
 func (s *instrumentedDurable) Name() string { return s.next.Name() }
 
 func (s *instrumentedDurable) Position(ctx context.Context) (p []Position, err error) {
-	defer s.observe("position", time.Now(), &err)
+	defer s.observe(ctx, "position", time.Now(), &err)
 	return s.next.Position(ctx)
 }
 
 func (s *instrumentedDurable) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
-	defer s.observe("index", time.Now(), &err)
+	defer s.observe(ctx, "index", time.Now(), &err)
 	return s.next.Index(ctx)
 }
 
 func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error) {
-	defer s.observe("load_many", time.Now(), &err)
+	defer s.observe(ctx, "load_many", time.Now(), &err)
 	return s.next.LoadMany(ctx, ids)
 }
 
@@ -153,11 +166,11 @@ func (s *instrumentedDurable) Follow(ctx context.Context, from []Position, fn fu
 }
 
 func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.Event) (err error) {
-	defer s.observe("push_events", time.Now(), &err)
+	defer s.observe(ctx, "push_events", time.Now(), &err)
 	return s.next.PushEvents(ctx, events)
 }
 
 func (s *instrumentedDurable) Now(ctx context.Context) (now time.Time, err error) {
-	defer s.observe("time", time.Now(), &err)
+	defer s.observe(ctx, "time", time.Now(), &err)
 	return s.next.Now(ctx)
 }

@@ -34,6 +34,8 @@ type Memory struct {
 	// gone holds the tombstones, the oldest first in graves.
 	gone   map[grouping.ID]*grouping.AlertGroup // guarded by mu
 	graves []grouping.ID                        // guarded by mu
+	// written holds the stamp of each group's last write, to know it again.
+	written map[grouping.ID]grouping.Stamp // guarded by mu
 	// events is sorted by ID. They come almost in order, so inserting one moves
 	// few; a reader takes a copy of the pointers and holds no lock while it looks.
 	events []*grouping.Event // guarded by mu
@@ -45,6 +47,7 @@ func NewMemory(opts MemoryOptions) *Memory {
 	orDefault(&opts.MaxEvents, 100_000)
 	return &Memory{
 		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, gone: map[grouping.ID]*grouping.AlertGroup{},
+		written: map[grouping.ID]grouping.Stamp{},
 	}
 }
 
@@ -69,13 +72,21 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 		next.Notifications++
 	}
 	m.put(&next)
+	m.written[id] = c.Stamp
 	m.addEvents(c.Events)
 	return &next, nil
 }
 
 // applied reports whether the change was made already.
 func (m *Memory) applied(c grouping.Change) bool {
-	if len(c.Events) == 0 || m.held(c.ID()) == nil {
+	id := c.ID()
+	if m.groups[id] == nil {
+		return false
+	}
+	if m.written[id] == c.Stamp && c.Stamp != "" {
+		return true
+	}
+	if len(c.Events) == 0 {
 		return false
 	}
 	_, found := m.findEvent(c.Events[0].ID)
@@ -85,16 +96,16 @@ func (m *Memory) applied(c grouping.Change) bool {
 // conflicts reports whether what the change touches is not stored as its base
 // has it.
 func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
-	if c.Base == nil && stored != nil && !stored.IsTombstone() ||
-		c.Exclusive && stored != nil && (c.Base == nil || stored.Meta.Stamp != c.Base.Meta.Stamp) {
-		return true
-	}
 	if stored == nil {
 		stored = &grouping.AlertGroup{}
 	}
 	var base grouping.AlertGroup
 	if c.Base != nil {
 		base = *c.Base
+	}
+	// A delta is of no use where the rest of the group is missing.
+	if stored.IsTombstone() != base.IsTombstone() || c.Exclusive && stored.Meta.Stamp != base.Meta.Stamp {
+		return true
 	}
 	if stored.Deleted > base.Deleted {
 		return true
@@ -104,18 +115,22 @@ func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
 		if before == nil {
 			before = after
 		}
-		conflict = conflict || lastWrite(stored, before.Fingerprint) != lastWrite(&base, before.Fingerprint)
+		conflict = conflict || lastWrite(stored, before.Fingerprint, base.Deleted) != lastWrite(&base, before.Fingerprint, base.Deleted)
 	})
 	return conflict
 }
 
 // lastWrite returns the stamp of the last write, or of the removal, of an
-// alert.
-func lastWrite(g *grouping.AlertGroup, fp grouping.Fingerprint) grouping.Stamp {
+// alert: none if it was deleted since.
+func lastWrite(g *grouping.AlertGroup, fp grouping.Fingerprint, deleted grouping.Stamp) grouping.Stamp {
+	last := g.Removed[fp]
 	if a := g.Alert(fp); a != nil {
-		return a.Stamp
+		last = a.Stamp
 	}
-	return max(g.Removed[fp], g.Deleted)
+	if last <= deleted {
+		return ""
+	}
+	return last
 }
 
 // Delete implements grouping.GroupStorage.
@@ -175,6 +190,7 @@ func (m *Memory) put(g *grouping.AlertGroup) {
 		return
 	}
 	delete(m.groups, g.ID)
+	delete(m.written, g.ID)
 	if m.gone[g.ID] == nil {
 		m.graves = append(m.graves, g.ID)
 	}

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"crypto/rand"
+	_ "embed"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"muster/grouping"
@@ -35,7 +37,7 @@ type RedisOptions struct {
 	MaxHistory, MaxTimeline, MaxLog int
 }
 
-func (o RedisOptions) withDefaults() RedisOptions {
+func (o RedisOptions) withDefaults() (RedisOptions, error) {
 	orDefault(&o.KeyPrefix, "muster")
 	orDefault(&o.Shards, 1)
 	orDefault(&o.Retention, grouping.DefaultOptions.Retention)
@@ -43,8 +45,20 @@ func (o RedisOptions) withDefaults() RedisOptions {
 	orDefault(&o.MaxHistory, 1_000_000)
 	orDefault(&o.MaxTimeline, 10_000)
 	orDefault(&o.MaxLog, 10_000)
-	return o
+	switch {
+	case strings.ContainsAny(o.KeyPrefix, "{}"):
+		// The first braces of a key are its hash tag in a cluster.
+		return o, fmt.Errorf("redis key prefix %q contains a brace", o.KeyPrefix)
+	case o.Shards < 0 || o.Shards > maxShards:
+		return o, fmt.Errorf("redis shards: %d is not between 1 and %d", o.Shards, maxShards)
+	case o.Retention < 0 || o.HistoryRetention < 0 || o.MaxHistory < 0 || o.MaxTimeline < 0 || o.MaxLog < 0:
+		return o, errors.New("redis: a time or size is negative")
+	}
+	return o, nil
 }
+
+// maxShards bounds the connections that follow a log each.
+const maxShards = 64
 
 // Redis keeps groups in Redis: one hash per group, one field per alert. It is
 // safe for any number of processes to write to: what they write at once is
@@ -62,9 +76,13 @@ func (o RedisOptions) withDefaults() RedisOptions {
 //	prefix:{n}:h        ZSET    the shard's history, by text
 //	prefix:{n}:log      STREAM  a capped hint of what changed
 //	prefix:{n}:meta     HASH    epoch and sequence
+//
+// Redis 6.2 is the oldest that has all the commands.
 type Redis struct {
 	opts   RedisOptions
 	client *redis.Client
+	// bulk is client with the time that large groups take.
+	bulk *redis.Client
 	// stream reads the log: a reader that blocks must not take the
 	// connections from the writers.
 	stream *redis.Client
@@ -72,7 +90,10 @@ type Redis struct {
 
 // NewRedis returns a client of the Redis at the URL. It dials nothing.
 func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
-	opts = opts.withDefaults()
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	conn, err := redis.ParseURL(opts.URL)
 	if err != nil {
 		// The URL holds a password: it must not get into the message.
@@ -93,8 +114,10 @@ func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
 	conn.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	redis.SetLogger(redisLogger{logger})
 	stream := *conn
-	stream.PoolSize = 2
-	return &Redis{opts: opts, client: redis.NewClient(conn), stream: redis.NewClient(&stream)}, nil
+	stream.PoolSize = max(2, opts.Shards) // a log is read on a connection of its own
+	r := &Redis{opts: opts, client: redis.NewClient(conn), stream: redis.NewClient(&stream)}
+	r.bulk = r.client.WithTimeout(bulkTimeout)
+	return r, nil
 }
 
 // redisLogger passes on what the client says. It says the same of every
@@ -111,7 +134,11 @@ func (r *Redis) Name() string { return "redis" }
 // Close closes the connections.
 func (r *Redis) Close() error { return errors.Join(r.client.Close(), r.stream.Close()) }
 
-func (r *Redis) fault(op string, err error) error {
+// fault wraps what the client reports. That the caller went away is none.
+func (r *Redis) fault(ctx context.Context, op string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
 	return &grouping.StorageError{Backend: r.Name(), Op: op, Err: err}
 }
 
@@ -132,6 +159,13 @@ func (r *Redis) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup,
 	return loadOne(ctx, r, id)
 }
 
+const (
+	// bulkFields bounds the fields that one pipeline reads: some 2 MB.
+	bulkFields = 2000
+	// bulkTimeout bounds the answer: a group of 10,000 alerts is some 10 MB.
+	bulkTimeout = 5 * time.Second
+)
+
 // LoadMany implements Durable.
 func (r *Redis) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.ID]*grouping.AlertGroup, []*grouping.DamagedGroupError, error) {
 	if ctx.Err() != nil {
@@ -139,35 +173,78 @@ func (r *Redis) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.I
 	}
 	groups := make(map[grouping.ID]*grouping.AlertGroup, len(ids))
 	var damaged []*grouping.DamagedGroupError
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id grouping.ID) bool { return !id.Valid() })
 	for part := range slices.Chunk(ids, batch) {
-		pipe := r.client.Pipeline()
-		answers := make([]*redis.MapStringStringCmd, len(part))
-		for i, id := range part {
-			answers[i] = pipe.HGetAll(ctx, r.groupKey(id))
+		sizes, err := r.sizes(ctx, part)
+		if err != nil {
+			return nil, nil, err
 		}
-		if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
-			return nil, nil, r.fault("load", err)
-		}
-		for i, id := range part {
-			fields, err := answers[i].Result()
-			var bad *grouping.DamagedGroupError
-			var g *grouping.AlertGroup
-			switch {
-			case err == nil:
-				g, bad = decodeGroup(id, fields)
-			case redis.HasErrorPrefix(err, "WRONGTYPE"):
-				bad = &grouping.DamagedGroupError{ID: id, Err: err}
-			default:
-				return nil, nil, r.fault("load", err)
+		for len(part) > 0 {
+			n, fields := 1, sizes[0]
+			for n < len(part) && fields+sizes[n] <= bulkFields {
+				fields += sizes[n]
+				n++
 			}
-			if bad != nil {
-				damaged = append(damaged, bad)
-			} else if g != nil {
-				groups[id] = g
+			bad, err := r.loadPart(ctx, part[:n], groups)
+			if err != nil {
+				return nil, nil, err
 			}
+			damaged = append(damaged, bad...)
+			part, sizes = part[n:], sizes[n:]
 		}
 	}
 	return groups, damaged, nil
+}
+
+// sizes returns the number of fields of each group, so that what is read at
+// once is bounded. One group is read at once in any case.
+func (r *Redis) sizes(ctx context.Context, ids []grouping.ID) ([]int, error) {
+	sizes := make([]int, len(ids))
+	if len(ids) == 1 {
+		return sizes, nil
+	}
+	pipe := r.client.Pipeline()
+	answers := make([]*redis.IntCmd, len(ids))
+	for i, id := range ids {
+		answers[i] = pipe.HLen(ctx, r.groupKey(id))
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
+		return nil, r.fault(ctx, "load", err)
+	}
+	for i := range answers {
+		sizes[i] = int(answers[i].Val()) // 0 where it is of another type
+	}
+	return sizes, nil
+}
+
+func (r *Redis) loadPart(ctx context.Context, ids []grouping.ID, groups map[grouping.ID]*grouping.AlertGroup) (damaged []*grouping.DamagedGroupError, err error) {
+	pipe := r.bulk.Pipeline()
+	answers := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		answers[i] = pipe.HGetAll(ctx, r.groupKey(id))
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
+		return nil, r.fault(ctx, "load", err)
+	}
+	for i, id := range ids {
+		fields, err := answers[i].Result()
+		var bad *grouping.DamagedGroupError
+		var g *grouping.AlertGroup
+		switch {
+		case err == nil:
+			g, bad = decodeGroup(id, fields)
+		case redis.HasErrorPrefix(err, "WRONGTYPE"):
+			bad = &grouping.DamagedGroupError{ID: id, Err: err}
+		default:
+			return nil, r.fault(ctx, "load", err)
+		}
+		if bad != nil {
+			damaged = append(damaged, bad)
+		} else if g != nil {
+			groups[id] = g
+		}
+	}
+	return damaged, nil
 }
 
 // isAnswer reports whether Redis answered with an error of its own.
@@ -176,7 +253,14 @@ func isAnswer(err error) bool {
 	return errors.As(err, &answer)
 }
 
-// Index implements Durable.
+//go:embed index.lua
+var indexSource string
+
+// indexScript drops expired groups from the index.
+var indexScript = redis.NewScript(indexSource)
+
+// Index implements Durable. A group that expired leaves its entry behind; it is
+// dropped here.
 func (r *Redis) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -185,14 +269,12 @@ func (r *Redis) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	for shard := range r.opts.Shards {
 		var cursor uint64
 		for {
-			pairs, next, err := r.client.HScan(ctx, r.key(shard, "index"), cursor, "", 500).Result()
+			pairs, next, err := r.client.HScan(ctx, r.key(shard, "index"), cursor, "", indexCount).Result()
 			if err != nil {
-				return nil, r.fault("index", err)
+				return nil, r.fault(ctx, "index", err)
 			}
-			for pair := range slices.Chunk(pairs, 2) {
-				if id := grouping.ID(pair[0]); id.Valid() {
-					index[id] = pair[1]
-				}
+			if err := r.indexPart(ctx, shard, pairs, index); err != nil {
+				return nil, r.fault(ctx, "index", err)
 			}
 			if cursor = next; cursor == 0 {
 				break
@@ -202,23 +284,49 @@ func (r *Redis) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	return index, nil
 }
 
+// indexCount is how many entries of the index are read at once.
+const indexCount = 500
+
+// indexPart takes in those entries whose groups are stored.
+func (r *Redis) indexPart(ctx context.Context, shard int, pairs []string, index map[grouping.ID]string) error {
+	pipe := r.client.Pipeline()
+	stored := make(map[grouping.ID]*redis.IntCmd, len(pairs)/2)
+	for pair := range slices.Chunk(pairs, 2) {
+		if id := grouping.ID(pair[0]); id.Valid() {
+			stored[id] = pipe.Exists(ctx, r.groupKey(id))
+		}
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	keys, ghosts := []string{r.key(shard, "index")}, []any(nil)
+	for pair := range slices.Chunk(pairs, 2) {
+		id := grouping.ID(pair[0])
+		switch exists := stored[id]; {
+		case exists == nil:
+		case exists.Val() == 1:
+			index[id] = pair[1]
+		default:
+			keys, ghosts = append(keys, r.groupKey(id)), append(ghosts, pair[0])
+		}
+	}
+	if len(ghosts) == 0 {
+		return nil
+	}
+	return indexScript.Run(ctx, r.client, keys, ghosts...).Err()
+}
+
 // ListKeys implements grouping.GroupStorage.
 func (r *Redis) ListKeys(ctx context.Context) ([]grouping.ID, error) { return indexKeys(ctx, r) }
 
-// Size implements grouping.GroupStorage.
+// Size implements grouping.GroupStorage. The length of the index would count
+// the groups that expired.
 func (r *Redis) Size(ctx context.Context) (int, error) {
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
-	}
-	size := 0
-	for shard := range r.opts.Shards {
-		n, err := r.client.HLen(ctx, r.key(shard, "index")).Result()
-		if err != nil {
-			return 0, r.fault("size", err)
-		}
-		size += int(n)
-	}
-	return size, nil
+	index, err := r.Index(ctx)
+	return len(index), err
 }
 
 // LoadAll implements grouping.GroupStorage.
@@ -237,16 +345,19 @@ func (r *Redis) Ping(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	if err := r.client.Ping(ctx).Err(); err != nil {
-		return r.fault("ping", err)
+		return r.fault(ctx, "ping", err)
 	}
 	return nil
 }
 
 // Now implements Durable.
 func (r *Redis) Now(ctx context.Context) (time.Time, error) {
+	if ctx.Err() != nil {
+		return time.Time{}, context.Cause(ctx)
+	}
 	now, err := r.client.Time(ctx).Result()
 	if err != nil {
-		return time.Time{}, r.fault("time", err)
+		return time.Time{}, r.fault(ctx, "time", err)
 	}
 	return now, nil
 }
@@ -263,7 +374,7 @@ func (r *Redis) Position(ctx context.Context) ([]Position, error) {
 		head := pipe.HMGet(ctx, r.key(shard, "meta"), "epoch", "seq")
 		last := pipe.XRevRangeN(ctx, r.key(shard, "log"), "+", "-", 1)
 		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, r.fault("position", err)
+			return nil, r.fault(ctx, "position", err)
 		}
 		p := &positions[shard]
 		p.Epoch, _ = head.Val()[0].(string)

@@ -58,6 +58,9 @@ type written struct {
 
 func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (written, error) {
 	id := c.ID()
+	if !id.Valid() || !c.Stamp.Valid() {
+		return written{}, fmt.Errorf("%s: %q is no group ID or %q no stamp", op, id, c.Stamp)
+	}
 	args, err := r.scriptArgs(op, &c)
 	if err != nil {
 		return written{}, &grouping.DamagedGroupError{ID: id, Err: err}
@@ -69,7 +72,7 @@ func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (writte
 	}
 	answer, err := storeScript.Run(ctx, r.client, keys, args...).Slice()
 	if err != nil {
-		return written{}, r.fault(op, err)
+		return written{}, r.fault(ctx, op, err)
 	}
 	if answer[0] == "conflict" {
 		stored, damaged := decodeConflict(id, answer[1])
@@ -81,9 +84,7 @@ func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (writte
 	var w written
 	w.version, _ = answer[1].(int64)
 	w.notifications, _ = answer[2].(int64)
-	if len(answer) > 5 {
-		w.keptMeta, _ = answer[5].(string)
-	}
+	w.keptMeta, _ = answer[5].(string)
 	return w, nil
 }
 
@@ -135,7 +136,6 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 	} else {
 		deleted = string(c.Stamp)
 	}
-	oldest := grouping.NewStamp(c.Stamp.Time().Add(-r.opts.HistoryRetention), 0, "")
 	args := make([]any, 0, 24+3*len(fields)+len(c.Events))
 	args = append(args,
 		op, string(c.ID()), string(c.Stamp), c.Stamp.Writer(), rand.Text(), schema,
@@ -143,7 +143,7 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 		c.Exclusive, c.Notified,
 		version, notifications,
 		meta, deleted, int64(ttl.Seconds()),
-		int64(tombstoneAge.Seconds()), r.opts.MaxLog, r.opts.MaxHistory, r.opts.MaxTimeline, string(oldest),
+		int64(tombstoneAge.Seconds()), r.opts.MaxLog, r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds()),
 		len(fields))
 	for _, f := range fields {
 		args = append(args, f.name, string(f.expected), f.value)

@@ -1,7 +1,7 @@
 -- Writes one change of one group, all or nothing: everything is read and
--- compared before the first write. Stamps are compared as text; payloads are
--- never looked into. The caller is script.go, which also says what each
--- argument is.
+-- compared before the first write, since an error leaves what came before it.
+-- Stamps are compared as text; payloads are never looked into. The caller is
+-- script.go, which also says what each argument is.
 local group, index, log, meta, history, timeline = unpack(KEYS)
 local at = 0
 local function arg() at = at + 1; return ARGV[at] end
@@ -12,7 +12,7 @@ local hasBase, baseMeta, baseDeleted, baseVersion = arg() == '1', arg(), arg(), 
 local exclusive, notified = arg() == '1', tonumber(arg())
 local leastVersion, leastNotified = tonumber(arg()), tonumber(arg())
 local newMeta, deleted, ttl = arg(), arg(), tonumber(arg())
-local graveTTL, maxLog, maxHistory, maxTimeline, oldest = tonumber(arg()), arg(), tonumber(arg()), tonumber(arg()), arg()
+local graveTTL, maxLog, maxHistory, maxTimeline, retention = tonumber(arg()), arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local fields = tonumber(arg())
 local fieldsAt = at
 at = at + 3 * fields
@@ -20,83 +20,109 @@ local events = tonumber(arg())
 local eventsAt = at
 
 local STAMP = 32
+-- unpack puts its values on Lua's stack, which has room for some thousands.
+local BATCH = 1000
 local function stamp(value) return value and string.sub(value, 1, STAMP) or '' end
 
-local head = redis.call('HMGET', group, 'm', 'd', 'v', 'n', 'w')
+-- A key of another type is damaged. The group is written anew; of the others an
+-- error must come now, not between two writes.
+local damaged = redis.call('TYPE', group).ok
+damaged = damaged ~= 'hash' and damaged ~= 'none'
+redis.call('HLEN', index)
+redis.call('XLEN', log)
+redis.call('ZCARD', history)
+redis.call('ZCARD', timeline)
+local shard = redis.call('HMGET', meta, 'epoch', 'seq')
+
+local head = {false, false, false, false, false}
+if not damaged then
+  head = redis.call('HMGET', group, 'm', 'd', 'v', 'n', 'w')
+end
 local storedMeta, storedDeleted = head[1], head[2] or ''
-local version, count = tonumber(head[3] or 0), tonumber(head[4] or 0)
+local storedVersion = tonumber(head[3] or 0) or 0
+local version, count = storedVersion, tonumber(head[4] or 0) or 0
 local live = storedMeta and true or false
 
-local function answer(what)
-  local shard = redis.call('HMGET', meta, 'epoch', 'seq')
-  return {what, version, count, shard[1] or '', tonumber(shard[2] or 0)}
-end
-
+-- The answer to an earlier run was lost: it was the last write, or its first
+-- event is there.
 if head[5] == token or (events > 0 and redis.call('ZSCORE', timeline, ARGV[eventsAt + 1])) then
-  return answer('applied')
+  return {'applied', version, count, shard[1] or '', tonumber(shard[2] or 0), ''}
 end
 if delete and not live then
-  return answer('applied')
+  -- It is gone already, at the latest since this stamp.
+  if storedDeleted ~= '' and storedDeleted < deleted then
+    redis.call('HSET', group, 'd', deleted)
+  end
+  return {'applied', version, count, shard[1] or '', tonumber(shard[2] or 0), ''}
 end
 
-local function conflict(values)
-  return {'conflict', values}
+local function everything()
+  return {'conflict', damaged and {} or redis.call('HGETALL', group)}
 end
-if (live and not hasBase) or storedDeleted > baseDeleted then
-  return conflict(redis.call('HGETALL', group))
+-- A delta is of no use where the rest of the group is missing.
+if live ~= hasBase or storedDeleted > baseDeleted then
+  return everything()
 end
 if (exclusive or delete) and stamp(storedMeta) ~= baseMeta then
-  return conflict(redis.call('HGETALL', group))
+  return everything()
 end
-local differ = {}
-local expected = {}
-for i = fieldsAt + 1, fieldsAt + 3 * fields, 3 do
-  local field, want = ARGV[i], ARGV[i + 1]
-  local stored = redis.call('HGET', group, field)
-  expected[field] = true
-  if stamp(stored) ~= want then
-    differ[#differ + 1] = field
-    differ[#differ + 1] = stored or ''
+-- What was written or removed before all was deleted is as good as absent.
+local function since(s) return s > baseDeleted and s or '' end
+local differ, expected = {}, {}
+for first = fieldsAt + 1, fieldsAt + 3 * fields, 3 * BATCH do
+  local names = {}
+  for i = first, math.min(first + 3 * BATCH - 1, fieldsAt + 3 * fields), 3 do
+    names[#names + 1] = ARGV[i]
+  end
+  local values = damaged and {} or redis.call('HMGET', group, unpack(names))
+  for i, name in ipairs(names) do
+    expected[name] = true
+    if since(stamp(values[i])) ~= since(ARGV[first + 3 * (i - 1) + 1]) then
+      differ[#differ + 1] = name
+      differ[#differ + 1] = values[i] or ''
+    end
   end
 end
 if delete then
-  for _, field in ipairs(redis.call('HKEYS', group)) do
-    if string.sub(field, 1, 2) == 'a:' and not expected[field] then
-      local stored = redis.call('HGET', group, field)
-      if #stored > STAMP then
-        differ[#differ + 1] = field
-        differ[#differ + 1] = stored
-      end
+  local all = redis.call('HGETALL', group)
+  for i = 1, #all, 2 do
+    local name, value = all[i], all[i + 1]
+    if string.sub(name, 1, 2) == 'a:' and not expected[name] and #value > STAMP and stamp(value) > baseDeleted then
+      differ[#differ + 1] = name
+      differ[#differ + 1] = value
     end
   end
 end
 if #differ > 0 then
-  for i, field in ipairs({'m', 'd', 'v', 'n'}) do
+  -- The version is left out: with it the writer would pass for one that has
+  -- seen all of the group.
+  for i, name in ipairs({'m', 'd'}) do
     if head[i] then
-      differ[#differ + 1] = field
+      differ[#differ + 1] = name
       differ[#differ + 1] = head[i]
     end
   end
-  return conflict(differ)
+  return {'conflict', differ}
 end
 
 -- From here on everything is written.
 local function inBatches(command, key, args)
-  for i = 1, #args, 1000 do
-    redis.call(command, key, unpack(args, i, math.min(i + 999, #args)))
+  for i = 1, #args, BATCH do
+    redis.call(command, key, unpack(args, i, math.min(i + BATCH - 1, #args)))
   end
 end
 
 local kept = ''
 version = math.max(version, leastVersion) + 1
-if delete then
+count = math.max(count, leastNotified) + notified
+if delete or damaged then
   redis.call('DEL', group)
+end
+if delete then
   redis.call('HSET', group, 'd', deleted, 'w', token, 's', schema)
-  redis.call('EXPIRE', group, graveTTL)
-  redis.call('EXPIRE', timeline, graveTTL)
+  ttl = graveTTL
   redis.call('HDEL', index, id)
 else
-  count = math.max(count, leastNotified) + notified
   local set, del = {'v', version, 'n', count, 'w', token, 's', schema}, {}
   if not exclusive and stamp(storedMeta) > stamp(newMeta) then
     kept = storedMeta
@@ -117,15 +143,10 @@ else
     end
   end
   inBatches('HSET', group, set)
-  if #del > 0 then
-    inBatches('HDEL', group, del)
-  end
+  inBatches('HDEL', group, del)
   -- Whether the group still fires is known only to who has seen all of it.
-  if ttl > 0 and (not live or tonumber(head[3] or 0) == baseVersion) then
-    redis.call('EXPIRE', group, ttl)
-  else
-    redis.call('PERSIST', group)
-    redis.call('PERSIST', timeline)
+  if live and storedVersion ~= baseVersion then
+    ttl = 0
   end
   redis.call('HSET', index, id, token)
 end
@@ -140,12 +161,18 @@ if events > 0 then
   inBatches('ZADD', timeline, members)
   redis.call('ZREMRANGEBYRANK', timeline, 0, -maxTimeline - 1)
   redis.call('ZREMRANGEBYRANK', history, 0, -maxHistory - 1)
-  redis.call('ZREMRANGEBYLEX', history, '-', '(' .. oldest)
+  -- By the server's clock: a writer whose clock is wrong must not end history.
+  local oldest = (tonumber(redis.call('TIME')[1]) - retention) * 1000
+  if oldest > 0 then
+    redis.call('ZREMRANGEBYLEX', history, '-', '(' .. string.format('%012x', oldest))
+  end
 end
-if delete then
-  redis.call('EXPIRE', timeline, graveTTL)
-elseif ttl > 0 then
-  redis.call('EXPIRE', timeline, ttl)
+for _, key in ipairs({group, timeline}) do
+  if ttl > 0 then
+    redis.call('EXPIRE', key, ttl)
+  else
+    redis.call('PERSIST', key)
+  end
 end
 
 redis.call('HSETNX', meta, 'epoch', newEpoch)
