@@ -7,7 +7,7 @@ import "muster/grouping"
 type Severity struct {
 	Class string // of the style sheet
 	Shape string
-	Word  string
+	Word  string // the alert's own, where it has one
 }
 
 // severities by rank. The shapes differ in outline, not only in colour.
@@ -15,7 +15,7 @@ var severities = [...]Severity{
 	grouping.SeverityCritical: {"crit", "▲", "critical"},
 	grouping.SeverityWarning:  {"warn", "◆", "warning"},
 	grouping.SeverityInfo:     {"info", "●", "info"},
-	grouping.SeverityOther:    {"other", "○", "no severity"},
+	grouping.SeverityOther:    {"other", "○", "unrated"},
 	grouping.SeverityNone:     {"other", "○", "none"},
 }
 
