@@ -42,6 +42,7 @@ const (
 type broadcaster struct {
 	epoch   string
 	most    int
+	beat    time.Duration
 	clients prometheus.Gauge
 
 	mu     sync.Mutex
@@ -52,7 +53,7 @@ type broadcaster struct {
 }
 
 func newBroadcaster(most int, clients prometheus.Gauge) *broadcaster {
-	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, clients: clients, wake: map[chan struct{}]bool{}}
+	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, beat: heartbeat, clients: clients, wake: map[chan struct{}]bool{}}
 }
 
 func (b *broadcaster) publish(u grouping.Update) {
@@ -185,7 +186,7 @@ func (s *Server) follow(c *gin.Context) {
 	if out.send(first, seq, noData) != nil || out.flush() != nil {
 		return
 	}
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(s.live.beat)
 	defer beat.Stop()
 	for {
 		updates, last, missed := s.live.since(seq)

@@ -1,0 +1,207 @@
+package receiver
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// client follows live updates.
+type client struct {
+	t      *testing.T
+	body   *bufio.Reader
+	close  func()
+	status int
+}
+
+func (h *house) listen(t *testing.T) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = NewHTTPServer(h.Server, h.logger)
+	srv.Config.RegisterOnShutdown(h.Drain)
+	srv.Start()
+	t.Cleanup(func() {
+		h.Drain()
+		srv.Close()
+	})
+	return srv
+}
+
+func followLive(t *testing.T, url, lastID string) *client {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/live", nil)
+	require.NoError(t, err)
+	if lastID != "" {
+		r.Header.Set("Last-Event-ID", lastID)
+	}
+	res, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	c := &client{t: t, body: bufio.NewReader(res.Body), status: res.StatusCode}
+	c.close = func() {
+		cancel()
+		_ = res.Body.Close()
+		http.DefaultClient.CloseIdleConnections()
+	}
+	t.Cleanup(c.close)
+	return c
+}
+
+type liveEvent struct{ id, event, data string }
+
+// next reads one event: three lines and an empty one, whatever is in it.
+func (c *client) next() liveEvent {
+	c.t.Helper()
+	var e liveEvent
+	for i, field := range []*string{&e.id, &e.event, &e.data, nil} {
+		line, err := c.body.ReadString('\n')
+		require.NoError(c.t, err)
+		line = strings.TrimSuffix(line, "\n")
+		if field == nil {
+			require.Empty(c.t, line)
+			continue
+		}
+		name := []string{"id: ", "event: ", "data: "}[i]
+		require.True(c.t, strings.HasPrefix(line, name), line)
+		*field = line[len(name):]
+	}
+	return e
+}
+
+func (c *client) group() (e liveEvent, id string) {
+	c.t.Helper()
+	e = c.next()
+	require.Equal(c.t, "group", e.event)
+	var g struct{ ID string }
+	require.NoError(c.t, json.Unmarshal([]byte(e.data), &g))
+	return e, g.ID
+}
+
+func TestLiveUpdates(t *testing.T) {
+	h := newHouse(t, Options{})
+	srv := h.listen(t)
+	c := followLive(t, srv.URL, "")
+	require.Equal(t, "hb", c.next().event)
+	first := h.kept(t, body())
+	e, id := c.group()
+	require.Equal(t, first, id)
+	require.NotContains(t, e.data, `"alerts"`, "the alerts are fetched by who wants them")
+
+	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(first), "0011223344556677"))
+	gone := c.next()
+	require.Equal(t, "gone", gone.event)
+	require.JSONEq(t, `{"id":"`+first+`"}`, gone.data)
+	c.close()
+
+	// What was missed comes after the last that was seen, once per group.
+	for i := range 3 {
+		h.kept(t, body("Down", fmt.Sprint("Down", i)))
+	}
+	second := h.kept(t, body(wireKey, `"groupKey":"second"`))
+	c = followLive(t, srv.URL, e.id)
+	require.Equal(t, "hb", c.next().event)
+	_, id = c.group()
+	require.Equal(t, first, id)
+	_, id = c.group()
+	require.Equal(t, second, id)
+}
+
+func TestAForeignPlaceMeansToLoadAgain(t *testing.T) {
+	h := newHouse(t, Options{})
+	srv := h.listen(t)
+	h.kept(t, body())
+	for _, id := range []string{"another-1", h.live.epoch + "-x", h.live.epoch + "-99999999999999999999", h.live.epoch + "-42", "-", strings.Repeat("x", 5000)} {
+		c := followLive(t, srv.URL, id)
+		if e := c.next(); e.event != "resync" {
+			require.Equal(t, "resync", c.next().event, id)
+		}
+		c.close()
+	}
+}
+
+func TestAClientThatFallsBehindLoadsAgain(t *testing.T) {
+	h := newHouse(t, Options{})
+	srv := h.listen(t)
+	c := followLive(t, srv.URL, "")
+	start := c.next()
+	c.close()
+	for range ringSize + 10 {
+		h.Publish(grouping.Update{ID: "00000000000000000001"})
+	}
+	c = followLive(t, srv.URL, start.id)
+	c.next()
+	require.Equal(t, "resync", c.next().event)
+}
+
+func TestHostileLabelsStayOnOneLine(t *testing.T) {
+	h := newHouse(t, Options{})
+	srv := h.listen(t)
+	c := followLive(t, srv.URL, "")
+	c.next()
+	h.kept(t, body(`"groupLabels":{}`, `"groupLabels":{"a":"x\nid: 1\nevent: gone\ndata: {}\n\n\r\u2028"}`))
+	e, _ := c.group()
+	require.Contains(t, e.data, `x\nid: 1`)
+	h.kept(t, body(wireKey, `"groupKey":"next"`))
+	c.group() // nothing came between
+}
+
+func TestPublishNeverBlocks(t *testing.T) {
+	h := newHouse(t, Options{})
+	srv := h.listen(t)
+	c := followLive(t, srv.URL, "")
+	c.next() // and reads no more
+	g, err := h.manager.AddAlertToGroup(t.Context(), grouping.Key{Source: "s"}, grouping.NotifiedAlert{
+		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{"x": strings.Repeat("y", 1<<16)}, StartsAt: time.Now(),
+	})
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 20_000 {
+			h.Publish(grouping.Update{ID: g.ID, Group: g})
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("a client that does not read holds up the writers")
+	}
+}
+
+func TestHeartbeats(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.live.beat = 10 * time.Millisecond
+	srv := h.listen(t)
+	c := followLive(t, srv.URL, "")
+	for range 3 {
+		require.Equal(t, liveEvent{h.live.epoch + "-0", "hb", "{}"}, c.next())
+	}
+}
+
+func TestLiveClientsAreBoundedAndDrained(t *testing.T) {
+	h := newHouse(t, Options{MaxLiveClients: 2})
+	srv := h.listen(t)
+	a, b := followLive(t, srv.URL, ""), followLive(t, srv.URL, "")
+	a.next()
+	b.next()
+	require.Equal(t, http.StatusServiceUnavailable, followLive(t, srv.URL, "").status)
+	require.Equal(t, 2, h.live.listeners())
+
+	// An open stream does not hold up the shutdown.
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	require.NoError(t, srv.Config.Shutdown(ctx))
+	_, err := a.body.ReadString('\n')
+	require.Error(t, err)
+	require.Equal(t, http.StatusServiceUnavailable, h.get("/api/v1/live").Code)
+}
