@@ -64,6 +64,8 @@ func TestRedisKilledUnderTraffic(t *testing.T) {
 			a.waitDegraded()
 			b.waitDegraded()
 			tr.waitMore(300)
+			tr.quieten()
+			tr.waitMore(50)
 			if empty {
 				redis.lose()
 			}
@@ -84,6 +86,8 @@ func TestFlushAllUnderTraffic(t *testing.T) {
 	tr.waitMore(300)
 	redis.flushAll()
 	tr.waitMore(300)
+	tr.quieten()
+	tr.waitMore(50)
 	redis.flushAll()
 	<-time.After(back)
 	tr.checkDurable(redis, a, b)
@@ -100,7 +104,10 @@ func TestMusterKilledUnderTraffic(t *testing.T) {
 		m.kill()
 		m.start()
 	}
-	tr.waitMore(100)
+	tr.quieten()
+	tr.waitMore(50)
+	m.kill()
+	m.start()
 	tr.checkDurable(redis, m)
 }
 
@@ -123,6 +130,8 @@ func TestMusterStartsWithoutRedis(t *testing.T) {
 	m.waitDegraded()
 	tr := startTraffic(t, m)
 	tr.waitMore(100)
+	tr.quieten()
+	tr.waitMore(50)
 
 	redis.start()
 	<-time.After(back)

@@ -158,6 +158,7 @@ type traffic struct {
 	acked   atomic.Int64
 	failed  atomic.Int64
 	end     chan struct{}
+	quiet   chan struct{} // ends every other pair of streams
 	wg      sync.WaitGroup
 }
 
@@ -171,7 +172,7 @@ func startTraffic(t *testing.T, replicas ...*muster) *traffic {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	tr := &traffic{t: t, end: make(chan struct{})}
+	tr := &traffic{t: t, end: make(chan struct{}), quiet: make(chan struct{})}
 	begin := time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Millisecond)
 	for i := range 24 {
 		s := &stream{
@@ -187,18 +188,24 @@ func startTraffic(t *testing.T, replicas ...*muster) *traffic {
 			}})
 		}
 		tr.streams = append(tr.streams, s)
-		tr.wg.Go(func() { tr.drive(s) })
+		var quiet chan struct{}
+		if i/2%2 == 1 {
+			quiet = tr.quiet
+		}
+		tr.wg.Go(func() { tr.drive(s, quiet) })
 	}
 	t.Cleanup(tr.stop)
 	return tr
 }
 
-func (tr *traffic) drive(s *stream) {
+func (tr *traffic) drive(s *stream, quiet <-chan struct{}) {
 	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tr.end:
+			return
+		case <-quiet:
 			return
 		case <-tick.C:
 		}
@@ -223,6 +230,10 @@ func (tr *traffic) drive(s *stream) {
 		tr.acked.Add(1)
 	}
 }
+
+// quieten ends half of the streams: their groups are not written again, which
+// would hide that a write was lost.
+func (tr *traffic) quieten() { close(tr.quiet) }
 
 // stop ends the traffic, every notification acknowledged.
 func (tr *traffic) stop() {
