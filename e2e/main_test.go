@@ -13,8 +13,9 @@ import (
 // alertmanagerVersion is what the tests run against; `make test` builds it.
 const alertmanagerVersion = "0.34.2"
 
-// short leaves out what needs a real Redis or a real Alertmanager. It is a
-// choice: without it, a test that lacks one of them fails.
+// short leaves out all of it: tests that run the program, and most of them a
+// real Redis or Alertmanager. It is a choice: without it, a test that lacks one
+// of them fails.
 var short = os.Getenv("SHORT") == "1"
 
 // musterBinary is the program, built by TestMain from this tree.
@@ -26,7 +27,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	if short {
-		fmt.Println("SHORT=1: tests that need a real Redis or Alertmanager are left out")
+		fmt.Println("SHORT=1: tests of the whole program, with a real Redis or Alertmanager, are left out")
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "muster-e2e-")
@@ -45,12 +46,19 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// needsRedis finds redis-server, or leaves the test out if that was chosen.
-func needsRedis(t *testing.T) string {
+// needsMuster leaves the test out if that was chosen: the program is not built
+// then.
+func needsMuster(t *testing.T) {
 	t.Helper()
 	if short {
 		t.Skip("SHORT=1")
 	}
+}
+
+// needsRedis finds redis-server, or leaves the test out if that was chosen.
+func needsRedis(t *testing.T) string {
+	t.Helper()
+	needsMuster(t)
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatalf("%v: run `make test`, which installs it, or choose SHORT=1", err)
@@ -62,9 +70,7 @@ func needsRedis(t *testing.T) string {
 // chosen.
 func needsAlertmanager(t *testing.T) string {
 	t.Helper()
-	if short {
-		t.Skip("SHORT=1")
-	}
+	needsMuster(t)
 	path, err := filepath.Abs(filepath.Join("..", ".tools", "alertmanager-"+alertmanagerVersion, "alertmanager"))
 	if err != nil {
 		t.Fatal(err)

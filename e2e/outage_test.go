@@ -111,6 +111,26 @@ func TestMusterKilledUnderTraffic(t *testing.T) {
 	tr.checkDurable(redis, m)
 }
 
+// The same with the embedded file: what was acknowledged is in it.
+func TestMusterKilledUnderTrafficWithFile(t *testing.T) {
+	t.Parallel()
+	needsMuster(t)
+	m := startMuster(t, "--storage.path=muster.db")
+	m.down.Store(true)
+	tr := startTraffic(t, m)
+	for range 3 {
+		tr.waitMore(200)
+		m.kill()
+		m.start()
+	}
+	tr.quieten()
+	tr.waitMore(50)
+	tr.stop()
+	m.kill()
+	m.start()
+	require.NoError(t, tr.oracle().check(m))
+}
+
 // A Muster that starts while Redis is down serves at once, says that it does
 // not know all, and brings what it hears to Redis later.
 func TestMusterStartsWithoutRedis(t *testing.T) {
