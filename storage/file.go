@@ -236,10 +236,7 @@ func (f *File) Delete(ctx context.Context, c grouping.Change) error {
 	}
 	c.Group = nil
 	id := c.ID()
-	_, err := f.change("delete", &c, func(groups *bbolt.Bucket, stored *grouping.AlertGroup, _ []field) (*grouping.AlertGroup, error) {
-		if stored == nil || stored.IsTombstone() {
-			return stored, nil
-		}
+	_, err := f.change("delete", &c, func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []field) (*grouping.AlertGroup, error) {
 		if err := deletePrefix(groups, []byte(id)); err != nil {
 			return nil, err
 		}
@@ -283,6 +280,8 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 		case string(groups.Get([]byte(string(id)+fieldToken))) == string(c.Stamp):
 			g = stored
 			return nil
+		case op == "delete" && (stored == nil || stored.IsTombstone()):
+			return nil // it is gone already
 		case conflicts(stored, *c) || op == "delete" && deleteConflicts(stored, c.Base):
 			answer = &grouping.VersionMismatchError{ID: id, Stored: stored}
 			return nil
@@ -301,10 +300,10 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 // deleteConflicts reports whether a group that is to be deleted is not stored
 // as base has it.
 func deleteConflicts(stored, base *grouping.AlertGroup) bool {
-	return stored != nil && !stored.IsTombstone() && (stored.Meta.Stamp != base.Meta.Stamp ||
+	return stored.Meta.Stamp != base.Meta.Stamp ||
 		!slices.EqualFunc(stored.Alerts, base.Alerts, func(a, b *grouping.Alert) bool {
 			return a.Fingerprint == b.Fingerprint && a.Stamp == b.Stamp
-		}))
+		})
 }
 
 func readFields(groups *bbolt.Bucket, id grouping.ID) map[string]string {
@@ -364,6 +363,9 @@ func (f *File) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.ID
 	var damaged []*grouping.DamagedGroupError
 	err := f.view("load", func(tx *bbolt.Tx) error {
 		for _, id := range ids {
+			if !id.Valid() {
+				continue // only an ID becomes part of a key
+			}
 			g, bad := decodeGroup(id, readFields(tx.Bucket(bucketGroups), id))
 			if bad != nil {
 				damaged = append(damaged, bad)
@@ -421,7 +423,12 @@ func (f *File) Ping(ctx context.Context) error {
 }
 
 // Now implements Durable: this process is the only one.
-func (f *File) Now(context.Context) (time.Time, error) { return time.Now(), nil }
+func (f *File) Now(ctx context.Context) (time.Time, error) {
+	if ctx.Err() != nil {
+		return time.Time{}, context.Cause(ctx)
+	}
+	return time.Now(), nil
+}
 
 // Position implements Durable. Nobody else writes to the file, so it stands
 // still; while writes fail it tries one.
@@ -458,7 +465,7 @@ func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
 	return f.update("push events", func(tx *bbolt.Tx) error {
 		for i := range events {
 			text, err := encodeEvent(&events[i])
-			if err != nil {
+			if err != nil || !events[i].GroupID.Valid() {
 				continue // it was not encodable when it happened either
 			}
 			if err := f.addEvents(tx, events[i].GroupID, []string{text}); err != nil {

@@ -1,0 +1,126 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"muster/grouping"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A new backend is one line here.
+
+func TestMemoryContract(t *testing.T) {
+	testContract(t, func(*testing.T) grouping.GroupStorage { return NewMemory(MemoryOptions{}) })
+}
+
+func TestFileContract(t *testing.T) {
+	testContract(t, func(t *testing.T) grouping.GroupStorage {
+		f, err := OpenFile(FileOptions{Path: filepath.Join(t.TempDir(), "muster.db")})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, f.Close()) })
+		return f
+	})
+}
+
+func TestMiniredisContract(t *testing.T) {
+	testContract(t, func(t *testing.T) grouping.GroupStorage {
+		return openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()})
+	})
+}
+
+func TestRedisContract(t *testing.T) {
+	server := startRedis(t)
+	testContract(t, func(t *testing.T) grouping.GroupStorage { return server.open(t) })
+}
+
+func TestShardedRedisContract(t *testing.T) {
+	testContract(t, func(t *testing.T) grouping.GroupStorage {
+		return openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr(), Shards: 5})
+	})
+}
+
+func TestInstrumentedContract(t *testing.T) {
+	testContract(t, func(t *testing.T) grouping.GroupStorage {
+		return InstrumentDurable(openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()}), prometheus.NewRegistry())
+	})
+}
+
+func TestManagerContract(t *testing.T) {
+	testContract(t, func(t *testing.T) grouping.GroupStorage {
+		return startReplica(t, miniredis.RunT(t).Addr(), ManagerOptions{WriteTimeout: 5 * time.Second}).storage
+	})
+}
+
+func openRedis(t *testing.T, opts RedisOptions) *Redis {
+	t.Helper()
+	r, err := NewRedis(opts, promslog.NewNopLogger())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, r.Close()) })
+	// The tests share two cores with the race detector; what is tested is not
+	// how fast they are.
+	r.client.Options().ReadTimeout = 10 * time.Second
+	return r
+}
+
+// redisServer is a real redis-server in a folder of its own.
+type redisServer struct {
+	cmd    *exec.Cmd
+	socket string
+}
+
+// startRedis starts a redis-server that ends with the test.
+func startRedis(t *testing.T, args ...string) *redisServer {
+	t.Helper()
+	if os.Getenv("SHORT") == "1" {
+		t.Skip("SHORT=1: without a real Redis")
+	}
+	path, err := exec.LookPath("redis-server")
+	require.NoError(t, err, "redis-server is not installed: run scripts/install-redis.sh (Debian: apt-get install redis-server), or set SHORT=1")
+	dir, err := os.MkdirTemp("", "redis") // short: a socket's path is at most 107 bytes long
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	s := &redisServer{socket: filepath.Join(dir, "s")}
+	args = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)
+	s.cmd = exec.Command(path, args...)
+	require.NoError(t, s.cmd.Start())
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill()
+		var exit *exec.ExitError
+		if err := s.cmd.Wait(); err != nil {
+			require.True(t, errors.As(err, &exit), "%v", err)
+		}
+	})
+	r := s.open(t)
+	require.Eventually(t, func() bool { return r.Ping(context.Background()) == nil }, 10*time.Second, 10*time.Millisecond)
+	return s
+}
+
+// pause stops the server in its tracks, or lets it go on.
+func (s *redisServer) pause(t *testing.T, stop bool) {
+	t.Helper()
+	signal := syscall.SIGCONT
+	if stop {
+		signal = syscall.SIGSTOP
+	}
+	require.NoError(t, s.cmd.Process.Signal(signal))
+}
+
+// open returns a Redis whose keys are its own.
+func (s *redisServer) open(t *testing.T) *Redis {
+	t.Helper()
+	return openRedis(t, RedisOptions{URL: "unix://" + s.socket, KeyPrefix: "test-" + string(grouping.NewClock().Writer())})
+}

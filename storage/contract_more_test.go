@@ -1,0 +1,351 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"muster/grouping"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/stretchr/testify/require"
+)
+
+func contractDelete(t *testing.T, w *writer) {
+	key := groupKey("g")
+	g := w.add(t, key, a("x", "1"), a("y", "1"))
+	kept := w.add(t, groupKey("kept"), a("x", "1"))
+	c := grouping.Change{Base: g, Stamp: w.Stamp()}
+	c.Events = []grouping.Event{{ID: string(c.Stamp) + "000000", Time: c.Stamp.Time(), Kind: grouping.EventExpired, GroupID: g.ID}}
+	require.NoError(t, w.Delete(t.Context(), c))
+	_, err := w.Load(t.Context(), g.ID)
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+	ids, err := w.ListKeys(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []grouping.ID{kept.ID}, ids)
+	page, err := w.Events(t.Context(), grouping.EventQuery{Group: g.ID})
+	require.NoError(t, err)
+	require.Equal(t, grouping.EventExpired, page.Events[0].Kind, "its history stays")
+	require.Len(t, page.Events, 2)
+}
+
+func contractDeleteConflict(t *testing.T, w *writer) {
+	for name, meanwhile := range map[string]func(*grouping.AlertGroup) grouping.Change{
+		"an alert changed": func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key, a("x", "2")) },
+		"an alert came":    func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key, a("new", "1")) },
+		"one was removed":  func(g *grouping.AlertGroup) grouping.Change { return w.removal(g, "x") },
+		"its own fields":   func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key) },
+	} {
+		key := groupKey(name)
+		g := w.add(t, key, a("x", "1"), a("y", "1"))
+		w.mustStore(t, meanwhile(g))
+		err := w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()})
+		stored := conflict(t, key.ID(), err)
+		merged := grouping.Merge(g, stored)
+		require.True(t, merged.Equal(w.mustLoad(t, key)), name)
+		require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: merged, Stamp: w.Stamp()}), name)
+		_, err = w.Load(t.Context(), key.ID())
+		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+	}
+
+	// An alert that came while the group's own fields, newer, were kept.
+	key := groupKey("late")
+	base := w.add(t, key, a("x", "1"))
+	late := w.change(base, key, a("late", "1"))
+	g := w.mustStore(t, w.change(base, key, a("x", "2")))
+	w.mustStore(t, late)
+	err := w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()})
+	require.NotNil(t, conflict(t, key.ID(), err).Alert(fingerprint("late")))
+}
+
+func contractTombstone(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"))
+	older := w.change(base, key, a("x", "2"), a("y", "1"))
+	unknowing := w.change(nil, key, a("z", "1"))
+	deletion := grouping.Change{Base: base, Stamp: w.Stamp()}
+	require.NoError(t, w.Delete(t.Context(), deletion))
+	for _, c := range []grouping.Change{older, unknowing} {
+		_, err := w.Store(t.Context(), c)
+		stored := conflict(t, key.ID(), err)
+		require.Equal(t, deletion.Stamp, stored.Deleted)
+		require.True(t, grouping.Merge(c.Group, stored).IsTombstone(), "it was written before the deletion")
+	}
+	require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{older.Group}))
+	_, err := w.Load(t.Context(), key.ID())
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+
+	// A newer write makes a new group. It hears of the deletion first.
+	again := w.change(nil, key, a("x", "3"))
+	_, err = w.Store(t.Context(), again)
+	tombstone := conflict(t, key.ID(), err)
+	require.True(t, tombstone.IsTombstone())
+	w.mustStore(t, w.change(tombstone, key, a("x", "3")))
+	g := w.mustLoad(t, key)
+	require.Equal(t, map[string]string{"x": "3"}, values(g))
+	require.Equal(t, deletion.Stamp, g.Deleted)
+	require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{older.Group}))
+	require.Equal(t, map[string]string{"x": "3"}, values(w.mustLoad(t, key)), "what was deleted stays away")
+	ids, err := w.ListKeys(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []grouping.ID{key.ID()}, ids)
+}
+
+func contractRemoved(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"), a("y", "1"))
+	removal := w.removal(base, "x")
+	w.mustStore(t, removal)
+	require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{base}), "an older copy")
+	g := w.mustLoad(t, key)
+	require.Equal(t, map[string]string{"y": "1"}, values(g))
+	require.Equal(t, removal.Stamp, g.Removed[fingerprint("x")])
+
+	g = w.mustStore(t, w.change(g, key, a("y", "2")))
+	require.Equal(t, removal.Stamp, w.mustLoad(t, key).Removed[fingerprint("x")], "other writes keep it")
+
+	// The removal is forgotten by a writer that says so.
+	c := w.change(g, key, a("x", "3"))
+	next := *c.Group
+	next.Removed = nil
+	c.Group = grouping.NewAlertGroup(next)
+	w.mustStore(t, c)
+	require.Equal(t, map[string]string{"x": "3", "y": "2"}, values(w.mustLoad(t, key)))
+}
+
+// Two copies of a group meet of which one was deleted and made again, while
+// the other lived on: what was written before the deletion is gone, and must
+// not be a conflict for ever.
+func contractDeletedThreshold(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"), a("y", "1"))
+	unseen := w.change(base, key, a("unseen", "1"))
+	deleted := w.Stamp()
+	remade := w.change(grouping.Tombstone(key.ID(), deleted), key, a("x", "2")).Group
+	w.mustStore(t, grouping.Change{Group: grouping.Merge(base, remade), Base: base, Stamp: w.Stamp()})
+	g := w.mustLoad(t, key)
+	require.Equal(t, map[string]string{"x": "2"}, values(g))
+	_, err := w.Store(t.Context(), unseen)
+	merged := grouping.Merge(unseen.Group, conflict(t, key.ID(), err))
+	require.Equal(t, map[string]string{"x": "2"}, values(merged))
+	g = w.mustStore(t, w.change(merged, key, a("y", "3"), a("unseen", "3")))
+	require.Equal(t, map[string]string{"x": "2", "y": "3", "unseen": "3"}, values(grouping.Merge(g, w.mustLoad(t, key))))
+}
+
+func contractKeys(t *testing.T, w *writer) {
+	var want []grouping.ID
+	var groups []*grouping.AlertGroup
+	for i := range 30 {
+		groups = append(groups, w.add(t, groupKey(fmt.Sprint(i)), a("x", "1")))
+	}
+	for i, g := range groups {
+		if i%3 == 0 {
+			require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
+		} else {
+			want = append(want, g.ID)
+		}
+	}
+	ids, err := w.ListKeys(t.Context())
+	require.NoError(t, err)
+	require.ElementsMatch(t, want, ids)
+	n, err := w.Size(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, len(want), n)
+}
+
+func contractLoadAll(t *testing.T, w *writer) {
+	want := map[grouping.ID]*grouping.AlertGroup{}
+	for i := range 120 { // more than are read at once
+		g := w.add(t, groupKey(fmt.Sprint(i)), a("x", "1"), a("y", fmt.Sprint(i)))
+		want[g.ID] = g
+	}
+	got := map[grouping.ID]*grouping.AlertGroup{}
+	for g, err := range w.LoadAll(t.Context()) {
+		require.NoError(t, err)
+		require.True(t, g.Equal(want[g.ID]))
+		got[g.ID] = g
+	}
+	require.Len(t, got, len(want))
+	n := 0
+	for range w.LoadAll(t.Context()) {
+		if n++; n == 3 {
+			break
+		}
+	}
+	require.Equal(t, 3, n, "the stream can be left")
+}
+
+func contractStoreAll(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"), a("y", "1"))
+	ours := w.change(base, key, a("x", "ours"), a("new", "ours")).Group
+	stored := w.add(t, key, a("y", "stored"), a("x", "newer"))
+	other := w.change(nil, groupKey("other"), a("x", "1")).Group
+	doomed := w.add(t, groupKey("doomed"), a("x", "1"))
+	gone := grouping.Tombstone(doomed.ID, w.Stamp())
+	for range 2 { // twice is as good as once
+		require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{ours, other, gone, grouping.Tombstone(groupKey("never").ID(), w.Stamp())}))
+	}
+	g := w.mustLoad(t, key)
+	require.Equal(t, map[string]string{"x": "newer", "y": "stored", "new": "ours"}, values(g))
+	require.Equal(t, stored.Meta.Stamp, g.Meta.Stamp)
+	require.Equal(t, int64(2), g.Notifications)
+	require.True(t, w.mustLoad(t, groupKey("other")).Equal(other))
+	_, err := w.Load(t.Context(), doomed.ID)
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+	n, err := w.Size(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+}
+
+// fillHistory writes events to three groups, two a write, and returns them
+// newest first.
+func fillHistory(t *testing.T, w *writer, writes int) []grouping.Event {
+	t.Helper()
+	var events []grouping.Event
+	kinds := grouping.EventKinds()
+	for i := range writes {
+		key := groupKey(fmt.Sprint(i % 3))
+		base, _ := w.Load(t.Context(), key.ID())
+		c := w.change(base, key, a("x", fmt.Sprint(i)))
+		first, second := c.Events[0], c.Events[0]
+		first.Kind = kinds[i%len(kinds)]
+		second.ID = string(c.Stamp) + "000001"
+		second.Fingerprint, second.Labels = fingerprint(fmt.Sprint(i%5)), grouping.Labels{"alertname": fmt.Sprint(i % 5)}
+		c.Events = []grouping.Event{first, second}
+		w.mustStore(t, c)
+		events = append(events, c.Events...)
+	}
+	slices.Reverse(events)
+	return events
+}
+
+// pages reads all pages of a query.
+func pages(t *testing.T, w *writer, q grouping.EventQuery) (events []grouping.Event, n int) {
+	t.Helper()
+	for {
+		page, err := w.Events(t.Context(), q)
+		require.NoError(t, err)
+		if q.Limit > 0 {
+			require.LessOrEqual(t, len(page.Events), q.Limit)
+		}
+		events = append(events, page.Events...)
+		n++
+		if page.Next == "" {
+			return events, n
+		}
+		require.NotEqual(t, q.Cursor, page.Next)
+		q.Cursor = page.Next
+	}
+}
+
+func contractEventPages(t *testing.T, w *writer) {
+	want := fillHistory(t, w, 60)
+	for limit, wantPages := range map[int]int{0: 2, 1: 120, 7: 18, 60: 2, 119: 2, 120: 1, 121: 1, 1000: 1} {
+		got, n := pages(t, w, grouping.EventQuery{Limit: limit})
+		require.Equal(t, want, got, "limit %d", limit)
+		require.Equal(t, wantPages, n, "limit %d", limit)
+	}
+	// What comes while a reader turns pages does not shift them.
+	page, err := w.Events(t.Context(), grouping.EventQuery{Limit: 50})
+	require.NoError(t, err)
+	fillHistory(t, w, 3)
+	rest, _ := pages(t, w, grouping.EventQuery{Limit: 50, Cursor: page.Next})
+	require.Equal(t, want[50:], rest)
+	for _, cursor := range []string{"0", "\x00", "("} {
+		page, err := w.Events(t.Context(), grouping.EventQuery{Cursor: cursor})
+		require.NoError(t, err)
+		require.Empty(t, page, "nothing is older than %q", cursor)
+	}
+}
+
+func contractEventFilters(t *testing.T, w *writer) {
+	all := fillHistory(t, w, 60)
+	matcher, err := labels.NewMatcher(labels.MatchRegexp, "alertname", "[12]")
+	require.NoError(t, err)
+	middle := all[61].Time
+	for name, q := range map[string]grouping.EventQuery{
+		"group":       {Group: groupKey("1").ID()},
+		"fingerprint": {Fingerprint: fingerprint("3")},
+		"kinds":       {Kinds: []grouping.EventKind{grouping.EventFired, grouping.EventClosed}},
+		"matchers":    {Matchers: labels.Matchers{matcher}},
+		"since":       {Since: middle},
+		"until":       {Until: middle},
+		"a moment":    {Since: middle, Until: middle.Add(time.Nanosecond)},
+		"together":    {Group: groupKey("2").ID(), Fingerprint: fingerprint("3"), Since: all[100].Time, Until: all[10].Time},
+		"none":        {Since: all[0].Time.Add(time.Hour)},
+		"long ago":    {Until: time.Unix(0, 0)},
+	} {
+		want := slices.DeleteFunc(slices.Clone(all), func(e grouping.Event) bool { return !q.Matches(&e) })
+		q.Limit = 4
+		got, _ := pages(t, w, q)
+		require.Equal(t, len(want), len(got), name)
+		for i := range want {
+			require.Equal(t, want[i], got[i], name)
+		}
+	}
+}
+
+func contractEventsOnce(t *testing.T, w *writer) {
+	key := groupKey("g")
+	c := w.change(nil, key, a("x", "1"))
+	g := w.mustStore(t, c)
+	w.mustStore(t, c)
+	w.mustStore(t, w.change(g, key, a("x", "2")))
+	if d, ok := w.GroupStorage.(Durable); ok {
+		for range 2 {
+			require.NoError(t, d.PushEvents(t.Context(), append(c.Events, grouping.Event{GroupID: "../no group", ID: "f"})))
+		}
+	}
+	page, err := w.Events(t.Context(), grouping.EventQuery{})
+	require.NoError(t, err)
+	require.Len(t, page.Events, 2)
+	require.Equal(t, c.Events[0], page.Events[1])
+}
+
+func contractCancelled(t *testing.T, w *writer) {
+	key := groupKey("g")
+	g := w.add(t, key, a("x", "1"))
+	cause := errors.New("the client went away")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	c := w.change(g, key, a("x", "2"))
+	calls := map[string]func() error{
+		"Store":    func() error { _, err := w.Store(ctx, c); return err },
+		"Load":     func() error { _, err := w.Load(ctx, g.ID); return err },
+		"Delete":   func() error { return w.Delete(ctx, grouping.Change{Base: g, Stamp: c.Stamp}) },
+		"ListKeys": func() error { _, err := w.ListKeys(ctx); return err },
+		"Size":     func() error { _, err := w.Size(ctx); return err },
+		"StoreAll": func() error { return w.StoreAll(ctx, []*grouping.AlertGroup{c.Group}) },
+		"Ping":     func() error { return w.Ping(ctx) },
+		"Events":   func() error { _, err := w.Events(ctx, grouping.EventQuery{}); return err },
+		"LoadAll": func() error {
+			n, last := 0, error(nil)
+			for g, err := range w.LoadAll(ctx) {
+				n, last = n+1, err
+				require.Nil(t, g)
+			}
+			require.Equal(t, 1, n)
+			return last
+		},
+	}
+	if d, ok := w.GroupStorage.(Durable); ok {
+		calls["Position"] = func() error { _, err := d.Position(ctx); return err }
+		calls["Index"] = func() error { _, err := d.Index(ctx); return err }
+		calls["LoadMany"] = func() error { _, _, err := d.LoadMany(ctx, []grouping.ID{g.ID}); return err }
+		calls["PushEvents"] = func() error { return d.PushEvents(ctx, c.Events) }
+		calls["Now"] = func() error { _, err := d.Now(ctx); return err }
+	}
+	for name, call := range calls {
+		err := call()
+		require.ErrorIs(t, err, cause, name)
+		require.NotErrorIs(t, err, grouping.ErrStorage, "%s: that the caller went away is no fault", name)
+	}
+	require.True(t, w.mustLoad(t, key).Equal(g))
+	page, err := w.Events(t.Context(), grouping.EventQuery{})
+	require.NoError(t, err)
+	require.Len(t, page.Events, 1)
+}

@@ -1,0 +1,469 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"muster/grouping"
+
+	"github.com/stretchr/testify/require"
+)
+
+// testContract checks each sentence of the contract of grouping.GroupStorage.
+// open returns an empty storage that ends with the test.
+func testContract(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
+	for name, test := range map[string]func(*testing.T, *writer){
+		"every field comes back":                   contractRoundTrip,
+		"absent is an answer":                      contractAbsent,
+		"different alerts do not conflict":         contractDifferentAlerts,
+		"the same alert conflicts":                 contractSameAlert,
+		"a conflict writes nothing":                contractConflictWritesNothing,
+		"a group where none was expected":          contractUnexpectedGroup,
+		"no group where one was expected":          contractMissingGroup,
+		"own fields are kept if newer":             contractMetaKept,
+		"exclusive":                                contractExclusive,
+		"a repeated write is done once":            contractRepeated,
+		"counters never go back":                   contractCounters,
+		"delete":                                   contractDelete,
+		"delete what changed meanwhile":            contractDeleteConflict,
+		"what is older than a deletion stays away": contractTombstone,
+		"a removed alert stays away":               contractRemoved,
+		"what a deletion took is no conflict":      contractDeletedThreshold,
+		"keys and size":                            contractKeys,
+		"all groups are streamed":                  contractLoadAll,
+		"StoreAll merges":                          contractStoreAll,
+		"values are immutable":                     contractImmutable,
+		"a hundred writers of one group":           contractConcurrent,
+		"events: pages":                            contractEventPages,
+		"events: filters":                          contractEventFilters,
+		"events: written once":                     contractEventsOnce,
+		"a cancelled context touches nothing":      contractCancelled,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, &writer{GroupStorage: open(t), Clock: grouping.NewClock()})
+		})
+	}
+}
+
+// writer writes groups to a storage as grouping.Manager does.
+type writer struct {
+	grouping.GroupStorage
+	*grouping.Clock
+}
+
+func groupKey(name string) grouping.Key {
+	return grouping.Key{Source: "default", Receiver: "team", GroupKey: `{}:{alertname="` + name + `"}`}
+}
+
+func fingerprint(name string) grouping.Fingerprint {
+	return grouping.Labels{"alertname": name}.Fingerprint()
+}
+
+func firingAlert(name, value string, s grouping.Stamp) *grouping.Alert {
+	l := grouping.Labels{"alertname": name}
+	return &grouping.Alert{
+		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l, Stamp: s,
+		Annotations: grouping.Labels{"value": value}, StartsAt: s.Time(), ChangedAt: s.Time(),
+	}
+}
+
+// change is a write of the alerts, each "name=value", into base.
+func (w *writer) change(base *grouping.AlertGroup, key grouping.Key, alerts ...[2]string) grouping.Change {
+	s := w.Stamp()
+	g := grouping.AlertGroup{ID: key.ID(), Meta: grouping.Meta{Key: key, CreatedAt: s.Time()}}
+	if base != nil {
+		g.Deleted, g.Removed, g.Version, g.Notifications = base.Deleted, base.Removed, base.Version, base.Notifications
+		if !base.IsTombstone() {
+			g.Meta, g.Alerts = base.Meta, slices.Clone(base.Alerts)
+		}
+	}
+	for _, a := range alerts {
+		next := firingAlert(a[0], a[1], s)
+		g.Alerts = slices.DeleteFunc(g.Alerts, func(old *grouping.Alert) bool { return old.Fingerprint == next.Fingerprint })
+		g.Alerts = append(g.Alerts, next)
+	}
+	g.UpdatedAt, g.Meta.Stamp = s.Time(), s
+	event := grouping.Event{
+		ID: string(s) + "000000", Time: s.Time(), Kind: grouping.EventNotified, GroupID: g.ID,
+		Source: key.Source, Receiver: key.Receiver, Labels: grouping.Labels{"alertname": key.GroupKey},
+	}
+	return grouping.Change{
+		Group: grouping.NewAlertGroup(g), Base: base, Stamp: s, Events: []grouping.Event{event}, Notified: true,
+	}
+}
+
+// removal is a write that removes an alert from base.
+func (w *writer) removal(base *grouping.AlertGroup, name string) grouping.Change {
+	c := w.change(base, base.Key)
+	g := *c.Group
+	g.Alerts = slices.DeleteFunc(slices.Clone(g.Alerts), func(a *grouping.Alert) bool { return a.Fingerprint == fingerprint(name) })
+	g.Removed = map[grouping.Fingerprint]grouping.Stamp{fingerprint(name): c.Stamp}
+	for fp, s := range base.Removed {
+		g.Removed[fp] = s
+	}
+	c.Group = grouping.NewAlertGroup(g)
+	return c
+}
+
+func (w *writer) mustStore(t *testing.T, c grouping.Change) *grouping.AlertGroup {
+	t.Helper()
+	g, err := w.Store(t.Context(), c)
+	require.NoError(t, err)
+	return g
+}
+
+func (w *writer) mustLoad(t *testing.T, key grouping.Key) *grouping.AlertGroup {
+	t.Helper()
+	g, err := w.Load(t.Context(), key.ID())
+	require.NoError(t, err)
+	return g
+}
+
+// add stores alerts into whatever is stored.
+func (w *writer) add(t *testing.T, key grouping.Key, alerts ...[2]string) *grouping.AlertGroup {
+	t.Helper()
+	base, err := w.Load(t.Context(), key.ID())
+	if err != nil {
+		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+	}
+	return w.mustStore(t, w.change(base, key, alerts...))
+}
+
+// conflict checks that the error is one and returns what is stored.
+func conflict(t *testing.T, id grouping.ID, err error) *grouping.AlertGroup {
+	t.Helper()
+	require.ErrorIs(t, err, grouping.ErrVersionMismatch)
+	require.NotErrorIs(t, err, grouping.ErrStorage, "a conflict is no fault")
+	var mismatch *grouping.VersionMismatchError
+	require.ErrorAs(t, err, &mismatch)
+	require.Equal(t, id, mismatch.ID)
+	return mismatch.Stored
+}
+
+// values returns what the alerts of a group say, by name.
+func values(g *grouping.AlertGroup) map[string]string {
+	m := map[string]string{}
+	for _, a := range g.Alerts {
+		m[a.Name()] = a.Annotations["value"]
+	}
+	return m
+}
+
+func a(name, value string) [2]string { return [2]string{name, value} }
+
+func contractRoundTrip(t *testing.T, w *writer) {
+	require.NoError(t, w.Ping(t.Context()))
+	s := w.Stamp()
+	first := time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)
+	last := time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
+	now := time.Date(2026, 11, 23, 3, 4, 5, 123_456_789, time.UTC)
+	odd := grouping.Labels{"alertname": "Größe ☃ \U0001F525", "empty": "", "quote": `"\<&>` + "\u2028\x00\n", "a": "["}
+	key := grouping.Key{Source: "prod", Receiver: "team.a/ü", GroupKey: "{}/{a=~\"b|c\"}:{x=\"\x00\"}"}
+	g := grouping.NewAlertGroup(grouping.AlertGroup{
+		ID: key.ID(),
+		Meta: grouping.Meta{
+			Key: key, GroupLabels: odd, CommonLabels: odd, CommonAnnotations: odd, RouteLabels: odd,
+			ExternalURL: "http://am:9093/?a=b&c", CreatedAt: now, UpdatedAt: last, LastNotifiedAt: first,
+			LastReason: "repeat notification", Truncated: 1<<64 - 1, CompleteAt: now, CompleteBy: "http://am-1",
+			Settling: true, Stale: true, FlushAt: now, Stamp: s,
+		},
+		Alerts: []*grouping.Alert{
+			{
+				Fingerprint: "00000000000000ff", Status: grouping.StatusResolved, Labels: odd, Annotations: odd,
+				GeneratorURL: "javascript:alert(1)", StartsAt: first, EndsAt: last, FirstSeenAt: now, LastSeenAt: now,
+				ChangedAt: now, ReportedBy: "http://am-0", Disputed: true,
+				Recorded: []grouping.Episode{{StartsAt: first, EndsAt: now, Stamp: s}, {StartsAt: now, Stamp: s}},
+				Since:    grouping.NewStamp(now.Add(-time.Hour), 7, "00000000000000aa"), Stamp: s,
+			},
+			{Fingerprint: "ffffffffffffffff", Status: grouping.StatusUnreported, Stamp: s},
+			firingAlert("plain", "", s),
+		},
+		Removed: map[grouping.Fingerprint]grouping.Stamp{"0123456789abcdef": s},
+		Deleted: grouping.NewStamp(now.Add(-2*time.Hour), 65535, "00000000000000bb"),
+		Version: 41, Notifications: 1 << 40,
+	})
+	stored := w.mustStore(t, grouping.Change{Group: g, Stamp: s, Notified: true})
+	for _, got := range []*grouping.AlertGroup{stored, w.mustLoad(t, key)} {
+		require.True(t, got.Equal(g), "%+v\n%+v", got, g)
+		require.Equal(t, int64(42), got.Version)
+		require.Equal(t, int64(1<<40+1), got.Notifications)
+		require.Equal(t, []any{g.State, g.Counts, g.Name, g.Severity}, []any{got.State, got.Counts, got.Name, got.Severity})
+		require.True(t, g.NewestAt.Equal(got.NewestAt))
+	}
+
+	event := grouping.Event{
+		ID: string(w.Stamp()) + "000000", Time: now, Kind: grouping.EventNotified, GroupID: key.ID(), Source: "prod",
+		Receiver: "team.a/ü", Fingerprint: "00000000000000ff", Labels: odd, Reason: "first notification",
+		ExternalURL: "http://am", Firing: 1, Resolved: 2, Truncated: 3,
+	}
+	c := w.change(stored, key, a("plain", "2"))
+	c.Events = []grouping.Event{event}
+	w.mustStore(t, c)
+	page, err := w.Events(t.Context(), grouping.EventQuery{})
+	require.NoError(t, err)
+	require.Equal(t, []grouping.Event{event}, page.Events)
+}
+
+func contractAbsent(t *testing.T, w *writer) {
+	for _, id := range []grouping.ID{groupKey("none").ID(), "", "../../etc", "*", grouping.ID(string(groupKey("none").ID()) + "\r\nFLUSHALL")} {
+		g, err := w.Load(t.Context(), id)
+		require.Nil(t, g)
+		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+		require.NotErrorIs(t, err, grouping.ErrStorage, "absent is no fault")
+		var absent *grouping.GroupNotFoundError
+		require.ErrorAs(t, err, &absent)
+		require.Equal(t, id, absent.ID)
+		if id != "" {
+			page, err := w.Events(t.Context(), grouping.EventQuery{Group: id})
+			require.NoError(t, err)
+			require.Empty(t, page)
+		}
+	}
+	c := w.change(nil, groupKey("none"), a("x", "1"))
+	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: c.Group, Stamp: w.Stamp()}), "it is deleted already")
+	n, err := w.Size(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+func contractDifferentAlerts(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"), a("y", "1"), a("z", "1"))
+	// Three writers started from the same group. Where a write carried more
+	// than what it changed, it would take back what the others wrote.
+	changeX, changeY, removeZ := w.change(base, key, a("x", "2")), w.change(base, key, a("y", "2"), a("new", "1")), w.removal(base, "z")
+	w.mustStore(t, changeX)
+	w.mustStore(t, removeZ)
+	w.mustStore(t, changeY)
+	g := w.mustLoad(t, key)
+	require.Equal(t, map[string]string{"x": "2", "y": "2", "new": "1"}, values(g))
+	require.Equal(t, removeZ.Stamp, g.Removed[fingerprint("z")])
+	require.Equal(t, int64(4), g.Version)
+	require.Equal(t, int64(4), g.Notifications)
+}
+
+func contractSameAlert(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"), a("y", "1"))
+	for name, ours := range map[string]grouping.Change{
+		"changed":  w.change(base, key, a("x", "ours")),
+		"removed":  w.removal(base, "x"),
+		"new":      w.change(base, key, a("z", "ours")),
+		"two of 3": w.change(base, key, a("x", "ours"), a("y", "ours"), a("w", "ours")),
+	} {
+		theirs := w.add(t, key, a("x", name), a("z", name))
+		_, err := w.Store(t.Context(), ours)
+		stored := conflict(t, key.ID(), err)
+		merged := grouping.Merge(base, stored)
+		touched := "x"
+		if name == "new" {
+			touched = "z"
+		}
+		require.True(t, merged.Alert(fingerprint(touched)).Equal(theirs.Alert(fingerprint(touched))), name)
+		// What is merged is a base that can be stored against.
+		next := w.change(merged, key, a(touched, "merged "+name))
+		got := grouping.Merge(merged, w.mustStore(t, next))
+		require.Equal(t, "merged "+name, values(got)[touched])
+	}
+	g := w.mustLoad(t, key)
+	require.Equal(t, "1", values(g)["y"])
+	require.NotContains(t, values(g), "w")
+
+	// An alert that one removed and another changes is the same alert.
+	base = g
+	w.mustStore(t, w.removal(base, "y"))
+	_, err := w.Store(t.Context(), w.change(base, key, a("y", "2")))
+	merged := grouping.Merge(base, conflict(t, key.ID(), err))
+	require.Nil(t, merged.Alert(fingerprint("y")))
+	w.mustStore(t, w.change(merged, key, a("y", "back")))
+	require.Equal(t, "back", values(w.mustLoad(t, key))["y"], "a removed alert that is reported again comes back")
+}
+
+func contractConflictWritesNothing(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"))
+	before := w.add(t, key, a("x", "2"))
+	_, err := w.Store(t.Context(), w.change(base, key, a("new", "1"), a("x", "3")))
+	conflict(t, key.ID(), err)
+	after := w.mustLoad(t, key)
+	require.True(t, before.Equal(after))
+	require.Equal(t, []int64{2, 2}, []int64{after.Version, after.Notifications})
+	page, err := w.Events(t.Context(), grouping.EventQuery{})
+	require.NoError(t, err)
+	require.Len(t, page.Events, 2)
+}
+
+func contractUnexpectedGroup(t *testing.T, w *writer) {
+	key := groupKey("g")
+	stored := w.add(t, key, a("x", "1"))
+	_, err := w.Store(t.Context(), w.change(nil, key, a("y", "1")))
+	merged := conflict(t, key.ID(), err)
+	require.True(t, merged.Equal(stored), "all of it is returned: the writer knows nothing")
+	w.mustStore(t, w.change(merged, key, a("y", "1")))
+	require.Equal(t, map[string]string{"x": "1", "y": "1"}, values(w.mustLoad(t, key)))
+}
+
+// A storage that lost a group must not keep a part of it as if it were all.
+func contractMissingGroup(t *testing.T, w *writer) {
+	key := groupKey("g")
+	lost := w.change(nil, key, a("x", "1")).Group
+	_, err := w.Store(t.Context(), w.change(lost, key, a("y", "1")))
+	if err == nil { // then all of it is there
+		require.Equal(t, map[string]string{"x": "1", "y": "1"}, values(w.mustLoad(t, key)))
+		return
+	}
+	stored := conflict(t, key.ID(), err)
+	if _, err := w.Load(t.Context(), key.ID()); err == nil {
+		require.True(t, grouping.Merge(lost, stored).Equal(lost), "what the storage lost it got back")
+		return
+	}
+	require.True(t, grouping.Merge(lost, stored).Equal(lost))
+}
+
+func contractMetaKept(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"))
+	older := w.change(base, key, a("y", "1"))
+	newer := w.change(base, key, a("z", "1"))
+	newer.Group = withReason(newer.Group, "newer")
+	older.Group = withReason(older.Group, "older")
+	w.mustStore(t, newer)
+	returned := w.mustStore(t, older)
+	for _, g := range []*grouping.AlertGroup{returned, w.mustLoad(t, key)} {
+		require.Equal(t, "newer", g.LastReason)
+		require.Equal(t, newer.Stamp, g.Meta.Stamp)
+		require.Contains(t, values(g), "y", "the alert is stored all the same")
+	}
+	newest := w.change(w.mustLoad(t, key), key)
+	newest.Group = withReason(newest.Group, "newest")
+	require.Equal(t, "newest", w.mustStore(t, newest).LastReason)
+	require.Equal(t, "newest", w.mustLoad(t, key).LastReason)
+}
+
+func withReason(g *grouping.AlertGroup, reason string) *grouping.AlertGroup {
+	c := *g
+	c.LastReason = reason
+	return grouping.NewAlertGroup(c)
+}
+
+func contractExclusive(t *testing.T, w *writer) {
+	key := groupKey("g")
+	base := w.add(t, key, a("x", "1"))
+	flush := w.change(base, key)
+	flush.Exclusive = true
+	w.mustStore(t, flush)
+	second := w.change(base, key)
+	second.Exclusive = true
+	_, err := w.Store(t.Context(), second)
+	stored := conflict(t, key.ID(), err)
+	require.Equal(t, flush.Stamp, stored.Meta.Stamp, "of two that flush at once one writes")
+	require.Equal(t, flush.Stamp, w.mustLoad(t, key).Meta.Stamp)
+
+	// Even an older write: it changed what the flush had judged by.
+	third := w.change(w.mustLoad(t, key), key)
+	third.Exclusive = true
+	w.add(t, key, a("y", "1"))
+	_, err = w.Store(t.Context(), third)
+	conflict(t, key.ID(), err)
+}
+
+func contractRepeated(t *testing.T, w *writer) {
+	key := groupKey("g")
+	withEvent := w.change(nil, key, a("x", "1"))
+	w.mustStore(t, withEvent)
+	g := w.mustStore(t, withEvent)
+	require.Equal(t, []int64{1, 1}, []int64{g.Version, g.Notifications})
+
+	silent := w.change(g, key, a("x", "2"))
+	silent.Events = nil
+	w.mustStore(t, silent)
+	g = w.mustStore(t, silent)
+	require.Equal(t, []int64{2, 2}, []int64{g.Version, g.Notifications})
+
+	first := w.change(g, key, a("x", "3"))
+	g = w.mustStore(t, first)
+	g = w.mustStore(t, w.change(g, key, a("y", "1"))) // another one came between
+	_, err := w.Store(t.Context(), first)
+	if err != nil {
+		conflict(t, key.ID(), err) // known as changed, by a storage that loses no answers
+	}
+	g = w.mustLoad(t, key)
+	require.Equal(t, []int64{4, 4}, []int64{g.Version, g.Notifications})
+	require.Equal(t, map[string]string{"x": "3", "y": "1"}, values(g))
+
+	gone := grouping.Change{Base: g, Stamp: w.Stamp()}
+	require.NoError(t, w.Delete(t.Context(), gone))
+	require.NoError(t, w.Delete(t.Context(), gone))
+}
+
+func contractCounters(t *testing.T, w *writer) {
+	key := groupKey("g")
+	c := w.change(nil, key, a("x", "1"))
+	ahead := *c.Group
+	ahead.Version, ahead.Notifications = 100, 50
+	c.Group, c.Notified = &ahead, false
+	g := w.mustStore(t, c)
+	require.Equal(t, []int64{101, 50}, []int64{g.Version, g.Notifications}, "at least the writer's; only a notification counts")
+
+	behind := w.change(g, key, a("x", "2"))
+	old := *behind.Group
+	old.Version, old.Notifications = 1, 1
+	behind.Group = &old
+	w.mustStore(t, behind)
+	g = w.mustLoad(t, key)
+	require.Equal(t, []int64{102, 51}, []int64{g.Version, g.Notifications})
+}
+
+func contractConcurrent(t *testing.T, w *writer) {
+	key := groupKey("g")
+	const writers = 100
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			c := w.change(nil, key, a(fmt.Sprint(i), "1"), a(fmt.Sprint("shared ", i%10), fmt.Sprint(i)))
+			for try := range 10 * writers {
+				_, err := w.Store(context.Background(), c)
+				var mismatch *grouping.VersionMismatchError
+				switch {
+				case err == nil:
+					return
+				case errors.As(err, &mismatch):
+					base := grouping.Merge(c.Base, mismatch.Stored)
+					c = w.change(base, key, a(fmt.Sprint(i), "1"), a(fmt.Sprint("shared ", i%10), fmt.Sprint(i)))
+				case !errors.Is(err, grouping.ErrStorage): // a hundred are more than the connections: the same again
+					t.Error(err)
+					return
+				}
+				<-time.After(rand.N(time.Duration(1+min(try, 20)) * time.Millisecond))
+			}
+			t.Error("a writer never got through")
+		})
+	}
+	wg.Wait()
+	g := w.mustLoad(t, key)
+	require.Len(t, g.Alerts, writers+10)
+	require.Equal(t, int64(writers), g.Version)
+	require.Equal(t, int64(writers), g.Notifications)
+}
+
+func contractImmutable(t *testing.T, w *writer) {
+	key := groupKey("g")
+	first := w.add(t, key, a("x", "1"), a("y", "1"))
+	loaded := w.mustLoad(t, key)
+	c := w.removal(first, "x")
+	w.mustStore(t, c)
+	w.add(t, key, a("y", "2"))
+	for _, g := range []*grouping.AlertGroup{first, loaded} {
+		require.Equal(t, map[string]string{"x": "1", "y": "1"}, values(g))
+		require.Equal(t, int64(1), g.Version)
+		require.Empty(t, g.Removed)
+	}
+	require.Equal(t, map[string]string{"y": "1"}, values(c.Group), "what was handed in is not written to")
+}
