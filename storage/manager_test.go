@@ -39,7 +39,7 @@ type replica struct {
 // startReplica runs a replica on the Redis at the address until the test ends.
 func startReplica(t *testing.T, addr string, opts ManagerOptions) replica {
 	t.Helper()
-	opts.WriteTimeout = max(opts.WriteTimeout, 250*time.Millisecond)
+	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
 	opts.CheckInterval = 50 * time.Millisecond
 	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
 	require.NoError(t, err)
@@ -205,7 +205,7 @@ func TestThreeManagers100Adds(t *testing.T) {
 	server := miniredis.RunT(t)
 	var replicas []replica
 	for range 3 {
-		replicas = append(replicas, startReplica(t, server.Addr(), ManagerOptions{WriteTimeout: 5 * time.Second}))
+		replicas = append(replicas, startReplica(t, server.Addr(), ManagerOptions{}))
 	}
 	var wg sync.WaitGroup
 	for i := range 100 {
@@ -324,6 +324,9 @@ func (f *flaky) do(ctx context.Context, op string, call func() error) error {
 		}
 		return broken(errors.New("connection reset by peer"))
 	case slow:
+		// As a client's read timeout does.
+		ctx, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
+		defer cancel()
 		<-ctx.Done()
 		return broken(context.DeadlineExceeded)
 	default:
@@ -331,73 +334,48 @@ func (f *flaky) do(ctx context.Context, op string, call func() error) error {
 	}
 }
 
-// bounded gives calls without a deadline one, as a client's read timeout does.
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, 250*time.Millisecond)
-}
-
 func (f *flaky) Store(ctx context.Context, c grouping.Change) (g *grouping.AlertGroup, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	err = f.do(ctx, "store", func() (err error) { g, err = f.Durable.Store(ctx, c); return err })
 	return g, err
 }
 
 func (f *flaky) Delete(ctx context.Context, c grouping.Change) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	return f.do(ctx, "delete", func() error { return f.Durable.Delete(ctx, c) })
 }
 
 func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	err = f.do(ctx, "load", func() (err error) { groups, damaged, err = f.Durable.LoadMany(ctx, ids); return err })
 	return groups, damaged, err
 }
 
 func (f *flaky) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	err = f.do(ctx, "index", func() (err error) { index, err = f.Durable.Index(ctx); return err })
 	return index, err
 }
 
 func (f *flaky) Position(ctx context.Context) (p []Position, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	err = f.do(ctx, "position", func() (err error) { p, err = f.Durable.Position(ctx); return err })
 	return p, err
 }
 
 func (f *flaky) Follow(ctx context.Context, from []Position, fn func(int, []LogEntry)) error {
-	short, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
-	defer cancel()
-	return f.do(short, "follow", func() error { return f.Durable.Follow(ctx, from, fn) })
+	return f.do(ctx, "follow", func() error { return f.Durable.Follow(ctx, from, fn) })
 }
 
 func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	return f.do(ctx, "push events", func() error { return f.Durable.PushEvents(ctx, events) })
 }
 
 func (f *flaky) Now(ctx context.Context) (now time.Time, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	err = f.do(ctx, "now", func() (err error) { now, err = f.Durable.Now(ctx); return err })
 	return now, err
 }
 
 func (f *flaky) Events(ctx context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	err = f.do(ctx, "events", func() (err error) { page, err = f.Durable.Events(ctx, q); return err })
 	return page, err
 }
 
 func (f *flaky) Ping(ctx context.Context) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
 	return f.do(ctx, "ping", func() error { return f.Durable.Ping(ctx) })
 }
