@@ -76,7 +76,7 @@ func parseFlags(args []string) (config, error) {
 	app.Flag("demo", "Play made-up notifications, on the loopback address and in memory alone.").
 		BoolVar(&c.receiver.Demo)
 	app.Flag("storage.path", "File that keeps the groups, such as data/muster.db. Empty: they are kept in memory alone. Not used with --redis.url.").
-		Default("").StringVar(&c.file.Path)
+		Default("data/muster.db").StringVar(&c.file.Path)
 	app.Flag("redis.url", "URL of the Redis that keeps the groups, such as redis://127.0.0.1:6379. Instead of --storage.path.").
 		PlaceHolder("URL").StringVar(&c.redis.URL)
 	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").

@@ -303,6 +303,8 @@ func (s *Server) statusPage(c *gin.Context) {
 // group labels but not the group key, to the group's page.
 func (s *Server) jump(c *gin.Context) {
 	params := c.Request.URL.Query()
+	// Templates, too, get the receiver's name quoted.
+	receiver := unquoteMeta(params.Get("receiver"))
 	want := grouping.Labels{}
 	matchers := make([]string, 0, len(params["l"]))
 	for _, pair := range params["l"] {
@@ -319,7 +321,7 @@ func (s *Server) jump(c *gin.Context) {
 			s.failPage(c, err)
 			return
 		}
-		if g.Receiver == params.Get("receiver") && maps.Equal(g.GroupLabels, want) && (best == nil || better(g, best)) {
+		if g.Receiver == receiver && maps.Equal(g.GroupLabels, want) && (best == nil || better(g, best)) {
 			best = g
 		}
 	}
