@@ -103,6 +103,10 @@ fuzz: ## run each fuzz target for FUZZTIME
 		done; \
 	done
 
+.PHONY: screenshots
+screenshots: build ## take the pictures in docs/screenshots from muster --demo
+	./scripts/screenshots.sh
+
 # axe-core looks for what makes pages hard to use. It is part of a test, not of
 # Muster: MPL-2.0, its licence lies beside it.
 AXE_VERSION := 4.14.1

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,7 +41,21 @@ func states(t *testing.T) map[string]string {
 	unreported := start(t)
 	unreported.notify("Muted", firing("Muted", "warning", "a"), firing("Muted", "warning", "b"))
 	unreported.notify("Muted", firing("Muted", "warning", "b"))
+	shown := start(t)
+	play, stop := context.WithCancel(t.Context())
+	played := make(chan error, 1)
+	go func() { played <- demo.Play(play, shown.server, "/webhook", promslog.NewNopLogger()) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-played)
+	})
+	require.Eventually(t, func() bool {
+		stats, err := shown.groups.GetStats(t.Context())
+		return err == nil && stats.Groups[grouping.StateFiring] > 8
+	}, 10*time.Second, 10*time.Millisecond)
 	return map[string]string{
+		"demo":        shown.url + "/",
+		"demo all":    shown.url + "/?state=all",
 		"groups":      night.url + "/",
 		"by label":    night.url + "/?by=severity",
 		"filtered":    night.url + "/?filter=" + `severity%3D"critical"`,
