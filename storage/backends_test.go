@@ -15,11 +15,15 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(redisLogger{promslog.NewNopLogger()})
+	goleak.VerifyTestMain(m)
+}
 
 // A new backend is one line here.
 
@@ -61,18 +65,35 @@ func TestInstrumentedContract(t *testing.T) {
 
 func TestManagerContract(t *testing.T) {
 	testContract(t, func(t *testing.T) grouping.GroupStorage {
-		return startReplica(t, miniredis.RunT(t).Addr(), ManagerOptions{WriteTimeout: 5 * time.Second}).storage
+		r := openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()})
+		m, err := NewManager(NewMemory(MemoryOptions{}), r, grouping.NewClock(), prometheus.NewRegistry(),
+			promslog.NewNopLogger(), ManagerOptions{WriteTimeout: 20 * time.Second})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- m.Run(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			require.NoError(t, <-done)
+		})
+		<-m.Restored()
+		return m
 	})
 }
 
+// openRedis returns a Redis that waits for its answers: the tests share few
+// cores with the race detector, and are not about how fast they are.
 func openRedis(t *testing.T, opts RedisOptions) *Redis {
 	t.Helper()
-	r, err := NewRedis(opts, promslog.NewNopLogger())
+	opts, err := opts.withDefaults()
 	require.NoError(t, err)
+	conn, err := connection(opts.URL)
+	require.NoError(t, err)
+	const patience = 20 * time.Second
+	conn.ReadTimeout, conn.WriteTimeout, conn.DialTimeout, conn.PoolTimeout = patience, patience, patience, patience
+	r := newRedis(opts, conn)
+	r.bulk = r.client
 	t.Cleanup(func() { require.NoError(t, r.Close()) })
-	// The tests share two cores with the race detector; what is tested is not
-	// how fast they are.
-	r.client.Options().ReadTimeout = 10 * time.Second
 	return r
 }
 

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -94,7 +95,17 @@ func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := redis.ParseURL(opts.URL)
+	conn, err := connection(opts.URL)
+	if err != nil {
+		return nil, err
+	}
+	redis.SetLogger(redisLogger{logger})
+	return newRedis(opts, conn), nil
+}
+
+// connection returns how to connect to the Redis at the URL.
+func connection(rawURL string) (*redis.Options, error) {
+	conn, err := redis.ParseURL(rawURL)
 	if err != nil {
 		// The URL holds a password: it must not get into the message.
 		if bad := (*url.Error)(nil); errors.As(err, &bad) {
@@ -112,12 +123,15 @@ func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
 	conn.MaxRetries = -1
 	conn.DisableIdentity = true
 	conn.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	redis.SetLogger(redisLogger{logger})
+	return conn, nil
+}
+
+func newRedis(opts RedisOptions, conn *redis.Options) *Redis {
 	stream := *conn
 	stream.PoolSize = max(2, opts.Shards) // a log is read on a connection of its own
 	r := &Redis{opts: opts, client: redis.NewClient(conn), stream: redis.NewClient(&stream)}
 	r.bulk = r.client.WithTimeout(bulkTimeout)
-	return r, nil
+	return r
 }
 
 // redisLogger passes on what the client says. It says the same of every
@@ -370,11 +384,12 @@ func (r *Redis) Position(ctx context.Context) ([]Position, error) {
 	positions := make([]Position, r.opts.Shards)
 	for shard := range positions {
 		pipe := r.client.TxPipeline()
-		pipe.HSetNX(ctx, r.key(shard, "meta"), "epoch", rand.Text())
+		epoch := pipe.HSetNX(ctx, r.key(shard, "meta"), "epoch", rand.Text())
 		head := pipe.HMGet(ctx, r.key(shard, "meta"), "epoch", "seq")
 		last := pipe.XRevRangeN(ctx, r.key(shard, "log"), "+", "-", 1)
 		if _, err := pipe.Exec(ctx); err != nil {
-			return nil, r.fault(ctx, "position", err)
+			// Of a transaction whose write is refused the write tells why.
+			return nil, r.fault(ctx, "position", cmp.Or(epoch.Err(), err))
 		}
 		p := &positions[shard]
 		p.Epoch, _ = head.Val()[0].(string)

@@ -1,0 +1,92 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"muster/grouping"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+)
+
+func TestInstrument(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	server := miniredis.RunT(t)
+	d := InstrumentDurable(openRedis(t, RedisOptions{URL: "redis://" + server.Addr()}), reg)
+	memory := &writer{GroupStorage: Instrument(NewMemory(MemoryOptions{}), "memory", reg), Clock: grouping.NewClock()}
+	w := &writer{GroupStorage: d, Clock: grouping.NewClock()}
+
+	g := w.mustStore(t, w.change(nil, groupKey("g"), a("x", "1")))
+	memory.mustStore(t, memory.change(nil, groupKey("g"), a("x", "1")))
+	_, err := w.Store(t.Context(), w.change(nil, groupKey("g"), a("x", "1")))
+	require.ErrorIs(t, err, grouping.ErrVersionMismatch)
+	_, err = w.Load(t.Context(), groupKey("none").ID())
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = w.Load(ctx, g.ID)
+	require.Error(t, err)
+	ctx, cancelCause := context.WithCancelCause(t.Context())
+	cancelCause(errors.New("the client went away"))
+	require.Error(t, w.Ping(ctx))
+
+	_, err = w.ListKeys(t.Context())
+	require.NoError(t, err)
+	_, err = w.Size(t.Context())
+	require.NoError(t, err)
+	for range w.LoadAll(t.Context()) {
+		break
+	}
+	require.NoError(t, w.StoreAll(t.Context(), nil))
+	_, err = w.Events(t.Context(), grouping.EventQuery{})
+	require.NoError(t, err)
+	require.Equal(t, "redis", d.Name())
+	from, err := d.Position(t.Context())
+	require.NoError(t, err)
+	_, err = d.Index(t.Context())
+	require.NoError(t, err)
+	_, _, err = d.LoadMany(t.Context(), nil)
+	require.NoError(t, err)
+	require.NoError(t, d.PushEvents(t.Context(), nil))
+	_, err = d.Now(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, d.Follow(ctx, from, nil))
+	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
+	server.SetError("LOADING")
+	require.Error(t, w.Ping(t.Context()))
+	for _, err := range w.LoadAll(t.Context()) {
+		require.Error(t, err)
+	}
+
+	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP muster_storage_operations_total Storage operations, by backend, operation and result.
+# TYPE muster_storage_operations_total counter
+muster_storage_operations_total{backend="memory",operation="store",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="delete",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="events",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="index",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="list_keys",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="load",result="cancelled"} 1
+muster_storage_operations_total{backend="redis",operation="load",result="not_found"} 1
+muster_storage_operations_total{backend="redis",operation="load_all",result="error"} 1
+muster_storage_operations_total{backend="redis",operation="load_all",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="load_many",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="ping",result="cancelled"} 1
+muster_storage_operations_total{backend="redis",operation="ping",result="error"} 1
+muster_storage_operations_total{backend="redis",operation="position",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="push_events",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="size",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="store",result="conflict"} 1
+muster_storage_operations_total{backend="redis",operation="store",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="store_all",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="time",result="ok"} 1
+`), "muster_storage_operations_total"))
+	n, err := testutil.GatherAndCount(reg, "muster_storage_duration_seconds")
+	require.NoError(t, err)
+	require.Equal(t, 15, n)
+}

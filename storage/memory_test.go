@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"muster/grouping"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestMemoryPut(t *testing.T) {
+	m := NewMemory(MemoryOptions{})
+	w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
+	g := w.add(t, groupKey("g"), a("x", "1"))
+	older := w.change(g, g.Key, a("x", "2")).Group
+	newer := w.change(g, g.Key, a("x", "3"), a("y", "1")).Group
+	merged, changed := m.Put(newer)
+	require.True(t, changed)
+	require.True(t, merged.Equal(newer))
+	again, changed := m.Put(older)
+	require.False(t, changed, "it says nothing new")
+	require.Same(t, merged, again)
+
+	ahead := *newer
+	ahead.Version, ahead.Notifications = 7, 5
+	merged, changed = m.Put(&ahead)
+	require.False(t, changed, "counters are for display")
+	require.Equal(t, []int64{7, 5}, []int64{merged.Version, merged.Notifications})
+	require.Same(t, merged, w.mustLoad(t, g.Key))
+
+	tombstone := grouping.Tombstone(g.ID, w.Stamp())
+	merged, changed = m.Put(tombstone)
+	require.True(t, changed)
+	require.True(t, merged.IsTombstone())
+	n, err := m.Size(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, n)
+	require.NotNil(t, m.Peek(g.ID))
+	merged, changed = m.Put(newer)
+	require.False(t, changed)
+	require.True(t, merged.IsTombstone(), "what was deleted stays away")
+}
+
+func TestMemoryForgetsTombstones(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory(MemoryOptions{})
+		w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
+		for i := range 10 {
+			g := w.add(t, groupKey(fmt.Sprint(i)), a("x", "1"))
+			require.NoError(t, m.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
+			if i == 4 {
+				time.Sleep(tombstoneAge - time.Minute)
+			}
+		}
+		held := func() (n int) {
+			for i := range 11 {
+				if m.Peek(groupKey(fmt.Sprint(i)).ID()) != nil {
+					n++
+				}
+			}
+			return n
+		}
+		require.Equal(t, 10, held())
+		time.Sleep(2 * time.Minute)
+		m.Put(grouping.Tombstone(groupKey("10").ID(), w.Stamp()))
+		require.Equal(t, 6, held(), "five are old")
+		require.Len(t, m.graves, 6)
+		require.Empty(t, m.written)
+	})
+}
+
+func TestMemoryHistoryIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory(MemoryOptions{MaxEvents: 50, HistoryRetention: time.Hour})
+		w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
+		all := fillHistory(t, w, 40)
+		page, err := m.Events(context.Background(), grouping.EventQuery{Limit: 1000})
+		require.NoError(t, err)
+		require.Equal(t, all[:50], page.Events)
+		time.Sleep(time.Hour + time.Second)
+		fillHistory(t, w, 1)
+		page, err = m.Events(context.Background(), grouping.EventQuery{})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 2, "the others are past their time")
+	})
+}
+
+// Events of other replicas come late and in any order.
+func TestMemoryPutEvents(t *testing.T) {
+	m := NewMemory(MemoryOptions{})
+	w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
+	want := fillHistory(t, &writer{GroupStorage: NewMemory(MemoryOptions{}), Clock: w.Clock}, 20)
+	for i := range want {
+		j := i * 7 % len(want)
+		m.PutEvents(want[j : j+1])
+	}
+	m.PutEvents(want)
+	page, err := m.Events(t.Context(), grouping.EventQuery{})
+	require.NoError(t, err)
+	require.Equal(t, want, page.Events)
+	since := m.EventsSince(want[10].ID)
+	require.Len(t, since, 11)
+	require.Equal(t, want[10], since[0])
+}

@@ -1,0 +1,428 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"muster/grouping"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/common/promslog"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/stretchr/testify/require"
+)
+
+// mini returns a Redis on a server that the test can look into.
+func mini(t *testing.T, opts RedisOptions) (*miniredis.Miniredis, *Redis, *writer) {
+	t.Helper()
+	server := miniredis.RunT(t)
+	opts.URL = "redis://" + server.Addr()
+	r := openRedis(t, opts)
+	return server, r, &writer{GroupStorage: r, Clock: grouping.NewClock()}
+}
+
+func TestRedisOptions(t *testing.T) {
+	for want, o := range map[string]RedisOptions{
+		"redis URL":              {URL: "redis://user:secret@host:port/"},
+		"invalid URL scheme":     {URL: "http://user:secret@host"},
+		"contains a brace":       {URL: "redis://host", KeyPrefix: "m{1}"},
+		"not between 1 and 64":   {URL: "redis://host", Shards: 65},
+		"a time or size is nega": {URL: "redis://host", Retention: -1},
+	} {
+		_, err := NewRedis(o, promslog.NewNopLogger())
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "secret")
+	}
+	r, err := NewRedis(RedisOptions{URL: "redis://127.0.0.1:1/3?max_retries=9&read_timeout=1m&pool_size=1", Shards: 4}, promslog.NewNopLogger())
+	require.NoError(t, err, "nothing is dialled")
+	defer func() { require.NoError(t, r.Close()) }()
+	o := r.client.Options()
+	require.True(t, o.ContextTimeoutEnabled)
+	require.Equal(t, []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, time.Second, 300 * time.Millisecond},
+		[]time.Duration{o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout})
+	require.Equal(t, []int{0, 16, 1, 3}, []int{o.MaxRetries, o.PoolSize, o.DialerRetries, o.DB}, "a script is never sent twice by the client")
+	require.True(t, o.DisableIdentity)
+	require.Equal(t, maintnotifications.ModeDisabled, o.MaintNotificationsConfig.Mode)
+	require.Equal(t, 4, r.stream.Options().PoolSize)
+}
+
+func TestRedisLayout(t *testing.T) {
+	server, _, w := mini(t, RedisOptions{KeyPrefix: "am", Shards: 3})
+	hostile := grouping.Key{Source: "{x}", Receiver: "*", GroupKey: "{}:{a=\"\r\n\x00\"}"}
+	g := w.add(t, hostile, a("x", "1"))
+	tag := ""
+	for n := range 3 {
+		if server.Exists(fmt.Sprintf("am:{%d}:index", n)) {
+			tag = fmt.Sprintf("am:{%d}:", n)
+		}
+	}
+	require.ElementsMatch(t, []string{tag + "g:" + string(g.ID), tag + "t:" + string(g.ID), tag + "index", tag + "log", tag + "meta", tag + "h"},
+		server.Keys(), "every key carries the shard's tag, none anything from outside")
+	fields, err := server.HKeys(tag + "g:" + string(g.ID))
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{"m", "v", "n", "w", "s", "a:" + string(fingerprint("x"))}, fields)
+	value := server.HGet(tag+"g:"+string(g.ID), "a:"+string(fingerprint("x")))
+	require.True(t, strings.HasPrefix(value, string(g.Meta.Stamp)+`{"fingerprint":`), value)
+	require.Equal(t, string(g.Meta.Stamp), server.HGet(tag+"index", string(g.ID)))
+}
+
+// A write carries what it changes: what is stored of the rest is not touched,
+// nor is what a later version stores beside it.
+func TestRedisWritesOnlyWhatChanged(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{})
+	key := groupKey("g")
+	g := w.add(t, key, a("x", "1"), a("y", "1"), a("z", "1"))
+	name := r.groupKey(g.ID)
+	untouched := "a:" + string(fingerprint("y"))
+	server.HSet(name, "future", "kept")
+	server.HSet(name, untouched, "not even looked at")
+	c := w.removal(g, "z")
+	c.Group = w.change(c.Group, key, a("x", "2")).Group
+	c.Stamp = w.Stamp()
+	w.mustStore(t, c)
+	require.Equal(t, "kept", server.HGet(name, "future"))
+	require.Equal(t, "not even looked at", server.HGet(name, untouched))
+	require.Len(t, server.HGet(name, "a:"+string(fingerprint("z"))), stampLen, "a removed alert leaves its stamp")
+}
+
+func TestRedisReadsWhatALaterVersionWrote(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{})
+	g := w.add(t, groupKey("g"), a("x", "1"))
+	name, field := r.groupKey(g.ID), "a:"+string(fingerprint("x"))
+	server.HSet(name, field, strings.Replace(server.HGet(name, field), "{", `{"future":[1],`, 1))
+	require.True(t, w.mustLoad(t, groupKey("g")).Equal(g))
+}
+
+func TestRedisExpiry(t *testing.T) {
+	const retention = time.Hour
+	resolve := func(c grouping.Change) grouping.Change {
+		g := *c.Group
+		g.Alerts = slices.Clone(g.Alerts)
+		for i, alert := range g.Alerts {
+			ended := *alert
+			ended.Status, ended.EndsAt, ended.Stamp = grouping.StatusResolved, c.Stamp.Time(), c.Stamp
+			g.Alerts[i] = &ended
+		}
+		c.Group = grouping.NewAlertGroup(g)
+		return c
+	}
+	empty := func(t *testing.T, w *writer) {
+		t.Helper()
+		ids, err := w.ListKeys(t.Context())
+		require.NoError(t, err)
+		n, err := w.Size(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, ids, "the index holds no ghosts")
+		require.Zero(t, n)
+	}
+
+	t.Run("a firing group never expires", func(t *testing.T) {
+		server, r, w := mini(t, RedisOptions{Retention: retention})
+		g := w.add(t, groupKey("g"), a("x", "1"))
+		g = w.mustStore(t, resolve(w.change(g, g.Key)))
+		g = w.mustStore(t, w.change(g, g.Key, a("x", "again")))
+		server.FastForward(1000 * time.Hour)
+		require.True(t, w.mustLoad(t, g.Key).Equal(g))
+		require.Zero(t, server.TTL(r.groupKey(g.ID)))
+		page, err := w.Events(t.Context(), grouping.EventQuery{Group: g.ID})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 3, "and its history neither")
+	})
+	t.Run("a resolved one does", func(t *testing.T) {
+		server, r, w := mini(t, RedisOptions{Retention: retention})
+		g := w.add(t, groupKey("g"), a("x", "1"))
+		w.mustStore(t, resolve(w.change(g, g.Key)))
+		server.FastForward(retention + tombstoneAge - time.Second)
+		w.mustLoad(t, g.Key)
+		server.FastForward(2 * time.Second)
+		_, err := w.Load(t.Context(), g.ID)
+		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+		require.False(t, server.Exists(r.key(r.shard(g.ID), "t:"+string(g.ID))))
+		empty(t, w)
+		require.False(t, server.Exists(r.key(0, "index")))
+	})
+	t.Run("unless another writer may have added a firing alert", func(t *testing.T) {
+		server, r, w := mini(t, RedisOptions{Retention: retention})
+		g := w.add(t, groupKey("g"), a("x", "1"))
+		unseen := resolve(w.change(g, g.Key))
+		w.mustStore(t, w.change(g, g.Key, a("new", "1"), a("x", "2")))
+		_, err := w.Store(t.Context(), unseen)
+		merged := grouping.Merge(g, conflict(t, g.ID, err))
+		w.mustStore(t, resolve(w.change(merged, g.Key)))
+		require.Zero(t, server.TTL(r.groupKey(g.ID)))
+		require.Zero(t, server.TTL(r.key(0, "t:"+string(g.ID))))
+	})
+	t.Run("a tombstone does", func(t *testing.T) {
+		server, r, w := mini(t, RedisOptions{Retention: retention})
+		g := w.add(t, groupKey("g"), a("x", "1"))
+		stamp := w.Stamp()
+		require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: stamp}))
+		groups, damaged, err := r.LoadMany(t.Context(), []grouping.ID{g.ID, "no id", groupKey("none").ID()})
+		require.NoError(t, err)
+		require.Empty(t, damaged)
+		require.Equal(t, map[grouping.ID]*grouping.AlertGroup{g.ID: {ID: g.ID, Deleted: stamp, Removed: map[grouping.Fingerprint]grouping.Stamp{}, Version: 0}}, groups)
+		require.True(t, groups[g.ID].IsTombstone())
+		later := w.Stamp()
+		require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: groups[g.ID], Stamp: later}))
+		require.Equal(t, string(later), server.HGet(r.groupKey(g.ID), "d"), "deleted since the later of two")
+		empty(t, w)
+		require.Equal(t, tombstoneAge, server.TTL(r.groupKey(g.ID)))
+		server.FastForward(tombstoneAge + time.Second)
+		require.False(t, server.Exists(r.groupKey(g.ID)))
+		require.False(t, server.Exists(r.key(0, "t:"+string(g.ID))))
+		page, err := w.Events(t.Context(), grouping.EventQuery{})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 1, "the history of all groups has its own time")
+	})
+}
+
+func TestRedisHistoryIsBounded(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{MaxHistory: 7, MaxTimeline: 3, MaxLog: 5, HistoryRetention: time.Hour})
+	for i := range 30 {
+		w.add(t, groupKey(fmt.Sprint(i%2)), a("x", fmt.Sprint(i)))
+	}
+	count := func(q grouping.EventQuery) int {
+		page, err := w.Events(t.Context(), q)
+		require.NoError(t, err)
+		return len(page.Events)
+	}
+	require.Equal(t, 7, count(grouping.EventQuery{}))
+	require.Equal(t, 3, count(grouping.EventQuery{Group: groupKey("0").ID()}))
+	entries, err := server.Stream(r.key(0, "log"))
+	require.NoError(t, err)
+	require.Len(t, entries, 5)
+
+	var pushed []grouping.Event
+	for range 20 {
+		pushed = append(pushed, w.change(nil, groupKey("0")).Events...)
+	}
+	require.NoError(t, r.PushEvents(t.Context(), pushed))
+	require.Equal(t, 7, count(grouping.EventQuery{}))
+	require.Equal(t, 3, count(grouping.EventQuery{Group: groupKey("0").ID()}))
+
+	// By the server's clock: a writer from the year 2100 ends nothing.
+	g := w.mustLoad(t, groupKey("1"))
+	c := w.change(g, g.Key)
+	c.Stamp = grouping.NewStamp(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), 0, w.Writer())
+	w.mustStore(t, c)
+	require.Equal(t, 7, count(grouping.EventQuery{}))
+	server.SetTime(time.Now().Add(2 * time.Hour))
+	w.add(t, groupKey("1"), a("x", "last"))
+	require.Zero(t, count(grouping.EventQuery{Until: time.Now()}), "what is past its time goes with the next write")
+}
+
+func TestRedisTellsWhichGroupIsDamaged(t *testing.T) {
+	for name, test := range map[string]struct {
+		field, value, want string
+	}{
+		"truncated alert":     {"a:" + string(fingerprint("x")), "%s{\"fingerprint\":\"", "field a:" + string(fingerprint("x"))},
+		"alert of junk":       {"a:" + string(fingerprint("x")), "junk", "field a:" + string(fingerprint("x")) + ": 4 bytes"},
+		"stamp of junk":       {"a:" + string(fingerprint("x")), strings.Repeat("z", 32) + "{}", "is no stamp"},
+		"removal of junk":     {"a:" + string(fingerprint("x")), strings.Repeat("z", 32), "is no stamp"},
+		"name of junk":        {"a:../x", "%s{}", "is no fingerprint"},
+		"own fields of junk":  {"m", "%s[]", "field m"},
+		"wrong type":          {"m", "%s{\"createdAt\":5}", "field m"},
+		"version of junk":     {"v", "many", "field v"},
+		"counter of junk":     {"n", "1e99", "field n"},
+		"deletion of junk":    {"d", "now", "field d"},
+		"another type of key": {"", "", "WRONGTYPE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, r, w := mini(t, RedisOptions{})
+			fine, bad := w.add(t, groupKey("fine"), a("x", "1")), w.add(t, groupKey("bad"), a("x", "1"))
+			if test.field == "" {
+				server.Del(r.groupKey(bad.ID))
+				require.NoError(t, server.Set(r.groupKey(bad.ID), "a string"))
+			} else {
+				server.HSet(r.groupKey(bad.ID), test.field, strings.ReplaceAll(test.value, "%s", string(bad.Meta.Stamp)))
+			}
+			_, err := w.Load(t.Context(), bad.ID)
+			require.ErrorContains(t, err, test.want)
+			require.NotErrorIs(t, err, grouping.ErrStorage)
+			require.NotErrorIs(t, err, grouping.ErrGroupNotFound)
+			var damaged *grouping.DamagedGroupError
+			require.ErrorAs(t, err, &damaged)
+			require.Equal(t, bad.ID, damaged.ID)
+
+			var loaded []grouping.ID
+			failed := 0
+			for g, err := range w.LoadAll(t.Context()) {
+				if err != nil {
+					require.ErrorAs(t, err, &damaged)
+					require.Equal(t, bad.ID, damaged.ID)
+					failed++
+					continue
+				}
+				loaded = append(loaded, g.ID)
+			}
+			require.Equal(t, []grouping.ID{fine.ID}, loaded, "the others are read")
+			require.Equal(t, 1, failed)
+		})
+	}
+}
+
+// A key of another type holds no group: it must not be in the way of one.
+func TestRedisWritesADamagedKeyAnew(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{})
+	g := w.add(t, groupKey("g"), a("x", "1"))
+	server.Del(r.groupKey(g.ID))
+	_, err := server.Push(r.groupKey(g.ID), "a list")
+	require.NoError(t, err)
+	_, err = w.Store(t.Context(), w.change(g, g.Key, a("y", "1")))
+	conflict(t, g.ID, err)
+	w.mustStore(t, grouping.Change{Group: g, Stamp: w.Stamp()})
+	require.True(t, w.mustLoad(t, g.Key).Equal(g))
+}
+
+// An error in the middle of a script leaves what came before it, so there must
+// be none.
+func TestRedisWritesAllOrNothing(t *testing.T) {
+	for _, key := range []string{"index", "log", "meta", "h", "t:" + string(groupKey("g").ID())} {
+		server, r, w := mini(t, RedisOptions{})
+		g := w.add(t, groupKey("g"), a("x", "1"))
+		other := w.add(t, groupKey("other"), a("x", "1"))
+		server.Del(r.key(0, key))
+		require.NoError(t, server.Set(r.key(0, key), "a string"))
+		before := server.Dump()
+		_, err := w.Store(t.Context(), w.change(g, g.Key, a("x", "2")))
+		require.ErrorIs(t, err, grouping.ErrStorage, key)
+		require.Error(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
+		require.Equal(t, before, server.Dump(), key)
+		require.True(t, w.mustLoad(t, other.Key).Equal(other))
+	}
+}
+
+func TestRedisIndex(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{Shards: 2})
+	want := map[grouping.ID]string{}
+	for i := range 700 { // more than are read at once
+		c := w.change(nil, groupKey(fmt.Sprint(i)), a("x", "1"))
+		w.mustStore(t, c)
+		want[c.Group.ID] = string(c.Stamp)
+	}
+	last := w.change(w.mustLoad(t, groupKey("3")), groupKey("3"), a("x", "2"))
+	w.mustStore(t, last)
+	want[last.Group.ID] = string(last.Stamp)
+	server.HSet(r.key(0, "index"), "no id", "junk")
+	index, err := r.Index(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want, index)
+}
+
+func TestRedisFollow(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{Shards: 3})
+	from, err := r.Position(t.Context())
+	require.NoError(t, err)
+	require.Len(t, from, 3)
+	again, err := r.Position(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, from, again, "an epoch is written once")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	type heard struct {
+		shard int
+		LogEntry
+	}
+	entries := make(chan heard, 100)
+	done := make(chan error, 1)
+	go func() {
+		done <- r.Follow(ctx, from, func(shard int, part []LogEntry) {
+			for _, e := range part {
+				entries <- heard{shard, e}
+			}
+		})
+	}()
+	seq := map[int]int64{}
+	for i := range 20 {
+		g := w.add(t, groupKey(fmt.Sprint(i)), a("x", "1"))
+		if i%4 == 0 {
+			stamp := w.Stamp()
+			e := <-entries
+			require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: stamp}))
+			require.Equal(t, g.ID, e.ID)
+			seq[e.shard]++
+			g.Meta.Stamp = stamp // only what the next lines compare
+		}
+		e := <-entries
+		require.Equal(t, r.shard(g.ID), e.shard)
+		require.Equal(t, []any{g.ID, string(g.Meta.Stamp), w.Writer()}, []any{e.ID, e.Token, e.Writer})
+		require.Equal(t, from[e.shard].Epoch, e.Epoch)
+		seq[e.shard]++
+		require.Equal(t, seq[e.shard], e.Seq)
+	}
+	now, err := r.Position(t.Context())
+	require.NoError(t, err)
+	for shard, p := range now {
+		require.Equal(t, seq[shard], p.Seq)
+	}
+	cancel()
+	require.NoError(t, <-done, "its end is no fault")
+
+	server.FlushAll()
+	lost, err := r.Position(t.Context())
+	require.NoError(t, err)
+	require.NotEqual(t, now[0].Epoch, lost[0].Epoch, "lost data shows by the epoch")
+	server.Close()
+	err = r.Follow(t.Context(), lost, func(int, []LogEntry) {})
+	require.ErrorIs(t, err, grouping.ErrStorage)
+	_, err = r.Position(t.Context())
+	require.ErrorIs(t, err, grouping.ErrStorage)
+}
+
+func TestRedisOf10000Alerts(t *testing.T) {
+	server := startRedis(t)
+	r := server.open(t)
+	w := &writer{GroupStorage: r, Clock: grouping.NewClock()}
+	many := make([][2]string, 10_000)
+	for i := range many {
+		many[i] = a(fmt.Sprint("alert ", i), strings.Repeat("x", 500))
+	}
+	c := w.change(nil, groupKey("large"), many...)
+	for i := range 5000 {
+		e := c.Events[0]
+		e.ID = fmt.Sprintf("%s%06x", c.Stamp, i+1)
+		c.Events = append(c.Events, e)
+	}
+	g := w.mustStore(t, c)
+	require.True(t, w.mustLoad(t, g.Key).Equal(g))
+	// Some of one size, so that what is read at once must be bounded.
+	ids := []grouping.ID{g.ID}
+	for i := range 20 {
+		ids = append(ids, w.add(t, groupKey(fmt.Sprint(i)), many[:500]...).ID)
+	}
+	groups, damaged, err := r.LoadMany(t.Context(), ids)
+	require.NoError(t, err)
+	require.Empty(t, damaged)
+	require.ElementsMatch(t, ids, slices.Collect(maps.Keys(groups)))
+
+	changed := w.mustStore(t, w.change(g, g.Key, a("alert 1", "2")))
+	_, err = w.Store(t.Context(), w.change(g, g.Key, many...))
+	stored := conflict(t, g.ID, err)
+	require.Len(t, stored.Alerts, 1, "only the alert that differs comes back")
+	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: changed, Stamp: w.Stamp()}))
+	_, err = w.Load(t.Context(), g.ID)
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+}
+
+// The script is sent again by whoever finds it gone.
+func TestRedisForgetsItsScripts(t *testing.T) {
+	server := startRedis(t)
+	r := server.open(t)
+	w := &writer{GroupStorage: r, Clock: grouping.NewClock()}
+	var g *grouping.AlertGroup
+	for range 3 {
+		require.NoError(t, r.client.ScriptFlush(t.Context()).Err())
+		g = w.add(t, groupKey("g"), a("x", "1"))
+	}
+	require.Equal(t, int64(3), g.Version)
+	now, err := r.Now(t.Context())
+	require.NoError(t, err)
+	require.WithinDuration(t, time.Now(), now, time.Minute)
+}
