@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/common/version"
+
+	"muster/grouping"
 )
 
 func (s *Server) listGroups(c *gin.Context) {

@@ -10,10 +10,10 @@ import (
 	"sync"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"muster/grouping"
 )
 
 // Live updates are server-sent events:

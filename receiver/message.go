@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/prometheus/alertmanager/template"
+
+	"muster/grouping"
 )
 
 // message is the body of a webhook notification. It has the fields of

@@ -13,12 +13,12 @@ import (
 	"sync"
 	"time"
 
-	"muster/grouping"
-	"muster/templates"
-
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/version"
+
+	"muster/grouping"
+	"muster/templates"
 )
 
 const (

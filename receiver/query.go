@@ -7,10 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
 )
 
 // parseListQuery reads what selects groups from a URL's query.

@@ -14,12 +14,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"muster/grouping"
-	"muster/templates"
-
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"muster/grouping"
+	"muster/templates"
 )
 
 // Groups is all that the HTTP side wants from the rest of the house. A

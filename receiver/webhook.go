@@ -11,10 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"muster/grouping"
 	"muster/templates"
-
-	"github.com/gin-gonic/gin"
 )
 
 // defaultSource is that of /webhook.

@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-	"muster/templates/internal/fixture"
-
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
 )
 
 // night is the moment at which tests look at pages.

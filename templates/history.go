@@ -6,9 +6,9 @@ import (
 	"slices"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
 )
 
 // HistoryView is what a reader asked the history to show.

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
+
+	"muster/grouping"
 )
 
 // hostile are strings that break out of something somewhere.

@@ -4,9 +4,9 @@ import (
 	"net/url"
 	"strings"
 
-	"muster/grouping"
-
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
 )
 
 // Links builds every address that a page names.

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-	"muster/templates/internal/fixture"
-
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
 )
 
 func parseQuery(t testing.TB, query string) url.Values {

@@ -6,12 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-	"muster/templates/internal/fixture"
-
 	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
 )
 
 func TestAge(t *testing.T) {

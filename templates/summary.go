@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
 )
 
 // Summary counts what is held, for the head of every page. The zero value is

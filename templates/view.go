@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"muster/grouping"
-
 	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
 )
 
 // matcher is one condition of a filter.

@@ -14,10 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-	"muster/receiver"
-	"muster/storage"
-
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -25,6 +21,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/receiver"
+	"muster/storage"
 )
 
 var allocator context.Context

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
 )
 
 // hostile are texts that have broken pages: each calls pwned() if it is ever

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
 )
 
 func TestThePageIsLive(t *testing.T) {

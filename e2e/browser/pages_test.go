@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/internal/demo"
 )
 
 // states are the pages to look at, each in each state that it has.

@@ -17,10 +17,10 @@ import (
 	"strings"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/go-json-experiment/json"
 	"github.com/prometheus/alertmanager/template"
+
+	"muster/grouping"
 )
 
 // Settings of the play: it is fast, so that a minute shows what a night has.
