@@ -191,7 +191,7 @@ func TestWhatWasDeletedStaysAway(t *testing.T) {
 		h := drawHistory(t)
 		g := rapid.SampledFrom(h.states).Draw(t, "state")
 		if g == nil || g.IsTombstone() {
-			t.SkipNow()
+			return // nothing to delete
 		}
 		s := h.replicas[0].stamp(base)
 		grave := Tombstone(g.ID, deletion(g, s))
