@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -84,11 +85,12 @@ func (w *writer) change(base *grouping.AlertGroup, key grouping.Key, alerts ...[
 			g.Meta, g.Alerts = base.Meta, slices.Clone(base.Alerts)
 		}
 	}
+	next := map[grouping.Fingerprint]*grouping.Alert{}
 	for _, a := range alerts {
-		next := firingAlert(a[0], a[1], s)
-		g.Alerts = slices.DeleteFunc(g.Alerts, func(old *grouping.Alert) bool { return old.Fingerprint == next.Fingerprint })
-		g.Alerts = append(g.Alerts, next)
+		next[fingerprint(a[0])] = firingAlert(a[0], a[1], s)
 	}
+	g.Alerts = slices.DeleteFunc(g.Alerts, func(old *grouping.Alert) bool { return next[old.Fingerprint] != nil })
+	g.Alerts = slices.AppendSeq(g.Alerts, maps.Values(next))
 	g.UpdatedAt, g.Meta.Stamp = s.Time(), s
 	event := grouping.Event{
 		ID: string(s) + "000000", Time: s.Time(), Kind: grouping.EventNotified, GroupID: g.ID,
@@ -105,9 +107,7 @@ func (w *writer) removal(base *grouping.AlertGroup, name string) grouping.Change
 	g := *c.Group
 	g.Alerts = slices.DeleteFunc(slices.Clone(g.Alerts), func(a *grouping.Alert) bool { return a.Fingerprint == fingerprint(name) })
 	g.Removed = map[grouping.Fingerprint]grouping.Stamp{fingerprint(name): c.Stamp}
-	for fp, s := range base.Removed {
-		g.Removed[fp] = s
-	}
+	maps.Copy(g.Removed, base.Removed)
 	c.Group = grouping.NewAlertGroup(g)
 	return c
 }
