@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -99,19 +100,31 @@ func (s *Server) show(c *gin.Context, p templates.Page) {
 		c.String(http.StatusInternalServerError, "This page could not be rendered.\n")
 		return
 	}
-	c.Header("Content-Type", "text/html; charset=utf-8")
-	c.Header("Vary", "Accept-Encoding")
-	if len(body) < 1024 || !strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
-		c.Data(p.Code(), "text/html; charset=utf-8", body)
-		return
+	made := madePage{code: p.Code(), body: body, zipped: zip(body)}
+	if etag := c.Writer.Header().Get("ETag"); etag != "" && made.code == http.StatusOK {
+		s.made.put(etag, c.Request.RequestURI, made)
 	}
-	c.Header("Content-Encoding", "gzip")
-	c.Status(p.Code())
+	send(c, made)
+}
+
+func send(c *gin.Context, p madePage) {
+	c.Header("Vary", "Accept-Encoding")
+	body := p.body
+	if strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
+		c.Header("Content-Encoding", "gzip")
+		body = p.zipped
+	}
+	c.Data(p.code, "text/html; charset=utf-8", body)
+}
+
+func zip(body []byte) []byte {
+	var b bytes.Buffer
 	z, _ := zippers.Get().(*gzip.Writer)
 	defer zippers.Put(z)
-	z.Reset(c.Writer)
-	_, _ = z.Write(body) // the client is gone: nobody to tell
+	z.Reset(&b)
+	_, _ = z.Write(body) // a buffer takes everything
 	_ = z.Close()
+	return b.Bytes()
 }
 
 // Level 5 is where the size of a page stops paying for the time.
@@ -120,19 +133,57 @@ var zippers = sync.Pool{New: func() any {
 	return z
 }}
 
-// notModified answers a request for a page that the client has. The page
-// depends on the address, the state held, the storage's health and the time.
-func (s *Server) notModified(c *gin.Context) bool {
+// answered answers a request for a page that the client has, or that was made
+// for another one. The page depends on the address, the state held, the
+// storage's health and the time.
+func (s *Server) answered(c *gin.Context) bool {
 	st := s.storage()
 	etag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d-%t"`, s.live.epoch, s.live.sequence(),
 		time.Now().UnixNano()/int64(etagAge), st.Healthy, st.DirtyGroups, st.Partial)
 	c.Header("ETag", etag)
 	c.Header("Cache-Control", "no-cache")
-	if c.GetHeader("If-None-Match") != etag {
-		return false
+	if c.GetHeader("If-None-Match") == etag {
+		c.Status(http.StatusNotModified)
+		return true
 	}
-	c.Status(http.StatusNotModified)
-	return true
+	p, ok := s.made.get(etag, c.Request.RequestURI)
+	if ok {
+		send(c, p)
+	}
+	return ok
+}
+
+// madePage is a page as it is sent.
+type madePage struct {
+	code         int
+	body, zipped []byte
+}
+
+// maxMade bounds the pages that are kept, some 60 kB each.
+const maxMade = 64
+
+// madePages keeps the pages that were made of the state as it is: in a storm
+// many look at the same few.
+type madePages struct {
+	mu    sync.Mutex
+	etag  string              // guarded by mu; of the state
+	pages map[string]madePage // guarded by mu; by address
+}
+
+func (m *madePages) get(etag, address string) (madePage, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p, ok := m.pages[address]
+	return p, ok && m.etag == etag
+}
+
+func (m *madePages) put(etag, address string, p madePage) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.etag != etag || len(m.pages) >= maxMade {
+		m.etag, m.pages = etag, map[string]madePage{}
+	}
+	m.pages[address] = p
 }
 
 // failPage answers with a page that says what went wrong.
@@ -152,7 +203,7 @@ func (s *Server) failPage(c *gin.Context, err error) {
 }
 
 func (s *Server) groupsPage(c *gin.Context) {
-	if s.notModified(c) {
+	if s.answered(c) {
 		return
 	}
 	ctx := c.Request.Context()
@@ -186,7 +237,7 @@ func (s *Server) groupsPage(c *gin.Context) {
 }
 
 func (s *Server) groupPage(c *gin.Context) {
-	if s.notModified(c) {
+	if s.answered(c) {
 		return
 	}
 	ctx := c.Request.Context()
@@ -217,7 +268,7 @@ func (s *Server) groupPage(c *gin.Context) {
 }
 
 func (s *Server) alertPage(c *gin.Context) {
-	if s.notModified(c) {
+	if s.answered(c) {
 		return
 	}
 	ctx := c.Request.Context()
@@ -252,7 +303,7 @@ func (s *Server) alertPage(c *gin.Context) {
 }
 
 func (s *Server) historyPage(c *gin.Context) {
-	if s.notModified(c) {
+	if s.answered(c) {
 		return
 	}
 	ctx := c.Request.Context()

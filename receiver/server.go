@@ -97,6 +97,7 @@ type Server struct {
 	slots    chan struct{} // one per webhook request that may be worked on
 	draining atomic.Bool
 	refusals refusals
+	made     madePages
 
 	summaryMu    sync.Mutex
 	lastSummary  templates.Summary // guarded by summaryMu

@@ -1,0 +1,131 @@
+package receiver
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+const accept = "text/html"
+
+func TestPages(t *testing.T) {
+	h := newHouse(t, Options{})
+	require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
+	id := h.kept(t, body())
+	for path, text := range map[string]string{
+		"/": "Down", "/groups/" + id: "Down", "/alerts/0011223344556677": "Down", "/history": "fired", "/status": "memory", "/help": "Filter",
+		"/?by=alertname": "Down", "/?filter=Down": "Down", "/?filter=nosuch": "No group matches",
+	} {
+		w := h.get(path, "Accept", accept)
+		require.Equal(t, http.StatusOK, w.Code, path)
+		require.Contains(t, w.Body.String(), text, path)
+		require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"), path)
+	}
+	w := h.get("/?filter=a%3D%3D", "Accept", accept)
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	require.Contains(t, w.Body.String(), "Down", "the rest of the page is intact")
+	require.Equal(t, http.StatusNotFound, h.get("/nothing", "Accept", accept).Code)
+	require.Contains(t, h.get("/nothing", "Accept", accept).Body.String(), "<html")
+}
+
+func TestAGonePageSaysSo(t *testing.T) {
+	h := newHouse(t, Options{})
+	id := h.kept(t, body())
+	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(id), "0011223344556677"))
+	w := h.get("/groups/"+id, "Accept", accept)
+	require.Equal(t, http.StatusNotFound, w.Code)
+	require.Contains(t, w.Body.String(), id)
+	require.Contains(t, w.Body.String(), "<nav", "the way on stays")
+}
+
+func TestAPageIsSentAgainOnlyWhenItChanged(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.kept(t, body())
+	// A page is the same for a few seconds: a test that meets the end of them
+	// asks again.
+	require.Eventually(t, func() bool {
+		etag := h.get("/").Header().Get("ETag")
+		return h.get("/", "If-None-Match", etag).Code == http.StatusNotModified
+	}, etagAge, etagAge/100)
+	etag := h.get("/").Header().Get("ETag")
+	h.kept(t, body(wireKey, `"groupKey":"another"`, "Down", "Brandnew"))
+	w := h.get("/", "If-None-Match", etag)
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, w.Body.String(), "Brandnew")
+
+	h.setStatus(grouping.StorageStatus{Mode: "redis", Reason: "refused"})
+	require.Equal(t, http.StatusOK, h.get("/", "If-None-Match", w.Header().Get("ETag")).Code)
+}
+
+func TestPagesAreCompressed(t *testing.T) {
+	h := newHouse(t, Options{})
+	for range 2 { // made, and kept
+		w := h.get("/", "Accept-Encoding", "gzip, br")
+		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"))
+		require.Equal(t, "Accept-Encoding", w.Header().Get("Vary"))
+		z, err := gzip.NewReader(w.Body)
+		require.NoError(t, err)
+		text, err := io.ReadAll(z)
+		require.NoError(t, err)
+		require.Contains(t, string(text), "</html>")
+	}
+	require.Empty(t, h.get("/").Header().Get("Content-Encoding"))
+}
+
+func TestKeptPagesAreBounded(t *testing.T) {
+	h := newHouse(t, Options{})
+	for i := range 3 * maxMade {
+		h.get(fmt.Sprintf("/?filter=word%d", i))
+	}
+	require.LessOrEqual(t, len(h.made.pages), maxMade)
+}
+
+func TestEverythingIsUnderThePrefix(t *testing.T) {
+	h := newHouse(t, Options{ExternalURL: "https://ops.example.net/muster/", RoutePrefix: "/muster"})
+	require.Equal(t, http.StatusOK, h.do(http.MethodPost, "/muster/webhook", strings.NewReader(body())).Code)
+	require.Equal(t, http.StatusNotFound, h.do(http.MethodPost, "/webhook", strings.NewReader(body())).Code)
+	for _, path := range []string{"/muster/-/ready", "/muster/metrics", "/muster/api/v1/groups", "/muster/status"} {
+		require.Equal(t, http.StatusOK, h.get(path).Code, path)
+	}
+	text := h.get("/muster/").Body.String()
+	for _, part := range strings.Split(text, `href="`)[1:] {
+		href, _, _ := strings.Cut(part, `"`)
+		require.True(t, strings.HasPrefix(href, "/muster/") || strings.HasPrefix(href, "#") || strings.HasPrefix(href, "http"), href)
+	}
+	require.Equal(t, "/muster/", h.get("/").Header().Get("Location"))
+}
+
+func TestStaticFilesAreKeptForEver(t *testing.T) {
+	h := newHouse(t, Options{})
+	text := h.get("/").Body.String()
+	_, rest, found := strings.Cut(text, `src="/static/`)
+	require.True(t, found)
+	name, _, _ := strings.Cut(rest, `"`)
+	w := h.get("/static/" + name)
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, w.Header().Get("Cache-Control"), "immutable")
+	for _, forbidden := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("} {
+		require.NotContains(t, w.Body.String(), forbidden)
+	}
+	require.Equal(t, http.StatusNotFound, h.get("/static/app.js").Code)
+	require.Equal(t, http.StatusNotFound, h.get("/static/..%2fserver.go").Code)
+}
+
+func TestJump(t *testing.T) {
+	h := newHouse(t, Options{})
+	id := h.kept(t, body(`"groupLabels":{}`, `"groupLabels":{"alertname":"Down","cluster":"a b"}`))
+	require.Equal(t, "/groups/"+id, h.get("/go?receiver=team&l=alertname%3DDown&l=cluster%3Da+b").Header().Get("Location"))
+	other := h.get("/go?receiver=team&l=alertname%3DDown")
+	require.Equal(t, http.StatusFound, other.Code)
+	require.Contains(t, other.Header().Get("Location"), "filter=")
+	for _, evil := range []string{"/go?receiver=%2F%2Fevil&l=", "/go?receiver=x&l=%3Dhttps://evil.example", "/go"} {
+		require.True(t, strings.HasPrefix(h.get(evil).Header().Get("Location"), "/?"), evil)
+	}
+}
