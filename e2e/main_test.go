@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,11 +68,13 @@ func needsRedis(t *testing.T) string {
 }
 
 // needsAlertmanager finds Alertmanager, or leaves the test out if that was
-// chosen.
+// chosen. ALERTMANAGER_DIR names another folder with alertmanager and amtool,
+// to test against another version.
 func needsAlertmanager(t *testing.T) string {
 	t.Helper()
 	needsMuster(t)
-	path, err := filepath.Abs(filepath.Join("..", ".tools", "alertmanager-"+alertmanagerVersion, "alertmanager"))
+	dir := cmp.Or(os.Getenv("ALERTMANAGER_DIR"), filepath.Join("..", ".tools", "alertmanager-"+alertmanagerVersion))
+	path, err := filepath.Abs(filepath.Join(dir, "alertmanager"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,10 @@ import (
 // Redis that is back, traffic going on.
 const back = 5 * time.Second
 
+// heard is how long it may take until each replica tells of what one of them
+// has acknowledged.
+const heard = 2 * time.Second
+
 // freeze stops a process where it is: it can write no more.
 func (p *process) freeze() {
 	p.t.Helper()
@@ -184,8 +188,11 @@ func TestTwoMusters100Adds(t *testing.T) {
 	wg.Wait()
 
 	complete := func(g group) bool { return g.Counts == counts{Firing: 100} && g.Notifications == 100 }
+	for _, m := range replicas {
+		m.waitGroup(heard, "all 100 alerts fire", complete)
+	}
 	for _, m := range append(replicas, startMuster(t, "--redis.url="+redis.url)) {
-		m.waitGroup(patience, "all 100 alerts fire", complete)
+		m.waitGroup(heard, "all 100 alerts fire", complete)
 		waitFor(t, patience, "each alert fired once", func() error {
 			kinds := m.kinds()
 			for i := range 100 {

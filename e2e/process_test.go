@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -77,17 +78,23 @@ func (p *process) running() bool {
 	}
 }
 
-// stop ends it as an operator does, and waits.
+// stop ends it as an operator does, and waits. It must exit with 0.
 func (p *process) stop() {
+	p.t.Helper()
+	require.NoError(p.t, p.terminate(), "%s after SIGTERM: %s", p.name, p.tail())
+}
+
+// terminate ends it as an operator does, waits and returns how it exited.
+func (p *process) terminate() error {
 	p.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-		require.NoError(p.t, p.err, "%s after SIGTERM: %s", p.name, p.tail())
+		return p.err
 	case <-time.After(20 * time.Second):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		p.t.Errorf("%s did not end within 20 s of SIGTERM: %s", p.name, p.tail())
+		return errors.New("not ended within 20 s")
 	}
 }
 

@@ -94,6 +94,7 @@ type stream struct {
 	now    time.Time // of the alerts' story, not of a clock
 	alerts []storyAlert
 	sent   []message // acknowledged, in order
+	open   *message  // the last, given up: whether it arrived is not known
 }
 
 type storyAlert struct {
@@ -159,6 +160,7 @@ type traffic struct {
 	failed  atomic.Int64
 	end     chan struct{}
 	quiet   chan struct{} // ends every other pair of streams
+	left    chan struct{} // closed when what fails is given up
 	wg      sync.WaitGroup
 }
 
@@ -172,7 +174,7 @@ func startTraffic(t *testing.T, replicas ...*muster) *traffic {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	tr := &traffic{t: t, end: make(chan struct{}), quiet: make(chan struct{})}
+	tr := &traffic{t: t, end: make(chan struct{}), quiet: make(chan struct{}), left: make(chan struct{})}
 	begin := time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Millisecond)
 	for i := range 24 {
 		s := &stream{
@@ -223,7 +225,12 @@ func (tr *traffic) drive(s *stream, quiet <-chan struct{}) {
 				if tr.t.Failed() {
 					return
 				}
-				<-time.After(pause) // Alertmanager sends again, too
+				select {
+				case <-tr.left:
+					s.open = &msg
+					return
+				case <-time.After(pause): // Alertmanager sends again, too
+				}
 			}
 		}
 		s.sent = append(s.sent, msg)
@@ -234,6 +241,9 @@ func (tr *traffic) drive(s *stream, quiet <-chan struct{}) {
 // quieten ends half of the streams: their groups are not written again, which
 // would hide that a write was lost.
 func (tr *traffic) quieten() { close(tr.quiet) }
+
+// leave makes each stream end with the first try that fails from now on.
+func (tr *traffic) leave() { close(tr.left) }
 
 // stop ends the traffic, every notification acknowledged.
 func (tr *traffic) stop() {
@@ -347,23 +357,7 @@ func (o oracle) check(m *muster) error {
 func (o oracle) compare(got memory) error {
 	var wrong []string
 	for _, id := range slices.Sorted(maps.Keys(o.groups)) {
-		want := o.groups[id]
-		name := want.GroupLabels["alertname"]
-		if is, ok := got.groups[id]; !ok {
-			wrong = append(wrong, name+" is missing")
-		} else if w, g := text(want), text(is); w != g {
-			wrong = append(wrong, fmt.Sprintf("%s\n is   %s\n want %s", name, g, w))
-		}
-		for what, n := range o.events[id] {
-			if is := got.events[id][what]; is < n || is > n && !o.twice[id] {
-				wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want %d", name, is, what, n))
-			}
-		}
-		for what, n := range got.events[id] {
-			if o.events[id][what] == 0 {
-				wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want none", name, n, what))
-			}
-		}
+		wrong = append(wrong, o.differences(id, got)...)
 	}
 	for id, g := range got.groups {
 		if _, ok := o.groups[id]; !ok {
@@ -374,6 +368,28 @@ func (o oracle) compare(got memory) error {
 		return errors.New(fmt.Sprint(len(wrong), " differences, such as\n") + strings.Join(wrong[:min(3, len(wrong))], "\n"))
 	}
 	return nil
+}
+
+// differences are those in one group.
+func (o oracle) differences(id string, got memory) (wrong []string) {
+	want := o.groups[id]
+	name := want.GroupLabels["alertname"]
+	if is, ok := got.groups[id]; !ok {
+		wrong = append(wrong, name+" is missing")
+	} else if w, g := text(want), text(is); w != g {
+		wrong = append(wrong, fmt.Sprintf("%s\n is   %s\n want %s", name, g, w))
+	}
+	for what, n := range o.events[id] {
+		if is := got.events[id][what]; is < n || is > n && !o.twice[id] {
+			wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want %d", name, is, what, n))
+		}
+	}
+	for what, n := range got.events[id] {
+		if o.events[id][what] == 0 {
+			wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want none", name, n, what))
+		}
+	}
+	return wrong
 }
 
 func text(v any) string {

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Builds alertmanager and amtool of one version from the Go module, into a
-# folder: build-alertmanager.sh 0.34.2 .tools/alertmanager-0.34.2
+# folder: build-alertmanager.sh 0.34.2 [.tools/alertmanager-0.34.2]
 #
 # Since 0.32 the module lacks the web pages that Alertmanager embeds, so that
 # `go install` fails; a stub page takes their place. Nothing else is changed.
 set -euo pipefail
 
-if [ $# -ne 2 ]; then
-	echo "usage: $0 VERSION FOLDER" >&2
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+	echo "usage: $0 VERSION [FOLDER]" >&2
 	exit 2
 fi
 version=$1
-folder=$2
+folder=${2:-$(dirname "$0")/../.tools/alertmanager-$version}
 module=github.com/prometheus/alertmanager
 
 if [ -x "$folder/alertmanager" ] && [ -x "$folder/amtool" ]; then
