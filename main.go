@@ -39,6 +39,10 @@ import (
 // gives up.
 const restoreWait = 1500 * time.Millisecond
 
+// healthTimeout is how long a health check waits: less than the probes of
+// containers do.
+const healthTimeout = 3 * time.Second
+
 // drainWait is how long requests under way may take when Muster stops.
 const drainWait = 10 * time.Second
 
@@ -63,12 +67,19 @@ func parseFlags(args []string) (config, error) {
 	app.DefaultEnvars()
 
 	c := config{group: grouping.DefaultOptions}
-	var maxBody units.Base2Bytes
+	var (
+		maxBody       units.Base2Bytes
+		redisPassword string
+	)
 	c.web = webflag.AddFlags(app, defaultListenAddress)
 	app.Flag("web.max-body-size", "Largest webhook body that is accepted. 10,000 alerts are about 9 MB.").
 		Default("64MiB").BytesVar(&maxBody)
 	app.Flag("web.max-requests", "Webhook requests worked on at once; past it the answer is 503, which Alertmanager sends again.").
 		Default("64").IntVar(&c.receiver.MaxRequests)
+	app.Flag("web.enable-pprof", "Serve profiles of Muster itself under /debug/pprof.").
+		BoolVar(&c.receiver.EnablePprof)
+	app.Flag("webhook.token-file", "File with a token that a notification must carry as \"Authorization: Bearer …\". It is read anew when it changes.").
+		PlaceHolder("FILE").StringVar(&c.receiver.WebhookTokenFile)
 	app.Flag("web.external-url", "URL under which readers reach Muster, for links. Its path is the default of --web.route-prefix.").
 		PlaceHolder("URL").StringVar(&c.receiver.ExternalURL)
 	app.Flag("web.route-prefix", "Path under which Muster serves everything. Only needed if a proxy takes away the path of --web.external-url.").
@@ -79,6 +90,8 @@ func parseFlags(args []string) (config, error) {
 		Default("data/muster.db").StringVar(&c.file.Path)
 	app.Flag("redis.url", "URL of the Redis that keeps the groups, such as redis://127.0.0.1:6379. Instead of --storage.path.").
 		PlaceHolder("URL").StringVar(&c.redis.URL)
+	app.Flag("redis.password-file", "File with the password of the Redis, instead of one in the URL.").
+		PlaceHolder("FILE").StringVar(&redisPassword)
 	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").
 		Default("muster").StringVar(&c.redis.KeyPrefix)
 	app.Flag("storage.outage", "What to do with a notification while the storage fails: degrade (keep it in memory, write it back later) or strict (answer 503).").
@@ -101,6 +114,15 @@ func parseFlags(args []string) (config, error) {
 		return c, err
 	}
 	c.receiver.MaxBodySize = int64(maxBody)
+	if redisPassword != "" {
+		text, err := os.ReadFile(redisPassword) //nolint:gosec // G304: the operator names the file
+		if err != nil {
+			return c, fmt.Errorf("--redis.password-file: %w", err)
+		}
+		if c.redis.URL, err = withPassword(c.redis.URL, strings.TrimSpace(string(text))); err != nil {
+			return c, err
+		}
+	}
 	c.receiver.StaleAfter, c.receiver.Retention = c.group.StaleAfter, c.group.Retention
 	if c.receiver.RoutePrefix == "" {
 		external, err := url.Parse(c.receiver.ExternalURL)
@@ -118,7 +140,20 @@ func parseFlags(args []string) (config, error) {
 	return c, nil
 }
 
+// withPassword returns the URL with a password in it.
+func withPassword(rawURL, password string) (string, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "", errors.New("--redis.url: is not a URL") // what url says has the URL in it
+	}
+	u.User = url.UserPassword(u.User.Username(), password)
+	return u.String(), nil
+}
+
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "healthcheck" {
+		os.Exit(healthcheck(os.Args[2:]))
+	}
 	c, err := parseFlags(os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "error: %s, try --help\n", err)
@@ -129,6 +164,35 @@ func main() {
 		logger.Error("Muster stopped", "err", err)
 		os.Exit(1)
 	}
+}
+
+// healthcheck asks a running Muster whether it is healthy, for containers that
+// have no other program to ask with.
+func healthcheck(args []string) int {
+	app := kingpin.New("muster healthcheck", "Asks a running Muster whether it is healthy.")
+	target := app.Flag("url", "Where Muster is.").Default("http://127.0.0.1" + defaultListenAddress + "/-/healthy").String()
+	if _, err := app.Parse(args); err != nil {
+		fmt.Fprintf(os.Stderr, "error: %s, try --help\n", err)
+		return 1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, *target, nil)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		fmt.Fprintln(os.Stderr, res.Status)
+		return 1
+	}
+	return 0
 }
 
 // serve builds the house in one line, from the storage up to the web, and runs

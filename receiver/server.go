@@ -8,6 +8,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"net/url"
 	"strings"
 	"sync"
@@ -52,6 +53,12 @@ type Options struct {
 	// MaxLiveClients bounds the followers of live updates. 0: 500.
 	MaxLiveClients int
 
+	// WebhookTokenFile holds a token that a notification must carry: so who
+	// reads the pages cannot write. "": none is asked for.
+	WebhookTokenFile string
+	// EnablePprof serves profiles of the process.
+	EnablePprof bool
+
 	// ExternalURL is where readers reach Muster: what links begin with. "":
 	// they are relative to the host. RoutePrefix is the path under which the
 	// routes are; it differs where a proxy takes the external one away.
@@ -90,6 +97,7 @@ type Server struct {
 	opts     Options
 	metrics  *metrics
 	live     *broadcaster
+	token    *token
 	renderer *templates.Renderer
 	links    templates.Links
 	handler  http.Handler
@@ -120,13 +128,17 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	if external.Host != "" {
 		origin = external.Scheme + "://" + external.Host
 	}
+	token, err := newToken(opts.WebhookTokenFile)
+	if err != nil {
+		return nil, err
+	}
 	renderer, err := templates.New(prefix)
 	if err != nil {
 		return nil, err
 	}
 	m := newMetrics(reg, opts.MaxSources)
 	s := &Server{
-		renderer: renderer, links: templates.NewLinks(origin, prefix),
+		token: token, renderer: renderer, links: templates.NewLinks(origin, prefix),
 		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
 		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
 		slots: make(chan struct{}, opts.MaxRequests),
@@ -154,6 +166,9 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	routes := r.Group(routePrefix)
 	s.routes(routes, gatherer)
 	s.pageRoutes(routes)
+	if opts.EnablePprof {
+		profileRoutes(routes)
+	}
 	if routePrefix != "" {
 		r.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
 	}
@@ -172,8 +187,8 @@ const livePath = "/api/v1/live"
 
 func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 	for _, path := range []string{"/webhook", "/webhook/", "/webhook/:source", "/webhook/:source/"} {
-		r.POST(path, s.webhook)
-		r.PUT(path, s.webhook)
+		r.POST(path, s.token.require, s.webhook)
+		r.PUT(path, s.token.require, s.webhook)
 	}
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		r.Handle(method, "/-/healthy", s.healthy)
@@ -214,6 +229,17 @@ func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}
+}
+
+func profileRoutes(r *gin.RouterGroup) {
+	r.GET("/debug/pprof/", gin.WrapF(pprof.Index))
+	r.GET("/debug/pprof/cmdline", gin.WrapF(pprof.Cmdline))
+	r.GET("/debug/pprof/profile", gin.WrapF(pprof.Profile))
+	r.GET("/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
+	r.GET("/debug/pprof/trace", gin.WrapF(pprof.Trace))
+	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
+		r.GET("/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
 	}
 }
 
