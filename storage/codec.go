@@ -2,6 +2,8 @@ package storage
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,6 +83,10 @@ func decodeGroup(id grouping.ID, fields map[string]string) (*grouping.AlertGroup
 			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", name, err)}
 		}
 	}
+	// A writer that brings the word of a deletion need not have seen all that it
+	// takes.
+	g.Alerts = slices.DeleteFunc(g.Alerts, func(a *grouping.Alert) bool { return a.Stamp <= g.Deleted })
+	maps.DeleteFunc(g.Removed, func(_ grouping.Fingerprint, s grouping.Stamp) bool { return s <= g.Deleted })
 	if g.IsTombstone() {
 		return &g, nil // nothing follows from nothing
 	}

@@ -121,18 +121,31 @@ func contractRemoved(t *testing.T, w *writer) {
 // not be a conflict for ever.
 func contractDeletedThreshold(t *testing.T, w *writer) {
 	key := groupKey("g")
-	base := w.add(t, key, a("x", "1"), a("y", "1"))
+	base := w.add(t, key, a("x", "1"), a("y", "1"), a("z", "1"))
+	base = w.mustStore(t, w.removal(base, "z"))
 	unseen := w.change(base, key, a("unseen", "1"))
+	w.mustStore(t, unseen)
 	deleted := w.Stamp()
 	remade := w.change(grouping.Tombstone(key.ID(), deleted), key, a("x", "2")).Group
 	w.mustStore(t, grouping.Change{Group: grouping.Merge(base, remade), Base: base, Stamp: w.Stamp()})
 	g := w.mustLoad(t, key)
-	require.Equal(t, map[string]string{"x": "2"}, values(g))
-	_, err := w.Store(t.Context(), unseen)
-	merged := grouping.Merge(unseen.Group, conflict(t, key.ID(), err))
-	require.Equal(t, map[string]string{"x": "2"}, values(merged))
-	g = w.mustStore(t, w.change(merged, key, a("y", "3"), a("unseen", "3")))
-	require.Equal(t, map[string]string{"x": "2", "y": "3", "unseen": "3"}, values(grouping.Merge(g, w.mustLoad(t, key))))
+	require.Equal(t, map[string]string{"x": "2"}, values(g), "what the writer had not seen is gone as well")
+	require.Empty(t, g.Removed)
+	require.Equal(t, deleted, g.Deleted)
+	g = w.mustStore(t, w.change(g, key, a("y", "3"), a("unseen", "3"), a("z", "3")))
+	require.Equal(t, map[string]string{"x": "2", "y": "3", "z": "3", "unseen": "3"}, values(grouping.Merge(g, w.mustLoad(t, key))))
+
+	// A writer that knows of a deletion of which the storage does not.
+	key = groupKey("other")
+	w.add(t, key, a("x", "1"), a("y", "1"))
+	deleted = w.Stamp()
+	stored := w.add(t, key, a("x", "2"))
+	base = grouping.Merge(stored, grouping.Tombstone(key.ID(), deleted))
+	require.Equal(t, map[string]string{"x": "2"}, values(base))
+	w.mustStore(t, w.change(base, key, a("y", "3")))
+	g = w.mustLoad(t, key)
+	require.Equal(t, map[string]string{"x": "2", "y": "3"}, values(g))
+	require.Equal(t, deleted, g.Deleted)
 }
 
 func contractKeys(t *testing.T, w *writer) {

@@ -3,6 +3,9 @@ package storage
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,4 +108,27 @@ func TestMemoryPutEvents(t *testing.T) {
 	since := m.EventsSince(want[10].ID)
 	require.Len(t, since, 11)
 	require.Equal(t, want[10], since[0])
+}
+
+// A reader holds no lock while it looks: events that come meanwhile must not
+// move under its eyes. The race detector watches.
+func TestMemoryEventsWhileOthersCome(t *testing.T) {
+	w := &writer{GroupStorage: NewMemory(MemoryOptions{}), Clock: grouping.NewClock()}
+	all := fillHistory(t, w, 100)
+	m := NewMemory(MemoryOptions{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range all { // newest first, so that each moves all others
+			m.PutEvents(all[i : i+1])
+		}
+	})
+	wg.Go(func() {
+		for range 100 {
+			page, err := m.Events(context.Background(), grouping.EventQuery{Limit: 1000})
+			if err != nil || !slices.IsSortedFunc(page.Events, func(a, b grouping.Event) int { return strings.Compare(b.ID, a.ID) }) {
+				t.Error("a page in disorder", err)
+			}
+		}
+	})
+	wg.Wait()
 }

@@ -88,6 +88,38 @@ func TestRedisWritesOnlyWhatChanged(t *testing.T) {
 	require.Equal(t, "kept", server.HGet(name, "future"))
 	require.Equal(t, "not even looked at", server.HGet(name, untouched))
 	require.Len(t, server.HGet(name, "a:"+string(fingerprint("z"))), stampLen, "a removed alert leaves its stamp")
+
+	forgotten := w.change(c.Group, key)
+	next := *forgotten.Group
+	next.Removed = nil
+	forgotten.Group = grouping.NewAlertGroup(next)
+	w.mustStore(t, forgotten)
+	require.Empty(t, server.HGet(name, "a:"+string(fingerprint("z"))), "until a writer forgets it")
+}
+
+// Nothing but an ID becomes part of a key: the server is not even asked.
+func TestRedisTakesOnlyIDs(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{})
+	server.Close()
+	for _, id := range []grouping.ID{"", "*", "../x", "ABCDEFABCDEFABCDEFAB"} {
+		_, err := w.Load(t.Context(), id)
+		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+		if id != "" {
+			page, err := w.Events(t.Context(), grouping.EventQuery{Group: id})
+			require.NoError(t, err)
+			require.Empty(t, page)
+		}
+		require.NoError(t, r.PushEvents(t.Context(), []grouping.Event{{ID: "1", GroupID: id}}))
+		c := w.change(nil, groupKey("g"), a("x", "1"))
+		c.Group.ID = id
+		_, err = w.Store(t.Context(), c)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, grouping.ErrStorage)
+	}
+	c := w.change(nil, groupKey("g"), a("x", "1"))
+	c.Group.Alerts[0].Fingerprint = "../x"
+	_, err := w.Store(t.Context(), c)
+	require.ErrorContains(t, err, "is no fingerprint")
 }
 
 func TestRedisReadsWhatALaterVersionWrote(t *testing.T) {

@@ -124,9 +124,7 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 		if meta, err = encode(g.Meta.Stamp, &g.Meta); err != nil {
 			return nil, err
 		}
-		if g.Deleted != base.Deleted || !hasBase {
-			deleted = string(g.Deleted)
-		}
+		deleted = string(g.Deleted)
 		if g.State == grouping.StateResolved {
 			// The manager ends groups that are past their retention; this only
 			// catches what no manager is left to end.
