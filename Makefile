@@ -68,8 +68,10 @@ ifneq ($(SHORT),1)
 endif
 
 .PHONY: check-examples
-check-examples: $(ALERTMANAGER) ## let Alertmanager's own amtool check the example configuration
+check-examples: $(ALERTMANAGER) ## let amtool and promtool check the examples
+	./scripts/install.sh promtool prometheus
 	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
+	promtool check rules examples/alerts.yml
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## golangci-lint, go.mod in order, known vulnerabilities

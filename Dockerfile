@@ -1,0 +1,29 @@
+# The image holds the binary, certificates to verify Redis by, and a folder for
+# the file that keeps the groups. It has no shell; it runs as nobody in
+# particular and needs to write to /data alone.
+ARG BUILDER=golang:1.26
+ARG BASE=gcr.io/distroless/static-debian13:nonroot
+
+FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG TARGETOS TARGETARCH VERSION=unknown
+RUN make build GOOS=$TARGETOS GOARCH=$TARGETARCH VERSION=$VERSION && mkdir -p /out/data && mv muster /out/
+
+FROM ${BASE}
+ARG VERSION=unknown
+LABEL org.opencontainers.image.title="muster" \
+      org.opencontainers.image.description="A memory for Prometheus Alertmanager" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+COPY --from=build /out/muster /bin/muster
+COPY --from=build --chown=65532:65532 /out/data /data
+USER 65532:65532
+WORKDIR /
+VOLUME /data
+EXPOSE 9095
+HEALTHCHECK --interval=15s --timeout=5s CMD ["/bin/muster", "healthcheck"]
+ENTRYPOINT ["/bin/muster"]
+CMD ["--storage.path=/data/muster.db"]
