@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,9 +110,7 @@ func startRedis(t *testing.T, args ...string) *redisServer {
 	}
 	path, err := exec.LookPath("redis-server")
 	require.NoError(t, err, "redis-server is not installed: run scripts/install-redis.sh (Debian: apt-get install redis-server), or set SHORT=1")
-	dir, err := os.MkdirTemp("", "redis") // short: a socket's path is at most 107 bytes long
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	dir := t.TempDir()
 	s := &redisServer{socket: filepath.Join(dir, "s")}
 	args = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)
 	s.cmd = exec.Command(path, args...)
@@ -122,7 +119,7 @@ func startRedis(t *testing.T, args ...string) *redisServer {
 		_ = s.cmd.Process.Kill()
 		var exit *exec.ExitError
 		if err := s.cmd.Wait(); err != nil {
-			require.True(t, errors.As(err, &exit), "%v", err)
+			require.ErrorAs(t, err, &exit)
 		}
 	})
 	r := s.open(t)
@@ -143,5 +140,5 @@ func (s *redisServer) pause(t *testing.T, stop bool) {
 // open returns a Redis whose keys are its own.
 func (s *redisServer) open(t *testing.T) *Redis {
 	t.Helper()
-	return openRedis(t, RedisOptions{URL: "unix://" + s.socket, KeyPrefix: "test-" + string(grouping.NewClock().Writer())})
+	return openRedis(t, RedisOptions{URL: "unix://" + s.socket, KeyPrefix: "test-" + grouping.NewClock().Writer()})
 }

@@ -107,7 +107,7 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 			g.Alerts = append(g.Alerts, a)
 		}
 	case name == fieldMeta:
-		g.Meta.Stamp, err = decode(value, &g.Meta)
+		g.Stamp, err = decode(value, &g.Meta)
 	case name == fieldDeleted && value != "":
 		g.Deleted, err = decodeStamp(value)
 	case name == fieldVersion:

@@ -175,7 +175,7 @@ func TestRedisIsAReplica(t *testing.T) {
 	r := server.open(t)
 	w := &writer{GroupStorage: r, Clock: grouping.NewClock()}
 	g := w.add(t, groupKey("g"), a("x", "1"))
-	require.NoError(t, r.client.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+	require.NoError(t, r.client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 	_, err := w.Store(t.Context(), w.change(g, g.Key))
 	require.Equal(t, "readonly", FaultReason(err))
 	require.True(t, w.mustLoad(t, g.Key).Equal(g), "reads go on")

@@ -194,7 +194,7 @@ func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGro
 	}
 	g := *c.Group
 	return f.change("store", &c, func(groups *bbolt.Bucket, stored *grouping.AlertGroup, fields []field) (*grouping.AlertGroup, error) {
-		if stored != nil && !c.Exclusive && stored.Meta.Stamp > g.Meta.Stamp {
+		if stored != nil && !c.Exclusive && stored.Stamp > g.Stamp {
 			g = *grouping.Merge(&g, &grouping.AlertGroup{ID: g.ID, Meta: stored.Meta})
 		}
 		if stored != nil {
@@ -204,7 +204,7 @@ func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGro
 		if c.Notified {
 			g.Notifications++
 		}
-		meta, err := encode(g.Meta.Stamp, &g.Meta)
+		meta, err := encode(g.Stamp, &g.Meta)
 		if err != nil {
 			return nil, err
 		}
@@ -300,7 +300,7 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 // deleteConflicts reports whether a group that is to be deleted is not stored
 // as base has it.
 func deleteConflicts(stored, base *grouping.AlertGroup) bool {
-	return stored.Meta.Stamp != base.Meta.Stamp ||
+	return stored.Stamp != base.Stamp ||
 		!slices.EqualFunc(stored.Alerts, base.Alerts, func(a, b *grouping.Alert) bool {
 			return a.Fingerprint == b.Fingerprint && a.Stamp == b.Stamp
 		})

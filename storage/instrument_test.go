@@ -39,7 +39,8 @@ func TestInstrument(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.Size(t.Context())
 	require.NoError(t, err)
-	for range w.LoadAll(t.Context()) {
+	for _, err := range w.LoadAll(t.Context()) {
+		require.NoError(t, err)
 		break
 	}
 	require.NoError(t, w.StoreAll(t.Context(), nil))

@@ -104,7 +104,7 @@ func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
 		base = *c.Base
 	}
 	// A delta is of no use where the rest of the group is missing.
-	if stored.IsTombstone() != base.IsTombstone() || c.Exclusive && stored.Meta.Stamp != base.Meta.Stamp {
+	if stored.IsTombstone() != base.IsTombstone() || c.Exclusive && stored.Stamp != base.Stamp {
 		return true
 	}
 	if stored.Deleted > base.Deleted {
@@ -145,7 +145,7 @@ func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
 	if stored == nil {
 		return nil
 	}
-	if stored.Meta.Stamp != c.Base.Meta.Stamp || !slices.EqualFunc(stored.Alerts, c.Base.Alerts, (*grouping.Alert).Equal) {
+	if stored.Stamp != c.Base.Stamp || !slices.EqualFunc(stored.Alerts, c.Base.Alerts, (*grouping.Alert).Equal) {
 		return &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
 	m.put(grouping.Tombstone(id, c.Stamp))
