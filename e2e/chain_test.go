@@ -3,12 +3,7 @@ package e2e
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -166,103 +161,34 @@ func TestMaxAlerts(t *testing.T) {
 	})
 }
 
-// slowly passes notifications on at once and answers late: Alertmanager's other
-// replicas then take them for not delivered and send them, too.
-func slowly(t *testing.T, m *muster, delay time.Duration) string {
-	t.Helper()
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err == nil {
-			_, err = do(http.MethodPost, m.url+r.URL.Path, body, nil)
-		}
-		select {
-		case <-time.After(delay):
-		case <-r.Context().Done():
-			return
-		}
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		}
-	}))
-	t.Cleanup(proxy.Close)
-	return proxy.URL
-}
-
-func TestTwoReplicasPostBoth(t *testing.T) {
+// An alert that is cut is not omitted: it fires until its end is listed.
+func TestMaxAlertsCutsAKnownAlert(t *testing.T) {
 	t.Parallel()
-	needsAlertmanager(t)
-	m := startMuster(t, musterFlags()...)
-	const peerTimeout = 500 * time.Millisecond
-	config := webhookConfig(slowly(t, m, 3*peerTimeout) + "/webhook/prod")
-	cluster := func(port, peer int) []string {
-		return []string{
-			fmt.Sprintf("--cluster.listen-address=127.0.0.1:%d", port), fmt.Sprintf("--cluster.peer=127.0.0.1:%d", peer),
-			"--cluster.peer-timeout=" + peerTimeout.String(), "--cluster.gossip-interval=50ms", "--cluster.settle-timeout=5s",
-		}
-	}
-	port0, port1 := freePort(t), freePort(t)
-	am0 := newAlertmanager(t, config, cluster(port0, port1)...)
-	am1 := newAlertmanager(t, config, cluster(port1, port0)...)
-	am0.process.start()
-	am1.process.start()
-	for _, am := range []*alertmanager{am0, am1} {
-		waitFor(t, patience, "the replicas know each other", func() error {
-			var s struct {
-				Cluster struct {
-					Status string     `json:"status"`
-					Peers  []struct{} `json:"peers"`
-				} `json:"cluster"`
-			}
-			_, err := do(http.MethodGet, am.url+"/api/v2/status", nil, &s)
-			if err == nil && (s.Cluster.Status != "ready" || len(s.Cluster.Peers) != 2) {
-				err = fmt.Errorf("%+v", s)
-			}
-			return err
-		})
-	}
-	// heard waits until both replicas have sent a notification of a kind.
-	heard := func(reason string) {
-		t.Helper()
-		waitFor(t, patience, "both replicas say: "+reason, func() error {
-			events, err := m.events()
-			if err != nil {
-				return err
-			}
-			senders := map[string]bool{}
-			for _, e := range events {
-				if e.Kind == "notified" && e.Reason == reason {
-					senders[e.ExternalURL] = true
-				}
-			}
-			if !senders[am0.url] || !senders[am1.url] {
-				return fmt.Errorf("%v", senders)
-			}
-			return nil
-		})
-	}
+	am, m := chain(t, "max_alerts: 2")
 
-	// Prometheus posts every alert to every replica.
 	a, b := firing("a"), firing("b")
-	am0.post(a, b)
-	am1.post(a, b)
-	heard("first notification")
+	am.post(a, b)
 	m.waitGroup(patience, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	// It is listed before b, for which there is no place any more.
+	aa := firing("aa")
+	am.post(aa)
+	m.waitGroup(patience, "aa fires, b is cut", func(g group) bool {
+		return g.has("a", "firing", "aa", "firing", "b", "firing") && g.Truncated == 1
+	})
+	am.post(a.resolved(), aa.resolved())
+	m.waitGroup(patience, "those that are listed resolve", func(g group) bool {
+		return g.has("a", "resolved", "aa", "resolved", "b", "firing")
+	})
+	require.Zero(t, m.kinds()["closed"])
 
-	a, b = a.resolved(), b.resolved()
-	am0.post(a, b)
-	am1.post(a, b)
-	heard("all alerts resolved")
-	g := m.waitGroup(patience, "a and b resolve", func(g group) bool { return g.has("a", "resolved", "b", "resolved") })
-	require.Equal(t, "prod", g.Source)
+	am.post(b.resolved())
+	g := m.waitGroup(patience, "b resolves", func(g group) bool {
+		return g.has("a", "resolved", "aa", "resolved", "b", "resolved")
+	})
 	require.Equal(t, "resolved", g.State)
-	require.Len(t, g.Episodes, 1)
-
-	// What was said twice is in the history once.
 	kinds := m.kinds()
-	delete(kinds, "notified")
-	require.Equal(t, map[string]int{
-		"opened": 1, "closed": 1, "fired a": 1, "fired b": 1, "resolved a": 1, "resolved b": 1,
-	}, kinds)
+	require.Equal(t, 1, kinds["closed"])
+	require.Zero(t, kinds["unreported b"])
 }
 
 func TestAlertmanagerRestarted(t *testing.T) {

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"os/exec"
 	"testing"
@@ -73,7 +72,7 @@ func TestShutdownWithoutRedis(t *testing.T) {
 	require.Positive(t, s.Storage.DirtyGroups)
 
 	var exit *exec.ExitError
-	require.True(t, errors.As(m.terminate(), &exit), m.tail())
+	require.ErrorAs(t, m.terminate(), &exit, m.tail())
 	require.Equal(t, 1, exit.ExitCode(), m.tail())
 	require.Contains(t, m.tail(), fmt.Sprintf("%d groups changed since the storage backend failed and are lost", s.Storage.DirtyGroups))
 }

@@ -47,7 +47,7 @@ func readScenario(t *testing.T, name string) []Notification {
 	t.Helper()
 	f, err := os.Open(filepath.Join(corpus, name, "meta.jsonl"))
 	require.NoError(t, err)
-	defer f.Close()
+	defer func() { require.NoError(t, f.Close()) }()
 	var ns []Notification
 	for lines, i := bufio.NewScanner(f), uint16(0); lines.Scan(); i++ {
 		var a arrival

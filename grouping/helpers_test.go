@@ -114,6 +114,7 @@ func checkEvents(t fataler, g *AlertGroup, s Stamp, events []Event) {
 			require.Equal(t, len(events)-1, i, "closed is not the last")
 		case EventFired, EventRefired, EventReopened, EventResolved, EventUnreported, EventReturned:
 			require.NotEmpty(t, e.Fingerprint)
+		default: // of a group, or of either
 		}
 	}
 }

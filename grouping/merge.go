@@ -56,7 +56,7 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 	}
 	// A group's own fields are never older than its alerts: if they are gone,
 	// all is.
-	if len(g.Alerts) == 0 && g.Meta.Stamp <= g.Deleted {
+	if len(g.Alerts) == 0 && g.Stamp <= g.Deleted {
 		g.Meta = Meta{}
 		return &g // as Tombstone makes it: nothing follows from nothing
 	}

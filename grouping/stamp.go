@@ -147,14 +147,14 @@ func (c *Clock) SetOffset(d time.Duration) {
 // says.
 func (c *Clock) observe(g *AlertGroup) {
 	if g != nil {
-		c.Observe(max(g.Meta.Stamp, g.Deleted))
+		c.Observe(max(g.Stamp, g.Deleted))
 	}
 }
 
 // deletion returns the stamp of a removal at s from the group: after all that
 // it removes, even where that carries stamps of a clock that ran ahead.
 func deletion(g *AlertGroup, s Stamp) Stamp {
-	s = s.supersedes(g.Meta.Stamp)
+	s = s.supersedes(g.Stamp)
 	for _, a := range g.Alerts {
 		s = s.supersedes(a.Stamp)
 	}

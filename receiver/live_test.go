@@ -45,7 +45,7 @@ func followLive(t *testing.T, url, lastID string) *client {
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
 	}
-	res, err := http.DefaultClient.Do(r)
+	res, err := http.DefaultClient.Do(r) //nolint:bodyclose // close does it
 	require.NoError(t, err)
 	c := &client{t: t, body: bufio.NewReader(res.Body), status: res.StatusCode}
 	c.close = func() {

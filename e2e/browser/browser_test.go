@@ -27,7 +27,8 @@ import (
 	"muster/storage"
 )
 
-var allocator context.Context
+// newTab opens a tab in the browser that all tests share.
+var newTab func() (context.Context, context.CancelFunc)
 
 func TestMain(m *testing.M) {
 	if os.Getenv("SHORT") == "1" {
@@ -53,13 +54,13 @@ func TestMain(m *testing.M) {
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	first, cancelFirst := chromedp.NewContext(ctx)
-	if err := chromedp.Do(first); err != nil {
+	browser, cancelBrowser := chromedp.NewContext(ctx)
+	if err := chromedp.Do(browser); err != nil {
 		panic(err)
 	}
-	allocator = first
+	newTab = func() (context.Context, context.CancelFunc) { return chromedp.NewContext(browser) }
 	code := m.Run()
-	cancelFirst()
+	cancelBrowser()
 	cancel()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
@@ -168,7 +169,7 @@ type tab struct {
 // open opens a tab. A script error, a violated policy or a dialog is a problem.
 func open(t *testing.T, width, height int64, dark bool) *tab {
 	t.Helper()
-	created, cancel := chromedp.NewContext(allocator)
+	created, cancel := newTab()
 	ctx, stop := context.WithTimeout(created, 90*time.Second)
 	b := &tab{t: t, ctx: ctx}
 	t.Cleanup(func() {
