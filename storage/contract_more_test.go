@@ -124,7 +124,9 @@ func contractDeletedThreshold(t *testing.T, w *writer) {
 	base := w.add(t, key, a("x", "1"), a("y", "1"), a("z", "1"))
 	base = w.mustStore(t, w.removal(base, "z"))
 	unseen := w.change(base, key, a("unseen", "1"))
+	brief := w.change(base, key, a("brief", "1"))
 	w.mustStore(t, unseen)
+	w.mustStore(t, w.removal(w.mustStore(t, brief), "brief"))
 	deleted := w.Stamp()
 	remade := w.change(grouping.Tombstone(key.ID(), deleted), key, a("x", "2")).Group
 	w.mustStore(t, grouping.Change{Group: grouping.Merge(base, remade), Base: base, Stamp: w.Stamp()})
@@ -205,7 +207,7 @@ func contractStoreAll(t *testing.T, w *writer) {
 	}
 	g := w.mustLoad(t, key)
 	require.Equal(t, map[string]string{"x": "newer", "y": "stored", "new": "ours"}, values(g))
-	require.Equal(t, stored.Meta.Stamp, g.Meta.Stamp)
+	require.Equal(t, stored.Stamp, g.Stamp)
 	require.Equal(t, int64(2), g.Notifications)
 	require.True(t, w.mustLoad(t, groupKey("other")).Equal(other))
 	_, err := w.Load(t.Context(), doomed.ID)

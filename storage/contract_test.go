@@ -91,7 +91,7 @@ func (w *writer) change(base *grouping.AlertGroup, key grouping.Key, alerts ...[
 	}
 	g.Alerts = slices.DeleteFunc(g.Alerts, func(old *grouping.Alert) bool { return next[old.Fingerprint] != nil })
 	g.Alerts = slices.AppendSeq(g.Alerts, maps.Values(next))
-	g.UpdatedAt, g.Meta.Stamp = s.Time(), s
+	g.UpdatedAt, g.Stamp = s.Time(), s
 	event := grouping.Event{
 		ID: string(s) + "000000", Time: s.Time(), Kind: grouping.EventNotified, GroupID: g.ID,
 		Source: key.Source, Receiver: key.Receiver, Labels: grouping.Labels{"alertname": key.GroupKey},
@@ -338,7 +338,7 @@ func contractMetaKept(t *testing.T, w *writer) {
 	returned := w.mustStore(t, older)
 	for _, g := range []*grouping.AlertGroup{returned, w.mustLoad(t, key)} {
 		require.Equal(t, "newer", g.LastReason)
-		require.Equal(t, newer.Stamp, g.Meta.Stamp)
+		require.Equal(t, newer.Stamp, g.Stamp)
 		require.Contains(t, values(g), "y", "the alert is stored all the same")
 	}
 	newest := w.change(w.mustLoad(t, key), key)
@@ -363,7 +363,7 @@ func contractExclusive(t *testing.T, w *writer) {
 	second.Exclusive = true
 	_, err := w.Store(t.Context(), second)
 	stored := conflict(t, key.ID(), err)
-	require.Equal(t, flush.Stamp, stored.Meta.Stamp, "of two that flush at once one writes")
+	require.Equal(t, flush.Stamp, stored.Stamp, "of two that flush at once one writes")
 	require.Equal(t, flush.Stamp, w.mustLoad(t, key).Meta.Stamp)
 
 	// Even an older write: it changed what the flush had judged by.

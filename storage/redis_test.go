@@ -67,8 +67,8 @@ func TestRedisLayout(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{"m", "v", "n", "w", "s", "a:" + string(fingerprint("x"))}, fields)
 	value := server.HGet(tag+"g:"+string(g.ID), "a:"+string(fingerprint("x")))
-	require.True(t, strings.HasPrefix(value, string(g.Meta.Stamp)+`{"fingerprint":`), value)
-	require.Equal(t, string(g.Meta.Stamp), server.HGet(tag+"index", string(g.ID)))
+	require.True(t, strings.HasPrefix(value, string(g.Stamp)+`{"fingerprint":`), value)
+	require.Equal(t, string(g.Stamp), server.HGet(tag+"index", string(g.ID)))
 }
 
 // A write carries what it changes: what is stored of the rest is not touched,
@@ -95,6 +95,18 @@ func TestRedisWritesOnlyWhatChanged(t *testing.T) {
 	forgotten.Group = grouping.NewAlertGroup(next)
 	w.mustStore(t, forgotten)
 	require.Empty(t, server.HGet(name, "a:"+string(fingerprint("z"))), "until a writer forgets it")
+}
+
+// A writer that has heard of a deletion knows less than what is stored, and
+// rightly so.
+func TestRedisDeletesWhatWasDeletedBefore(t *testing.T) {
+	_, _, w := mini(t, RedisOptions{})
+	w.add(t, groupKey("g"), a("x", "1"), a("y", "1"))
+	deleted := w.Stamp()
+	stored := w.add(t, groupKey("g"), a("x", "2"))
+	base := grouping.Merge(stored, grouping.Tombstone(stored.ID, deleted))
+	require.Len(t, base.Alerts, 1)
+	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: base, Stamp: w.Stamp()}))
 }
 
 // Nothing but an ID becomes part of a key: the server is not even asked.
@@ -272,7 +284,7 @@ func TestRedisTellsWhichGroupIsDamaged(t *testing.T) {
 				server.Del(r.groupKey(bad.ID))
 				require.NoError(t, server.Set(r.groupKey(bad.ID), "a string"))
 			} else {
-				server.HSet(r.groupKey(bad.ID), test.field, strings.ReplaceAll(test.value, "%s", string(bad.Meta.Stamp)))
+				server.HSet(r.groupKey(bad.ID), test.field, strings.ReplaceAll(test.value, "%s", string(bad.Stamp)))
 			}
 			_, err := w.Load(t.Context(), bad.ID)
 			require.ErrorContains(t, err, test.want)
@@ -380,11 +392,11 @@ func TestRedisFollow(t *testing.T) {
 			require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: stamp}))
 			require.Equal(t, g.ID, e.ID)
 			seq[e.shard]++
-			g.Meta.Stamp = stamp // only what the next lines compare
+			g.Stamp = stamp // only what the next lines compare
 		}
 		e := <-entries
 		require.Equal(t, r.shard(g.ID), e.shard)
-		require.Equal(t, []any{g.ID, string(g.Meta.Stamp), w.Writer()}, []any{e.ID, e.Token, e.Writer})
+		require.Equal(t, []any{g.ID, string(g.Stamp), w.Writer()}, []any{e.ID, e.Token, e.Writer})
 		require.Equal(t, from[e.shard].Epoch, e.Epoch)
 		seq[e.shard]++
 		require.Equal(t, seq[e.shard], e.Seq)

@@ -121,7 +121,7 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 		version, notifications = base.Version, base.Notifications
 	)
 	if g := c.Group; g != nil {
-		if meta, err = encode(g.Meta.Stamp, &g.Meta); err != nil {
+		if meta, err = encode(g.Stamp, &g.Meta); err != nil {
 			return nil, err
 		}
 		deleted = string(g.Deleted)
@@ -137,7 +137,7 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 	args := make([]any, 0, 24+3*len(fields)+len(c.Events))
 	args = append(args,
 		op, string(c.ID()), string(c.Stamp), c.Stamp.Writer(), rand.Text(), schema,
-		hasBase, string(base.Meta.Stamp), string(base.Deleted), base.Version,
+		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
 		c.Exclusive, c.Notified,
 		version, notifications,
 		meta, deleted, int64(ttl.Seconds()),
