@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,15 +47,32 @@ func (s *Server) static(c *gin.Context) {
 	s.renderer.Static().ServeHTTP(c.Writer, c.Request)
 }
 
+// validHost is a host name or an address, with a port or without.
+var validHost = regexp.MustCompile(`^[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$|^\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?$`)
+
+// linksFor returns the links of a page. Without --web.external-url those that
+// leave it begin with what the reader asked for.
+func (s *Server) linksFor(r *http.Request) templates.Links {
+	if s.links.External != "" || !validHost.MatchString(r.Host) {
+		return s.links
+	}
+	links := s.links
+	links.External = "http://" + r.Host
+	if r.TLS != nil {
+		links.External = "https://" + r.Host
+	}
+	return links
+}
+
 // site returns what every page shows.
-func (s *Server) site(ctx context.Context) (*templates.Site, error) {
-	summary, err := s.summary(ctx)
+func (s *Server) site(r *http.Request) (*templates.Site, error) {
+	summary, err := s.summary(r.Context())
 	if err != nil {
 		return nil, err
 	}
 	st := s.storage()
 	return &templates.Site{
-		Links: s.links, Now: time.Now(), Summary: summary, Storage: st, StartedAt: s.started,
+		Links: s.linksFor(r), Now: time.Now(), Summary: summary, Storage: st, StartedAt: s.started,
 		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack,
 		StaleAfter: s.opts.StaleAfter, Retention: s.opts.Retention, Demo: s.opts.Demo, Version: version.Version,
 	}, nil
@@ -82,7 +100,7 @@ func (s *Server) summary(ctx context.Context) (templates.Summary, error) {
 // page returns a handler of a page that needs nothing but the site.
 func (s *Server) page(build func(*templates.Site) templates.Page) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		site, err := s.site(c.Request.Context())
+		site, err := s.site(c.Request)
 		if err != nil {
 			s.failPage(c, err)
 			return
@@ -102,7 +120,7 @@ func (s *Server) show(c *gin.Context, p templates.Page) {
 	}
 	made := madePage{code: p.Code(), body: body, zipped: zip(body)}
 	if etag := c.Writer.Header().Get("ETag"); etag != "" && made.code == http.StatusOK {
-		s.made.put(etag, c.Request.RequestURI, made)
+		s.made.put(etag, address(c), made)
 	}
 	send(c, made)
 }
@@ -146,11 +164,16 @@ func (s *Server) answered(c *gin.Context) bool {
 		c.Status(http.StatusNotModified)
 		return true
 	}
-	p, ok := s.made.get(etag, c.Request.RequestURI)
+	p, ok := s.made.get(etag, address(c))
 	if ok {
 		send(c, p)
 	}
 	return ok
+}
+
+// address is what a page is asked for by: its links begin with the host.
+func address(c *gin.Context) string {
+	return fmt.Sprint(c.Request.TLS != nil, c.Request.Host, c.Request.RequestURI)
 }
 
 // madePage is a page as it is sent.
@@ -189,7 +212,7 @@ func (m *madePages) put(etag, address string, p madePage) {
 // failPage answers with a page that says what went wrong.
 func (s *Server) failPage(c *gin.Context, err error) {
 	if c.Request.Context().Err() != nil {
-		c.Abort() // nobody reads the answer
+		c.AbortWithStatus(http.StatusServiceUnavailable) // no answer at all would be a 200
 		return
 	}
 	code := http.StatusServiceUnavailable
@@ -198,7 +221,7 @@ func (s *Server) failPage(c *gin.Context, err error) {
 	} else {
 		s.logger.Error("A page could not be made", "handler", c.FullPath(), "err", err)
 	}
-	site := &templates.Site{Links: s.links, Now: time.Now(), Storage: s.storage(), Version: version.Version}
+	site := &templates.Site{Links: s.linksFor(c.Request), Now: time.Now(), Storage: s.storage(), Version: version.Version}
 	s.show(c, templates.NewErrorPage(site, code, ""))
 }
 
@@ -207,7 +230,7 @@ func (s *Server) groupsPage(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	site, err := s.site(ctx)
+	site, err := s.site(c.Request)
 	if err != nil {
 		s.failPage(c, err)
 		return
@@ -241,7 +264,7 @@ func (s *Server) groupPage(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	site, err := s.site(ctx)
+	site, err := s.site(c.Request)
 	if err != nil {
 		s.failPage(c, err)
 		return
@@ -272,7 +295,7 @@ func (s *Server) alertPage(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	site, err := s.site(ctx)
+	site, err := s.site(c.Request)
 	if err != nil {
 		s.failPage(c, err)
 		return
@@ -307,7 +330,7 @@ func (s *Server) historyPage(c *gin.Context) {
 		return
 	}
 	ctx := c.Request.Context()
-	site, err := s.site(ctx)
+	site, err := s.site(c.Request)
 	if err != nil {
 		s.failPage(c, err)
 		return
@@ -323,7 +346,7 @@ func (s *Server) historyPage(c *gin.Context) {
 
 func (s *Server) statusPage(c *gin.Context) {
 	ctx := c.Request.Context()
-	site, err := s.site(ctx)
+	site, err := s.site(c.Request)
 	if err != nil {
 		s.failPage(c, err)
 		return
@@ -412,6 +435,16 @@ func (r *refusals) add(reason string, rejection templates.Rejection) {
 	r.counts[reason]++
 	r.last = append(r.last, rejection)
 	r.last = r.last[max(0, len(r.last)-maxRefusals):]
+}
+
+// count counts a limit that was met by what is not a notification.
+func (r *refusals) count(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.counts == nil {
+		r.counts = map[string]int{}
+	}
+	r.counts[reason]++
 }
 
 func (r *refusals) met(reason string) int {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -17,7 +18,9 @@ const accept = "text/html"
 
 func TestPages(t *testing.T) {
 	h := newHouse(t, Options{})
-	require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
+	first := h.get("/").Body.String()
+	require.Contains(t, first, "No webhook has arrived yet")
+	require.Contains(t, first, "url: http://example.com/webhook", "the address that the reader used")
 	id := h.kept(t, body())
 	for path, text := range map[string]string{
 		"/": "Down", "/groups/" + id: "Down", "/alerts/0011223344556677": "Down", "/history": "fired", "/status": "memory", "/help": "Filter",
@@ -33,6 +36,17 @@ func TestPages(t *testing.T) {
 	require.Contains(t, w.Body.String(), "Down", "the rest of the page is intact")
 	require.Equal(t, http.StatusNotFound, h.get("/nothing", "Accept", accept).Code)
 	require.Contains(t, h.get("/nothing", "Accept", accept).Body.String(), "<html")
+}
+
+func TestAHostileHostIsNotLinkedTo(t *testing.T) {
+	h := newHouse(t, Options{})
+	for _, host := range []string{`evil"><script>`, "a b", "user@host", "host:99999999", "", "host/path"} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Contains(t, w.Body.String(), "url: /webhook", host)
+	}
 }
 
 func TestAGonePageSaysSo(t *testing.T) {
