@@ -184,6 +184,7 @@ type StorageStatus struct {
 	DirtyGroups   int       // kept here, not yet in the durable backend
 	Partial       bool      // not yet merged with the durable backend since start
 	Restored      int       // groups found in the durable backend at start
+	Replicas      int       // other processes that lately wrote to the durable backend
 	RecoveredAt   time.Time // when it last came back; zero: it never failed
 	WrittenBack   int       // groups brought to it then
 }

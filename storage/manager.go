@@ -88,6 +88,8 @@ type Manager struct {
 	dirty map[grouping.ID]uint64 // guarded by mu
 	// seen holds, of each group, the last write up to which the copy has all.
 	seen map[grouping.ID]sight // guarded by mu
+	// others holds when each other process was last heard to write.
+	others map[string]time.Time // guarded by mu
 	// unpushed is the ID of the first event that the backend may lack.
 	unpushed string // guarded by mu; "": it has all
 	groups   int    // guarded by mu; found in the backend at start
@@ -111,7 +113,7 @@ func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prom
 		memory: memory, durable: durable, clock: clock, logger: logger, opts: opts,
 		notify:   func(grouping.ID, *grouping.AlertGroup) {},
 		restored: make(chan struct{}),
-		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]sight{},
+		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]sight{}, others: map[string]time.Time{},
 	}
 	factory := promauto.With(reg)
 	m.fallbacks = factory.NewCounterVec(prometheus.CounterOpts{
@@ -145,6 +147,10 @@ func (m *Manager) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { 
 // time.
 func (m *Manager) Restored() <-chan struct{} { return m.restored }
 
+// replicaAge is for how long a process that wrote is counted as another
+// replica: it writes at least when a group settles or is repeated.
+const replicaAge = 6 * time.Hour
+
 // Status tells how the backend fares.
 func (m *Manager) Status() grouping.StorageStatus {
 	since, reason := m.breaker.state()
@@ -154,6 +160,12 @@ func (m *Manager) Status() grouping.StorageStatus {
 		Mode: m.durable.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
 		DirtyGroups: len(m.dirty), Restored: m.groups, RecoveredAt: m.recoveredAt, WrittenBack: m.writtenBack,
 	}
+	for writer, at := range m.others {
+		if time.Since(at) > replicaAge {
+			delete(m.others, writer)
+		}
+	}
+	s.Replicas = len(m.others)
 	select {
 	case <-m.restored:
 	default:

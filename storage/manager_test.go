@@ -193,6 +193,8 @@ func TestReplicasFollowEachOther(t *testing.T) {
 		groups, err := other.GetGroupByFingerprint(context.Background(), firing("a").Fingerprint)
 		return err == nil && len(groups) == 1
 	}, 5*time.Second, 5*time.Millisecond, "the other replica's index follows")
+	require.Equal(t, 1, other.storage.Status().Replicas)
+	require.Zero(t, r.storage.Status().Replicas, "its own writes are none of another")
 	require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), firing("a").Fingerprint))
 	require.Eventually(t, func() bool {
 		held, ok := heard.Load(testKey.ID())

@@ -418,7 +418,11 @@ func (m *Manager) take(ctx context.Context, entries []LogEntry) error {
 	m.mu.Lock()
 	for _, e := range entries {
 		// What this process wrote is in the copy, or makes its group dirty.
-		if e.Writer != m.clock.Writer() && e.Token != m.seen[e.ID].token {
+		if e.Writer == m.clock.Writer() {
+			continue
+		}
+		m.others[e.Writer] = time.Now()
+		if e.Token != m.seen[e.ID].token {
 			tokens[e.ID] = e.Token
 		}
 	}
