@@ -93,6 +93,10 @@ type Manager struct {
 	// unpushed is the ID of the first event that the backend may lack.
 	unpushed string // guarded by mu; "": it has all
 	groups   int    // guarded by mu; found in the backend at start
+	// unreached is why the copy could not be joined with the backend since the
+	// start, unreachedAt since when.
+	unreached   string    // guarded by mu
+	unreachedAt time.Time // guarded by mu
 	// recoveredAt is when the backend last came back, writtenBack how many
 	// groups were brought to it then.
 	recoveredAt time.Time  // guarded by mu
@@ -170,6 +174,9 @@ func (m *Manager) Status() grouping.StorageStatus {
 	case <-m.restored:
 	default:
 		s.Partial = true
+		if s.Healthy && m.unreached != "" {
+			s.Healthy, s.Reason, s.DegradedSince = false, m.unreached, m.unreachedAt
+		}
 	}
 	return s
 }

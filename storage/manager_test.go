@@ -244,6 +244,24 @@ func TestStrictRefusesWhatItCannotKeep(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 }
 
+func TestAStartWithoutTheBackendIsNotHealthy(t *testing.T) {
+	redis, err := NewRedis(RedisOptions{URL: "redis://127.0.0.1:1"}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	m, err := NewManager(NewMemory(MemoryOptions{}), redis, grouping.NewClock(), nil, promslog.NewNopLogger(), ManagerOptions{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	require.Eventually(t, func() bool { return !m.Status().Healthy }, 5*time.Second, 5*time.Millisecond)
+	s := m.Status()
+	require.True(t, s.Partial)
+	require.Equal(t, reasonRefused, s.Reason)
+	require.False(t, s.DegradedSince.IsZero())
+	cancel()
+	require.NoError(t, <-done)
+	require.NoError(t, redis.Close())
+}
+
 func TestALossOfAllDataIsMended(t *testing.T) {
 	server := miniredis.RunT(t)
 	r := startReplica(t, server.Addr(), ManagerOptions{})

@@ -46,6 +46,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 		wait := resyncPause
 		if !errors.Is(err, errResync) {
+			m.noteUnreached(FaultReason(err))
 			m.logger.Debug("The storage backend could not be followed", "backend", m.durable.Name(), "err", err)
 			// Jitter, so that replicas do not come back all at once.
 			wait = m.opts.CheckInterval/2 + rand.N(m.opts.CheckInterval/2+1) //nolint:gosec // G404: jitter, no secret
@@ -118,6 +119,17 @@ func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
 		m.logger.Info("Writes to the storage backend succeed again", "backend", m.durable.Name(), "writtenBack", writtenBack)
 	}
 	return from, m.pushDirty(ctx)
+}
+
+// noteUnreached remembers why a round failed: until the first one succeeds the
+// status tells it, before any write did.
+func (m *Manager) noteUnreached(reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.unreached == "" {
+		m.unreachedAt = time.Now()
+	}
+	m.unreached = reason
 }
 
 // noteLoss looks whether the backend lost writes since the last round: then it
