@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(redisLogger{promslog.NewNopLogger()})
-	goleak.VerifyTestMain(m)
+	// A closed pool of the client looks once a second whether it is closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 // A new backend is one line here.

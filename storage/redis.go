@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -12,7 +11,6 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -376,6 +374,13 @@ func (r *Redis) Now(ctx context.Context) (time.Time, error) {
 	return now, nil
 }
 
+//go:embed position.lua
+var positionSource string
+
+// positionScript is no transaction: where Redis refuses its first command, the
+// answers to the others could be taken for those of the connection's next user.
+var positionScript = redis.NewScript(positionSource)
+
 // Position implements Durable.
 func (r *Redis) Position(ctx context.Context) ([]Position, error) {
 	if ctx.Err() != nil {
@@ -383,23 +388,15 @@ func (r *Redis) Position(ctx context.Context) ([]Position, error) {
 	}
 	positions := make([]Position, r.opts.Shards)
 	for shard := range positions {
-		pipe := r.client.TxPipeline()
-		epoch := pipe.HSetNX(ctx, r.key(shard, "meta"), "epoch", rand.Text())
-		head := pipe.HMGet(ctx, r.key(shard, "meta"), "epoch", "seq")
-		last := pipe.XRevRangeN(ctx, r.key(shard, "log"), "+", "-", 1)
-		if _, err := pipe.Exec(ctx); err != nil {
-			// Of a transaction whose write is refused the write tells why.
-			return nil, r.fault(ctx, "position", cmp.Or(epoch.Err(), err))
+		keys := []string{r.key(shard, "meta"), r.key(shard, "log")}
+		answer, err := positionScript.Run(ctx, r.client, keys, rand.Text()).Slice()
+		if err != nil {
+			return nil, r.fault(ctx, "position", err)
 		}
 		p := &positions[shard]
-		p.Epoch, _ = head.Val()[0].(string)
-		if seq, ok := head.Val()[1].(string); ok {
-			p.Seq, _ = strconv.ParseInt(seq, 10, 64)
-		}
-		p.StreamID = "0-0"
-		if entries := last.Val(); len(entries) > 0 {
-			p.StreamID = entries[0].ID
-		}
+		p.Epoch, _ = answer[0].(string)
+		p.Seq, _ = answer[1].(int64)
+		p.StreamID, _ = answer[2].(string)
 	}
 	return positions, nil
 }

@@ -97,6 +97,32 @@ func TestRedisWritesOnlyWhatChanged(t *testing.T) {
 	require.Empty(t, server.HGet(name, "a:"+string(fingerprint("z"))), "until a writer forgets it")
 }
 
+// A failover can take Redis back in time. The next write must not make the
+// group look as if nothing was lost.
+func TestRedisWentBackInTime(t *testing.T) {
+	server, r, w := mini(t, RedisOptions{})
+	key := groupKey("g")
+	old := w.add(t, key, a("x", "1"))
+	name := r.groupKey(old.ID)
+	before := map[string]string{}
+	fields, err := server.HKeys(name)
+	require.NoError(t, err)
+	for _, f := range fields {
+		before[f] = server.HGet(name, f)
+	}
+	g := w.add(t, key, a("x", "2"))
+	server.Del(name)
+	for f, value := range before {
+		server.HSet(name, f, value)
+	}
+	_, err = w.Store(t.Context(), w.change(g, key, a("y", "1")))
+	stored := conflict(t, g.ID, err)
+	require.True(t, stored.Equal(old), "it tells what is left")
+	require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{g}))
+	w.mustStore(t, w.change(g, key, a("y", "1")))
+	require.Equal(t, map[string]string{"x": "2", "y": "1"}, values(w.mustLoad(t, key)))
+}
+
 // A writer that has heard of a deletion knows less than what is stored, and
 // rightly so.
 func TestRedisDeletesWhatWasDeletedBefore(t *testing.T) {

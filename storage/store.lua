@@ -59,8 +59,10 @@ end
 local function everything()
   return {'conflict', damaged and {} or redis.call('HGETALL', group)}
 end
--- A delta is of no use where the rest of the group is missing.
-if live ~= hasBase or storedDeleted > baseDeleted then
+-- A delta is of no use where the rest of the group is missing, or has gone back
+-- in time: a failover lost writes that the writer knows of, and one more would
+-- hide that. Versions tell no more than this; what is stored is told by stamps.
+if live ~= hasBase or storedDeleted > baseDeleted or (live and not delete and storedVersion < baseVersion) then
   return everything()
 end
 if (exclusive or delete) and stamp(storedMeta) ~= baseMeta then

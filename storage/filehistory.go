@@ -1,0 +1,125 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"muster/grouping"
+)
+
+// The history of a File: one bucket by time, and one that points into it by
+// group.
+
+// PushEvents implements Durable.
+func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return f.update("push events", func(tx *bbolt.Tx) error {
+		for i := range events {
+			text, err := encodeEvent(&events[i])
+			if err != nil || !events[i].GroupID.Valid() {
+				continue // it was not encodable when it happened either
+			}
+			if err := f.addEvents(tx, events[i].GroupID, []string{text}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// addEvents writes encoded events and drops a few of the oldest that are past
+// their time or too many: so the file stops growing, and no write pays for all.
+func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
+	history, timeline, meta := tx.Bucket(bucketHistory), tx.Bucket(bucketTimeline), tx.Bucket(bucketMeta)
+	n := 0
+	if v := meta.Get(keyEvents); len(v) == 8 {
+		n = int(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: at most MaxHistory
+	}
+	for _, text := range events {
+		key, value := eventKey(text)
+		if history.Get(key) != nil {
+			continue
+		}
+		if err := errors.Join(history.Put(key, value), timeline.Put(append([]byte(id), key...), nil)); err != nil {
+			return err
+		}
+		n++
+	}
+	oldest := []byte(grouping.NewStamp(time.Now().Add(-f.opts.HistoryRetention), 0, ""))
+	for range 2*len(events) + 1 {
+		k, v := history.Cursor().First()
+		if k == nil || n <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
+			break
+		}
+		e, err := decodeEvent(string(k) + string(v))
+		if err == nil {
+			err = timeline.Delete(append([]byte(e.GroupID), k...))
+		}
+		if err := errors.Join(err, history.Delete(k)); err != nil {
+			return err
+		}
+		n--
+	}
+	return meta.Put(keyEvents, binary.BigEndian.AppendUint64(nil, uint64(max(n, 0))))
+}
+
+// eventKey splits an encoded event into its ID and the rest.
+func eventKey(text string) (key, value []byte) {
+	i := bytes.IndexByte([]byte(text), '{')
+	return []byte(text[:i]), []byte(text[i:])
+}
+
+// Events implements grouping.GroupStorage.
+func (f *File) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+	var page grouping.EventPage
+	if ctx.Err() != nil {
+		return page, context.Cause(ctx)
+	}
+	orDefault(&q.Limit, grouping.DefaultLimit)
+	err := f.view("events", func(tx *bbolt.Tx) error {
+		history := tx.Bucket(bucketHistory)
+		bucket, prefix := history, []byte(nil)
+		if q.Group != "" {
+			bucket, prefix = tx.Bucket(bucketTimeline), []byte(q.Group)
+		}
+		end := []byte{0xff}
+		if !q.Until.IsZero() {
+			end = []byte(timePrefix(roundUp(q.Until)))
+		}
+		if q.Cursor != "" && q.Cursor < string(end) {
+			end = []byte(q.Cursor)
+		}
+		cursor := bucket.Cursor()
+		k, _ := cursor.Seek(append(slices.Clone(prefix), end...))
+		if k == nil {
+			k, _ = cursor.Last()
+		} else {
+			k, _ = cursor.Prev()
+		}
+		for ; bytes.HasPrefix(k, prefix) && k != nil; k, _ = cursor.Prev() {
+			id := k[len(prefix):]
+			if !q.Since.IsZero() && string(id) < timePrefix(q.Since) {
+				break
+			}
+			e, err := decodeEvent(string(id) + string(history.Get(id)))
+			if err != nil || !q.Matches(&e) {
+				continue
+			}
+			if len(page.Events) == q.Limit {
+				page.Next = page.Events[q.Limit-1].ID
+				break
+			}
+			page.Events = append(page.Events, e)
+		}
+		return nil
+	})
+	return page, err
+}
