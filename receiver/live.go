@@ -40,10 +40,11 @@ const (
 // broadcaster hands updates to live clients. A client reads at its own speed
 // from the ring; one that falls behind the ring is told to load again.
 type broadcaster struct {
-	epoch   string
-	most    int
-	beat    time.Duration
-	clients prometheus.Gauge
+	epoch    string
+	most     int
+	beat     time.Duration
+	patience time.Duration // how long a client may take to read one batch
+	clients  prometheus.Gauge
 
 	mu     sync.Mutex
 	ring   [ringSize]*update      // guarded by mu; of sequence n at n % ringSize
@@ -53,7 +54,7 @@ type broadcaster struct {
 }
 
 func newBroadcaster(most int, clients prometheus.Gauge) *broadcaster {
-	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, beat: heartbeat, clients: clients, wake: map[chan struct{}]bool{}}
+	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, beat: heartbeat, patience: sendTimeout, clients: clients, wake: map[chan struct{}]bool{}}
 }
 
 func (b *broadcaster) publish(u grouping.Update) {
@@ -165,11 +166,17 @@ func (u *update) encode() (event string, text []byte, err error) {
 func (s *Server) follow(c *gin.Context) {
 	wake, seq, ok := s.live.join()
 	if !ok {
+		if s.draining.Load() {
+			fail(c, http.StatusServiceUnavailable, "shutting down, follow again")
+			return
+		}
+		s.refusals.count("live_clients")
 		fail(c, http.StatusServiceUnavailable, "too many clients follow live updates")
 		return
 	}
 	defer s.live.leave(wake)
-	out := stream{w: c.Writer, rc: http.NewResponseController(c.Writer), epoch: s.live.epoch}
+	out := stream{w: c.Writer, rc: http.NewResponseController(c.Writer), epoch: s.live.epoch, patience: s.live.patience}
+	defer out.limit() // the end of the answer is written after this
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)
@@ -235,9 +242,10 @@ func (b *broadcaster) parseID(id string) (uint64, bool) {
 
 // stream writes events to one client.
 type stream struct {
-	w     http.ResponseWriter
-	rc    *http.ResponseController
-	epoch string
+	w        http.ResponseWriter
+	rc       *http.ResponseController
+	epoch    string
+	patience time.Duration
 }
 
 // noData is the data of an event that says all by its name.
@@ -245,12 +253,22 @@ var noData = []byte("{}")
 
 // send writes one event. Its data is one line of JSON, whatever the labels hold.
 func (s *stream) send(event string, seq uint64, text []byte) error {
-	// The server's write timeout is for answers that end.
-	if err := s.rc.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+	if err := s.limit(); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(s.w, "id: %s-%d\nevent: %s\ndata: %s\n\n", s.epoch, seq, event, text)
 	return err
 }
 
-func (s *stream) flush() error { return s.rc.Flush() }
+// limit gives the client its time to read what comes next. The server's write
+// timeout is for answers that end.
+func (s *stream) limit() error { return s.rc.SetWriteDeadline(time.Now().Add(s.patience)) }
+
+// flush sends what was written. Between batches there is no deadline: HTTP/2
+// resets a stream when one passes, also while nothing is being written.
+func (s *stream) flush() error {
+	if err := s.rc.Flush(); err != nil {
+		return err
+	}
+	return s.rc.SetWriteDeadline(time.Time{})
+}

@@ -220,7 +220,7 @@ func TestFingerprintsAreTakenOrComputed(t *testing.T) {
 func TestAShortBodyIsRefused(t *testing.T) {
 	h := newHouse(t, Options{})
 	w := h.do(http.MethodPost, "/webhook", brokenReader{strings.NewReader(body()[:50])})
-	h.refused(t, "short", w, 400, "the body ends too early")
+	h.refused(t, "short", w, 503, "the body ends too early")
 }
 
 // brokenReader fails where its text ends, as a connection does that is cut.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -54,7 +55,7 @@ func bad(where, format string, args ...any) error {
 // that is there twice is an error, unknown ones are ignored.
 func decodeMessage(body []byte) (*message, error) {
 	var m message
-	if err := json.Unmarshal(body, &m); err != nil {
+	if err := json.Unmarshal(body, &m, json.WithUnmarshalers(checkedAlerts)); err != nil {
 		return nil, describe(err, body)
 	}
 	switch {
@@ -71,8 +72,23 @@ func decodeMessage(body []byte) (*message, error) {
 	return &m, nil
 }
 
+// checkedAlerts refuses an alert as soon as it is read: a body of nothing but
+// {} would fill forty times its size with alerts before the first one is looked
+// at.
+var checkedAlerts = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, a *template.Alert) error {
+	type plain template.Alert
+	if err := json.UnmarshalDecode(dec, (*plain)(a)); err != nil {
+		return err
+	}
+	if err := checkAlert(a); err != nil {
+		err.where = place(dec.StackPointer()) + "." + err.where
+		return err
+	}
+	return nil
+})
+
 // notification translates the message into the domain's words.
-func (m *message) notification(source string) (grouping.Notification, error) {
+func (m *message) notification(source string) grouping.Notification {
 	n := grouping.Notification{
 		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
 		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: grouping.Labels(m.GroupLabels),
@@ -81,37 +97,37 @@ func (m *message) notification(source string) (grouping.Notification, error) {
 		Reason: m.NotificationReason, Truncated: m.TruncatedAlerts,
 	}
 	for i := range m.Alerts {
-		a, err := notifiedAlert(&m.Alerts[i])
-		if err != nil {
-			err.where = fmt.Sprintf("alerts[%d].%s", i, err.where)
-			return n, err
-		}
-		n.Alerts = append(n.Alerts, a)
+		n.Alerts = append(n.Alerts, notifiedAlert(&m.Alerts[i]))
 	}
-	return n, nil
+	return n
 }
 
-func notifiedAlert(a *template.Alert) (grouping.NotifiedAlert, *messageError) {
-	na := grouping.NotifiedAlert{
-		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: grouping.Status(a.Status),
-		Labels: grouping.Labels(a.Labels), Annotations: grouping.Labels(a.Annotations),
-		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
-	}
-	if na.Status != grouping.StatusFiring && na.Status != grouping.StatusResolved {
-		return na, &messageError{"status", fmt.Sprintf("is %s, must be %q or %q",
+// checkAlert says what an alert lacks.
+func checkAlert(a *template.Alert) *messageError {
+	if s := grouping.Status(a.Status); s != grouping.StatusFiring && s != grouping.StatusResolved {
+		return &messageError{"status", fmt.Sprintf("is %s, must be %q or %q",
 			quoted(a.Status), grouping.StatusFiring, grouping.StatusResolved)}
 	}
-	if na.StartsAt.IsZero() {
-		return na, &messageError{"startsAt", "is missing"}
+	if a.StartsAt.IsZero() {
+		return &messageError{"startsAt", "is missing"}
 	}
 	for _, t := range []struct {
 		name string
 		at   time.Time
-	}{{"startsAt", na.StartsAt}, {"endsAt", na.EndsAt}} {
+	}{{"startsAt", a.StartsAt}, {"endsAt", a.EndsAt}} {
 		// Its offset can push a legal year out of what can be written again.
 		if y := t.at.UTC().Year(); y < 0 || y > 9999 {
-			return na, &messageError{t.name, "is not between the years 0 and 9999 in UTC"}
+			return &messageError{t.name, "is not between the years 0 and 9999 in UTC"}
 		}
+	}
+	return nil
+}
+
+func notifiedAlert(a *template.Alert) grouping.NotifiedAlert {
+	na := grouping.NotifiedAlert{
+		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: grouping.Status(a.Status),
+		Labels: grouping.Labels(a.Labels), Annotations: grouping.Labels(a.Annotations),
+		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
 	}
 	if na.Status == grouping.StatusFiring {
 		na.EndsAt = time.Time{}
@@ -119,7 +135,7 @@ func notifiedAlert(a *template.Alert) (grouping.NotifiedAlert, *messageError) {
 	if !na.Fingerprint.Valid() {
 		na.Fingerprint = na.Labels.Fingerprint()
 	}
-	return na, nil
+	return na
 }
 
 // unquoteMeta undoes regexp.QuoteMeta, in which Alertmanager sends the
@@ -136,14 +152,35 @@ func unquoteMeta(s string) string {
 }
 
 // maxQuoted keeps what a client sent from filling an answer, which Alertmanager
-// writes into its log whole.
+// writes into its log whole. It is in bytes of that answer.
 const maxQuoted = 40
 
 func quoted(s string) string {
-	if len(s) > maxQuoted {
-		s = strings.ToValidUTF8(s[:maxQuoted], "") + "…"
+	size := 0
+	for i := 0; i < len(s); {
+		_, width := utf8.DecodeRuneInString(s[i:])
+		if size += wireSize(strconv.QuoteToGraphic(s[i:i+width])) - wireSize(`""`); size > maxQuoted {
+			return strconv.QuoteToGraphic(s[:i] + "…")
+		}
+		i += width
 	}
 	return strconv.QuoteToGraphic(s)
+}
+
+// wireSize is how many bytes a text takes in an answer: in JSON, in which gin
+// escapes what would be HTML, too.
+func wireSize(s string) (size int) {
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			size += 2
+		case r < ' ' || strings.ContainsRune("<>&\u2028\u2029", r):
+			size += len(`\u003c`)
+		default:
+			size += utf8.RuneLen(r)
+		}
+	}
+	return size
 }
 
 // describe says what a decoder's error means, and where.
@@ -151,8 +188,11 @@ func describe(err error, body []byte) error {
 	var (
 		syntax   *jsontext.SyntacticError
 		semantic *json.SemanticError
+		alert    *messageError
 	)
 	switch {
+	case errors.As(err, &alert):
+		return alert
 	case errors.As(err, &syntax):
 		what := "is not JSON"
 		switch {
@@ -199,7 +239,7 @@ const maxPlace = 60
 func place(p jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range p.Tokens() {
-		if b.Len() > maxPlace {
+		if wireSize(b.String()) > maxPlace {
 			b.WriteString("…")
 			break
 		}

@@ -31,12 +31,12 @@ const (
 )
 
 func (s *Server) pageRoutes(r *gin.RouterGroup) {
-	r.GET("/", s.groupsPage)
-	r.GET("/groups/:id", s.groupPage)
-	r.GET("/alerts/:fingerprint", s.alertPage)
-	r.GET("/history", s.historyPage)
-	r.GET("/status", s.statusPage)
-	r.GET("/help", s.page(func(site *templates.Site) templates.Page { return templates.NewHelpPage(site) }))
+	r.GET("/", s.page(s.groupsPage))
+	r.GET("/groups/:id", s.page(s.groupPage))
+	r.GET("/alerts/:fingerprint", s.page(s.alertPage))
+	r.GET("/history", s.page(s.historyPage))
+	r.GET("/status", s.freshPage(s.statusPage))
+	r.GET("/help", s.freshPage(helpPage))
 	r.GET("/go", s.jump)
 	r.GET("/static/:name", s.static)
 	r.HEAD("/static/:name", s.static)
@@ -97,16 +97,40 @@ func (s *Server) summary(ctx context.Context) (templates.Summary, error) {
 	return sum, nil
 }
 
-// page returns a handler of a page that needs nothing but the site.
-func (s *Server) page(build func(*templates.Site) templates.Page) gin.HandlerFunc {
+// page returns the handler of a page. What depends on the state alone is made
+// once while that does not change.
+func (s *Server) page(build func(c *gin.Context, site *templates.Site) (templates.Page, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if s.answered(c) {
+			return
+		}
+		s.freshPage(build)(c)
+	}
+}
+
+// freshPage returns the handler of a page that is made each time.
+func (s *Server) freshPage(build func(c *gin.Context, site *templates.Site) (templates.Page, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		site, err := s.site(c.Request)
 		if err != nil {
 			s.failPage(c, err)
 			return
 		}
-		s.show(c, build(site))
+		p, err := build(c, site)
+		if err != nil {
+			s.failPage(c, err)
+			return
+		}
+		s.show(c, p)
 	}
+}
+
+func helpPage(_ *gin.Context, site *templates.Site) (templates.Page, error) {
+	return templates.NewHelpPage(site), nil
+}
+
+func notFoundPage(_ *gin.Context, site *templates.Site) (templates.Page, error) {
+	return templates.NewNotFoundPage(site), nil
 }
 
 // show answers with a page. One that did not change since the client got it is
@@ -225,90 +249,58 @@ func (s *Server) failPage(c *gin.Context, err error) {
 	s.show(c, templates.NewErrorPage(site, code, ""))
 }
 
-func (s *Server) groupsPage(c *gin.Context) {
-	if s.answered(c) {
-		return
-	}
+func (s *Server) groupsPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
 	ctx := c.Request.Context()
-	site, err := s.site(c.Request)
-	if err != nil {
-		s.failPage(c, err)
-		return
-	}
 	v := templates.ParseView(c.Request.URL.Query())
 	q := v.ListQuery()
-	if len(v.By) > 0 {
-		var selected []*grouping.AlertGroup
-		for g, err := range s.groups.AllGroups(ctx) {
-			if err != nil {
-				s.failPage(c, err)
-				return
-			}
-			if q.Selects(g) {
-				selected = append(selected, g)
-			}
+	if len(v.By) == 0 {
+		page, err := s.groups.ListGroups(ctx, q)
+		if err != nil {
+			return nil, err
 		}
-		s.show(c, templates.NewByPage(site, v, selected))
-		return
+		return templates.NewGroupsPage(site, v, page), nil
 	}
-	page, err := s.groups.ListGroups(ctx, q)
-	if err != nil {
-		s.failPage(c, err)
-		return
+	var selected []*grouping.AlertGroup
+	for g, err := range s.groups.AllGroups(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if q.Selects(g) {
+			selected = append(selected, g)
+		}
 	}
-	s.show(c, templates.NewGroupsPage(site, v, page))
+	return templates.NewByPage(site, v, selected), nil
 }
 
-func (s *Server) groupPage(c *gin.Context) {
-	if s.answered(c) {
-		return
-	}
+func (s *Server) groupPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
 	ctx := c.Request.Context()
-	site, err := s.site(c.Request)
-	if err != nil {
-		s.failPage(c, err)
-		return
-	}
 	id := grouping.ID(c.Param("id"))
 	if !id.Valid() {
-		s.show(c, templates.NewNotFoundPage(site))
-		return
+		return templates.NewNotFoundPage(site), nil
 	}
 	events, err := s.groups.Events(ctx, grouping.EventQuery{Group: id, Limit: pageEvents})
 	if err != nil {
-		s.failPage(c, err)
-		return
+		return nil, err
 	}
 	g, err := s.groups.GetGroup(ctx, id)
 	switch {
 	case errors.Is(err, grouping.ErrGroupNotFound):
-		s.show(c, templates.NewGonePage(site, id, "", events.Events))
+		return templates.NewGonePage(site, id, "", events.Events), nil
 	case err != nil:
-		s.failPage(c, err)
-	default:
-		s.show(c, templates.NewGroupPage(site, templates.ParseGroupView(c.Request.URL.Query()), g, events.Events))
+		return nil, err
 	}
+	return templates.NewGroupPage(site, templates.ParseGroupView(c.Request.URL.Query()), g, events.Events), nil
 }
 
-func (s *Server) alertPage(c *gin.Context) {
-	if s.answered(c) {
-		return
-	}
+func (s *Server) alertPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
 	ctx := c.Request.Context()
-	site, err := s.site(c.Request)
-	if err != nil {
-		s.failPage(c, err)
-		return
-	}
 	fp := grouping.Fingerprint(c.Param("fingerprint"))
 	if !fp.Valid() {
-		s.show(c, templates.NewNotFoundPage(site))
-		return
+		return templates.NewNotFoundPage(site), nil
 	}
 	groups, err := s.groups.GetGroupByFingerprint(ctx, fp)
 	if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
-		s.failPage(c, err)
-		return
+		return nil, err
 	}
 	q := grouping.EventQuery{Fingerprint: fp, Limit: 100}
 	if len(groups) == 1 {
@@ -317,50 +309,31 @@ func (s *Server) alertPage(c *gin.Context) {
 	events, err := s.groups.Events(ctx, q)
 	switch {
 	case err != nil:
-		s.failPage(c, err)
+		return nil, err
 	case len(groups) == 0:
-		s.show(c, templates.NewGonePage(site, "", fp, events.Events))
-	default:
-		s.show(c, templates.NewAlertPage(site, fp, groups, events.Events))
+		return templates.NewGonePage(site, "", fp, events.Events), nil
 	}
+	return templates.NewAlertPage(site, fp, groups, events.Events), nil
 }
 
-func (s *Server) historyPage(c *gin.Context) {
-	if s.answered(c) {
-		return
-	}
-	ctx := c.Request.Context()
-	site, err := s.site(c.Request)
-	if err != nil {
-		s.failPage(c, err)
-		return
-	}
+func (s *Server) historyPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
 	v := templates.ParseHistoryView(c.Request.URL.Query())
-	events, err := s.groups.Events(ctx, v.EventQuery())
+	events, err := s.groups.Events(c.Request.Context(), v.EventQuery())
 	if err != nil {
-		s.failPage(c, err)
-		return
+		return nil, err
 	}
-	s.show(c, templates.NewHistoryPage(site, v, events))
+	return templates.NewHistoryPage(site, v, events), nil
 }
 
-func (s *Server) statusPage(c *gin.Context) {
-	ctx := c.Request.Context()
-	site, err := s.site(c.Request)
+func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
+	stats, err := s.groups.GetStats(c.Request.Context())
 	if err != nil {
-		s.failPage(c, err)
-		return
+		return nil, err
 	}
-	stats, err := s.groups.GetStats(ctx)
-	if err != nil {
-		s.failPage(c, err)
-		return
-	}
-	s.show(c, templates.NewStatusPage(site, templates.StatusInput{
+	return templates.NewStatusPage(site, templates.StatusInput{
 		Stats: stats,
 		Build: []templates.Fact{
-			{Name: "Version", Value: version.Version},
-			{Name: "Revision", Value: version.GetRevision()},
+			{Name: "Version", Value: version.Version}, {Name: "Revision", Value: version.GetRevision()},
 			{Name: "Go", Value: version.GoVersion},
 		},
 		Settings: s.opts.Settings,
@@ -370,7 +343,7 @@ func (s *Server) statusPage(c *gin.Context) {
 			{Name: "Live pages", Value: strconv.Itoa(s.opts.MaxLiveClients), Met: s.refusals.met("live_clients")},
 		},
 		Rejected: s.refusals.newest(), Listeners: s.live.listeners(),
-	}))
+	}), nil
 }
 
 // jump leads from a notification template, which knows the receiver and the

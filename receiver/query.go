@@ -33,10 +33,13 @@ func parseEventQuery(v url.Values) (q grouping.EventQuery, err error) {
 	for _, kind := range list(v["kind"]) {
 		q.Kinds = append(q.Kinds, grouping.EventKind(kind))
 	}
-	for name, t := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
-		if text := v.Get(name); text != "" {
-			if *t, err = parseTime(text); err != nil {
-				return q, fmt.Errorf("%w: %s: %s is neither an RFC 3339 time nor Unix seconds", grouping.ErrBadQuery, name, quoted(text))
+	for _, t := range []struct {
+		name string
+		at   *time.Time
+	}{{"since", &q.Since}, {"until", &q.Until}} {
+		if text := v.Get(t.name); text != "" {
+			if *t.at, err = parseTime(text); err != nil {
+				return q, fmt.Errorf("%w: %s: %s is neither an RFC 3339 time nor Unix seconds", grouping.ErrBadQuery, t.name, quoted(text))
 			}
 		}
 	}

@@ -72,7 +72,7 @@ type Options struct {
 
 func (o Options) withDefaults() (Options, error) {
 	if o.MaxBodySize < 0 || o.MaxRequests < 0 || o.MaxSources < 0 || o.MaxLiveClients < 0 {
-		return o, errors.New("web: a limit is negative")
+		return o, errors.New("receiver: a limit is negative")
 	}
 	if o.MaxBodySize == 0 {
 		o.MaxBodySize = 64 << 20
@@ -156,7 +156,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	r.Use(m.observe, s.recoverPanic, securityHeaders)
 	r.NoRoute(func(c *gin.Context) {
 		if strings.Contains(c.GetHeader("Accept"), "text/html") {
-			s.page(func(site *templates.Site) templates.Page { return templates.NewNotFoundPage(site) })(c)
+			s.freshPage(notFoundPage)(c)
 			return
 		}
 		fail(c, http.StatusNotFound, "nothing is here")
@@ -271,7 +271,9 @@ func (s *Server) recoverPanic(c *gin.Context) {
 			panic(r)
 		}
 		s.logger.Error("A request made Muster panic", "handler", c.FullPath(), "err", fmt.Sprint(r))
-		s.metrics.rejected.WithLabelValues("panic").Inc()
+		if _, webhook := c.Get(notificationKey); webhook {
+			s.metrics.rejected.WithLabelValues("panic").Inc()
+		}
 		fail(c, http.StatusServiceUnavailable, "something went wrong here")
 	}()
 	c.Next()
@@ -304,7 +306,9 @@ func (s *Server) failWith(c *gin.Context, err error) {
 	case errors.Is(err, grouping.ErrGroupNotFound):
 		fail(c, http.StatusNotFound, err.Error())
 	case c.Request.Context().Err() != nil:
-		c.Abort() // nobody reads the answer
+		// A client that only closed its sending side still reads: no answer at
+		// all would be a 200.
+		c.AbortWithStatus(http.StatusServiceUnavailable)
 	case errors.Is(err, grouping.ErrStorage):
 		fail(c, http.StatusServiceUnavailable, "the storage is not available, try again soon")
 	default:

@@ -17,6 +17,9 @@ import (
 	"muster/templates"
 )
 
+// notificationKey marks a request as that of a notification.
+const notificationKey = "notification"
+
 // defaultSource is that of /webhook.
 const defaultSource = "default"
 
@@ -28,6 +31,7 @@ var validSource = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 // sent again within a second; any 4xx it is sent again after a group_interval,
 // so those are for what no retry mends.
 func (s *Server) webhook(c *gin.Context) {
+	c.Set(notificationKey, true)
 	// The arrival: before the body, which may take a while.
 	stamp := s.groups.Stamp()
 	if s.draining.Load() {
@@ -60,8 +64,11 @@ func (s *Server) webhook(c *gin.Context) {
 	n, reason, err := s.read(c, source)
 	if err != nil {
 		code := http.StatusBadRequest
-		if reason == "too_large" {
+		switch reason {
+		case "too_large":
 			code = http.StatusRequestEntityTooLarge
+		case "incomplete":
+			code = http.StatusServiceUnavailable // a retry mends it
 		}
 		s.reject(c, code, reason, err)
 		return
@@ -69,7 +76,11 @@ func (s *Server) webhook(c *gin.Context) {
 	n.Stamp = stamp
 	out, err := s.groups.Ingest(c.Request.Context(), n)
 	if err != nil {
-		s.metrics.rejected.WithLabelValues("storage").Inc()
+		reason := "storage"
+		if c.Request.Context().Err() != nil {
+			reason = "cancelled"
+		}
+		s.metrics.rejected.WithLabelValues(reason).Inc()
 		s.failWith(c, err)
 		return
 	}
@@ -99,11 +110,7 @@ func (s *Server) read(c *gin.Context, source string) (n grouping.Notification, r
 	if err != nil {
 		return n, "bad_message", err
 	}
-	n, err = m.notification(source)
-	if err != nil {
-		return n, "bad_message", err
-	}
-	return n, "", nil
+	return m.notification(source), "", nil
 }
 
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}

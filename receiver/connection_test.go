@@ -1,0 +1,168 @@
+package receiver
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// say sends a request as it is over a connection of its own, closes the sending
+// side of it, and returns the answer.
+func say(t *testing.T, srv *httptest.Server, text string) (code int, answer string) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(conn, text)
+	require.NoError(t, err)
+	tcp, ok := conn.(*net.TCPConn)
+	require.True(t, ok)
+	require.NoError(t, tcp.CloseWrite())
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, res.Body.Close()) }()
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return res.StatusCode, string(b)
+}
+
+func request(length int, body string) string {
+	return fmt.Sprintf("POST /webhook HTTP/1.1\r\nHost: muster\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body)
+}
+
+// waiting answers Ingest when its client is gone, as a storage does that is
+// asked to stop.
+type waiting struct{ stub }
+
+func (waiting) Ingest(ctx context.Context, _ grouping.Notification) (grouping.Outcome, error) {
+	<-ctx.Done()
+	return grouping.Outcome{}, context.Cause(ctx)
+}
+
+func (waiting) GetStats(ctx context.Context) (grouping.Stats, error) {
+	<-ctx.Done()
+	return grouping.Stats{}, &grouping.StorageError{Backend: "redis", Op: "load", Err: ctx.Err()}
+}
+
+// A client that closes its sending side cancels the request but reads the
+// answer: it must not read 200 for what was not kept.
+func TestWhatWasCancelledIsNotAcknowledged(t *testing.T) {
+	h, _ := newStub(t, Options{}, nil)
+	h.groups = waiting{}
+	srv := h.listen(t)
+	code, _ := say(t, srv, request(len(body()), body()))
+	require.Equal(t, http.StatusServiceUnavailable, code)
+	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "cancelled"), 0)
+	require.Zero(t, h.counter(t, "muster_notifications_rejected_total", "reason", "storage"), "the storage is well")
+	for _, path := range []string{"/api/v1/stats", "/status"} {
+		code, _ = say(t, srv, "GET "+path+" HTTP/1.1\r\nHost: muster\r\n\r\n")
+		require.Equal(t, http.StatusServiceUnavailable, code, path)
+	}
+}
+
+// A body that was cut on its way is sent again at once.
+func TestACutBodyIsAskedForAgain(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.kept(t, body(wireKey, `"groupKey":"held"`))
+	before := h.held(t)
+	srv := h.listen(t)
+	for _, text := range []string{
+		request(len(body())+1, body()), // what came is legal JSON, but not all
+		request(len(body()), body()[:100]),
+		request(10, ""),
+		strings.Replace(request(0, "5\r\n{\"a\":\r\n"), "Content-Length: 0", "Transfer-Encoding: chunked", 1),
+	} {
+		code, answer := say(t, srv, text)
+		require.Equal(t, http.StatusServiceUnavailable, code)
+		require.JSONEq(t, `{"error":"the body ends too early"}`, answer)
+	}
+	require.Equal(t, before, h.held(t))
+	require.InDelta(t, 4, h.counter(t, "muster_notifications_rejected_total", "reason", "incomplete"), 0)
+}
+
+// A page's panic is no notification that was not kept.
+func TestOnlyNotificationsAreCountedAsRejected(t *testing.T) {
+	h, _ := newStub(t, Options{}, nil) // its queries panic
+	require.Equal(t, http.StatusServiceUnavailable, h.get("/api/v1/stats").Code)
+	require.Zero(t, h.counter(t, "muster_notifications_rejected_total", "reason", "panic"))
+}
+
+// HTTP/2 resets a stream when a deadline passes, also while nothing is written.
+func TestAnIdleStreamOverHTTP2Lives(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.live.patience = 50 * time.Millisecond
+	h.live.beat = 8 * h.live.patience
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = NewHTTPServer(h.Server, h.logger)
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	t.Cleanup(func() {
+		h.Drain()
+		srv.Close()
+	})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v1/live", nil)
+	require.NoError(t, err)
+	res, err := srv.Client().Do(r)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, res.Body.Close()) }()
+	require.Equal(t, 2, res.ProtoMajor)
+	c := &client{t: t, body: bufio.NewReader(res.Body)}
+	for range 3 { // each a while after the deadline of the last
+		require.Equal(t, "hb", c.next().event)
+	}
+	h.kept(t, body())
+	c.group()
+	h.Drain()
+	_, err = c.body.ReadString('\n')
+	require.ErrorIs(t, err, io.EOF, "the stream ends, it is not reset")
+}
+
+// A client that does not read is let go.
+func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
+	h := newHouse(t, Options{MaxLiveClients: 1})
+	h.live.patience = 50 * time.Millisecond
+	srv := h.listen(t)
+	c := followLive(t, srv.URL, "")
+	c.next() // and reads no more
+	g := &grouping.AlertGroup{}
+	g.GroupLabels = grouping.Labels{"x": strings.Repeat("y", 1<<20)}
+	n := 0
+	require.Eventually(t, func() bool {
+		n++
+		h.Publish(grouping.Update{ID: grouping.ID(fmt.Sprint(n)), Group: g})
+		return h.live.listeners() == 0
+	}, 20*time.Second, 5*time.Millisecond)
+}
+
+// The ids count up, and the status page tells of clients that found no place.
+func TestPlacesInTheStream(t *testing.T) {
+	h := newHouse(t, Options{MaxLiveClients: 1})
+	srv := h.listen(t)
+	c := followLive(t, srv.URL, "")
+	require.Equal(t, liveEvent{h.live.epoch + "-0", "hb", "{}"}, c.next())
+	for i := 1; i <= 3; i++ {
+		h.kept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i)))
+		e, _ := c.group()
+		require.Equal(t, fmt.Sprint(h.live.epoch, "-", i), e.id)
+		require.True(t, json.Valid([]byte(e.data)))
+	}
+	const full = "too many clients follow live updates"
+	h.refused(t, "full", h.get("/api/v1/live"), 503, full)
+	require.Equal(t, 1, h.refusals.met("live_clients"))
+	h.Drain()
+	h.refused(t, "draining", h.get("/api/v1/live"), 503, "shutting down, follow again")
+	require.Equal(t, 1, h.refusals.met("live_clients"))
+}

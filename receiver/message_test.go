@@ -1,0 +1,171 @@
+package receiver
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/prometheus/alertmanager/notify/webhook"
+	"github.com/stretchr/testify/require"
+)
+
+// fill sets every field of a struct, also of those that a later Alertmanager
+// adds, to a value of its own.
+func fill(t *testing.T, v reflect.Value, n *int) {
+	t.Helper()
+	*n++
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), n)
+	case reflect.Struct:
+		if v.Type() == timeType {
+			v.Set(reflect.ValueOf(time.Date(2026, 11, 23, 3, 0, *n, *n, time.UTC)))
+			return
+		}
+		for f, field := range v.Fields() {
+			if f.IsExported() {
+				fill(t, field, n)
+			}
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		for i := range v.Len() {
+			fill(t, v.Index(i), n)
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf(fmt.Sprint("name", *n)), reflect.ValueOf(fmt.Sprint("value", *n)))
+	case reflect.String:
+		v.SetString(fmt.Sprint("text", *n))
+	case reflect.Uint64:
+		v.SetUint(uint64(*n)) //nolint:gosec // G115: counts up from 0
+	default:
+		require.Fail(t, "a kind of field that this test does not know", v.Kind().String())
+	}
+}
+
+// Field by field, what Alertmanager writes is what we read.
+func TestEveryFieldOfAMessageIsRead(t *testing.T) {
+	var theirs webhook.Message
+	n := 0
+	fill(t, reflect.ValueOf(&theirs).Elem(), &n)
+	theirs.Version = versionAlertmanager
+	for i := range theirs.Alerts {
+		theirs.Alerts[i].Status = []string{"firing", "resolved"}[i%2]
+	}
+	text, err := json.Marshal(theirs)
+	require.NoError(t, err)
+	ours, err := decodeMessage(text)
+	require.NoError(t, err)
+	mine := reflect.ValueOf(*ours)
+	for f, want := range reflect.ValueOf(theirs).Fields() {
+		require.Equal(t, want.Interface(), mine.FieldByName(f.Name).Interface(), f.Name)
+	}
+	again, err := json.Marshal(ours)
+	require.NoError(t, err)
+	require.JSONEq(t, string(text), string(again))
+
+	kept := ours.notification("prod")
+	require.Equal(t, theirs.GroupKey, kept.GroupKey)
+	require.Equal(t, theirs.Receiver, kept.Receiver)
+	require.Equal(t, theirs.TruncatedAlerts, kept.Truncated)
+	require.Equal(t, theirs.NotificationReason, kept.Reason)
+	require.Equal(t, theirs.ExternalURL, kept.ExternalURL)
+	for _, set := range []struct {
+		want map[string]string
+		got  map[string]string
+	}{
+		{theirs.GroupLabels, kept.GroupLabels}, {theirs.CommonLabels, kept.CommonLabels},
+		{theirs.CommonAnnotations, kept.CommonAnnotations}, {theirs.RouteLabels, kept.RouteLabels},
+		{theirs.Alerts[0].Labels, kept.Alerts[0].Labels}, {theirs.Alerts[1].Annotations, kept.Alerts[1].Annotations},
+	} {
+		require.NotEmpty(t, set.want)
+		require.Equal(t, set.want, set.got)
+	}
+	require.Equal(t, theirs.Alerts[1].StartsAt, kept.Alerts[1].StartsAt)
+	require.Equal(t, theirs.Alerts[1].EndsAt, kept.Alerts[1].EndsAt)
+	require.Equal(t, theirs.Alerts[1].GeneratorURL, kept.Alerts[1].GeneratorURL)
+	require.Zero(t, kept.Alerts[0].EndsAt, "what fires has no end, whatever was sent")
+}
+
+func TestPlace(t *testing.T) {
+	for pointer, want := range map[jsontext.Pointer]string{
+		"":                               "",
+		"/groupKey":                      "groupKey",
+		"/alerts/3/startsAt":             "alerts[3].startsAt",
+		"/alerts/0/labels/a~1b":          `alerts[0].labels."a/b"`,
+		"/alerts/0/labels/":              `alerts[0].labels.""`,
+		"/alerts/0/labels/x\n":           `alerts[0].labels."x\n"`,
+		"/5":                             `"5"`,
+		"/alerts/0/labels/été":           `alerts[0].labels."été"`,
+		"/alerts/99999999999999999999/x": `alerts."99999999999999999999".x`,
+		jsontext.Pointer("/" + strings.Repeat("x", 65)):       `"` + strings.Repeat("x", 40) + `…"`,
+		jsontext.Pointer("/x" + strings.Repeat("/0", 10_000)): "x" + strings.Repeat("[0]", 20) + "…",
+	} {
+		require.Equal(t, want, place(pointer), "%.60s", pointer)
+	}
+}
+
+func TestQuoted(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                      `""`,
+		"5":                     `"5"`,
+		"a\"b\\\x00":            `"a\"b\\\x00"`,
+		strings.Repeat("x", 40): `"` + strings.Repeat("x", 40) + `"`,
+		strings.Repeat("x", 41): `"` + strings.Repeat("x", 40) + `…"`,
+		strings.Repeat("é", 21): `"` + strings.Repeat("é", 20) + `…"`,
+		strings.Repeat("<", 40): `"<<<<<<…"`,
+	} {
+		require.Equal(t, want, quoted(text))
+	}
+}
+
+// hostile are texts that grow when they are written as JSON.
+func hostile() []string {
+	return []string{
+		"\x00", "\x1b", `"`, `\`, "<", "&", ">", "'", "\u2028", "\U000e0001", "\U0010ffff", "\ufeff", "\n", "é", "日", "x",
+	}
+}
+
+// A refusal goes into Alertmanager's log: it is short whatever was sent.
+func TestARefusalIsShortWhateverWasSent(t *testing.T) {
+	h := newHouse(t, Options{})
+	for _, part := range hostile() {
+		text, err := json.Marshal(strings.Repeat(part, 100))
+		require.NoError(t, err)
+		for name, b := range map[string]string{
+			"version":    body(wireVersion, `"version":`+string(text)),
+			"status":     body(wireStatus, `[{"status":`+string(text)),
+			"label":      body(wireLabels, `{`+string(text)+`:1}`),
+			"name twice": body(wireLabels, `{`+string(text)+`:"",`+string(text)+`:""}`),
+			"nested":     body(wireCut, `"x":`+strings.Repeat(`{`+string(text)+`:`, 20)),
+			"nested in long": body(wireCut, `"`+strings.Repeat("a", 60)+`":`+
+				strings.Repeat(`{`+string(text)+`:`, 20)),
+		} {
+			h.refused(t, fmt.Sprintf("%s of %q", name, part), h.post(b), 400, "")
+		}
+		w := h.get("/api/v1/groups?filter=a%3D%3D" + strings.Repeat("x", 10_000))
+		require.Equal(t, http.StatusBadRequest, w.Code)
+		require.LessOrEqual(t, w.Body.Len(), 200)
+	}
+}
+
+// A body of what is no alert is refused at the first: it does not fill memory
+// with a hundred bytes for each of its three.
+func TestABodyOfNothingButBracesIsRefusedAtTheFirst(t *testing.T) {
+	h := newHouse(t, Options{})
+	alerts := strings.Repeat("{},", 1_000_000)
+	text := body(body()[strings.Index(body(), "[{"):strings.Index(body(), "}]")+2], "["+alerts+"{}]")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	h.refused(t, "braces", h.post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "for a body of 3 MB")
+}
