@@ -18,6 +18,7 @@ const (
 	reasonRefused = "refused"
 	reasonClosed  = "closed"
 	reasonPool    = "pool"
+	reasonDamaged = "damaged"
 	reasonOther   = "other"
 )
 

@@ -246,6 +246,9 @@ func (m *Manager) write(ctx context.Context, c grouping.Change, fn func(context.
 		m.breaker.success()
 		return "", m.mend(wctx, c, mismatch)
 	default:
+		if _, damaged := errors.AsType[*grouping.DamagedGroupError](err); damaged {
+			return reasonDamaged, err // of this group alone
+		}
 		reason = FaultReason(err)
 		m.fault(reason, err)
 		return reason, err

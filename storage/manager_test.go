@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,6 +73,21 @@ func inRedis(t *testing.T, addr string) map[grouping.ID]*grouping.AlertGroup {
 	for g, err := range redis.LoadAll(context.Background()) {
 		require.NoError(t, err)
 		groups[g.ID] = g
+	}
+	return groups
+}
+
+// inRedisReadable is inRedis without the groups that cannot be read.
+func inRedisReadable(t *testing.T, addr string) map[grouping.ID]*grouping.AlertGroup {
+	t.Helper()
+	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, redis.Close()) }()
+	groups := map[grouping.ID]*grouping.AlertGroup{}
+	for g, err := range redis.LoadAll(context.Background()) {
+		if err == nil {
+			groups[g.ID] = g
+		}
 	}
 	return groups
 }
@@ -260,6 +276,30 @@ func TestAStartWithoutTheBackendIsNotHealthy(t *testing.T) {
 	cancel()
 	require.NoError(t, <-done)
 	require.NoError(t, redis.Close())
+}
+
+func TestADamagedGroupIsNoFaultOfTheBackend(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := startReplica(t, server.Addr(), ManagerOptions{})
+	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.NoError(t, err)
+	for _, key := range server.Keys() {
+		if strings.HasSuffix(key, ":g:"+string(testKey.ID())) {
+			server.HSet(key, "a:"+string(firing("a").Fingerprint), "junk")
+		}
+	}
+	for i := range 5 {
+		a := firing("a")
+		a.Annotations = grouping.Labels{"value": fmt.Sprint(i)}
+		_, err = r.AddAlertToGroup(t.Context(), testKey, a)
+		require.NoError(t, err)
+	}
+	other := testKey
+	other.GroupKey = "other"
+	_, err = r.AddAlertToGroup(t.Context(), other, firing("a"))
+	require.NoError(t, err)
+	require.True(t, r.storage.Status().Healthy)
+	require.Contains(t, inRedisReadable(t, server.Addr()), other.ID())
 }
 
 func TestALossOfAllDataIsMended(t *testing.T) {

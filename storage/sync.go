@@ -139,6 +139,7 @@ func (m *Manager) noteLoss(now []Position) {
 	defer m.mu.Unlock()
 	if m.last != nil && (!sameEpochs(m.last, now) || behind(now, m.last)) {
 		m.unpushed = allEvents
+		m.seen = map[grouping.ID]sight{} // what was seen there may be gone
 		m.logger.Warn("The storage backend lost data and gets back what is held here", "backend", m.durable.Name())
 	}
 	m.last = now
@@ -334,8 +335,14 @@ func (m *Manager) pushGroup(ctx context.Context, id grouping.ID, remote *groupin
 	} else {
 		stored, err = m.durable.Store(ctx, grouping.Change{Group: local, Base: remote, Stamp: stamp})
 	}
+	_, damaged := errors.AsType[*grouping.DamagedGroupError](err)
 	switch {
 	case errors.Is(err, grouping.ErrVersionMismatch):
+		return false, nil
+	case damaged:
+		// What is stored cannot be read. The group stays in the copy, dirty, and
+		// must not keep the others from being pushed.
+		m.logger.Warn("A group cannot be joined with what is stored of it", "group", id, "err", err)
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("push group %s: %w", id, err)
