@@ -45,7 +45,7 @@ func recorded(t testing.TB) map[string][]byte {
 
 func TestEveryRecordedBodyIsAccepted(t *testing.T) {
 	bodies := recorded(t)
-	require.Greater(t, len(bodies), 190)
+	require.Len(t, bodies, 215, "the corpus lost bodies, or its index was misread")
 	h := newHouse(t, Options{})
 	for name, body := range bodies {
 		w := h.do(http.MethodPost, "/webhook", bytes.NewReader(body))
@@ -56,18 +56,11 @@ func TestEveryRecordedBodyIsAccepted(t *testing.T) {
 func TestOtherSendersAreAccepted(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(corpus, "other-senders", "*.json"))
 	require.NoError(t, err)
-	require.NotEmpty(t, paths)
+	require.Len(t, paths, 7)
 	h := newHouse(t, Options{})
 	for _, path := range paths {
 		body, err := os.ReadFile(path)
 		require.NoError(t, err)
-		var m struct {
-			Version  string `json:"version"`
-			GroupKey string `json:"groupKey"`
-		}
-		if json.Unmarshal(body, &m) != nil || m.GroupKey == "" {
-			continue // a shape of its own, not a notification of a group
-		}
 		w := h.do(http.MethodPut, "/webhook/grafana/", bytes.NewReader(body))
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
 	}

@@ -3,6 +3,7 @@ package receiver
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -27,9 +28,15 @@ func parseListQuery(v url.Values) (q grouping.ListQuery, err error) {
 	return q, err
 }
 
+// eventCursor is what a cursor of the history looks like: an event's ID. Any
+// other text would stand for some place in it, too.
+var eventCursor = regexp.MustCompile(`^[0-9a-f]{38,40}$`)
+
 // parseEventQuery reads what selects history from a URL's query.
 func parseEventQuery(v url.Values) (q grouping.EventQuery, err error) {
-	q.Cursor = v.Get("cursor")
+	if q.Cursor = v.Get("cursor"); q.Cursor != "" && !eventCursor.MatchString(q.Cursor) {
+		return q, fmt.Errorf("%w: cursor: not one that this server gave out", grouping.ErrBadQuery)
+	}
 	for _, kind := range list(v["kind"]) {
 		q.Kinds = append(q.Kinds, grouping.EventKind(kind))
 	}
