@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -75,4 +76,29 @@ func TestShutdownWithoutRedis(t *testing.T) {
 	require.ErrorAs(t, m.terminate(), &exit, m.tail())
 	require.Equal(t, 1, exit.ExitCode(), m.tail())
 	require.Contains(t, m.tail(), fmt.Sprintf("%d groups changed since the storage backend failed and are lost", s.Storage.DirtyGroups))
+}
+
+// Redis is back, but Muster has not noticed yet when it is stopped: it tries as
+// long as it may, and loses nothing.
+func TestShutdownAsRedisReturns(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	m := startMuster(t, "--redis.url="+redis.url)
+	redis.kill()
+	m.waitDegraded()
+	const groups = 100
+	for i := range groups {
+		name := fmt.Sprintf("Group%03d", i)
+		_, err := deliver(m, newMessage(name, newAlert(name, "a", time.Now().UTC())))
+		require.NoError(t, err)
+	}
+	// By then go-redis, which has been refused often enough, answers from the
+	// last refusal and looks for itself only once a second.
+	<-time.After(12 * time.Second)
+	redis.start()
+	m.stop()
+	m.start()
+	held, err := m.groups()
+	require.NoError(t, err)
+	require.Len(t, held, groups)
 }

@@ -93,7 +93,9 @@ type AlertGroup struct {
 	Counts   Counts
 	Name     string
 	Severity Severity
-	NewestAt time.Time
+	// Severities counts the firing alerts by the word in their label severity.
+	Severities map[string]int
+	NewestAt   time.Time
 }
 
 // NewAlertGroup completes g: it sorts the alerts and derives what follows from
@@ -124,10 +126,16 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 		g.State = StateResolved
 	}
 	g.Name = groupName(&g.Meta)
-	g.Severity, g.NewestAt = SeverityNone, time.Time{}
+	g.Severity, g.NewestAt, g.Severities = SeverityNone, time.Time{}, nil
+	if g.Counts.Firing > 0 {
+		g.Severities = map[string]int{}
+	}
 	for _, a := range g.Alerts {
 		if a.Status != StatusFiring && g.Counts.Firing > 0 {
 			continue
+		}
+		if a.Status == StatusFiring {
+			g.Severities[a.severityWord()]++
 		}
 		if s := a.Severity(); s < g.Severity || s == g.Severity && a.StartsAt.After(g.NewestAt) {
 			g.Severity, g.NewestAt = s, a.StartsAt

@@ -17,8 +17,13 @@ const (
 )
 
 // Severity returns the rank of the alert's label "severity".
-func (a *Alert) Severity() Severity {
-	switch strings.ToLower(a.Labels["severity"]) {
+func (a *Alert) Severity() Severity { return SeverityOf(a.severityWord()) }
+
+func (a *Alert) severityWord() string { return a.Labels["severity"] }
+
+// SeverityOf returns the rank of a word.
+func SeverityOf(word string) Severity {
+	switch strings.ToLower(word) {
 	case "critical", "page", "emergency", "disaster", "fatal":
 		return SeverityCritical
 	case "warning", "warn", "major", "error", "high":

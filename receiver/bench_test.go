@@ -48,8 +48,16 @@ func BenchmarkFirstPage(b *testing.B) {
 	for _, path := range []string{"/", "/api/v1/groups", "/?filter=severity%3Dwarning"} {
 		b.Run(path, func(b *testing.B) {
 			for b.Loop() {
+				h.made.put("none", "", madePage{}) // so that it is made each time
 				require.Equal(b, http.StatusOK, h.get(path).Code)
 			}
 		})
 	}
+	b.Run("after a change", func(b *testing.B) {
+		for b.Loop() {
+			h.made.put("none", "", madePage{})
+			h.summaryKnown = false
+			require.Equal(b, http.StatusOK, h.get("/").Code)
+		}
+	})
 }

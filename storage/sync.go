@@ -61,15 +61,27 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
+// drain tries until the time is up: a client may answer from an old refusal for
+// a second after the backend is back. It pushes as fast as it can, since what
+// is left is lost.
 func (m *Manager) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	err := m.pushDirty(ctx)
-	if n := m.Status().DirtyGroups; n > 0 {
-		return fmt.Errorf("%d groups changed since the storage backend failed and are lost with this process: %w",
-			n, cmp.Or(err, errors.New("others write to them all the time")))
+	for {
+		err := m.pushDirty(ctx, 0)
+		n := m.Status().DirtyGroups
+		if n == 0 && err == nil {
+			return nil
+		}
+		t := time.NewTimer(resyncPause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("%d groups changed since the storage backend failed and are lost with this process: %w",
+				n, cmp.Or(err, errors.New("others write to them all the time")))
+		case <-t.C:
+		}
 	}
-	return nil
 }
 
 // round catches up and follows the log until that fails or is not enough.
@@ -98,7 +110,7 @@ func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
 	// Traffic goes on and makes groups dirty while these are pushed: the last
 	// few are pushed once the breaker is closed and no more come.
 	writtenBack := m.Status().DirtyGroups
-	if err := m.pushDirty(ctx); err != nil {
+	if err := m.pushDirty(ctx, m.opts.PushRate); err != nil {
 		m.fault(FaultReason(err), err)
 		return nil, err
 	}
@@ -118,7 +130,7 @@ func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
 		m.mu.Unlock()
 		m.logger.Info("Writes to the storage backend succeed again", "backend", m.durable.Name(), "writtenBack", writtenBack)
 	}
-	return from, m.pushDirty(ctx)
+	return from, m.pushDirty(ctx, m.opts.PushRate)
 }
 
 // noteUnreached remembers why a round failed: until the first one succeeds the
@@ -232,8 +244,8 @@ func (m *Manager) join(remote *grouping.AlertGroup) {
 }
 
 // pushDirty brings all that the backend lacks to it: history first, so that a
-// group never shows without it.
-func (m *Manager) pushDirty(ctx context.Context) error {
+// group never shows without it. The rate is in groups per second, 0: no limit.
+func (m *Manager) pushDirty(ctx context.Context, rate int) error {
 	m.mu.Lock()
 	since := m.unpushed
 	m.unpushed = ""
@@ -257,7 +269,10 @@ func (m *Manager) pushDirty(ctx context.Context) error {
 	}
 	// The longest waiting have the oldest stamps, but a map forgets: any order
 	// is right, none is worse.
-	pause := time.Second * batch / time.Duration(m.opts.PushRate)
+	var pause time.Duration
+	if rate > 0 {
+		pause = time.Second * batch / time.Duration(rate)
+	}
 	for part := range slices.Chunk(ids, batch) {
 		started := time.Now()
 		if err := m.push(ctx, part); err != nil {
@@ -407,7 +422,7 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 			if _, reason := m.breaker.state(); reason != "" {
 				return errResync
 			}
-			if err := m.pushDirty(ctx); err != nil {
+			if err := m.pushDirty(ctx, m.opts.PushRate); err != nil {
 				m.fault(FaultReason(err), err)
 				return err
 			}

@@ -72,25 +72,22 @@ func (s *Summary) Add(g *grouping.AlertGroup) {
 	default:
 		s.Resolved++
 	}
-	for _, a := range g.Alerts {
-		if a.Status != grouping.StatusFiring {
-			continue
-		}
-		rank := a.Severity()
+	for word, n := range g.Severities {
+		rank := grouping.SeverityOf(word)
 		switch rank {
 		case grouping.SeverityCritical:
-			s.Critical++
+			s.Critical += n
 		case grouping.SeverityWarning:
-			s.Warning++
+			s.Warning += n
 		case grouping.SeverityInfo:
-			s.Info++
+			s.Info += n
 		default:
-			s.Other++
+			s.Other += n
 		}
 		if s.words[rank] == nil {
 			s.words[rank] = map[string]int{}
 		}
-		s.words[rank][a.Labels["severity"]]++
+		s.words[rank][word] += n
 	}
 }
 
