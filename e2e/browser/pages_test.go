@@ -184,9 +184,11 @@ func TestKeyboardAloneReachesEverything(t *testing.T) {
 	b.press("k")
 	require.Equal(t, first, eval[string](b, `document.activeElement.href`))
 	b.press("\r")
-	b.until(`location.href === ` + quote(first))
+	// A key is heard once the page's script runs.
+	const running = ` && document.querySelector('#word').textContent === 'Live'`
+	b.until(`location.href === ` + quote(first) + running)
 	b.press("g")
-	b.until(`location.pathname === '/'`)
+	b.until(`location.pathname === '/'` + running)
 	b.press("?")
 	b.until(`document.querySelector('#keys').open`)
 	b.press("\x1b")
