@@ -2,7 +2,6 @@ package receiver
 
 import (
 	"encoding/json"
-	"net/http"
 	"reflect"
 	"testing"
 	"time"
@@ -68,54 +67,4 @@ func TestUnquoteMeta(t *testing.T) {
 	} {
 		require.Equal(t, want, unquoteMeta(quoted))
 	}
-}
-
-func FuzzWebhook(f *testing.F) {
-	for _, b := range recorded(f) {
-		if len(b) < 1<<16 {
-			f.Add(b)
-		}
-	}
-	for _, r := range refusals400() {
-		if len(r.body) < 1<<16 {
-			f.Add([]byte(r.body))
-		}
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		h := newHouse(t, Options{MaxBodySize: 1 << 20})
-		w := h.post(string(text))
-		switch w.Code {
-		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
-			require.LessOrEqual(t, w.Body.Len(), 200)
-			require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
-		case http.StatusOK:
-			var answer struct{ Group string }
-			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
-			group := h.get("/api/v1/groups/" + answer.Group)
-			require.Equal(t, http.StatusOK, group.Code)
-			require.True(t, json.Valid(group.Body.Bytes()))
-			// The same again changes no alert.
-			before := alertsOf(t, group.Body.Bytes())
-			require.Equal(t, http.StatusOK, h.post(string(text)).Code)
-			require.Equal(t, before, alertsOf(t, h.get("/api/v1/groups/"+answer.Group).Body.Bytes()))
-			require.Equal(t, http.StatusOK, h.get("/groups/"+answer.Group).Code, "its page is shown")
-		default:
-			t.Fatalf("status %d: %s", w.Code, w.Body)
-		}
-	})
-}
-
-// alertsOf returns what a group says of its alerts, but for when they were last
-// seen.
-func alertsOf(t *testing.T, group []byte) any {
-	t.Helper()
-	var g struct {
-		State  string
-		Alerts []map[string]any
-	}
-	require.NoError(t, json.Unmarshal(group, &g))
-	for _, a := range g.Alerts {
-		delete(a, "lastSeenAt")
-	}
-	return g
 }
