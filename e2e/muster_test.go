@@ -124,11 +124,12 @@ type event struct {
 
 type status struct {
 	Storage struct {
-		Mode        string `json:"mode"`
-		Healthy     bool   `json:"healthy"`
-		Reason      string `json:"reason"`
-		DirtyGroups int    `json:"dirtyGroups"`
-		Partial     bool   `json:"partial"`
+		Mode          string    `json:"mode"`
+		Healthy       bool      `json:"healthy"`
+		Reason        string    `json:"reason"`
+		DirtyGroups   int       `json:"dirtyGroups"`
+		DegradedSince time.Time `json:"degradedSince"`
+		Partial       bool      `json:"partial"`
 	} `json:"storage"`
 	RestoredGroups int `json:"restoredGroups"`
 }

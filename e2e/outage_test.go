@@ -33,12 +33,26 @@ func (p *process) thaw() {
 	}
 }
 
+// settle waits for a replica on which a write timed out since Redis was back:
+// that is a busy machine, not an outage that lasts too long.
+func (m *muster) settle(checked time.Time) {
+	m.t.Helper()
+	s, err := m.status()
+	require.NoError(m.t, err)
+	if !s.Storage.Healthy && s.Storage.DegradedSince.After(checked.Add(-back)) {
+		m.t.Logf("a write timed out at %s: waiting for it to be made again", s.Storage.DegradedSince)
+		m.waitHealthy(patience)
+	}
+}
+
 // checkDurable ends the traffic and compares: first what is in Redis by now, as
 // a replica tells that knows nothing else, then what every other replica tells.
 func (tr *traffic) checkDurable(redis *redisServer, replicas ...*muster) {
 	tr.t.Helper()
+	checked := time.Now()
 	tr.stop()
 	for _, m := range replicas {
+		m.settle(checked)
 		m.freeze()
 	}
 	cold := startMuster(tr.t, "--redis.url="+redis.url)
