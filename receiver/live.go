@@ -176,7 +176,7 @@ func (s *Server) follow(c *gin.Context) {
 	}
 	defer s.live.leave(wake)
 	out := stream{w: c.Writer, rc: http.NewResponseController(c.Writer), epoch: s.live.epoch, patience: s.live.patience}
-	defer out.limit() // the end of the answer is written after this
+	defer func() { _ = out.limit() }() // the end of the answer is written after this
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)

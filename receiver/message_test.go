@@ -45,7 +45,7 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	case reflect.String:
 		v.SetString(fmt.Sprint("text", *n))
 	case reflect.Uint64:
-		v.SetUint(uint64(*n)) //nolint:gosec // G115: counts up from 0
+		v.SetUint(uint64(*n))
 	default:
 		require.Fail(t, "a kind of field that this test does not know", v.Kind().String())
 	}
@@ -82,9 +82,12 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 		want map[string]string
 		got  map[string]string
 	}{
-		{theirs.GroupLabels, kept.GroupLabels}, {theirs.CommonLabels, kept.CommonLabels},
-		{theirs.CommonAnnotations, kept.CommonAnnotations}, {theirs.RouteLabels, kept.RouteLabels},
-		{theirs.Alerts[0].Labels, kept.Alerts[0].Labels}, {theirs.Alerts[1].Annotations, kept.Alerts[1].Annotations},
+		{theirs.GroupLabels, kept.GroupLabels},
+		{theirs.CommonLabels, kept.CommonLabels},
+		{theirs.CommonAnnotations, kept.CommonAnnotations},
+		{theirs.RouteLabels, kept.RouteLabels},
+		{theirs.Alerts[0].Labels, kept.Alerts[0].Labels},
+		{theirs.Alerts[1].Annotations, kept.Alerts[1].Annotations},
 	} {
 		require.NotEmpty(t, set.want)
 		require.Equal(t, set.want, set.got)

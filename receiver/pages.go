@@ -333,7 +333,8 @@ func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Pag
 	return templates.NewStatusPage(site, templates.StatusInput{
 		Stats: stats,
 		Build: []templates.Fact{
-			{Name: "Version", Value: version.Version}, {Name: "Revision", Value: version.GetRevision()},
+			{Name: "Version", Value: version.Version},
+			{Name: "Revision", Value: version.GetRevision()},
 			{Name: "Go", Value: version.GoVersion},
 		},
 		Settings: s.opts.Settings,
