@@ -207,11 +207,15 @@ func TestEventsBetweenTimes(t *testing.T) {
 	require.Equal(t, 3, get(fmt.Sprintf("/api/v1/events?since=%.3f", float64(at.UnixMilli()-1000)/1000)))
 	require.Equal(t, 1, get("/api/v1/groups/"+id+"/events?kind=opened"))
 	require.Equal(t, "opened", v.Events[0].Kind)
+	h.kept(t, body(wireKey, `"groupKey":"another"`))
+	require.Equal(t, 6, get("/api/v1/events"))
+	require.Equal(t, 3, get("/api/v1/groups/"+id+"/events"), "a group's history is its own")
 
 	for range 10 { // the first that is wrong is named, always
 		require.JSONEq(t, `{"error":"bad query: since: \"NaN\" is neither an RFC 3339 time nor Unix seconds"}`,
 			h.get("/api/v1/events?until=x&since=NaN").Body.String())
 	}
+	require.JSONEq(t, `{"error":"bad query: limit: \"1001\" is not a number between 1 and 1000"}`, h.get("/api/v1/groups?limit=1001").Body.String())
 	for _, bad := range []string{"until=-1", "until=1e12", "limit=-1", "limit=1001", "cursor=%00", "filter=%7B"} {
 		require.Equal(t, http.StatusBadRequest, h.get("/api/v1/events?"+bad).Code, bad)
 	}
