@@ -101,7 +101,7 @@ bench: ## run the benchmarks; BENCH=regexp chooses
 fuzz: ## run each fuzz target for FUZZTIME
 	@grep -rlE '^func Fuzz' --include=*_test.go . | while read -r file; do \
 		for target in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9]+).*/\1/p' $$file); do \
-			go test -tags $(TAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file) </dev/null; \
+			go test -tags $(TAGS) -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$(dirname $$file) </dev/null; \
 		done; \
 	done
 
