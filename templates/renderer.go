@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed html
@@ -40,6 +41,7 @@ type Renderer struct {
 	prefix string
 	pages  map[string]*template.Template
 	assets map[string]*asset
+	heads  rowHeads
 }
 
 // shared are the files that every page builds upon.
@@ -53,9 +55,12 @@ func New(prefix string) (*Renderer, error) {
 		return nil, err
 	}
 	r := &Renderer{prefix: NewLinks("", prefix).Prefix, pages: map[string]*template.Template{}, assets: assets}
-	funcs := template.FuncMap{"static": r.static}
+	funcs := template.FuncMap{"static": r.static, "rowHead": r.heads.get}
 	base, err := template.New("layout").Funcs(funcs).Option("missingkey=error").ParseFS(htmlFiles, shared...)
 	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	if r.heads.template, err = base.Clone(); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	files, err := fs.Glob(htmlFiles, "html/*.html")
@@ -82,6 +87,9 @@ func New(prefix string) (*Renderer, error) {
 			return nil, err
 		}
 	}
+	if _, err := r.heads.get(GroupRow{}); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -100,11 +108,14 @@ func (r *Renderer) Render(p Page) ([]byte, error) {
 	if t == nil {
 		return nil, fmt.Errorf("templates: no page %q", p.template())
 	}
-	var b bytes.Buffer
-	const usual = 32 << 10 // a list of some groups; a full page is some 100 KiB
-	b.Grow(usual)
-	if err := t.ExecuteTemplate(&b, "layout", p); err != nil {
+	b, _ := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(b)
+	b.Reset()
+	if err := t.ExecuteTemplate(b, "layout", p); err != nil {
 		return nil, fmt.Errorf("templates: %s: %w", p.template(), err)
 	}
-	return b.Bytes(), nil
+	return bytes.Clone(b.Bytes()), nil
 }
+
+// A full page is some 100 KiB: what it is written into is used again.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

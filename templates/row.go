@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -393,15 +394,18 @@ func spark(alerts []*grouping.Alert, now time.Time) string {
 	if most == 0 {
 		return ""
 	}
-	var b strings.Builder
+	var path []byte
 	const height = 16
 	for i, n := range bars {
 		if n > 0 {
-			h := max(2, n*height/most)
-			fmt.Fprintf(&b, "M%d 16v-%dh8v%dz", i*10+1, h, h)
+			h := int64(max(2, n*height/most))
+			path = strconv.AppendInt(append(path, 'M'), int64(i*10+1), 10)
+			path = strconv.AppendInt(append(path, " 16v-"...), h, 10)
+			path = strconv.AppendInt(append(path, "h8v"...), h, 10)
+			path = append(path, 'z')
 		}
 	}
-	return b.String()
+	return string(path)
 }
 
 // endOf is when an alert's newest episode ended, as far as is known: an
