@@ -4,36 +4,67 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/google/btree"
 )
 
-// index knows which groups hold an alert. It follows every change of a group,
-// in whatever order they are heard of.
+// index knows the groups as they were last heard of: by alert, in every order
+// of a list, and counted. It follows every change, so that a question costs
+// what its answer is long and not what is held.
 type index struct {
 	mu     sync.RWMutex
 	groups map[ID]*AlertGroup              // guarded by mu
 	alerts map[Fingerprint]map[ID]struct{} // guarded by mu
+	orders map[Sort]*btree.BTreeG[placed]  // guarded by mu
+	stats  Stats                           // guarded by mu
 }
 
-// update takes note of the group, nil if it is gone.
-func (x *index) update(id ID, g *AlertGroup) {
+// placed is a group at its place in an order.
+type placed struct {
+	position
+
+	group *AlertGroup
+}
+
+// treeDegree makes nodes of some kilobytes.
+const treeDegree = 32
+
+func newIndex() *index {
+	x := &index{
+		groups: map[ID]*AlertGroup{}, alerts: map[Fingerprint]map[ID]struct{}{},
+		orders: map[Sort]*btree.BTreeG[placed]{}, stats: newStats(),
+	}
+	for _, s := range Sorts() {
+		x.orders[s] = btree.NewG(treeDegree, func(a, b placed) bool { return comparePositions(a.position, b.position) < 0 })
+	}
+	return x
+}
+
+// update takes note of the group, nil if it is gone. It returns what was known
+// of it, and what is known now.
+func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.groups == nil {
-		x.groups, x.alerts = map[ID]*AlertGroup{}, map[Fingerprint]map[ID]struct{}{}
+	before = x.groups[id]
+	if g != nil {
+		// Two changes may be heard of in the wrong order: the older one must
+		// not take back the newer one. (One that was removed meanwhile comes
+		// back until its next flush does not find it.)
+		g = Merge(before, g)
 	}
-	before := x.groups[id]
 	var was, is []*Alert
 	if before != nil {
 		was = before.Alerts
-	}
-	if g == nil {
 		delete(x.groups, id)
-	} else {
-		// Two changes may be heard of in the wrong order: the older one must
-		// not take back the newer one.
-		g = Merge(before, g)
-		x.groups[id] = g
+		x.stats.count(before, -1)
+	}
+	if g != nil {
 		is = g.Alerts
+		x.groups[id] = g
+		x.stats.count(g, 1)
+	}
+	for s, tree := range x.orders {
+		s.move(tree, before, g)
 	}
 	zip(was, is, func(a, b *Alert) {
 		switch {
@@ -51,6 +82,24 @@ func (x *index) update(id ID, g *AlertGroup) {
 			}
 		}
 	})
+	return before, g
+}
+
+// move brings a group to its new place in the order.
+func (s Sort) move(tree *btree.BTreeG[placed], before, after *AlertGroup) {
+	var old, now position
+	if before != nil {
+		old = s.position(before)
+	}
+	if after != nil {
+		now = s.position(after)
+	}
+	if before != nil && old != now {
+		tree.Delete(placed{position: old})
+	}
+	if after != nil {
+		tree.ReplaceOrInsert(placed{now, after})
+	}
 }
 
 // lookup returns the sorted IDs of the groups that hold the alert.
@@ -60,9 +109,24 @@ func (x *index) lookup(fp Fingerprint) []ID {
 	return slices.Sorted(maps.Keys(x.alerts[fp]))
 }
 
-// ids returns the IDs of all groups, sorted.
-func (x *index) ids() []ID {
+// all returns all groups, in no order.
+func (x *index) all() []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return slices.Sorted(maps.Keys(x.groups))
+	return slices.AppendSeq(make([]*AlertGroup, 0, len(x.groups)), maps.Values(x.groups))
+}
+
+// ordered returns the groups in an order, as they are now, and how many are in
+// which state.
+func (x *index) ordered(s Sort) (tree *btree.BTreeG[placed], states map[State]int) {
+	x.mu.Lock() // Clone writes
+	defer x.mu.Unlock()
+	return x.orders[s].Clone(), maps.Clone(x.stats.Groups)
+}
+
+// counted returns the summary of what is held.
+func (x *index) counted() Stats {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.stats.clone()
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"strings"
 
@@ -158,9 +157,9 @@ func parseCursor(s string) (position, error) {
 	return p, nil
 }
 
-// selectPage returns the query's page of the groups. It keeps no more than two
-// pages while it looks through them.
-func selectPage(groups iter.Seq2[*AlertGroup, error], q ListQuery) (GroupPage, error) {
+// page returns the query's page. Where only states are asked for it looks at
+// no more than is on it: they are counted.
+func (x *index) page(q ListQuery) (GroupPage, error) {
 	sort, limit, err := q.pageSettings()
 	if err != nil {
 		return GroupPage{}, err
@@ -172,42 +171,38 @@ func selectPage(groups iter.Seq2[*AlertGroup, error], q ListQuery) (GroupPage, e
 		}
 	}
 
-	type placed struct {
-		position
-		group *AlertGroup
-	}
-	compare := func(a, b placed) int { return comparePositions(a.position, b.position) }
-	var page GroupPage
-	var last *placed // once that many are kept: the last that can matter
-	kept := make([]placed, 0, 2*limit+2)
-	for g, err := range groups {
-		if err != nil {
-			return GroupPage{}, err
-		}
-		if !q.Selects(g) {
-			continue
+	order, states := x.ordered(sort)
+	counted := len(q.Matchers)+len(q.Words) == 0 && q.Receiver == "" && q.Source == ""
+	page := GroupPage{Groups: []*AlertGroup{}}
+	var last position
+	look := func(p placed) bool {
+		if !q.Selects(p.group) {
+			return true
 		}
 		page.Total++
-		p := placed{sort.position(g), g}
-		if q.Cursor != "" && comparePositions(p.position, after) <= 0 ||
-			last != nil && compare(p, *last) > 0 {
-			continue
+		switch {
+		case q.Cursor != "" && comparePositions(p.position, after) <= 0:
+		case len(page.Groups) < limit:
+			page.Groups = append(page.Groups, p.group)
+			last = p.position
+		default: // one more than the page tells that there is a next one
+			page.Next = last.cursor()
+			return !counted
 		}
-		// One more than the page tells whether there is a next one.
-		if kept = append(kept, p); len(kept) == cap(kept) {
-			slices.SortFunc(kept, compare)
-			kept = kept[:limit+1]
-			last = &kept[limit]
+		return true
+	}
+	if counted && q.Cursor != "" {
+		order.AscendGreaterOrEqual(placed{position: after}, look)
+	} else {
+		order.Ascend(look)
+	}
+	if counted {
+		page.Total = 0
+		for state, n := range states {
+			if len(q.States) == 0 || slices.Contains(q.States, state) {
+				page.Total += n
+			}
 		}
-	}
-	slices.SortFunc(kept, compare)
-	if len(kept) > limit {
-		kept = kept[:limit]
-		page.Next = kept[limit-1].cursor()
-	}
-	page.Groups = make([]*AlertGroup, 0, len(kept))
-	for _, p := range kept {
-		page.Groups = append(page.Groups, p.group)
 	}
 	return page, nil
 }

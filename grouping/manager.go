@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -60,6 +59,7 @@ func (o Options) validate() error {
 // Update is a change of a group, by this process or by another replica.
 type Update struct {
 	ID     ID
+	Before *AlertGroup // nil: it was not known
 	Group  *AlertGroup // nil: the group is gone
 	Events []Event     // of a change by this process
 }
@@ -83,7 +83,7 @@ type Manager struct {
 	watch   func(Update)
 
 	queues    queues
-	index     index
+	index     *index
 	deadlines deadlines
 }
 
@@ -95,7 +95,7 @@ func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, l
 	}
 	m := &Manager{
 		storage: storage, clock: clock, logger: logger, opts: opts, watch: func(Update) {},
-		deadlines: newDeadlines(),
+		index: newIndex(), deadlines: newDeadlines(),
 	}
 	m.metrics = newMetrics(reg, m)
 	if f, ok := storage.(Follower); ok {
@@ -183,16 +183,15 @@ func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error
 	if err := m.begin(ctx, "list"); err != nil {
 		return GroupPage{}, err
 	}
-	return selectPage(m.readable(ctx), q)
+	return m.index.page(q)
 }
 
-// AllGroups streams every group, in no order, and the fault that ends the
-// stream.
-func (m *Manager) AllGroups(ctx context.Context) iter.Seq2[*AlertGroup, error] {
+// AllGroups returns every group, in no order.
+func (m *Manager) AllGroups(ctx context.Context) ([]*AlertGroup, error) {
 	if err := m.begin(ctx, "all"); err != nil {
-		return func(yield func(*AlertGroup, error) bool) { yield(nil, err) }
+		return nil, err
 	}
-	return m.readable(ctx)
+	return m.index.all(), nil
 }
 
 // GetGroupByFingerprint returns the groups that hold the alert, by ID, or a
@@ -236,7 +235,12 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	n := 0
-	for g, err := range m.readable(ctx) {
+	for g, err := range m.storage.LoadAll(ctx) {
+		if damaged, ok := errors.AsType[*DamagedGroupError](err); ok {
+			// It must not hide the others.
+			m.logger.Warn("A stored group cannot be read and is left out", "group", damaged.ID, "err", err)
+			continue
+		}
 		if err != nil {
 			return n, err
 		}
@@ -245,22 +249,6 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 		n++
 	}
 	return n, nil
-}
-
-// readable streams the stored groups that can be read, and the fault that ends
-// the stream. One damaged group must not hide the others: it is logged.
-func (m *Manager) readable(ctx context.Context) iter.Seq2[*AlertGroup, error] {
-	return func(yield func(*AlertGroup, error) bool) {
-		for g, err := range m.storage.LoadAll(ctx) {
-			if damaged, ok := errors.AsType[*DamagedGroupError](err); ok {
-				m.logger.Warn("A stored group cannot be read and is left out", "group", damaged.ID, "err", err)
-				continue
-			}
-			if !yield(g, err) {
-				return
-			}
-		}
-	}
 }
 
 func (m *Manager) rules() rules { return rules{settle: m.opts.Settle, groupWait: m.opts.Wait} }
@@ -341,13 +329,13 @@ func pause(ctx context.Context, try int) error {
 	}
 }
 
-// changed takes note of a change: in the fingerprint index, in the timers and
-// for whoever watches.
+// changed takes note of a change: in the index, in the timers and for whoever
+// watches.
 func (m *Manager) changed(u Update) {
 	if u.Group != nil && u.Group.IsTombstone() {
 		u.Group = nil
 	}
-	m.index.update(u.ID, u.Group)
+	u.Before, u.Group = m.index.update(u.ID, u.Group)
 	if u.Group == nil {
 		m.deadlines.remove(u.ID)
 	} else {

@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,53 +30,73 @@ type SourceStats struct {
 	LastNotification time.Time
 	// Alertmanagers holds the time of the last notification per external URL.
 	Alertmanagers map[string]time.Time
+
+	groupsOf map[string]int // by external URL
 }
 
-// GetMetrics counts the groups by state and the alerts by status.
+// GetMetrics returns the number of groups by state and of alerts by status.
 func (m *Manager) GetMetrics(ctx context.Context) (Metrics, error) {
-	stats, err := m.stats(ctx, "metrics")
-	return stats.Metrics, err
+	if err := m.begin(ctx, "metrics"); err != nil {
+		return Metrics{}, err
+	}
+	return m.index.counted().Metrics, nil
 }
 
 // GetStats returns a summary of what is held.
-func (m *Manager) GetStats(ctx context.Context) (Stats, error) { return m.stats(ctx, "stats") }
+func (m *Manager) GetStats(ctx context.Context) (Stats, error) {
+	if err := m.begin(ctx, "stats"); err != nil {
+		return Stats{}, err
+	}
+	return m.index.counted(), nil
+}
 
-func (m *Manager) stats(ctx context.Context, operation string) (Stats, error) {
+func newStats() Stats {
 	s := Stats{
 		Metrics:   Metrics{Groups: map[State]int{}, Alerts: map[Status]int{}},
 		Receivers: map[string]int{}, Sources: map[string]SourceStats{},
 	}
-	if err := m.begin(ctx, operation); err != nil {
-		return s, err
-	}
 	for _, state := range States() {
 		s.Groups[state] = 0
 	}
-	for g, err := range m.readable(ctx) {
-		if err != nil {
-			return s, err
-		}
-		s.add(g)
-	}
-	return s, nil
+	return s
 }
 
-func (s *Stats) add(g *AlertGroup) {
-	s.Groups[g.State]++
-	s.Alerts[StatusFiring] += g.Counts.Firing
-	s.Alerts[StatusResolved] += g.Counts.Resolved
-	s.Alerts[StatusUnreported] += g.Counts.Unreported
-	s.Receivers[g.Receiver]++
+// count counts a group in (by is 1) or out (-1). A time is that of the last
+// notification, whether its group is still held or not.
+func (s *Stats) count(g *AlertGroup, by int) {
+	s.Groups[g.State] += by
+	s.Alerts[StatusFiring] += by * g.Counts.Firing
+	s.Alerts[StatusResolved] += by * g.Counts.Resolved
+	s.Alerts[StatusUnreported] += by * g.Counts.Unreported
+	if s.Receivers[g.Receiver] += by; s.Receivers[g.Receiver] == 0 {
+		delete(s.Receivers, g.Receiver)
+	}
+	s.LastNotification = latest(s.LastNotification, g.LastNotifiedAt)
+
 	src, ok := s.Sources[g.Source]
 	if !ok {
-		src.Alertmanagers = map[string]time.Time{}
+		src.Alertmanagers, src.groupsOf = map[string]time.Time{}, map[string]int{}
 	}
-	src.Groups++
-	at := g.LastNotifiedAt
-	src.LastNotification = latest(src.LastNotification, at)
-	src.Alertmanagers[g.ExternalURL] = latest(src.Alertmanagers[g.ExternalURL], at)
-	s.Sources[g.Source] = src
-	s.LastNotification = latest(s.LastNotification, at)
+	src.Groups += by
+	src.LastNotification = latest(src.LastNotification, g.LastNotifiedAt)
+	src.Alertmanagers[g.ExternalURL] = latest(src.Alertmanagers[g.ExternalURL], g.LastNotifiedAt)
+	if src.groupsOf[g.ExternalURL] += by; src.groupsOf[g.ExternalURL] == 0 {
+		delete(src.groupsOf, g.ExternalURL)
+		delete(src.Alertmanagers, g.ExternalURL)
+	}
+	if s.Sources[g.Source] = src; src.Groups == 0 {
+		delete(s.Sources, g.Source)
+	}
+}
+
+func (s *Stats) clone() Stats {
+	c := *s
+	c.Groups, c.Alerts, c.Receivers, c.Sources = maps.Clone(s.Groups), maps.Clone(s.Alerts), maps.Clone(s.Receivers), maps.Clone(s.Sources)
+	for name, src := range c.Sources {
+		src.Alertmanagers, src.groupsOf = maps.Clone(src.Alertmanagers), nil
+		c.Sources[name] = src
+	}
+	return c
 }
 
 func latest(a, b time.Time) time.Time {

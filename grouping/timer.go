@@ -34,7 +34,7 @@ func (m *Manager) flush(ctx context.Context, id ID) {
 	g, err := m.UpdateGroupState(ctx, id)
 	switch {
 	case errors.Is(err, ErrGroupNotFound) || err == nil && g == nil:
-		m.index.update(id, nil)
+		m.changed(Update{ID: id})
 	case ctx.Err() != nil:
 	case err != nil:
 		m.logger.Warn("A group could not be flushed and will be tried again", "group", id, "err", err)
@@ -129,8 +129,8 @@ func (m *Manager) CleanupExpiredGroups(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	n := 0
-	for _, id := range m.index.ids() {
-		g, err := m.UpdateGroupState(ctx, id)
+	for _, held := range m.index.all() {
+		g, err := m.UpdateGroupState(ctx, held.ID)
 		switch {
 		case errors.Is(err, ErrGroupNotFound):
 		case err != nil:

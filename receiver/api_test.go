@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -269,9 +268,7 @@ func (s stub) Ingest(context.Context, grouping.Notification) (grouping.Outcome, 
 
 func (s stub) Stamp() grouping.Stamp { return grouping.NewClock().Stamp() }
 
-func (s stub) AllGroups(context.Context) iter.Seq2[*grouping.AlertGroup, error] {
-	return func(func(*grouping.AlertGroup, error) bool) {}
-}
+func (s stub) AllGroups(context.Context) ([]*grouping.AlertGroup, error) { return nil, nil }
 
 func newStub(t *testing.T, opts Options, ingest func() (grouping.Outcome, error)) (*house, *prometheus.Registry) {
 	t.Helper()

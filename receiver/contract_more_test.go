@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net/http"
 	"net/url"
@@ -228,9 +227,7 @@ const secret = "dial redis:6379 with password hunter2"
 
 var errBroken = &grouping.StorageError{Backend: "redis", Op: "load", Err: errors.New(secret)}
 
-func (broken) AllGroups(context.Context) iter.Seq2[*grouping.AlertGroup, error] {
-	return func(yield func(*grouping.AlertGroup, error) bool) { yield(nil, errBroken) }
-}
+func (broken) AllGroups(context.Context) ([]*grouping.AlertGroup, error) { return nil, errBroken }
 
 func (broken) GetGroup(context.Context, grouping.ID) (*grouping.AlertGroup, error) {
 	return nil, errBroken
@@ -261,7 +258,7 @@ func TestABrokenStorageIsSaidEverywhereAndNoMore(t *testing.T) {
 		h.refused(t, path, h.get(path), 503, "the storage is not available, try again soon")
 	}
 	for _, path := range []string{
-		"/", "/?by=alertname", "/groups/" + id, "/alerts/" + fp, "/history", "/status", "/help", "/go?receiver=x",
+		"/", "/?by=alertname", "/groups/" + id, "/alerts/" + fp, "/history", "/status", "/go?receiver=x",
 	} {
 		w := h.get(path, "Accept", accept)
 		require.Equal(t, http.StatusServiceUnavailable, w.Code, path)

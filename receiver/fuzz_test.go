@@ -11,6 +11,7 @@ import (
 
 	"muster/grouping"
 	"muster/storage"
+	"muster/templates"
 )
 
 // empty gives a house groups of its own, and nothing in them. A whole house is
@@ -23,6 +24,7 @@ func (h *house) empty(t *testing.T) {
 	require.NoError(t, err)
 	h.manager.Watch(h.Publish)
 	h.groups = h.manager
+	h.summary.counter = templates.Counter{}
 }
 
 func FuzzWebhook(f *testing.F) {

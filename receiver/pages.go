@@ -3,7 +3,6 @@ package receiver
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,36 +64,31 @@ func (s *Server) linksFor(r *http.Request) templates.Links {
 }
 
 // site returns what every page shows.
-func (s *Server) site(r *http.Request) (*templates.Site, error) {
-	summary, err := s.summary(r.Context())
-	if err != nil {
-		return nil, err
-	}
+func (s *Server) site(r *http.Request) *templates.Site {
 	st := s.storage()
 	return &templates.Site{
-		Links: s.linksFor(r), Now: time.Now(), Summary: summary, Storage: st, StartedAt: s.started,
+		Links: s.linksFor(r), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.started,
 		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack,
 		StaleAfter: s.opts.StaleAfter, Retention: s.opts.Retention, Demo: s.opts.Demo, Version: version.Version,
-	}, nil
+	}
 }
 
-// summary counts what is held, once for each change of it.
-func (s *Server) summary(ctx context.Context) (templates.Summary, error) {
-	seq := s.live.sequence()
-	s.summaryMu.Lock()
-	defer s.summaryMu.Unlock()
-	if s.summaryKnown && s.summarySeq == seq {
-		return s.lastSummary, nil
-	}
-	var sum templates.Summary
-	for g, err := range s.groups.AllGroups(ctx) {
-		if err != nil {
-			return sum, err
-		}
-		sum.Add(g)
-	}
-	s.lastSummary, s.summarySeq, s.summaryKnown = sum, seq, true
-	return sum, nil
+// summary counts what is held as it changes.
+type summary struct {
+	mu      sync.Mutex
+	counter templates.Counter // guarded by mu
+}
+
+func (s *summary) update(u grouping.Update) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counter.Update(u.Before, u.Group)
+}
+
+func (s *summary) get() templates.Summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counter.Summary()
 }
 
 // page returns the handler of a page. What depends on the state alone is made
@@ -111,12 +105,7 @@ func (s *Server) page(build func(c *gin.Context, site *templates.Site) (template
 // freshPage returns the handler of a page that is made each time.
 func (s *Server) freshPage(build func(c *gin.Context, site *templates.Site) (templates.Page, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		site, err := s.site(c.Request)
-		if err != nil {
-			s.failPage(c, err)
-			return
-		}
-		p, err := build(c, site)
+		p, err := build(c, s.site(c.Request))
 		if err != nil {
 			s.failPage(c, err)
 			return
@@ -161,6 +150,7 @@ func send(c *gin.Context, p madePage) {
 
 func zip(body []byte) []byte {
 	var b bytes.Buffer
+	b.Grow(len(body) / 8)
 	z, _ := zippers.Get().(*gzip.Writer)
 	defer zippers.Put(z)
 	z.Reset(&b)
@@ -260,15 +250,11 @@ func (s *Server) groupsPage(c *gin.Context, site *templates.Site) (templates.Pag
 		}
 		return templates.NewGroupsPage(site, v, page), nil
 	}
-	var selected []*grouping.AlertGroup
-	for g, err := range s.groups.AllGroups(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if q.Selects(g) {
-			selected = append(selected, g)
-		}
+	groups, err := s.groups.AllGroups(ctx)
+	if err != nil {
+		return nil, err
 	}
+	selected := slices.DeleteFunc(groups, func(g *grouping.AlertGroup) bool { return !q.Selects(g) })
 	return templates.NewByPage(site, v, selected), nil
 }
 
@@ -363,12 +349,13 @@ func (s *Server) jump(c *gin.Context) {
 			matchers = append(matchers, m.String())
 		}
 	}
+	groups, err := s.groups.AllGroups(c.Request.Context())
+	if err != nil {
+		s.failPage(c, err)
+		return
+	}
 	var best *grouping.AlertGroup
-	for g, err := range s.groups.AllGroups(c.Request.Context()) {
-		if err != nil {
-			s.failPage(c, err)
-			return
-		}
+	for _, g := range groups {
 		if g.Receiver == receiver && maps.Equal(g.GroupLabels, want) && (best == nil || better(g, best)) {
 			best = g
 		}

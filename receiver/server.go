@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,7 +31,7 @@ type Groups interface {
 	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
 	// The queries; *grouping.GroupNotFoundError means absent, an error that is
 	// grouping.ErrBadQuery that the client asked for something impossible.
-	AllGroups(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error]
+	AllGroups(ctx context.Context) ([]*grouping.AlertGroup, error)
 	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
 	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
 	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
@@ -107,10 +105,7 @@ type Server struct {
 	refusals refusals
 	made     madePages
 
-	summaryMu    sync.Mutex
-	lastSummary  templates.Summary // guarded by summaryMu
-	summarySeq   uint64            // guarded by summaryMu; of the updates counted in
-	summaryKnown bool              // guarded by summaryMu
+	summary summary
 }
 
 // New returns a server. Status tells how the storage fares.
@@ -208,8 +203,12 @@ func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Publish passes a change on to those who follow live updates. It never blocks.
-func (s *Server) Publish(u grouping.Update) { s.live.publish(u) }
+// Publish takes note of a change and passes it on to those who follow live
+// updates. It never blocks.
+func (s *Server) Publish(u grouping.Update) {
+	s.summary.update(u)
+	s.live.publish(u)
+}
 
 // Drain makes the webhook refuse with 503, which Alertmanager takes to another
 // replica or retries, and ends the live streams.

@@ -27,9 +27,11 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 		Links: NewLinks("https://muster.example.net", "am"), Now: night, StartedAt: night.Add(-50 * time.Hour),
 		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Retention: 7 * 24 * time.Hour, Version: "0.1.0",
 	}
+	var counter Counter
 	for _, g := range groups {
-		s.Summary.Add(g)
+		counter.Update(nil, g)
 	}
+	s.Summary = counter.Summary()
 	return s
 }
 

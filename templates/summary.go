@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -12,8 +13,7 @@ import (
 	"muster/grouping"
 )
 
-// Summary counts what is held, for the head of every page. The zero value is
-// empty; Add counts a group in.
+// Summary is the counts of what is held, for the head of every page.
 type Summary struct {
 	// Firing alerts by severity; an alert in several groups counts in each.
 	// Heartbeats are left out here and below.
@@ -22,9 +22,16 @@ type Summary struct {
 	Firing, Unreported, Resolved int // groups
 	Receivers                    map[string]int
 	LastNotification             time.Time
-	Heartbeat                    Heartbeat
+	Heartbeat                    Heartbeat // the one that was heard of last
 
 	words [grouping.SeverityNone + 1]map[string]int
+}
+
+// Counter makes a Summary out of changes, one by one. The zero value counts
+// from nothing.
+type Counter struct {
+	sum        Summary // but for Heartbeat
+	heartbeats map[Heartbeat]int
 }
 
 // Heartbeat is the alert that always fires, to prove that the path from
@@ -49,46 +56,74 @@ func (s *Summary) Groups() int { return s.Firing + s.Unreported + s.Resolved }
 // Alerts is the number of firing alerts.
 func (s *Summary) Alerts() int { return s.Critical + s.Warning + s.Info + s.Other }
 
-// Add counts a group in.
-func (s *Summary) Add(g *grouping.AlertGroup) {
-	if g.LastNotifiedAt.After(s.LastNotification) {
-		s.LastNotification = g.LastNotifiedAt
+// Update counts a change of a group: before is nil for a new one, after for one
+// that is gone. The changes of a group may come in any order.
+func (c *Counter) Update(before, after *grouping.AlertGroup) {
+	if before != nil {
+		c.count(before, -1)
 	}
-	if isHeartbeatGroup(g) {
-		if !g.LastNotifiedAt.Before(s.Heartbeat.At) {
-			s.Heartbeat = Heartbeat{Name: g.Alerts[0].Name(), At: g.LastNotifiedAt, Quiet: g.Counts.Firing == 0 || g.Stale}
+	if after != nil {
+		c.count(after, 1)
+		if after.LastNotifiedAt.After(c.sum.LastNotification) {
+			c.sum.LastNotification = after.LastNotifiedAt
 		}
+	}
+}
+
+func (c *Counter) count(g *grouping.AlertGroup, by int) {
+	if isHeartbeatGroup(g) {
+		add(&c.heartbeats, Heartbeat{Name: g.Alerts[0].Name(), At: g.LastNotifiedAt, Quiet: g.Counts.Firing == 0 || g.Stale}, by)
 		return
 	}
-	if s.Receivers == nil {
-		s.Receivers = map[string]int{}
-	}
-	s.Receivers[g.Receiver]++
+	s := &c.sum
+	add(&s.Receivers, g.Receiver, by)
 	switch {
 	case g.Counts.Firing > 0:
-		s.Firing++
+		s.Firing += by
 	case g.State == grouping.StateUnreported:
-		s.Unreported++
+		s.Unreported += by
 	default:
-		s.Resolved++
+		s.Resolved += by
 	}
 	for word, n := range g.Severities {
 		rank := grouping.SeverityOf(word)
 		switch rank {
 		case grouping.SeverityCritical:
-			s.Critical += n
+			s.Critical += by * n
 		case grouping.SeverityWarning:
-			s.Warning += n
+			s.Warning += by * n
 		case grouping.SeverityInfo:
-			s.Info += n
+			s.Info += by * n
 		default:
-			s.Other += n
+			s.Other += by * n
 		}
-		if s.words[rank] == nil {
-			s.words[rank] = map[string]int{}
-		}
-		s.words[rank][word] += n
+		add(&s.words[rank], word, by*n)
 	}
+}
+
+// add adds to a count, which is not there while it is zero.
+func add[K comparable](counts *map[K]int, key K, n int) {
+	if *counts == nil {
+		*counts = map[K]int{}
+	}
+	if (*counts)[key] += n; (*counts)[key] == 0 {
+		delete(*counts, key)
+	}
+}
+
+// Summary returns the counts as they are now.
+func (c *Counter) Summary() Summary {
+	s := c.sum
+	s.Receivers = maps.Clone(s.Receivers)
+	for rank, words := range s.words {
+		s.words[rank] = maps.Clone(words)
+	}
+	for beat := range c.heartbeats {
+		if s.Heartbeat.Name == "" || cmp.Or(beat.At.Compare(s.Heartbeat.At), cmp.Compare(s.Heartbeat.Name, beat.Name)) > 0 {
+			s.Heartbeat = beat
+		}
+	}
+	return s
 }
 
 // matcher selects the alerts of a severity by the words that are in use for it.

@@ -109,9 +109,11 @@ func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *template
 		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Version: "0.1.0",
 		StartedAt: p.base.Add(-50 * time.Hour),
 	}
+	var counter templates.Counter
 	for _, g := range groups {
-		s.Summary.Add(g)
+		counter.Update(nil, g)
 	}
+	s.Summary = counter.Summary()
 	if p.scenario.site != nil {
 		p.scenario.site(s)
 	}

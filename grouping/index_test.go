@@ -1,0 +1,93 @@
+package grouping
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// Whatever happened to the groups, the index is the one that is made of those
+// that are left.
+func TestAnIndexIsThatOfItsGroups(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x, held := newIndex(), map[ID]*AlertGroup{}
+		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
+			for i, g := range drawGroups(t) {
+				before := held[g.ID]
+				gone := rapid.IntRange(0, 3).Draw(t, "gone") == 0
+				if gone {
+					g = nil
+					delete(held, drawn(i))
+				}
+				was, got := x.update(drawn(i), g)
+				require.Same(t, before, was)
+				if !gone {
+					require.Equal(t, Merge(before, g), got, "the newer of both")
+					held[got.ID] = got
+				}
+			}
+		}
+		fresh := newIndex()
+		for id, g := range held {
+			fresh.update(id, g)
+		}
+
+		require.Equal(t, fresh.groups, x.groups)
+		require.Equal(t, fresh.alerts, x.alerts)
+		require.Equal(t, countsOf(fresh.stats), countsOf(x.stats))
+		for _, s := range Sorts() {
+			want, err := fresh.page(ListQuery{Sort: s, Limit: MaxLimit})
+			require.NoError(t, err)
+			got, err := x.page(ListQuery{Sort: s, Limit: MaxLimit})
+			require.NoError(t, err)
+			require.Equal(t, want, got, s)
+		}
+	})
+}
+
+// drawn is the ID of the group that drawGroups makes as its i-th.
+func drawn(i int) ID { return drawnKey(i).ID() }
+
+// countsOf leaves out when what is gone was heard of last.
+func countsOf(s Stats) Stats {
+	s = s.clone()
+	s.LastNotification = time.Time{}
+	for name, src := range s.Sources {
+		src.LastNotification = time.Time{}
+		for url := range src.Alertmanagers {
+			src.Alertmanagers[url] = time.Time{}
+		}
+		s.Sources[name] = src
+	}
+	return s
+}
+
+// A total that is counted is the one that is found by looking.
+func TestTotals(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		groups := drawGroups(t)
+		q := ListQuery{States: rapid.SliceOfDistinct(rapid.SampledFrom(States()), func(s State) State { return s }).Draw(t, "states"), Limit: 2}
+		found := 0
+		for _, g := range groups {
+			if len(q.States) == 0 || slices.Contains(q.States, g.State) {
+				found++
+			}
+		}
+		for {
+			page, err := listed(groups, q)
+			require.NoError(t, err)
+			require.Equal(t, found, page.Total)
+			looked := q
+			looked.Source = "default" // of all
+			same, err := listed(groups, looked)
+			require.NoError(t, err)
+			require.Equal(t, same, page)
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+	})
+}

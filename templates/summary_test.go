@@ -1,0 +1,50 @@
+package templates
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
+)
+
+// What is counted change by change, in whatever order the changes of a group
+// are heard of, is what is there in the end.
+func TestCounter(t *testing.T) {
+	group := func(name, severity string, ended, notified time.Duration) *grouping.AlertGroup {
+		return fixture.Make(night, fixture.Spec{
+			Receiver: "team-" + severity, Group: fixture.L{"alertname": name}, NotifiedAgo: notified,
+			Alerts: []fixture.Alert{{Own: fixture.L{"alertname": name, "severity": severity}, Ago: time.Hour, Ended: ended}},
+		})
+	}
+	down := group("Down", "critical", 0, time.Minute)
+	paged := group("Down", "page", 0, time.Minute)
+	up := group("Down", "critical", time.Minute, time.Second)
+	slow := group("Slow", "warning", 0, time.Minute)
+	beat := group("Watchdog", "none", 0, 2*time.Minute)
+	again := group("Watchdog", "none", 0, 0)
+	changes := [][2]*grouping.AlertGroup{
+		{nil, down}, {down, up}, {up, paged}, {nil, slow}, {slow, nil}, {nil, beat}, {beat, again},
+	}
+	for range 20 {
+		var c Counter
+		for _, change := range changes {
+			c.Update(change[0], change[1])
+		}
+		s := c.Summary()
+		require.Equal(t, Summary{
+			Critical: 1, Firing: 1, Receivers: map[string]int{"team-page": 1}, LastNotification: night.UTC(),
+			Heartbeat: Heartbeat{Name: "Watchdog", At: again.LastNotifiedAt},
+			words:     [grouping.SeverityNone + 1]map[string]int{grouping.SeverityCritical: {"page": 1}, grouping.SeverityWarning: {}},
+		}, s)
+		require.Equal(t, `severity="page"`, s.matcher(grouping.SeverityCritical, "critical").String())
+		s.Receivers["changed"]++
+		require.NotContains(t, c.Summary().Receivers, "changed", "a summary is the reader's own")
+		changes = slices.Clone(changes)
+		rand.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
+	}
+}
