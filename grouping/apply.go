@@ -36,10 +36,11 @@ type NotifiedAlert struct {
 	StartsAt, EndsAt time.Time
 }
 
-// rules are the durations that apply depends on.
+// rules are the settings that apply depends on.
 type rules struct {
 	settle    time.Duration // --group.settle
 	groupWait time.Duration // --group.wait
+	maxAlerts int           // --group.max-alerts; 0: no limit
 }
 
 // apply returns the group after the notification, and what happened. It is
@@ -74,6 +75,7 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 			}
 		}
 	}
+	n.Truncated += c.makeRoom(listed)
 	for _, fp := range slices.Sorted(maps.Keys(listed)) {
 		c.observe(listed[fp])
 	}
@@ -100,7 +102,10 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) (*AlertGroup, []Event) {
 	c := begin(g, key, stamp)
 	c.rules, c.partial = r, true
-	c.observe(na)
+	listed := map[Fingerprint]NotifiedAlert{na.Fingerprint: na}
+	if c.makeRoom(listed); len(listed) > 0 {
+		c.observe(na)
+	}
 	c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
 	return c.finish()
 }
@@ -113,9 +118,7 @@ func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, [
 		if !ok {
 			continue
 		}
-		c.log.alert(EventExpired, c.alerts[i])
-		c.removed[fp] = stamp.supersedes(c.alerts[i].Stamp)
-		c.alerts = slices.Delete(c.alerts, i, i+1)
+		c.remove(i)
 	}
 	if len(c.alerts) == 0 {
 		c.log.group(EventExpired, g.GroupLabels)
@@ -180,7 +183,7 @@ func (c *change) finish() (*AlertGroup, []Event) {
 	g := NewAlertGroup(AlertGroup{
 		ID: c.id, Meta: c.meta, Alerts: c.alerts, Removed: c.removed, Deleted: c.deleted,
 		Version: c.version, Notifications: c.counter,
-	})
+	}).Forget()
 	wasOpen := c.before != nil && c.before.State != StateResolved
 	isOpen := g.State != StateResolved
 	switch {
@@ -204,6 +207,60 @@ func (c *change) find(fp Fingerprint) (int, bool) {
 	return slices.BinarySearchFunc(c.alerts, fp, func(a *Alert, fp Fingerprint) int {
 		return cmp.Compare(a.Fingerprint, fp)
 	})
+}
+
+// remove removes the alert at the place in the list.
+func (c *change) remove(i int) {
+	a := c.alerts[i]
+	c.log.alert(EventExpired, a)
+	c.removed[a.Fingerprint] = c.stamp.supersedes(a.Stamp)
+	c.alerts = slices.Delete(c.alerts, i, i+1)
+}
+
+// makeRoom keeps the group within its limit. For an alert that is new and fires
+// one goes that does not: the resolved before the unreported, and the longest
+// quiet first. What there is no room for is not taken: it goes out of listed,
+// and counts as cut if it fires.
+func (c *change) makeRoom(listed map[Fingerprint]NotifiedAlert) (cut uint64) {
+	var fresh []Fingerprint
+	firing := 0
+	for fp, na := range listed {
+		if _, known := c.find(fp); known {
+			continue
+		}
+		fresh = append(fresh, fp)
+		if na.Status == StatusFiring {
+			firing++
+		}
+	}
+	if c.maxAlerts == 0 || len(c.alerts)+len(fresh) <= c.maxAlerts {
+		return 0
+	}
+	var quiet []*Alert
+	for _, a := range c.alerts {
+		if _, ok := listed[a.Fingerprint]; !ok && a.Status != StatusFiring {
+			quiet = append(quiet, a)
+		}
+	}
+	slices.SortFunc(quiet, func(a, b *Alert) int {
+		return cmp.Or(cmp.Compare(a.Status, b.Status), a.ChangedAt.Compare(b.ChangedAt), compareFingerprints(a, b))
+	})
+	over := max(0, len(c.alerts)+firing-c.maxAlerts)
+	for _, a := range quiet[:min(over, len(quiet))] {
+		i, _ := c.find(a.Fingerprint)
+		c.remove(i)
+	}
+	slices.SortFunc(fresh, func(a, b Fingerprint) int { // those that fire first
+		return cmp.Or(cmp.Compare(listed[a].Status, listed[b].Status), cmp.Compare(a, b))
+	})
+	room := max(0, c.maxAlerts-len(c.alerts))
+	for _, fp := range fresh[min(room, len(fresh)):] {
+		if listed[fp].Status == StatusFiring {
+			cut++
+		}
+		delete(listed, fp)
+	}
+	return cut
 }
 
 // observe applies what a message says of one alert.

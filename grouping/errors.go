@@ -66,6 +66,17 @@ func (e *StorageError) Unwrap() error { return e.Err }
 // Is makes errors.Is(err, ErrStorage) true.
 func (*StorageError) Is(target error) bool { return target == ErrStorage }
 
+// FullError says that a group or an alert is not taken since as many are held
+// as a limit allows, and all of them fire.
+type FullError struct {
+	What  string // "groups", "alerts", "sources"
+	Limit int
+}
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("as many as %d %s are held, the limit, and none of them can go", e.Limit, e.What)
+}
+
 // DamagedGroupError says that what is stored of one group cannot be read.
 type DamagedGroupError struct {
 	ID  ID

@@ -144,6 +144,39 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 	return &g
 }
 
+// How long and of how many alerts a group remembers that they were removed:
+// longer than a replica may be cut off and still bring them back. One that is
+// forgotten too early comes back resolved, and expires once more.
+const (
+	removalAge  = 24 * time.Hour
+	maxRemovals = 10_000
+)
+
+// Forget returns the group without the removals that are too old to matter at
+// its last write, or too many.
+func (g *AlertGroup) Forget() *AlertGroup {
+	if len(g.Removed) == 0 {
+		return g
+	}
+	before := NewStamp(g.Stamp.Time().Add(-removalAge), 0, "")
+	if len(g.Removed) > maxRemovals {
+		newest := slices.Sorted(maps.Values(g.Removed))
+		before = max(before, newest[len(newest)-maxRemovals])
+	}
+	kept := make(map[Fingerprint]Stamp, len(g.Removed))
+	for fp, s := range g.Removed {
+		if s >= before {
+			kept[fp] = s
+		}
+	}
+	if len(kept) == len(g.Removed) {
+		return g
+	}
+	next := *g
+	next.Removed = kept
+	return &next
+}
+
 func groupName(m *Meta) string {
 	if name := m.GroupLabels["alertname"]; name != "" {
 		return name
@@ -181,6 +214,14 @@ func (g *AlertGroup) Alert(fp Fingerprint) *Alert {
 		return nil
 	}
 	return g.Alerts[i]
+}
+
+func (g *AlertGroup) fingerprints() []Fingerprint {
+	fps := make([]Fingerprint, 0, len(g.Alerts))
+	for _, a := range g.Alerts {
+		fps = append(fps, a.Fingerprint)
+	}
+	return fps
 }
 
 // LastSeen returns when the alert was last reported, and by which

@@ -124,6 +124,35 @@ func (x *index) ordered(s Sort) (tree *btree.BTreeG[placed], states map[State]in
 	return x.orders[s].Clone(), maps.Clone(x.stats.Groups)
 }
 
+// room tells whether there is none for a group, and then which group may go:
+// the one that is resolved, or unreported, and has not changed for the longest.
+// A limit of 0 is none.
+func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldest *AlertGroup) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	_, known := x.stats.Sources[key.Source]
+	switch {
+	case x.groups[key.ID()] != nil:
+		return nil, nil
+	case maxSources > 0 && !known && len(x.stats.Sources) >= maxSources:
+		return &FullError{What: "sources", Limit: maxSources}, nil
+	case maxGroups == 0 || len(x.groups) < maxGroups:
+		return nil, nil
+	}
+	full = &FullError{What: "groups", Limit: maxGroups}
+	for _, state := range []State{StateResolved, StateUnreported} {
+		if x.stats.Groups[state] == 0 {
+			continue
+		}
+		x.orders[SortUpdated].Descend(func(p placed) bool {
+			oldest = p.group
+			return p.group.State != state
+		})
+		return full, oldest
+	}
+	return full, nil
+}
+
 // counted returns the summary of what is held.
 func (x *index) counted() Stats {
 	x.mu.RLock()

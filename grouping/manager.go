@@ -26,6 +26,10 @@ type Options struct {
 	// Retention is how long a group stays after its last alert stopped firing,
 	// and an alert that stopped firing in a group that goes on.
 	Retention time.Duration
+	// MaxGroups, MaxAlerts and MaxSources bound the groups, the alerts of each
+	// and the sources that are held. 0: no limit. For what is new the oldest
+	// that does not fire goes; where all fire the new is refused.
+	MaxGroups, MaxAlerts, MaxSources int
 }
 
 // DefaultOptions are Alertmanager's own defaults where it has one.
@@ -35,6 +39,9 @@ var DefaultOptions = Options{
 	Settle:     15 * time.Second, // Alertmanager's --cluster.peer-timeout
 	StaleAfter: 24 * time.Hour,   // well above the usual repeat_interval of 4 h
 	Retention:  7 * 24 * time.Hour,
+	MaxGroups:  50_000,
+	MaxAlerts:  20_000,
+	MaxSources: 1000,
 }
 
 func (o Options) validate() error {
@@ -53,6 +60,18 @@ func (o Options) validate() error {
 			return fmt.Errorf("group %s: %s is less than %s", d.name, d.value, d.least)
 		}
 	}
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"groups", o.MaxGroups},
+		{"alerts", o.MaxAlerts},
+		{"sources", o.MaxSources},
+	} {
+		if n.value < 0 {
+			return fmt.Errorf("most %s: %d is less than 0", n.name, n.value)
+		}
+	}
 	return nil
 }
 
@@ -68,6 +87,8 @@ type Update struct {
 type Outcome struct {
 	Group  *AlertGroup
 	Events []Event
+	// Cut counts the firing alerts for which the group has no room.
+	Cut uint64
 }
 
 // Manager keeps alert groups: it applies notifications to them, runs their
@@ -113,12 +134,16 @@ func (m *Manager) Stamp() Stamp { return m.clock.Stamp() }
 
 // Ingest applies a notification. On return without an error it is kept, as the
 // storage keeps things; a repeated one changes nothing but counters and the
-// times at which something was last heard.
+// times at which something was last heard. A new group for which there is no
+// room gives a *FullError.
 func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	if err := m.begin(ctx, "ingest"); err != nil {
 		return Outcome{}, err
 	}
 	n.Stamp = cmp.Or(n.Stamp, m.clock.Stamp())
+	if err := m.admit(ctx, n.Key); err != nil {
+		return Outcome{}, err
+	}
 	var events []Event
 	g, err := m.write(ctx, n.ID(), func(base *AlertGroup) (c Change, err error) {
 		c.Notified = true
@@ -127,7 +152,48 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		events = c.Events
 		return c, nil
 	})
-	return Outcome{Group: g, Events: events}, err
+	return Outcome{Group: g, Events: events, Cut: m.countCut(n, events)}, err
+}
+
+func (m *Manager) countCut(n Notification, events []Event) (cut uint64) {
+	for _, e := range events {
+		if e.Kind == EventNotified {
+			cut = e.Truncated - n.Truncated
+		}
+	}
+	m.metrics.cut.Add(float64(cut))
+	return cut
+}
+
+// admit makes room for a group that is new: one that ceased to fire goes.
+// Several that come at once may exceed a limit by their number.
+func (m *Manager) admit(ctx context.Context, key Key) error {
+	for {
+		full, oldest := m.index.room(key, m.opts.MaxGroups, m.opts.MaxSources)
+		if full == nil {
+			return nil
+		}
+		if oldest == nil {
+			return full
+		}
+		g, err := m.write(ctx, oldest.ID, func(base *AlertGroup) (Change, error) {
+			switch {
+			case base == nil || base.IsTombstone():
+				return Change{}, &GroupNotFoundError{ID: oldest.ID}
+			case base.Counts.Firing > 0:
+				return Change{}, errNoChange
+			}
+			return m.remove(base, base.fingerprints()), nil
+		})
+		switch {
+		case errors.Is(err, ErrGroupNotFound), g != nil: // it changed meanwhile
+			m.changed(Update{ID: oldest.ID, Group: g})
+		case err != nil:
+			return err
+		default:
+			m.metrics.evicted.Inc()
+		}
+	}
 }
 
 // AddAlertToGroup applies word of one alert to a group, which is made if it
@@ -136,10 +202,16 @@ func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert)
 	if err := m.begin(ctx, "add_alert"); err != nil {
 		return nil, err
 	}
+	if err := m.admit(ctx, key); err != nil {
+		return nil, err
+	}
 	stamp := m.clock.Stamp()
 	return m.write(ctx, key.ID(), func(base *AlertGroup) (c Change, err error) {
 		c.Stamp = stamp
 		c.Group, c.Events = applyAlert(base, key, a, stamp, m.rules())
+		if c.Group.Alert(a.Fingerprint) == nil {
+			return c, &FullError{What: "alerts", Limit: m.opts.MaxAlerts}
+		}
 		return c, nil
 	})
 }
@@ -251,7 +323,9 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-func (m *Manager) rules() rules { return rules{settle: m.opts.Settle, groupWait: m.opts.Wait} }
+func (m *Manager) rules() rules {
+	return rules{settle: m.opts.Settle, groupWait: m.opts.Wait, maxAlerts: m.opts.MaxAlerts}
+}
 
 func (m *Manager) begin(ctx context.Context, operation string) error {
 	if ctx.Err() != nil {

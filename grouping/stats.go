@@ -110,6 +110,8 @@ type metrics struct {
 	operations *prometheus.CounterVec
 	conflicts  prometheus.Counter
 	flushes    prometheus.Counter
+	evicted    prometheus.Counter
+	cut        prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
@@ -130,6 +132,12 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 		}),
 		flushes: factory.NewCounter(prometheus.CounterOpts{
 			Name: "muster_timer_flushes_total", Help: "Flushes of groups that changed something: of several replicas one counts it.",
+		}),
+		evicted: factory.NewCounter(prometheus.CounterOpts{
+			Name: "muster_groups_evicted_total", Help: "Groups removed before their retention ended, to make room for new ones.",
+		}),
+		cut: factory.NewCounter(prometheus.CounterOpts{
+			Name: "muster_alerts_cut_total", Help: "Firing alerts of notifications that were left out since their group is full.",
 		}),
 	}
 }

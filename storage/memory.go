@@ -24,6 +24,10 @@ type MemoryOptions struct {
 // replica may be cut off and still bring back what it holds.
 const tombstoneAge = 24 * time.Hour
 
+// maxGraves bounds the tombstones in a flood of groups that come and go, some
+// 400 bytes each.
+const maxGraves = 50_000
+
 // Memory keeps groups and history in memory. It is the storage of a Muster
 // without a backend, and the working copy of a Manager.
 type Memory struct {
@@ -66,7 +70,7 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if conflicts(stored, c) {
 		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	next := *grouping.Merge(stored, c.Group)
+	next := *grouping.Merge(stored, c.Group).Forget()
 	next.Version++
 	if c.Notified {
 		next.Notifications++
@@ -159,7 +163,7 @@ func (m *Memory) Put(g *grouping.AlertGroup) (merged *grouping.AlertGroup, chang
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	held := m.held(g.ID)
-	merged = grouping.Merge(held, g)
+	merged = grouping.Merge(held, g).Forget()
 	changed = !merged.Equal(held)
 	if !changed && merged.Version == held.Version && merged.Notifications == held.Notifications {
 		return held, false
@@ -197,7 +201,7 @@ func (m *Memory) put(g *grouping.AlertGroup) {
 	m.gone[g.ID] = g
 	for len(m.graves) > 0 {
 		old := m.gone[m.graves[0]]
-		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge {
+		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge && len(m.graves) <= maxGraves {
 			break
 		}
 		delete(m.gone, m.graves[0])

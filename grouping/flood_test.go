@@ -1,0 +1,160 @@
+package grouping_test
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage"
+)
+
+func limited(t *testing.T, groups, alerts, sources int) *grouping.Manager {
+	t.Helper()
+	opts := grouping.DefaultOptions
+	opts.MaxGroups, opts.MaxAlerts, opts.MaxSources = groups, alerts, sources
+	return newManager(t, storage.NewMemory(storage.MemoryOptions{MaxEvents: 1000}), opts)
+}
+
+// of returns a notification of the group.
+func of(group string, alerts ...grouping.NotifiedAlert) grouping.Notification {
+	n := notification(alerts...)
+	n.GroupKey = group
+	return n
+}
+
+func held(t *testing.T, m *grouping.Manager) []string {
+	t.Helper()
+	page, err := m.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortUpdated})
+	require.NoError(t, err)
+	keys := make([]string, 0, len(page.Groups))
+	for _, g := range page.Groups {
+		keys = append(keys, g.GroupKey)
+	}
+	return keys
+}
+
+// For a new group the oldest resolved one goes, then the oldest unreported one.
+// A group that fires never goes: then the new one is refused.
+func TestTooManyGroups(t *testing.T) {
+	m := limited(t, 4, 0, 0)
+	a := alert("a")
+	keep := func(n grouping.Notification) {
+		t.Helper()
+		_, err := m.Ingest(t.Context(), n)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Millisecond) // the clock of stamps has milliseconds
+	}
+	for _, n := range []grouping.Notification{
+		of("firing", a), of("unreported", a), of("resolved", a), of("later", a),
+		of("unreported", resolved(alert("b"))), of("resolved", resolved(a)), of("later", resolved(a)),
+	} {
+		keep(n)
+	}
+	for _, step := range []struct{ come, left string }{
+		{"new1", "[new1 later unreported firing]"},
+		{"new2", "[new2 new1 unreported firing]"},
+		{"new3", "[new3 new2 new1 firing]"},
+	} {
+		keep(of(step.come, a))
+		require.Equal(t, step.left, fmt.Sprint(held(t, m)))
+	}
+	_, err := m.Ingest(t.Context(), of("new4", a))
+	var full *grouping.FullError
+	require.ErrorAs(t, err, &full)
+	require.Equal(t, grouping.FullError{What: "groups", Limit: 4}, *full)
+	_, err = m.AddAlertToGroup(t.Context(), of("new4").Key, a)
+	require.ErrorAs(t, err, &full)
+	keep(of("firing", a, alert("b"))) // what is known goes on
+	keep(of("new1", resolved(a)))
+	keep(of("new4", a))
+	require.Equal(t, "[new4 firing new3 new2]", fmt.Sprint(held(t, m)))
+}
+
+func TestTooManySources(t *testing.T) {
+	m := limited(t, 0, 0, 2)
+	from := func(source string) error {
+		n := of("g", alert("a"))
+		n.Source = source
+		_, err := m.Ingest(t.Context(), n)
+		return err
+	}
+	require.NoError(t, from("a"))
+	require.NoError(t, from("b"))
+	var full *grouping.FullError
+	require.ErrorAs(t, from("c"), &full)
+	require.Equal(t, "sources", full.What)
+	require.NoError(t, from("a"))
+}
+
+func TestTooManyAlertsInAGroup(t *testing.T) {
+	m := limited(t, 0, 2, 0)
+	out, err := m.Ingest(t.Context(), of("g", alert("a"), alert("b"), alert("c"), alert("d")))
+	require.NoError(t, err)
+	require.Equal(t, uint64(2), out.Cut)
+	require.Len(t, out.Group.Alerts, 2)
+	require.Equal(t, uint64(2), out.Group.Truncated)
+	var full *grouping.FullError
+	_, err = m.AddAlertToGroup(t.Context(), of("g").Key, alert("e"))
+	require.ErrorAs(t, err, &full)
+	require.Equal(t, grouping.FullError{What: "alerts", Limit: 2}, *full)
+}
+
+// heap returns the bytes that are in use.
+func heap() uint64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
+
+// What is held, and so the memory, stays bounded however much new comes: groups
+// from many sides at once, alerts of one group.
+func TestFloods(t *testing.T) {
+	const groups, alerts = 200, 100
+	m := limited(t, groups, alerts, 0)
+	flood := func(from, to int, fn func(i int) grouping.Notification) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for worker := range 4 {
+			wg.Go(func() {
+				for i := from + worker; i < to; i += 4 {
+					_, err := m.Ingest(t.Context(), fn(i))
+					if full := (*grouping.FullError)(nil); err != nil && !errors.As(err, &full) {
+						t.Errorf("%v", err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	for name, fn := range map[string]func(i int) grouping.Notification{
+		"groups that end":   func(i int) grouping.Notification { return of(fmt.Sprint(i), resolved(alert("a"))) },
+		"groups that go on": func(i int) grouping.Notification { return of(fmt.Sprint("on", i), alert("a")) },
+		"alerts that end":   func(i int) grouping.Notification { return of("one", resolved(alert(fmt.Sprint(i)))) },
+		"alerts left out":   func(i int) grouping.Notification { return of("one", alert(fmt.Sprint("o", i))) },
+		"alerts that go on": func(i int) grouping.Notification {
+			n := of("one", alert(fmt.Sprint("a", i)))
+			n.Truncated = 1
+			return n
+		},
+		"groups and sources": func(i int) grouping.Notification { n := of("s", alert("a")); n.Source = fmt.Sprint(i); return n },
+	} {
+		flood(0, 4000, fn)
+		before := heap()
+		flood(4000, 12_000, fn)
+		grown := int64(heap()) - int64(before) //nolint:gosec // G115: some megabytes
+		require.Less(t, grown, int64(8<<20), "%s: 8,000 more left %d bytes", name, grown)
+		page, err := m.ListGroups(t.Context(), grouping.ListQuery{Limit: grouping.MaxLimit})
+		require.NoError(t, err)
+		require.LessOrEqual(t, page.Total, groups+4, name)
+		for _, g := range page.Groups {
+			require.LessOrEqual(t, len(g.Alerts), alerts, name)
+		}
+	}
+}
