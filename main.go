@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -76,10 +77,20 @@ func parseFlags(args []string) (config, error) {
 		Default("64MiB").BytesVar(&maxBody)
 	app.Flag("web.max-requests", "Webhook requests worked on at once; past it the answer is 503, which Alertmanager sends again.").
 		Default("64").IntVar(&c.receiver.MaxRequests)
+	app.Flag("web.max-readers", "Requests for pages and for the API answered at once; past it the answer is 503.").
+		Default("256").IntVar(&c.receiver.MaxReaders)
+	app.Flag("web.max-live-clients", "Open pages that are kept up to date; past it they have to be loaded again.").
+		Default("500").IntVar(&c.receiver.MaxLiveClients)
 	app.Flag("web.enable-pprof", "Serve profiles of Muster itself under /debug/pprof.").
 		BoolVar(&c.receiver.EnablePprof)
 	app.Flag("webhook.token-file", "File with a token that a notification must carry as \"Authorization: Bearer …\". It is read anew when it changes.").
 		PlaceHolder("FILE").StringVar(&c.receiver.WebhookTokenFile)
+	app.Flag("webhook.max-alerts", "Most alerts in one notification; one with more is refused with 413.").
+		Default("100000").IntVar(&c.receiver.MaxAlerts)
+	app.Flag("webhook.max-labels", "Most labels, and most annotations, of an alert; one with more is left out, and counts as cut from the notification.").
+		Default("256").IntVar(&c.receiver.MaxLabels)
+	app.Flag("webhook.max-sources", "Most sources, the names after /webhook/; a notification of one more is refused with 503.").
+		Default(strconv.Itoa(c.group.MaxSources)).IntVar(&c.group.MaxSources)
 	app.Flag("web.external-url", "URL under which readers reach Muster, for links. Its path is the default of --web.route-prefix.").
 		PlaceHolder("URL").StringVar(&c.receiver.ExternalURL)
 	app.Flag("web.route-prefix", "Path under which Muster serves everything. Only needed if a proxy takes away the path of --web.external-url.").
@@ -104,8 +115,12 @@ func parseFlags(args []string) (config, error) {
 		Default(c.group.Settle.String()).DurationVar(&c.group.Settle)
 	app.Flag("group.stale-after", "How long a firing group may be without a notification before it is marked stale. More than Alertmanager's repeat_interval.").
 		Default(c.group.StaleAfter.String()).DurationVar(&c.group.StaleAfter)
+	app.Flag("group.max-alerts", "Most alerts kept of a group. For a new one goes the oldest that does not fire; where all fire the new one counts as cut. 0: no limit.").
+		Default(strconv.Itoa(c.group.MaxAlerts)).IntVar(&c.group.MaxAlerts)
 	app.Flag("retention.groups", "How long a group is kept after its last alert stopped firing.").
 		Default(c.group.Retention.String()).DurationVar(&c.group.Retention)
+	app.Flag("retention.max-groups", "Most groups kept. For a new one goes the oldest that is resolved, else the oldest that is unreported; where all fire it is refused with 503. 0: no limit.").
+		Default(strconv.Itoa(c.group.MaxGroups)).IntVar(&c.group.MaxGroups)
 	app.Flag("retention.history", "How long the history is kept.").
 		Default("720h").DurationVar(&c.history)
 	promslogflag.AddFlags(app, &c.log)
@@ -123,7 +138,7 @@ func parseFlags(args []string) (config, error) {
 			return c, err
 		}
 	}
-	c.receiver.StaleAfter, c.receiver.Retention = c.group.StaleAfter, c.group.Retention
+	c.receiver.Groups = c.group
 	if c.receiver.RoutePrefix == "" {
 		external, err := url.Parse(c.receiver.ExternalURL)
 		if err != nil {

@@ -183,7 +183,7 @@ func (c *change) finish() (*AlertGroup, []Event) {
 	g := NewAlertGroup(AlertGroup{
 		ID: c.id, Meta: c.meta, Alerts: c.alerts, Removed: c.removed, Deleted: c.deleted,
 		Version: c.version, Notifications: c.counter,
-	}).Forget()
+	})
 	wasOpen := c.before != nil && c.before.State != StateResolved
 	isOpen := g.State != StateResolved
 	switch {

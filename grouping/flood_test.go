@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -148,7 +149,7 @@ func TestFloods(t *testing.T) {
 		flood(0, 4000, fn)
 		before := heap()
 		flood(4000, 12_000, fn)
-		grown := int64(heap()) - int64(before) //nolint:gosec // G115: some megabytes
+		grown := int64(heap()) - int64(before)
 		require.Less(t, grown, int64(8<<20), "%s: 8,000 more left %d bytes", name, grown)
 		page, err := m.ListGroups(t.Context(), grouping.ListQuery{Limit: grouping.MaxLimit})
 		require.NoError(t, err)
@@ -157,4 +158,23 @@ func TestFloods(t *testing.T) {
 			require.LessOrEqual(t, len(g.Alerts), alerts, name)
 		}
 	}
+}
+
+// A group that goes on for long does not gather what it forgot.
+func TestRemovalsOfAGroupThatGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := limited(t, 0, 0, 0)
+		for range 60 {
+			_, err := m.Ingest(t.Context(), of("g", alert("on"), resolved(alert(fmt.Sprint(time.Now())))))
+			require.NoError(t, err)
+			time.Sleep(6 * time.Hour)
+			_, err = m.CleanupExpiredGroups(t.Context())
+			require.NoError(t, err)
+		}
+		g, err := m.GetGroup(t.Context(), of("g").ID())
+		require.NoError(t, err)
+		require.Len(t, g.Alerts, 29, "of seven days, and the one that fires")
+		require.LessOrEqual(t, len(g.Removed), 5, "of one day")
+		require.NotEmpty(t, g.Removed)
+	})
 }

@@ -149,7 +149,7 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 // forgotten too early comes back resolved, and expires once more.
 const (
 	removalAge  = 24 * time.Hour
-	maxRemovals = 10_000
+	maxRemovals = 1000
 )
 
 // Forget returns the group without the removals that are too old to matter at

@@ -372,6 +372,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 		if c.Group == nil {
 			err = m.storage.Delete(ctx, c)
 		} else {
+			c.Group = c.Group.Forget()
 			stored, err = m.storage.Store(ctx, c)
 		}
 		if err == nil {

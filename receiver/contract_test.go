@@ -30,14 +30,14 @@ func TestMessageIsAlertmanagers(t *testing.T) {
 	}
 	text, err := json.Marshal(theirs)
 	require.NoError(t, err)
-	ours, err := decodeMessage(text)
+	ours, err := testDecoder.message(text)
 	require.NoError(t, err)
 	again, err := json.Marshal(ours)
 	require.NoError(t, err)
 	require.JSONEq(t, string(text), string(again))
 	require.Equal(t, theirs.TruncatedAlerts, ours.TruncatedAlerts)
 
-	n := ours.notification("prod")
+	n := testDecoder.notification(ours, "prod")
 	require.Equal(t, "team.a", n.Receiver)
 	require.Equal(t, "prod", n.Source)
 	require.True(t, theirs.Alerts[0].StartsAt.Equal(n.Alerts[0].StartsAt), "to the nanosecond")

@@ -33,8 +33,11 @@ type house struct {
 func newHouse(t testing.TB, opts Options) *house {
 	t.Helper()
 	h := &house{reg: prometheus.NewRegistry(), status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
+	if opts.Groups == (grouping.Options{}) {
+		opts.Groups = grouping.DefaultOptions
+	}
 	var err error
-	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(), grouping.DefaultOptions)
+	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(), opts.Groups)
 	require.NoError(t, err)
 	h.Server, err = New(h.manager, h.storageStatus, h.reg, h.reg, promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
@@ -97,3 +100,6 @@ func (h *house) counter(t *testing.T, name string, labels ...string) float64 {
 	}
 	return 0
 }
+
+// testDecoder has room for everything.
+var testDecoder = newDecoder(1_000_000, 10_000)

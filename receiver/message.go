@@ -36,8 +36,9 @@ const (
 
 // messageError says what is wrong with a body, and where. No retry mends it.
 type messageError struct {
-	where string // "alerts[3].startsAt"; "" for the whole body
-	what  string
+	where    string // "alerts[3].startsAt"; "" for the whole body
+	what     string
+	tooLarge bool
 }
 
 func (e *messageError) Error() string {
@@ -48,14 +49,28 @@ func (e *messageError) Error() string {
 }
 
 func bad(where, format string, args ...any) error {
-	return &messageError{where, fmt.Sprintf(format, args...)}
+	return &messageError{where: where, what: fmt.Sprintf(format, args...)}
 }
 
-// decodeMessage reads a body. Names are matched as they are written, a name
-// that is there twice is an error, unknown ones are ignored.
-func decodeMessage(body []byte) (*message, error) {
+// decoder reads messages of no more than so many alerts, each of no more than
+// so many labels and annotations.
+type decoder struct {
+	maxAlerts, maxLabels int
+
+	alerts *json.Unmarshalers
+}
+
+func newDecoder(maxAlerts, maxLabels int) *decoder {
+	d := &decoder{maxAlerts: maxAlerts, maxLabels: maxLabels}
+	d.alerts = json.UnmarshalFromFunc(d.alert)
+	return d
+}
+
+// message reads a body. Names are matched as they are written, a name that is
+// there twice is an error, unknown ones are ignored.
+func (d *decoder) message(body []byte) (*message, error) {
 	var m message
-	if err := json.Unmarshal(body, &m, json.WithUnmarshalers(checkedAlerts)); err != nil {
+	if err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.alerts)); err != nil {
 		return nil, describe(err, body)
 	}
 	switch {
@@ -72,11 +87,13 @@ func decodeMessage(body []byte) (*message, error) {
 	return &m, nil
 }
 
-// checkedAlerts refuses an alert as soon as it is read: a body of nothing but
-// {} would fill forty times its size with alerts before the first one is looked
-// at.
-var checkedAlerts = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, a *template.Alert) error {
+// alert refuses an alert as soon as it is read: a body of nothing but {} would
+// fill forty times its size with alerts before the first one is looked at.
+func (d *decoder) alert(dec *jsontext.Decoder, a *template.Alert) error {
 	type plain template.Alert
+	if _, before := dec.StackIndex(dec.StackDepth()); before >= int64(d.maxAlerts) {
+		return &messageError{where: "alerts", what: fmt.Sprintf("lists more than %d alerts", d.maxAlerts), tooLarge: true}
+	}
 	if err := json.UnmarshalDecode(dec, (*plain)(a)); err != nil {
 		return err
 	}
@@ -85,10 +102,12 @@ var checkedAlerts = json.UnmarshalFromFunc(func(dec *jsontext.Decoder, a *templa
 		return err
 	}
 	return nil
-})
+}
 
-// notification translates the message into the domain's words.
-func (m *message) notification(source string) grouping.Notification {
+// notification translates the message into the domain's words. An alert with
+// too many labels counts as cut: to refuse the message for it would keep the
+// others away for as long as it fires.
+func (d *decoder) notification(m *message, source string) grouping.Notification {
 	n := grouping.Notification{
 		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
 		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: grouping.Labels(m.GroupLabels),
@@ -97,7 +116,13 @@ func (m *message) notification(source string) grouping.Notification {
 		Reason: m.NotificationReason, Truncated: m.TruncatedAlerts,
 	}
 	for i := range m.Alerts {
-		n.Alerts = append(n.Alerts, notifiedAlert(&m.Alerts[i]))
+		a := &m.Alerts[i]
+		switch {
+		case len(a.Labels) <= d.maxLabels && len(a.Annotations) <= d.maxLabels:
+			n.Alerts = append(n.Alerts, notifiedAlert(a))
+		case a.Status == string(grouping.StatusFiring):
+			n.Truncated++
+		}
 	}
 	return n
 }
@@ -105,11 +130,11 @@ func (m *message) notification(source string) grouping.Notification {
 // checkAlert says what an alert lacks.
 func checkAlert(a *template.Alert) *messageError {
 	if s := grouping.Status(a.Status); s != grouping.StatusFiring && s != grouping.StatusResolved {
-		return &messageError{"status", fmt.Sprintf("is %s, must be %q or %q",
+		return &messageError{where: "status", what: fmt.Sprintf("is %s, must be %q or %q",
 			quoted(a.Status), grouping.StatusFiring, grouping.StatusResolved)}
 	}
 	if a.StartsAt.IsZero() {
-		return &messageError{"startsAt", "is missing"}
+		return &messageError{where: "startsAt", what: "is missing"}
 	}
 	for _, t := range []struct {
 		name string
@@ -117,7 +142,7 @@ func checkAlert(a *template.Alert) *messageError {
 	}{{"startsAt", a.StartsAt}, {"endsAt", a.EndsAt}} {
 		// Its offset can push a legal year out of what can be written again.
 		if y := t.at.UTC().Year(); y < 0 || y > 9999 {
-			return &messageError{t.name, "is not between the years 0 and 9999 in UTC"}
+			return &messageError{where: t.name, what: "is not between the years 0 and 9999 in UTC"}
 		}
 	}
 	return nil

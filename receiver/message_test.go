@@ -62,7 +62,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	}
 	text, err := json.Marshal(theirs)
 	require.NoError(t, err)
-	ours, err := decodeMessage(text)
+	ours, err := testDecoder.message(text)
 	require.NoError(t, err)
 	mine := reflect.ValueOf(*ours)
 	for f, want := range reflect.ValueOf(theirs).Fields() {
@@ -72,7 +72,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, string(text), string(again))
 
-	kept := ours.notification("prod")
+	kept := testDecoder.notification(ours, "prod")
 	require.Equal(t, theirs.GroupKey, kept.GroupKey)
 	require.Equal(t, theirs.Receiver, kept.Receiver)
 	require.Equal(t, theirs.TruncatedAlerts, kept.Truncated)

@@ -18,8 +18,10 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	inFlight prometheus.Gauge
-	clients  prometheus.Gauge
-	sources  sources
+
+	tooManyLabels prometheus.Counter
+	clients       prometheus.Gauge
+	sources       sources
 }
 
 func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
@@ -41,6 +43,9 @@ func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 		}, []string{"handler", "method"}),
 		inFlight: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "muster_webhook_requests_in_flight", Help: "Webhook requests being worked on.",
+		}),
+		tooManyLabels: factory.NewCounter(prometheus.CounterOpts{
+			Name: "muster_alerts_refused_total", Help: "Firing alerts of notifications that were left out for the number of their labels or annotations.",
 		}),
 		clients: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "muster_live_clients", Help: "Clients that follow live updates.",

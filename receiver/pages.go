@@ -30,13 +30,14 @@ const (
 )
 
 func (s *Server) pageRoutes(r *gin.RouterGroup) {
-	r.GET("/", s.page(s.groupsPage))
-	r.GET("/groups/:id", s.page(s.groupPage))
-	r.GET("/alerts/:fingerprint", s.page(s.alertPage))
-	r.GET("/history", s.page(s.historyPage))
-	r.GET("/status", s.freshPage(s.statusPage))
-	r.GET("/help", s.freshPage(helpPage))
-	r.GET("/go", s.jump)
+	pages := r.Group("", s.read)
+	pages.GET("/", s.page(s.groupsPage))
+	pages.GET("/groups/:id", s.page(s.groupPage))
+	pages.GET("/alerts/:fingerprint", s.page(s.alertPage))
+	pages.GET("/history", s.page(s.historyPage))
+	pages.GET("/status", s.freshPage(s.statusPage))
+	pages.GET("/help", s.freshPage(helpPage))
+	pages.GET("/go", s.jump)
 	r.GET("/static/:name", s.static)
 	r.HEAD("/static/:name", s.static)
 }
@@ -69,7 +70,7 @@ func (s *Server) site(r *http.Request) *templates.Site {
 	return &templates.Site{
 		Links: s.linksFor(r), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.started,
 		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack,
-		StaleAfter: s.opts.StaleAfter, Retention: s.opts.Retention, Demo: s.opts.Demo, Version: version.Version,
+		StaleAfter: s.opts.Groups.StaleAfter, Retention: s.opts.Groups.Retention, Demo: s.opts.Demo, Version: version.Version,
 	}
 }
 
@@ -326,11 +327,23 @@ func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Pag
 		Settings: s.opts.Settings,
 		Limits: []templates.Limit{
 			{Name: "Body size", Value: strconv.FormatInt(s.opts.MaxBodySize, 10) + " bytes", Met: s.refusals.met("too_large")},
-			{Name: "Requests at once", Value: strconv.Itoa(s.opts.MaxRequests), Met: s.refusals.met("overloaded")},
+			{Name: "Alerts in a notification", Value: strconv.Itoa(s.opts.MaxAlerts), Met: s.refusals.met("too_many_alerts")},
+			{Name: "Labels of an alert", Value: strconv.Itoa(s.opts.MaxLabels), Met: s.refusals.met("labels")},
+			{Name: "Notifications at once", Value: strconv.Itoa(s.opts.MaxRequests), Met: s.refusals.met("overloaded")},
+			{Name: "Groups", Value: limitOf(s.opts.Groups.MaxGroups), Met: s.refusals.met("full")},
+			{Name: "Alerts in a group", Value: limitOf(s.opts.Groups.MaxAlerts), Met: s.refusals.met("cut")},
+			{Name: "Readers at once", Value: strconv.Itoa(s.opts.MaxReaders), Met: s.refusals.met("readers")},
 			{Name: "Live pages", Value: strconv.Itoa(s.opts.MaxLiveClients), Met: s.refusals.met("live_clients")},
 		},
 		Rejected: s.refusals.newest(), Listeners: s.live.listeners(),
 	}), nil
+}
+
+func limitOf(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return strconv.Itoa(n)
 }
 
 // jump leads from a notification template, which knows the receiver and the

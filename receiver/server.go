@@ -46,6 +46,12 @@ type Options struct {
 	// MaxRequests bounds the webhook requests worked on at once; past it the
 	// answer is 503, which Alertmanager retries within a second. 0: 64.
 	MaxRequests int
+	// MaxAlerts bounds the alerts of a notification, MaxLabels the labels and
+	// the annotations of each. 0: 100,000 and 256.
+	MaxAlerts, MaxLabels int
+	// MaxReaders bounds the requests for pages and for the API that are answered
+	// at once: each may take megabytes. 0: 256.
+	MaxReaders int
 	// MaxSources bounds the sources told apart in metrics. 0: 32.
 	MaxSources int
 	// MaxLiveClients bounds the followers of live updates. 0: 500.
@@ -61,28 +67,34 @@ type Options struct {
 	// they are relative to the host. RoutePrefix is the path under which the
 	// routes are; it differs where a proxy takes the external one away.
 	ExternalURL, RoutePrefix string
-	// StaleAfter and Retention are those of groups, Settings what else the
-	// status page tells of the settings. Demo says that the data is made up.
-	StaleAfter, Retention time.Duration
-	Settings              []templates.Fact
-	Demo                  bool
+	// Groups are the options of the group manager and Settings what else is set,
+	// for the status page. Demo says that the data is made up.
+	Groups   grouping.Options
+	Settings []templates.Fact
+	Demo     bool
 }
 
 func (o Options) withDefaults() (Options, error) {
-	if o.MaxBodySize < 0 || o.MaxRequests < 0 || o.MaxSources < 0 || o.MaxLiveClients < 0 {
+	if o.MaxBodySize < 0 || min(o.MaxRequests, o.MaxSources, o.MaxLiveClients, o.MaxAlerts, o.MaxLabels, o.MaxReaders) < 0 {
 		return o, errors.New("receiver: a limit is negative")
 	}
 	if o.MaxBodySize == 0 {
 		o.MaxBodySize = 64 << 20
 	}
-	if o.MaxRequests == 0 {
-		o.MaxRequests = 64
-	}
-	if o.MaxSources == 0 {
-		o.MaxSources = 32
-	}
-	if o.MaxLiveClients == 0 {
-		o.MaxLiveClients = 500
+	for _, limit := range []struct {
+		value *int
+		usual int
+	}{
+		{&o.MaxRequests, 64},
+		{&o.MaxReaders, 256},
+		{&o.MaxSources, 32},
+		{&o.MaxLiveClients, 500},
+		{&o.MaxAlerts, 100_000},
+		{&o.MaxLabels, 256},
+	} {
+		if *limit.value == 0 {
+			*limit.value = limit.usual
+		}
 	}
 	return o, nil
 }
@@ -100,7 +112,9 @@ type Server struct {
 	links    templates.Links
 	handler  http.Handler
 	started  time.Time
+	decoder  *decoder
 	slots    chan struct{} // one per webhook request that may be worked on
+	readers  chan struct{} // one per request for a page or the API
 	draining atomic.Bool
 	refusals refusals
 	made     madePages
@@ -136,7 +150,8 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		token: token, renderer: renderer, links: templates.NewLinks(origin, prefix),
 		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
 		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
-		slots: make(chan struct{}, opts.MaxRequests),
+		slots: make(chan struct{}, opts.MaxRequests), readers: make(chan struct{}, opts.MaxReaders),
+		decoder: newDecoder(opts.MaxAlerts, opts.MaxLabels),
 	}
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -189,15 +204,32 @@ func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 		r.Handle(method, "/-/healthy", s.healthy)
 		r.Handle(method, "/-/ready", s.ready)
 	}
-	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})))
-	r.GET("/api/v1/groups", s.listGroups)
-	r.GET("/api/v1/groups/:id", s.getGroup)
-	r.GET("/api/v1/groups/:id/events", s.groupEvents)
-	r.GET("/api/v1/alerts/:fingerprint", s.getAlert)
-	r.GET("/api/v1/events", s.listEvents)
-	r.GET("/api/v1/stats", s.stats)
-	r.GET("/api/v1/status", s.status)
+	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})))
 	r.GET(livePath, s.follow)
+	api := r.Group("/api/v1", s.read)
+	api.GET("/groups", s.listGroups)
+	api.GET("/groups/:id", s.getGroup)
+	api.GET("/groups/:id/events", s.groupEvents)
+	api.GET("/alerts/:fingerprint", s.getAlert)
+	api.GET("/events", s.listEvents)
+	api.GET("/stats", s.stats)
+	api.GET("/status", s.status)
+}
+
+// maxScrapes bounds the scrapes at once: two Prometheus and who looks by hand.
+const maxScrapes = 16
+
+// read bounds those who read at once, slow ones included.
+func (s *Server) read(c *gin.Context) {
+	select {
+	case s.readers <- struct{}{}:
+		defer func() { <-s.readers }()
+		c.Next()
+	default:
+		s.refusals.count("readers")
+		c.Abort()
+		fail(c, http.StatusServiceUnavailable, "too many read at once, try again soon")
+	}
 }
 
 // ServeHTTP implements http.Handler.

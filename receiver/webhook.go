@@ -61,11 +61,11 @@ func (s *Server) webhook(c *gin.Context) {
 		s.reject(c, http.StatusUnsupportedMediaType, "unsupported_media", err)
 		return
 	}
-	n, reason, err := s.read(c, source)
+	n, cut, reason, err := s.readBody(c, source)
 	if err != nil {
 		code := http.StatusBadRequest
 		switch reason {
-		case "too_large":
+		case "too_large", "too_many_alerts":
 			code = http.StatusRequestEntityTooLarge
 		case "incomplete":
 			code = http.StatusServiceUnavailable // a retry mends it
@@ -75,6 +75,11 @@ func (s *Server) webhook(c *gin.Context) {
 	}
 	n.Stamp = stamp
 	out, err := s.groups.Ingest(c.Request.Context(), n)
+	if full, ok := errors.AsType[*grouping.FullError](err); ok {
+		// Alertmanager sends it again, and shows that it could not be delivered.
+		s.reject(c, http.StatusServiceUnavailable, "full", full)
+		return
+	}
 	if err != nil {
 		reason := "storage"
 		if c.Request.Context().Err() != nil {
@@ -84,12 +89,28 @@ func (s *Server) webhook(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
+	s.metrics.tooManyLabels.Add(float64(cut))
+	if cut > 0 {
+		s.refusals.count("labels")
+	}
+	if out.Cut > 0 {
+		s.refusals.count("cut")
+	}
 	s.metrics.received.WithLabelValues(s.metrics.sources.label(source), reasonLabel(n.Reason)).Inc()
-	c.JSON(http.StatusOK, gin.H{"status": "kept", "group": out.Group.ID})
+	c.JSON(http.StatusOK, keptView{Status: "kept", Group: out.Group.ID, Cut: out.Cut + cut})
 }
 
-// read reads and decodes the body. It returns a word for why it could not.
-func (s *Server) read(c *gin.Context, source string) (n grouping.Notification, reason string, err error) {
+// keptView is the answer to a notification that is kept. Cut counts the firing
+// alerts that were left out: for their number of labels, or as the group is full.
+type keptView struct {
+	Status string      `json:"status"`
+	Group  grouping.ID `json:"group"`
+	Cut    uint64      `json:"cut,omitempty"`
+}
+
+// readBody reads and decodes the body, and counts the alerts that it cut. It returns
+// a word for why it could not.
+func (s *Server) readBody(c *gin.Context, source string) (n grouping.Notification, cut uint64, reason string, err error) {
 	buf, _ := buffers.Get().(*bytes.Buffer)
 	defer func() {
 		// A huge body's buffer is not kept for the small ones that follow.
@@ -102,15 +123,19 @@ func (s *Server) read(c *gin.Context, source string) (n grouping.Notification, r
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return n, "too_large", bad("", "the body is larger than %d bytes", tooLarge.Limit)
+		return n, 0, "too_large", bad("", "the body is larger than %d bytes", tooLarge.Limit)
 	case err != nil:
-		return n, "incomplete", bad("", "the body ends too early")
+		return n, 0, "incomplete", bad("", "the body ends too early")
 	}
-	m, err := decodeMessage(buf.Bytes())
+	m, err := s.decoder.message(buf.Bytes())
 	if err != nil {
-		return n, "bad_message", err
+		if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
+			return n, 0, "too_many_alerts", err
+		}
+		return n, 0, "bad_message", err
 	}
-	return m.notification(source), "", nil
+	n = s.decoder.notification(m, source)
+	return n, n.Truncated - m.TruncatedAlerts, "", nil
 }
 
 var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}

@@ -167,8 +167,8 @@ func everything() View { return View{State: ViewAll, Sort: grouping.SortSeverity
 func groupNote(g *grouping.AlertGroup, s *Site) string {
 	var notes []string
 	if g.Truncated > 0 {
-		notes = append(notes, "Alertmanager cut "+plural(cut(g.Truncated), "alert", "alerts")+
-			" from its last notification (max_alerts). Counts are lower bounds.")
+		notes = append(notes, plural(cut(g.Truncated), "alert was", "alerts were")+
+			" cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster. Counts are lower bounds.")
 	}
 	if g.Counts.Unreported > 0 {
 		notes = append(notes, plural(g.Counts.Unreported, "alert was", "alerts were")+

@@ -48,7 +48,7 @@ func NewHelpPage(s *Site) *HelpPage {
 			{"unreported", "it was firing, and then a complete notification left it out: silenced, inhibited or forgotten. Nobody said that it is over"},
 			{"stale", "the group fires, but nobody has mentioned it for long"},
 			{"settling", "the group is new and inside its group_wait"},
-			{"truncated", "Alertmanager cut alerts from the notification (max_alerts): counts are lower bounds"},
+			{"truncated", "Alerts were cut from the notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds"},
 			{"Alertmanagers disagree", "one replica says firing, another resolved, about the same alert"},
 			{"before restart", "known from the storage; no notification since Muster started"},
 			{"episode", "one firing, from its start to its end"},

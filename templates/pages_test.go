@@ -49,7 +49,7 @@ func TestStates(t *testing.T) {
 		"group":      {"6 firing · 2 resolved", "the oldest for 14m 0s", "Pod is crash looping.", "Runbook", "Silence…", "Past episodes", "first notification", "alertmanager-0.example.net:9093, alertmanager-1.example.net:9093"},
 		"burn":       {"api-gateway burns its 30d error budget", "Dashboard"},
 		"disputed":   {"disagree about 1 alert"},
-		"truncated":  {"cut 37 alerts from its last notification (max_alerts). Counts are lower bounds.", "+40 more alerts"},
+		"truncated":  {"37 alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster. Counts are lower bounds.", "+40 more alerts"},
 		"stale":      {"No notification about this group since Nov 22 01:02 UTC"},
 		"unreported": {"left out of a notification without being resolved"},
 		"resolved":   {"resolved since 3h 0m", "Kept until"},

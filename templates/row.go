@@ -284,7 +284,7 @@ func marks(g *grouping.AlertGroup, s *Site) []Mark {
 		add(true, "stale", "Firing, but Alertmanager has not mentioned this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC")
 	}
 	if g.Truncated > 0 {
-		add(true, "truncated +"+count(cut(g.Truncated)), "Alertmanager cut this many alerts from its last notification (max_alerts): counts are lower bounds")
+		add(true, "truncated +"+count(cut(g.Truncated)), "This many alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds")
 	}
 	if n := disputed(g.Alerts); n > 0 {
 		add(true, "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")

@@ -86,7 +86,7 @@ func start(t *testing.T) *muster {
 	m.groups, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), nil, promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	reg := prometheus.NewRegistry()
-	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(), receiver.Options{StaleAfter: time.Hour, Retention: time.Hour})
+	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(), receiver.Options{Groups: grouping.Options{StaleAfter: time.Hour, Retention: time.Hour}})
 	require.NoError(t, err)
 	m.groups.Watch(m.server.Publish)
 	m.listen("127.0.0.1:0")
