@@ -13,7 +13,7 @@ import (
 
 // Our message is Alertmanager's: the same names, and what it writes we read.
 func TestMessageIsAlertmanagers(t *testing.T) {
-	require.Equal(t, wireNames(reflect.TypeFor[webhook.Message]()), wireNames(reflect.TypeFor[message]()))
+	require.Equal(t, wireNames(reflect.TypeFor[webhook.Message]()), wireNames(reflect.TypeFor[Message]()))
 
 	theirs := webhook.Message{
 		Data: &template.Data{

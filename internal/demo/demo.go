@@ -18,9 +18,9 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/prometheus/alertmanager/template"
 
 	"muster/grouping"
+	"muster/receiver"
 )
 
 // Settings of the play: it is fast, so that a minute shows what a night has.
@@ -52,16 +52,7 @@ func Play(ctx context.Context, webhook http.Handler, path string, logger *slog.L
 	}
 }
 
-// message is a notification as Alertmanager writes it.
-type message struct {
-	*template.Data
-
-	Version         string `json:"version"`
-	GroupKey        string `json:"groupKey"`
-	TruncatedAlerts int    `json:"truncatedAlerts"`
-}
-
-func post(ctx context.Context, webhook http.Handler, path string, m message) int {
+func post(ctx context.Context, webhook http.Handler, path string, m receiver.Message) int {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return http.StatusInternalServerError
@@ -145,9 +136,9 @@ func (a *alert) muted(start, now time.Time) bool {
 
 // notifications returns what the group's Alertmanagers send now: something when
 // what there is to say changed, or was said long ago.
-func (g *group) notifications(start, now time.Time) []message {
+func (g *group) notifications(start, now time.Time) []receiver.Message {
 	var (
-		listed []template.Alert
+		listed []receiver.Alert
 		firing int
 		said   strings.Builder
 	)
@@ -156,17 +147,17 @@ func (g *group) notifications(start, now time.Time) []message {
 		if from.IsZero() || a.muted(start, now) || !on && now.Sub(to) > 2*repeat {
 			continue
 		}
-		t := template.Alert{
-			Status: "resolved", Labels: template.KV(a.labels), Annotations: template.KV(a.annotations),
+		t := receiver.Alert{
+			Status: grouping.StatusResolved, Labels: a.labels, Annotations: a.annotations,
 			StartsAt: from.UTC(), EndsAt: to.UTC(), Fingerprint: string(a.labels.Fingerprint()),
 			GeneratorURL: "https://prometheus.example.net/graph?g0.expr=" + a.labels["alertname"],
 		}
 		if on {
-			t.Status, t.EndsAt = "firing", time.Time{}
+			t.Status, t.EndsAt = grouping.StatusFiring, time.Time{}
 			firing++
 		}
 		listed = append(listed, t)
-		said.WriteString(t.Fingerprint + t.Status + t.StartsAt.String())
+		said.WriteString(t.Fingerprint + string(t.Status) + t.StartsAt.String())
 	}
 	says := said.String()
 	if firing == 0 && (g.sent == "" || !hasNews(g.sent, says)) || says == g.sent && now.Sub(g.sentAt) < repeat {
@@ -174,12 +165,12 @@ func (g *group) notifications(start, now time.Time) []message {
 	}
 	reason := g.reason(says, firing)
 	g.sent, g.sentAt, g.firing = says, now, firing
-	cut := 0
+	cut := uint64(0)
 	if g.most > 0 && len(listed) > g.most {
-		cut = len(listed) - g.most
+		cut = uint64(len(listed) - g.most)
 		listed = listed[:g.most]
 	}
-	messages := make([]message, 0, len(g.replicas))
+	messages := make([]receiver.Message, 0, len(g.replicas))
 	for _, replica := range g.replicas {
 		messages = append(messages, g.message(listed, firing, cut, reason, replica))
 	}
@@ -203,12 +194,12 @@ func (g *group) reason(says string, firing int) string {
 	}
 }
 
-func (g *group) message(listed []template.Alert, firing, cut int, reason, replica string) message {
+func (g *group) message(listed []receiver.Alert, firing int, cut uint64, reason, replica string) receiver.Message {
 	status := "resolved"
 	if firing > 0 {
 		status = "firing"
 	}
-	labels := template.KV{}
+	labels := grouping.Labels{}
 	for _, name := range g.by {
 		labels[name] = g.alerts[0].labels[name]
 	}
@@ -217,20 +208,20 @@ func (g *group) message(listed []template.Alert, firing, cut int, reason, replic
 		keepEqual(commonLabels, a.Labels)
 		keepEqual(commonAnnotations, a.Annotations)
 	}
-	return message{
-		Data: &template.Data{
+	return receiver.Message{
+		Data: &receiver.Data{
 			Receiver: g.receiver, Status: status, Alerts: listed, NotificationReason: reason, GroupLabels: labels,
-			CommonLabels: commonLabels, CommonAnnotations: commonAnnotations, RouteLabels: template.KV{}, ExternalURL: replica,
+			CommonLabels: commonLabels, CommonAnnotations: commonAnnotations, RouteLabels: grouping.Labels{}, ExternalURL: replica,
 		},
 		Version: "4", GroupKey: fmt.Sprintf("{}/{receiver=%q}:{%s}", g.receiver, keyOf(labels)), TruncatedAlerts: cut,
 	}
 }
 
-func keepEqual(common, other template.KV) {
+func keepEqual(common, other grouping.Labels) {
 	maps.DeleteFunc(common, func(name, value string) bool { return other[name] != value })
 }
 
-func keyOf(labels template.KV) string {
+func keyOf(labels grouping.Labels) string {
 	pairs := make([]string, 0, len(labels))
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
 		pairs = append(pairs, fmt.Sprintf("%s=%q", name, labels[name]))
