@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/alecthomas/units"
 	"github.com/oklog/run"
@@ -56,6 +58,8 @@ type config struct {
 	group    grouping.Options
 	history  time.Duration
 	receiver receiver.Options
+
+	memoryRatio float64
 }
 
 const defaultListenAddress = ":9095"
@@ -123,10 +127,15 @@ func parseFlags(args []string) (config, error) {
 		Default(strconv.Itoa(c.group.MaxGroups)).IntVar(&c.group.MaxGroups)
 	app.Flag("retention.history", "How long the history is kept.").
 		Default("720h").DurationVar(&c.history)
+	app.Flag("auto-gomemlimit.ratio", "Share of the container's memory that Go keeps to, by GOMEMLIMIT. 0: it is left as it is.").
+		Default("0.9").FloatVar(&c.memoryRatio)
 	promslogflag.AddFlags(app, &c.log)
 	_, err := app.Parse(args)
 	if err != nil {
 		return c, err
+	}
+	if c.memoryRatio < 0 || c.memoryRatio > 1 {
+		return c, fmt.Errorf("--auto-gomemlimit.ratio: %g is not between 0 and 1", c.memoryRatio)
 	}
 	c.receiver.MaxBodySize = int64(maxBody)
 	if redisPassword != "" {
@@ -214,6 +223,7 @@ func healthcheck(args []string) int {
 // it until a signal or a failure ends it.
 func serve(c config, logger *slog.Logger) error {
 	logger.Info("Starting Muster", "version", version.Info(), "build", version.BuildContext())
+	limitMemory(c.memoryRatio, memlimit.FromCgroup, logger)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("muster"))
@@ -280,6 +290,23 @@ func serve(c config, logger *slog.Logger) error {
 		return nil
 	}
 	return err
+}
+
+// limitMemory makes Go keep to a share of what the container may use, so that
+// the collector works harder before the kernel kills. Where there is no limit,
+// or GOMEMLIMIT sets one, nothing happens.
+func limitMemory(ratio float64, limit memlimit.Provider, logger *slog.Logger) {
+	if ratio == 0 {
+		return
+	}
+	kept, err := memlimit.Set(memlimit.WithRatio(ratio), memlimit.WithProvider(limit))
+	switch {
+	case errors.Is(err, memlimit.ErrCgroupsNotSupported):
+	case err != nil:
+		logger.Warn("The container's memory limit could not be read", "err", err)
+	case kept < math.MaxInt64:
+		logger.Info("Go keeps to a share of the container's memory", "bytes", kept, "ratio", ratio)
+	}
 }
 
 // restore makes the manager know the stored groups. A backend that cannot be
