@@ -52,7 +52,7 @@ func (m *Manager) GetStats(ctx context.Context) (Stats, error) {
 
 func newStats() Stats {
 	s := Stats{
-		Metrics:   Metrics{Groups: map[State]int{}, Alerts: map[Status]int{}},
+		Metrics:   Metrics{Groups: map[State]int{}, Alerts: map[Status]int{StatusFiring: 0, StatusResolved: 0, StatusUnreported: 0}},
 		Receivers: map[string]int{}, Sources: map[string]SourceStats{},
 	}
 	for _, state := range States() {
