@@ -58,9 +58,6 @@ func newStats() Stats {
 	for _, state := range States() {
 		s.Groups[state] = 0
 	}
-	for _, status := range []Status{StatusFiring, StatusResolved, StatusUnreported} {
-		s.Alerts[status] = 0
-	}
 	return s
 }
 

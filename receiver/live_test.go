@@ -22,6 +22,7 @@ type client struct {
 	body   *bufio.Reader
 	close  func()
 	status int
+	header http.Header
 }
 
 func (h *house) listen(t *testing.T) *httptest.Server {
@@ -47,7 +48,7 @@ func followLive(t *testing.T, url, lastID string) *client {
 	}
 	res, err := http.DefaultClient.Do(r) //nolint:bodyclose // close does it
 	require.NoError(t, err)
-	c := &client{t: t, body: bufio.NewReader(res.Body), status: res.StatusCode}
+	c := &client{t: t, body: bufio.NewReader(res.Body), status: res.StatusCode, header: res.Header}
 	c.close = func() {
 		cancel()
 		_ = res.Body.Close()

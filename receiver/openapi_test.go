@@ -1,0 +1,400 @@
+package receiver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// contract is docs/openapi.yaml.
+type contract struct {
+	*openapi3.T
+
+	find func(*http.Request) (*openapi3filter.RequestValidationInput, error)
+	// used holds what was met: "GET /path 200", "/path?parameter".
+	used map[string]bool
+}
+
+func readContract(t *testing.T) *contract {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile("../docs/openapi.yaml")
+	require.NoError(t, err)
+	require.NoError(t, doc.Validate(t.Context()))
+	router, err := legacy.NewRouter(doc)
+	require.NoError(t, err)
+	c := &contract{T: doc, used: map[string]bool{}}
+	c.find = func(r *http.Request) (*openapi3filter.RequestValidationInput, error) {
+		route, params, err := router.FindRoute(r)
+		if err != nil {
+			return nil, err
+		}
+		return &openapi3filter.RequestValidationInput{
+			Request: r, Route: route, PathParams: params, QueryParams: r.URL.Query(),
+			Options: &openapi3filter.Options{
+				IncludeResponseStatus: true,
+				AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
+				// It decodes JSON and plain text alone.
+				ExcludeResponseBody: route.Path == livePath,
+			},
+		}, nil
+	}
+	return c
+}
+
+// holds holds an answer against the file.
+func (c *contract) holds(t *testing.T, r *http.Request, code int, header http.Header, body []byte) {
+	t.Helper()
+	in, err := c.find(r)
+	require.NoError(t, err, "%s %s", r.Method, r.URL)
+	c.used[fmt.Sprint(r.Method, " ", in.Route.Path, " ", code)] = true
+	for name := range in.QueryParams {
+		require.NotNil(t, in.Route.Operation.Parameters.GetByInAndName("query", name), "%s: %s is not in the file", r.URL, name)
+		c.used[in.Route.Path+"?"+name] = true
+	}
+	out := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: code, Header: header, Options: in.Options}
+	out.SetBodyBytes(body)
+	require.NoError(t, openapi3filter.ValidateResponse(context.Background(), out), "%s %s: %d %s", r.Method, r.URL, code, body)
+}
+
+// asks sends a request of which the file says that it is legal, and holds the
+// answer against the file, too.
+func (h *house) asks(t *testing.T, c *contract, code int, path string) []byte {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	in, err := c.find(r)
+	require.NoError(t, err, path)
+	require.NoError(t, openapi3filter.ValidateRequest(t.Context(), in), path)
+	return h.answers(t, c, code, http.MethodGet, path, "")
+}
+
+// answers sends a request, of which the file may say that it is not legal.
+func (h *house) answers(t *testing.T, c *contract, code int, method, path, body string, headers ...string) []byte {
+	t.Helper()
+	w := h.do(method, path, strings.NewReader(body), headers...)
+	require.Equal(t, code, w.Code, "%s %s: %s", method, path, w.Body)
+	c.holds(t, httptest.NewRequest(method, path, nil), w.Code, w.Header(), w.Body.Bytes())
+	return w.Body.Bytes()
+}
+
+// routeTable returns the routes that New makes, pages and profiles among them.
+func routeTable(t *testing.T, h *house) gin.RoutesInfo {
+	t.Helper()
+	r := gin.New()
+	h.routes(&r.RouterGroup, h.reg)
+	h.pageRoutes(&r.RouterGroup)
+	profileRoutes(&r.RouterGroup)
+	return r.Routes()
+}
+
+var ginParam = regexp.MustCompile(`:(\w+)`)
+
+// Pages and profiles are for people.
+var notInContract = regexp.MustCompile(`^(/|/groups/.*|/alerts/.*|/history|/status|/help|/go|/static/.*|/debug/pprof/.*)$`)
+
+// The file lists every route of the API, and no other.
+func TestTheContractHasTheRoutes(t *testing.T) {
+	want := map[string]bool{}
+	for _, route := range routeTable(t, newHouse(t, Options{})) {
+		if !notInContract.MatchString(route.Path) {
+			path := strings.TrimRight(ginParam.ReplaceAllString(route.Path, "{$1}"), "/")
+			want[route.Method+" "+path] = true
+		}
+	}
+	got := map[string]bool{}
+	for path, item := range readContract(t).Paths.Map() {
+		for method := range item.Operations() {
+			got[method+" "+path] = true
+		}
+	}
+	require.Equal(t, want, got)
+	require.Len(t, want, 17)
+}
+
+// The file's schemas are the shapes that view.go makes: the same names, and
+// required is what is never left out.
+func TestTheContractHasTheShapes(t *testing.T) {
+	doc := readContract(t)
+	for name, shape := range map[string]any{
+		"Group": groupView{}, "Episode": episodeView{}, "Alert": alertView{}, "Groups": groupsView{}, "Event": eventView{}, "Events": eventsView{},
+		"Stats": statsView{}, "Source": sourceView{}, "Status": statusView{}, "Build": buildView{}, "Storage": storageView{}, "Counts": grouping.Counts{},
+	} {
+		var names, required []string
+		for f := range reflect.TypeOf(shape).Fields() {
+			field, omit, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names = append(names, field)
+			if omit == "" {
+				required = append(required, field)
+			}
+		}
+		schema := doc.Components.Schemas[name].Value
+		require.ElementsMatch(t, names, slices.Collect(maps.Keys(schema.Properties)), name)
+		require.ElementsMatch(t, required, schema.Required, name)
+	}
+	for name, words := range map[string][]string{
+		"State": text(grouping.States()), "EventKind": text(grouping.EventKinds()),
+		"AlertStatus": text([]grouping.Status{grouping.StatusFiring, grouping.StatusResolved, grouping.StatusUnreported}),
+	} {
+		require.ElementsMatch(t, words, text(doc.Components.Schemas[name].Value.Enum), name)
+	}
+	list := doc.Paths.Find("/api/v1/groups").Get.Parameters
+	require.ElementsMatch(t, text(grouping.Sorts()), text(list.GetByInAndName("query", "sort").Schema.Value.Enum))
+	limit := list.GetByInAndName("query", "limit").Schema.Value
+	require.InDelta(t, grouping.MaxLimit, *limit.Max, 0)
+	require.InDelta(t, grouping.DefaultLimit, limit.Default, 0)
+}
+
+func text[T any](words []T) (all []string) {
+	for _, w := range words {
+		all = append(all, fmt.Sprint(w))
+	}
+	return all
+}
+
+// A field that an answer has and the file has not is an error: no object is
+// open but the message, of which names are ignored.
+func TestTheContractIsStrict(t *testing.T) {
+	for name, ref := range readContract(t).Components.Schemas {
+		if s := ref.Value; s.Type.Is("object") && name != "Notification" {
+			closed := s.AdditionalProperties.Has != nil && !*s.AdditionalProperties.Has
+			require.True(t, closed || s.AdditionalProperties.Schema != nil, name)
+		}
+	}
+}
+
+// Every answer is what the file says, field by field; and each answer that is in
+// the file was given, each query parameter was asked with.
+func TestTheContractHasTheAnswers(t *testing.T) {
+	c := readContract(t)
+	t.Run("readers", func(t *testing.T) { readersAreAnswered(t, c) })
+	t.Run("pages", func(t *testing.T) { pagesAreAnswered(t, c) })
+	t.Run("notifications", func(t *testing.T) { notificationsAreAnswered(t, c) })
+	t.Run("live", func(t *testing.T) { followersAreAnswered(t, c) })
+	t.Run("bad queries", func(t *testing.T) { badQueriesAreAnswered(t, c) })
+	t.Run("storage", func(t *testing.T) { anOutageIsAnswered(t, c) })
+	t.Run("strangers", func(t *testing.T) { strangersAreAnswered(t, c) })
+	for path, item := range c.Paths.Map() {
+		for method, op := range item.Operations() {
+			for code := range op.Responses.Map() {
+				require.True(t, c.used[method+" "+path+" "+code], "%s %s: nothing was answered %s", method, path, code)
+			}
+			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
+				if p.Value.In == openapi3.ParameterInQuery {
+					require.True(t, c.used[path+"?"+p.Value.Name], "%s: nothing was asked with %s", path, p.Value.Name)
+				}
+			}
+		}
+	}
+}
+
+func readersAreAnswered(t *testing.T, c *contract) {
+	h := newHouse(t, Options{})
+	for _, path := range []string{"/api/v1/groups", "/api/v1/events", "/api/v1/stats", "/api/v1/status"} {
+		h.asks(t, c, 200, path) // nothing is held
+	}
+	firing := h.kept(t, body())
+	h.kept(t, body(wireKey, `"groupKey":"mixed"`, `"alerts":[`, `"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
+		`"endsAt":"2026-11-23T02:30:00Z"},`, wireCut, `"truncatedAlerts":3,"notification_reason":"new alerts in group"`))
+	resolved := h.kept(t, body(wireKey, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
+	h.kept(t, body(wireKey, `"groupKey":"unreported"`))
+	h.kept(t, body(wireKey, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wireLabels, `{"alertname":"Other"}`))
+	filter := "filter=" + url.QueryEscape(`alertname=~"D.*"`)
+	for _, path := range []string{
+		"/api/v1/groups/" + firing, "/api/v1/groups/" + resolved, "/api/v1/groups/" + firing + "/events",
+		"/api/v1/groups/00000000000000000000/events", "/api/v1/alerts/0011223344556677", "/api/v1/stats", "/api/v1/status",
+		"/api/v1/groups?alerts=true&state=firing&state=mixed&sort=name&receiver=team&source=default&" + filter,
+		"/api/v1/events?kind=fired&kind=notified&since=2026-01-01T00:00:00Z&until=4102444800&" + filter,
+		"/api/v1/groups/" + firing + "/events?kind=fired&since=1767225600&until=2100-01-01T00:00:00Z&" + filter,
+		"/-/healthy", "/-/ready", "/metrics",
+	} {
+		h.asks(t, c, 200, path)
+	}
+	h.answers(t, c, 200, http.MethodHead, "/-/healthy", "")
+	h.answers(t, c, 200, http.MethodHead, "/-/ready", "")
+	h.setStatus(grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: time.Now(), DirtyGroups: 3, Partial: true, Restored: 7})
+	h.asks(t, c, 200, "/api/v1/status")
+	h.asks(t, c, 200, "/-/ready")
+}
+
+// pagesAreAnswered follows the cursors to the end.
+func pagesAreAnswered(t *testing.T, c *contract) {
+	h := newHouse(t, Options{})
+	id := h.kept(t, body())
+	h.kept(t, body(wireKey, `"groupKey":"second"`))
+	for _, path := range []string{"/api/v1/groups?limit=1", "/api/v1/events?limit=2", "/api/v1/groups/" + id + "/events?limit=2"} {
+		pages, cursor := 1, ""
+		for ; ; pages++ {
+			var page struct{ Next string }
+			require.NoError(t, json.Unmarshal(h.asks(t, c, 200, path+cursor), &page))
+			if page.Next == "" {
+				break
+			}
+			cursor = "&cursor=" + url.QueryEscape(page.Next)
+		}
+		require.GreaterOrEqual(t, pages, 2, path)
+	}
+}
+
+func notificationsAreAnswered(t *testing.T, c *contract) {
+	token := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(token, []byte("right"), 0o600))
+	h := newHouse(t, Options{MaxBodySize: 1000})
+	guarded := newHouse(t, Options{WebhookTokenFile: token})
+	message := c.Components.Schemas["Notification"].Value
+	var v any
+	require.NoError(t, json.Unmarshal([]byte(body()), &v))
+	require.NoError(t, message.VisitJSON(v))
+	for name := range v.(map[string]any) { //nolint:forcetypeassert // the schema has seen it
+		require.Contains(t, message.Properties, name)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodPut} {
+		for _, path := range []string{"/webhook", "/webhook/prod"} {
+			h.answers(t, c, 200, method, path, body())
+			h.answers(t, c, 400, method, path, "")
+			guarded.answers(t, c, 401, method, path, body(), "Authorization", "Bearer wrong")
+			h.answers(t, c, 403, method, path, body(), "Sec-Fetch-Site", "cross-site")
+			h.answers(t, c, 413, method, path, strings.Repeat(" ", 1001))
+			h.answers(t, c, 415, method, path, body(), "Content-Type", "text/plain")
+		}
+	}
+	h.Drain()
+	for _, method := range []string{http.MethodPost, http.MethodPut} {
+		for _, path := range []string{"/webhook", "/webhook/prod"} {
+			h.answers(t, c, 503, method, path, body())
+		}
+	}
+	h.answers(t, c, 503, http.MethodGet, "/-/ready", "")
+	h.answers(t, c, 503, http.MethodHead, "/-/ready", "")
+}
+
+// followersAreAnswered holds the data of events against the schemas that the
+// file names for them.
+func followersAreAnswered(t *testing.T, c *contract) {
+	h := newHouse(t, Options{})
+	srv := h.listen(t)
+	client := followLive(t, srv.URL, "foreign")
+	c.holds(t, httptest.NewRequest(http.MethodGet, livePath, nil), client.status, client.header, nil)
+	events := []liveEvent{client.next()}
+	id := h.kept(t, body())
+	events = append(events, client.next())
+	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(id), "0011223344556677"))
+	events = append(events, client.next(), followLive(t, srv.URL, "").next())
+	var names []string
+	for _, e := range events {
+		schema := map[string]string{"group": "Group", "gone": "LiveGone", "resync": "LiveOther", "hb": "LiveOther"}[e.event]
+		var v any
+		require.NoError(t, json.Unmarshal([]byte(e.data), &v))
+		require.NoError(t, c.Components.Schemas[schema].Value.VisitJSON(v), e.data)
+		require.Contains(t, c.Paths.Find(livePath).Get.Description, "| "+e.event+" | "+schema)
+		names = append(names, e.event)
+	}
+	require.Equal(t, []string{"resync", "group", "gone", "hb"}, names)
+	h.Drain()
+	h.answers(t, c, 503, http.MethodGet, livePath, "")
+}
+
+func badQueriesAreAnswered(t *testing.T, c *contract) {
+	h := newHouse(t, Options{})
+	for _, path := range []string{
+		"/api/v1/groups?limit=0", "/api/v1/groups?filter=a", "/api/v1/groups?sort=colour", "/api/v1/groups?state=open",
+		"/api/v1/groups?cursor=x", "/api/v1/groups?alerts=maybe", "/api/v1/events?since=yesterday", "/api/v1/events?kind=explode",
+		"/api/v1/groups/00000000000000000000/events?cursor=x",
+	} {
+		h.answers(t, c, 400, http.MethodGet, path, "")
+	}
+	for _, path := range []string{
+		"/api/v1/groups/nope", "/api/v1/groups/00000000000000000000", "/api/v1/groups/nope/events",
+		"/api/v1/alerts/nope", "/api/v1/alerts/0000000000000000",
+	} {
+		h.answers(t, c, 404, http.MethodGet, path, "")
+	}
+	for path, w := range map[string]*httptest.ResponseRecorder{
+		"nothing": h.get("/api/v1/nothing"), "webhook": h.get("/webhook"), "groups": h.do(http.MethodPost, "/api/v1/groups", nil),
+		"group": h.do(http.MethodDelete, "/api/v1/groups/"+strings.Repeat("0", 20), nil),
+	} {
+		require.Contains(t, []int{404, 405}, w.Code, path)
+		var v any
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &v))
+		require.NoError(t, c.Components.Schemas["Error"].Value.VisitJSON(v), path)
+	}
+}
+
+func anOutageIsAnswered(t *testing.T, c *contract) {
+	h, _ := newStub(t, Options{}, nil)
+	h.groups = failing{err: &grouping.StorageError{Backend: "redis", Op: "load", Err: errors.New("refused")}}
+	id, fingerprint := strings.Repeat("0", 20), strings.Repeat("0", 16)
+	for _, path := range []string{
+		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/" + fingerprint,
+		"/api/v1/events", "/api/v1/stats", "/api/v1/status",
+	} {
+		h.answers(t, c, 503, http.MethodGet, path, "")
+	}
+}
+
+// strangersAreAnswered asks for all there is without credentials.
+func strangersAreAnswered(t *testing.T, c *contract) {
+	url := newHouse(t, Options{}).listenGuarded(t)
+	for path, item := range c.Paths.Map() {
+		for method := range item.Operations() {
+			path := pathParam.ReplaceAllString(path, "prod")
+			r, err := http.NewRequestWithContext(t.Context(), method, url+path, nil)
+			require.NoError(t, err)
+			res, err := http.DefaultClient.Do(r)
+			require.NoError(t, err)
+			text, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			require.Equal(t, http.StatusUnauthorized, res.StatusCode, "%s %s", method, path)
+			c.holds(t, httptest.NewRequest(method, path, nil), res.StatusCode, res.Header, text)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+var pathParam = regexp.MustCompile(`{\w+}`)
+
+// failing is a house of which every query fails.
+type failing struct {
+	stub
+
+	err error
+}
+
+func (f failing) GetGroup(context.Context, grouping.ID) (*grouping.AlertGroup, error) {
+	return nil, f.err
+}
+
+func (f failing) ListGroups(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
+	return grouping.GroupPage{}, f.err
+}
+
+func (f failing) GetGroupByFingerprint(context.Context, grouping.Fingerprint) ([]*grouping.AlertGroup, error) {
+	return nil, f.err
+}
+
+func (f failing) Events(context.Context, grouping.EventQuery) (grouping.EventPage, error) {
+	return grouping.EventPage{}, f.err
+}
+
+func (f failing) GetStats(context.Context) (grouping.Stats, error) { return grouping.Stats{}, f.err }
