@@ -43,7 +43,6 @@ func (s *Server) pageRoutes(r *gin.RouterGroup) {
 }
 
 func (s *Server) static(c *gin.Context) {
-	c.Writer.Header().Del("Cache-Control") // the handler sets its own
 	s.renderer.Static().ServeHTTP(c.Writer, c.Request)
 }
 

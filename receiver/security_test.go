@@ -1,19 +1,40 @@
 package receiver
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
 )
 
-// A user "reader" with the password "reading".
-const basicAuth = "basic_auth_users:\n  reader: $2a$04$9mK3Z533dmg19ybAmjgpy.QTuPuE6jn545vTyoba4Qd2faqd3OUTG\n"
+// The users of listenGuarded.
+const (
+	readerPassword = "reading"
+	writerPassword = "writing"
+	basicAuth      = "basic_auth_users:\n" +
+		"  reader: $2a$04$9mK3Z533dmg19ybAmjgpy.QTuPuE6jn545vTyoba4Qd2faqd3OUTG\n" +
+		"  writer: $2a$04$tPb6yD9yhT7rZJjFrOOt1eMdnHwN8yEfMdnHNBIf2dxGAxFb2vtDS\n"
+)
 
 // listenGuarded serves as the program does, with a web config file that asks for
 // a password, and returns the URL.
@@ -28,8 +49,467 @@ func (h *house) listenGuarded(t *testing.T) string {
 	done := make(chan error, 1)
 	go func() { done <- web.Serve(listener, srv, &web.FlagConfig{WebConfigFile: &file}, h.logger) }()
 	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
 		require.NoError(t, srv.Shutdown(context.Background()))
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
 	})
 	return "http://" + listener.Addr().String()
+}
+
+type answered struct {
+	code   int
+	header http.Header
+	text   string
+}
+
+// answer sends a request and follows no redirect.
+func answer(t *testing.T, r *http.Request) answered {
+	t.Helper()
+	res, err := http.DefaultTransport.RoundTrip(r)
+	require.NoError(t, err)
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return answered{res.StatusCode, res.Header, string(text)}
+}
+
+// ask sends a request as it is over a connection of its own, and returns the
+// answer.
+func ask(t *testing.T, srv *httptest.Server, text string) (code int, answer string) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(conn, text)
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	return res.StatusCode, string(b)
+}
+
+// allRoutes calls f with every route and a path that leads to it.
+func allRoutes(t *testing.T, h *house, f func(method, path string)) {
+	t.Helper()
+	table := routeTable(t, h)
+	require.GreaterOrEqual(t, len(table), 40)
+	for _, route := range table {
+		f(route.Method, strings.NewReplacer(
+			":source", "prod", ":id", strings.Repeat("0", 20), ":fingerprint", strings.Repeat("0", 16), ":name", "app.css",
+		).Replace(route.Path))
+	}
+}
+
+// With a web config file that asks for a password nothing is answered without
+// it, not the probes and not what is not there.
+func TestEveryRouteAsksForThePassword(t *testing.T) {
+	h := newHouse(t, Options{EnablePprof: true})
+	url := h.listenGuarded(t)
+	asks := func(method, path string) {
+		for _, credentials := range []string{"", "reader:wrong", "nobody:" + readerPassword, ":"} {
+			r, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body()))
+			require.NoError(t, err)
+			if user, password, ok := strings.Cut(credentials, ":"); ok {
+				r.SetBasicAuth(user, password)
+			}
+			a := answer(t, r)
+			require.Equal(t, http.StatusUnauthorized, a.code, "%s %s %s", method, path, credentials)
+			require.Equal(t, "Basic", a.header.Get("WWW-Authenticate"), path)
+			require.Equal(t, "nosniff", a.header.Get("X-Content-Type-Options"), path)
+			require.Contains(t, []string{"", "Unauthorized\n"}, a.text, path)
+		}
+	}
+	allRoutes(t, h, asks)
+	for _, path := range []string{"/nothing", "//webhook", "/-/reload", "/debug/vars", "/debug/pprof", "/static/", "/favicon.ico", "/%2e%2e/metrics"} {
+		asks(http.MethodGet, path)
+	}
+	for _, method := range []string{http.MethodOptions, http.MethodTrace, http.MethodPatch, http.MethodDelete, "BREW"} {
+		asks(method, "/")
+	}
+	require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
+
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/", nil)
+	require.NoError(t, err)
+	r.SetBasicAuth("reader", readerPassword)
+	require.Equal(t, http.StatusOK, answer(t, r).code)
+}
+
+// guarded asserts the headers that every answer of ours carries.
+func guarded(t *testing.T, name string, h http.Header) {
+	t.Helper()
+	require.Equal(t, contentSecurityPolicy, h.Get("Content-Security-Policy"), name)
+	require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), name)
+	require.Equal(t, "no-referrer", h.Get("Referrer-Policy"), name)
+	require.Equal(t, "same-origin", h.Get("Cross-Origin-Opener-Policy"), name)
+	require.NotEmpty(t, h.Get("Cache-Control"), name)
+	for field := range h {
+		require.False(t, strings.HasPrefix(field, "Access-Control-"), "%s: %s", name, field)
+	}
+}
+
+func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(file, []byte("right"), 0o600))
+	h := newHouse(t, Options{RoutePrefix: "/muster"})
+	open, token := newHouse(t, Options{MaxBodySize: 1000}), newHouse(t, Options{WebhookTokenFile: file})
+	broken, _ := newStub(t, Options{}, func() (grouping.Outcome, error) { panic("ingest") })
+	post := func(h *house, text string, headers ...string) *httptest.ResponseRecorder {
+		return h.post(text, headers...)
+	}
+	html := []string{"Accept", "text/html"}
+	again := func() *httptest.ResponseRecorder {
+		w := open.get("/", "If-None-Match", open.get("/").Header().Get("ETag"))
+		if w.Code == http.StatusOK { // an etag lasts for some seconds, and these were just over
+			w = open.get("/", "If-None-Match", w.Header().Get("ETag"))
+		}
+		return w
+	}
+	style := regexp.MustCompile(`/static/app[^"]+css`).FindString(open.get("/").Body.String())
+	for name, tc := range map[string]struct {
+		code int
+		w    *httptest.ResponseRecorder
+	}{
+		"kept":            {200, post(open, body())},
+		"refused":         {400, post(open, "")},
+		"no token":        {401, post(token, body())},
+		"cross-site":      {403, post(open, body(), "Origin", "http://evil.example")},
+		"too large":       {413, post(open, strings.Repeat(" ", 1001))},
+		"text":            {415, post(open, body(), "Content-Type", "text/plain")},
+		"panic":           {503, post(broken, body())},
+		"a query's panic": {503, broken.get("/api/v1/groups")},
+		"a page's panic":  {503, broken.get("/history")},
+		"page":            {200, open.get("/")},
+		"help":            {200, open.get("/help")},
+		"a page again":    {304, again()},
+		"static":          {200, open.get(style)},
+		"no such file":    {404, open.get("/static/nothing.css")},
+		"no such group":   {404, open.get("/groups/nope")},
+		"nothing":         {404, open.get("/nothing")},
+		"no such page":    {404, open.get("/nothing", html...)},
+		"not allowed":     {405, open.do(http.MethodDelete, "/", nil)},
+		"preflight":       {405, open.do(http.MethodOptions, "/webhook", nil, "Origin", "http://evil.example", "Access-Control-Request-Method", "POST")},
+		"trace":           {405, open.do(http.MethodTrace, "/", nil)},
+		"bad query":       {400, open.get("/api/v1/groups?limit=x")},
+		"go":              {302, open.get("/go?receiver=team")},
+		"prefix":          {302, h.get("/")},
+		"metrics":         {200, open.get("/metrics")},
+		"ready":           {200, open.get("/-/ready")},
+	} {
+		require.Equal(t, tc.code, tc.w.Code, "%s: %s", name, tc.w.Body)
+		guarded(t, name, tc.w.Header())
+	}
+	allRoutes(t, open, func(method, path string) {
+		if strings.HasSuffix(path, livePath) || strings.HasPrefix(path, "/debug/") {
+			return // one never ends, the others are closed
+		}
+		guarded(t, path, open.do(method, path, strings.NewReader(body())).Header())
+	})
+}
+
+// What panics in the middle of an answer cuts the connection: half an answer
+// must not look like a whole one.
+func TestAPanicInTheMiddleCutsTheAnswer(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.groups = failing{}
+	h.live.beat = -1 // a ticker that does not want it panics, after the first event
+	srv := h.listen(t)
+	res, err := http.Get(srv.URL + livePath)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, res.Body.Close()) }()
+	text, err := io.ReadAll(res.Body)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.NotContains(t, string(text), "error")
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// A redirect would lose a notification: Alertmanager follows it with an empty
+// GET, and takes the answer for a delivery.
+func TestNoPathRedirectsAWebhook(t *testing.T) {
+	for _, opts := range []Options{{}, {RoutePrefix: "/muster", ExternalURL: "https://muster.example/muster"}} {
+		srv := newHouse(t, opts).listen(t)
+		for _, method := range []string{http.MethodPost, http.MethodPut} {
+			for _, path := range []string{
+				"/", "", "/webhook", "/webhook/", "//webhook", "/webhook//", "/webhook//prod", "/./webhook", "/a/../webhook", "/%77ebhook", "/webhook%2F",
+				"/Webhook", "/WEBHOOK/", "/webhook/prod/", "/webhook/a/b", "/webhook/..", "/muster", "/muster/", "/muster/webhook", "/muster/webhook/",
+				"/muster//webhook", "//muster/webhook", "/MUSTER/webhook", "/webhook/%2e%2e", "/webhook?a=b", "/webhook;a", "/go", "/muster/go", "/webhook/\\",
+			} {
+				text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: muster\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body()), body())
+				code, answer := ask(t, srv, text)
+				require.NotEqual(t, 3, code/100, "%s %s: %s", method, path, answer)
+				if code == http.StatusOK {
+					require.Contains(t, answer, `"kept"`, path)
+				}
+			}
+		}
+	}
+}
+
+// A browser of another site cannot change anything, whatever way it has to send
+// a request.
+func TestNoOtherSiteChangesAnything(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.kept(t, body())
+	before := h.held(t)
+	changing := 0
+	allRoutes(t, h, func(method, path string) {
+		if method == http.MethodGet || method == http.MethodHead {
+			return
+		}
+		changing++
+		for _, from := range [][]string{
+			{"Sec-Fetch-Site", "cross-site"},
+			{"Sec-Fetch-Site", "same-site"},
+			{"Origin", "null"},
+			{"Origin", "https://evil.example"},
+			{"Origin", "http://example.com.evil.example"},
+			{"Sec-Fetch-Site", "cross-site", "Origin", "http://example.com"},
+			{"Origin", "https://"},
+		} {
+			for _, media := range []string{"application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""} {
+				w := h.do(method, path, strings.NewReader(body(wireKey, `"groupKey":"evil"`)), append(from, "Content-Type", media)...)
+				require.Equal(t, http.StatusForbidden, w.Code, "%s %s %v %s", method, path, from, media)
+			}
+		}
+	})
+	require.Positive(t, changing)
+	require.Equal(t, before, h.held(t))
+	for _, query := range []string{"/?_method=POST", "/webhook?method=POST", "/go?receiver=team"} {
+		h.get(query, "X-HTTP-Method-Override", "POST", "Sec-Fetch-Site", "cross-site")
+	}
+	require.Equal(t, before, h.held(t), "reading changes nothing")
+}
+
+// Names in paths and parameters are looked up or refused; they get into no
+// header, no file and no other host.
+func TestNamesInPathsAreOnlyNames(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.kept(t, body(wireKey, `"groupKey":"{}:{evil=\"1\"}"`))
+	srv := h.listen(t)
+	names := []string{
+		"..", "../..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2f%2e%2e%2fgo.mod", "%00", "a%00b", "%0d%0aX-Evil:%201", "%ff%fe", "%c0%ae%c0%ae",
+		"%e2%80%ae%e2%80%a8", "é", strings.Repeat("a", 20000), strings.Repeat("%2e%2e%2f", 2000), "%252e%252e", "..\\..\\x", "<script>", "{{.}}", "%25s%25n",
+		"0000000000000000000%30",
+	}
+	for _, name := range names {
+		for _, path := range []string{"/groups/", "/alerts/", "/static/", "/api/v1/groups/", "/api/v1/alerts/"} {
+			for _, suffix := range []string{"", "/events"} {
+				code, answer := ask(t, srv, "GET "+path+name+suffix+" HTTP/1.1\r\nHost: muster\r\n\r\n")
+				// 200: an ID of the right shape that names nothing has no events.
+				require.Contains(t, []int{200, 400, 404}, code, "%s%s%s: %s", path, name, suffix, answer)
+				require.NotContains(t, answer, "root:")
+				require.NotContains(t, answer, "module muster")
+				require.NotContains(t, answer, "<script>")
+				if !strings.Contains(answer, "<html") {
+					require.LessOrEqual(t, len(answer), 200, path)
+				}
+			}
+		}
+		for _, query := range []string{"receiver=" + name, "receiver=team&l=" + name, "receiver=team&l=" + name + "%3D" + name, "l=%3D//evil.example", "receiver=//evil.example"} {
+			w := h.get("/go?" + strings.NewReplacer("<", "%3C", ">", "%3E", "{", "%7B", "}", "%7D", `\`, "%5C").Replace(query))
+			require.Equal(t, http.StatusFound, w.Code, query)
+			target := w.Header().Get("Location")
+			require.Regexp(t, `^/(groups/[0-9a-f]{20})?(\?[!-~]*)?$`, target, query)
+			at, err := url.Parse(target)
+			require.NoError(t, err)
+			require.Empty(t, at.Host, query)
+		}
+		if !strings.ContainsAny(name, "<>{}\\é") {
+			require.Less(t, h.get("/?filter="+name+"&receiver="+name+"&cursor="+name).Code, 500)
+			require.Less(t, h.get("/history?filter="+name+"&since="+name+"&cursor="+name).Code, 500)
+			require.Contains(t, []int{200, 400}, h.get("/api/v1/events?filter="+name+"&since="+name).Code)
+		}
+	}
+}
+
+// lines is a log that several may write to.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// log makes the house log all to what is returned.
+func (h *house) log(t *testing.T, format string) *lines {
+	t.Helper()
+	out, level, style := &lines{}, promslog.NewLevel(), promslog.NewFormat()
+	require.NoError(t, level.Set("debug"))
+	require.NoError(t, style.Set(format))
+	h.logger = promslog.New(&promslog.Config{Writer: out, Level: level, Format: style})
+	return out
+}
+
+// Whatever a client sends, a line of the log is one line, and moves no cursor on
+// an operator's terminal.
+func TestALineOfTheLogIsOneLine(t *testing.T) {
+	const evil = `\n\r\u001b[2Jtime=2026-01-01T00:00:00Z level=ERROR msg=fake\u0085\u2028\u202e\u0007`
+	raw := strings.NewReplacer(`\n`, "%0a", `\r`, "%0d", `\u001b`, "%1b", `\u0085`, "%c2%85", `\u2028`, "%e2%80%a8", `\u202e`, "%e2%80%ae", `\u0007`, "%07", " ", "%20").Replace(evil)
+	for _, format := range promslog.FormatFlagOptions {
+		h, _ := newStub(t, Options{}, func() (grouping.Outcome, error) { panic(raw + "\n\x1b[2J") })
+		log := h.log(t, format)
+		srv := h.listen(t)
+		for _, text := range []string{
+			body(wireVersion, `"version":"`+evil+`"`), body(wireStatus, `[{"status":"`+evil+`"`), body(wireLabels, `{"`+evil+`":1}`),
+			body(wireLabels, `{"`+evil+`":"1","`+evil+`":"2"}`), body(wireStart, `"startsAt":"`+evil+`"`), body("team", evil, wireKey, `"groupKey":"`+evil+`"`),
+		} {
+			code, _ := ask(t, srv, request(len(text), text))
+			require.Contains(t, []int{400, 503}, code)
+		}
+		for _, text := range []string{
+			"POST /webhook/" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "GET /api/v1/groups/" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n",
+			"GET /groups/" + raw + "?x=" + raw + " HTTP/1.1\r\nHost: muster\r\nUser-Agent: \x1b[2J\r\nReferer: \x1b[2J\r\n\r\n",
+			"GET /history?filter=" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "\x1b[2J / HTTP/1.1\r\nHost: muster\r\n\r\n", "GET /\x1b[2J HTTP/1.1\r\n\r\n",
+		} {
+			ask(t, srv, text)
+		}
+		text := log.text()
+		require.GreaterOrEqual(t, strings.Count(text, "Notification refused"), 5, format)
+		require.Contains(t, text, "A request made Muster panic", format)
+		for line := range strings.Lines(text) {
+			start := map[string]string{"logfmt": "time=", "json": `{"time":`}[format]
+			require.True(t, strings.HasPrefix(line, start), "%s: %q", format, line)
+			require.NotContains(t, line, "\x1b", format)
+			require.NotContains(t, line, "\u0085", format)
+			require.NotContains(t, line, "\u2028", format)
+			require.NotContains(t, strings.TrimSuffix(line, "\n"), "\r", format)
+		}
+	}
+}
+
+// The times that the server gives its clients are bounded.
+func TestEveryTimeoutIsSet(t *testing.T) {
+	srv := NewHTTPServer(newHouse(t, Options{}).Server, slog.Default())
+	for name, d := range map[string]time.Duration{
+		"header": srv.ReadHeaderTimeout, "body": srv.ReadTimeout, "answer": srv.WriteTimeout, "idle": srv.IdleTimeout,
+	} {
+		require.Positive(t, d, name)
+		require.LessOrEqual(t, d, 2*time.Minute, name)
+	}
+	require.Positive(t, srv.MaxHeaderBytes)
+}
+
+// A client that sends a byte now and then is cut off in time, and others are
+// served meanwhile.
+func TestSlowClientsAreCutOff(t *testing.T) {
+	h := newHouse(t, Options{MaxRequests: 64})
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = NewHTTPServer(h.Server, h.logger)
+	srv.Config.ReadHeaderTimeout, srv.Config.ReadTimeout = 500*time.Millisecond, time.Second
+	srv.Start()
+	t.Cleanup(func() {
+		h.Drain()
+		srv.Close()
+	})
+	const each = 100
+	var slow sync.WaitGroup
+	ends := make(chan error, 2*each)
+	for i := range 2 * each {
+		text := "POST /webhook HTTP/1.1\r\nHost: muster\r\nX-Slow: "
+		if i%2 == 0 {
+			text = request(1000, "{")
+		}
+		slow.Go(func() { ends <- trickle(srv.Listener.Addr().String(), text) })
+	}
+	cut := make(chan struct{})
+	go func() {
+		slow.Wait()
+		close(cut)
+	}()
+	served := 0
+	for open := true; open; served++ {
+		select {
+		case <-cut:
+			open = false
+		default:
+			started := time.Now()
+			for _, path := range []string{"/", "/api/v1/groups", "/-/ready"} {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil)
+				require.NoError(t, err)
+				require.Equal(t, http.StatusOK, answer(t, r).code, path)
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/webhook", strings.NewReader(body()))
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, answer(t, r).code, "a slow body took the place")
+			require.Less(t, time.Since(started), 5*time.Second)
+		}
+	}
+	require.Greater(t, served, 5)
+	close(ends)
+	for err := range ends {
+		require.NoError(t, err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// trickle sends a text and then a byte now and then, until it is cut off.
+func trickle(address, text string) error {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, text); err != nil {
+		return err
+	}
+	closed := make(chan error, 1)
+	go func() {
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_, err := io.Copy(io.Discard, bufio.NewReader(conn))
+		closed <- err
+	}()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-closed:
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return fmt.Errorf("not cut off: %w", err)
+			}
+			return nil
+		case <-tick.C:
+			_, _ = conn.Write([]byte("a"))
+		}
+	}
+}
+
+// Bodies that are on their way are bounded by their bytes, and give them back.
+func TestBodiesOnTheirWayAreBounded(t *testing.T) {
+	h := newHouse(t, Options{MaxBodySize: 1000})
+	srv := h.listen(t)
+	var conns []net.Conn
+	for range maxArrivals {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		require.NoError(t, err)
+		conns = append(conns, conn)
+		_, err = io.WriteString(conn, request(1000, strings.Repeat(" ", 900)))
+		require.NoError(t, err)
+	}
+	held := func(want int64) {
+		t.Helper()
+		require.Eventually(t, func() bool { return h.arrivals.held.Load() == want }, 10*time.Second, time.Millisecond)
+	}
+	held(maxArrivals * 900)
+	h.refused(t, "one too many", h.post(strings.Repeat(" ", 401)), 503, "too many requests at once")
+	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
+	require.Equal(t, http.StatusOK, h.post(body()).Code, "there is room for a small one")
+	for _, conn := range conns {
+		require.NoError(t, conn.Close())
+	}
+	held(0)
+	h.refused(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
+	h.refused(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
+	held(0)
 }

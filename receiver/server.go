@@ -43,8 +43,9 @@ type Groups interface {
 type Options struct {
 	// MaxBodySize bounds a webhook body. 0: 64 MiB; 10,000 alerts are 9.3 MB.
 	MaxBodySize int64
-	// MaxRequests bounds the webhook requests worked on at once; past it the
-	// answer is 503, which Alertmanager retries within a second. 0: 64.
+	// MaxRequests bounds the webhook requests worked on at once, those that have
+	// arrived; past it the answer is 503, which Alertmanager retries within a
+	// second. 0: 64.
 	MaxRequests int
 	// MaxAlerts bounds the alerts of a notification, MaxLabels the labels and
 	// the annotations of each. 0: 100,000 and 256.
@@ -113,6 +114,7 @@ type Server struct {
 	handler  http.Handler
 	started  time.Time
 	decoder  *decoder
+	arrivals arrivals
 	slots    chan struct{} // one per webhook request that may be worked on
 	readers  chan struct{} // one per request for a page or the API
 	draining atomic.Bool
@@ -151,7 +153,8 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
 		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
 		slots: make(chan struct{}, opts.MaxRequests), readers: make(chan struct{}, opts.MaxReaders),
-		decoder: newDecoder(opts.MaxAlerts, opts.MaxLabels),
+		decoder:  newDecoder(opts.MaxAlerts, opts.MaxLabels),
+		arrivals: arrivals{most: maxArrivals * opts.MaxBodySize},
 	}
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
@@ -263,9 +266,9 @@ func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
 	}
 }
 
+// profileRoutes leaves out cmdline: a password can be on the command line.
 func profileRoutes(r *gin.RouterGroup) {
 	r.GET("/debug/pprof/", gin.WrapF(pprof.Index))
-	r.GET("/debug/pprof/cmdline", gin.WrapF(pprof.Cmdline))
 	r.GET("/debug/pprof/profile", gin.WrapF(pprof.Profile))
 	r.GET("/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
 	r.GET("/debug/pprof/trace", gin.WrapF(pprof.Trace))
@@ -304,6 +307,9 @@ func (s *Server) recoverPanic(c *gin.Context) {
 		s.logger.Error("A request made Muster panic", "handler", c.FullPath(), "err", fmt.Sprint(r))
 		if _, webhook := c.Get(notificationKey); webhook {
 			s.metrics.rejected.WithLabelValues("panic").Inc()
+		}
+		if c.Writer.Written() {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
 		fail(c, http.StatusServiceUnavailable, "something went wrong here")
 	}()

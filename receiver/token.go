@@ -15,15 +15,16 @@ import (
 )
 
 // token is what a notification must carry. It is read from a file, anew when
-// the file changes: so it is rotated by writing the file. A file that is gone
-// or empty keeps the token that was.
+// the file changes. Each line of the file is a token: it is rotated without a
+// refusal by adding the new one, and taking the old one away when all senders
+// know the new one. A file that is gone or empty keeps the tokens that were.
 type token struct {
 	path string // "": none is asked for
 
 	mu       sync.Mutex
-	hash     [sha256.Size]byte // guarded by mu
-	modified time.Time         // guarded by mu
-	looked   time.Time         // guarded by mu
+	hashes   [][sha256.Size]byte // guarded by mu; never changed, but replaced
+	modified time.Time           // guarded by mu
+	looked   time.Time           // guarded by mu
 }
 
 // tokenAge is how long a changed file may go unnoticed.
@@ -50,35 +51,54 @@ func (t *token) read() error {
 	if err != nil {
 		return err
 	}
-	word := strings.TrimSpace(string(text))
-	if word == "" {
+	var hashes [][sha256.Size]byte
+	for line := range strings.Lines(string(text)) {
+		if word := strings.TrimSpace(line); word != "" {
+			hashes = append(hashes, sha256.Sum256([]byte(word)))
+		}
+	}
+	if len(hashes) == 0 {
 		return errors.New(t.path + " is empty")
 	}
-	t.hash, t.modified = sha256.Sum256([]byte(word)), info.ModTime()
+	t.hashes, t.modified = hashes, info.ModTime()
 	return nil
 }
 
-// current returns the hash of the token in force.
-func (t *token) current() [sha256.Size]byte {
+// current returns the hashes of the tokens in force.
+func (t *token) current() [][sha256.Size]byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if time.Since(t.looked) > tokenAge {
 		t.looked = time.Now()
-		_ = t.read() // the token that was stays in force
+		_ = t.read() // the tokens that were stay in force
 	}
-	return t.hash
+	return t.hashes
 }
 
-// require refuses a request that does not carry the token. Hashes are compared,
-// in constant time: neither the token's length nor its beginning can be guessed.
+// require refuses a request that does not carry a token: as a bearer, or as the
+// password of basic authentication, since a request that must carry one for
+// --web.config.file has no room for the other.
 func (t *token) require(c *gin.Context) {
 	if t.path == "" {
 		return
 	}
 	given, ok := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
-	hash, want := sha256.Sum256([]byte(given)), t.current()
-	if !ok || subtle.ConstantTimeCompare(hash[:], want[:]) != 1 {
+	if !ok {
+		_, given, ok = c.Request.BasicAuth()
+	}
+	if !ok || !t.known(given) {
 		c.Header("WWW-Authenticate", "Bearer")
 		fail(c, http.StatusUnauthorized, "this webhook asks for a token: Authorization: Bearer …")
 	}
+}
+
+// known reports whether a token is in force. Hashes are compared, in constant
+// time, and with each of them: neither a token's length nor its beginning can be
+// guessed.
+func (t *token) known(given string) bool {
+	hash, same := sha256.Sum256([]byte(given)), 0
+	for _, want := range t.current() {
+		same |= subtle.ConstantTimeCompare(hash[:], want[:])
+	}
+	return same == 1
 }

@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +42,87 @@ func TestAWebhookWithAToken(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.post(body(), "Authorization", "Bearer second secret").Code)
 }
 
+// A file with several tokens lets each of them in: so one is rotated while
+// Alertmanagers notify, and none of them is refused.
+func TestATokenIsRotatedWithoutARefusal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(text string, age time.Duration) {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
+	}
+	write("old", time.Hour)
+	h := newHouse(t, Options{WebhookTokenFile: path})
+	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
+	var (
+		mu            sync.RWMutex
+		word          = "old" // guarded by mu
+		done          = make(chan struct{})
+		sent, refused atomic.Int64
+		senders       sync.WaitGroup
+	)
+	for range 4 {
+		senders.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				mu.RLock()
+				if code(word) != http.StatusOK {
+					refused.Add(1)
+				}
+				mu.RUnlock()
+				sent.Add(1)
+			}
+		})
+	}
+	busy := func() {
+		t.Helper()
+		before := sent.Load()
+		require.Eventually(t, func() bool { return sent.Load() > before+20 }, 10*time.Second, time.Millisecond)
+	}
+	busy()
+	write("old\r\n\n  new \n", time.Minute)
+	require.Eventually(t, func() bool { return code("new") == http.StatusOK }, 5*time.Second, 10*time.Millisecond)
+	require.Equal(t, []int{200, 401, 401}, []int{code("old"), code(""), code("old\nnew")})
+	busy()
+	mu.Lock()
+	word = "new"
+	mu.Unlock()
+	busy()
+	write("new", 0)
+	require.Eventually(t, func() bool { return code("old") == http.StatusUnauthorized }, 5*time.Second, 10*time.Millisecond)
+	busy()
+	close(done)
+	senders.Wait()
+	require.Zero(t, refused.Load())
+}
+
+// Behind basic authentication, which the same header carries, the token is the
+// password of a user: who only reads has another one, and cannot write.
+func TestATokenBehindBasicAuth(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(path, []byte(writerPassword), 0o600))
+	url := newHouse(t, Options{WebhookTokenFile: path}).listenGuarded(t)
+	for _, tc := range []struct {
+		method, path, user, password string
+		code                         int
+	}{
+		{http.MethodPost, "/webhook", "reader", readerPassword, 401},
+		{http.MethodPost, "/webhook", "writer", readerPassword, 401},
+		{http.MethodPost, "/webhook", "reader", writerPassword, 401},
+		{http.MethodPost, "/webhook", "", writerPassword, 401},
+		{http.MethodPost, "/webhook", "writer", writerPassword, 200},
+		{http.MethodGet, "/api/v1/groups", "reader", readerPassword, 200},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), tc.method, url+tc.path, strings.NewReader(body()))
+		require.NoError(t, err)
+		r.SetBasicAuth(tc.user, tc.password)
+		require.Equal(t, tc.code, answer(t, r).code, "%+v", tc)
+	}
+}
+
 func TestATokenFileMustBeThere(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	_, err := New(stub{}, nil, reg, reg, promslog.NewNopLogger(), Options{WebhookTokenFile: filepath.Join(t.TempDir(), "none")})
@@ -51,5 +135,7 @@ func TestATokenFileMustBeThere(t *testing.T) {
 
 func TestProfilesAreClosedByDefault(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, newHouse(t, Options{}).get("/debug/pprof/").Code)
-	require.Equal(t, http.StatusOK, newHouse(t, Options{EnablePprof: true}).get("/debug/pprof/").Code)
+	open := newHouse(t, Options{EnablePprof: true})
+	require.Equal(t, http.StatusOK, open.get("/debug/pprof/").Code)
+	require.Equal(t, http.StatusNotFound, open.get("/debug/pprof/cmdline").Code, "a password can be on it")
 }

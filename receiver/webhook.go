@@ -1,14 +1,11 @@
 package receiver
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -39,13 +36,6 @@ func (s *Server) webhook(c *gin.Context) {
 		s.reject(c, http.StatusServiceUnavailable, "draining", errors.New("shutting down, send it again"))
 		return
 	}
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
-		s.reject(c, http.StatusServiceUnavailable, "overloaded", errors.New("too many requests at once"))
-		return
-	}
 	s.metrics.inFlight.Inc()
 	defer s.metrics.inFlight.Dec()
 
@@ -61,18 +51,32 @@ func (s *Server) webhook(c *gin.Context) {
 		s.reject(c, http.StatusUnsupportedMediaType, "unsupported_media", err)
 		return
 	}
-	n, cut, reason, err := s.readBody(c, source)
+	in := s.arrivals.open()
+	defer in.close()
+	if code, reason, err := in.read(http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize)); err != nil {
+		s.reject(c, code, reason, err)
+		return
+	}
+	// Only now: a client that sends slowly takes no place from another.
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		s.reject(c, http.StatusServiceUnavailable, "overloaded", errors.New("too many requests at once"))
+		return
+	}
+	m, err := s.decoder.message(in.buf.Bytes())
+	in.close()
 	if err != nil {
-		code := http.StatusBadRequest
-		switch reason {
-		case "too_large", "too_many_alerts":
-			code = http.StatusRequestEntityTooLarge
-		case "incomplete":
-			code = http.StatusServiceUnavailable // a retry mends it
+		code, reason := http.StatusBadRequest, "bad_message"
+		if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
+			code, reason = http.StatusRequestEntityTooLarge, "too_many_alerts"
 		}
 		s.reject(c, code, reason, err)
 		return
 	}
+	n := s.decoder.notification(m, source)
+	cut := n.Truncated - m.TruncatedAlerts
 	n.Stamp = stamp
 	out, err := s.groups.Ingest(c.Request.Context(), n)
 	if full, ok := errors.AsType[*grouping.FullError](err); ok {
@@ -107,38 +111,6 @@ type keptView struct {
 	Group  grouping.ID `json:"group"`
 	Cut    uint64      `json:"cut,omitempty"`
 }
-
-// readBody reads and decodes the body, and counts the alerts that it cut. It returns
-// a word for why it could not.
-func (s *Server) readBody(c *gin.Context, source string) (n grouping.Notification, cut uint64, reason string, err error) {
-	buf, _ := buffers.Get().(*bytes.Buffer)
-	defer func() {
-		// A huge body's buffer is not kept for the small ones that follow.
-		if buf.Cap() <= 1<<20 {
-			buf.Reset()
-			buffers.Put(buf)
-		}
-	}()
-	_, err = io.Copy(buf, http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return n, 0, "too_large", bad("", "the body is larger than %d bytes", tooLarge.Limit)
-	case err != nil:
-		return n, 0, "incomplete", bad("", "the body ends too early")
-	}
-	m, err := s.decoder.message(buf.Bytes())
-	if err != nil {
-		if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
-			return n, 0, "too_many_alerts", err
-		}
-		return n, 0, "bad_message", err
-	}
-	n = s.decoder.notification(m, source)
-	return n, n.Truncated - m.TruncatedAlerts, "", nil
-}
-
-var buffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
 
 // checkMedia refuses what is not plain JSON. A missing type is taken for JSON.
 func checkMedia(h http.Header) error {
