@@ -398,3 +398,44 @@ func (f failing) Events(context.Context, grouping.EventQuery) (grouping.EventPag
 }
 
 func (f failing) GetStats(context.Context) (grouping.Stats, error) { return grouping.Stats{}, f.err }
+
+var (
+	example      = regexp.MustCompile(`(?s)curl -s localhost:9095(/webhook\S*) .*? -d '(\{.*?\n\})'`)
+	exampleQuery = regexp.MustCompile(`(?m)^ *curl -sN?( -G)? '?localhost:9095(/[^ '\n]*)'?(.*)$`)
+	exampleParam = regexp.MustCompile(`(?:-d (\S+)|--data-urlencode '([^']*)')`)
+)
+
+// The commands of docs/API.md work, and name what its first one has made.
+func TestTheExamplesOfThePage(t *testing.T) {
+	page, err := os.ReadFile("../docs/API.md")
+	require.NoError(t, err)
+	c := readContract(t)
+	h := newHouse(t, Options{})
+	post := example.FindSubmatch(page)
+	require.NotNil(t, post)
+	w := h.do(http.MethodPost, string(post[1]), strings.NewReader(string(post[2])))
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.Contains(t, string(page), w.Body.String(), "the answer that the page shows")
+	asked := 0
+	for _, match := range exampleQuery.FindAllStringSubmatch(string(page), -1) {
+		path, query := match[2], url.Values{}
+		if strings.HasPrefix(path, "/webhook") || path == livePath {
+			continue
+		}
+		for _, param := range exampleParam.FindAllStringSubmatch(match[3], -1) {
+			name, value, _ := strings.Cut(param[1]+param[2], "=")
+			query.Add(name, value)
+		}
+		if len(query) > 0 {
+			path += "?" + query.Encode()
+		}
+		code := http.StatusOK
+		if strings.Contains(path, "limit=0") {
+			code = http.StatusBadRequest
+		}
+		text := h.answers(t, c, code, http.MethodGet, path, "")
+		require.NotContains(t, string(text), `s":[]`, "%s finds nothing", path)
+		asked++
+	}
+	require.Equal(t, 13, asked)
+}
