@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -509,6 +510,7 @@ func TestBodiesOnTheirWayAreBounded(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	held(0)
+	require.Equal(t, http.StatusOK, newHouse(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code, "no bound at all")
 	h.refused(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
 	h.refused(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
 	held(0)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/pprof"
 	"net/url"
@@ -154,7 +155,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
 		slots: make(chan struct{}, opts.MaxRequests), readers: make(chan struct{}, opts.MaxReaders),
 		decoder:  newDecoder(opts.MaxAlerts, opts.MaxLabels),
-		arrivals: arrivals{most: maxArrivals * opts.MaxBodySize},
+		arrivals: arrivals{most: maxArrivals * min(opts.MaxBodySize, math.MaxInt64/maxArrivals)},
 	}
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()

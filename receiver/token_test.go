@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,11 @@ func TestAWebhookWithAToken(t *testing.T) {
 		require.NotContains(t, w.Body.String(), "secret")
 	}
 	require.Equal(t, http.StatusOK, h.post(body(), "Authorization", "Bearer first secret").Code)
+	r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body()))
+	r.Header["Authorization"] = []string{"Bearer wrong", "Bearer first secret"}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	require.Equal(t, http.StatusUnauthorized, w.Code, "two headers are not two guesses")
 	require.Equal(t, http.StatusOK, h.get("/api/v1/groups").Code, "reading asks for none")
 
 	// Rotated by writing the file; a file that is gone lets nobody in who was out.
