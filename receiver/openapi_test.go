@@ -137,7 +137,7 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 func TestTheContractHasTheShapes(t *testing.T) {
 	doc := readContract(t)
 	for name, shape := range map[string]any{
-		"Group": groupView{}, "Episode": episodeView{}, "Alert": alertView{}, "Groups": groupsView{}, "Event": eventView{}, "Events": eventsView{},
+		"Kept": keptView{}, "Group": groupView{}, "Episode": episodeView{}, "Alert": alertView{}, "Groups": groupsView{}, "Event": eventView{}, "Events": eventsView{},
 		"Stats": statsView{}, "Source": sourceView{}, "Status": statusView{}, "Build": buildView{}, "Storage": storageView{}, "Counts": grouping.Counts{},
 	} {
 		var names, required []string

@@ -101,14 +101,14 @@ func (s *Server) webhook(c *gin.Context) {
 		s.refusals.count("cut")
 	}
 	s.metrics.received.WithLabelValues(s.metrics.sources.label(source), reasonLabel(n.Reason)).Inc()
-	c.JSON(http.StatusOK, keptView{Status: "kept", Group: out.Group.ID, Cut: out.Cut + cut})
+	c.JSON(http.StatusOK, keptView{Group: out.Group.ID, Status: "kept", Cut: out.Cut + cut})
 }
 
 // keptView is the answer to a notification that is kept. Cut counts the firing
 // alerts that were left out: for their number of labels, or as the group is full.
 type keptView struct {
-	Status string      `json:"status"`
 	Group  grouping.ID `json:"group"`
+	Status string      `json:"status"`
 	Cut    uint64      `json:"cut,omitempty"`
 }
 
