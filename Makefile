@@ -12,11 +12,17 @@ ALERTMANAGER_VERSION := 0.34.2
 # The demo shows Alertmanager's own pages too: the last version that has them
 # in its Go module.
 DEMO_ALERTMANAGER_VERSION := 0.31.1
+# It has the schemas of Kubernetes in it, so that no network is needed.
+KUBECTL_VALIDATE_VERSION := 0.0.4
+# The last version whose Go module has the operator's CRDs.
+PROMETHEUS_OPERATOR_VERSION := 0.85.0
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
 ALERTMANAGER := $(TOOLS)/alertmanager-$(ALERTMANAGER_VERSION)/alertmanager
 DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertmanager
+KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)/kubectl-validate
+CRDS := $(TOOLS)/crds-$(PROMETHEUS_OPERATOR_VERSION)
 
 # Where govulncheck looks vulnerabilities up; a file:// URL works offline.
 VULNDB ?= https://vuln.go.dev
@@ -68,15 +74,20 @@ ifneq ($(SHORT),1)
 endif
 
 .PHONY: check-examples
-check-examples: $(ALERTMANAGER) ## let amtool and promtool check the examples
+check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) ## check each example with the tools of its reader, and against a running Muster
 	./scripts/install.sh promtool prometheus
+	./scripts/install.sh systemd-analyze systemd
 	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
 	promtool check rules examples/alerts.yml
+	cd examples/check && AMTOOL=$(dir $(ALERTMANAGER))amtool KUBECTL_VALIDATE=$(KUBECTL_VALIDATE) CRDS=$(CRDS) \
+		go test -count=1 -timeout 5m ./...
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## golangci-lint, go.mod in order, known vulnerabilities
 	go mod tidy -diff
+	cd examples/check && go mod tidy -diff
 	$(GOLANGCI_LINT) run
+	cd examples/check && $(GOLANGCI_LINT) run
 	$(GOVULNCHECK) -db $(VULNDB) -tags $(TAGS) -test ./...
 
 .PHONY: fmt
@@ -127,6 +138,15 @@ $(GOLANGCI_LINT):
 
 $(GOVULNCHECK):
 	GOBIN=$(@D) go install golang.org/x/vuln/cmd/govulncheck@v$(GOVULNCHECK_VERSION)
+
+$(KUBECTL_VALIDATE):
+	GOBIN=$(@D) go install sigs.k8s.io/kubectl-validate@v$(KUBECTL_VALIDATE_VERSION)
+
+$(CRDS):
+	@mkdir -p $(@D)
+	cp -r "$$(go mod download -json github.com/prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR_VERSION) \
+		| sed -n 's/^\t"Dir": "\(.*\)".*/\1/p')/example/prometheus-operator-crd" $@
+	chmod -R u+w $@
 
 $(TOOLS)/alertmanager-%/alertmanager:
 	./scripts/build-alertmanager.sh $* $(@D)

@@ -1,0 +1,116 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	examples = ".."
+	root     = "../.."
+)
+
+// patience is how long a start may take on a busy machine.
+const patience = 30 * time.Second
+
+// musterBinary is the program, built by TestMain from this tree.
+var musterBinary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "muster-examples-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	musterBinary = filepath.Join(dir, "muster")
+	build := exec.CommandContext(context.Background(), "go", "build", "-C", root, "-tags", "nomsgpack", "-o", musterBinary, ".")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "cannot build muster:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+// startMuster starts Muster in front of a Redis that is not there, and returns
+// its URL.
+func startMuster(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	address := listener.Addr().String()
+	require.NoError(t, listener.Close())
+
+	var said strings.Builder
+	process := exec.CommandContext(t.Context(), musterBinary,
+		"--web.listen-address="+address, "--redis.url=redis://127.0.0.1:1")
+	process.Stdout, process.Stderr = &said, &said
+	require.NoError(t, process.Start())
+	t.Cleanup(func() {
+		_ = process.Process.Kill()
+		_ = process.Wait()
+		if t.Failed() {
+			t.Log(said.String())
+		}
+	})
+	url := "http://" + address
+	require.Eventually(t, func() bool {
+		res, err := http.Get(url + "/-/ready")
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}, patience, 50*time.Millisecond, "Muster is ready")
+	return url
+}
+
+// notification is one alert that fires.
+const notification = `{"version":"4","groupKey":"{}:{alertname=\"DiskFull\"}","status":"firing","receiver":"muster",
+"groupLabels":{"alertname":"DiskFull"},"commonLabels":{"alertname":"DiskFull"},"commonAnnotations":{},
+"externalURL":"http://alertmanager:9093","truncatedAlerts":0,"alerts":[{"status":"firing","labels":{"alertname":"DiskFull"},
+"annotations":{},"startsAt":"2026-11-22T09:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"0000000000000001"}]}`
+
+// scrape returns the metrics of a Muster that has taken one notification, has
+// refused another, and cannot write: each of its metrics has a value then.
+func scrape(t *testing.T) map[string]*dto.MetricFamily {
+	t.Helper()
+	url := startMuster(t)
+	for body, status := range map[string]int{notification: http.StatusOK, "{": http.StatusBadRequest} {
+		res, err := http.Post(url+"/webhook", "application/json", strings.NewReader(body))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, status, res.StatusCode)
+	}
+	res, err := http.Get(url + "/metrics")
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(res.Body)
+	require.NoError(t, err)
+	return families
+}
+
+// read returns the text of a file, named from the root of the repository.
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	require.NoError(t, err)
+	return text
+}
