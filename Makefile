@@ -16,6 +16,8 @@ DEMO_ALERTMANAGER_VERSION := 0.31.1
 KUBECTL_VALIDATE_VERSION := 0.0.4
 # The last version whose Go module has the operator's CRDs.
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
+GRAFANA_VERSION := 13.2.3
+TYPESCRIPT_VERSION := 5.9.3
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
@@ -23,6 +25,7 @@ ALERTMANAGER := $(TOOLS)/alertmanager-$(ALERTMANAGER_VERSION)/alertmanager
 DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertmanager
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)/kubectl-validate
 CRDS := $(TOOLS)/crds-$(PROMETHEUS_OPERATOR_VERSION)
+GRAFANA_TYPES := $(TOOLS)/grafana-types-$(GRAFANA_VERSION)
 
 # Where govulncheck looks vulnerabilities up; a file:// URL works offline.
 VULNDB ?= https://vuln.go.dev
@@ -74,11 +77,12 @@ ifneq ($(SHORT),1)
 endif
 
 .PHONY: check-examples
-check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) ## check each example with the tools of its reader, and against a running Muster
+check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) ## check each example with the tools of its reader, and against a running Muster
 	./scripts/install.sh promtool prometheus
 	./scripts/install.sh systemd-analyze systemd
 	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
 	promtool check rules examples/alerts.yml
+	node examples/check/dashboard.mjs $(GRAFANA_TYPES) examples/grafana/muster.json
 	cd examples/check && AMTOOL=$(dir $(ALERTMANAGER))amtool KUBECTL_VALIDATE=$(KUBECTL_VALIDATE) CRDS=$(CRDS) \
 		go test -count=1 -timeout 5m ./...
 
@@ -143,10 +147,19 @@ $(KUBECTL_VALIDATE):
 	GOBIN=$(@D) go install sigs.k8s.io/kubectl-validate@v$(KUBECTL_VALIDATE_VERSION)
 
 $(CRDS):
-	@mkdir -p $(@D)
+	rm -rf $@.new && mkdir -p $(@D)
 	cp -r "$$(go mod download -json github.com/prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR_VERSION) \
-		| sed -n 's/^\t"Dir": "\(.*\)".*/\1/p')/example/prometheus-operator-crd" $@
-	chmod -R u+w $@
+		| sed -n 's/^\t"Dir": "\(.*\)".*/\1/p')/example/prometheus-operator-crd" $@.new
+	chmod -R u+w $@.new
+	mv $@.new $@
+
+$(GRAFANA_TYPES):
+	./scripts/install.sh npm npm
+	rm -rf $@.new && mkdir -p $@.new/grafana-schema $@.new/typescript
+	cd $@.new && npm pack --silent @grafana/schema@$(GRAFANA_VERSION) typescript@$(TYPESCRIPT_VERSION) >/dev/null
+	tar xzf $@.new/grafana-schema-*.tgz --strip-components=1 -C $@.new/grafana-schema
+	tar xzf $@.new/typescript-*.tgz --strip-components=1 -C $@.new/typescript
+	mv $@.new $@
 
 $(TOOLS)/alertmanager-%/alertmanager:
 	./scripts/build-alertmanager.sh $* $(@D)

@@ -1,0 +1,50 @@
+// Checks the dashboard against the types that Grafana publishes, by letting
+// TypeScript compile it. A field that Grafana does not know is a mistake.
+//
+//   node dashboard.mjs FOLDER DASHBOARD
+//
+// FOLDER has the npm packages @grafana/schema and typescript in it.
+import { spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const [folder, file] = process.argv.slice(2);
+const dashboard = JSON.parse(readFileSync(file, 'utf8'));
+const raw = './grafana-schema/dist/types/raw';
+
+const lines = [
+  `import type { Dashboard } from '${raw}/dashboard/x/types.gen';`,
+  // JSON has plain strings where Grafana's types have enums.
+  'type Plain<T> = T extends string ? `${T}` : T extends Array<infer U> ? Array<Plain<U>> : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;',
+  `export const dashboard: Plain<Dashboard> = ${JSON.stringify(dashboard, null, 1)};`,
+];
+const kinds = new Set();
+for (const panel of dashboard.panels) {
+  if (panel.type === 'row') {
+    continue;
+  }
+  if (!kinds.has(panel.type)) {
+    kinds.add(panel.type);
+    lines.unshift(`import type * as ${panel.type} from '${raw}/composable/${panel.type}/panelcfg/x/types.gen';`);
+  }
+  lines.push(`export const options${panel.id}: Plain<Partial<${panel.type}.Options>> = ${JSON.stringify(panel.options)};`);
+  const custom = panel.fieldConfig.defaults.custom;
+  if (custom && Object.keys(custom).length > 0) {
+    lines.push(`export const custom${panel.id}: Plain<Partial<${panel.type}.FieldConfig>> = ${JSON.stringify(custom)};`);
+  }
+}
+if (kinds.size === 0 || !readdirSync(folder).includes('grafana-schema')) {
+  console.error('no panels, or no types to check them with');
+  process.exit(1);
+}
+
+const source = join(folder, 'dashboard.ts');
+writeFileSync(source, lines.join('\n') + '\n');
+const compiler = join(folder, 'typescript', 'bin', 'tsc');
+const { status } = spawnSync(process.execPath,
+  [compiler, '--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', source],
+  { stdio: 'inherit' });
+if (status === 0) {
+  console.log(`${file}: ${dashboard.panels.length} panels, as Grafana's types have them`);
+}
+process.exit(status ?? 1);
