@@ -8,6 +8,7 @@ SHELL := /usr/bin/env bash
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT_VERSION := 2.15.0
 GOVULNCHECK_VERSION := 1.9.0
+ACTIONLINT_VERSION := 1.7.12
 ALERTMANAGER_VERSION := 0.34.2
 # The demo shows Alertmanager's own pages too: the last version that has them
 # in its Go module.
@@ -21,6 +22,7 @@ TYPESCRIPT_VERSION := 5.9.3
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
+ACTIONLINT := $(TOOLS)/actionlint-$(ACTIONLINT_VERSION)/actionlint
 ALERTMANAGER := $(TOOLS)/alertmanager-$(ALERTMANAGER_VERSION)/alertmanager
 DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertmanager
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)/kubectl-validate
@@ -35,11 +37,13 @@ FUZZTIME ?= 30s
 COUNT ?= 1
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+BRANCH ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
 PROM_VERSION := github.com/prometheus/common/version
 LDFLAGS := -s -w \
 	-X $(PROM_VERSION).Version=$(VERSION) \
-	-X $(PROM_VERSION).Revision=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
-	-X $(PROM_VERSION).Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
+	-X $(PROM_VERSION).Revision=$(REVISION) \
+	-X $(PROM_VERSION).Branch=$(BRANCH)
 # gin links a MessagePack codec, 6 MB, unless told not to.
 TAGS := nomsgpack
 
@@ -86,8 +90,20 @@ check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) ## 
 	cd examples/check && AMTOOL=$(dir $(ALERTMANAGER))amtool KUBECTL_VALIDATE=$(KUBECTL_VALIDATE) CRDS=$(CRDS) \
 		go test -count=1 -timeout 5m ./...
 
+# Empty: the platform of this machine, and the image is kept there.
+PLATFORMS ?=
+.PHONY: image
+image: ## build the image muster; PLATFORMS=linux/amd64,linux/arm64 builds for these
+	docker buildx build $(if $(PLATFORMS),--platform $(PLATFORMS),--load) --tag muster \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+
+.PHONY: check-image
+check-image: image ## see that the image starts with no rights at all
+	docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --network=none muster --version
+
 .PHONY: lint
-lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## golangci-lint, go.mod in order, known vulnerabilities
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) $(ACTIONLINT) ## golangci-lint, go.mod in order, known vulnerabilities, workflows
+	$(ACTIONLINT)
 	go mod tidy -diff
 	cd examples/check && go mod tidy -diff
 	$(GOLANGCI_LINT) run
@@ -142,6 +158,9 @@ $(GOLANGCI_LINT):
 
 $(GOVULNCHECK):
 	GOBIN=$(@D) go install golang.org/x/vuln/cmd/govulncheck@v$(GOVULNCHECK_VERSION)
+
+$(ACTIONLINT):
+	GOBIN=$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)
 
 $(KUBECTL_VALIDATE):
 	GOBIN=$(@D) go install sigs.k8s.io/kubectl-validate@v$(KUBECTL_VALIDATE_VERSION)
