@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -315,6 +317,27 @@ func TestDashboardIsPortable(t *testing.T) {
 			refs[target.RefID] = true
 			require.Contains(t, target.Expr, `{job=~"$job", instance=~"$instance"`, p.Title)
 			require.NotRegexp(t, `\[\d+[smhd]\]`, target.Expr, "%s: $__rate_interval fits every zoom", p.Title)
+		}
+	}
+}
+
+// The documents speak of no metric that there is not, and the README of all.
+func TestDocumentsNameMetrics(t *testing.T) {
+	families := scrape(t)
+	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	require.NoError(t, err)
+	require.NotEmpty(t, documents)
+	readme := filepath.Join(root, "README.md")
+	for _, name := range append(documents, readme) {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, metric := range regexp.MustCompile(`\bmuster_\w+`).FindAllString(string(text), -1) {
+			require.Contains(t, families, metric, name)
+		}
+		for metric := range families {
+			if name == readme && strings.HasPrefix(metric, "muster_") {
+				require.Regexp(t, `\b`+metric+`\b`, string(text), name)
+			}
 		}
 	}
 }
