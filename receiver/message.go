@@ -14,42 +14,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"muster/grouping"
+	"muster/internal/webhook"
 )
-
-// Message is the body of a webhook notification. It has the fields of
-// Alertmanager's notify/webhook.Message, which a test holds it against;
-// importing that would link the clients of every other receiver.
-type Message struct {
-	*Data
-
-	Version         string `json:"version"`
-	GroupKey        string `json:"groupKey"`
-	TruncatedAlerts uint64 `json:"truncatedAlerts"`
-}
-
-// Data is what Alertmanager also gives to its templates.
-type Data struct {
-	Receiver           string          `json:"receiver"`
-	Status             string          `json:"status"`
-	Alerts             []Alert         `json:"alerts"`
-	NotificationReason string          `json:"notification_reason"`
-	GroupLabels        grouping.Labels `json:"groupLabels"`
-	CommonLabels       grouping.Labels `json:"commonLabels"`
-	CommonAnnotations  grouping.Labels `json:"commonAnnotations"`
-	RouteLabels        grouping.Labels `json:"routeLabels"`
-	ExternalURL        string          `json:"externalURL"`
-}
-
-// Alert is an alert as a message lists it.
-type Alert struct {
-	Status       grouping.Status `json:"status"`
-	Labels       grouping.Labels `json:"labels"`
-	Annotations  grouping.Labels `json:"annotations"`
-	StartsAt     time.Time       `json:"startsAt"`
-	EndsAt       time.Time       `json:"endsAt"`
-	GeneratorURL string          `json:"generatorURL"`
-	Fingerprint  string          `json:"fingerprint"`
-}
 
 // The versions of the message that are understood.
 const (
@@ -91,8 +57,8 @@ func newDecoder(maxAlerts, maxLabels int) *decoder {
 
 // message reads a body. Names are matched as they are written, a name that is
 // there twice is an error, unknown ones are ignored.
-func (d *decoder) message(body []byte) (*Message, error) {
-	var m Message
+func (d *decoder) message(body []byte) (*webhook.Message, error) {
+	var m webhook.Message
 	if err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.alerts)); err != nil {
 		return nil, describe(err, body)
 	}
@@ -112,8 +78,8 @@ func (d *decoder) message(body []byte) (*Message, error) {
 
 // alert refuses an alert as soon as it is read: a body of nothing but {} would
 // fill forty times its size with alerts before the first one is looked at.
-func (d *decoder) alert(dec *jsontext.Decoder, a *Alert) error {
-	type plain Alert
+func (d *decoder) alert(dec *jsontext.Decoder, a *webhook.Alert) error {
+	type plain webhook.Alert
 	if _, before := dec.StackIndex(dec.StackDepth()); before >= int64(d.maxAlerts) {
 		return &messageError{where: "alerts", what: fmt.Sprintf("lists more than %d alerts", d.maxAlerts), tooLarge: true}
 	}
@@ -130,7 +96,7 @@ func (d *decoder) alert(dec *jsontext.Decoder, a *Alert) error {
 // notification translates the message into the domain's words. An alert with
 // too many labels counts as cut: to refuse the message for it would keep the
 // others away for as long as it fires.
-func (d *decoder) notification(m *Message, source string) grouping.Notification {
+func (d *decoder) notification(m *webhook.Message, source string) grouping.Notification {
 	n := grouping.Notification{
 		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
 		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: m.GroupLabels,
@@ -150,7 +116,7 @@ func (d *decoder) notification(m *Message, source string) grouping.Notification 
 }
 
 // checkAlert says what an alert lacks.
-func checkAlert(a *Alert) *messageError {
+func checkAlert(a *webhook.Alert) *messageError {
 	if a.Status != grouping.StatusFiring && a.Status != grouping.StatusResolved {
 		return &messageError{where: "status", what: fmt.Sprintf("is %s, must be %q or %q",
 			quoted(string(a.Status)), grouping.StatusFiring, grouping.StatusResolved)}
@@ -170,7 +136,7 @@ func checkAlert(a *Alert) *messageError {
 	return nil
 }
 
-func notifiedAlert(a *Alert) grouping.NotifiedAlert {
+func notifiedAlert(a *webhook.Alert) grouping.NotifiedAlert {
 	na := grouping.NotifiedAlert{
 		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,

@@ -94,6 +94,15 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	require.Zero(t, kept.Alerts[0].EndsAt, "what fires has no end, whatever was sent")
 }
 
+func TestUnquoteMeta(t *testing.T) {
+	for quoted, want := range map[string]string{
+		`storage\.team`: "storage.team", `audit \(copy\+1\)`: "audit (copy+1)", "plain": "plain", `a\\b`: `a\b`,
+		`a\b`: `a\b`, `\`: `\`, "": "", `été\.x`: "été.x",
+	} {
+		require.Equal(t, want, unquoteMeta(quoted))
+	}
+}
+
 func TestPlace(t *testing.T) {
 	for pointer, want := range map[jsontext.Pointer]string{
 		"":                               "",

@@ -20,7 +20,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"muster/grouping"
-	"muster/receiver"
+	"muster/internal/webhook"
 )
 
 // Settings of the play: it is fast, so that a minute shows what a night has.
@@ -30,7 +30,7 @@ const (
 )
 
 // Play sends the story's notifications to the webhook until the context ends.
-func Play(ctx context.Context, webhook http.Handler, path string, logger *slog.Logger) error {
+func Play(ctx context.Context, to http.Handler, path string, logger *slog.Logger) error {
 	start := time.Now()
 	groups := story()
 	t := time.NewTicker(tick)
@@ -39,7 +39,7 @@ func Play(ctx context.Context, webhook http.Handler, path string, logger *slog.L
 		now := time.Now()
 		for _, g := range groups {
 			for _, m := range g.notifications(start, now) {
-				if code := post(ctx, webhook, path, m); code != http.StatusOK && ctx.Err() == nil {
+				if code := post(ctx, to, path, m); code != http.StatusOK && ctx.Err() == nil {
 					logger.Warn("The demo's notification was refused", "code", code, "groupKey", m.GroupKey)
 				}
 			}
@@ -52,7 +52,7 @@ func Play(ctx context.Context, webhook http.Handler, path string, logger *slog.L
 	}
 }
 
-func post(ctx context.Context, webhook http.Handler, path string, m receiver.Message) int {
+func post(ctx context.Context, to http.Handler, path string, m webhook.Message) int {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return http.StatusInternalServerError
@@ -63,7 +63,7 @@ func post(ctx context.Context, webhook http.Handler, path string, m receiver.Mes
 	}
 	r.Header.Set("Content-Type", "application/json")
 	answer := answer{header: http.Header{}}
-	webhook.ServeHTTP(&answer, r)
+	to.ServeHTTP(&answer, r)
 	return answer.code
 }
 
@@ -136,9 +136,9 @@ func (a *alert) muted(start, now time.Time) bool {
 
 // notifications returns what the group's Alertmanagers send now: something when
 // what there is to say changed, or was said long ago.
-func (g *group) notifications(start, now time.Time) []receiver.Message {
+func (g *group) notifications(start, now time.Time) []webhook.Message {
 	var (
-		listed []receiver.Alert
+		listed []webhook.Alert
 		firing int
 		said   strings.Builder
 	)
@@ -147,7 +147,7 @@ func (g *group) notifications(start, now time.Time) []receiver.Message {
 		if from.IsZero() || a.muted(start, now) || !on && now.Sub(to) > 2*repeat {
 			continue
 		}
-		t := receiver.Alert{
+		t := webhook.Alert{
 			Status: grouping.StatusResolved, Labels: a.labels, Annotations: a.annotations,
 			StartsAt: from.UTC(), EndsAt: to.UTC(), Fingerprint: string(a.labels.Fingerprint()),
 			GeneratorURL: "https://prometheus.example.net/graph?g0.expr=" + a.labels["alertname"],
@@ -166,11 +166,10 @@ func (g *group) notifications(start, now time.Time) []receiver.Message {
 	reason := g.reason(says, firing)
 	g.sent, g.sentAt, g.firing = says, now, firing
 	cut := uint64(0)
-	if g.most > 0 && len(listed) > g.most {
-		cut = uint64(len(listed) - g.most)
-		listed = listed[:g.most]
+	for ; g.most > 0 && len(listed) > g.most; cut++ {
+		listed = listed[:len(listed)-1]
 	}
-	messages := make([]receiver.Message, 0, len(g.replicas))
+	messages := make([]webhook.Message, 0, len(g.replicas))
 	for _, replica := range g.replicas {
 		messages = append(messages, g.message(listed, firing, cut, reason, replica))
 	}
@@ -194,7 +193,7 @@ func (g *group) reason(says string, firing int) string {
 	}
 }
 
-func (g *group) message(listed []receiver.Alert, firing int, cut uint64, reason, replica string) receiver.Message {
+func (g *group) message(listed []webhook.Alert, firing int, cut uint64, reason, replica string) webhook.Message {
 	status := "resolved"
 	if firing > 0 {
 		status = "firing"
@@ -208,8 +207,8 @@ func (g *group) message(listed []receiver.Alert, firing int, cut uint64, reason,
 		keepEqual(commonLabels, a.Labels)
 		keepEqual(commonAnnotations, a.Annotations)
 	}
-	return receiver.Message{
-		Data: &receiver.Data{
+	return webhook.Message{
+		Data: &webhook.Data{
 			Receiver: g.receiver, Status: status, Alerts: listed, NotificationReason: reason, GroupLabels: labels,
 			CommonLabels: commonLabels, CommonAnnotations: commonAnnotations, RouteLabels: grouping.Labels{}, ExternalURL: replica,
 		},
