@@ -73,8 +73,9 @@ func parseFlags(args []string) (config, error) {
 
 	c := config{group: grouping.DefaultOptions}
 	var (
-		maxBody       units.Base2Bytes
-		redisPassword string
+		maxBody                         units.Base2Bytes
+		redisPassword, sentinelPassword string
+		redisShards                     string
 	)
 	c.web = webflag.AddFlags(app, defaultListenAddress)
 	app.Flag("web.max-body-size", "Largest webhook body that is accepted. 10,000 alerts are about 9 MB.").
@@ -103,12 +104,25 @@ func parseFlags(args []string) (config, error) {
 		BoolVar(&c.receiver.Demo)
 	app.Flag("storage.path", "File that keeps the groups, such as data/muster.db. Empty: they are kept in memory alone. Not used with --redis.url.").
 		Default("data/muster.db").StringVar(&c.file.Path)
-	app.Flag("redis.url", "URL of the Redis that keeps the groups, such as redis://127.0.0.1:6379. Instead of --storage.path.").
+	app.Flag("redis.url", "URL of the Redis that keeps the groups, instead of --storage.path: redis://127.0.0.1:6379/0, rediss:// for TLS, unix:///path/to/socket. "+
+		"Sentinels: redis://sentinel-1:26379/0?master_name=mymaster&addr=sentinel-2:26379. Nodes of a cluster: redis://node-1:6379?addr=node-2:6379.").
 		PlaceHolder("URL").StringVar(&c.redis.URL)
 	app.Flag("redis.password-file", "File with the password of the Redis, instead of one in the URL.").
 		PlaceHolder("FILE").StringVar(&redisPassword)
+	app.Flag("redis.sentinel-password-file", "File with the password of the Sentinels, instead of one in the URL.").
+		PlaceHolder("FILE").StringVar(&sentinelPassword)
+	app.Flag("redis.tls-ca-file", "File with the certificates that sign those of the Redis, instead of the system's. For a URL with rediss://, as the next three.").
+		PlaceHolder("FILE").StringVar(&c.redis.TLS.CAFile)
+	app.Flag("redis.tls-cert-file", "File with a client certificate for the Redis. It is read anew for each connection.").
+		PlaceHolder("FILE").StringVar(&c.redis.TLS.CertFile)
+	app.Flag("redis.tls-key-file", "File with the key of the client certificate.").
+		PlaceHolder("FILE").StringVar(&c.redis.TLS.KeyFile)
+	app.Flag("redis.tls-server-name", "Name that the certificates of the Redis have, where it is not the host that is connected to.").
+		PlaceHolder("NAME").StringVar(&c.redis.TLS.ServerName)
 	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").
 		Default("muster").StringVar(&c.redis.KeyPrefix)
+	app.Flag("redis.shards", "Parts over which the groups are spread, each in one slot of a cluster. The same for all replicas; a change begins anew. 0: 1, in a cluster 16.").
+		Default("0").StringVar(&redisShards)
 	app.Flag("storage.outage", "What to do with a notification while the storage fails: degrade (keep it in memory, write it back later) or strict (answer 503).").
 		Default(string(storage.OutageDegrade)).EnumVar(&c.outage, string(storage.OutageDegrade), string(storage.OutageStrict))
 	app.Flag("group.wait", "How long a new group settles before its first flush. Set it to Alertmanager's group_wait.").
@@ -138,14 +152,15 @@ func parseFlags(args []string) (config, error) {
 		return c, fmt.Errorf("--auto-gomemlimit.ratio: %g is not between 0 and 1", c.memoryRatio)
 	}
 	c.receiver.MaxBodySize = int64(maxBody)
-	if redisPassword != "" {
-		text, err := os.ReadFile(redisPassword) //nolint:gosec // G304: the operator names the file
-		if err != nil {
-			return c, fmt.Errorf("--redis.password-file: %w", err)
-		}
-		if c.redis.URL, err = withPassword(c.redis.URL, strings.TrimSpace(string(text))); err != nil {
-			return c, err
-		}
+	// Not by kingpin: it does not say which flag is wrong.
+	if c.redis.Shards, err = strconv.Atoi(redisShards); err != nil {
+		return c, fmt.Errorf("--redis.shards: %q is no number", redisShards)
+	}
+	if c.redis.Password, err = secretFrom("redis.password-file", redisPassword); err != nil {
+		return c, err
+	}
+	if c.redis.SentinelPassword, err = secretFrom("redis.sentinel-password-file", sentinelPassword); err != nil {
+		return c, err
 	}
 	c.receiver.Groups = c.group
 	if c.receiver.RoutePrefix == "" {
@@ -164,14 +179,20 @@ func parseFlags(args []string) (config, error) {
 	return c, nil
 }
 
-// withPassword returns the URL with a password in it.
-func withPassword(rawURL, password string) (string, error) {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return "", errors.New("--redis.url: is not a URL") // what url says has the URL in it
+// secretFrom reads the file that a flag names, if it names one.
+func secretFrom(flag, file string) (string, error) {
+	if file == "" {
+		return "", nil
 	}
-	u.User = url.UserPassword(u.User.Username(), password)
-	return u.String(), nil
+	text, err := os.ReadFile(file) //nolint:gosec // G304: the operator names the file
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", fmt.Errorf("--%s: %s is empty", flag, file)
+	}
+	return secret, nil
 }
 
 func main() {

@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(redisLogger{promslog.NewNopLogger()})
+	redis.SetLogger(redisLogger{logger: promslog.NewNopLogger()})
 	// A closed pool of the client looks once a second whether it is closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
@@ -85,14 +85,9 @@ func TestManagerContract(t *testing.T) {
 // cores with the race detector, and are not about how fast they are.
 func openRedis(t *testing.T, opts RedisOptions) *Redis {
 	t.Helper()
-	opts, err := opts.withDefaults()
-	require.NoError(t, err)
-	conn, err := connection(opts.URL)
-	require.NoError(t, err)
 	const patience = 20 * time.Second
-	conn.ReadTimeout, conn.WriteTimeout, conn.DialTimeout, conn.PoolTimeout = patience, patience, patience, patience
-	r := newRedis(opts, conn)
-	r.bulk = r.client
+	r, err := newRedis(opts, limits{answer: patience, dial: patience, pool: patience, connections: 16})
+	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, r.Close()) })
 	return r
 }

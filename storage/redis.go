@@ -9,7 +9,6 @@ import (
 	"hash/fnv"
 	"iter"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -17,15 +16,27 @@ import (
 	"muster/grouping"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// RedisOptions are the settings of a Redis. Only URL must be set.
+// RedisOptions are the settings of a Redis. Only URL must be set. An error about
+// one names its flag.
 type RedisOptions struct {
-	URL       string // redis://user:password@host:port/db
-	KeyPrefix string // "": "muster"
-	// Shards is the number of hash tags over which the groups are spread: 0 or
-	// 1 for a single server.
+	// URL is one of
+	//
+	//	redis://user:password@host:port/db, rediss:// for TLS
+	//	unix://user:password@/path/to/socket?db=0
+	//	redis://sentinel:password@host:port/db?master_name=m&username=u&password=p&addr=host:port
+	//	redis://user:password@host:port?addr=host:port
+	//
+	// The third names Sentinels, the fourth nodes of a cluster; addr may be
+	// given several times.
+	URL string
+	// Password and SentinelPassword replace those in the URL.
+	Password, SentinelPassword string
+	TLS                        RedisTLS
+	KeyPrefix                  string // "": "muster"
+	// Shards is the number of hash tags over which the groups are spread. Zero:
+	// 1, and 16 in a cluster. It is the same for all who share the keys.
 	Shards int
 	// Retention is how long a resolved group is kept, HistoryRetention how long
 	// events are. Zero: 7 and 30 days.
@@ -38,7 +49,6 @@ type RedisOptions struct {
 
 func (o RedisOptions) withDefaults() (RedisOptions, error) {
 	orDefault(&o.KeyPrefix, "muster")
-	orDefault(&o.Shards, 1)
 	orDefault(&o.Retention, grouping.DefaultOptions.Retention)
 	orDefault(&o.HistoryRetention, 30*24*time.Hour)
 	orDefault(&o.MaxHistory, 1_000_000)
@@ -47,17 +57,21 @@ func (o RedisOptions) withDefaults() (RedisOptions, error) {
 	switch {
 	case strings.ContainsAny(o.KeyPrefix, "{}"):
 		// The first braces of a key are its hash tag in a cluster.
-		return o, fmt.Errorf("redis key prefix %q contains a brace", o.KeyPrefix)
+		return o, fmt.Errorf("--redis.key-prefix: %q contains a brace", o.KeyPrefix)
 	case o.Shards < 0 || o.Shards > maxShards:
-		return o, fmt.Errorf("redis shards: %d is not between 1 and %d", o.Shards, maxShards)
+		return o, fmt.Errorf("--redis.shards: %d is not between 1 and %d", o.Shards, maxShards)
 	case o.Retention < 0 || o.HistoryRetention < 0 || o.MaxHistory < 0 || o.MaxTimeline < 0 || o.MaxLog < 0:
 		return o, errors.New("redis: a time or size is negative")
 	}
 	return o, nil
 }
 
-// maxShards bounds the connections that follow a log each.
-const maxShards = 64
+// maxShards bounds the connections that follow a log each, clusterShards is
+// enough to spread the groups evenly over the masters of most clusters.
+const (
+	maxShards     = 64
+	clusterShards = 16
+)
 
 // Redis keeps groups in Redis: one hash per group, one field per alert. It is
 // safe for any number of processes to write to: what they write at once is
@@ -78,78 +92,107 @@ const maxShards = 64
 //
 // Redis 6.2 is the oldest that has all the commands.
 type Redis struct {
-	opts   RedisOptions
-	client *redis.Client
+	opts    RedisOptions
+	secrets []string
+	client  redis.UniversalClient
 	// bulk is client with the time that large groups take.
-	bulk *redis.Client
+	bulk redis.UniversalClient
 	// stream reads the log: a reader that blocks must not take the
 	// connections from the writers.
-	stream *redis.Client
+	stream redis.UniversalClient
 }
 
 // NewRedis returns a client of the Redis at the URL. It dials nothing.
 func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
+	// A webhook has two seconds altogether and must not wait longer for Redis
+	// than half a second.
+	r, err := newRedis(opts, limits{
+		answer: 500 * time.Millisecond, dial: time.Second, pool: 300 * time.Millisecond, connections: 16,
+	})
+	if err != nil {
+		return nil, err
+	}
+	redis.SetLogger(redisLogger{logger, r.secrets})
+	return r, nil
+}
+
+func newRedis(opts RedisOptions, l limits) (*Redis, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	conn, err := connection(opts.URL)
+	s, err := parseServers(opts)
 	if err != nil {
 		return nil, err
 	}
-	redis.SetLogger(redisLogger{logger})
-	return newRedis(opts, conn), nil
-}
-
-// connection returns how to connect to the Redis at the URL.
-func connection(rawURL string) (*redis.Options, error) {
-	conn, err := redis.ParseURL(rawURL)
-	if err != nil {
-		// The URL holds a password: it must not get into the message.
-		if bad := (*url.Error)(nil); errors.As(err, &bad) {
-			err = bad.Err
-		}
-		return nil, fmt.Errorf("redis URL: %w", err)
+	if s.cluster != nil {
+		orDefault(&opts.Shards, clusterShards)
 	}
-	// A webhook has two seconds altogether and must not wait longer for Redis
-	// than half a second. Nothing is sent twice by the client: a script that
-	// was sent may have been applied.
-	conn.ContextTimeoutEnabled = true
-	conn.ReadTimeout, conn.WriteTimeout = 500*time.Millisecond, 500*time.Millisecond
-	conn.DialTimeout, conn.DialerRetries = time.Second, 1
-	conn.PoolTimeout, conn.PoolSize = 300*time.Millisecond, 16
-	conn.MaxRetries = -1
-	conn.DisableIdentity = true
-	conn.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return conn, nil
-}
-
-func newRedis(opts RedisOptions, conn *redis.Options) *Redis {
-	stream := *conn
-	stream.PoolSize = max(2, opts.Shards) // a log is read on a connection of its own
-	r := &Redis{opts: opts, client: redis.NewClient(conn), stream: redis.NewClient(&stream)}
-	r.bulk = r.client.WithTimeout(bulkTimeout)
-	return r
+	orDefault(&opts.Shards, 1)
+	r := &Redis{opts: opts, secrets: s.secrets(), client: s.open(l)}
+	blocked, patient := l, l
+	blocked.connections = max(2, opts.Shards) // a log is read on a connection of its own
+	r.stream = s.open(blocked)
+	patient.answer = max(l.answer, bulkTimeout)
+	if client, ok := r.client.(*redis.Client); ok {
+		r.bulk = client.WithTimeout(patient.answer) // it has the same connections
+	} else {
+		r.bulk = s.open(patient)
+	}
+	return r, nil
 }
 
 // redisLogger passes on what the client says. It says the same of every
 // connection that breaks, so none of it is a warning.
-type redisLogger struct{ logger *slog.Logger }
+type redisLogger struct {
+	logger  *slog.Logger
+	secrets []string
+}
 
 func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
-	l.logger.DebugContext(ctx, "Redis client", "msg", fmt.Sprintf(format, v...))
+	l.logger.DebugContext(ctx, "Redis client", "msg", hide(fmt.Sprintf(format, v...), l.secrets))
 }
+
+// hide takes the secrets out of a text. Redis repeats a command that it does
+// not know, and that can be the one with the password.
+func hide(text string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "<secret>")
+		}
+	}
+	return text
+}
+
+// hiddenError is an error whose text had a secret in it.
+type hiddenError struct {
+	error
+
+	text string
+}
+
+func (e *hiddenError) Error() string { return e.text }
+func (e *hiddenError) Unwrap() error { return e.error }
 
 // Name implements Durable.
 func (r *Redis) Name() string { return "redis" }
 
 // Close closes the connections.
-func (r *Redis) Close() error { return errors.Join(r.client.Close(), r.stream.Close()) }
+func (r *Redis) Close() error {
+	err := errors.Join(r.client.Close(), r.stream.Close())
+	if _, shared := r.client.(*redis.Client); !shared {
+		err = errors.Join(err, r.bulk.Close())
+	}
+	return err
+}
 
 // fault wraps what the client reports. That the caller went away is none.
 func (r *Redis) fault(ctx context.Context, op string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
+	}
+	if text := hide(err.Error(), r.secrets); text != err.Error() {
+		err = &hiddenError{err, text}
 	}
 	return &grouping.StorageError{Backend: r.Name(), Op: op, Err: err}
 }

@@ -12,8 +12,6 @@ import (
 	"muster/grouping"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/prometheus/common/promslog"
-	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,31 +22,6 @@ func mini(t *testing.T, opts RedisOptions) (*miniredis.Miniredis, *Redis, *write
 	opts.URL = "redis://" + server.Addr()
 	r := openRedis(t, opts)
 	return server, r, &writer{GroupStorage: r, Clock: grouping.NewClock()}
-}
-
-func TestRedisOptions(t *testing.T) {
-	for want, o := range map[string]RedisOptions{
-		"redis URL":              {URL: "redis://user:secret@host:port/"},
-		"invalid URL scheme":     {URL: "http://user:secret@host"},
-		"contains a brace":       {URL: "redis://host", KeyPrefix: "m{1}"},
-		"not between 1 and 64":   {URL: "redis://host", Shards: 65},
-		"a time or size is nega": {URL: "redis://host", Retention: -1},
-	} {
-		_, err := NewRedis(o, promslog.NewNopLogger())
-		require.ErrorContains(t, err, want)
-		require.NotContains(t, err.Error(), "secret")
-	}
-	r, err := NewRedis(RedisOptions{URL: "redis://127.0.0.1:1/3?max_retries=9&read_timeout=1m&pool_size=1", Shards: 4}, promslog.NewNopLogger())
-	require.NoError(t, err, "nothing is dialled")
-	defer func() { require.NoError(t, r.Close()) }()
-	o := r.client.Options()
-	require.True(t, o.ContextTimeoutEnabled)
-	require.Equal(t, []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, time.Second, 300 * time.Millisecond},
-		[]time.Duration{o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout})
-	require.Equal(t, []int{0, 16, 1, 3}, []int{o.MaxRetries, o.PoolSize, o.DialerRetries, o.DB}, "a script is never sent twice by the client")
-	require.True(t, o.DisableIdentity)
-	require.Equal(t, maintnotifications.ModeDisabled, o.MaintNotificationsConfig.Mode)
-	require.Equal(t, 4, r.stream.Options().PoolSize)
 }
 
 func TestRedisLayout(t *testing.T) {

@@ -1,0 +1,209 @@
+package storage
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// RedisTLS are the files for a URL that begins with rediss://. Without a CA
+// those of the system are trusted.
+type RedisTLS struct {
+	CAFile, CertFile, KeyFile string
+	// ServerName is the name that the certificate must have. "": the host that
+	// is dialled.
+	ServerName string
+}
+
+// servers is how the Redis of a URL is reached: one server, the Sentinels that
+// know it, or nodes of a cluster. One of the three is set.
+type servers struct {
+	single   *redis.Options
+	sentinel *redis.FailoverOptions
+	cluster  *redis.ClusterOptions
+}
+
+// replicaOptions are those of a URL that make the client read from replicas.
+var replicaOptions = []string{"read_only", "route_by_latency", "route_randomly", "replica_only", "use_disconnected_replicas"}
+
+const encoded = "in a password each of / ? # % & @ must be percent-encoded"
+
+// parseServers reads the URL as go-redis does. An error names the flag
+// that is wrong, and has nothing of a password in it.
+func parseServers(o RedisOptions) (s servers, err error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Fragment != "" {
+		return s, errors.New("--redis.url: is not a URL; " + encoded)
+	}
+	query := u.Query()
+	for _, name := range replicaOptions {
+		if query.Has(name) {
+			return s, fmt.Errorf("--redis.url: %s is not possible: a replica may be behind and cannot be written to", name)
+		}
+	}
+	switch {
+	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
+		return s, errors.New("--redis.url: begins with none of redis://, rediss:// and unix://")
+	case query.Has("master_name"):
+		s.sentinel, err = redis.ParseFailoverURL(o.URL)
+	case query.Has("addr"):
+		s.cluster, err = redis.ParseClusterURL(o.URL)
+	default:
+		s.single, err = redis.ParseURL(o.URL)
+	}
+	switch {
+	case err != nil && strings.Contains(o.URL, "@"), err != nil && query.Has("password"):
+		// A character that is not encoded makes a part of the password pass for
+		// a port, a path or an option, and the message would have it.
+		return s, errors.New("--redis.url: a port, a path or an option is not valid (which one is not said: it may be a part of the password); " + encoded)
+	case err != nil:
+		return s, fmt.Errorf("--redis.url: %s", strings.TrimPrefix(err.Error(), "redis: "))
+	case s.sentinel != nil && s.sentinel.MasterName == "":
+		return s, errors.New("--redis.url: master_name is empty")
+	case s.cluster != nil && strings.Trim(u.Path, "/0") != "":
+		return s, errors.New("--redis.url: a cluster has no database but 0")
+	case s.sentinel == nil && o.SentinelPassword != "":
+		return s, errors.New("--redis.sentinel-password-file: the URL names no Sentinels: they come with master_name")
+	}
+	if o.Password != "" {
+		s.setPassword(o.Password)
+	}
+	if o.SentinelPassword != "" {
+		s.sentinel.SentinelPassword = o.SentinelPassword
+	}
+	return s, s.setTLS(o.TLS)
+}
+
+func (s *servers) setPassword(password string) {
+	switch {
+	case s.cluster != nil:
+		s.cluster.Password = password
+	case s.sentinel != nil:
+		s.sentinel.Password = password
+	default:
+		s.single.Password = password
+	}
+}
+
+// secrets are what must not be told to anyone, the longest first: one may be
+// the beginning of another.
+func (s *servers) secrets() (secrets []string) {
+	switch {
+	case s.cluster != nil:
+		secrets = []string{s.cluster.Password}
+	case s.sentinel != nil:
+		secrets = []string{s.sentinel.Password, s.sentinel.SentinelPassword}
+	default:
+		secrets = []string{s.single.Password}
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return secrets
+}
+
+func (s *servers) setTLS(o RedisTLS) error {
+	var config *tls.Config
+	switch {
+	case s.cluster != nil:
+		config = s.cluster.TLSConfig
+	case s.sentinel != nil:
+		config = s.sentinel.TLSConfig
+	default:
+		config = s.single.TLSConfig
+	}
+	for _, f := range []struct{ option, value string }{
+		{"tls-ca-file", o.CAFile}, {"tls-cert-file", o.CertFile}, {"tls-key-file", o.KeyFile}, {"tls-server-name", o.ServerName},
+	} {
+		if f.value != "" && config == nil {
+			return fmt.Errorf("--redis.%s: needs a --redis.url that begins with rediss://", f.option)
+		}
+	}
+	if config == nil {
+		return nil
+	}
+	config.MinVersion = tls.VersionTLS12
+	if s.single == nil {
+		// go-redis takes the URL's host for all of them. Empty: each must have a
+		// certificate of its own name.
+		config.ServerName = ""
+	}
+	if o.ServerName != "" {
+		config.ServerName = o.ServerName
+	}
+	if o.CAFile != "" {
+		text, err := os.ReadFile(o.CAFile)
+		if err != nil {
+			return fmt.Errorf("--redis.tls-ca-file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return fmt.Errorf("--redis.tls-ca-file: %s has no certificate in PEM", o.CAFile)
+		}
+	}
+	switch {
+	case o.CertFile == "" && o.KeyFile == "":
+		return nil
+	case o.KeyFile == "":
+		return errors.New("--redis.tls-cert-file: needs --redis.tls-key-file")
+	case o.CertFile == "":
+		return errors.New("--redis.tls-key-file: needs --redis.tls-cert-file")
+	}
+	if _, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile); err != nil {
+		return fmt.Errorf("--redis.tls-cert-file: %w", err)
+	}
+	// Read anew for each connection: such certificates live for days.
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+		return &pair, err
+	}
+	return nil
+}
+
+// limits bound what a client waits for and holds.
+type limits struct {
+	answer, dial, pool time.Duration
+	connections        int // to each server
+}
+
+// clusterReload is how soon a client hears of a failover whose victim refuses
+// connections: go-redis asks anew only after this time, or when redirected.
+const clusterReload = time.Second
+
+// open returns a client, which dials nothing yet. It never sends twice to one
+// server by itself: a script that was sent may have been applied. In a cluster
+// it follows redirections, where what was sent before was refused, and tries
+// once more where a connection broke; the scripts know what they have applied.
+func (s *servers) open(l limits) redis.UniversalClient {
+	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	switch {
+	case s.cluster != nil:
+		o := *s.cluster
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
+		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
+		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
+		o.ClusterStateReloadInterval = clusterReload
+		o.DisableRoutingPolicies = true // asks for COMMAND, which an ACL may forbid
+		return redis.NewClusterClient(&o)
+	case s.sentinel != nil:
+		o := *s.sentinel
+		o.ContextTimeoutEnabled, o.DisableIdentity = true, true
+		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
+		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
+		return redis.NewFailoverClient(&o)
+	default:
+		o := *s.single
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
+		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
+		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
+		return redis.NewClient(&o)
+	}
+}
