@@ -187,4 +187,5 @@ type StorageStatus struct {
 	Replicas      int       // other processes that lately wrote to the durable backend
 	RecoveredAt   time.Time // when it last came back; zero: it never failed
 	WrittenBack   int       // groups brought to it then
+	Problems      []string  // sentences: what is wrong with how the durable backend is set up
 }

@@ -130,7 +130,7 @@ func (s *Server) status(c *gin.Context) {
 		StartedAt: s.started.UTC(), UptimeSeconds: time.Since(s.started).Seconds(),
 		Storage: storageView{
 			Mode: st.Mode, Healthy: st.Healthy, Reason: st.Reason, DegradedSince: st.DegradedSince.UTC(),
-			DirtyGroups: st.DirtyGroups, Partial: st.Partial,
+			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,
 		},
 		RestoredGroups: st.Restored, LastNotification: stats.LastNotification,
 	})

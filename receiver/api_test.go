@@ -190,13 +190,16 @@ func TestStatsAndStatus(t *testing.T) {
 		h.shape(t, "/api/v1/stats"))
 	h.setStatus(grouping.StorageStatus{
 		Mode: "redis", Reason: "refused", DegradedSince: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), DirtyGroups: 3, Partial: true, Restored: 7,
+		Problems: []string{"Redis is <slow>."},
 	})
 	var v map[string]any
 	require.NoError(t, json.Unmarshal([]byte(h.shape(t, "/api/v1/status")), &v))
 	require.Equal(t, map[string]any{
 		"mode": "redis", "healthy": false, "reason": "refused", "degradedSince": "2026-11-23T03:00:00Z", "dirtyGroups": 3.0, "partial": true,
+		"problems": []any{"Redis is <slow>."},
 	}, v["storage"])
 	require.InDelta(t, 7, v["restoredGroups"], 0)
+	require.Contains(t, h.get("/status").Body.String(), "needs attention</b></span> Redis is &lt;slow&gt;.")
 	require.Contains(t, v, "uptimeSeconds")
 	require.Contains(t, v["build"], "version")
 	require.Equal(t, "T", v["lastNotification"])

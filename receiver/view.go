@@ -190,4 +190,5 @@ type storageView struct {
 	DegradedSince time.Time `json:"degradedSince,omitzero"`
 	DirtyGroups   int       `json:"dirtyGroups"`
 	Partial       bool      `json:"partial"`
+	Problems      []string  `json:"problems,omitempty"`
 }

@@ -39,6 +39,10 @@ type Durable interface {
 	// stay as they are.
 	PushEvents(ctx context.Context, events []grouping.Event) error
 
+	// Check returns, a sentence each, what is wrong with how the backend is set
+	// up: what an operator must change. An error means that it cannot be told.
+	Check(ctx context.Context) (problems []string, err error)
+
 	// Now returns the backend's time, a clock that all replicas share.
 	Now(ctx context.Context) (time.Time, error)
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,6 +20,8 @@ const (
 	reasonClosed  = "closed"
 	reasonPool    = "pool"
 	reasonDamaged = "damaged"
+	reasonShards  = "shards"
+	reasonTLS     = "tls"
 	reasonOther   = "other"
 )
 
@@ -34,6 +37,8 @@ var faultPrefixes = []struct{ prefix, reason string }{
 	{"WRONGPASS", "auth"},
 	{"NOPERM", "auth"},
 	{"CLUSTERDOWN", "clusterdown"},
+	{"TRYAGAIN", "tryagain"}, // a slot of a cluster is being moved
+	{"MOVED", "moved"},
 	{"MASTERDOWN", "masterdown"},
 	{"ERR max number of clients", "maxclients"},
 }
@@ -41,8 +46,11 @@ var faultPrefixes = []struct{ prefix, reason string }{
 // FaultReason returns why a backend failed, as one of a few words.
 func FaultReason(err error) string {
 	var (
-		answer  redis.Error
-		network net.Error
+		answer      redis.Error
+		network     net.Error
+		shards      *shardsError
+		certificate *tls.CertificateVerificationError
+		alert       tls.AlertError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -51,6 +59,10 @@ func FaultReason(err error) string {
 				return f.reason
 			}
 		}
+	case errors.As(err, &shards):
+		return reasonShards
+	case errors.As(err, &certificate), errors.As(err, &alert):
+		return reasonTLS
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return reasonPool
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),

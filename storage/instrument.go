@@ -170,6 +170,11 @@ func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.
 	return s.next.PushEvents(ctx, events)
 }
 
+func (s *instrumentedDurable) Check(ctx context.Context) (problems []string, err error) {
+	defer s.observe(ctx, "check", time.Now(), &err)
+	return s.next.Check(ctx)
+}
+
 func (s *instrumentedDurable) Now(ctx context.Context) (now time.Time, err error) {
 	defer s.observe(ctx, "time", time.Now(), &err)
 	return s.next.Now(ctx)

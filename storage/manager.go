@@ -102,6 +102,7 @@ type Manager struct {
 	recoveredAt time.Time  // guarded by mu
 	writtenBack int        // guarded by mu
 	last        []Position // guarded by mu; the last heard of the log
+	problems    []string   // guarded by mu; what the last check found
 }
 
 // allEvents is before the ID of every event.
@@ -163,6 +164,7 @@ func (m *Manager) Status() grouping.StorageStatus {
 	s := grouping.StorageStatus{
 		Mode: m.durable.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
 		DirtyGroups: len(m.dirty), Restored: m.groups, RecoveredAt: m.recoveredAt, WrittenBack: m.writtenBack,
+		Problems: m.problems,
 	}
 	for writer, at := range m.others {
 		if time.Since(at) > replicaAge {

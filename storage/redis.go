@@ -10,6 +10,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -88,7 +89,7 @@ const (
 //	                            a stamp
 //	prefix:{n}:h        ZSET    the shard's history, by text
 //	prefix:{n}:log      STREAM  a capped hint of what changed
-//	prefix:{n}:meta     HASH    epoch and sequence
+//	prefix:{n}:meta     HASH    epoch, sequence and number of shards
 //
 // Redis 6.2 is the oldest that has all the commands.
 type Redis struct {
@@ -158,7 +159,7 @@ func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
 func hide(text string, secrets []string) string {
 	for _, secret := range secrets {
 		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "<secret>")
+			text = strings.ReplaceAll(text, secret, "<hidden>")
 		}
 	}
 	return text
@@ -424,6 +425,16 @@ var positionSource string
 // answers to the others could be taken for those of the connection's next user.
 var positionScript = redis.NewScript(positionSource)
 
+// shardsError says that the groups are spread over another number of shards.
+type shardsError struct {
+	stored string
+	own    int
+}
+
+func (e *shardsError) Error() string {
+	return fmt.Sprintf("the groups in Redis are spread over %s shards, not over the %d of --redis.shards", e.stored, e.own)
+}
+
 // Position implements Durable.
 func (r *Redis) Position(ctx context.Context) ([]Position, error) {
 	if ctx.Err() != nil {
@@ -432,9 +443,12 @@ func (r *Redis) Position(ctx context.Context) ([]Position, error) {
 	positions := make([]Position, r.opts.Shards)
 	for shard := range positions {
 		keys := []string{r.key(shard, "meta"), r.key(shard, "log")}
-		answer, err := positionScript.Run(ctx, r.client, keys, rand.Text()).Slice()
+		answer, err := positionScript.Run(ctx, r.client, keys, rand.Text(), r.opts.Shards).Slice()
 		if err != nil {
 			return nil, r.fault(ctx, "position", err)
+		}
+		if stored, _ := answer[3].(string); stored != strconv.Itoa(r.opts.Shards) {
+			return nil, r.fault(ctx, "position", &shardsError{stored, r.opts.Shards})
 		}
 		p := &positions[shard]
 		p.Epoch, _ = answer[0].(string)

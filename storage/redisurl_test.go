@@ -126,7 +126,7 @@ func TestRedisHidesSecrets(t *testing.T) {
 	cause := errors.New("ERR unknown command 'AUTH', with args beginning with: 'secret'")
 	err := r.fault(t.Context(), "store", cause)
 	require.ErrorIs(t, err, cause)
-	require.ErrorContains(t, err, "beginning with: '<secret>'")
+	require.ErrorContains(t, err, "beginning with: '<hidden>'")
 	require.NotContains(t, log.String()+err.Error(), "'secret'")
 	require.NotContains(t, log.String(), "other")
 	require.ErrorContains(t, r.fault(t.Context(), "store", errors.New("EOF")), "EOF")

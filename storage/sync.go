@@ -87,6 +87,7 @@ func (m *Manager) drain(ctx context.Context) error {
 // round catches up and follows the log until that fails or is not enough.
 func (m *Manager) round(ctx context.Context) error {
 	from, err := m.catchUp(ctx)
+	m.check(ctx)
 	if err != nil {
 		return err
 	}
@@ -415,6 +416,7 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 			return context.Cause(ctx)
 		case <-compare.C:
 			m.syncClock(ctx)
+			m.check(ctx)
 			if _, err := m.compare(ctx); err != nil {
 				return err
 			}

@@ -42,6 +42,7 @@ type StatusPage struct {
 	Healthy   bool
 	Reason    string
 	Since     Moment
+	Problems  []string // with how the storage is set up
 	Held      []Fact
 	Sources   []SourceRow
 	Rejected  []RejectionRow
@@ -72,7 +73,7 @@ type RejectionRow struct {
 func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 	st := s.Storage
 	p := &StatusPage{
-		Frame: s.newFrame("status", "Status"), Healthy: st.Healthy, Reason: st.Reason, Since: moment(st.DegradedSince, s.Now),
+		Frame: s.newFrame("status", "Status"), Healthy: st.Healthy, Reason: st.Reason, Since: moment(st.DegradedSince, s.Now), Problems: st.Problems,
 		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: moment(s.StartedAt, s.Now), Listeners: in.Listeners,
 	}
 	yesNo := map[bool]string{true: "yes", false: "no"}
