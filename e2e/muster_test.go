@@ -328,3 +328,15 @@ func (m *muster) notified() (reasons []string) {
 	}
 	return reasons
 }
+
+// waitRestored waits until it knows all that its storage holds.
+func (m *muster) waitRestored() {
+	m.t.Helper()
+	waitFor(m.t, patience, "all is restored", func() error {
+		s, err := m.status()
+		if err == nil && s.Storage.Partial {
+			err = fmt.Errorf("storage: %+v", s.Storage)
+		}
+		return err
+	})
+}

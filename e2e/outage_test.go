@@ -49,13 +49,20 @@ func (m *muster) settle(checked time.Time) {
 // a replica tells that knows nothing else, then what every other replica tells.
 func (tr *traffic) checkDurable(redis *redisServer, replicas ...*muster) {
 	tr.t.Helper()
+	tr.checkKept([]string{"--redis.url=" + redis.url}, replicas...)
+}
+
+// checkKept is checkDurable for the Redis that the flags name.
+func (tr *traffic) checkKept(flags []string, replicas ...*muster) {
+	tr.t.Helper()
 	checked := time.Now()
 	tr.stop()
 	for _, m := range replicas {
 		m.settle(checked)
 		m.freeze()
 	}
-	cold := startMuster(tr.t, "--redis.url="+redis.url)
+	cold := startMuster(tr.t, flags...)
+	cold.waitRestored()
 	held, err := cold.remembers()
 	require.NoError(tr.t, err)
 	cold.stop()
