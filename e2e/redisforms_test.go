@@ -481,10 +481,10 @@ func TestRedisByTLS(t *testing.T) {
 	m.checkSecrets()
 
 	for want, flags := range map[string][]string{
-		"The certificate of Redis is not accepted: x509: cannot validate certificate for 127.0.0.1": append([]string{at, trust}, certificate...),
-		"The certificate of Redis is not accepted: x509: certificate signed by unknown authority":   append([]string{at, name}, certificate...),
-		"Redis does not accept the TLS connection: tls: certificate required":                       {at, trust, name},
-		"Redis does not accept the TLS connection: tls: unknown certificate authority":              {at, trust, name, "--redis.tls-cert-file=" + otherCert, "--redis.tls-key-file=" + otherKey},
+		"The certificate of Redis is not accepted: x509: certificate is valid for 192.0.2.1, not 127.0.0.1": append([]string{at, trust}, certificate...),
+		"The certificate of Redis is not accepted: x509: certificate signed by unknown authority":           append([]string{at, name}, certificate...),
+		"Redis does not accept the TLS connection: tls: certificate required":                               {at, trust, name},
+		"Redis does not accept the TLS connection: tls: unknown certificate authority":                      {at, trust, name, "--redis.tls-cert-file=" + otherCert, "--redis.tls-key-file=" + otherKey},
 	} {
 		m := startMuster(t, talkative(flags...)...)
 		require.Contains(t, strings.Join(m.problems(), ""), want)

@@ -190,6 +190,9 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
+		if o.TLSConfig != nil {
+			o.Dialer = tlsDialer(o.TLSConfig, l.dial)
+		}
 		o.ClusterStateReloadInterval = clusterReload
 		o.DisableRoutingPolicies = true // asks for COMMAND, which an ACL may forbid
 		return redis.NewClusterClient(&o)
@@ -198,12 +201,18 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
+		if o.TLSConfig != nil {
+			o.Dialer = tlsDialer(o.TLSConfig, l.dial)
+		}
 		return redis.NewFailoverClient(&o)
 	default:
 		o := *s.single
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
+		if o.TLSConfig != nil {
+			o.Dialer = tlsDialer(o.TLSConfig, l.dial)
+		}
 		return redis.NewClient(&o)
 	}
 }

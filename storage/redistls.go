@@ -1,0 +1,65 @@
+package storage
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// tlsDialer returns a dialer whose connections tell the client's pool when they
+// are dead. The pool looks at a connection's socket before it uses it, but not
+// through TLS: a server that comes back would cost a failed command for each of
+// the connections that it had, some seconds. So the first that breaks speaks
+// for all that are as old as itself.
+func tlsDialer(config *tls.Config, timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	var broken atomic.Int64
+	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout}, Config: config}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout) // with the handshake
+		defer cancel()
+		age := broken.Load()
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &tlsConn{conn, age, &broken}, nil
+	}
+}
+
+// tlsConn is a connection of a tlsDialer.
+type tlsConn struct {
+	net.Conn
+
+	age    int64         // how often connections had broken when it was made
+	broken *atomic.Int64 // and now
+}
+
+// Read implements net.Conn.
+func (c *tlsConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.broken.CompareAndSwap(c.age, c.age+1)
+	}
+	return n, err
+}
+
+// SyscallConn implements syscall.Conn, by which the pool looks at a connection.
+func (c *tlsConn) SyscallConn() (syscall.RawConn, error) {
+	if c.broken.Load() != c.age {
+		return nil, net.ErrClosed
+	}
+	return alive{}, nil
+}
+
+// alive lets nobody at the socket: what waits there is not what the pool takes
+// it for.
+type alive struct{}
+
+func (alive) Control(func(uintptr)) error    { return nil }
+func (alive) Read(func(uintptr) bool) error  { return nil }
+func (alive) Write(func(uintptr) bool) error { return nil }
