@@ -135,12 +135,13 @@ func (c *Clock) Observe(s Stamp) bool {
 	return true
 }
 
-// SetOffset corrects the clock by d, the distance to a clock that all replicas
-// share.
-func (c *Clock) SetOffset(d time.Duration) {
+// Adjust holds the clock against a reading of the clock that all replicas
+// share, taken at some moment between sent and received. It moves no further
+// than the reading demands: one that was long on its way tells little.
+func (c *Clock) Adjust(sent, received, reading time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.offset = d
+	c.offset = min(max(c.offset, reading.Sub(received)), reading.Sub(sent))
 }
 
 // observe moves the clock past everything that the group, which may be nil,

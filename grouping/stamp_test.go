@@ -29,7 +29,7 @@ func TestStampsStrictlyIncrease(t *testing.T) {
 			case "time":
 				*now = now.Add(rapid.SampledFrom([]time.Duration{-time.Hour, -1, 0, 1, time.Millisecond, time.Minute}).Draw(t, "passes"))
 			case "offset":
-				c.SetOffset(rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Second}).Draw(t, "offset"))
+				c.Adjust(*now, *now, now.Add(rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Second}).Draw(t, "offset")))
 			case "hear":
 				s := other.Stamp()
 				if c.Observe(s) {
@@ -108,10 +108,35 @@ func TestClockObserve(t *testing.T) {
 	far := NewStamp(base.Add(maxSkew+time.Millisecond), 0, "00000000000000bb")
 	require.False(t, c.Observe(far), "a broken clock is followed")
 	require.Less(t, c.Stamp(), far)
-	c.SetOffset(time.Second)
+	c.Adjust(base, base, base.Add(time.Second))
 	require.True(t, c.Observe(far), "by the corrected clock it is near")
 	require.Equal(t, base.Add(time.Second), c.Now())
 	require.True(t, c.Observe("no stamp at all"))
+}
+
+// A reading says no more than that the shared clock showed it while the answer
+// was awaited: seconds, while a cluster fails over.
+func TestClockAdjust(t *testing.T) {
+	const trip = 2 * time.Second
+	for _, tc := range []struct {
+		reading, want time.Duration
+	}{
+		{0, 0},
+		{time.Second, 0},
+		{trip, 0},
+		{trip + time.Millisecond, time.Millisecond},
+		{time.Hour, time.Hour - trip},
+		{-time.Millisecond, -time.Millisecond},
+		{-time.Hour, -time.Hour},
+	} {
+		c, now := setClock(testWriter)
+		sent := *now
+		*now = now.Add(trip)
+		c.Adjust(sent, *now, sent.Add(tc.reading))
+		require.Equal(t, now.Add(tc.want), c.Now(), tc.reading)
+		c.Adjust(sent, *now, sent.Add(tc.reading))
+		require.Equal(t, now.Add(tc.want), c.Now(), "it moved when told the same again")
+	}
 }
 
 func TestClockIsSafeForConcurrentUse(t *testing.T) {

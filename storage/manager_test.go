@@ -198,6 +198,17 @@ func TestAConflictIsNoFault(t *testing.T) {
 	}
 }
 
+// While a cluster fails over an answer takes seconds. A clock moved by a part of
+// these would put this replica's writes before or after those of all others.
+func TestALateAnswerMovesNoClock(t *testing.T) {
+	r := startReplica(t, miniredis.RunT(t).Addr(), ManagerOptions{})
+	r.backend.fail("now", late)
+	r.storage.syncClock(t.Context())
+	before := time.Now()
+	shown := r.storage.clock.Now()
+	require.WithinRange(t, shown, before, time.Now())
+}
+
 func TestReplicasFollowEachOther(t *testing.T) {
 	server := miniredis.RunT(t)
 	r, other := startReplica(t, server.Addr(), ManagerOptions{}), startReplica(t, server.Addr(), ManagerOptions{})
@@ -350,6 +361,7 @@ const (
 	refused    fault = "refused"
 	answerLost fault = "applied but the answer is lost"
 	slow       fault = "slower than its deadline"
+	late       fault = "applied after a wait"
 )
 
 // flaky is a backend of which one call, or every one, fails on demand.
@@ -383,6 +395,10 @@ func (f *flaky) do(ctx context.Context, op string, call func() error) error {
 			return err
 		}
 		return broken(errors.New("connection reset by peer"))
+	case late:
+		// As a client that tries again until a cluster has failed over.
+		time.Sleep(250 * time.Millisecond)
+		return call()
 	case slow:
 		// As a client's read timeout does.
 		ctx, cancel := context.WithTimeout(ctx, 250*time.Millisecond)

@@ -159,16 +159,14 @@ func (m *Manager) noteLoss(now []Position) {
 }
 
 // syncClock holds the clock against the backend's: stamps of all replicas are
-// then comparable, whatever their hosts believe. A half of the round trip is
-// the usual guess at the answer's age.
+// then comparable, whatever their hosts believe.
 func (m *Manager) syncClock(ctx context.Context) {
 	sent := time.Now()
-	now, err := m.durable.Now(ctx)
+	reading, err := m.durable.Now(ctx)
 	if err != nil {
 		return
 	}
-	trip := time.Since(sent)
-	m.clock.SetOffset(now.Sub(sent.Add(trip / 2)))
+	m.clock.Adjust(sent, time.Now(), reading)
 }
 
 // compare pulls every group of which the backend's last write is not one that
