@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -61,6 +62,9 @@ func parseServers(o RedisOptions) (s servers, err error) {
 	default:
 		s.single, err = redis.ParseURL(o.URL)
 	}
+	if err == nil {
+		err = checkPorts(append(query["addr"], u.Host))
+	}
 	switch {
 	case err != nil && strings.Contains(o.URL, "@"), err != nil && query.Has("password"):
 		// A character that is not encoded makes a part of the password pass for
@@ -82,6 +86,17 @@ func parseServers(o RedisOptions) (s servers, err error) {
 		s.sentinel.SentinelPassword = o.SentinelPassword
 	}
 	return s, s.setTLS(o.TLS)
+}
+
+// checkPorts refuses what would only fail when it is dialled.
+func checkPorts(addresses []string) error {
+	for _, address := range addresses {
+		u := url.URL{Host: address}
+		if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
+			return fmt.Errorf("%q has no valid port", address)
+		}
+	}
+	return nil
 }
 
 func (s *servers) setPassword(password string) {

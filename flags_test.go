@@ -1,0 +1,162 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/stretchr/testify/require"
+
+	"muster/storage"
+)
+
+func TestBadValuesNameTheirFlag(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o600))
+	for _, tc := range []struct{ arg, want string }{
+		{"--web.max-body-size=0", `--web.max-body-size: "0" is not a size such as 64MiB`},
+		{"--web.max-body-size=-1MiB", `--web.max-body-size: "-1MiB" is not a size`},
+		{"--web.max-body-size=much", `--web.max-body-size: "much" is not a size`},
+		{"--web.max-requests=0", "--web.max-requests: 0 is less than 1"},
+		{"--web.max-readers=0", "--web.max-readers: 0 is less than 1"},
+		{"--web.max-live-clients=0", "--web.max-live-clients: 0 is less than 1"},
+		{"--web.max-requests=many", `--web.max-requests: "many" is not a whole number`},
+		{"--web.max-requests=1.5", `--web.max-requests: "1.5" is not a whole number`},
+		{"--webhook.max-alerts=0", "--webhook.max-alerts: 0 is less than 1"},
+		{"--webhook.max-labels=0", "--webhook.max-labels: 0 is less than 1"},
+		{"--webhook.max-sources=0", "--webhook.max-sources: 0 is less than 1"},
+		{"--web.external-url=muster", "--web.external-url: it is not of the form https://example.com/path"},
+		{"--web.external-url=ftp://host", "--web.external-url: it is not of the form"},
+		{"--web.external-url=http://", "--web.external-url: it is not of the form"},
+		{"--web.external-url=http://[::1", "--web.external-url: it is not of the form"},
+		{"--web.external-url=http://me:secret@host/", "--web.external-url: it is not of the form"},
+		{"--web.external-url=http://host/?a=b", "--web.external-url: it is not of the form"},
+		{"--web.external-url=http://host/a b", `--web.external-url: the path "/a b" has more than letters`},
+		{"--web.route-prefix=/:id", `--web.route-prefix: the path "/:id" has more than letters`},
+		{"--web.route-prefix=/*all", `--web.route-prefix: the path "/*all" has more than letters`},
+		{"--web.route-prefix=/a/../b", `--web.route-prefix: the path "/a/../b" has more than letters`},
+		{"--web.route-prefix=/a//b", `--web.route-prefix: the path "/a//b" has more than letters`},
+		{"--redis.password-file=/none", "--redis.password-file: open /none: no such file"},
+		{"--redis.sentinel-password-file=" + empty, "--redis.sentinel-password-file: " + empty + " is empty"},
+		{"--redis.shards=some", `--redis.shards: "some" is not a whole number`},
+		{"--redis.shards=-1", "--redis.shards: -1 is less than 0"},
+		{"--storage.outage=ignore", `--storage.outage: "ignore" is none of [degrade strict]`},
+		{"--group.wait=30", `--group.wait: not a valid duration string: "30"`},
+		{"--group.wait=-1s", "--group.wait: not a valid duration string"},
+		{"--group.interval=0s", "--group.interval: 0s is less than 1ms"},
+		{"--group.settle=soon", "--group.settle: not a valid duration string"},
+		{"--group.stale-after=0", "--group.stale-after: 0 is less than 1ms"},
+		{"--group.max-alerts=-1", "--group.max-alerts: -1 is less than 0"},
+		{"--retention.groups=0s", "--retention.groups: 0s is less than 1ms"},
+		{"--retention.history=0s", "--retention.history: 0s is less than 1ms"},
+		{"--retention.max-groups=-1", "--retention.max-groups: -1 is less than 0"},
+		{"--auto-gomemlimit.ratio=1.1", `--auto-gomemlimit.ratio: "1.1" is not a number between 0 and 1`},
+		{"--auto-gomemlimit.ratio=NaN", `--auto-gomemlimit.ratio: "NaN" is not a number between 0 and 1`},
+		{"--log.level=loud", "unrecognized log level loud"},
+		{"--log.format=xml", "unrecognized log format xml"},
+		{"--no-such", "unknown long flag '--no-such'"},
+		{"more", "unexpected more"},
+	} {
+		_, err := parseFlags([]string{tc.arg})
+		require.ErrorContains(t, err, tc.want)
+		require.NotContains(t, err.Error(), "secret")
+		name, value, isFlag := strings.Cut(strings.TrimPrefix(tc.arg, "--"), "=")
+		if !isFlag {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(variable(name), value)
+			_, err := parseFlags(nil)
+			require.ErrorContains(t, err, tc.want, "by environment")
+		})
+	}
+}
+
+// variable is the environment variable of a flag.
+func variable(flag string) string {
+	return "MUSTER_" + strings.NewReplacer(".", "_", "-", "_").Replace(strings.ToUpper(flag))
+}
+
+func TestEveryFlagHasAVariable(t *testing.T) {
+	var c config
+	app := newFlags(&c)
+	_, err := app.Parse(nil)
+	require.NoError(t, err)
+	n := 0
+	for _, f := range app.Model().Flags {
+		if f.Name == "version" || strings.HasPrefix(f.Name, "help") || strings.HasPrefix(f.Name, "completion") {
+			continue
+		}
+		require.Equal(t, variable(f.Name), f.Envar)
+		n++
+	}
+	require.Greater(t, n, 30)
+}
+
+func TestValues(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(secret, []byte("s3cret\n"), 0o600))
+	t.Setenv("MUSTER_GROUP_WAIT", "1m")
+	t.Setenv("MUSTER_GROUP_INTERVAL", "1m")
+	t.Setenv("MUSTER_WEB_LISTEN_ADDRESS", "127.0.0.1:3")
+	c, err := parseFlags([]string{
+		"--web.listen-address=127.0.0.1:1", "--web.listen-address=127.0.0.1:2", "--web.external-url=https://host/muster/",
+		"--web.max-body-size=1KiB", "--web.max-requests=7", "--retention.groups=30d", "--group.interval=1m30s",
+		"--group.wait=0s", "--redis.password-file=" + secret, "--storage.outage=strict", "--auto-gomemlimit.ratio=0",
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, *c.web.WebListenAddresses, "it may be repeated")
+	require.Equal(t, "/muster/", c.receiver.RoutePrefix)
+	require.EqualValues(t, 1024, c.receiver.MaxBodySize)
+	require.Equal(t, 7, c.receiver.MaxRequests)
+	require.Equal(t, []time.Duration{30 * 24 * time.Hour, 90 * time.Second, 0}, []time.Duration{c.group.Retention, c.group.Interval, c.group.Wait},
+		"a flag goes before a variable")
+	require.Equal(t, c.group, c.receiver.Groups)
+	require.Equal(t, []string{"s3cret", ""}, []string{c.redis.Password, c.redis.SentinelPassword})
+	require.Equal(t, storage.OutageStrict, c.outage)
+	require.Zero(t, c.memoryRatio)
+}
+
+func TestRoutePrefix(t *testing.T) {
+	for _, tc := range []struct{ external, prefix, want string }{
+		{"", "", ""},
+		{"http://host", "", ""},
+		{"http://host/a/b", "", "/a/b"},
+		{"http://host/a", "/", "/"},
+		{"http://host/a", "b/", "/b"},
+		{"", "/b.c/d_~-", "/b.c/d_~-"},
+	} {
+		c, err := parseFlags([]string{"--web.external-url=" + tc.external, "--web.route-prefix=" + tc.prefix})
+		require.NoError(t, err)
+		require.Equal(t, tc.want, c.receiver.RoutePrefix, tc)
+	}
+}
+
+func TestDemoKeepsToItself(t *testing.T) {
+	c, err := parseFlags([]string{"--demo", "--redis.url=redis://host"})
+	require.NoError(t, err)
+	require.Empty(t, c.redis.URL+c.file.Path)
+	require.Equal(t, []string{"127.0.0.1:9095"}, *c.web.WebListenAddresses)
+	c, err = parseFlags([]string{"--demo", "--web.listen-address=:1"})
+	require.NoError(t, err)
+	require.Equal(t, []string{":1"}, *c.web.WebListenAddresses)
+}
+
+// What a secret is must not come out by the help or an error of kingpin.
+func TestAFlagTellsNoValue(t *testing.T) {
+	var c config
+	app := newFlags(&c)
+	secret := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(secret, []byte("s3cret"), 0o600))
+	_, err := app.Parse([]string{"--redis.password-file=" + secret})
+	require.NoError(t, err)
+	var help strings.Builder
+	app.UsageWriter(&help).Terminate(nil)
+	app.Usage(nil)
+	require.Contains(t, help.String(), "--redis.password-file=FILE")
+	require.NotContains(t, help.String(), "s3cret")
+	require.Implements(t, (*kingpin.Value)(nil), flagValue[string]{})
+}
