@@ -37,10 +37,10 @@ func newProcess(t *testing.T, name, path string, args ...string) *process {
 	dir := t.TempDir()
 	p := &process{t: t, name: name, path: path, args: args, dir: dir, log: filepath.Join(dir, "log")}
 	t.Cleanup(func() {
+		defer p.check() // tells of a data race, with which no process ends well
 		if p.running() {
 			p.stop()
 		}
-		p.check()
 	})
 	return p
 }

@@ -2,16 +2,8 @@ package e2e
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -78,13 +70,6 @@ func (m *muster) problems() []string {
 // talkative are the flags of a Muster that says all that it can.
 func talkative(flags ...string) []string {
 	return append([]string{"--log.level=debug", "--web.enable-pprof"}, flags...)
-}
-
-func writeFile(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
 }
 
 // node is a redis-server with a configuration of its own.
@@ -325,24 +310,22 @@ func TestClusterUnderTraffic(t *testing.T) {
 	a.waitHealthy(patience)
 	b.waitHealthy(patience)
 
-	for _, victim := range []*node{c[0], c[2]} {
-		victim.kill()
-		a.waitDegraded()
-		b.waitDegraded()
-		tr.waitMore(50)
-		if victim == c[2] { // nobody takes over
-			tr.quieten()
-			tr.waitMore(50)
-			victim.start()
-		}
-		c.wait("ok", 4)
-		<-time.After(back)
-		if victim == c[0] {
-			a.waitHealthy(patience)
-			b.waitHealthy(patience)
-			victim.start() // the replica of its replica now
-		}
-	}
+	c[0].kill()
+	a.waitDegraded()
+	b.waitDegraded()
+	c.wait("ok", 4)
+	a.waitHealthy(patience)
+	b.waitHealthy(patience)
+	c[0].start() // as the replica of its replica
+
+	c[2].kill()
+	a.waitDegraded()
+	b.waitDegraded()
+	tr.quieten()
+	tr.waitMore(50)
+	c[2].start()
+	c.wait("ok", 4)
+	<-time.After(back)
 	tr.checkKept(flags, a, b)
 	a.waitHealthy(patience)
 	b.waitHealthy(patience)
@@ -398,71 +381,25 @@ func TestRedisBySocketAsTheLeastUser(t *testing.T) {
 	wrong.process.kill()
 }
 
-// authority signs certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	file string
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t}
-	a.cert = &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	a.file, _, a.key = a.sign(a.cert)
-	return a
-}
-
-// sign returns files with a certificate and its key.
-func (a *authority) sign(cert *x509.Certificate) (certFile, keyFile string, key *ecdsa.PrivateKey) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
-	signer := a.key
-	if signer == nil {
-		signer = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, &key.PublicKey, signer)
-	require.NoError(a.t, err)
-	secret, err := x509.MarshalECPrivateKey(key)
-	require.NoError(a.t, err)
-	return writeFile(a.t, "cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))),
-		writeFile(a.t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}))), key
-}
-
-// leaf returns files with a certificate for names and the loopback address.
-func (a *authority) leaf(serial int64, addr string, names ...string) (certFile, keyFile string) {
-	a.t.Helper()
-	certFile, keyFile, _ = a.sign(&x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "leaf"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		DNSNames: names, IPAddresses: []net.IP{net.ParseIP(addr)}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	})
-	return certFile, keyFile
-}
-
 // A Redis that speaks TLS alone and wants a certificate of its clients.
 func TestRedisByTLS(t *testing.T) {
 	t.Parallel()
-	ca, stranger := newAuthority(t), newAuthority(t)
-	serverCert, serverKey := ca.leaf(2, "192.0.2.1", "redis.example")
-	clientCert, clientKey := ca.leaf(3, "127.0.0.1")
-	otherCert, otherKey := stranger.leaf(4, "127.0.0.1")
+	ca, stranger := newAuthority(t, "ours"), newAuthority(t, "theirs")
+	caFile := writeFile(t, "ca.crt", string(ca.pem))
+	serverCert, serverKey := ca.files("redis.example", "192.0.2.1")
+	clientCert, clientKey := ca.files("muster", loopback)
+	otherCert, otherKey := stranger.files("muster", loopback)
 	n := newNode(t, "")
 	config := n.args[0]
 	text, err := os.ReadFile(config)
 	require.NoError(t, err)
 	lines := strings.Replace(string(text), fmt.Sprintf("port %d", n.port), fmt.Sprintf("port 0\ntls-port %d", n.port), 1) +
-		fmt.Sprintf("tls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-auth-clients yes\nrequirepass %q\n", serverCert, serverKey, ca.file, redisSecret)
+		fmt.Sprintf("tls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-auth-clients yes\nrequirepass %q\n", serverCert, serverKey, caFile, redisSecret)
 	require.NoError(t, os.WriteFile(config, []byte(lines), 0o600))
 	n.process.start()
 
 	at := "--redis.url=rediss://:" + url.PathEscape(redisSecret) + "@" + n.addr()
-	trust, name := "--redis.tls-ca-file="+ca.file, "--redis.tls-server-name=redis.example"
+	trust, name := "--redis.tls-ca-file="+caFile, "--redis.tls-server-name=redis.example"
 	certificate := []string{"--redis.tls-cert-file=" + clientCert, "--redis.tls-key-file=" + clientKey}
 	flags := append(talkative(at, trust, name), certificate...)
 	m := startMuster(t, flags...)
@@ -484,11 +421,17 @@ func TestRedisByTLS(t *testing.T) {
 		"The certificate of Redis is not accepted: x509: certificate is valid for 192.0.2.1, not 127.0.0.1": append([]string{at, trust}, certificate...),
 		"The certificate of Redis is not accepted: x509: certificate signed by unknown authority":           append([]string{at, name}, certificate...),
 		"Redis does not accept the TLS connection: tls: certificate required":                               {at, trust, name},
-		"Redis does not accept the TLS connection: tls: unknown certificate authority":                      {at, trust, name, "--redis.tls-cert-file=" + otherCert, "--redis.tls-key-file=" + otherKey},
 	} {
 		m := startMuster(t, talkative(flags...)...)
 		require.Contains(t, strings.Join(m.problems(), ""), want)
 		m.checkSecrets()
 		m.process.kill()
 	}
+
+	renewed := startMuster(t, talkative(at, trust, name, "--redis.tls-cert-file="+otherCert, "--redis.tls-key-file="+otherKey)...)
+	require.Equal(t, []string{"Redis does not accept the TLS connection: tls: unknown certificate authority."}, renewed.problems())
+	require.NoError(t, os.Rename(clientCert, otherCert))
+	require.NoError(t, os.Rename(clientKey, otherKey))
+	renewed.waitHealthy(patience)
+	renewed.checkSecrets()
 }

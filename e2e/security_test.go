@@ -4,18 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -112,69 +105,21 @@ func TestPasswords(t *testing.T) {
 	require.Equal(t, http.StatusOK, ask(http.MethodPost, "/webhook", "writer", writerPassword))
 }
 
-// authority signs certificates.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	a := &authority{t: t, key: key, pool: x509.NewCertPool()}
-	a.cert, err = x509.ParseCertificate(der)
-	require.NoError(t, err)
-	a.pool.AddCert(a.cert)
-	return a
-}
-
-// sign returns a certificate for a name and its key, both PEM.
-func (a *authority) sign(name string, until time.Time) (cert, key []byte) {
-	a.t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(a.t, err)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, a.cert, &private.PublicKey, a.key)
-	require.NoError(a.t, err)
-	text, err := x509.MarshalECPrivateKey(private)
-	require.NoError(a.t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: text})
-}
-
-// pair returns a certificate as a client shows it.
-func (a *authority) pair(name string, until time.Time) tls.Certificate {
-	a.t.Helper()
-	pair, err := tls.X509KeyPair(a.sign(name, until))
-	require.NoError(a.t, err)
-	return pair
-}
-
 // With client certificates nobody gets as far as a request who has none that is
 // valid; a new certificate of the server's is taken without a restart.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
-	ours, theirs := newAuthority(t), newAuthority(t)
+	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	soon := time.Now().Add(time.Hour)
 	dir := t.TempDir()
 	write := func(name string, text []byte) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
 	}
-	cert, key := ours.sign("first", soon)
+	cert, key := ours.sign("first", loopback, soon)
 	write("server.crt", cert)
 	write("server.key", key)
-	write("ca.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.cert.Raw}))
+	write("ca.crt", ours.pem)
 	config := "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_auth_type: RequireAndVerifyClientCert\n" +
 		"  client_ca_file: ca.crt\n  client_allowed_sans: [alertmanager]\n"
 	write("web.yml", []byte(config))
@@ -211,7 +156,7 @@ func TestCertificates(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusBadRequest, res.StatusCode, "plain HTTP")
 
-	cert, key = ours.sign("second", soon)
+	cert, key = ours.sign("second", loopback, soon)
 	write("server.crt", cert)
 	write("server.key", key)
 	require.Equal(t, "second", serverName())

@@ -328,21 +328,35 @@ func (tr *traffic) oracle() oracle {
 	tr.t.Helper()
 	m := startMuster(tr.t)
 	o := oracle{twice: map[string]bool{}}
-	for _, s := range tr.streams {
+	var wg sync.WaitGroup
+	ids, errs := make([]string, len(tr.streams)), make([]error, len(tr.streams))
+	for i, s := range tr.streams {
 		require.NotEmpty(tr.t, s.sent, "no traffic on %s", s.name)
-		for _, msg := range s.sent {
-			for i := range s.to {
-				id, err := deliver(m, msg.from(i))
-				require.NoError(tr.t, err)
-				o.twice[id] = len(s.to) > 1
-			}
-		}
+		wg.Go(func() { ids[i], errs[i] = s.again(m) })
+	}
+	wg.Wait()
+	require.NoError(tr.t, errors.Join(errs...))
+	for i, s := range tr.streams {
+		o.twice[ids[i]] = len(s.to) > 1
 	}
 	var err error
 	o.memory, err = m.remembers()
 	require.NoError(tr.t, err)
 	tr.t.Logf("%d notifications acknowledged, %d tries failed, %d groups", tr.acked.Load(), tr.failed.Load(), len(o.groups))
 	return o
+}
+
+// again sends to a Muster what was acknowledged of the stream, and returns the
+// ID of its group.
+func (s *stream) again(m *muster) (id string, err error) {
+	for _, msg := range s.sent {
+		for i := range s.to {
+			if id, err = deliver(m, msg.from(i)); err != nil {
+				return "", err
+			}
+		}
+	}
+	return id, nil
 }
 
 // check compares what a Muster tells with what it must.

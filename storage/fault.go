@@ -50,7 +50,6 @@ func FaultReason(err error) string {
 		network     net.Error
 		shards      *shardsError
 		certificate *tls.CertificateVerificationError
-		alert       tls.AlertError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -61,7 +60,7 @@ func FaultReason(err error) string {
 		}
 	case errors.As(err, &shards):
 		return reasonShards
-	case errors.As(err, &certificate), errors.As(err, &alert):
+	case errors.As(err, &certificate), tlsAlert(err) != nil:
 		return reasonTLS
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return reasonPool

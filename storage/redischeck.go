@@ -71,7 +71,6 @@ func refusal(err error) string {
 	var (
 		shards      *shardsError
 		certificate *tls.CertificateVerificationError
-		alert       tls.AlertError
 	)
 	who := "Redis"
 	if strings.Contains(err.Error(), "all sentinels") {
@@ -94,8 +93,8 @@ func refusal(err error) string {
 		return "Redis knows no command to log in with."
 	case errors.As(err, &certificate):
 		return "The certificate of Redis is not accepted: " + certificate.Err.Error() + "."
-	case errors.As(err, &alert):
-		return "Redis does not accept the TLS connection: " + alert.Error() + "."
+	case tlsAlert(err) != nil:
+		return "Redis does not accept the TLS connection: " + tlsAlert(err).Error() + "."
 	default:
 		return ""
 	}

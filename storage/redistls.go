@@ -48,6 +48,34 @@ func (c *tlsConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write implements net.Conn. A server that does not accept the certificate of
+// its client says so after the handshake and hangs up; who only hears that it
+// cannot write would not know why.
+func (c *tlsConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	c.broken.CompareAndSwap(c.age, c.age+1)
+	_ = c.SetReadDeadline(time.Now().Add(lastWord))
+	if _, said := c.Conn.Read(make([]byte, 1)); tlsAlert(said) != nil {
+		return n, said
+	}
+	return n, err
+}
+
+// lastWord is how long what a server said before it hung up is waited for. It is
+// there already, or was lost.
+const lastWord = 10 * time.Millisecond
+
+// tlsAlert returns why the other side ended a TLS connection, or nil.
+func tlsAlert(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return op.Err
+	}
+	return nil
+}
+
 // SyscallConn implements syscall.Conn, by which the pool looks at a connection.
 func (c *tlsConn) SyscallConn() (syscall.RawConn, error) {
 	if c.broken.Load() != c.age {
