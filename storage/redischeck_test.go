@@ -213,8 +213,8 @@ func TestManagerChecks(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, m.Status().Problems)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- m.Run(ctx) }()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = m.Run(ctx) }()
 	defer func() {
 		cancel()
 		<-done
