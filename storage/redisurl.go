@@ -202,6 +202,7 @@ func (s *servers) open(l limits) redis.UniversalClient {
 	switch {
 	case s.cluster != nil:
 		o := *s.cluster
+		o.Addrs = slices.Clone(o.Addrs) // the client appends to them
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections

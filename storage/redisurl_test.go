@@ -117,6 +117,9 @@ func TestRedisClients(t *testing.T) {
 	require.True(t, o.ContextTimeoutEnabled && o.DisableIdentity && o.DisableRoutingPolicies)
 	require.Equal(t, []string{"u", "p", ""}, []string{o.Username, o.Password, o.TLSConfig.ServerName}, "each node has a name of its own")
 	require.Equal(t, 16, r.opts.Shards)
+	stream, ok := r.stream.(*redis.ClusterClient)
+	require.True(t, ok)
+	require.NotSame(t, &o.Addrs[0], &stream.Options().Addrs[0], "each client appends to its own")
 	require.Equal(t, []string{"p"}, r.secrets)
 }
 
