@@ -3,9 +3,6 @@
 # particular and needs to write to /data alone.
 ARG BUILDER=golang:1.26
 ARG BASE=gcr.io/distroless/static-debian13:nonroot
-# Where the binary is from: "build" compiles it, "release" takes those that
-# goreleaser has built, so that the image holds what the archives hold.
-ARG BINARY=build
 
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 WORKDIR /src
@@ -15,22 +12,16 @@ COPY . .
 ARG TARGETOS TARGETARCH VERSION=unknown REVISION=unknown
 RUN make build GOOS=$TARGETOS GOARCH=$TARGETARCH VERSION=$VERSION REVISION=$REVISION && mkdir -p /out/data && mv muster /out/
 
-FROM scratch AS release
-ARG TARGETPLATFORM
-WORKDIR /out/data
-COPY ${TARGETPLATFORM}/muster /out/muster
-
-FROM ${BINARY} AS out
-
 FROM ${BASE}
-ARG VERSION=unknown REVISION=unknown
+ARG VERSION=unknown REVISION=unknown SOURCE=
 LABEL org.opencontainers.image.title="muster" \
       org.opencontainers.image.description="A memory for Prometheus Alertmanager" \
       org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=out /out/muster /bin/muster
-COPY --from=out --chown=65532:65532 /out/data /data
+COPY --from=build /out/muster /bin/muster
+COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 WORKDIR /
 VOLUME /data
