@@ -20,6 +20,7 @@ const (
 	reasonClosed  = "closed"
 	reasonPool    = "pool"
 	reasonDamaged = "damaged"
+	reasonFull    = "full"
 	reasonShards  = "shards"
 	reasonTLS     = "tls"
 	reasonOther   = "other"
@@ -50,6 +51,7 @@ func FaultReason(err error) string {
 		network     net.Error
 		shards      *shardsError
 		certificate *tls.CertificateVerificationError
+		damaged     *damagedFileError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -62,6 +64,10 @@ func FaultReason(err error) string {
 		return reasonShards
 	case errors.As(err, &certificate), tlsAlert(err) != nil:
 		return reasonTLS
+	case errors.As(err, &damaged):
+		return reasonDamaged
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		return reasonFull
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return reasonPool
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),

@@ -10,8 +10,10 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -45,8 +47,26 @@ type FileOptions struct {
 type File struct {
 	opts FileOptions
 	db   *bbolt.DB
+	// raw is the same file, to look at what bbolt would panic on.
+	raw *os.File
 	// failing is set while writes fail: Position then tries one.
 	failing atomic.Bool
+	// damaged is why the file is left alone until the next start: after a panic
+	// bbolt may hold its locks for ever.
+	damaged atomic.Pointer[damagedFileError]
+
+	// turn holds one token, which the writer of a commit has.
+	turn chan struct{}
+	mu   sync.Mutex
+	// waiting are the writes of the next commit. The first of them makes it.
+	waiting []*fileWrite // guarded by mu
+}
+
+// fileWrite is what one caller has to write.
+type fileWrite struct {
+	fn   func(*bbolt.Tx) error
+	err  error
+	done chan struct{} // closed when err is known
 }
 
 var (
@@ -64,72 +84,122 @@ const (
 	// lockWait is how long the start waits for another process to let go of
 	// the file: a Muster that is being replaced takes a moment to end.
 	lockWait = 2 * time.Second
-	// groupCommit is how long a write waits for others to share its sync: a
-	// fraction of what a sync takes on most disks.
-	groupCommit = 2 * time.Millisecond
-	idLen       = 20
+	// allocSize is by how much the file grows at once: bbolt's 16 MB would be
+	// most of a small file.
+	allocSize = 1 << 20
+	idLen     = 20
 )
 
 // OpenFile opens the file, or makes it. The error says in one sentence what is
 // wrong and what to do.
-func OpenFile(opts FileOptions) (f *File, err error) {
+func OpenFile(opts FileOptions) (*File, error) {
 	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
 	orDefault(&opts.MaxHistory, 1_000_000)
-	defer func() {
-		if r := recover(); r != nil {
-			f, err = nil, damagedFile(opts.Path, fmt.Errorf("%v", r))
-		}
-	}()
 	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of --storage.path %s cannot be made: %w", opts.Path, err)
 	}
-	db, err := bbolt.Open(opts.Path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType, NoFreelistSync: true})
-	switch {
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("%s is in use by %s: stop that, or give this Muster another --storage.path", opts.Path, holder(opts.Path))
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		return nil, fmt.Errorf("%s cannot be written to: make it writable, or change --storage.path (%w)", opts.Path, err)
-	case errors.Is(err, syscall.ENOSPC):
-		return nil, fmt.Errorf("the disk of %s is full: make room, or change --storage.path (%w)", opts.Path, err)
-	case err != nil:
-		return nil, damagedFile(opts.Path, err)
-	}
-	db.MaxBatchDelay = groupCommit
-	f = &File{opts: opts, db: db}
-	if err := f.prepare(); err != nil {
-		return nil, errors.Join(err, db.Close())
+	f := &File{opts: opts, turn: make(chan struct{}, 1)}
+	if err := f.open(); err != nil {
+		return nil, errors.Join(startError(opts.Path, err), f.Close())
 	}
 	return f, nil
 }
 
-func damagedFile(path string, err error) error {
-	return fmt.Errorf("%s is not a file that Muster can read: move it away to start afresh, or change --storage.path (%w)", path, err)
+func (f *File) open() (err error) {
+	if info, statErr := os.Stat(f.opts.Path); statErr == nil && info.Size() > 0 {
+		if err := checkLocked(f.opts.Path); err != nil {
+			return err
+		}
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer f.caught(&err)
+	// The list of free pages is kept in the file: without, bbolt walks over the
+	// whole file after every write that failed.
+	if f.db, err = bbolt.Open(f.opts.Path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType}); err != nil {
+		return err
+	}
+	f.db.AllocSize = allocSize
+	if f.raw, err = os.Open(f.opts.Path); err != nil {
+		return err
+	}
+	return f.commit(f.prepare)
+}
+
+// checkLocked looks through the file while nobody writes to it.
+func checkLocked(path string) error {
+	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	if err := checkFile(path); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return db.Close()
+}
+
+// startError says what to do.
+func startError(path string, err error) error {
+	var (
+		damaged *damagedFileError
+		other   *schemaError
+	)
+	switch {
+	case errors.As(err, &damaged):
+		return fmt.Errorf("%s is damaged: move it away to start afresh, or change --storage.path (%w)", path, damaged.Err)
+	case errors.As(err, &other):
+		return fmt.Errorf("%s was written by %w: use that version, or change --storage.path", path, err)
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%s is in use by %s: stop that, or give this Muster another --storage.path", path, holder(path))
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s cannot be written to: make it writable, or change --storage.path (%w)", path, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("the disk of %s is full: make room, or change --storage.path (%w)", path, err)
+	case errors.Is(err, syscall.EISDIR):
+		return fmt.Errorf("%s is a folder: change --storage.path to a file in it", path)
+	default:
+		return fmt.Errorf("%s is not a file that Muster can read: move it away to start afresh, or change --storage.path (%w)", path, err)
+	}
+}
+
+// damagedFileError says that a file is not what was written to it.
+type damagedFileError struct{ Err error }
+
+func (e *damagedFileError) Error() string { return "the file is damaged: " + e.Err.Error() }
+func (e *damagedFileError) Unwrap() error { return e.Err }
+
+// schemaError says that another version wrote the file.
+type schemaError struct{ found string }
+
+func (e *schemaError) Error() string {
+	which := "another version of Muster"
+	found, err := strconv.Atoi(e.found)
+	if known, _ := strconv.Atoi(schema); err == nil && found > known {
+		which = "a newer version of Muster"
+	}
+	return fmt.Sprintf("%s (schema %s, this one reads %s)", which, e.found, schema)
 }
 
 // prepare makes the buckets, checks the schema and drops what was deleted long
 // ago.
-func (f *File) prepare() error {
-	return f.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketMeta} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		meta := tx.Bucket(bucketMeta)
-		if found := meta.Get(keySchema); found != nil && string(found) != schema {
-			return fmt.Errorf("%s was written by another version of Muster (schema %s, this one reads %s): use that version, or change --storage.path",
-				f.opts.Path, found, schema)
-		}
-		if meta.Get(keyEpoch) == nil {
-			if err := meta.Put(keyEpoch, []byte(rand.Text())); err != nil {
-				return err
-			}
-		}
-		if err := meta.Put(keySchema, []byte(schema)); err != nil {
+func (f *File) prepare(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketMeta} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
-		return dropTombstones(tx)
-	})
+	}
+	meta := tx.Bucket(bucketMeta)
+	if found := meta.Get(keySchema); found != nil && string(found) != schema {
+		return &schemaError{string(found)}
+	}
+	if meta.Get(keyEpoch) == nil {
+		if err := meta.Put(keyEpoch, []byte(rand.Text())); err != nil {
+			return err
+		}
+	}
+	if err := meta.Put(keySchema, []byte(schema)); err != nil {
+		return err
+	}
+	return dropTombstones(tx)
 }
 
 func dropTombstones(tx *bbolt.Tx) error {
@@ -152,38 +222,121 @@ func dropTombstones(tx *bbolt.Tx) error {
 // Name implements Durable.
 func (f *File) Name() string { return "file" }
 
-// Close closes the file.
-func (f *File) Close() error { return f.db.Close() }
+// Close closes the file. A damaged one stays locked until the process ends.
+func (f *File) Close() error {
+	var errs []error
+	if f.raw != nil {
+		errs = append(errs, f.raw.Close())
+	}
+	if f.db != nil && f.damaged.Load() == nil {
+		errs = append(errs, f.db.Close())
+	}
+	return errors.Join(errs...)
+}
 
 func (f *File) fault(op string, err error) error {
 	return &grouping.StorageError{Backend: f.Name(), Op: op, Err: err}
 }
 
-// update runs a write. A page that cannot be read makes bbolt panic: that is a
-// fault of the file, not of the process.
-func (f *File) update(op string, fn func(tx *bbolt.Tx) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the file is damaged: %v", r)
+// update runs a write. Writes that come while another is under way are
+// committed together by the first of them.
+func (f *File) update(op string, fn func(tx *bbolt.Tx) error) error {
+	w := &fileWrite{fn: fn, done: make(chan struct{})}
+	f.mu.Lock()
+	f.waiting = append(f.waiting, w)
+	first := len(f.waiting) == 1
+	f.mu.Unlock()
+	if first {
+		f.turn <- struct{}{}
+		f.commitWaiting()
+		<-f.turn
+	}
+	<-w.done
+	f.failing.Store(w.err != nil)
+	if w.err != nil {
+		return f.fault(op, w.err)
+	}
+	return nil
+}
+
+func (f *File) commitWaiting() {
+	f.mu.Lock()
+	writes := f.waiting
+	f.waiting = nil
+	f.mu.Unlock()
+	refused := false
+	err := f.commit(func(tx *bbolt.Tx) error {
+		for _, w := range writes {
+			if err := w.fn(tx); err != nil {
+				refused = true
+				return err
+			}
 		}
-		f.failing.Store(err != nil)
-		if err != nil {
-			err = f.fault(op, err)
+		return nil
+	})
+	for _, w := range writes {
+		w.err = err
+		if refused && len(writes) > 1 {
+			w.err = f.commit(w.fn) // what one cannot write is not the others' fault
 		}
-	}()
-	return f.db.Batch(fn)
+		close(w.done)
+	}
+}
+
+// commit runs one transaction. It does not roll back after a panic, which
+// reads the damaged pages again: the file is left alone from then on.
+func (f *File) commit(fn func(tx *bbolt.Tx) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer f.caught(&err)
+	if err := f.intact(); err != nil {
+		return err
+	}
+	tx, err := f.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	if err := fn(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }
 
 func (f *File) view(op string, fn func(tx *bbolt.Tx) error) (err error) {
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the file is damaged: %v", r)
-		}
 		if err != nil {
 			err = f.fault(op, err)
 		}
 	}()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer f.caught(&err)
+	if err := f.intact(); err != nil {
+		return err
+	}
 	return f.db.View(fn)
+}
+
+// intact looks whether the file was damaged since the start, as far as that is
+// seen at once. Without, bbolt panics while it holds the locks that all others
+// wait for.
+func (f *File) intact() error {
+	if damaged := f.damaged.Load(); damaged != nil {
+		return damaged
+	}
+	_, err := wholeMeta(f.raw)
+	if damaged, ok := errors.AsType[*damagedFileError](err); ok {
+		f.damaged.Store(damaged)
+	}
+	return err
+}
+
+// caught makes an error of a panic of bbolt's: a page cannot be read, or is not
+// what it was. It is deferred where panics on faults are set.
+func (f *File) caught(err *error) {
+	if r := recover(); r != nil {
+		damaged := &damagedFileError{fmt.Errorf("%v", r)}
+		f.damaged.Store(damaged)
+		*err = damaged
+	}
 }
 
 // Store implements grouping.GroupStorage.
@@ -264,8 +417,8 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 		}
 		events = append(events, text)
 	}
-	// What the write comes to. Batch may run it again, so each run starts over,
-	// and an answer that is no fault must not end the batch for the others.
+	// What the write comes to. It may run again, so each run starts over, and an
+	// answer that is no fault must not end the commit for the others.
 	var g *grouping.AlertGroup
 	var answer error
 	err = f.update(op, func(tx *bbolt.Tx) (err error) {
