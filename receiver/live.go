@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -24,7 +25,8 @@ import (
 //	hb      a heartbeat; data is {}
 //
 // The id of an event is "<epoch>-<sequence>", the epoch that of the process. A
-// client that comes back with Last-Event-ID gets what it missed.
+// client that comes back with Last-Event-ID gets what it missed. A page begins
+// with ?after=, the place of which it shows the state.
 
 const (
 	// ringSize is how many updates are kept for clients that come back: some
@@ -183,7 +185,7 @@ func (s *Server) follow(c *gin.Context) {
 
 	// The first event gives the client its place.
 	first := "hb"
-	if id := c.GetHeader("Last-Event-ID"); id != "" {
+	if id := cmp.Or(c.GetHeader("Last-Event-ID"), c.Query("after")); id != "" {
 		if at, ok := s.live.parseID(id); ok {
 			seq = at
 		} else {
@@ -230,6 +232,11 @@ func (s *Server) follow(c *gin.Context) {
 	}
 }
 
+// place returns the id of the last event.
+func (b *broadcaster) place() string { return placeID(b.epoch, b.sequence()) }
+
+func placeID(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
+
 // parseID returns the sequence of an event's id, if it is one of this process.
 func (b *broadcaster) parseID(id string) (uint64, bool) {
 	text, ok := strings.CutPrefix(id, b.epoch+"-")
@@ -256,7 +263,7 @@ func (s *stream) send(event string, seq uint64, text []byte) error {
 	if err := s.limit(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(s.w, "id: %s-%d\nevent: %s\ndata: %s\n\n", s.epoch, seq, event, text)
+	_, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", placeID(s.epoch, seq), event, text)
 	return err
 }
 

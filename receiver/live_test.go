@@ -40,8 +40,13 @@ func (h *house) listen(t *testing.T) *httptest.Server {
 
 func followLive(t *testing.T, url, lastID string) *client {
 	t.Helper()
+	return follow(t, url+"/api/v1/live", lastID)
+}
+
+func follow(t *testing.T, url, lastID string) *client {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/api/v1/live", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	require.NoError(t, err)
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
@@ -115,6 +120,28 @@ func TestLiveUpdates(t *testing.T) {
 	require.Equal(t, first, id)
 	_, id = c.group()
 	require.Equal(t, second, id)
+}
+
+// What changes after a page was made and before it follows is not missed.
+func TestAPageFollowsFromWhereItWasMade(t *testing.T) {
+	h := newHouse(t, Options{})
+	srv := h.listen(t)
+	h.kept(t, body())
+	page := h.get("/").Body.String()
+	_, rest, ok := strings.Cut(page, `data-live="`)
+	require.True(t, ok)
+	live, _, ok := strings.Cut(rest, `"`)
+	require.True(t, ok)
+	h.kept(t, body())
+
+	c := follow(t, srv.URL+live, "")
+	place := c.next()
+	require.Equal(t, "hb", place.event)
+	require.True(t, strings.HasSuffix(live, "/api/v1/live?after="+place.id), live)
+	told, _ := c.group()
+	c.close()
+	c = follow(t, srv.URL+live, told.id)
+	require.Equal(t, liveEvent{told.id, "hb", "{}"}, c.next(), "what the client heard since goes before")
 }
 
 func TestAForeignPlaceMeansToLoadAgain(t *testing.T) {

@@ -293,8 +293,9 @@ func notificationsAreAnswered(t *testing.T, c *contract) {
 func followersAreAnswered(t *testing.T, c *contract) {
 	h := newHouse(t, Options{})
 	srv := h.listen(t)
-	client := followLive(t, srv.URL, "foreign")
-	c.holds(t, httptest.NewRequest(http.MethodGet, livePath, nil), client.status, client.header, nil)
+	const asked = livePath + "?after=foreign"
+	client := follow(t, srv.URL+asked, "")
+	c.holds(t, httptest.NewRequest(http.MethodGet, asked, nil), client.status, client.header, nil)
 	events := []liveEvent{client.next()}
 	id := h.kept(t, body())
 	events = append(events, client.next())

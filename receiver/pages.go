@@ -67,7 +67,7 @@ func (s *Server) linksFor(r *http.Request) templates.Links {
 func (s *Server) site(r *http.Request) *templates.Site {
 	st := s.storage()
 	return &templates.Site{
-		Links: s.linksFor(r), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.started,
+		Links: s.linksFor(r), Place: s.live.place(), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.started,
 		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack,
 		StaleAfter: s.opts.Groups.StaleAfter, Retention: s.opts.Groups.Retention, Demo: s.opts.Demo, Version: version.Version,
 	}

@@ -128,7 +128,7 @@ func TestStructure(t *testing.T) {
 		for _, c := range controls {
 			require.True(t, labelled[attr(c, "id")], "%s: %s has no label", name, attr(c, "id"))
 		}
-		require.Contains(t, page, `data-live="/am/api/v1/live"`, name)
+		require.Contains(t, page, `data-live="/am/api/v1/live?after=`, name)
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 // Site is what every page shows or builds upon, whatever page it is. The
 // caller fills it for each request.
 type Site struct {
-	Links   Links
+	Links Links
+	// Place is that of the state in the stream of live updates.
+	Place   string
 	Now     time.Time
 	Summary Summary
 	Storage grouping.StorageStatus
@@ -129,6 +131,7 @@ func storageName(mode string) string {
 // embeds one.
 type Frame struct {
 	Links   Links
+	Place   string // see Site
 	Title   string // of the browser's tab
 	Section string // which entry of the navigation is current
 	Notices []Notice
@@ -159,7 +162,7 @@ func (f *Frame) Code() int {
 
 func (s *Site) newFrame(section, title string) Frame {
 	f := Frame{
-		Links: s.Links, Section: section, Notices: s.notices(), Now: moment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
+		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: moment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
 		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys, WallURL: s.Links.Groups(View{Wall: true, State: ViewFiring, Sort: grouping.SortSeverity}),
 	}
 	sum := &s.Summary

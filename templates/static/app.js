@@ -53,7 +53,7 @@
     while (at) { const x = at; at = at.nextSibling; drop(x); }
   }
 
-  let busy = false, again = false, timer = 0, last = 0, heard = Date.now(), shown = '';
+  let busy = false, again = false, timer = 0, last = Date.now(), heard = last, shown = '';
   async function refresh() {
     if (busy) { again = true; return; }
     busy = true;
@@ -66,13 +66,13 @@
       skew = Date.parse(r.headers.get('Date')) + 500 - heard || skew; // what was not modified is old, its header is not
       if (text !== shown) swap(new DOMParser().parseFromString(text, 'text/html'));
       shown = text;
-    } catch { live = false; since = since || Date.now(); }
+    } catch { live = false; since ||= Date.now(); }
     busy = false;
     if (again) { again = false; later(); }
   }
   function swap(doc) {
     if (!$('#main', doc) || !doc.body.dataset.now) return; // a login page or a proxy's
-    for (const k of ['badge', 'worst', 'now']) body.dataset[k] = doc.body.dataset[k];
+    for (const k of ['badge', 'worst', 'now', 'live']) body.dataset[k] = doc.body.dataset[k];
     const focus = document.activeElement;
     fresh = [];
     for (const id of ['#notices', '#main']) morph($(id), $(id, doc));
@@ -85,7 +85,7 @@
   }
   // at most once a second, and soon
   function later() {
-    timer = timer || setTimeout(() => { timer = 0; refresh(); }, Math.max(100, last + 1000 - Date.now()));
+    timer ||= setTimeout(() => { timer = 0; refresh(); }, Math.max(100, last + 1000 - Date.now()));
   }
 
   // ---- the stream
@@ -101,7 +101,7 @@
     s.onopen = () => { ok(); if (!first || lost) later(); first = lost = false; tick(); };
     for (const t of ['group', 'gone', 'resync']) s.addEventListener(t, () => { ok(); later(); });
     s.addEventListener('hb', ok);
-    s.onerror = () => { if (s === es) { live = false; lost = true; since = since || Date.now(); tick(); } };
+    s.onerror = () => { if (s === es) { live = false; lost = true; since ||= Date.now(); tick(); } };
   }
   function stop() { if (es) es.close(); es = null; live = false; }
   function watch() {
@@ -118,7 +118,7 @@
     if (silent > 35000 && now - tried > 10000 || es && es.readyState === 2 && now - tried > 5000) { lost = true; connect(); }
     if (!live && now - last > 10000) refresh();
     if (live && silent < 25000) return ['Live', 'live'];
-    if (!live && silent < 10000) return ['Reconnecting', 'lost'];
+    if (silent < 10000) return since || lost ? ['Reconnecting', 'lost'] : ['as of', '']; // just loaded
     return ['No data for ' + Math.round(silent / 1000) + 's', 'lost'];
   }
 
@@ -225,5 +225,6 @@
   addEventListener('offline', () => { live = false; lost = true; tick(); });
   setInterval(tick, 1000);
   enhance();
-  watch();
+  // the page is complete as it came: it is painted first
+  document.hidden ? watch() : requestAnimationFrame(() => setTimeout(watch));
 })();
