@@ -141,11 +141,47 @@ func clip(s string) string {
 	return s[:end] + "…"
 }
 
+// listValues lists the first values. What they begin with alike is written once:
+// the pods of a deployment differ in their last part, which else were cut off.
 func listValues(values []string) string {
-	if len(values) <= shownValues+1 { // "+1" would not be shorter
-		return strings.Join(values, ", ")
+	rest := ""
+	if len(values) > shownValues+1 { // "+1" would not be shorter
+		rest = ", +" + count(len(values)-shownValues)
+		values = values[:shownValues]
 	}
-	return strings.Join(values[:shownValues], ", ") + ", +" + count(len(values)-shownValues)
+	shared := len(sharedHead(values))
+	var b strings.Builder
+	for i, value := range values {
+		switch {
+		case i == 0:
+			b.WriteString(value)
+		case shared > 0:
+			b.WriteString(", …" + value[shared:])
+		default:
+			b.WriteString(", " + value)
+		}
+	}
+	return b.String() + rest
+}
+
+// sharedHead is what all the values begin with, up to the end of a part, if it
+// is long enough to be worth leaving out.
+func sharedHead(values []string) string {
+	if len(values) < 2 {
+		return ""
+	}
+	head := values[0]
+	for _, value := range values[1:] {
+		for !strings.HasPrefix(value, head) {
+			head = head[:len(head)-1]
+		}
+	}
+	const least = 10
+	head = head[:strings.LastIndexAny(head, "-./:_")+1]
+	if len(head) < least {
+		return ""
+	}
+	return head
 }
 
 func listNames(names []nameCount) string {

@@ -92,6 +92,29 @@ func TestSecondLine(t *testing.T) {
 	}
 }
 
+func TestListValues(t *testing.T) {
+	for _, c := range []struct {
+		values []string
+		want   string
+	}{
+		{nil, ""},
+		{[]string{"a-0"}, "a-0"},
+		{[]string{"short-a", "short-b"}, "short-a, short-b"},
+		{[]string{"db-a", "db-b"}, "db-a, db-b"},
+		{[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "ledger-0"}, "checkout-6d5f9c7b8-x0k2l, checkout-6d5f9c7b8-x1k2l, ledger-0"},
+		{[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "checkout-6d5f9c7b8-x2k2l", "checkout-6d5f9c7b8-y", "other"},
+			"checkout-6d5f9c7b8-x0k2l, …x1k2l, …x2k2l, +2"},
+		{[]string{"node-00.prod:9100", "node-01.prod:9100"}, "node-00.prod:9100, node-01.prod:9100"},
+		{[]string{"10.0.0.10:9100", "10.0.0.11:9100"}, "10.0.0.10:9100, 10.0.0.11:9100"},
+		{[]string{"payments", "payments-api"}, "payments, payments-api"},
+		{[]string{"payments-eu-", "payments-eu-api"}, "payments-eu-, …api"},
+		{[]string{"größe/äöü/eins", "größe/äöü/zwei"}, "größe/äöü/eins, …zwei"},
+		{[]string{"/var/lib/postgres", "/var/lib/postgres/wal"}, "/var/lib/postgres, /var/lib/postgres/wal"},
+	} {
+		require.Equal(t, c.want, listValues(c.values))
+	}
+}
+
 // The age of a group is that of its newest alert of the worst severity.
 func TestRowAge(t *testing.T) {
 	g := fixture.Make(night, fixture.Spec{Group: fixture.L{"namespace": "x"}, Alerts: []fixture.Alert{
