@@ -35,6 +35,7 @@ ARGS ?=
 BENCH ?= .
 FUZZTIME ?= 30s
 COUNT ?= 1
+RUNS ?= 7
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
@@ -132,6 +133,13 @@ cover: test-tools ## print the coverage per package
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp chooses
 	go test -tags $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# Not a part of `make test`: its times want an idle machine.
+.PHONY: compare
+compare: build $(DEMO_ALERTMANAGER) ## measure Muster's list beside Alertmanager's own, with pictures in .tools/compare; RUNS=7 loads of each
+	./scripts/install.sh chromium chromium
+	MUSTER=$(CURDIR)/muster ALERTMANAGER=$(DEMO_ALERTMANAGER) COMPARE_RUNS=$(RUNS) COMPARE_PICTURES=$(TOOLS)/compare \
+		go test -v -tags $(TAGS),compare -run '^TestCompare$$' -count=1 -timeout 40m ./e2e/browser
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME

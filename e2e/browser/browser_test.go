@@ -28,7 +28,7 @@ import (
 )
 
 // newTab opens a tab in the browser that all tests share.
-var newTab func() (context.Context, context.CancelFunc)
+var newTab func(...chromedp.ContextOption) (context.Context, context.CancelFunc)
 
 func TestMain(m *testing.M) {
 	if os.Getenv("SHORT") == "1" {
@@ -58,7 +58,9 @@ func TestMain(m *testing.M) {
 	if err := chromedp.Do(browser); err != nil {
 		panic(err)
 	}
-	newTab = func() (context.Context, context.CancelFunc) { return chromedp.NewContext(browser) }
+	newTab = func(opts ...chromedp.ContextOption) (context.Context, context.CancelFunc) {
+		return chromedp.NewContext(browser, opts...)
+	}
 	code := m.Run()
 	cancelBrowser()
 	cancel()
@@ -159,8 +161,9 @@ func (m *muster) night() (group grouping.ID, alert grouping.Fingerprint) {
 
 // tab is a browser tab that notes what goes wrong in it.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	close func()
 
 	mu       sync.Mutex
 	problems []string // guarded by mu
@@ -171,11 +174,11 @@ func open(t *testing.T, width, height int64, dark bool) *tab {
 	t.Helper()
 	created, cancel := newTab()
 	ctx, stop := context.WithTimeout(created, 90*time.Second)
-	b := &tab{t: t, ctx: ctx}
-	t.Cleanup(func() {
+	b := &tab{t: t, ctx: ctx, close: func() {
 		stop()
 		cancel()
-	})
+	}}
+	t.Cleanup(b.close)
 	scheme := "light"
 	if dark {
 		scheme = "dark"
