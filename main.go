@@ -149,7 +149,8 @@ func serve(c config, logger *slog.Logger) error {
 		return lost
 	})
 
-	signal.Ignore(syscall.SIGHUP) // sent by habit to reload; there is no file to reload
+	signal.Ignore(syscall.SIGHUP)  // sent by habit to reload; there is no file to reload
+	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is a fault of the storage
 	err = group.Run()
 	if lost != nil {
 		return lost

@@ -66,7 +66,7 @@ func FaultReason(err error) string {
 		return reasonTLS
 	case errors.As(err, &damaged):
 		return reasonDamaged
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, errNoGrowth):
 		return reasonFull
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return reasonPool

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -27,10 +29,10 @@ import (
 // FileOptions are the settings of a File. Only Path must be set.
 type FileOptions struct {
 	Path string
-	// HistoryRetention is how long events are kept, MaxHistory how many. Zero:
-	// 30 days, 1,000,000 (some 500 MB).
+	// HistoryRetention is how long events are kept, MaxHistory how many bytes
+	// of them. Zero: 30 days, 512 MiB (about a million).
 	HistoryRetention time.Duration
-	MaxHistory       int
+	MaxHistory       int64
 }
 
 // File keeps groups and history in one file, which one process holds at a
@@ -43,9 +45,10 @@ type FileOptions struct {
 //	groups    <id><field>    as in Redis: m, a:<fingerprint>, v, n, d, w
 //	history   <event id>     an event
 //	timeline  <id><event id> nothing: the group's events
-//	meta      schema, epoch, events (how many there are)
+//	meta      schema, epoch, bytes (of the history)
 type File struct {
 	opts FileOptions
+	now  func() time.Time
 	db   *bbolt.DB
 	// raw is the same file, to look at what bbolt would panic on.
 	raw *os.File
@@ -60,6 +63,14 @@ type File struct {
 	mu   sync.Mutex
 	// waiting are the writes of the next commit. The first of them makes it.
 	waiting []*fileWrite // guarded by mu
+	// graves are the tombstones, the oldest first.
+	graves []grave // guarded by mu
+}
+
+// grave is where the tombstone of a deleted group is.
+type grave struct {
+	id      grouping.ID
+	deleted grouping.Stamp
 }
 
 // fileWrite is what one caller has to write.
@@ -76,7 +87,7 @@ var (
 	bucketMeta     = []byte("meta")
 	keySchema      = []byte("schema")
 	keyEpoch       = []byte("epoch")
-	keyEvents      = []byte("events")
+	keyBytes       = []byte("bytes")
 	keyProbe       = []byte("probe")
 )
 
@@ -94,11 +105,11 @@ const (
 // wrong and what to do.
 func OpenFile(opts FileOptions) (*File, error) {
 	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
-	orDefault(&opts.MaxHistory, 1_000_000)
+	orDefault(&opts.MaxHistory, 512<<20)
 	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of --storage.path %s cannot be made: %w", opts.Path, err)
 	}
-	f := &File{opts: opts, turn: make(chan struct{}, 1)}
+	f := &File{opts: opts, now: time.Now, turn: make(chan struct{}, 1)}
 	if err := f.open(); err != nil {
 		return nil, errors.Join(startError(opts.Path, err), f.Close())
 	}
@@ -122,7 +133,7 @@ func (f *File) open() (err error) {
 	if f.raw, err = os.Open(f.opts.Path); err != nil {
 		return err
 	}
-	return f.commit(f.prepare)
+	return errors.Join(f.commit(f.prepare), f.commit(f.dropTombstones))
 }
 
 // checkLocked looks through the file while nobody writes to it.
@@ -161,6 +172,9 @@ func startError(path string, err error) error {
 	}
 }
 
+// errNoGrowth says that the file may not grow.
+var errNoGrowth = errors.New("the file cannot grow")
+
 // damagedFileError says that a file is not what was written to it.
 type damagedFileError struct{ Err error }
 
@@ -179,8 +193,7 @@ func (e *schemaError) Error() string {
 	return fmt.Sprintf("%s (schema %s, this one reads %s)", which, e.found, schema)
 }
 
-// prepare makes the buckets, checks the schema and drops what was deleted long
-// ago.
+// prepare makes the buckets, checks the schema and finds the tombstones.
 func (f *File) prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketMeta} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -199,23 +212,39 @@ func (f *File) prepare(tx *bbolt.Tx) error {
 	if err := meta.Put(keySchema, []byte(schema)); err != nil {
 		return err
 	}
-	return dropTombstones(tx)
-}
-
-func dropTombstones(tx *bbolt.Tx) error {
-	groups := tx.Bucket(bucketGroups)
-	oldest := grouping.NewStamp(time.Now().Add(-tombstoneAge), 0, "")
-	var old []grouping.ID
 	for id, fields := range scanGroups(tx) {
-		if _, live := fields[fieldMeta]; !live && grouping.Stamp(fields[fieldDeleted]) < oldest {
-			old = append(old, id)
+		if _, live := fields[fieldMeta]; !live {
+			f.graves = append(f.graves, grave{id, grouping.Stamp(fields[fieldDeleted])})
 		}
 	}
-	for _, id := range old {
-		if err := deletePrefix(groups, []byte(id)); err != nil {
+	slices.SortFunc(f.graves, func(a, b grave) int { return cmp.Compare(a.deleted, b.deleted) })
+	return nil
+}
+
+// dropTombstones drops what was deleted long ago, or too much to remember.
+func (f *File) dropTombstones(tx *bbolt.Tx) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	groups := tx.Bucket(bucketGroups)
+	oldest := grouping.NewStamp(f.now().Add(-tombstoneAge), 0, "")
+	n := 0
+	for _, g := range f.graves {
+		if g.deleted >= oldest && len(f.graves)-n <= maxGraves {
+			break
+		}
+		n++
+		if string(groups.Get([]byte(string(g.id)+fieldDeleted))) != string(g.deleted) || groups.Get([]byte(string(g.id)+fieldMeta)) != nil {
+			continue // it came back since
+		}
+		if err := deletePrefix(groups, []byte(g.id)); err != nil {
 			return err
 		}
 	}
+	tx.OnCommit(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.graves = slices.Delete(f.graves, 0, n)
+	})
 	return nil
 }
 
@@ -266,6 +295,9 @@ func (f *File) commitWaiting() {
 	f.mu.Unlock()
 	refused := false
 	err := f.commit(func(tx *bbolt.Tx) error {
+		if err := f.dropTombstones(tx); err != nil {
+			return err
+		}
 		for _, w := range writes {
 			if err := w.fn(tx); err != nil {
 				refused = true
@@ -298,7 +330,11 @@ func (f *File) commit(fn func(tx *bbolt.Tx) error) (err error) {
 	if err := fn(tx); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
-	return tx.Commit()
+	err = tx.Commit()
+	if err != nil && strings.HasPrefix(err.Error(), "file resize error") {
+		return fmt.Errorf("%w: %w", errNoGrowth, err) // bbolt tells it by text alone
+	}
+	return err
 }
 
 func (f *File) view(op string, fn func(tx *bbolt.Tx) error) (err error) {
@@ -397,6 +433,11 @@ func (f *File) Delete(ctx context.Context, c grouping.Change) error {
 		}
 		return nil, groups.Put([]byte(string(id)+fieldToken), []byte(c.Stamp))
 	})
+	if err == nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.graves = append(f.graves, grave{id, c.Stamp})
+	}
 	return err
 }
 
@@ -579,7 +620,7 @@ func (f *File) Now(ctx context.Context) (time.Time, error) {
 	if ctx.Err() != nil {
 		return time.Time{}, context.Cause(ctx)
 	}
-	return time.Now(), nil
+	return f.now(), nil
 }
 
 // Position implements Durable. Nobody else writes to the file, so it stands

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -39,9 +38,9 @@ func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
 // their time or too many: so the file stops growing, and no write pays for all.
 func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 	history, timeline, meta := tx.Bucket(bucketHistory), tx.Bucket(bucketTimeline), tx.Bucket(bucketMeta)
-	n := 0
-	if v := meta.Get(keyEvents); len(v) == 8 {
-		n = int(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: at most MaxHistory
+	var held int64
+	if v := meta.Get(keyBytes); len(v) == 8 {
+		held = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: it was one
 	}
 	for _, text := range events {
 		key, value := eventKey(text)
@@ -51,12 +50,12 @@ func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 		if err := errors.Join(history.Put(key, value), timeline.Put(append([]byte(id), key...), nil)); err != nil {
 			return err
 		}
-		n++
+		held += int64(len(text))
 	}
-	oldest := []byte(grouping.NewStamp(time.Now().Add(-f.opts.HistoryRetention), 0, ""))
+	oldest := []byte(grouping.NewStamp(f.now().Add(-f.opts.HistoryRetention), 0, ""))
 	for range 2*len(events) + 1 {
 		k, v := history.Cursor().First()
-		if k == nil || n <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
+		if k == nil || held <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
 			break
 		}
 		e, err := decodeEvent(string(k) + string(v))
@@ -66,9 +65,9 @@ func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 		if err := errors.Join(err, history.Delete(k)); err != nil {
 			return err
 		}
-		n--
+		held -= int64(len(k) + len(v))
 	}
-	return meta.Put(keyEvents, binary.BigEndian.AppendUint64(nil, uint64(max(n, 0))))
+	return meta.Put(keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(held, 0))))
 }
 
 // eventKey splits an encoded event into its ID and the rest.

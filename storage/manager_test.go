@@ -40,11 +40,18 @@ type replica struct {
 // startReplica runs a replica on the Redis at the address until the test ends.
 func startReplica(t *testing.T, addr string, opts ManagerOptions) replica {
 	t.Helper()
-	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
-	opts.CheckInterval = 50 * time.Millisecond
 	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
 	require.NoError(t, err)
-	backend := &flaky{Durable: redis}
+	t.Cleanup(func() { require.NoError(t, redis.Close()) })
+	return startReplicaOn(t, redis, opts)
+}
+
+// startReplicaOn runs a replica on the backend until the test ends.
+func startReplicaOn(t *testing.T, durable Durable, opts ManagerOptions) replica {
+	t.Helper()
+	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
+	opts.CheckInterval = 50 * time.Millisecond
+	backend := &flaky{Durable: durable}
 	clock := grouping.NewClock()
 	joined, err := NewManager(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
@@ -57,7 +64,6 @@ func startReplica(t *testing.T, addr string, opts ManagerOptions) replica {
 		backend.heal()
 		cancel()
 		<-done
-		require.NoError(t, redis.Close())
 	})
 	<-joined.Restored()
 	return replica{m, joined, backend}
