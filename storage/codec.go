@@ -24,6 +24,23 @@ import (
 // cannot read counts it up.
 const schema = "1"
 
+// schemaError says that another version wrote what is stored.
+type schemaError struct{ found string }
+
+func (e *schemaError) Error() string {
+	which := "another version of Muster"
+	if newer(e.found) {
+		which = "a newer version of Muster"
+	}
+	return fmt.Sprintf("%s (schema %s, this one reads %s)", which, e.found, schema)
+}
+
+func newer(found string) bool {
+	theirs, err := strconv.Atoi(found)
+	ours, _ := strconv.Atoi(schema) // it is one
+	return err == nil && theirs > ours
+}
+
 const stampLen = 32
 
 // The fields of a stored group.
@@ -33,6 +50,7 @@ const (
 	fieldVersion       = "v"
 	fieldNotifications = "n"
 	fieldToken         = "w"  // of the last write
+	fieldSchema        = "s"  // of a group in Redis
 	fieldAlert         = "a:" // followed by the fingerprint
 )
 
@@ -110,6 +128,8 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 		g.Stamp, err = decode(value, &g.Meta)
 	case name == fieldDeleted && value != "":
 		g.Deleted, err = decodeStamp(value)
+	case name == fieldSchema && newer(value):
+		return fmt.Errorf("it was written by %w", &schemaError{value})
 	case name == fieldVersion:
 		g.Version, err = strconv.ParseInt(value, 10, 64)
 	case name == fieldNotifications:

@@ -133,7 +133,10 @@ func (f *File) open() (err error) {
 	if f.raw, err = os.Open(f.opts.Path); err != nil {
 		return err
 	}
-	return errors.Join(f.commit(f.prepare), f.commit(f.dropTombstones))
+	if err := f.commit(f.prepare); err != nil {
+		return err
+	}
+	return f.commit(f.dropTombstones)
 }
 
 // checkLocked looks through the file while nobody writes to it.
@@ -180,18 +183,6 @@ type damagedFileError struct{ Err error }
 
 func (e *damagedFileError) Error() string { return "the file is damaged: " + e.Err.Error() }
 func (e *damagedFileError) Unwrap() error { return e.Err }
-
-// schemaError says that another version wrote the file.
-type schemaError struct{ found string }
-
-func (e *schemaError) Error() string {
-	which := "another version of Muster"
-	found, err := strconv.Atoi(e.found)
-	if known, _ := strconv.Atoi(schema); err == nil && found > known {
-		which = "a newer version of Muster"
-	}
-	return fmt.Sprintf("%s (schema %s, this one reads %s)", which, e.found, schema)
-}
 
 // prepare makes the buckets, checks the schema and finds the tombstones.
 func (f *File) prepare(tx *bbolt.Tx) error {

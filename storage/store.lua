@@ -34,9 +34,9 @@ redis.call('ZCARD', history)
 redis.call('ZCARD', timeline)
 local shard = redis.call('HMGET', meta, 'epoch', 'seq')
 
-local head = {false, false, false, false, false}
+local head = {false, false, false, false, false, false}
 if not damaged then
-  head = redis.call('HMGET', group, 'm', 'd', 'v', 'n', 'w')
+  head = redis.call('HMGET', group, 'm', 'd', 'v', 'n', 'w', 's')
 end
 local storedMeta, storedDeleted = head[1], head[2] or ''
 local storedVersion = tonumber(head[3] or 0) or 0
@@ -48,6 +48,14 @@ local live = storedMeta and true or false
 if head[5] == token or (events > 0 and redis.call('ZSCORE', timeline, ARGV[eventsAt + 1])) then
   return {'applied', version, count, shard[1] or '', tonumber(shard[2] or 0), ''}
 end
+
+local function everything()
+  return {'conflict', damaged and {} or redis.call('HGETALL', group)}
+end
+-- A newer Muster wrote it: what it would mean to change it is not known here.
+if (tonumber(head[6] or 0) or 0) > tonumber(schema) then
+  return everything()
+end
 if delete and not live then
   -- It is gone already, at the latest since this stamp.
   if storedDeleted ~= '' and storedDeleted < deleted then
@@ -56,9 +64,6 @@ if delete and not live then
   return {'applied', version, count, shard[1] or '', tonumber(shard[2] or 0), ''}
 end
 
-local function everything()
-  return {'conflict', damaged and {} or redis.call('HGETALL', group)}
-end
 -- A delta is of no use where the rest of the group is missing, or has gone back
 -- in time: a failover lost writes that the writer knows of, and one more would
 -- hide that. Versions tell no more than this; what is stored is told by stamps.
