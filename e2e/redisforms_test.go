@@ -338,6 +338,23 @@ func TestClusterUnderTraffic(t *testing.T) {
 	alone.process.kill()
 }
 
+// outageOf kills the node under traffic and starts it again. Nothing that was
+// acknowledged is lost, and no secret is told.
+func outageOf(n *node, start func(), m *muster, flags []string) {
+	tr := startTraffic(m.t, m)
+	tr.waitMore(100)
+	n.kill()
+	m.waitDegraded()
+	tr.waitMore(50)
+	tr.quieten()
+	tr.waitMore(50)
+	start()
+	<-time.After(back)
+	tr.checkKept(flags, m)
+	m.waitHealthy(patience)
+	m.checkSecrets()
+}
+
 // leastUser is README's.
 func leastUser(t *testing.T) string {
 	t.Helper()
@@ -358,18 +375,7 @@ func TestRedisBySocketAsTheLeastUser(t *testing.T) {
 	flags := talkative("--redis.url=unix://muster:" + url.PathEscape(redisSecret) + "@" + socket + "?db=3")
 	m := startMuster(t, flags...)
 	m.waitHealthy(patience)
-	tr := startTraffic(t, m)
-	tr.waitMore(100)
-	n.kill()
-	m.waitDegraded()
-	tr.waitMore(50)
-	tr.quieten()
-	tr.waitMore(50)
-	n.start()
-	<-time.After(back)
-	tr.checkKept(flags, m)
-	m.waitHealthy(patience)
-	m.checkSecrets()
+	outageOf(n, n.start, m, flags)
 	require.Zero(t, n.do("DBSIZE"), "the database is the URL's")
 
 	wrong := startMuster(t, talkative("--redis.url=unix://muster:"+url.PathEscape(sentinelSecret)+"@"+socket)...)
@@ -404,18 +410,7 @@ func TestRedisByTLS(t *testing.T) {
 	flags := append(talkative(at, trust, name), certificate...)
 	m := startMuster(t, flags...)
 	m.waitHealthy(patience)
-	tr := startTraffic(t, m)
-	tr.waitMore(100)
-	n.kill()
-	m.waitDegraded()
-	tr.waitMore(50)
-	tr.quieten()
-	tr.waitMore(50)
-	n.process.start()
-	<-time.After(back)
-	tr.checkKept(flags, m)
-	m.waitHealthy(patience)
-	m.checkSecrets()
+	outageOf(n, n.process.start, m, flags)
 
 	for want, flags := range map[string][]string{
 		"The certificate of Redis is not accepted: x509: certificate is valid for 192.0.2.1, not 127.0.0.1": append([]string{at, trust}, certificate...),

@@ -171,14 +171,12 @@ func (c *fileCheck) tree(id uint64, lowest, end []byte) error {
 	keys, children := make([][]byte, count+1), make([]uint64, count)
 	keys[count] = end
 	for i := range count {
-		at := uint64(pageHeader + i*pageElement)
-		e := raw[min(at, uint64(len(raw))):]
-		if len(e) < pageElement {
+		e, at, ok := element(raw, i)
+		if !ok {
 			return fmt.Errorf("page %d is damaged", id)
 		}
 		order := binary.NativeEndian
 		children[i] = order.Uint64(e[8:])
-		var ok bool
 		if keys[i], ok = slice(raw, count, at+uint64(order.Uint32(e)), uint64(order.Uint32(e[4:]))); !ok {
 			return fmt.Errorf("page %d is damaged", id)
 		}
@@ -199,9 +197,8 @@ func (c *fileCheck) leaf(id uint64, raw []byte, count int, lowest, end []byte) e
 	keys := make([][]byte, count)
 	var buckets [][]byte
 	for i := range count {
-		at := uint64(pageHeader + i*pageElement)
-		e := raw[min(at, uint64(len(raw))):]
-		if len(e) < pageElement {
+		e, at, ok := element(raw, i)
+		if !ok {
 			return fmt.Errorf("page %d is damaged", id)
 		}
 		order := binary.NativeEndian
@@ -245,6 +242,14 @@ func (c *fileCheck) bucket(id uint64, record []byte) error {
 		return fmt.Errorf("page %d is damaged", id)
 	}
 	return c.leaf(id, inline, count, nil, nil)
+}
+
+// element returns a page's ith element and where it begins. What the element
+// tells of is counted from there.
+func element(raw []byte, i int) (e []byte, at uint64, ok bool) {
+	at = uint64(pageHeader + i*pageElement) //nolint:gosec // G115: i is 16 bits
+	e = raw[min(at, uint64(len(raw))):]
+	return e, at, len(e) >= pageElement
 }
 
 // slice returns a part of a page, if it is one that follows the elements.
