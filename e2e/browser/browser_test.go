@@ -83,9 +83,34 @@ type muster struct {
 
 func start(t *testing.T) *muster {
 	t.Helper()
+	return startOn(t, storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock())
+}
+
+// startReplica starts one of several on a Redis.
+func startReplica(t *testing.T, redisURL string) *muster {
+	t.Helper()
+	redis, err := storage.NewRedis(storage.RedisOptions{URL: redisURL}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	clock := grouping.NewClock()
+	joined, err := storage.NewManager(storage.NewMemory(storage.MemoryOptions{}), redis, clock, nil, promslog.NewNopLogger(), storage.ManagerOptions{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- joined.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+		require.NoError(t, redis.Close())
+	})
+	<-joined.Restored()
+	return startOn(t, joined, clock)
+}
+
+func startOn(t *testing.T, groups grouping.GroupStorage, clock *grouping.Clock) *muster {
+	t.Helper()
 	m := &muster{t: t, status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
 	var err error
-	m.groups, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), nil, promslog.NewNopLogger(), grouping.DefaultOptions)
+	m.groups, err = grouping.NewManager(groups, clock, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	reg := prometheus.NewRegistry()
 	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(), receiver.Options{Groups: grouping.Options{StaleAfter: time.Hour, Retention: time.Hour}})

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
@@ -44,6 +45,23 @@ func TestThePageIsLive(t *testing.T) {
 	require.Equal(t, eval[string](b, `selected`), eval[string](b, `getSelection().toString()`), "the selection stayed")
 	b.until(`document.title.startsWith("(32)")`)
 	require.Contains(t, eval[string](b, `document.querySelector('link[rel=icon]').href`), "data:image/svg")
+	b.clean()
+}
+
+func TestThePageShowsWhatTheOtherReplicaHeard(t *testing.T) {
+	url := "redis://" + miniredis.RunT(t).Addr()
+	heard, shown := startReplica(t, url), startReplica(t, url)
+	b := open(t, 1000, 600, false)
+	b.visit(shown.url + "/")
+	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	for _, name := range []string{"First", "Second"} {
+		started := time.Now()
+		heard.notify(name, firing(name, "critical", "z"))
+		b.until(`document.body.innerText.includes('` + name + `')`)
+		took := time.Since(started)
+		t.Logf("on the other's page after %s", took)
+		require.Less(t, took, 10*time.Second, "within a second, and what a busy machine adds")
+	}
 	b.clean()
 }
 

@@ -83,9 +83,9 @@
     enhance();
     tick();
   }
-  // at most once a second, and soon
+  // soon, and in a storm so often that a change shows within a second
   function later() {
-    timer ||= setTimeout(() => { timer = 0; refresh(); }, Math.max(100, last + 1000 - Date.now()));
+    timer ||= setTimeout(() => { timer = 0; refresh(); }, Math.max(100, last + 800 - Date.now()));
   }
 
   // ---- the stream
