@@ -182,7 +182,7 @@ func TestFullDisk(t *testing.T) {
 	// It holds for all files of a process.
 	const variable = "MUSTER_TEST_FULL_DISK"
 	if os.Getenv(variable) == "" {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFullDisk$", "-test.v") //nolint:gosec // G204: itself
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
 		child.Env = append(os.Environ(), variable+"=1")
 		said, err := child.CombinedOutput()
 		require.NoError(t, err, "%s", said)
@@ -198,7 +198,7 @@ func TestFullDisk(t *testing.T) {
 	var before syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
 	limit := before
-	limit.Cur = uint64(info.Size()) + 2<<20 //nolint:gosec // G115: a size is not negative
+	limit.Cur = uint64(info.Size()) + 2<<20
 	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
 	defer func() { require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)) }()
 

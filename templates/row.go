@@ -149,17 +149,16 @@ func listValues(values []string) string {
 		rest = ", +" + count(len(values)-shownValues)
 		values = values[:shownValues]
 	}
+	const room = 40
+	plain := strings.Join(values, ", ")
 	shared := len(sharedHead(values))
+	if shared == 0 || len(plain) <= room {
+		return plain + rest
+	}
 	var b strings.Builder
-	for i, value := range values {
-		switch {
-		case i == 0:
-			b.WriteString(value)
-		case shared > 0:
-			b.WriteString(", …" + value[shared:])
-		default:
-			b.WriteString(", " + value)
-		}
+	b.WriteString(values[0])
+	for _, value := range values[1:] {
+		b.WriteString(", …" + value[shared:])
 	}
 	return b.String() + rest
 }

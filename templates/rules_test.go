@@ -102,13 +102,16 @@ func TestListValues(t *testing.T) {
 		{[]string{"short-a", "short-b"}, "short-a, short-b"},
 		{[]string{"db-a", "db-b"}, "db-a, db-b"},
 		{[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "ledger-0"}, "checkout-6d5f9c7b8-x0k2l, checkout-6d5f9c7b8-x1k2l, ledger-0"},
-		{[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "checkout-6d5f9c7b8-x2k2l", "checkout-6d5f9c7b8-y", "other"},
-			"checkout-6d5f9c7b8-x0k2l, …x1k2l, …x2k2l, +2"},
+		{
+			[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "checkout-6d5f9c7b8-x2k2l", "checkout-6d5f9c7b8-y", "other"},
+			"checkout-6d5f9c7b8-x0k2l, …x1k2l, …x2k2l, +2",
+		},
 		{[]string{"node-00.prod:9100", "node-01.prod:9100"}, "node-00.prod:9100, node-01.prod:9100"},
 		{[]string{"10.0.0.10:9100", "10.0.0.11:9100"}, "10.0.0.10:9100, 10.0.0.11:9100"},
 		{[]string{"payments", "payments-api"}, "payments, payments-api"},
-		{[]string{"payments-eu-", "payments-eu-api"}, "payments-eu-, …api"},
-		{[]string{"größe/äöü/eins", "größe/äöü/zwei"}, "größe/äöü/eins, …zwei"},
+		{[]string{"payments-eu-", "payments-eu-api"}, "payments-eu-, payments-eu-api"},
+		{[]string{"payments-in-europe-", "payments-in-europe-api"}, "payments-in-europe-, …api"},
+		{[]string{"größe/äöü/eins-und-eins", "größe/äöü/zwei"}, "größe/äöü/eins-und-eins, …zwei"},
 		{[]string{"/var/lib/postgres", "/var/lib/postgres/wal"}, "/var/lib/postgres, /var/lib/postgres/wal"},
 	} {
 		require.Equal(t, c.want, listValues(c.values))
