@@ -288,6 +288,43 @@ func TestFileDamagedWhileOpen(t *testing.T) {
 	}
 }
 
+// growing is a file that a commit makes longer after the first look at it.
+type growing struct {
+	*os.File
+
+	grow func()
+}
+
+func (g *growing) Stat() (os.FileInfo, error) {
+	info, err := g.File.Stat()
+	g.grow()
+	return info, err
+}
+
+func (g *growing) ReadAt(b []byte, offset int64) (int, error) {
+	n, err := g.File.ReadAt(b, offset)
+	g.grow()
+	return n, err
+}
+
+// A file that grows while it is looked at is not one that was cut short.
+func TestFileGrowsWhileRead(t *testing.T) {
+	f := openFile(t, FileOptions{})
+	for i := range 2 { // the meta that is written is the first, then the second
+		before, err := wholeMeta(f.raw)
+		require.NoError(t, err)
+		_, err = wholeMeta(&growing{f.raw, sync.OnceFunc(func() {
+			require.NoError(t, f.update("store", func(tx *bbolt.Tx) error {
+				return tx.Bucket(bucketMeta).Put(fmt.Append(nil, "key ", i), make([]byte, 4*allocSize))
+			}))
+		})})
+		require.NoError(t, err)
+		after, err := wholeMeta(f.raw)
+		require.NoError(t, err)
+		require.Greater(t, after.Pages, before.Pages)
+	}
+}
+
 // Writes that come together are committed together; one that cannot be written
 // does not take the others with it.
 func TestFileCommitsTogether(t *testing.T) {

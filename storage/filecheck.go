@@ -83,14 +83,20 @@ type fileCheck struct {
 
 // wholeMeta returns the meta that counts and looks whether all pages that it
 // speaks of are there.
-func wholeMeta(file *os.File) (fileMeta, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return fileMeta{}, err
-	}
+func wholeMeta(file interface {
+	io.ReaderAt
+	Stat() (os.FileInfo, error)
+},
+) (fileMeta, error) {
+	// The size comes second: a commit under way makes the file longer before it
+	// writes the meta.
 	meta, err := readMeta(file)
 	if err != nil {
 		return meta, &damagedFileError{err}
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return meta, err
 	}
 	if length := meta.Pages * uint64(meta.PageSize); uint64(info.Size()) < length { //nolint:gosec // G115: a size is not negative
 		return meta, &damagedFileError{fmt.Errorf("it is cut short: %d bytes of %d are there", info.Size(), length)}
