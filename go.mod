@@ -26,7 +26,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/KimMachineGun/automemlimit v1.0.1
+require (
+	github.com/KimMachineGun/automemlimit v1.0.1
+	github.com/agnivade/levenshtein v1.2.2
+)
 
 require (
 	github.com/armon/go-metrics v0.4.1 // indirect

@@ -248,14 +248,24 @@ func (s *Server) groupsPage(c *gin.Context, site *templates.Site) (templates.Pag
 		if err != nil {
 			return nil, err
 		}
-		return templates.NewGroupsPage(site, v, page), nil
+		p := templates.NewGroupsPage(site, v, page)
+		if len(page.Groups) > 0 || len(v.Matchers) == 0 {
+			return p, nil
+		}
+		groups, err := s.groups.AllGroups(ctx)
+		p.Suggest(site, v, groups)
+		return p, err
 	}
 	groups, err := s.groups.AllGroups(ctx)
 	if err != nil {
 		return nil, err
 	}
-	selected := slices.DeleteFunc(groups, func(g *grouping.AlertGroup) bool { return !q.Selects(g) })
-	return templates.NewByPage(site, v, selected), nil
+	selected := slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !q.Selects(g) })
+	p := templates.NewByPage(site, v, selected)
+	if len(selected) == 0 {
+		p.Suggest(site, v, groups)
+	}
+	return p, nil
 }
 
 func (s *Server) groupPage(c *gin.Context, site *templates.Site) (templates.Page, error) {

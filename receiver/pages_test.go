@@ -25,6 +25,7 @@ func TestPages(t *testing.T) {
 	for path, text := range map[string]string{
 		"/": "Down", "/groups/" + id: "Down", "/alerts/0011223344556677": "Down", "/history": "fired", "/status": "memory", "/help": "Filter",
 		"/?by=alertname": "Down", "/?filter=Down": "Down", "/?filter=nosuch": "No group matches",
+		`/?filter=alertname%3D"Dwn"`: "Did you mean", `/?filter=alertname%3D"Dwn"&by=alertname`: "Did you mean",
 	} {
 		w := h.get(path, "Accept", accept)
 		require.Equal(t, http.StatusOK, w.Code, path)

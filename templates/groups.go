@@ -63,6 +63,7 @@ type Empty struct {
 	After       string
 	Good        bool
 	Href, Link  string
+	Near        []Chip // what may have been meant
 }
 
 // Setup is what a new user has to do.

@@ -93,7 +93,9 @@ func states(t testing.TB) map[string]Page {
 		if change != nil {
 			change(s)
 		}
-		return NewGroupsPage(s, v, selected(groups, v))
+		p := NewGroupsPage(s, v, selected(groups, v))
+		p.Suggest(s, v, groups)
+		return p
 	}
 	one := func(name string) Page {
 		g := byName(name)
@@ -131,6 +133,7 @@ func states(t testing.TB) map[string]Page {
 		"nobeat":    list([]*grouping.AlertGroup{byName("RedisDown")}, "", nil),
 		"badfilter": list(groups, `filter=namespace=="payments"`, nil),
 		"nomatch":   list(groups, `filter=namespace="nope"`, nil),
+		"near":      list(groups, `filter=namespace="paymets"`, nil),
 		"storm":     list(storm, "", nil),
 		"degraded":  list(groups, "", degraded),
 		"partial": list(groups[:3], "", func(s *Site) {

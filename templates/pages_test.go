@@ -39,6 +39,7 @@ func TestStates(t *testing.T) {
 		"nobeat":     {"Nothing is firing", "No heartbeat alert such as Watchdog"},
 		"badfilter":  {`Cannot read the filter: unexpected "=" at column 11, expected label value`, "KubePodCrashLooping"},
 		"nomatch":    {"No group matches", "14 groups are firing without this filter"},
+		"near":       {"No group matches", "Did you mean", `namespace="payments"`},
 		"storm":      {"501 groups firing", "KubePodNotReady"},
 		"degraded":   {"Redis has not answered since 02:58:14 UTC (4m 0s)", "would lose what is new in 3 groups"},
 		"partial":    {"Partial: Muster restarted"},

@@ -1,0 +1,36 @@
+package templates
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
+)
+
+func TestNearest(t *testing.T) {
+	var groups []*grouping.AlertGroup
+	for _, name := range []string{"payments", "payouts", "kube-system", "größe", "db"} {
+		groups = append(groups, fixture.Make(night, fixture.Spec{Group: fixture.L{"namespace": name}, Alerts: []fixture.Alert{{Own: fixture.L{"x": name}}}}))
+	}
+	for wanted, want := range map[string]string{
+		"paymets":     "payments",
+		"PAYMENTS":    "payments",
+		"pay":         "payments", // the first of two that begin so
+		"kube":        "kube-system",
+		"kube_system": "kube-system",
+		"grosse":      "größe",
+		"dv":          "db",
+		"payments":    "", // it is there
+		"monitoring":  "",
+		"":            "",
+		"x":           "",
+	} {
+		value, ok := nearest(equals("namespace", wanted), groups)
+		require.Equal(t, want, value, wanted)
+		require.Equal(t, want != "", ok, wanted)
+	}
+	_, ok := nearest(equals("cluster", "payments"), groups)
+	require.False(t, ok, "no alert has the label")
+}
