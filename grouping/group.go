@@ -150,6 +150,9 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 const (
 	removalAge  = 24 * time.Hour
 	maxRemovals = 1000
+	// fewerRemovals is to how many they are cut, so that a flood does not sort
+	// them at each write.
+	fewerRemovals = maxRemovals * 3 / 4
 )
 
 // Forget returns the group without the removals that are too old to matter at
@@ -161,19 +164,20 @@ func (g *AlertGroup) Forget() *AlertGroup {
 	before := NewStamp(g.Stamp.Time().Add(-removalAge), 0, "")
 	if len(g.Removed) > maxRemovals {
 		newest := slices.Sorted(maps.Values(g.Removed))
-		before = max(before, newest[len(newest)-maxRemovals])
+		before = max(before, newest[len(newest)-fewerRemovals])
 	}
-	kept := make(map[Fingerprint]Stamp, len(g.Removed))
-	for fp, s := range g.Removed {
-		if s >= before {
-			kept[fp] = s
+	old := 0
+	for _, s := range g.Removed {
+		if s < before {
+			old++
 		}
 	}
-	if len(kept) == len(g.Removed) {
+	if old == 0 {
 		return g
 	}
 	next := *g
-	next.Removed = kept
+	next.Removed = maps.Clone(g.Removed)
+	maps.DeleteFunc(next.Removed, func(_ Fingerprint, s Stamp) bool { return s < before })
 	return &next
 }
 

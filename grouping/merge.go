@@ -20,7 +20,7 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 		return a
 	}
 	g := AlertGroup{
-		ID: a.ID, Meta: a.Meta, Removed: map[Fingerprint]Stamp{}, Deleted: max(a.Deleted, b.Deleted),
+		ID: a.ID, Meta: a.Meta, Removed: make(map[Fingerprint]Stamp, max(len(a.Removed), len(b.Removed))), Deleted: max(a.Deleted, b.Deleted),
 		Version: max(a.Version, b.Version), Notifications: max(a.Notifications, b.Notifications),
 	}
 	if compareMeta(&a.Meta, &b.Meta) < 0 {
