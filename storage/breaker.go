@@ -11,8 +11,8 @@ import (
 const tolerated = 2
 
 // breaker knows, from the writes that were really made, whether a backend
-// takes writes. It opens on one timeout, on another number of
-// shards or on three errors in a row; it is closed by whoever brought the backend up to date.
+// takes writes. It opens on one timeout, on another number of shards or on three
+// errors in a row; it is closed by whoever brought the backend up to date.
 type breaker struct {
 	mu       sync.Mutex
 	failures int       // guarded by mu; in a row

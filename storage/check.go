@@ -29,6 +29,3 @@ func (m *Manager) check(ctx context.Context) {
 		}
 	}
 }
-
-// Check implements Durable: there is nothing to set up.
-func (f *File) Check(context.Context) ([]string, error) { return nil, nil }

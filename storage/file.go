@@ -14,7 +14,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -73,13 +72,6 @@ type grave struct {
 	deleted grouping.Stamp
 }
 
-// fileWrite is what one caller has to write.
-type fileWrite struct {
-	fn   func(*bbolt.Tx) error
-	err  error
-	done chan struct{} // closed when err is known
-}
-
 var (
 	bucketGroups   = []byte("groups")
 	bucketHistory  = []byte("history")
@@ -133,10 +125,7 @@ func (f *File) open() (err error) {
 	if f.raw, err = os.Open(f.opts.Path); err != nil {
 		return err
 	}
-	if err := f.commit(f.prepare); err != nil {
-		return err
-	}
-	return f.commit(f.dropTombstones)
+	return f.commit(f.prepare)
 }
 
 // checkLocked looks through the file while nobody writes to it.
@@ -184,7 +173,8 @@ type damagedFileError struct{ Err error }
 func (e *damagedFileError) Error() string { return "the file is damaged: " + e.Err.Error() }
 func (e *damagedFileError) Unwrap() error { return e.Err }
 
-// prepare makes the buckets, checks the schema and finds the tombstones.
+// prepare makes the buckets, checks the schema, and finds the tombstones to drop
+// those of long ago.
 func (f *File) prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketMeta} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -209,7 +199,7 @@ func (f *File) prepare(tx *bbolt.Tx) error {
 		}
 	}
 	slices.SortFunc(f.graves, func(a, b grave) int { return cmp.Compare(a.deleted, b.deleted) })
-	return nil
+	return f.dropTombstones(tx)
 }
 
 // dropTombstones drops what was deleted long ago, or too much to remember.
@@ -256,114 +246,6 @@ func (f *File) Close() error {
 
 func (f *File) fault(op string, err error) error {
 	return &grouping.StorageError{Backend: f.Name(), Op: op, Err: err}
-}
-
-// update runs a write. Writes that come while another is under way are
-// committed together by the first of them.
-func (f *File) update(op string, fn func(tx *bbolt.Tx) error) error {
-	w := &fileWrite{fn: fn, done: make(chan struct{})}
-	f.mu.Lock()
-	f.waiting = append(f.waiting, w)
-	first := len(f.waiting) == 1
-	f.mu.Unlock()
-	if first {
-		f.turn <- struct{}{}
-		f.commitWaiting()
-		<-f.turn
-	}
-	<-w.done
-	f.failing.Store(w.err != nil)
-	if w.err != nil {
-		return f.fault(op, w.err)
-	}
-	return nil
-}
-
-func (f *File) commitWaiting() {
-	f.mu.Lock()
-	writes := f.waiting
-	f.waiting = nil
-	f.mu.Unlock()
-	refused := false
-	err := f.commit(func(tx *bbolt.Tx) error {
-		if err := f.dropTombstones(tx); err != nil {
-			return err
-		}
-		for _, w := range writes {
-			if err := w.fn(tx); err != nil {
-				refused = true
-				return err
-			}
-		}
-		return nil
-	})
-	for _, w := range writes {
-		w.err = err
-		if refused && len(writes) > 1 {
-			w.err = f.commit(w.fn) // what one cannot write is not the others' fault
-		}
-		close(w.done)
-	}
-}
-
-// commit runs one transaction. It does not roll back after a panic, which
-// reads the damaged pages again: the file is left alone from then on.
-func (f *File) commit(fn func(tx *bbolt.Tx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer f.caught(&err)
-	if err := f.intact(); err != nil {
-		return err
-	}
-	tx, err := f.db.Begin(true)
-	if err != nil {
-		return err
-	}
-	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	err = tx.Commit()
-	if err != nil && strings.HasPrefix(err.Error(), "file resize error") {
-		return fmt.Errorf("%w: %w", errNoGrowth, err) // bbolt tells it by text alone
-	}
-	return err
-}
-
-func (f *File) view(op string, fn func(tx *bbolt.Tx) error) (err error) {
-	defer func() {
-		if err != nil {
-			err = f.fault(op, err)
-		}
-	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer f.caught(&err)
-	if err := f.intact(); err != nil {
-		return err
-	}
-	return f.db.View(fn)
-}
-
-// intact looks whether the file was damaged since the start, as far as that is
-// seen at once. Without, bbolt panics while it holds the locks that all others
-// wait for.
-func (f *File) intact() error {
-	if damaged := f.damaged.Load(); damaged != nil {
-		return damaged
-	}
-	_, err := wholeMeta(f.raw)
-	if damaged, ok := errors.AsType[*damagedFileError](err); ok {
-		f.damaged.Store(damaged)
-	}
-	return err
-}
-
-// caught makes an error of a panic of bbolt's: a page cannot be read, or is not
-// what it was. It is deferred where panics on faults are set.
-func (f *File) caught(err *error) {
-	if r := recover(); r != nil {
-		damaged := &damagedFileError{fmt.Errorf("%v", r)}
-		f.damaged.Store(damaged)
-		*err = damaged
-	}
 }
 
 // Store implements grouping.GroupStorage.
@@ -605,6 +487,9 @@ func (f *File) Ping(ctx context.Context) error {
 	}
 	return f.view("ping", func(*bbolt.Tx) error { return nil })
 }
+
+// Check implements Durable: there is nothing to set up.
+func (f *File) Check(context.Context) ([]string, error) { return nil, nil }
 
 // Now implements Durable: this process is the only one.
 func (f *File) Now(ctx context.Context) (time.Time, error) {

@@ -81,13 +81,15 @@ type fileCheck struct {
 	used []bool // by page: it was met
 }
 
-// wholeMeta returns the meta that counts and looks whether all pages that it
-// speaks of are there.
-func wholeMeta(file interface {
+// sizedFile is what is needed of an os.File.
+type sizedFile interface {
 	io.ReaderAt
 	Stat() (os.FileInfo, error)
-},
-) (fileMeta, error) {
+}
+
+// wholeMeta returns the meta that counts and looks whether all pages that it
+// speaks of are there.
+func wholeMeta(file sizedFile) (fileMeta, error) {
 	// The size comes second: a commit under way makes the file longer before it
 	// writes the meta.
 	meta, err := readMeta(file)

@@ -108,12 +108,8 @@ receivers:
 	}
 	want := held{groups: groups, firing: sent}
 	var has held
-	deadline := time.Now().Add(2 * time.Minute)
-	for has != want && time.Now().Before(deadline) {
-		time.Sleep(500 * time.Millisecond)
-		has = listed(t, musterAddress)
-	}
-	require.Equal(t, want, has, "Muster has all that was sent")
+	require.Eventually(t, func() bool { has = listed(t, musterAddress); return has == want },
+		2*time.Minute, 500*time.Millisecond, "Muster has %+v of %+v", &has, want)
 	return alertmanager, muster
 }
 
