@@ -19,6 +19,7 @@ KUBECTL_VALIDATE_VERSION := 0.0.4
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
 GRAFANA_VERSION := 13.2.3
 TYPESCRIPT_VERSION := 5.9.3
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
@@ -28,6 +29,7 @@ DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertman
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)/kubectl-validate
 CRDS := $(TOOLS)/crds-$(PROMETHEUS_OPERATOR_VERSION)
 GRAFANA_TYPES := $(TOOLS)/grafana-types-$(GRAFANA_VERSION)
+BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)/benchstat
 
 # Where govulncheck looks vulnerabilities up; a file:// URL works offline.
 VULNDB ?= https://vuln.go.dev
@@ -141,6 +143,19 @@ compare: build $(DEMO_ALERTMANAGER) ## measure Muster's list beside Alertmanager
 	MUSTER=$(CURDIR)/muster ALERTMANAGER=$(DEMO_ALERTMANAGER) COMPARE_RUNS=$(RUNS) COMPARE_PICTURES=$(TOOLS)/compare \
 		go test -v -tags $(TAGS),compare -run '^TestCompare$$' -count=1 -timeout 40m ./e2e/browser
 
+# The commit that bench-compare compares with.
+BASE ?= HEAD
+ROUNDS ?= 10
+BENCH_DIR := $(TOOLS)/bench-compare
+.PHONY: bench-compare
+bench-compare: build $(BENCHSTAT) ## measure this tree and BASE=<commit> from outside, in turns; ROUNDS=10 measurements of each row
+	./scripts/install.sh redis-server redis-server
+	rm -rf $(BENCH_DIR) && mkdir -p $(BENCH_DIR)/source
+	git archive $(BASE) | tar x -C $(BENCH_DIR)/source
+	cd $(BENCH_DIR)/source && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)' -ldflags '-s -w' -o ../muster-base .
+	go run ./e2e/benchcompare -base $(BENCH_DIR)/muster-base -head ./muster -out $(BENCH_DIR) -rounds $(ROUNDS)
+	cd $(BENCH_DIR) && $(BENCHSTAT) base.txt head.txt
+
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME
 	@grep -rlE '^func Fuzz' --include=*_test.go . | while read -r file; do \
@@ -174,6 +189,9 @@ $(GOVULNCHECK):
 
 $(ACTIONLINT):
 	GOBIN=$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)
+
+$(BENCHSTAT):
+	GOBIN=$(@D) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
 
 $(KUBECTL_VALIDATE):
 	GOBIN=$(@D) go install sigs.k8s.io/kubectl-validate@v$(KUBECTL_VALIDATE_VERSION)
