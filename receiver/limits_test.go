@@ -92,8 +92,8 @@ func TestNoRoom(t *testing.T) {
 	}
 	require.InDelta(t, 2, h.counter(t, "muster_notifications_rejected_total", "reason", "full"), 0)
 	page := h.get("/status").Body.String()
-	require.Contains(t, page, `<td>Groups</td><td data-h="is">2</td><td data-h="met"><b>2 times</b>`)
-	require.Contains(t, page, `<td>Alerts in a group</td><td data-h="is">3</td><td data-h="met"><b>1 times</b>`)
+	require.Contains(t, page, `<td>Groups</td><td data-h="value">2</td><td data-h="reached"><b>2 times</b>`)
+	require.Contains(t, page, `<td>Alerts in a group</td><td data-h="value">3</td><td data-h="reached"><b>1 times</b>`)
 }
 
 // Readers that take their time hold a bounded number of answers; who comes then

@@ -3,6 +3,7 @@ package receiver
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -242,24 +243,43 @@ func (s *Server) failPage(c *gin.Context, err error) {
 func (s *Server) groupsPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
 	ctx := c.Request.Context()
 	v := templates.ParseView(c.Request.URL.Query())
-	q := v.ListQuery()
+	var p *templates.GroupsPage
+	var err error
 	if len(v.By) == 0 {
-		page, err := s.groups.ListGroups(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		p := templates.NewGroupsPage(site, v, page)
-		if len(page.Groups) > 0 || len(v.Matchers) == 0 {
-			return p, nil
-		}
-		groups, err := s.groups.AllGroups(ctx)
-		p.Suggest(site, v, groups)
-		return p, err
+		p, err = s.listPage(ctx, site, v)
+	} else {
+		p, err = s.byPage(ctx, site, v)
 	}
+	if err == nil && v.LeavesOutUnreported() && site.Summary.Unreported > 0 {
+		q := v.OfUnreported().ListQuery()
+		q.Limit = 1
+		var unreported grouping.GroupPage
+		unreported, err = s.groups.ListGroups(ctx, q)
+		p.AddUnreported(site, v, unreported.Total)
+	}
+	return p, err
+}
+
+func (s *Server) listPage(ctx context.Context, site *templates.Site, v templates.View) (*templates.GroupsPage, error) {
+	page, err := s.groups.ListGroups(ctx, v.ListQuery())
+	if err != nil {
+		return nil, err
+	}
+	p := templates.NewGroupsPage(site, v, page)
+	if len(page.Groups) > 0 || len(v.Matchers) == 0 {
+		return p, nil
+	}
+	groups, err := s.groups.AllGroups(ctx)
+	p.Suggest(site, v, groups)
+	return p, err
+}
+
+func (s *Server) byPage(ctx context.Context, site *templates.Site, v templates.View) (*templates.GroupsPage, error) {
 	groups, err := s.groups.AllGroups(ctx)
 	if err != nil {
 		return nil, err
 	}
+	q := v.ListQuery()
 	selected := slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !q.Selects(g) })
 	p := templates.NewByPage(site, v, selected)
 	if len(selected) == 0 {
@@ -335,7 +355,7 @@ func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Pag
 		},
 		Settings: s.opts.Settings,
 		Limits: []templates.Limit{
-			{Name: "Body size", Value: strconv.FormatInt(s.opts.MaxBodySize, 10) + " bytes", Met: s.refusals.met("too_large")},
+			{Name: "Body size", Value: bytesText(s.opts.MaxBodySize), Met: s.refusals.met("too_large")},
 			{Name: "Alerts in a notification", Value: strconv.Itoa(s.opts.MaxAlerts), Met: s.refusals.met("too_many_alerts")},
 			{Name: "Labels of an alert", Value: strconv.Itoa(s.opts.MaxLabels), Met: s.refusals.met("labels")},
 			{Name: "Notifications at once", Value: strconv.Itoa(s.opts.MaxRequests), Met: s.refusals.met("overloaded")},
@@ -346,6 +366,19 @@ func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Pag
 		},
 		Rejected: s.refusals.newest(), Listeners: s.live.listeners(),
 	}), nil
+}
+
+// bytesText writes a size in the unit in which it is a whole number.
+func bytesText(n int64) string {
+	const kibi, mebi = 1 << 10, 1 << 20
+	switch {
+	case n >= mebi && n%mebi == 0:
+		return strconv.FormatInt(n/mebi, 10) + " MiB"
+	case n >= kibi && n%kibi == 0:
+		return strconv.FormatInt(n/kibi, 10) + " KiB"
+	default:
+		return strconv.FormatInt(n, 10) + " bytes"
+	}
 }
 
 func limitOf(n int) string {

@@ -144,3 +144,40 @@ func TestJump(t *testing.T) {
 		require.True(t, strings.HasPrefix(h.get(evil).Header().Get("Location"), "/?"), evil)
 	}
 }
+
+// The line about unreported groups counts those that the filter selects, and an
+// empty list counts groups of the state that was asked for.
+func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
+	h := newHouse(t, Options{})
+	notify := func(group, status string, pods ...string) {
+		t.Helper()
+		alerts := make([]string, 0, len(pods))
+		for _, pod := range pods {
+			alerts = append(alerts, fmt.Sprintf(`{"status":%q,"labels":{"alertname":"Down","namespace":%q,"pod":%q},"startsAt":"2026-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z"}`,
+				status, group, pod))
+		}
+		h.kept(t, fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":"team","status":%q,"groupLabels":{"namespace":%q},"alerts":[%s]}`,
+			group, status, group, strings.Join(alerts, ",")))
+	}
+	notify("search", "firing", "a")
+	notify("payments", "firing", "b")
+	notify("batch", "firing", "c", "d")
+	notify("batch", "resolved", "c") // leaves d out
+	const line = "no longer reported"
+	page := func(query string) string { return h.get("/?"+query, "Accept", accept).Body.String() }
+	for _, by := range []string{"", "&by=namespace"} {
+		require.Contains(t, page("filter=namespace%3D%22batch%22"+by), "1 group is "+line, by)
+		require.NotContains(t, page("filter=namespace%3D%22payments%22"+by), line, by)
+		require.Contains(t, page(by), "1 group is "+line, by)
+		require.NotContains(t, page("state=all"+by), line, by)
+	}
+	require.Contains(t, page("filter=namespace%3D%22nosuch%22&state=unreported"), "1 group is unreported without this filter.")
+	require.Contains(t, page("filter=namespace%3D%22nosuch%22"), "2 groups are firing without this filter.")
+	require.Contains(t, page("filter=namespace%3D%22nosuch%22&state=resolved"), "0 groups are resolved without this filter.")
+}
+
+func TestSizesAreWrittenInTheirUnit(t *testing.T) {
+	for n, want := range map[int64]string{64 << 20: "64 MiB", 1536 << 10: "1536 KiB", 1 << 10: "1 KiB", 1000: "1000 bytes", 0: "0 bytes"} {
+		require.Equal(t, want, bytesText(n))
+	}
+}

@@ -15,7 +15,7 @@ type AlertPage struct {
 	Name        string
 	Fingerprint string
 	Since       Moment
-	Verb        string
+	Verb        Verb
 	Summary     string
 	Labels      []Chip
 	Annotations []Pair
@@ -57,9 +57,9 @@ func NewAlertPage(s *Site, fp grouping.Fingerprint, groups []*grouping.AlertGrou
 	case grouping.StatusFiring:
 		p.Since, p.Verb = moment(a.StartsAt, s.Now), "firing for"
 	case grouping.StatusUnreported:
-		p.Since, p.Verb = moment(a.ChangedAt, s.Now), "not reported for"
+		p.Since, p.Verb = moment(a.ChangedAt, s.Now), verbUnreported
 	default:
-		p.Since, p.Verb = moment(cmp.Or(a.EndsAt, a.ChangedAt), s.Now), "resolved since"
+		p.Since, p.Verb = moment(cmp.Or(a.EndsAt, a.ChangedAt), s.Now), verbResolved
 	}
 	seen, by := at.LastSeen(a)
 	p.LastSeen, p.SeenBy = moment(seen, s.Now), textLink(by)
@@ -83,8 +83,6 @@ func NewAlertPage(s *Site, fp grouping.Fingerprint, groups []*grouping.AlertGrou
 	for _, e := range slices.Backward(a.Episodes()) {
 		p.Episodes = append(p.Episodes, episodeRow(e, s.Now))
 	}
-	for i := range events {
-		p.History = append(p.History, newEventRow(s, &events[i], func(grouping.Labels) grouping.Labels { return nil }))
-	}
+	p.History = newEventRows(s, events, func(grouping.Labels) grouping.Labels { return nil })
 	return p
 }

@@ -19,7 +19,8 @@ type AlertRow struct {
 	Text     string // its description, where that is its own
 	Marks    []Mark
 	Since    Moment
-	Ended    Moment // resolved, or left out
+	Ended    Moment // resolved, or last reported
+	Left     bool   // left out of a notification: nobody reported its end
 	Lasted   string
 	Page     string
 	Actions  []Action
@@ -46,7 +47,7 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	}
 	for _, name := range []string{"description", "message", "summary"} {
 		text := a.Annotations[name]
-		if _, same := r.annotations[name]; text != "" && (!same || len(r.group.Alerts) == 1 && text != cmp.Or(r.annotations["summary"], r.annotations["message"])) {
+		if _, same := r.annotations[name]; text != "" && !same {
 			row.Text = text
 			break
 		}
@@ -56,14 +57,19 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 		row.Ended = moment(a.EndsAt, s.Now)
 		row.Lasted = Age(a.EndsAt.Sub(a.StartsAt))
 	case grouping.StatusUnreported:
-		row.Ended = moment(a.ChangedAt, s.Now)
+		last, _ := r.group.LastSeen(a)
+		row.Ended, row.Left = moment(last, s.Now), true
 	default:
 	}
 	if a.Disputed {
-		row.Marks = append(row.Marks, Mark{Text: "Alertmanagers disagree", Title: "One reports firing, another resolved", Loud: true})
+		row.Marks = append(row.Marks, Mark{
+			Text: "Alertmanagers disagree", Title: "One reports firing, another resolved", Href: s.Links.Word("disagree"), Loud: true,
+		})
 	}
 	if n := flaps([]*grouping.Alert{a}, s.Now); n >= flapsPerHour {
-		row.Marks = append(row.Marks, Mark{Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Fired anew this often within the last hour"})
+		row.Marks = append(row.Marks, Mark{
+			Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Fired again this often within the last hour", Href: s.Links.Word("flapping"),
+		})
 	}
 	row.Actions = r.actions(a)
 	h := fnv.New32a()

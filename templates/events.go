@@ -24,26 +24,140 @@ type EventRow struct {
 	Group string // the group's page, where Href is the alert's
 }
 
-// eventLooks is how a kind of event looks and what it means.
-var eventLooks = map[grouping.EventKind][2]string{
-	grouping.EventOpened:     {"crit", "the group has its first firing alert"},
-	grouping.EventFired:      {"crit", "fires"},
-	grouping.EventRefired:    {"crit", "fires again"},
-	grouping.EventReopened:   {"crit", "fires again, as if it had not been resolved"},
-	grouping.EventReturned:   {"crit", "is reported again"},
-	grouping.EventResolved:   {"ok", "is resolved"},
-	grouping.EventClosed:     {"ok", "the group's last alert is resolved"},
-	grouping.EventUnreported: {"unrep", "is no longer reported"},
-	grouping.EventStale:      {"warn", "no word of this group for long"},
-	grouping.EventExpired:    {"other", "is forgotten"},
-	grouping.EventNotified:   {"info", ""},
+// eventLook is how a kind of event looks and what it means.
+type eventLook struct{ class, word, says string }
+
+var eventLooks = map[grouping.EventKind]eventLook{
+	grouping.EventOpened:     {"crit", "opened", "the group has its first firing alert"},
+	grouping.EventFired:      {"crit", "fired", "fires"},
+	grouping.EventRefired:    {"crit", "fires again", "begins a new episode"},
+	grouping.EventReopened:   {"crit", "reopened", "fires again, as if it had not been resolved"},
+	grouping.EventReturned:   {"crit", "returned", "is reported again"},
+	grouping.EventResolved:   {"ok", "resolved", "is resolved"},
+	grouping.EventClosed:     {"ok", "closed", "the group's last alert is resolved"},
+	grouping.EventUnreported: {"unrep", "unreported", "is no longer reported"},
+	grouping.EventStale:      {"warn", "stale", "no notification for a long time"},
+	grouping.EventExpired:    {"other", "expired", "removed"},
+	grouping.EventNotified:   {"info", "notified", ""},
 }
 
-// newEventRow makes a line of history, with those of its labels that show says.
-func newEventRow(s *Site, e *grouping.Event, show func(grouping.Labels) grouping.Labels) EventRow {
-	looks := eventLooks[e.Kind]
+// firstOfGroup and lastOfGroup are what an alert's line says beside its own
+// words, if the same write opened or closed its group.
+const (
+	firstOfGroup = ", the first of its group"
+	lastOfGroup  = ", the last of its group"
+)
+
+// newEventRows makes the lines of history of events, which are newest first. The
+// copies that several Alertmanagers sent of one notification are one line. The
+// line of an alert tells of its group too, if the same write opened or closed it.
+func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) grouping.Labels) []EventRow {
+	firstFired, lastResolved := groupEdges(events)
+	copies := foldCopies(events)
+	rows := make([]EventRow, 0, len(events))
+	for i := range events {
+		e := &events[i]
+		if copies[i].line != i {
+			continue
+		}
+		first, opening := firstFired[writeOf(e)]
+		last, closing := lastResolved[writeOf(e)]
+		if e.Kind == grouping.EventOpened && opening || e.Kind == grouping.EventClosed && closing {
+			continue
+		}
+		row := newEventRow(s, e, copies[i].from, show)
+		switch {
+		case opening && i == first:
+			row.Says += firstOfGroup
+		case closing && i == last:
+			row.Says += lastOfGroup
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// groupEdges returns, by write, the index of the first alert that fired in a
+// write that opened its group, and of the last that resolved in one that closed
+// it.
+func groupEdges(events []grouping.Event) (firstFired, lastResolved map[string]int) {
+	opened, closed := map[string]bool{}, map[string]bool{}
+	for i := range events {
+		switch events[i].Kind {
+		case grouping.EventOpened:
+			opened[writeOf(&events[i])] = true
+		case grouping.EventClosed:
+			closed[writeOf(&events[i])] = true
+		default:
+		}
+	}
+	firstFired, lastResolved = map[string]int{}, map[string]int{}
+	for i := range events {
+		write := writeOf(&events[i])
+		switch events[i].Kind {
+		case grouping.EventFired, grouping.EventRefired, grouping.EventReopened:
+			if opened[write] {
+				firstFired[write] = i // the oldest of the write comes last
+			}
+		case grouping.EventResolved:
+			if _, ok := lastResolved[write]; closed[write] && !ok {
+				lastResolved[write] = i
+			}
+		default:
+		}
+	}
+	return firstFired, lastResolved
+}
+
+// foldWithin is how far apart the copies of one notification arrive: replicas
+// wait their turn, 15 s each.
+const foldWithin = time.Minute
+
+// copyOf says which line of a list an event belongs to.
+type copyOf struct {
+	line int      // the index of the newest copy; its own, if it has no newer one
+	from []string // the Alertmanagers that sent the copies; on the newest alone
+}
+
+// foldCopies joins the copies that several Alertmanagers sent of one
+// notification. The events are newest first.
+func foldCopies(events []grouping.Event) []copyOf {
+	folded := make([]copyOf, len(events))
+	type run struct{ line, last int }
+	runs := map[grouping.ID]run{}
+	for i := range events {
+		e := &events[i]
+		folded[i].line = i
+		if e.Kind != grouping.EventNotified {
+			continue
+		}
+		from := host(cmp.Or(e.ExternalURL, "unknown"))
+		if r, ok := runs[e.GroupID]; ok && sameNotification(&events[r.last], e) && !slices.Contains(folded[r.line].from, from) {
+			folded[i].line = r.line
+			folded[r.line].from = append(folded[r.line].from, from)
+			runs[e.GroupID] = run{r.line, i}
+			continue
+		}
+		folded[i].from = []string{from}
+		runs[e.GroupID] = run{i, i}
+	}
+	for i := range folded {
+		slices.Sort(folded[i].from)
+	}
+	return folded
+}
+
+func sameNotification(newer, older *grouping.Event) bool {
+	return newer.Reason == older.Reason && newer.Firing == older.Firing && newer.Resolved == older.Resolved &&
+		newer.Time.Sub(older.Time) < foldWithin
+}
+
+// newEventRow makes a line of history, with those of its labels that show
+// returns. from are the Alertmanagers that sent a notification.
+func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.Labels) grouping.Labels) EventRow {
+	look := eventLooks[e.Kind]
 	r := EventRow{
-		Key: e.ID, At: moment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: string(e.Kind), Class: looks[0], Says: looks[1],
+		Key: e.ID, At: moment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: look.word, Class: look.class, Says: look.says,
 		What: cmp.Or(e.Labels["alertname"], e.Receiver, "group"), Href: s.Links.Group(e.GroupID),
 	}
 	if e.Fingerprint != "" {
@@ -52,7 +166,7 @@ func newEventRow(s *Site, e *grouping.Event, show func(grouping.Labels) grouping
 	if e.Kind == grouping.EventNotified {
 		r.Says = reason(e) + ": " + notifiedCounts(e)
 		if e.ExternalURL != "" {
-			r.Says += ", from " + host(e.ExternalURL)
+			r.Says += ", from " + strings.Join(from, ", ")
 		}
 	}
 	r.Chips = chips(show(e.Labels), everything(), s.Links, func(name string) bool { return name == "alertname" })
@@ -117,16 +231,14 @@ func host(external string) string {
 
 // transitions are a group's events but for its notifications.
 func transitions(s *Site, events []grouping.Event, shared grouping.Labels) []EventRow {
-	const most = 15 // the history page has the rest
-	var out []EventRow
-	for i := range events {
-		if events[i].Kind != grouping.EventNotified && len(out) < most {
-			r := newEventRow(s, &events[i], func(l grouping.Labels) grouping.Labels { return without(l, shared) })
-			r.Group = ""
-			out = append(out, r)
-		}
+	const maximum = 15 // the history page has the rest
+	changes := slices.DeleteFunc(slices.Clone(events), func(e grouping.Event) bool { return e.Kind == grouping.EventNotified })
+	rows := newEventRows(s, changes, func(l grouping.Labels) grouping.Labels { return without(l, shared) })
+	rows = rows[:min(len(rows), maximum)]
+	for i := range rows {
+		rows[i].Group = ""
 	}
-	return out
+	return rows
 }
 
 // NotificationRow is one notification, or several Alertmanagers' copies of it.
@@ -140,14 +252,10 @@ type NotificationRow struct {
 	From         []string
 }
 
-// foldWithin is how far apart the copies of one notification arrive: replicas
-// wait their turn, 15 s each.
-const foldWithin = time.Minute
-
 // newNotifications lists the notifications among the events, which are newest
 // first, and folds the copies that replicas sent.
 func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
-	const most = 15
+	const maximum = 15
 	type moves struct{ joined, left int }
 	byWrite := map[string]moves{}
 	for i := range events {
@@ -163,31 +271,25 @@ func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
 		byWrite[writeOf(&events[i])] = m
 	}
 	var out []NotificationRow
-	var last *grouping.Event
-	for i := range events {
+	row := map[int]int{} // by the index of the newest copy
+	for i, c := range foldCopies(events) {
 		e := &events[i]
 		if e.Kind != grouping.EventNotified {
 			continue
 		}
 		m := byWrite[writeOf(e)]
-		from := host(cmp.Or(e.ExternalURL, "unknown"))
-		if n := len(out) - 1; last != nil && last.Reason == e.Reason && last.Firing == e.Firing && last.Resolved == e.Resolved &&
-			last.Time.Sub(e.Time) < foldWithin && !slices.Contains(out[n].From, from) {
-			r := &out[n]
-			r.From = append(r.From, from)
-			slices.Sort(r.From)
-			r.Joined, r.Left = r.Joined+m.joined, r.Left+m.left
-			r.At, r.Time, r.Key = moment(e.Time, s.Now), e.Time.UTC().Format("15:04:05"), e.ID
-			continue
+		at, ok := row[c.line]
+		if !ok {
+			if len(out) == maximum {
+				break
+			}
+			at, row[c.line] = len(out), len(out)
+			out = append(out, NotificationRow{Why: reason(e), Counts: notifiedCounts(e), From: c.from})
 		}
-		if len(out) == most {
-			break
-		}
-		last = e
-		out = append(out, NotificationRow{
-			Key: e.ID, At: moment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Why: reason(e), Counts: notifiedCounts(e),
-			Joined: m.joined, Left: m.left, From: []string{from},
-		})
+		// The oldest copy says when Alertmanager notified.
+		r := &out[at]
+		r.Key, r.At, r.Time = e.ID, moment(e.Time, s.Now), e.Time.UTC().Format("15:04:05")
+		r.Joined, r.Left = r.Joined+m.joined, r.Left+m.left
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"cmp"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -54,10 +55,11 @@ type GroupPage struct {
 	Counted  string
 	Mix      string
 	Since    Moment
-	Verb     string
+	Verb     Verb
 	Oldest   Moment // start of the alert that fires longest, where that is another
 	Summary  string // what all of its alerts agree on
 	Note     string // what has to be known to read the rest right
+	Remark   string // what its calm marks mean
 
 	Actions  []Action
 	JSON     string
@@ -68,6 +70,7 @@ type GroupPage struct {
 	Shared        []Chip // labels that all alerts share
 	Alerts        []AlertRow
 	AlertCount    string
+	AlertNumber   string
 	Pager         *Pager
 	Notifications []NotificationRow
 	Episodes      []EpisodeRow
@@ -131,12 +134,15 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	}
 	p.Count, p.Counted, p.Mix = counted(g)
 	p.Since, p.Verb = since(g, s.Now)
-	p.Note = groupNote(g, s)
+	p.Note, p.Remark = groupNote(g, s), groupRemark(g, s)
 	p.Oldest = oldest(g, s.Now)
 
 	shared, annotations := commonLabels(g.Alerts), commonAnnotations(g.Alerts)
 	p.Shared = chips(shared, all, s.Links, nil)
 	p.Summary = cmp.Or(annotations["summary"], annotations["message"])
+	if len(g.Alerts) == 1 {
+		p.Summary = cmp.Or(annotations["description"], annotations["message"], annotations["summary"])
+	}
 	p.Link = s.Links.Absolute(s.Links.Group(g.ID))
 	p.Actions = groupActions(s, g, annotations)
 	p.JSON = s.Links.GroupJSON(g.ID)
@@ -150,7 +156,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	for _, a := range sorted[offset:min(len(sorted), offset+alertsPerPage)] {
 		p.Alerts = append(p.Alerts, row.new(a))
 	}
-	p.AlertCount = plural(len(sorted), "alert", "alerts")
+	p.AlertCount, p.AlertNumber = plural(len(sorted), "alert", "alerts"), count(len(sorted))
 	p.Pager = alertPager(s, v, g.ID, offset, len(sorted))
 	p.Notifications = newNotifications(events, s)
 	p.Episodes = pastEpisodes(episodes, s.Now)
@@ -182,6 +188,21 @@ func groupNote(g *grouping.AlertGroup, s *Site) string {
 			": one reports firing, another resolved. It is shown as firing.")
 	}
 	return strings.Join(notes, " ")
+}
+
+// groupRemark says in sentences what the marks say that are no warnings.
+func groupRemark(g *grouping.AlertGroup, s *Site) string {
+	var remarks []string
+	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
+		remarks = append(remarks, fmt.Sprintf("Flapping: an alert fired again %d times within the last hour.", n))
+	}
+	if g.Settling {
+		remarks = append(remarks, "Settling: this group is new.")
+	}
+	if beforeRestart(g, s) {
+		remarks = append(remarks, "No notification about this group has arrived since Muster started at "+clock(s.StartedAt, s.Now)+" UTC.")
+	}
+	return strings.Join(remarks, " ")
 }
 
 // oldest is the start of the firing alert that began first, where the group

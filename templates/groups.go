@@ -26,6 +26,7 @@ type GroupsPage struct {
 	Empty  *Empty
 	Setup  *Setup
 	Pager  *Pager
+	Rest   int // groups on the pages after this one
 }
 
 // CountLink is a number of alerts that leads to them.
@@ -95,6 +96,9 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 		p.Rows = append(p.Rows, NewGroupRow(g, v, s, shared))
 	}
 	p.Pager = newPager(s, v, len(listed), groups.Total-hidden, groups.Next)
+	if groups.Next != "" {
+		p.Rest = max(0, groups.Total-hidden-v.From-len(listed))
+	}
 	if len(listed) == 0 {
 		p.setEmpty(s, v)
 	}
@@ -113,15 +117,29 @@ func newGroupsPage(s *Site, v View) *GroupsPage {
 		p.code = http.StatusBadRequest
 	}
 	p.Wall = v.Wall
-	if n := s.Summary.Unreported; n > 0 && v.State == ViewFiring && !v.Wall {
-		to := v.first()
-		to.State = ViewUnreported
-		p.Other = &OtherGroups{
-			Text: plural(n, "group is", "groups are") + " no longer reported and not resolved: silenced, inhibited or forgotten.",
-			Href: s.Links.Groups(to),
-		}
-	}
 	return p
+}
+
+// LeavesOutUnreported reports whether the view lists firing groups only, and so
+// has to say how many unreported groups its filter selects.
+func (v View) LeavesOutUnreported() bool { return v.State == ViewFiring && !v.Wall }
+
+// OfUnreported is the view of unreported groups with the same filter.
+func (v View) OfUnreported() View {
+	to := v.first()
+	to.State = ViewUnreported
+	return to
+}
+
+// AddUnreported says how many unreported groups the view's filter selects.
+func (p *GroupsPage) AddUnreported(s *Site, v View, n int) {
+	if n == 0 {
+		return
+	}
+	p.Other = &OtherGroups{
+		Text: plural(n, "group is", "groups are") + " no longer reported and not resolved: silenced, inhibited or lost by Alertmanager.",
+		Href: s.Links.Groups(v.OfUnreported()),
+	}
 }
 
 func countLinks(s *Site, v View) []CountLink {
@@ -226,7 +244,7 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 	case v.Filtered() && v.Err == nil:
 		p.Empty = &Empty{
 			Title: "No group matches",
-			Text:  plural(sum.Firing, "group is", "groups are") + " firing without this filter. ",
+			Text:  withoutFilter(sum, v.State),
 			Href:  p.Form.Clear, Link: "Show all",
 		}
 		if p.Form.Clear == "" {
@@ -245,17 +263,32 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 	}
 }
 
+// withoutFilter counts the groups of the view's state that no filter leaves out.
+func withoutFilter(sum *Summary, state string) string {
+	n, word := sum.Firing, "firing"
+	switch state {
+	case ViewUnreported:
+		n, word = sum.Unreported, "unreported"
+	case ViewResolved:
+		n, word = sum.Resolved, "resolved"
+	case ViewAll:
+		n, word = sum.Groups(), "there"
+	default:
+	}
+	return plural(n, "group is", "groups are") + " " + word + " without this filter. "
+}
+
 func allQuiet(s *Site) *Empty {
 	beat := s.Summary.Heartbeat
 	e := &Empty{Title: "Nothing is firing", Good: true, Since: moment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
 	switch {
 	case s.Storage.Partial:
 		e.Title, e.Good = "Nothing is known to be firing", false
-		e.Text, e.Since = "Muster restarted without its storage: silence proves nothing until the groups are back.", Moment{}
+		e.Text, e.Since = "Muster restarted without its storage: an empty list proves nothing until the groups are back.", Moment{}
 	case !e.Since.Known():
-		e.Text = "No notification has arrived since the start: silence proves nothing yet."
+		e.Text = "No notification has arrived since the start: an empty list proves nothing yet."
 	case beat.Name == "":
-		e.After = " ago. No heartbeat alert such as Watchdog arrives here, so silence alone does not prove that the path from Prometheus works."
+		e.After = " ago. No heartbeat alert such as Watchdog arrives here, so an empty list does not prove that the path from Prometheus works."
 	case beat.Quiet:
 		e.Good = false
 		e.After = " ago. The heartbeat " + beat.Name + " is silent: the path from Prometheus to here may be broken."

@@ -21,12 +21,15 @@ var keys = []KeyHelp{
 	{"Esc", "leave the field, close"},
 }
 
+// Word is a word that pages use and what it means. Marks link to it by its ID.
+type Word struct{ ID, Word, Does string }
+
 // HelpPage explains filters, keys, words and links.
 type HelpPage struct {
 	Frame
 
 	Filters  []KeyHelp // example and meaning
-	Words    []KeyHelp
+	Words    []Word
 	Template string // leads from a notification template to a group
 	Setup    Setup
 }
@@ -42,16 +45,17 @@ func NewHelpPage(s *Site) *HelpPage {
 			{`"service.name"="checkout"`, "any name can be quoted"},
 			{`checkout timeout`, "words without an operator are searched for in names, label values and annotations"},
 		},
-		Words: []KeyHelp{
-			{"firing", "Alertmanager reports the alert as active"},
-			{"resolved", "Alertmanager said that it is over"},
-			{"unreported", "it was firing, and then a complete notification left it out: silenced, inhibited or forgotten. Nobody said that it is over"},
-			{"stale", "the group fires, but nobody has mentioned it for long"},
-			{"settling", "the group is new and inside its group_wait"},
-			{"truncated", "Alerts were cut from the notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds"},
-			{"Alertmanagers disagree", "one replica says firing, another resolved, about the same alert"},
-			{"before restart", "known from the storage; no notification since Muster started"},
-			{"episode", "one firing, from its start to its end"},
+		Words: []Word{
+			{"firing", "firing", "Alertmanager reports the alert as active"},
+			{"resolved", "resolved", "Alertmanager reported its end"},
+			{"unreported", "unreported", "it was firing, then a complete notification left it out: it is silenced, inhibited, or Alertmanager lost it. Nobody reported its end"},
+			{"stale", "stale", "the group fires, but no notification about it has arrived for a long time"},
+			{"settling", "settling", "the group is new and inside its group_wait"},
+			{"truncated", "truncated", "alerts were cut from the notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds"},
+			{"disagree", "Alertmanagers disagree", "one replica says firing, another resolved, about the same alert"},
+			{"flapping", "flapping", "an alert fired again at least 4 times within the last hour"},
+			{"before-restart", "before restart", "known from the storage; no notification since Muster started"},
+			{"episode", "episode", "one firing, from its start to its end"},
 		},
 		Template: `{{ define "muster.link" }}` + s.Links.Absolute(s.Links.Go()) +
 			`?receiver={{ .Receiver | urlquery }}{{ range .GroupLabels.SortedPairs }}&l={{ .Name | urlquery }}%3D{{ .Value | urlquery }}{{ end }}{{ end }}`,

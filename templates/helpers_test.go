@@ -94,6 +94,9 @@ func states(t testing.TB) map[string]Page {
 			change(s)
 		}
 		p := NewGroupsPage(s, v, selected(groups, v))
+		if v.LeavesOutUnreported() {
+			p.AddUnreported(s, v, selected(groups, v.OfUnreported()).Total)
+		}
 		p.Suggest(s, v, groups)
 		return p
 	}

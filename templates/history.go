@@ -16,7 +16,8 @@ type HistoryView struct {
 	Text        string
 	Matchers    labels.Matchers
 	Err         *FilterError
-	Kinds       []grouping.EventKind
+	Kinds       []grouping.EventKind // empty: transitions, or everything
+	Everything  bool                 // notifications too
 	Group       grouping.ID
 	Fingerprint grouping.Fingerprint
 	At          time.Time // what happened up to then; zero: up to now
@@ -38,6 +39,7 @@ func ParseHistoryView(q url.Values) HistoryView {
 		}
 	}
 	for _, k := range q["kind"] {
+		v.Everything = v.Everything || k == kindEverything
 		if kind := grouping.EventKind(k); slices.Contains(grouping.EventKinds(), kind) && !slices.Contains(v.Kinds, kind) {
 			v.Kinds = append(v.Kinds, kind)
 		}
@@ -57,9 +59,25 @@ func ParseHistoryView(q url.Values) HistoryView {
 	return v
 }
 
+// kindEverything is the kind that stands for all of them. Without a kind the
+// history shows transitions: most events are notifications that change nothing.
+const kindEverything = "all"
+
+// transitionKinds are all kinds of events but notifications.
+func transitionKinds() []grouping.EventKind {
+	return slices.DeleteFunc(grouping.EventKinds(), func(k grouping.EventKind) bool { return k == grouping.EventNotified })
+}
+
 // EventQuery is what to ask the manager for.
 func (v HistoryView) EventQuery() grouping.EventQuery {
-	q := grouping.EventQuery{Matchers: v.Matchers, Kinds: v.Kinds, Group: v.Group, Fingerprint: v.Fingerprint, Cursor: v.Cursor}
+	kinds := v.Kinds
+	switch {
+	case v.Everything:
+		kinds = nil
+	case len(kinds) == 0:
+		kinds = transitionKinds()
+	}
+	q := grouping.EventQuery{Matchers: v.Matchers, Kinds: kinds, Group: v.Group, Fingerprint: v.Fingerprint, Cursor: v.Cursor}
 	if !v.At.IsZero() {
 		q.Until = v.At.Add(time.Minute) // the field knows minutes: the asked one is included
 	}
@@ -76,6 +94,9 @@ func (v HistoryView) filterText() string {
 func (v HistoryView) encode() string {
 	q := make(query, 0, 6)
 	q.add("filter", v.filterText())
+	if v.Everything {
+		q.add("kind", kindEverything)
+	}
 	for _, k := range v.Kinds {
 		q.add("kind", string(k))
 	}
@@ -104,6 +125,8 @@ type HistoryPage struct {
 	Days   []HistoryDay
 	Empty  *Empty
 	Pager  *Pager
+
+	WithNotifications string // leads to the history with notifications
 }
 
 // HistoryDay is the events of one day, UTC.
@@ -125,19 +148,24 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 	if !v.At.IsZero() {
 		p.At = v.At.Format("2006-01-02T15:04")
 	}
-	p.Kinds = append(p.Kinds, Option{"", "everything", len(v.Kinds) == 0})
+	p.Kinds = append(p.Kinds, Option{"", "transitions", len(v.Kinds) == 0 && !v.Everything},
+		Option{kindEverything, "with notifications", v.Everything})
 	for _, k := range grouping.EventKinds() {
-		p.Kinds = append(p.Kinds, Option{string(k), string(k), slices.Contains(v.Kinds, k)})
+		p.Kinds = append(p.Kinds, Option{string(k), eventLooks[k].word, slices.Contains(v.Kinds, k)})
+	}
+	if len(v.Kinds) == 0 && !v.Everything {
+		to := v
+		to.Everything, to.Cursor = true, ""
+		p.WithNotifications = s.Links.History(to)
 	}
 	p.setChips(s, v)
-	for i := range events.Events {
-		e := &events.Events[i]
-		day := e.Time.UTC().Format("Monday, January 2 2006")
+	for _, row := range newEventRows(s, events.Events, briefly) {
+		day := row.At.At.Format("Monday, January 2 2006")
 		if n := len(p.Days); n == 0 || p.Days[n-1].Day != day {
 			p.Days = append(p.Days, HistoryDay{Day: day})
 		}
 		d := &p.Days[len(p.Days)-1]
-		d.Events = append(d.Events, newEventRow(s, e, briefly))
+		d.Events = append(d.Events, row)
 	}
 	if len(p.Days) == 0 {
 		p.Empty = &Empty{Title: "Nothing happened", Text: "No event is kept that this asks for. ", Href: p.Action, Link: "Show all"}

@@ -71,6 +71,9 @@ func (l Links) Status() string { return l.path("status") }
 // Help is the help page.
 func (l Links) Help() string { return l.path("help") }
 
+// Word is the explanation of a word on the help page.
+func (l Links) Word(id string) string { return l.Help() + "#" + id }
+
 // Live is the stream of server-sent events.
 func (l Links) Live() string { return l.path("api", "v1", "live") }
 

@@ -32,7 +32,7 @@ func TestStates(t *testing.T) {
 	pages := states(t)
 	for name, want := range map[string][]string{
 		"list":       {"14 groups firing", "KubePodCrashLooping", "1 critical · 3 warning · 1 info", "truncated +37", "Alertmanagers disagree", "flapping", "settling", "stale", "All below: cluster=prod-eu1", "receiver: catch-all", "no longer reported and not resolved", "major"},
-		"all":        {"resolved since", "not reported for"},
+		"all":        {"resolved 3h 0m ago", "not reported for"},
 		"filtered":   {"KubePodCrashLooping", "remove", "Clear"},
 		"first":      {"No webhook has arrived yet", "url: https://muster.example.net/am/webhook", "webhook_configs:"},
 		"quiet":      {"Nothing is firing", "48s ago. The heartbeat Watchdog arrives"},
@@ -52,15 +52,15 @@ func TestStates(t *testing.T) {
 		"disputed":   {"disagree about 1 alert"},
 		"truncated":  {"37 alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster. Counts are lower bounds.", "+40 more alerts"},
 		"stale":      {"No notification about this group since Nov 22 01:02 UTC"},
-		"unreported": {"left out of a notification without being resolved"},
-		"resolved":   {"resolved since 3h 0m", "Kept until"},
+		"unreported": {"left out of a notification without being resolved", "fired Nov 22", "last reported Nov 2"},
+		"resolved":   {"resolved 3h 0m ago", "Kept until"},
 		"big":        {"201–300 of 10\u202f000 alerts", "Next page"},
 		"alert":      {"In these groups", "Episodes", "Fingerprint"},
-		"history":    {"fired", "notified", "Monday, November 23 2026", "Next page"},
+		"history":    {"fired", "with notifications", "Monday, November 23 2026", "Next page"},
 		"historybad": {"Cannot read the filter"},
 		"status":     {"healthy", "groupKey is missing", "2 times"},
 		"statusbad":  {"degraded", "timeout"},
-		"gone":       {"No group 00000000000000000000", "kept for 7d", "last heard of"},
+		"gone":       {"No group 00000000000000000000", "kept for 7d", "Last seen"},
 		"gonealert":  {"No alert 0000000000000000"},
 		"notfound":   {"No such page"},
 		"error":      {"01JD8Z6Q3V"},
@@ -152,7 +152,7 @@ func zipped(b []byte) int {
 
 func TestWeights(t *testing.T) {
 	r := newRenderer(t)
-	for name, most := range map[string]int{"app.css": 5 << 10, "app.js": 4 << 10, "favicon.svg": 1 << 10} {
+	for name, most := range map[string]int{"app.css": 7 << 10, "app.js": 6 << 10, "favicon.svg": 1 << 10} {
 		require.LessOrEqual(t, len(r.assets[name].gzipped), most, name)
 	}
 	storm := states(t)["storm"]

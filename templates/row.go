@@ -31,13 +31,14 @@ type GroupRow struct {
 	Matched string // 2 of 6 match
 	Spark   string // path of a 120 × 16 picture of the last hours
 	Since   Moment
-	Verb    string // what happened at Since, where the row does not fire
+	Verb    Verb // what happened at Since, where the row does not fire
 }
 
-// Mark is a word of warning about a row.
+// Mark is a word of warning about a row. It links to what the word means, since
+// a title needs a mouse.
 type Mark struct {
-	Text, Title string
-	Loud        bool
+	Text, Title, Href string
+	Loud              bool
 }
 
 // hoist is what all listed groups share and the page says once.
@@ -268,16 +269,27 @@ func counted(g *grouping.AlertGroup) (n, word, mix string) {
 	return n, word, strings.Join(rest, " · ")
 }
 
+// Verb is what stands before an age.
+type Verb string
+
+const (
+	verbUnreported Verb = "not reported for"
+	verbResolved   Verb = "resolved"
+)
+
+// Ago reports whether the age counts from a past event, not over a state.
+func (v Verb) Ago() bool { return v == verbResolved }
+
 // since is the moment that a row's age counts from: for a firing group the
 // start of the newest alert of the worst severity, not of its oldest member.
-func since(g *grouping.AlertGroup, now time.Time) (Moment, string) {
+func since(g *grouping.AlertGroup, now time.Time) (Moment, Verb) {
 	switch {
 	case g.Counts.Firing > 0:
 		return moment(g.NewestAt, now), ""
 	case g.State == grouping.StateUnreported:
-		return moment(lastChange(g), now), "not reported for"
+		return moment(lastChange(g), now), verbUnreported
 	default:
-		return moment(g.ResolvedAt(), now), "resolved since"
+		return moment(g.ResolvedAt(), now), verbResolved
 	}
 }
 
@@ -314,26 +326,34 @@ const restartMarked = time.Hour
 
 func marks(g *grouping.AlertGroup, s *Site) []Mark {
 	var out []Mark
-	add := func(loud bool, text, title string) { out = append(out, Mark{Text: text, Title: title, Loud: loud}) }
+	add := func(loud bool, word, text, title string) {
+		out = append(out, Mark{Text: text, Title: title, Href: s.Links.Word(word), Loud: loud})
+	}
 	if g.Stale {
-		add(true, "stale", "Firing, but Alertmanager has not mentioned this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC")
+		add(true, "stale", "stale", "Firing, but Alertmanager has not mentioned this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC")
 	}
 	if g.Truncated > 0 {
-		add(true, "truncated +"+count(cut(g.Truncated)), "This many alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds")
+		add(true, "truncated", "truncated +"+count(cut(g.Truncated)), "This many alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds")
 	}
 	if n := disputed(g.Alerts); n > 0 {
-		add(true, "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")
+		add(true, "disagree", "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")
 	}
 	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
-		add(false, fmt.Sprintf("flapping ×%d/h", n), "An alert fired anew this often within the last hour")
+		add(false, "flapping", fmt.Sprintf("flapping ×%d/h", n), "An alert fired again this often within the last hour")
 	}
 	if g.Settling {
-		add(false, "settling", "New, and inside its group_wait: more alerts may join")
+		add(false, "settling", "settling", "New, and inside its group_wait: more alerts may join")
 	}
-	if s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarked {
-		add(false, "before restart", "Known from before Muster's restart; no notification since")
+	if beforeRestart(g, s) {
+		add(false, "before-restart", "before restart", "Known from before Muster's restart; no notification since")
 	}
 	return out
+}
+
+// beforeRestart reports whether what is shown of the group is from before
+// Muster's recent restart.
+func beforeRestart(g *grouping.AlertGroup, s *Site) bool {
+	return s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarked
 }
 
 func disputed(alerts []*grouping.Alert) int {
@@ -378,7 +398,7 @@ func (r *GroupRow) version() {
 		say(m.Text)
 	}
 	r.Change = fmt.Sprintf("%08x", h.Sum32())
-	say(r.Mix, r.Matched, r.Spark, r.Href, r.Verb)
+	say(r.Mix, r.Matched, r.Spark, r.Href, string(r.Verb))
 	for _, c := range r.Chips {
 		say(c.Text, c.Href)
 	}

@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"muster/grouping"
@@ -160,6 +161,16 @@ func (f *Frame) Code() int {
 	return f.code
 }
 
+// isolate keeps what turns the direction of writing inside of s, where no
+// element can do it.
+func isolate(s string) string {
+	const firstStrong, pop = "\u2068", "\u2069"
+	if !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }) {
+		return s
+	}
+	return firstStrong + s + pop
+}
+
 func (s *Site) newFrame(section, title string) Frame {
 	f := Frame{
 		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: moment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
@@ -176,7 +187,7 @@ func (s *Site) newFrame(section, title string) Frame {
 	default:
 		f.Worst = "ok"
 	}
-	f.Title = title + " · Muster"
+	f.Title = isolate(title) + " · Muster"
 	if n := sum.Alerts(); n > 0 {
 		f.Title = fmt.Sprintf("(%d) %s", n, f.Title)
 	}

@@ -80,7 +80,7 @@ func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 	p.Storage = []Fact{
 		{"Kept in", cmp.Or(st.Mode, "unknown")},
 		{"Not yet written back", plural(st.DirtyGroups, "group", "groups")},
-		{"Other replicas heard", count(st.Replicas)},
+		{"Other replicas", count(st.Replicas)},
 		{"Restored at start", plural(st.Restored, "group", "groups")},
 		{"Partial", yesNo[st.Partial]},
 	}

@@ -22,13 +22,19 @@ var timelineRanges = []struct {
 type Timeline struct {
 	Ranges   []RangeLink
 	Says     string
-	Axis     []string // evenly spaced times, the last is the right edge
-	Ticks    []Tick   // notifications
+	Axis     []AxisMark // evenly spaced times, the last is the right edge
+	Ticks    []Tick     // notifications
 	Rows     []TimelineRow
+	Shared   string // what the labels of all rows begin with, and leave out
+	Narrow   string // what a small screen leaves out
 	More     string // rows that are left out
 	Table    []EpisodeRow
 	TableCut bool
 }
+
+// AxisMark is a time on the timeline's axis. Format says how the script writes
+// it in local time: "m" is hours and minutes, "" has the day too.
+type AxisMark struct{ Text, ISO, Format string }
 
 // RangeLink leads to another stretch of time.
 type RangeLink struct {
@@ -56,6 +62,7 @@ const (
 	timelineTicks = 120
 	timelineTable = 100
 	timelineWidth = 1000
+	narrowRows    = 6 // rows on a small screen; the style sheet hides the others
 	barMin        = 3 // so that an episode of five seconds can be seen
 )
 
@@ -113,6 +120,10 @@ func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*groupin
 			t.Table = append(t.Table, er)
 		}
 	}
+	t.shortenLabels()
+	if len(t.Rows) > narrowRows {
+		t.Narrow = fmt.Sprintf("Small screen: the first %d alerts are drawn. The table below has all.", narrowRows)
+	}
 	if left > 0 {
 		t.More = "+" + count(left) + " more alerts"
 		t.TableCut = true
@@ -120,6 +131,23 @@ func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*groupin
 	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s in that time.", plural(inRange, "alert", "alerts"),
 		clock(sp.from, s.Now), clock(sp.to, s.Now), plural(notified, "notification", "notifications"))
 	return t
+}
+
+// shortenLabels writes what all labels begin with once, so that they fit beside
+// their bars on a phone.
+func (t *Timeline) shortenLabels() {
+	labels := make([]string, len(t.Rows))
+	for i := range t.Rows {
+		labels[i] = t.Rows[i].Label
+	}
+	head := sharedHead(labels)
+	if head == "" {
+		return
+	}
+	t.Shared = head + "…"
+	for i := range t.Rows {
+		t.Rows[i].Label = "…" + strings.TrimPrefix(t.Rows[i].Label, head)
+	}
 }
 
 // timelineSpan is the stretch of time that is shown. Its right edge is now,
@@ -165,15 +193,16 @@ func worstSince(g *grouping.AlertGroup) time.Time {
 	return at
 }
 
-func axis(sp span) []string {
+func axis(sp span) []AxisMark {
 	const marks = 5
-	layout := "15:04"
+	layout, format := "15:04", "m"
 	if sp.to.Sub(sp.from) > 24*time.Hour {
-		layout = "Jan 2 15:04"
+		layout, format = "Jan 2 15:04", ""
 	}
-	out := make([]string, marks)
+	out := make([]AxisMark, marks)
 	for i := range out {
-		out[i] = sp.from.Add(sp.to.Sub(sp.from) * time.Duration(i) / (marks - 1)).UTC().Format(layout)
+		at := sp.from.Add(sp.to.Sub(sp.from) * time.Duration(i) / (marks - 1)).UTC()
+		out[i] = AxisMark{Text: at.Format(layout), ISO: at.Format(time.RFC3339), Format: format}
 	}
 	return out
 }

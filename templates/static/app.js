@@ -137,6 +137,7 @@
     set($('#word'), word);
     $('#state').className = cls;
     set($('#clock'), stamp(new Date(now), hm) + (local ? ' local' : ' UTC'));
+    countBelow();
     const bad = cls === 'lost';
     const t = (bad ? '(!) ' : '') + title;
     if (document.title !== t) document.title = t;
@@ -152,14 +153,30 @@
       (n > 99 ? 13 : 18) + '" fill="' + ink + '">' + (n || '✓') + '</text></svg>';
     $('link[rel=icon]').href = 'data:image/svg+xml,' + encodeURIComponent(svg);
   }
+  // the wall does not scroll: it says how many rows are below its edge
+  function countBelow() {
+    const line = $('#below');
+    if (!line) return;
+    const rows = $$('#rows .row'), rest = +$('#rows').dataset.rest || 0;
+    const below = rows.filter(r => r.getBoundingClientRect().bottom > innerHeight - line.offsetHeight);
+    const n = below.length + rest, crit = below.filter(r => r.matches('.crit')).length;
+    const atLeast = rest && rows.length && rows[rows.length - 1].matches('.crit') ? 'at least ' : ''; // the worst come first
+    set(line, n ? '+' + n + (n > 1 ? ' groups' : ' group') + (crit ? ', ' + atLeast + crit + ' critical' : '') : '');
+    line.hidden = !n;
+  }
+  // data-abs says what a time shows: "s" the time of day with seconds, "m" without, "" the date, too.
+  // Under a heading of another date a local time shows its own date.
   function clocks() {
     for (const t of $$('time[data-abs]')) {
-      const d = new Date(t.dateTime);
+      const d = new Date(t.dateTime), form = t.dataset.abs;
       const year = d.getFullYear() === new Date().getFullYear() ? {} : { year: 'numeric' };
-      set(t, stamp(d, t.dataset.abs ? { ...hm, second: '2-digit' } : { month: 'short', day: 'numeric', ...year, ...hm }));
+      const otherDay = local && form === 's' && d.getDate() !== d.getUTCDate();
+      const date = !form || otherDay ? { month: 'short', day: 'numeric', ...year } : {};
+      set(t, stamp(d, { ...date, ...hm, ...(form === 's' && { second: '2-digit' }) }));
     }
   }
   function enhance() {
+    $('#open-keys').hidden = false;
     for (const b of $$('[data-copy][hidden],[data-copy-link][hidden]')) b.hidden = false;
     if (local) clocks();
   }
@@ -185,6 +202,13 @@
     b.focus();
     setTimeout(() => { if (b.textContent !== old) b.replaceChildren(...n.childNodes); }, 1500);
   });
+  // single keys can be switched off: speech input types letters
+  const single = $('#single');
+  try { single.checked = localStorage.getItem('muster-keys') !== 'off'; } catch { /* no storage: on */ }
+  single.addEventListener('change', () => {
+    try { localStorage.setItem('muster-keys', single.checked ? 'on' : 'off'); } catch { /* not kept */ }
+  });
+  $('#open-keys').addEventListener('click', () => keys.showModal());
   const acts = {
     '/': () => { const f = $('#f'); if (f) { f.focus(); f.select(); } },
     '?': () => keys.showModal(),
@@ -205,11 +229,11 @@
   }
   document.addEventListener('keydown', e => {
     if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
-    if (e.target.closest('input,select,textarea')) {
+    if (e.target.closest('input:not([type=checkbox]),select,textarea')) {
       if (e.key === 'Escape') e.target.blur();
       return;
     }
-    if (keys.open && e.key !== 'w') return;
+    if (!single.checked || keys.open && e.key !== 'w') return;
     const to = acts[e.key] || (/^[a-z]$/.test(e.key) && $('[data-k="' + e.key + '"]'));
     if (!to) return;
     e.preventDefault();

@@ -206,7 +206,12 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 	if from+grouping.DefaultLimit < len(selected) {
 		page.Next = strconv.Itoa(from + grouping.DefaultLimit)
 	}
-	return templates.NewGroupsPage(s, v, page)
+	p := templates.NewGroupsPage(s, v, page)
+	if v.LeavesOutUnreported() {
+		unreported := v.OfUnreported().ListQuery()
+		p.AddUnreported(s, v, len(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !unreported.Selects(g) })))
+	}
+	return p
 }
 
 func history(s *templates.Site, groups []*grouping.AlertGroup, v templates.HistoryView) templates.Page {

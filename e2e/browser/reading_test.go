@@ -1,0 +1,157 @@
+package browser
+
+import (
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// The lines that a writer gave a description are its structure.
+func TestLineBreaksOfADescriptionStay(t *testing.T) {
+	m := start(t)
+	several := firing("Memory", "warning", "a")
+	several.Annotations = map[string]string{"description": "Host out of memory\n  VALUE = 92\n  LABELS = map[a:b]"}
+	group := m.notify("Memory", several, firing("Memory", "warning", "b"))
+	alone := several
+	alone.Annotations = map[string]string{"description": several.Annotations["description"]}
+	lead := m.notify("Alone", alone)
+	b := open(t, 1440, 900, false)
+	for _, url := range []string{"/groups/" + string(group), "/groups/" + string(lead), "/alerts/" + string(several.Fingerprint)} {
+		b.visit(m.url + url)
+		const shown = `[...document.querySelectorAll('td p, .lead, dd bdi')].filter(e => e.textContent.includes('VALUE = 92')).map(e => e.innerText.split('\n').length)`
+		for _, lines := range eval[[]int](b, shown) {
+			require.Equal(t, 3, lines, url)
+		}
+		require.NotEmpty(t, eval[[]int](b, shown), url)
+	}
+	b.clean()
+}
+
+// A name that turns the direction of writing turns nothing but itself.
+func TestAnOverrideInANameTurnsOnlyTheName(t *testing.T) {
+	m := start(t)
+	const name = "Disk \u202egnp.exe"
+	group := m.notify(name, firing(name, "critical", "\u202ea"), firing(name, "critical", "b"))
+	b := open(t, 1440, 900, false)
+	// The second letter of each of our own texts stands right of the first.
+	const reversed = `[...document.querySelectorAll('main, main *')].flatMap(e => [...e.childNodes]).filter(n => n.nodeType === 3 &&
+		n.data.trim().length > 3 && !n.data.includes('\u202e') && n.parentElement.checkVisibility()).filter(n => {
+		const at = n.data.search(/[A-Za-z]{2}/);
+		if (at < 0) return false;
+		const left = i => { const r = document.createRange(); r.setStart(n, i); r.setEnd(n, i + 1); return r.getBoundingClientRect(); };
+		return left(at).top === left(at + 1).top && left(at).left > left(at + 1).left;
+	}).map(n => n.data.trim())`
+	for _, url := range []string{"/history?kind=all", "/", "/?state=all", "/?by=instance", "/groups/" + string(group), "/alerts/" + string(firing(name, "critical", "\u202ea").Fingerprint), "/status"} {
+		b.visit(m.url + url)
+		require.Empty(t, eval[[]string](b, reversed), url)
+	}
+	b.clean()
+}
+
+// With local times on, each absolute time is local or names its zone.
+func TestLocalTimesAreLocalEverywhere(t *testing.T) {
+	m := start(t)
+	group, _ := m.night()
+	b := open(t, 1440, 900, false)
+	// The zone in which it is another day now.
+	zone := "Pacific/Kiritimati" // UTC+14
+	if time.Now().UTC().Hour() < 10 {
+		zone = "Pacific/Niue" // UTC-11
+	}
+	_, err := chromedp.Call(b.ctx, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: zone})
+	require.NoError(t, err)
+	b.visit(m.url + "/history")
+	utc := eval[string](b, `document.querySelector('section.card time').textContent`)
+	b.press("t")
+	const local = `document.querySelector('section.card time').textContent`
+	b.until(local + ` !== ` + quote(utc))
+	require.Contains(t, eval[string](b, `document.querySelector('section.card h2').textContent`), "UTC", "the heading names its zone")
+	date := eval[string](b, `new Date(document.querySelector('section.card time').dateTime).toLocaleString('en', {month: 'short', day: 'numeric'})`)
+	require.Contains(t, eval[string](b, local), date, "the line names its own day")
+
+	b.visit(m.url + "/groups/" + string(group))
+	b.until(`document.querySelector('#clock').textContent.includes('local')`)
+	require.True(t, eval[bool](b, `[...document.querySelectorAll('.axis time')].every(t =>
+		t.textContent.includes(new Date(t.dateTime).toLocaleTimeString('en', {hourCycle: 'h23', hour: '2-digit', minute: '2-digit'})))`))
+	b.clean()
+}
+
+// Speech input types letters: single keys can be switched off, and that stays.
+func TestSingleKeysCanBeSwitchedOff(t *testing.T) {
+	m := start(t)
+	m.night()
+	b := open(t, 1440, 900, false)
+	b.visit(m.url + "/")
+	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	eval[bool](b, `document.querySelector('#open-keys').click(), document.querySelector('#single').click(), document.querySelector('#keys').close(), true`)
+	for range 2 {
+		b.press("?")
+		b.press("h")
+		require.False(t, eval[bool](b, `document.querySelector('#keys').open`))
+		require.Equal(t, "/", eval[string](b, `location.pathname`))
+		b.visit(m.url + "/")
+		b.until(`document.querySelector('#word').textContent === 'Live'`)
+	}
+	eval[bool](b, `document.querySelector('#open-keys').click(), document.querySelector('#single').click(), document.querySelector('#keys').close(), true`)
+	b.press("h")
+	b.until(`location.pathname === '/history'`)
+	b.clean()
+}
+
+// A television does not scroll: the wall says what is below its edge.
+func TestTheWallCountsWhatIsBelowItsEdge(t *testing.T) {
+	m := start(t)
+	m.night()
+	b := open(t, 1920, 300, false)
+	b.visit(m.url + "/?view=wall")
+	b.until(`/^\+\d+ groups?(, \d+ critical)?$/.test(document.querySelector('#below').textContent)`)
+	require.True(t, eval[bool](b, `(() => {
+		const edge = document.querySelector('#below').getBoundingClientRect().top;
+		const below = [...document.querySelectorAll('.row')].filter(r => r.getBoundingClientRect().bottom > edge).length;
+		return document.querySelector('#below').textContent.startsWith('+' + below + ' ');
+	})()`))
+	require.Less(t, eval[int](b, `Math.round(document.querySelector('.brand, header nav, #state').getBoundingClientRect().left)`), 40, "the bar is as wide as the page")
+	require.NoError(t, chromedp.Do(b.ctx, chromedp.EmulateViewport(1920, 2000)))
+	b.until(`document.querySelector('#below').hidden`)
+	b.clean()
+}
+
+// On a phone the group's page leads to its alerts.
+func TestAGroupOnAPhone(t *testing.T) {
+	m := start(t)
+	group, _ := m.night()
+	b := open(t, 390, 844, false)
+	b.visit(m.url + "/groups/" + string(group))
+	require.Less(t, eval[float64](b, `document.querySelector('.jump').getBoundingClientRect().bottom`), 690.0)
+	require.True(t, eval[bool](b, `(() => {
+		const row = document.querySelector('.alerts tbody tr');
+		const state = row.querySelector('.sev').getBoundingClientRect(), age = row.querySelector('.when b').getBoundingClientRect();
+		return age.top < state.bottom && age.left > state.right;
+	})()`), "state and age are in one line")
+	require.True(t, eval[bool](b, `(() => {
+		const [label, bar] = [...document.querySelectorAll('.tl > *')].slice(4, 6).map(e => e.getBoundingClientRect());
+		return label.right <= bar.left && bar.top < label.bottom;
+	})()`), "a label is beside its bar")
+	require.False(t, eval[bool](b, `document.querySelector('.actions details').open`))
+	require.False(t, eval[bool](b, `document.querySelector('.actions details .btn[href]').checkVisibility()`))
+	wide := open(t, 1440, 900, false)
+	wide.visit(m.url + "/groups/" + string(group))
+	require.True(t, eval[bool](wide, `document.querySelector('.actions details .btn[href]').checkVisibility({contentVisibilityAuto: true})`))
+	require.False(t, eval[bool](wide, `document.querySelector('.actions summary').checkVisibility()`))
+	b.clean()
+	wide.clean()
+}
+
+// A group by label on a phone shows its names over the whole width.
+func TestGroupedByLabelOnAPhone(t *testing.T) {
+	m := start(t)
+	m.night()
+	b := open(t, 390, 844, false)
+	b.visit(m.url + "/?by=instance")
+	require.True(t, eval[bool](b, `[...document.querySelectorAll('.row.by')].every(r => r.getBoundingClientRect().height < 160 &&
+		r.querySelector('.what p').getBoundingClientRect().width > 250)`))
+	b.clean()
+}

@@ -1,0 +1,138 @@
+package templates
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/templates/internal/fixture"
+)
+
+func historyOf(t *testing.T, query string, events ...grouping.Event) *HistoryPage {
+	t.Helper()
+	q, err := url.ParseQuery(query)
+	require.NoError(t, err)
+	return NewHistoryPage(newSite(nil), ParseHistoryView(q), grouping.EventPage{Events: events})
+}
+
+func lines(p *HistoryPage) []string {
+	var out []string
+	for _, d := range p.Days {
+		for _, e := range d.Events {
+			out = append(out, e.Kind+": "+e.What+" "+e.Says)
+		}
+	}
+	return out
+}
+
+// event is the n-th event of a write; a higher write is newer.
+func event(write, n int, kind grouping.EventKind, name string) grouping.Event {
+	return grouping.Event{
+		ID: fmt.Sprintf("%032d%06x", write, n), Time: night.Add(time.Duration(write-100) * time.Minute), Kind: kind,
+		GroupID: "0123456789abcdef0123", Labels: grouping.Labels{"alertname": name},
+	}
+}
+
+func notified(write int, group grouping.ID, from string) grouping.Event {
+	e := event(write, 9, grouping.EventNotified, "Disk")
+	e.GroupID, e.ExternalURL, e.Reason, e.Firing = group, from, "first notification", 1
+	return e
+}
+
+// The history shows transitions unless it is asked for notifications.
+func TestTheHistoryBeginsWithTransitions(t *testing.T) {
+	kinds := func(query string) []grouping.EventKind {
+		q, err := url.ParseQuery(query)
+		require.NoError(t, err)
+		return ParseHistoryView(q).EventQuery().Kinds
+	}
+	require.NotContains(t, kinds(""), grouping.EventNotified)
+	require.Len(t, kinds(""), len(grouping.EventKinds())-1)
+	require.Empty(t, kinds("kind=all"), "all kinds")
+	require.Equal(t, []grouping.EventKind{grouping.EventNotified}, kinds("kind=notified"))
+
+	require.Equal(t, "/am/history?kind=all", historyOf(t, "").WithNotifications)
+	require.Empty(t, historyOf(t, "kind=all").WithNotifications)
+	require.Empty(t, historyOf(t, "kind=fired").WithNotifications)
+	require.Equal(t, "/history?kind=all", NewLinks("", "").History(ParseHistoryView(url.Values{"kind": {"all"}})))
+}
+
+// A group's opening and closing are told by the lines of its alerts.
+func TestGroupEventsFoldIntoThoseOfAlerts(t *testing.T) {
+	p := historyOf(t, "",
+		event(4, 2, grouping.EventClosed, "Disk"),
+		event(4, 1, grouping.EventResolved, "Disk"),
+		event(4, 0, grouping.EventResolved, "Net"),
+		event(3, 0, grouping.EventResolved, "Other"),
+		event(2, 2, grouping.EventFired, "Disk"),
+		event(2, 1, grouping.EventFired, "Net"),
+		event(2, 0, grouping.EventOpened, "Disk"),
+		event(1, 0, grouping.EventOpened, "Alone"),
+	)
+	require.Equal(t, []string{
+		"resolved: Disk is resolved, the last of its group",
+		"resolved: Net is resolved",
+		"resolved: Other is resolved",
+		"fired: Disk fires",
+		"fired: Net fires, the first of its group",
+		"opened: Alone the group has its first firing alert",
+	}, lines(p))
+}
+
+// What several Alertmanagers sent about one flush is one line, in each group by
+// itself.
+func TestCopiesOfANotificationFold(t *testing.T) {
+	const one, two = grouping.ID("0123456789abcdef0123"), grouping.ID("ffffffffffffffffffff")
+	p := historyOf(t, "kind=all",
+		notified(9, one, fixture.AM0),
+		notified(5, one, fixture.AM1),
+		notified(5, two, fixture.AM0),
+		notified(5, one, fixture.AM0),
+		notified(5, two, fixture.AM0),
+	)
+	from := func(hosts string) string { return "notified: Disk first notification: 1 firing, from " + hosts }
+	am0, am1 := host(fixture.AM0), host(fixture.AM1)
+	require.Equal(t, []string{from(am0), from(am0 + ", " + am1), from(am0), from(am0)}, lines(p))
+}
+
+// A mark leads to what its word means: a title needs a mouse.
+func TestMarksLeadToTheirWords(t *testing.T) {
+	help := NewHelpPage(newSite(nil))
+	words := map[string]bool{}
+	for _, w := range help.Words {
+		words[help.Links.Word(w.ID)] = true
+	}
+	marked := map[string]bool{}
+	for name, p := range states(t) {
+		var found []Mark
+		switch p := p.(type) {
+		case *GroupsPage:
+			for _, r := range p.Rows {
+				found = append(found, r.Marks...)
+			}
+		case *GroupPage:
+			found = p.Marks
+			for _, a := range p.Alerts {
+				found = append(found, a.Marks...)
+			}
+		}
+		for _, m := range found {
+			require.True(t, words[m.Href], "%s: %s leads to %s", name, m.Text, m.Href)
+			word, _, _ := strings.Cut(m.Text, " ")
+			marked[word] = true
+		}
+	}
+	require.GreaterOrEqual(t, len(marked), 6, marked)
+}
+
+// A tab's title has no elements, so characters keep its name apart.
+func TestTitlesAreIsolated(t *testing.T) {
+	s := newSite(nil)
+	require.Equal(t, "Disk · Muster", s.newFrame("", "Disk").Title)
+	require.Equal(t, "\u2068Disk \u202egnp\u2069 · Muster", s.newFrame("", "Disk \u202egnp").Title)
+}
