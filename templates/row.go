@@ -24,6 +24,7 @@ type GroupRow struct {
 	Marks    []Mark
 	Says     string // the second line: a sentence
 	Values   string // and what differs
+	Names    bool   // the values are names of alerts
 
 	Count   string // 6
 	Counted string // firing
@@ -234,6 +235,7 @@ func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared hoist) GroupRow
 		})
 	}
 	r.Says, r.Values = secondLine(g)
+	r.Names = g.GroupLabels["alertname"] == ""
 	r.Count, r.Counted, r.Mix = counted(g)
 	r.Since, r.Verb = since(g, s.Now)
 	if len(v.Matchers) > 0 {
