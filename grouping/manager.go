@@ -120,7 +120,10 @@ func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, l
 	}
 	m.metrics = newMetrics(reg, m)
 	if f, ok := storage.(Follower); ok {
-		f.Follow(func(id ID, g *AlertGroup) { m.changed(Update{ID: id, Group: g}) })
+		f.Follow(func(id ID, g *AlertGroup) {
+			clock.ObserveGroup(g)
+			m.changed(Update{ID: id, Group: g})
+		})
 	}
 	return m, nil
 }
@@ -316,9 +319,17 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 		if err != nil {
 			return n, err
 		}
-		m.clock.observe(g)
+		m.clock.restore(g.Stamp)
 		m.changed(Update{ID: g.ID, Group: g})
 		n++
+	}
+	// What was removed is newest in the history alone.
+	newest, err := m.storage.Events(ctx, EventQuery{Limit: 1})
+	if err != nil {
+		return n, err
+	}
+	for i := range newest.Events {
+		m.clock.restore(newest.Events[i].stamp())
 	}
 	return n, nil
 }
@@ -359,7 +370,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 		return nil, err
 	}
 	for try := 1; ; try++ {
-		m.clock.observe(base)
+		m.clock.ObserveGroup(base)
 		c, err := plan(base)
 		if err != nil {
 			if errors.Is(err, errNoChange) {

@@ -1,11 +1,8 @@
 package grouping
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -84,72 +81,6 @@ func (s Stamp) supersedes(old Stamp) Stamp {
 // recorded under old, by clocks that can be believed.
 func (s Stamp) isLate(old Stamp) bool {
 	return s <= old && old.Time().Sub(s.Time()) <= maxSkew
-}
-
-// Clock hands out stamps that strictly increase. It is safe for concurrent use.
-type Clock struct {
-	now    func() time.Time
-	writer string
-
-	mu     sync.Mutex
-	last   uint64        // guarded by mu
-	offset time.Duration // guarded by mu
-}
-
-// NewClock returns a clock with a new random writer id.
-func NewClock() *Clock {
-	var b [writerLen / 2]byte
-	_, _ = rand.Read(b[:]) // documented never to fail
-	return &Clock{now: time.Now, writer: hex.EncodeToString(b[:])}
-}
-
-// Writer returns this process's id, the tail of its stamps.
-func (c *Clock) Writer() string { return c.writer }
-
-// Stamp returns the next stamp.
-func (c *Clock) Stamp() Stamp {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last = max(c.last+1, clockReading(c.now().Add(c.offset)))
-	return newStamp(c.last, c.writer)
-}
-
-// Now returns the corrected time.
-func (c *Clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now().Add(c.offset)
-}
-
-// Observe moves the clock past a stamp seen from elsewhere, so that what this
-// process writes next is ordered after it. A stamp from the far future is not
-// followed; Observe reports false.
-func (c *Clock) Observe(s Stamp) bool {
-	reading := s.reading()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if reading > clockReading(c.now().Add(c.offset+maxSkew)) {
-		return false
-	}
-	c.last = max(c.last, reading)
-	return true
-}
-
-// Adjust holds the clock against a reading of the clock that all replicas
-// share, taken at some moment between sent and received. It moves no further
-// than the reading demands: one that was long on its way tells little.
-func (c *Clock) Adjust(sent, received, reading time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset = min(max(c.offset, reading.Sub(received)), reading.Sub(sent))
-}
-
-// observe moves the clock past everything that the group, which may be nil,
-// says.
-func (c *Clock) observe(g *AlertGroup) {
-	if g != nil {
-		c.Observe(max(g.Stamp, g.Deleted))
-	}
 }
 
 // deletion returns the stamp of a removal at s from the group: after all that

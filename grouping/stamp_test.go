@@ -14,7 +14,9 @@ import (
 // setClock is a clock that shows what the test sets.
 func setClock(writer string) (*Clock, *time.Time) {
 	now := base
-	return &Clock{now: func() time.Time { return now }, writer: writer}, &now
+	c := NewClockOf(func() time.Time { return now }, func() time.Duration { return now.Sub(base) })
+	c.writer = writer
+	return c, &now
 }
 
 // Whatever the clock does, and whatever is heard from elsewhere, a process's
@@ -29,7 +31,7 @@ func TestStampsStrictlyIncrease(t *testing.T) {
 			case "time":
 				*now = now.Add(rapid.SampledFrom([]time.Duration{-time.Hour, -1, 0, 1, time.Millisecond, time.Minute}).Draw(t, "passes"))
 			case "offset":
-				c.Adjust(*now, *now, now.Add(rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Second}).Draw(t, "offset")))
+				c.adjust(0, now.Add(rapid.SampledFrom([]time.Duration{-time.Hour, 0, time.Second}).Draw(t, "offset")))
 			case "hear":
 				s := other.Stamp()
 				if c.Observe(s) {
@@ -108,7 +110,7 @@ func TestClockObserve(t *testing.T) {
 	far := NewStamp(base.Add(maxSkew+time.Millisecond), 0, "00000000000000bb")
 	require.False(t, c.Observe(far), "a broken clock is followed")
 	require.Less(t, c.Stamp(), far)
-	c.Adjust(base, base, base.Add(time.Second))
+	c.adjust(0, base.Add(time.Second))
 	require.True(t, c.Observe(far), "by the corrected clock it is near")
 	require.Equal(t, base.Add(time.Second), c.Now())
 	require.True(t, c.Observe("no stamp at all"))
@@ -132,9 +134,9 @@ func TestClockAdjust(t *testing.T) {
 		c, now := setClock(testWriter)
 		sent := *now
 		*now = now.Add(trip)
-		c.Adjust(sent, *now, sent.Add(tc.reading))
+		c.adjust(trip, sent.Add(tc.reading))
 		require.Equal(t, now.Add(tc.want), c.Now(), tc.reading)
-		c.Adjust(sent, *now, sent.Add(tc.reading))
+		c.adjust(trip, sent.Add(tc.reading))
 		require.Equal(t, now.Add(tc.want), c.Now(), "it moved when told the same again")
 	}
 }
@@ -255,4 +257,36 @@ func TestNothingGiven(t *testing.T) {
 	require.Len(t, g.Alerts, 1)
 	require.Empty(t, Labels(nil).Names())
 	require.Equal(t, Fingerprint("cbf29ce484222325"), Labels(nil).Fingerprint())
+}
+
+// A clock that was ahead stays behind no stamp by which another replica
+// superseded its own.
+func TestClockFollowsWhatSupersededIt(t *testing.T) {
+	c, now := setClock(testWriter)
+	*now = base.Add(time.Hour)
+	ahead := c.Stamp()
+	*now = base
+	other := NewStamp(base, 0, "ffffffffffffffff").supersedes(ahead)
+	require.True(t, c.Observe(other))
+	require.Greater(t, c.Stamp(), other)
+	require.False(t, c.Observe(NewStamp(base.Add(2*time.Hour), 0, "00000000000000bb")))
+}
+
+// The time of day counts until a clock is shared. Then the host's clock may be
+// set to anything.
+func TestClockDoesNotStepOnceShared(t *testing.T) {
+	host, up := base, time.Duration(0)
+	c := NewClockOf(func() time.Time { return host }, func() time.Duration { return up })
+	host = base.Add(-time.Hour)
+	require.Equal(t, host, c.Now())
+	require.NoError(t, c.Sync(func() (time.Time, error) { return time.Time{}, nil }))
+	host = base
+	require.Equal(t, host, c.Now(), "there was no clock to share")
+
+	require.ErrorIs(t, c.Sync(func() (time.Time, error) { return base, ErrStorage }), ErrStorage)
+	require.NoError(t, c.Sync(func() (time.Time, error) { return base.Add(time.Second), nil }))
+	host, up = base.Add(-time.Hour), time.Minute
+	require.Equal(t, base.Add(time.Minute+time.Second), c.Now())
+	require.NoError(t, c.Sync(func() (time.Time, error) { return base, nil }))
+	require.Equal(t, base, c.Now(), "the shared clock decides")
 }

@@ -43,7 +43,8 @@ type Durable interface {
 	// up: what an operator must change. An error means that it cannot be told.
 	Check(ctx context.Context) (problems []string, err error)
 
-	// Now returns the backend's time, a clock that all replicas share.
+	// Now returns the backend's time, a clock that all replicas share. The zero
+	// time means that it has no clock of its own.
 	Now(ctx context.Context) (time.Time, error)
 }
 

@@ -491,12 +491,12 @@ func (f *File) Ping(ctx context.Context) error {
 // Check implements Durable: there is nothing to set up.
 func (f *File) Check(context.Context) ([]string, error) { return nil, nil }
 
-// Now implements Durable: this process is the only one.
+// Now implements Durable: no clock but the host's.
 func (f *File) Now(ctx context.Context) (time.Time, error) {
 	if ctx.Err() != nil {
 		return time.Time{}, context.Cause(ctx)
 	}
-	return f.now(), nil
+	return time.Time{}, nil
 }
 
 // Position implements Durable. Nobody else writes to the file, so it stands

@@ -35,8 +35,7 @@ func simulate(t *testing.T, opts FileOptions) *simulated {
 
 func (s *simulated) pass(d time.Duration) {
 	s.now = s.now.Add(d)
-	real := time.Now()
-	s.Adjust(real, real, s.now)
+	_ = s.Sync(func() (time.Time, error) { return s.now, nil })
 }
 
 func (s *simulated) size(t *testing.T) int64 {

@@ -49,10 +49,23 @@ func startReplica(t *testing.T, addr string, opts ManagerOptions) replica {
 // startReplicaOn runs a replica on the backend until the test ends.
 func startReplicaOn(t *testing.T, durable Durable, opts ManagerOptions) replica {
 	t.Helper()
+	return startReplicaAt(t, durable, grouping.NewClock(), opts)
+}
+
+// startReplicaAt is startReplicaOn with a clock.
+func startReplicaAt(t *testing.T, durable Durable, clock *grouping.Clock, opts ManagerOptions) replica {
+	t.Helper()
+	r, stop := runReplica(t, durable, clock, opts)
+	t.Cleanup(stop)
+	return r
+}
+
+// runReplica runs a replica until stop is called.
+func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts ManagerOptions) (r replica, stop func()) {
+	t.Helper()
 	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
 	opts.CheckInterval = 50 * time.Millisecond
 	backend := &flaky{Durable: durable}
-	clock := grouping.NewClock()
 	joined, err := NewManager(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
 	m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -60,13 +73,12 @@ func startReplicaOn(t *testing.T, durable Durable, opts ManagerOptions) replica 
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = joined.Run(ctx) }()
-	t.Cleanup(func() {
+	<-joined.Restored()
+	return replica{m, joined, backend}, func() {
 		backend.heal()
 		cancel()
 		<-done
-	})
-	<-joined.Restored()
-	return replica{m, joined, backend}
+	}
 }
 
 // inRedis returns what a replica that starts now finds.

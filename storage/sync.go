@@ -161,12 +161,9 @@ func (m *Manager) noteLoss(now []Position) {
 // syncClock holds the clock against the backend's: stamps of all replicas are
 // then comparable, whatever their hosts believe.
 func (m *Manager) syncClock(ctx context.Context) {
-	sent := time.Now()
-	reading, err := m.durable.Now(ctx)
-	if err != nil {
-		return
+	if err := m.clock.Sync(func() (time.Time, error) { return m.durable.Now(ctx) }); err != nil {
+		m.logger.Debug("The storage backend's clock could not be read", "backend", m.durable.Name(), "err", err)
 	}
-	m.clock.Adjust(sent, time.Now(), reading)
 }
 
 // compare pulls every group of which the backend's last write is not one that
@@ -232,6 +229,7 @@ func (m *Manager) pull(ctx context.Context, ids []grouping.ID, tokens map[groupi
 
 // join merges a group of the backend into the copy and tells whoever follows.
 func (m *Manager) join(remote *grouping.AlertGroup) {
+	m.clock.ObserveGroup(remote)
 	merged, changed := m.memory.Put(remote)
 	if !changed {
 		return
@@ -413,12 +411,12 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-compare.C:
-			m.syncClock(ctx)
 			m.check(ctx)
 			if _, err := m.compare(ctx); err != nil {
 				return err
 			}
 		case <-check.C:
+			m.syncClock(ctx)
 			if _, reason := m.breaker.state(); reason != "" {
 				return errResync
 			}
@@ -455,6 +453,8 @@ func (m *Manager) take(ctx context.Context, entries []LogEntry) error {
 		if e.Writer == m.clock.Writer() {
 			continue
 		}
+		// Each write is ordered after all that was seen when it was made.
+		m.clock.Observe(grouping.Stamp(e.Token))
 		m.others[e.Writer] = time.Now()
 		if e.Token != m.seen[e.ID].token {
 			tokens[e.ID] = e.Token
