@@ -34,11 +34,12 @@ func Sorts() []Sort {
 
 // ListQuery selects groups. The zero value selects all.
 type ListQuery struct {
-	// Matchers select the groups of which at least one alert, or, where it
-	// holds none, the group labels, fulfil all of them.
+	// Matchers select the groups with an alert that fulfils all of them and is
+	// in one of the States. If a group has no alert, its group labels count.
 	Matchers labels.Matchers
-	// Words select the groups in which each of them occurs, in whatever case:
-	// in a label name or value, an annotation's value, or the receiver.
+	// Words select the groups in which each of them occurs, in any case: in a
+	// label name, a label value or an annotation of an alert that is in one of
+	// the States, in a group label, in the receiver or in the source.
 	Words    []string
 	States   []State // none: all
 	Receiver string  // "": all
@@ -64,15 +65,36 @@ func (q *ListQuery) Selects(g *AlertGroup) bool {
 		return false
 	}
 	for _, word := range q.Words {
-		if !mentions(g, strings.ToLower(word)) {
+		if !q.mentions(g, strings.ToLower(word)) {
 			return false
 		}
 	}
 	return true
 }
 
-// MatchesAlert reports whether the query's matchers select the alert.
-func (q *ListQuery) MatchesAlert(a *Alert) bool { return matches(q.Matchers, a.Labels) }
+// MatchesAlert reports whether the query's states and matchers select the
+// alert. Both judge the same alert: a group that fires is not found by an alert
+// that is resolved.
+func (q *ListQuery) MatchesAlert(a *Alert) bool {
+	return q.Wants(a.Status) && matches(q.Matchers, a.Labels)
+}
+
+// Wants reports whether the query's states ask for alerts with the status.
+func (q *ListQuery) Wants(status Status) bool {
+	if len(q.States) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(q.States, func(s State) bool {
+		switch s {
+		case StateUnreported:
+			return status == StatusUnreported
+		case StateResolved:
+			return status == StatusResolved
+		default:
+			return status == StatusFiring
+		}
+	})
+}
 
 func (q *ListQuery) matchesAny(g *AlertGroup) bool {
 	if len(g.Alerts) == 0 {
@@ -81,11 +103,15 @@ func (q *ListQuery) matchesAny(g *AlertGroup) bool {
 	return len(q.Matchers) == 0 || slices.ContainsFunc(g.Alerts, q.MatchesAlert)
 }
 
-func mentions(g *AlertGroup, word string) bool {
-	if strings.Contains(strings.ToLower(g.Receiver), word) || labelsMention(g.GroupLabels, word) {
+func (q *ListQuery) mentions(g *AlertGroup, word string) bool {
+	if strings.Contains(strings.ToLower(g.Receiver), word) || strings.Contains(strings.ToLower(g.Source), word) ||
+		labelsMention(g.GroupLabels, word) {
 		return true
 	}
 	for _, a := range g.Alerts {
+		if !q.Wants(a.Status) {
+			continue
+		}
 		if labelsMention(a.Labels, word) {
 			return true
 		}

@@ -186,6 +186,13 @@ func TestSelects(t *testing.T) {
 		Key: testKey, Alerts: list(disk, net), GroupLabels: Labels{"cluster": "eu-1"}, Stamp: NewStamp(base, 0, testWriter),
 	}, testRules)
 	empty, _ := removeAlerts(g, []Fingerprint{fp("a"), fp("b")}, NewStamp(base, 1, testWriter))
+	ended := disk
+	ended.Status, ended.EndsAt = StatusResolved, base.Add(minute)
+	mixed, _ := apply(g, Notification{
+		Key: testKey, Alerts: list(ended, net), GroupLabels: Labels{"cluster": "eu-1"}, Stamp: NewStamp(base.Add(minute), 0, testWriter),
+	}, testRules)
+	require.Equal(t, StateMixed, mixed.State)
+	fire := []State{StateFiring, StateMixed}
 
 	match := func(kind labels.MatchType, name, value string) labels.Matchers {
 		m, err := labels.NewMatcher(kind, name, value)
@@ -224,6 +231,14 @@ func TestSelects(t *testing.T) {
 		{"another receiver", ListQuery{Receiver: "tea"}, g, false},
 		{"the source", ListQuery{Source: "default"}, g, true},
 		{"another source", ListQuery{Source: "prod"}, g, false},
+		{"a word of the source", ListQuery{Words: []string{"DEFAULT"}}, g, true},
+		{"of those that fire, one that fires", ListQuery{States: fire, Matchers: eq("severity", "warning")}, mixed, true},
+		{"of those that fire, one that does not", ListQuery{States: fire, Matchers: eq("severity", "critical")}, mixed, false},
+		{"of those that fire, what one lacks", ListQuery{States: fire, Matchers: match(labels.MatchNotEqual, "severity", "warning")}, mixed, false},
+		{"of all, one that is resolved", ListQuery{Matchers: eq("severity", "critical")}, mixed, true},
+		{"of those that fire, a word of one that fires", ListQuery{States: fire, Words: []string{"linkdown"}}, mixed, true},
+		{"of those that fire, a word of one that does not", ListQuery{States: fire, Words: []string{"diskfull"}}, mixed, false},
+		{"of all, a word of one that is resolved", ListQuery{Words: []string{"diskfull"}}, mixed, true},
 	} {
 		require.Equal(t, tc.want, tc.q.Selects(tc.group), tc.name)
 		page, err := listed([]*AlertGroup{tc.group}, tc.q)
@@ -233,6 +248,13 @@ func TestSelects(t *testing.T) {
 	q := ListQuery{Matchers: eq("severity", "critical")}
 	require.True(t, q.MatchesAlert(g.Alert(fp("a"))))
 	require.False(t, q.MatchesAlert(g.Alert(fp("b"))))
+	require.True(t, q.MatchesAlert(mixed.Alert(fp("a"))))
+	for status, states := range map[Status][]State{StatusFiring: fire, StatusUnreported: {StateUnreported}, StatusResolved: {StateResolved}} {
+		for _, s := range States() {
+			only := ListQuery{States: []State{s}}
+			require.Equal(t, slices.Contains(states, s), only.Wants(status), "%s %s", s, status)
+		}
+	}
 }
 
 func BenchmarkListOf10000(b *testing.B) {

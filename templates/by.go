@@ -83,7 +83,7 @@ func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
 			continue
 		}
 		for _, a := range g.Alerts {
-			if !wanted(a, v.State) || !q.MatchesAlert(a) {
+			if !q.MatchesAlert(a) {
 				continue
 			}
 			values := make([]string, len(v.By))
@@ -126,19 +126,6 @@ func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
 		return c
 	})
 	return out
-}
-
-func wanted(a *grouping.Alert, state string) bool {
-	switch state {
-	case ViewUnreported:
-		return a.Status == grouping.StatusUnreported
-	case ViewResolved:
-		return a.Status == grouping.StatusResolved
-	case ViewAll:
-		return true
-	default:
-		return a.Status == grouping.StatusFiring
-	}
 }
 
 func newByRow(b *bucket, v View, s *Site) ByRow {

@@ -20,7 +20,7 @@ func (p *GroupsPage) Suggest(s *Site, v View, groups []*grouping.AlertGroup) {
 		if m.Type != labels.MatchEqual {
 			continue
 		}
-		if value, ok := nearest(m, groups); ok {
+		if value, ok := nearest(m, v.ListQuery(), groups); ok {
 			to := equals(m.Name, value)
 			p.Empty.Near = []Chip{{Text: to.String(), Href: s.Links.Groups(v.without(i).with(to))}}
 			return
@@ -29,13 +29,16 @@ func (p *GroupsPage) Suggest(s *Site, v View, groups []*grouping.AlertGroup) {
 }
 
 // nearest returns the value of the matcher's label that is most like the
-// matcher's, if one is like it at all and the matcher's own is none.
-func nearest(m *matcher, groups []*grouping.AlertGroup) (value string, ok bool) {
+// matcher's, if one is like it at all and no alert has the matcher's own. Only
+// alerts that the query would list without its filter are candidates.
+func nearest(m *matcher, q grouping.ListQuery, groups []*grouping.AlertGroup) (value string, ok bool) {
+	q.Matchers, q.Words = nil, nil
 	wanted := strings.ToLower(m.Value)
 	letters := utf8.RuneCountInString(wanted)
 	least := letters/3 + 1
 	seen := map[string]bool{}
 	for _, g := range groups {
+		listed := q.Selects(g)
 		for _, a := range g.Alerts {
 			is, has := a.Labels[m.Name]
 			if !has || seen[is] {
@@ -43,6 +46,9 @@ func nearest(m *matcher, groups []*grouping.AlertGroup) (value string, ok bool) 
 			}
 			if is == m.Value {
 				return "", false // something else leaves nothing
+			}
+			if !listed || !q.Wants(a.Status) {
+				continue
 			}
 			seen[is] = true
 			if d := unlike(strings.ToLower(is), wanted, letters, least); d < least || d == least && (!ok || is < value) {

@@ -305,18 +305,22 @@ func lastChange(g *grouping.AlertGroup) time.Time {
 	return at
 }
 
+// matched says how many alerts match, of those that are in the view's state.
 func matched(g *grouping.AlertGroup, v View) string {
 	q := v.ListQuery()
-	n := 0
+	n, of := 0, 0
 	for _, a := range g.Alerts {
+		if q.Wants(a.Status) {
+			of++
+		}
 		if q.MatchesAlert(a) {
 			n++
 		}
 	}
-	if n == 0 || n == len(g.Alerts) {
+	if n == 0 || n == of {
 		return ""
 	}
-	return count(n) + " of " + count(len(g.Alerts)) + " match"
+	return count(n) + " of " + count(of) + " match"
 }
 
 // flapsPerHour is from how many new episodes of one alert in an hour it flaps.
