@@ -166,6 +166,11 @@ func (u *update) encode() (event string, text []byte, err error) {
 
 // follow streams live updates.
 func (s *Server) follow(c *gin.Context) {
+	if c.Request.Method == http.MethodHead { // asks whether the stream is there, and takes no place
+		c.Header("Content-Type", "text/event-stream")
+		c.Status(http.StatusOK)
+		return
+	}
 	wake, seq, ok := s.live.join()
 	if !ok {
 		if s.draining.Load() {

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"github.com/prometheus/common/version"
 
 	"muster/grouping"
+	"muster/internal/negotiate"
 	"muster/templates"
 )
 
@@ -32,28 +34,64 @@ const (
 
 func (s *Server) pageRoutes(r *gin.RouterGroup) {
 	pages := r.Group("", s.read)
-	pages.GET("/", s.page(s.groupsPage))
-	pages.GET("/groups/:id", s.page(s.groupPage))
-	pages.GET("/alerts/:fingerprint", s.page(s.alertPage))
-	pages.GET("/history", s.page(s.historyPage))
-	pages.GET("/status", s.freshPage(s.statusPage))
-	pages.GET("/help", s.freshPage(helpPage))
-	pages.GET("/go", s.jump)
-	r.GET("/static/:name", s.static)
-	r.HEAD("/static/:name", s.static)
+	get(pages, "/", s.page(s.groupsPage))
+	for path, handler := range map[string]gin.HandlerFunc{
+		"/groups/:id":          s.page(s.groupPage),
+		"/alerts/:fingerprint": s.page(s.alertPage),
+		"/history":             s.page(s.historyPage),
+		"/status":              s.freshPage(s.statusPage),
+		"/help":                s.freshPage(helpPage),
+		"/go":                  s.jump,
+	} {
+		get(pages, path, handler)
+		get(r, path+"/", s.withoutSlash)
+	}
+	for _, path := range []string{"/groups", "/groups/", "/alerts", "/alerts/"} {
+		get(r, path, s.toHome)
+	}
+	get(r, "/static/:name", s.static)
+}
+
+// withoutSlash leads to the page whose address has no slash at its end.
+func (s *Server) withoutSlash(c *gin.Context) {
+	path := strings.TrimPrefix(c.Request.URL.EscapedPath(), strings.TrimRight(s.opts.RoutePrefix, "/"))
+	redirect(c, s.links.Prefix+strings.TrimRight(path, "/"))
+}
+
+// toHome leads to the list of groups.
+func (s *Server) toHome(c *gin.Context) { redirect(c, s.links.Home()) }
+
+// redirect leads a reader on with the same query. The webhook never redirects:
+// Alertmanager would follow with an empty GET.
+func redirect(c *gin.Context, path string) {
+	if c.Request.URL.RawQuery != "" {
+		path += "?" + c.Request.URL.RawQuery
+	}
+	c.Redirect(http.StatusFound, path)
 }
 
 func (s *Server) static(c *gin.Context) {
 	s.renderer.Static().ServeHTTP(c.Writer, c.Request)
 }
 
-// validHost is a host name or an address, with a port or without.
-var validHost = regexp.MustCompile(`^[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?$|^\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?$`)
+// validHost is a host name or an address, with a port or without. Names of
+// Compose and Swarm hold underscores.
+var validHost = regexp.MustCompile(`^([A-Za-z0-9._-]{1,254}|\[[0-9a-fA-F:.]{2,45}\])(:([0-9]{1,5}))?$`)
+
+// usableHost reports whether a link may begin with what the reader asked for.
+func usableHost(host string) bool {
+	parts := validHost.FindStringSubmatch(host)
+	if parts == nil {
+		return false
+	}
+	_, err := strconv.ParseUint(cmp.Or(parts[3], "0"), 10, 16)
+	return err == nil
+}
 
 // linksFor returns the links of a page. Without --web.external-url those that
 // leave it begin with what the reader asked for.
 func (s *Server) linksFor(r *http.Request) templates.Links {
-	if s.links.External != "" || !validHost.MatchString(r.Host) {
+	if s.links.External != "" || !usableHost(r.Host) {
 		return s.links
 	}
 	links := s.links
@@ -142,10 +180,11 @@ func (s *Server) show(c *gin.Context, p templates.Page) {
 func send(c *gin.Context, p madePage) {
 	c.Header("Vary", "Accept-Encoding")
 	body := p.body
-	if strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") {
+	if negotiate.Gzip(c.Request.Header.Values("Accept-Encoding")) {
 		c.Header("Content-Encoding", "gzip")
 		body = p.zipped
 	}
+	c.Header("Content-Length", strconv.Itoa(len(body)))
 	c.Data(p.code, "text/html; charset=utf-8", body)
 }
 

@@ -39,14 +39,24 @@ func TestPages(t *testing.T) {
 	require.Contains(t, h.get("/nothing", "Accept", accept).Body.String(), "<html")
 }
 
+// The address that a page shows for Alertmanager is one that Alertmanager
+// takes: what the reader asked for, or an example that says so.
 func TestAHostileHostIsNotLinkedTo(t *testing.T) {
 	h := newHouse(t, Options{})
-	for _, host := range []string{`evil"><script>`, "a b", "user@host", "host:99999999", "", "host/path"} {
+	page := func(host string) string {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Host = host
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		require.Contains(t, w.Body.String(), "url: /webhook", host)
+		return w.Body.String()
+	}
+	for _, host := range []string{`evil"><script>`, "a b", "user@host", "host:99999999", "host:65536", "host:", "", "host/path", "[::1", "bücher.example"} {
+		require.Contains(t, page(host), "url: http://muster.example.net:9095/webhook", host)
+		require.Contains(t, page(host), "does not know its own address", host)
+	}
+	for _, host := range []string{"mon_muster_1:9095", "stack_service", "xn--bcher-kva.example", "muster.example.net.:9095", "10.0.0.1:80", "[2001:db8::1]:9095", "localhost"} {
+		require.Contains(t, page(host), "url: http://"+host+"/webhook", host)
+		require.NotContains(t, page(host), "does not know its own address", host)
 	}
 }
 
@@ -92,6 +102,11 @@ func TestPagesAreCompressed(t *testing.T) {
 		require.Contains(t, string(text), "</html>")
 	}
 	require.Empty(t, h.get("/").Header().Get("Content-Encoding"))
+	for _, header := range []string{"gzip;q=0", "nogzip", "*;q=0", "identity"} {
+		w := h.get("/", "Accept-Encoding", header)
+		require.Empty(t, w.Header().Get("Content-Encoding"), header)
+		require.Contains(t, w.Body.String(), "</html>", header)
+	}
 }
 
 func TestKeptPagesAreBounded(t *testing.T) {

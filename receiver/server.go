@@ -184,7 +184,8 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		profileRoutes(routes)
 	}
 	if routePrefix != "" {
-		r.GET("/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
+		get(&r.RouterGroup, "/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
+		get(&r.RouterGroup, routePrefix, s.toHome)
 	}
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -204,20 +205,25 @@ func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 		r.POST(path, s.token.require, s.webhook)
 		r.PUT(path, s.token.require, s.webhook)
 	}
-	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		r.Handle(method, "/-/healthy", s.healthy)
-		r.Handle(method, "/-/ready", s.ready)
-	}
-	r.GET("/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})))
-	r.GET(livePath, s.follow)
+	get(r, "/-/healthy", s.healthy)
+	get(r, "/-/ready", s.ready)
+	get(r, "/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})))
+	get(r, livePath, s.follow)
 	api := r.Group("/api/v1", s.read)
-	api.GET("/groups", s.listGroups)
-	api.GET("/groups/:id", s.getGroup)
-	api.GET("/groups/:id/events", s.groupEvents)
-	api.GET("/alerts/:fingerprint", s.getAlert)
-	api.GET("/events", s.listEvents)
-	api.GET("/stats", s.stats)
-	api.GET("/status", s.status)
+	get(api, "/groups", s.listGroups)
+	get(api, "/groups/:id", s.getGroup)
+	get(api, "/groups/:id/events", s.groupEvents)
+	get(api, "/alerts/:fingerprint", s.getAlert)
+	get(api, "/events", s.listEvents)
+	get(api, "/stats", s.stats)
+	get(api, "/status", s.status)
+}
+
+// get registers a handler for GET and for HEAD, which is answered with the same
+// header and without the body.
+func get(r *gin.RouterGroup, path string, handlers ...gin.HandlerFunc) {
+	r.GET(path, handlers...)
+	r.HEAD(path, handlers...)
 }
 
 // maxScrapes bounds the scrapes at once: two Prometheus and who looks by hand.
@@ -269,12 +275,12 @@ func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
 
 // profileRoutes leaves out cmdline: a password can be on the command line.
 func profileRoutes(r *gin.RouterGroup) {
-	r.GET("/debug/pprof/", gin.WrapF(pprof.Index))
-	r.GET("/debug/pprof/profile", gin.WrapF(pprof.Profile))
-	r.GET("/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
-	r.GET("/debug/pprof/trace", gin.WrapF(pprof.Trace))
+	get(r, "/debug/pprof/", gin.WrapF(pprof.Index))
+	get(r, "/debug/pprof/profile", gin.WrapF(pprof.Profile))
+	get(r, "/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
+	get(r, "/debug/pprof/trace", gin.WrapF(pprof.Trace))
 	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
-		r.GET("/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
+		get(r, "/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
 	}
 }
 

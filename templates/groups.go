@@ -68,7 +68,10 @@ type Empty struct {
 }
 
 // Setup is what a new user has to do.
-type Setup struct{ URL, YAML string }
+type Setup struct {
+	URL, YAML string
+	Guessed   bool // the host is an example: nobody said which one it is
+}
 
 // OtherGroups leads to groups that are not listed but not over either.
 type OtherGroups struct{ Text, Href string }
@@ -299,5 +302,5 @@ func allQuiet(s *Site) *Empty {
 }
 
 func newSetup(l Links) *Setup {
-	return &Setup{URL: l.Webhook(), YAML: "receivers:\n  - name: muster\n    webhook_configs:\n      - url: " + l.Webhook() + "\n"}
+	return &Setup{URL: l.Webhook(), Guessed: !l.Known(), YAML: "receivers:\n  - name: muster\n    webhook_configs:\n      - url: " + l.Webhook() + "\n"}
 }

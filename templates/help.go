@@ -57,7 +57,7 @@ func NewHelpPage(s *Site) *HelpPage {
 			{"before-restart", "before restart", "known from the storage; no notification since Muster started"},
 			{"episode", "episode", "one firing, from its start to its end"},
 		},
-		Template: `{{ define "muster.link" }}` + s.Links.Absolute(s.Links.Go()) +
+		Template: `{{ define "muster.link" }}` + s.Links.Configured(s.Links.Go()) +
 			`?receiver={{ .Receiver | urlquery }}{{ range .GroupLabels.SortedPairs }}&l={{ .Name | urlquery }}%3D{{ .Value | urlquery }}{{ end }}{{ end }}`,
 		Setup: *newSetup(s.Links),
 	}

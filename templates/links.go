@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 
@@ -80,8 +81,18 @@ func (l Links) Live() string { return l.path("api", "v1", "live") }
 // Go is where links from notification templates lead.
 func (l Links) Go() string { return l.path("go") }
 
+// unknownOrigin stands for the address of Muster where nobody said it: what is
+// copied into a configuration must be an address.
+const unknownOrigin = "http://muster.example.net:9095"
+
+// Known reports whether it is known how others reach Muster.
+func (l Links) Known() bool { return l.External != "" }
+
+// Configured is a path's address for use in a configuration.
+func (l Links) Configured(path string) string { return cmp.Or(l.External, unknownOrigin) + path }
+
 // Webhook is the absolute address that Alertmanager posts to.
-func (l Links) Webhook() string { return l.External + l.path("webhook") }
+func (l Links) Webhook() string { return l.Configured(l.path("webhook")) }
 
 // Absolute is a page's address for use outside of it.
 func (l Links) Absolute(path string) string { return l.External + path }

@@ -12,6 +12,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"muster/internal/negotiate"
 )
 
 //go:embed static
@@ -113,7 +115,7 @@ func (r *Renderer) Static() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Content-Type", a.kind)
 		body, etag := a.plain, a.etag
-		if acceptsGzip(req.Header.Get("Accept-Encoding")) {
+		if negotiate.Gzip(req.Header.Values("Accept-Encoding")) {
 			// Another representation is another tag.
 			body, etag = a.gzipped, strings.TrimSuffix(a.etag, `"`)+`-gz"`
 			h.Set("Content-Encoding", "gzip")
@@ -129,19 +131,6 @@ func (r *Renderer) Static() http.Handler {
 			_, _ = w.Write(body) // nobody is left to tell
 		}
 	})
-}
-
-func acceptsGzip(header string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		name, params, _ := strings.Cut(part, ";")
-		if strings.TrimSpace(name) != "gzip" {
-			continue
-		}
-		q, has := strings.CutPrefix(strings.TrimSpace(params), "q=")
-		weight, err := strconv.ParseFloat(q, 64)
-		return !has || err == nil && weight > 0
-	}
-	return false
 }
 
 func matchesETag(header, etag string) bool {
