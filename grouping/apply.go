@@ -3,6 +3,7 @@ package grouping
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -24,6 +25,14 @@ type Notification struct {
 	// Stamp is the arrival: taken when the request is accepted, before its
 	// body is read.
 	Stamp Stamp
+}
+
+// Truncate counts alerts that were cut from the message. The number comes from
+// the wire, so it stops at its end instead of beginning at 0 again.
+func (n *Notification) Truncate(alerts uint64) {
+	if n.Truncated += alerts; n.Truncated < alerts {
+		n.Truncated = math.MaxUint64
+	}
 }
 
 // NotifiedAlert is an alert as a notification lists it.
@@ -75,7 +84,7 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 			}
 		}
 	}
-	n.Truncated += c.makeRoom(listed)
+	n.Truncate(c.makeRoom(listed))
 	for _, fp := range slices.Sorted(maps.Keys(listed)) {
 		c.observe(listed[fp])
 	}

@@ -70,12 +70,12 @@ func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
 	require.NoError(t, err)
 	require.JSONEq(t, first.Body.String(), string(again))
 
-	m, err := testDecoder.message(text)
+	m, left, err := testDecoder.message(text)
 	require.NoError(t, err)
 	require.Equal(t, m.GroupKey, view.GroupKey)
 	require.Equal(t, unquoteMeta(m.Receiver), view.Receiver)
 	sent := map[grouping.Fingerprint][]grouping.NotifiedAlert{}
-	for _, a := range testDecoder.notification(m, defaultSource).Alerts {
+	for _, a := range testDecoder.notification(m, defaultSource, &left).Alerts {
 		sent[a.Fingerprint] = append(sent[a.Fingerprint], a)
 	}
 	require.Len(t, view.Alerts, len(sent))

@@ -69,7 +69,7 @@ func TestTooManyLabels(t *testing.T) {
 		require.Equal(t, tc.cut, g.Truncated, tc.name)
 		require.NotNil(t, g.Alert("0011223344556677"), tc.name)
 	}
-	require.InDelta(t, 2, h.counter(t, "muster_alerts_refused_total"), 0)
+	require.InDelta(t, 2, h.counter(t, "muster_alerts_refused_total", "reason", "labels"), 0)
 
 	// Of a group of which nothing else is known it is known that it fires.
 	h.empty(t)

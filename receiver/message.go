@@ -46,34 +46,49 @@ func bad(where, format string, args ...any) error {
 type decoder struct {
 	maxAlerts, maxLabels int
 
-	alerts *json.Unmarshalers
+	strict *json.Unmarshalers
 }
 
 func newDecoder(maxAlerts, maxLabels int) *decoder {
 	d := &decoder{maxAlerts: maxAlerts, maxLabels: maxLabels}
-	d.alerts = json.UnmarshalFromFunc(d.alert)
+	d.strict = json.UnmarshalFromFunc(d.alert)
 	return d
 }
 
 // message reads a body. Names are matched as they are written, a name that is
-// there twice is an error, unknown ones are ignored.
-func (d *decoder) message(body []byte) (*webhook.Message, error) {
+// there twice is an error, unknown ones are ignored. Alerts that cannot be taken
+// are left out, if there are others.
+func (d *decoder) message(body []byte) (*webhook.Message, leftOut, error) {
 	var m webhook.Message
-	if err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.alerts)); err != nil {
-		return nil, describe(err, body)
+	err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.strict))
+	if err != nil {
+		err = describe(err, body)
+		kept, out, lenientErr := d.lenient(body)
+		if tooLarge, ok := errors.AsType[*messageError](lenientErr); ok && tooLarge.tooLarge {
+			return nil, leftOut{}, tooLarge
+		}
+		if lenientErr != nil || kept.Data == nil || len(kept.Alerts) == 0 {
+			return nil, leftOut{}, err
+		}
+		return kept, out, checkMessage(kept)
 	}
+	return &m, leftOut{}, checkMessage(&m)
+}
+
+// checkMessage says what a message lacks apart from its alerts' own fields.
+func checkMessage(m *webhook.Message) error {
 	switch {
 	case m.Data == nil:
-		return nil, bad("", "the body holds no notification")
+		return bad("", "the body holds no notification")
 	case m.Version != versionAlertmanager && m.Version != versionGrafana:
-		return nil, bad("version", "is %s, understood are %q (Alertmanager) and %q (Grafana)",
+		return bad("version", "is %s, understood are %q (Alertmanager) and %q (Grafana)",
 			quoted(m.Version), versionAlertmanager, versionGrafana)
 	case m.GroupKey == "":
-		return nil, bad("groupKey", "is missing")
+		return bad("groupKey", "is missing")
 	case len(m.Alerts) == 0:
-		return nil, bad("alerts", "is empty: a notification lists at least one alert")
+		return bad("alerts", "is empty: a notification lists at least one alert")
 	}
-	return &m, nil
+	return nil
 }
 
 // alert refuses an alert as soon as it is read: a body of nothing but {} would
@@ -81,7 +96,7 @@ func (d *decoder) message(body []byte) (*webhook.Message, error) {
 func (d *decoder) alert(dec *jsontext.Decoder, a *webhook.Alert) error {
 	type plain webhook.Alert
 	if _, before := dec.StackIndex(dec.StackDepth()); before >= int64(d.maxAlerts) {
-		return &messageError{where: "alerts", what: fmt.Sprintf("lists more than %d alerts", d.maxAlerts), tooLarge: true}
+		return d.tooManyAlerts()
 	}
 	if err := json.UnmarshalDecode(dec, (*plain)(a)); err != nil {
 		return err
@@ -93,10 +108,13 @@ func (d *decoder) alert(dec *jsontext.Decoder, a *webhook.Alert) error {
 	return nil
 }
 
-// notification translates the message into the domain's words. An alert with
-// too many labels counts as cut: to refuse the message for it would keep the
-// others away for as long as it fires.
-func (d *decoder) notification(m *webhook.Message, source string) grouping.Notification {
+func (d *decoder) tooManyAlerts() error {
+	return &messageError{where: "alerts", what: fmt.Sprintf("lists more than %d alerts", d.maxAlerts), tooLarge: true}
+}
+
+// notification translates the message into the domain's words. Alerts with too
+// many labels are left out.
+func (d *decoder) notification(m *webhook.Message, source string, out *leftOut) grouping.Notification {
 	n := grouping.Notification{
 		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
 		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: m.GroupLabels,
@@ -105,13 +123,13 @@ func (d *decoder) notification(m *webhook.Message, source string) grouping.Notif
 	}
 	for i := range m.Alerts {
 		a := &m.Alerts[i]
-		switch {
-		case len(a.Labels) <= d.maxLabels && len(a.Annotations) <= d.maxLabels:
-			n.Alerts = append(n.Alerts, notifiedAlert(a))
-		case a.Status == grouping.StatusFiring:
-			n.Truncated++
+		if len(a.Labels) > d.maxLabels || len(a.Annotations) > d.maxLabels {
+			out.addTooManyLabels(a, d.maxLabels)
+			continue
 		}
+		n.Alerts = append(n.Alerts, notifiedAlert(a))
 	}
+	n.Truncate(out.truncated)
 	return n
 }
 
@@ -136,10 +154,12 @@ func checkAlert(a *webhook.Alert) *messageError {
 	return nil
 }
 
+// notifiedAlert is an alert in the domain's words. Its times are in UTC: senders
+// write them with the offset of their own zone.
 func notifiedAlert(a *webhook.Alert) grouping.NotifiedAlert {
 	na := grouping.NotifiedAlert{
 		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
-		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(),
 	}
 	if na.Status == grouping.StatusFiring {
 		na.EndsAt = time.Time{}

@@ -62,13 +62,13 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	}
 	text, err := json.Marshal(theirs)
 	require.NoError(t, err)
-	ours, err := testDecoder.message(text)
+	ours, left, err := testDecoder.message(text)
 	require.NoError(t, err)
 	again, err := json.Marshal(ours)
 	require.NoError(t, err)
 	require.JSONEq(t, string(text), string(again))
 
-	kept := testDecoder.notification(ours, "prod")
+	kept := testDecoder.notification(ours, "prod", &left)
 	require.Equal(t, theirs.GroupKey, kept.GroupKey)
 	require.Equal(t, theirs.Receiver, kept.Receiver)
 	require.Equal(t, theirs.TruncatedAlerts, kept.Truncated)

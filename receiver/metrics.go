@@ -19,14 +19,14 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 
-	tooManyLabels prometheus.Counter
+	alertsRefused *prometheus.CounterVec
 	clients       prometheus.Gauge
 	sources       sources
 }
 
 func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 	factory := promauto.With(reg)
-	return &metrics{
+	m := &metrics{
 		received: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_notifications_received_total",
 			Help: "Notifications kept, by source and by Alertmanager's reason.",
@@ -44,14 +44,18 @@ func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 		inFlight: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "muster_webhook_requests_in_flight", Help: "Webhook requests being worked on.",
 		}),
-		tooManyLabels: factory.NewCounter(prometheus.CounterOpts{
-			Name: "muster_alerts_refused_total", Help: "Firing alerts of notifications that were left out for the number of their labels or annotations.",
-		}),
+		alertsRefused: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_alerts_refused_total", Help: "Total number of alerts that were left out of a notification that was kept, by reason.",
+		}, []string{"reason"}),
 		clients: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "muster_live_clients", Help: "Clients that follow live updates.",
 		}),
 		sources: sources{most: maxSources, known: map[string]bool{}},
 	}
+	for _, reason := range leftOutReasons() {
+		m.alertsRefused.WithLabelValues(reason)
+	}
+	return m
 }
 
 // sources bounds a label that clients choose: the first few sources are told

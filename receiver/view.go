@@ -76,7 +76,7 @@ func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
 	lastSeen, _ := g.LastSeen(a)
 	return alertView{
 		Fingerprint: a.Fingerprint, Status: a.Status, Labels: object(a.Labels), Annotations: object(a.Annotations),
-		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt, FirstSeenAt: a.FirstSeenAt,
+		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(), FirstSeenAt: a.FirstSeenAt,
 		LastSeenAt: lastSeen, Disputed: a.Disputed, Episodes: viewEpisodes(a.Episodes()),
 	}
 }
@@ -84,7 +84,7 @@ func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
 func viewEpisodes(episodes []grouping.Episode) []episodeView {
 	views := make([]episodeView, 0, len(episodes))
 	for _, e := range episodes {
-		views = append(views, episodeView{e.StartsAt, e.EndsAt})
+		views = append(views, episodeView{e.StartsAt.UTC(), e.EndsAt.UTC()})
 	}
 	return views
 }

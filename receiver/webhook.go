@@ -65,7 +65,7 @@ func (s *Server) webhook(c *gin.Context) {
 		s.reject(c, http.StatusServiceUnavailable, "overloaded", errors.New("too many requests at once"))
 		return
 	}
-	m, err := s.decoder.message(in.buf.Bytes())
+	m, left, err := s.decoder.message(in.buf.Bytes())
 	in.close()
 	if err != nil {
 		code, reason := http.StatusBadRequest, "bad_message"
@@ -75,8 +75,7 @@ func (s *Server) webhook(c *gin.Context) {
 		s.reject(c, code, reason, err)
 		return
 	}
-	n := s.decoder.notification(m, source)
-	cut := n.Truncated - m.TruncatedAlerts
+	n := s.decoder.notification(m, source, &left)
 	n.Stamp = stamp
 	out, err := s.groups.Ingest(c.Request.Context(), n)
 	if full, ok := errors.AsType[*grouping.FullError](err); ok {
@@ -93,23 +92,39 @@ func (s *Server) webhook(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	s.metrics.tooManyLabels.Add(float64(cut))
-	if cut > 0 {
-		s.refusals.count("labels")
-	}
+	s.noteLeftOut(c, left)
 	if out.Cut > 0 {
 		s.refusals.count("cut")
 	}
 	s.metrics.received.WithLabelValues(s.metrics.sources.label(source), reasonLabel(n.Reason)).Inc()
-	c.JSON(http.StatusOK, keptView{Group: out.Group.ID, Status: "kept", Cut: out.Cut + cut})
+	c.JSON(http.StatusOK, keptView{Group: out.Group.ID, Status: "kept", Cut: out.Cut + left.truncated, LeftOut: left.named})
 }
 
-// keptView is the answer to a notification that is kept. Cut counts the firing
-// alerts that were left out: for their number of labels, or as the group is full.
+// keptView is the answer to a notification that is kept. Cut counts the alerts
+// that were left out: they cannot be taken, or the group is full. LeftOut says
+// of the first ones what is wrong with them.
 type keptView struct {
-	Group  grouping.ID `json:"group"`
-	Status string      `json:"status"`
-	Cut    uint64      `json:"cut,omitempty"`
+	Group   grouping.ID `json:"group"`
+	Status  string      `json:"status"`
+	Cut     uint64      `json:"cut,omitempty"`
+	LeftOut []string    `json:"leftOut,omitempty"`
+}
+
+// noteLeftOut counts the alerts that were left out of a notification that was
+// kept, and names them on the status page.
+func (s *Server) noteLeftOut(c *gin.Context, left leftOut) {
+	for reason, n := range left.byReason {
+		s.metrics.alertsRefused.WithLabelValues(reason).Add(float64(n))
+	}
+	if left.byReason[leftOutLabels] > 0 {
+		s.refusals.count("labels")
+	}
+	for _, sentence := range left.named {
+		s.refusals.add("left_out", templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence})
+	}
+	if left.truncated > 0 {
+		s.logger.Info("Alerts of a notification were left out", "alerts", left.truncated, "remote", c.RemoteIP(), "first", left.named[0])
+	}
 }
 
 // checkMedia refuses what is not plain JSON. A missing type is taken for JSON.
@@ -125,7 +140,8 @@ func checkMedia(h http.Header) error {
 	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return errors.New("Content-Type: must be application/json")
 	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+	// utf8 is no registered name, but a common one.
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
 		return errors.New("Content-Type: the charset must be utf-8")
 	}
 	return nil

@@ -1,0 +1,141 @@
+package receiver
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// alertNamed is an alert of a body, with parts replaced.
+func alertNamed(name string, replace ...string) string {
+	return strings.NewReplacer(replace...).Replace(fmt.Sprintf(`{"status":"firing","labels":{"alertname":%q},"annotations":{},`+
+		`"startsAt":"2026-11-23T03:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":""}`, name))
+}
+
+func listing(alerts ...string) string {
+	legal := body()
+	return legal[:strings.Index(legal, `[{`)] + "[" + strings.Join(alerts, ",") + "]" + legal[strings.Index(legal, `}]`)+2:]
+}
+
+const alertStart = `"startsAt":"2026-11-23T03:00:00Z"`
+
+// A defect of one alert does not cost its neighbours: they are kept, it is left
+// out, counted as cut, and named.
+func TestOneBadAlertCostsNoOther(t *testing.T) {
+	for name, tc := range map[string]struct{ bad, reason, sentence string }{
+		"a start before the year 0 in UTC": { // Alertmanager takes it, and sends it
+			alertNamed("Odd", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), leftOutTime,
+			`alerts[20].startsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`,
+		},
+		"no start":                {alertNamed("Odd", alertStart+",", ""), leftOutTime, `alerts[20].startsAt: is missing, of alert "Odd"`},
+		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), leftOutTime, `alerts[20].startsAt: is not an RFC 3339 time, of alert "Odd"`},
+		"an end after 9999": {alertNamed("Odd", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), leftOutTime,
+			`alerts[20].endsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`},
+		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), leftOutStatus, `alerts[20].status: is "pending", must be "firing" or "resolved", of alert "Odd"`},
+		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), leftOutMalformed, "alerts[20].labels: a JSON array is not allowed here"},
+		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), leftOutMalformed, `alerts[20].labels.n: a JSON number is not allowed here, of alert "Odd"`},
+		"a text":              {`"x"`, leftOutMalformed, "alerts[20]: a JSON string is not allowed here"},
+		"null":                {"null", leftOutStatus, `alerts[20].status: is "", must be "firing" or "resolved"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, Options{})
+			alerts := make([]string, 0, 21)
+			for i := range 20 {
+				alerts = append(alerts, alertNamed(fmt.Sprint("Good", i)))
+			}
+			id := grouping.ID(h.kept(t, listing(alerts...)))
+			alerts[3] = alertNamed("Changed") // the body is read again as a whole
+			kept := h.answerTo(t, listing(append(alerts, tc.bad)...))
+			require.Equal(t, id, kept.Group)
+			require.Equal(t, uint64(1), kept.Cut)
+			require.Equal(t, []string{tc.sentence}, kept.LeftOut)
+			g, err := h.manager.GetGroup(t.Context(), id)
+			require.NoError(t, err)
+			require.Equal(t, 21, g.Counts.Firing, "what it does not list is not concluded to be gone")
+			require.Equal(t, uint64(1), g.Truncated)
+			require.InDelta(t, 1, h.counter(t, "muster_alerts_refused_total", "reason", tc.reason), 0)
+			require.Contains(t, h.get("/status").Body.String(), "left out: alerts[20]")
+			require.InDelta(t, 0, h.counter(t, "muster_notifications_rejected_total", "reason", "bad_message"), 0)
+		})
+	}
+}
+
+// Without a single alert that can be taken there is nothing to acknowledge.
+func TestABodyOfBadAlertsAloneIsRefused(t *testing.T) {
+	h := newHouse(t, Options{})
+	bad := alertNamed("Odd", `"firing"`, `"pending"`)
+	h.refused(t, "three", h.post(listing(bad, bad, bad)), http.StatusBadRequest, `alerts[0].status: is "pending", must be "firing" or "resolved"`)
+	require.Empty(t, h.held(t)[len(`{"groups":[],"total":0}`)+1:len(`{"groups":[],"total":0}`)+1])
+}
+
+func TestLeftOutAlertsAreNamedOnlyAtFirst(t *testing.T) {
+	h := newHouse(t, Options{MaxAlerts: 100})
+	bad := make([]string, 50)
+	for i := range bad {
+		bad[i] = alertNamed("Odd", `"firing"`, `"pending"`)
+	}
+	kept := h.answerTo(t, listing(append([]string{alertNamed("Good")}, bad...)...))
+	require.Equal(t, uint64(50), kept.Cut)
+	require.Len(t, kept.LeftOut, maxNamed)
+	h.refused(t, "too many", h.post(listing(append([]string{alertNamed("Good")}, append(bad, bad...)...)...)), http.StatusRequestEntityTooLarge, "")
+}
+
+func TestTheNumberOfCutAlertsDoesNotWrap(t *testing.T) {
+	h := newHouse(t, Options{})
+	text := strings.Replace(listing(alertNamed("Good"), alertNamed("Odd", `"firing"`, `"pending"`)), wireCut, `"truncatedAlerts":18446744073709551615`, 1)
+	kept := h.answerTo(t, text)
+	g, err := h.manager.GetGroup(t.Context(), kept.Group)
+	require.NoError(t, err)
+	require.Equal(t, uint64(math.MaxUint64), g.Truncated)
+	require.Equal(t, uint64(1), kept.Cut)
+}
+
+// Senders write times in their own zone; every answer gives them in UTC.
+func TestTimesAreAnsweredInUTC(t *testing.T) {
+	h := newHouse(t, Options{})
+	resolved := alertNamed("B", `"firing"`, `"resolved"`, alertStart, `"startsAt":"2026-11-26T20:00:00.000000001+02:00"`,
+		"0001-01-01T00:00:00Z", "2026-11-26T14:30:00-05:00")
+	id := h.kept(t, listing(alertNamed("A", alertStart, `"startsAt":"2026-11-27T02:00:00+08:00"`), resolved))
+	fingerprint := string(grouping.Labels{"alertname": "B"}.Fingerprint())
+	for _, path := range []string{"/api/v1/groups/" + id, "/api/v1/groups?alerts=true", "/api/v1/alerts/" + fingerprint, "/api/v1/events", "/api/v1/stats", "/api/v1/status"} {
+		answer := h.get(path).Body.String()
+		var parsed any
+		require.NoError(t, json.Unmarshal([]byte(answer), &parsed))
+		times := timesIn(parsed)
+		require.NotEmpty(t, times, path)
+		for _, text := range times {
+			require.True(t, strings.HasSuffix(text, "Z"), "%s: %s", path, text)
+		}
+	}
+	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"startsAt":"2026-11-26T18:00:00.000000001Z","endsAt":"2026-11-26T19:30:00Z"`)
+}
+
+// timesIn returns every text that is a time, wherever it is in a JSON value.
+func timesIn(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case string:
+		if wireTime.MatchString(v) {
+			out = append(out, v)
+		}
+	case []any:
+		for _, element := range v {
+			out = append(out, timesIn(element)...)
+		}
+	case map[string]any:
+		for _, element := range v {
+			out = append(out, timesIn(element)...)
+		}
+	}
+	return out
+}
+
+var wireTime = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}`)
