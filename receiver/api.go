@@ -132,6 +132,6 @@ func (s *Server) status(c *gin.Context) {
 			Mode: st.Mode, Healthy: st.Healthy, Reason: st.Reason, DegradedSince: st.DegradedSince.UTC(),
 			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,
 		},
-		RestoredGroups: st.Restored, LastNotification: stats.LastNotification,
+		RestoredGroups: st.Restored, LastNotification: stats.LastNotification, Problems: s.problems(),
 	})
 }

@@ -45,11 +45,11 @@ func (a *arrival) read(r io.Reader) (code int, reason string, err error) {
 	case err == nil:
 		return 0, "", nil
 	case errors.As(err, &tooLarge):
-		return http.StatusRequestEntityTooLarge, "too_large", bad("", "the body is larger than %d bytes", tooLarge.Limit)
+		return http.StatusRequestEntityTooLarge, refusedTooLarge, bad("", "the body is larger than %d bytes", tooLarge.Limit)
 	case errors.Is(err, errTooMuch):
-		return http.StatusServiceUnavailable, "overloaded", err
+		return http.StatusServiceUnavailable, refusedOverloaded, err
 	default:
-		return http.StatusServiceUnavailable, "incomplete", bad("", "the body ends too early") // a retry mends it
+		return http.StatusServiceUnavailable, refusedIncomplete, bad("", "the body ends too early") // a retry mends it
 	}
 }
 

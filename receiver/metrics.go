@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 			Help: "Notifications kept, by source and by Alertmanager's reason.",
 		}, []string{"source", "reason"}),
 		rejected: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_notifications_rejected_total", Help: "Notifications not kept, by reason.",
+			Name: "muster_notifications_rejected_total", Help: "Total number of notifications that were refused, by reason.",
 		}, []string{"reason"}),
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_http_requests_total", Help: "HTTP requests, by route, method and status code.",
@@ -51,6 +51,9 @@ func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 			Name: "muster_live_clients", Help: "Clients that follow live updates.",
 		}),
 		sources: sources{most: maxSources, known: map[string]bool{}},
+	}
+	for _, reason := range refusalReasons() {
+		m.rejected.WithLabelValues(reason)
 	}
 	for _, reason := range leftOutReasons() {
 		m.alertsRefused.WithLabelValues(reason)

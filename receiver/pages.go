@@ -107,7 +107,7 @@ func (s *Server) site(r *http.Request) *templates.Site {
 	st := s.storage()
 	return &templates.Site{
 		Links: s.linksFor(r), Place: s.live.place(), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.started,
-		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack,
+		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack, Refused: s.refusals.total(),
 		StaleAfter: s.opts.Groups.StaleAfter, Retention: s.opts.Groups.Retention, Demo: s.opts.Demo, Version: version.Version,
 	}
 }
@@ -210,8 +210,8 @@ var zippers = sync.Pool{New: func() any {
 // storage's health and the time.
 func (s *Server) answered(c *gin.Context) bool {
 	st := s.storage()
-	etag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d-%t"`, s.live.epoch, s.live.sequence(),
-		time.Now().UnixNano()/int64(etagAge), st.Healthy, st.DirtyGroups, st.Partial)
+	etag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d-%t-%t"`, s.live.epoch, s.live.sequence(),
+		time.Now().UnixNano()/int64(etagAge), st.Healthy, st.DirtyGroups, st.Partial, s.refusals.total() > 0)
 	c.Header("ETag", etag)
 	c.Header("Cache-Control", "no-cache")
 	if c.GetHeader("If-None-Match") == etag {
@@ -403,7 +403,7 @@ func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Pag
 			{Name: "Readers at once", Value: strconv.Itoa(s.opts.MaxReaders), Met: s.refusals.met("readers")},
 			{Name: "Live pages", Value: strconv.Itoa(s.opts.MaxLiveClients), Met: s.refusals.met("live_clients")},
 		},
-		Rejected: s.refusals.newest(), Listeners: s.live.listeners(),
+		Rejected: s.refusals.newest(), Problems: s.problems(), Listeners: s.live.listeners(),
 	}), nil
 }
 
@@ -418,6 +418,18 @@ func bytesText(n int64) string {
 	default:
 		return strconv.FormatInt(n, 10) + " bytes"
 	}
+}
+
+// problems says in sentences what is wrong with how Muster itself is set up.
+func (s *Server) problems() []string {
+	var out []string
+	if s.opts.Problems != nil {
+		out = s.opts.Problems()
+	}
+	if p := s.token.problem(); p != "" {
+		out = append(out, p)
+	}
+	return out
 }
 
 func limitOf(n int) string {
@@ -468,50 +480,4 @@ func better(a, b *grouping.AlertGroup) bool {
 		return a.Counts.Firing > 0
 	}
 	return a.LastNotifiedAt.After(b.LastNotifiedAt)
-}
-
-// refusals remembers the last notifications that were refused, and how often
-// each limit was met.
-type refusals struct {
-	mu     sync.Mutex
-	last   []templates.Rejection // guarded by mu; the oldest first
-	counts map[string]int        // guarded by mu; by reason
-}
-
-// maxRefusals is what fits on a page.
-const maxRefusals = 20
-
-func (r *refusals) add(reason string, rejection templates.Rejection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.counts == nil {
-		r.counts = map[string]int{}
-	}
-	r.counts[reason]++
-	r.last = append(r.last, rejection)
-	r.last = r.last[max(0, len(r.last)-maxRefusals):]
-}
-
-// count counts a limit that was met by what is not a notification.
-func (r *refusals) count(reason string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.counts == nil {
-		r.counts = map[string]int{}
-	}
-	r.counts[reason]++
-}
-
-func (r *refusals) met(reason string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.counts[reason]
-}
-
-func (r *refusals) newest() []templates.Rejection {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	last := slices.Clone(r.last)
-	slices.Reverse(last)
-	return last
 }

@@ -65,6 +65,10 @@ type Options struct {
 	// EnablePprof serves profiles of the process.
 	EnablePprof bool
 
+	// Problems tells in sentences what is wrong with how Muster is set up, for
+	// the status page and the API. nil: nothing can be.
+	Problems func() []string
+
 	// ExternalURL is where readers reach Muster: what links begin with. "":
 	// they are relative to the host. RoutePrefix is the path under which the
 	// routes are; it differs where a proxy takes the external one away.
@@ -140,7 +144,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	if external.Host != "" {
 		origin = external.Scheme + "://" + external.Host
 	}
-	token, err := newToken(opts.WebhookTokenFile)
+	token, err := newToken(opts.WebhookTokenFile, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -168,15 +172,25 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		return nil, err
 	}
 	r.Use(m.observe, s.recoverPanic, securityHeaders)
+	routePrefix := strings.TrimRight(opts.RoutePrefix, "/")
 	r.NoRoute(func(c *gin.Context) {
 		if strings.Contains(c.GetHeader("Accept"), "text/html") {
 			s.freshPage(notFoundPage)(c)
 			return
 		}
+		if isPost(c.Request) {
+			s.reject(c, http.StatusNotFound, refusedNotFound, errors.New("nothing is here: notifications go to "+routePrefix+"/webhook"))
+			return
+		}
 		fail(c, http.StatusNotFound, "nothing is here")
 	})
-	r.NoMethod(func(c *gin.Context) { fail(c, http.StatusMethodNotAllowed, "this method is not allowed here") })
-	routePrefix := strings.TrimRight(opts.RoutePrefix, "/")
+	r.NoMethod(func(c *gin.Context) {
+		if c.Request.URL.Path == routePrefix+"/webhook" || strings.HasPrefix(c.Request.URL.Path, routePrefix+"/webhook/") {
+			s.reject(c, http.StatusMethodNotAllowed, refusedMethod, errors.New("this method is not allowed here"))
+			return
+		}
+		fail(c, http.StatusMethodNotAllowed, "this method is not allowed here")
+	})
 	routes := r.Group(routePrefix)
 	s.routes(routes, gatherer)
 	s.pageRoutes(routes)
@@ -188,7 +202,8 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		get(&r.RouterGroup, routePrefix, s.toHome)
 	}
 	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.Refused(r.RemoteAddr, http.StatusForbidden, refusedCrossOrigin, "a browser sent it from another site")
 		setSecurityHeaders(w.Header())
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(http.StatusForbidden)
@@ -202,8 +217,8 @@ const livePath = "/api/v1/live"
 
 func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 	for _, path := range []string{"/webhook", "/webhook/", "/webhook/:source", "/webhook/:source/"} {
-		r.POST(path, s.token.require, s.webhook)
-		r.PUT(path, s.token.require, s.webhook)
+		r.POST(path, s.requireToken, s.webhook)
+		r.PUT(path, s.requireToken, s.webhook)
 	}
 	get(r, "/-/healthy", s.healthy)
 	get(r, "/-/ready", s.ready)
@@ -313,7 +328,7 @@ func (s *Server) recoverPanic(c *gin.Context) {
 		}
 		s.logger.Error("A request made Muster panic", "handler", c.FullPath(), "err", fmt.Sprint(r))
 		if _, webhook := c.Get(notificationKey); webhook {
-			s.metrics.rejected.WithLabelValues("panic").Inc()
+			s.Refused(c.Request.RemoteAddr, http.StatusServiceUnavailable, refusedPanic, "Muster failed; its log has more")
 		}
 		if c.Writer.Written() {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one

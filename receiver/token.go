@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"strings"
@@ -14,24 +16,31 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// token is what a notification must carry. It is read from a file, anew when
-// the file changes. Each line of the file is a token: it is rotated without a
-// refusal by adding the new one, and taking the old one away when all senders
-// know the new one. A file that is gone or empty keeps the tokens that were.
+// token is what a notification must carry. It is read from a file, again at
+// most once a second: the content tells whether it changed, since a file that is
+// replaced may have the time of the one before. Each line of the file is a
+// token, so one is rotated without a refusal by adding the new one, and taking
+// the old one away when all senders know the new one. A file that is gone or
+// empty leaves the tokens as they were, and is a problem on the status page.
 type token struct {
-	path string // "": none is asked for
+	path   string // "": no token is asked for
+	logger *slog.Logger
 
-	mu       sync.Mutex
-	hashes   [][sha256.Size]byte // guarded by mu; never changed, but replaced
-	modified time.Time           // guarded by mu
-	looked   time.Time           // guarded by mu
+	mu     sync.Mutex
+	text   string              // guarded by mu; what the hashes were made from
+	hashes [][sha256.Size]byte // guarded by mu; never changed, but replaced
+	readAt time.Time           // guarded by mu
+	fault  string              // guarded by mu; why the file cannot be used; "": it can
 }
 
 // tokenAge is how long a changed file may go unnoticed.
 const tokenAge = time.Second
 
-func newToken(path string) (*token, error) {
-	t := &token{path: path}
+// maxTokenFile bounds what is read of the file: thousands of tokens.
+const maxTokenFile = 1 << 20
+
+func newToken(path string, logger *slog.Logger) (*token, error) {
+	t := &token{path: path, logger: logger}
 	if path == "" {
 		return t, nil
 	}
@@ -41,15 +50,19 @@ func newToken(path string) (*token, error) {
 	return t, nil
 }
 
-// read reads the file if it changed. The caller holds mu, or is the only one.
+// read reads the file. The caller holds mu, or is the only one.
 func (t *token) read() error {
-	info, err := os.Stat(t.path)
-	if err != nil || info.ModTime().Equal(t.modified) {
-		return err
-	}
-	text, err := os.ReadFile(t.path)
+	f, err := os.Open(t.path)
 	if err != nil {
 		return err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
+	if err != nil {
+		return err
+	}
+	if string(text) == t.text {
+		return nil
 	}
 	var hashes [][sha256.Size]byte
 	for line := range strings.Lines(string(text)) {
@@ -60,7 +73,7 @@ func (t *token) read() error {
 	if len(hashes) == 0 {
 		return errors.New(t.path + " is empty")
 	}
-	t.hashes, t.modified = hashes, info.ModTime()
+	t.text, t.hashes = string(text), hashes
 	return nil
 }
 
@@ -68,28 +81,66 @@ func (t *token) read() error {
 func (t *token) current() [][sha256.Size]byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.looked) > tokenAge {
-		t.looked = time.Now()
-		_ = t.read() // the tokens that were stay in force
+	if time.Since(t.readAt) > tokenAge {
+		t.readAt = time.Now()
+		t.note(t.read())
 	}
 	return t.hashes
 }
 
-// require refuses a request that does not carry a token: as a bearer, or as the
-// password of basic authentication, since a request that must carry one for
-// --web.config.file has no room for the other.
-func (t *token) require(c *gin.Context) {
-	if t.path == "" {
+// note remembers why the file cannot be used, and logs each change of that
+// once. The caller holds mu.
+func (t *token) note(err error) {
+	fault := ""
+	if err != nil {
+		fault = err.Error()
+	}
+	if fault == t.fault {
 		return
 	}
-	given, ok := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
+	if t.fault = fault; err != nil {
+		t.logger.Warn("The webhook token cannot be read, the tokens stay as they were", "err", err)
+	} else {
+		t.logger.Info("The webhook token can be read again")
+	}
+}
+
+// problem says in a sentence what is wrong with the file; "" if nothing is.
+func (t *token) problem() string {
+	if t.path == "" {
+		return ""
+	}
+	t.current()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fault == "" {
+		return ""
+	}
+	return "The webhook token cannot be read, so the tokens stay as they were: " + t.fault
+}
+
+// requireToken refuses a notification that does not carry a token: as a bearer,
+// or as the password of basic authentication, since a request that must carry
+// one for --web.config.file has no room for the other.
+func (s *Server) requireToken(c *gin.Context) {
+	if s.token.path == "" {
+		return
+	}
+	given, ok := bearer(c.GetHeader("Authorization"))
 	if !ok {
 		_, given, ok = c.Request.BasicAuth()
 	}
-	if !ok || !t.known(given) {
+	if !ok || !s.token.known(given) {
 		c.Header("WWW-Authenticate", "Bearer")
-		fail(c, http.StatusUnauthorized, "this webhook asks for a token: Authorization: Bearer …")
+		s.reject(c, http.StatusUnauthorized, refusedUnauthorized, errors.New("this webhook asks for a token: Authorization: Bearer …"))
 	}
+}
+
+// bearer returns the token of an Authorization header. The name of a scheme is
+// not case-sensitive, and Alertmanager sends it as its configuration spells it.
+func bearer(header string) (string, bool) {
+	scheme, given, ok := strings.Cut(strings.TrimSpace(header), " ")
+	return strings.TrimSpace(given), ok && strings.EqualFold(scheme, "Bearer")
 }
 
 // known reports whether a token is in force. Hashes are compared, in constant

@@ -20,12 +20,14 @@ func TestAWebhookWithAToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte("first secret\n"), 0o600))
 	h := newHouse(t, Options{WebhookTokenFile: path})
-	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "bearer first secret", "Basic first secret", "first secret"} {
+	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearerfirst secret", "Basic first secret", "first secret"} {
 		w := h.post(body(), "Authorization", header)
 		require.Equal(t, http.StatusUnauthorized, w.Code, header)
 		require.NotContains(t, w.Body.String(), "secret")
 	}
-	require.Equal(t, http.StatusOK, h.post(body(), "Authorization", "Bearer first secret").Code)
+	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer   "} { // RFC 9110
+		require.Equal(t, http.StatusOK, h.post(body(), "Authorization", scheme+"first secret").Code, scheme)
+	}
 	r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body()))
 	r.Header["Authorization"] = []string{"Bearer wrong", "Bearer first secret"}
 	w := httptest.NewRecorder()
@@ -46,6 +48,33 @@ func TestAWebhookWithAToken(t *testing.T) {
 		return h.post(body(), "Authorization", "Bearer ").Code == http.StatusOK
 	}, 2*tokenAge, 50*time.Millisecond)
 	require.Equal(t, http.StatusOK, h.post(body(), "Authorization", "Bearer second secret").Code)
+}
+
+// The content tells whether the file changed: one that is put in its place may
+// have the size and the time of the one before.
+func TestAReplacedTokenFileIsKnownByItsContent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	at := time.Unix(1_700_000_000, 0)
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		require.NoError(t, os.Chtimes(name, at, at))
+	}
+	write(path, "one")
+	h := newHouse(t, Options{WebhookTokenFile: path})
+	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
+	require.Equal(t, http.StatusOK, code("one"))
+	write(path+".new", "two")
+	require.NoError(t, os.Rename(path+".new", path))
+	require.Eventually(t, func() bool { return code("two") == http.StatusOK }, 5*time.Second, 10*time.Millisecond)
+	require.Equal(t, http.StatusUnauthorized, code("one"), "what was revoked is refused")
+
+	require.NoError(t, os.Remove(path))
+	const problem = "The webhook token cannot be read"
+	require.Eventually(t, func() bool { return strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
+	require.Contains(t, h.get("/api/v1/status").Body.String(), problem)
+	require.Equal(t, http.StatusOK, code("two"), "the tokens stay as they were")
+	write(path, "two")
+	require.Eventually(t, func() bool { return !strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
 }
 
 // A file with several tokens lets each of them in: so one is rotated while

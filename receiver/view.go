@@ -172,6 +172,7 @@ type statusView struct {
 	Storage          storageView `json:"storage"`
 	RestoredGroups   int         `json:"restoredGroups"`
 	LastNotification time.Time   `json:"lastNotification,omitzero"`
+	Problems         []string    `json:"problems,omitempty"`
 }
 
 type buildView struct {

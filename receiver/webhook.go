@@ -33,7 +33,7 @@ func (s *Server) webhook(c *gin.Context) {
 	stamp := s.groups.Stamp()
 	if s.draining.Load() {
 		c.Header("Connection", "close")
-		s.reject(c, http.StatusServiceUnavailable, "draining", errors.New("shutting down, send it again"))
+		s.reject(c, http.StatusServiceUnavailable, refusedDraining, errors.New("shutting down, send it again"))
 		return
 	}
 	s.metrics.inFlight.Inc()
@@ -44,11 +44,11 @@ func (s *Server) webhook(c *gin.Context) {
 		source = c.Param("source")
 	}
 	if !validSource.MatchString(source) {
-		s.reject(c, http.StatusBadRequest, "bad_source", errors.New("source: up to 64 letters, digits, '_', '.' and '-' are allowed"))
+		s.reject(c, http.StatusBadRequest, refusedBadSource, errors.New("source: up to 64 letters, digits, '_', '.' and '-' are allowed"))
 		return
 	}
 	if err := checkMedia(c.Request.Header); err != nil {
-		s.reject(c, http.StatusUnsupportedMediaType, "unsupported_media", err)
+		s.reject(c, http.StatusUnsupportedMediaType, refusedMedia, err)
 		return
 	}
 	in := s.arrivals.open()
@@ -62,15 +62,15 @@ func (s *Server) webhook(c *gin.Context) {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	default:
-		s.reject(c, http.StatusServiceUnavailable, "overloaded", errors.New("too many requests at once"))
+		s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errors.New("too many requests at once"))
 		return
 	}
 	m, left, err := s.decoder.message(in.buf.Bytes())
 	in.close()
 	if err != nil {
-		code, reason := http.StatusBadRequest, "bad_message"
+		code, reason := http.StatusBadRequest, refusedBadMessage
 		if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
-			code, reason = http.StatusRequestEntityTooLarge, "too_many_alerts"
+			code, reason = http.StatusRequestEntityTooLarge, refusedTooManyAlerts
 		}
 		s.reject(c, code, reason, err)
 		return
@@ -80,15 +80,15 @@ func (s *Server) webhook(c *gin.Context) {
 	out, err := s.groups.Ingest(c.Request.Context(), n)
 	if full, ok := errors.AsType[*grouping.FullError](err); ok {
 		// Alertmanager sends it again, and shows that it could not be delivered.
-		s.reject(c, http.StatusServiceUnavailable, "full", full)
+		s.reject(c, http.StatusServiceUnavailable, refusedFull, full)
 		return
 	}
 	if err != nil {
-		reason := "storage"
+		reason, text := refusedStorage, "the storage is not available"
 		if c.Request.Context().Err() != nil {
-			reason = "cancelled"
+			reason, text = refusedCancelled, "the sender gave up"
 		}
-		s.metrics.rejected.WithLabelValues(reason).Inc()
+		s.Refused(c.Request.RemoteAddr, http.StatusServiceUnavailable, reason, text)
 		s.failWith(c, err)
 		return
 	}
@@ -120,7 +120,7 @@ func (s *Server) noteLeftOut(c *gin.Context, left leftOut) {
 		s.refusals.count("labels")
 	}
 	for _, sentence := range left.named {
-		s.refusals.add("left_out", templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence})
+		s.refusals.leftOut(templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence})
 	}
 	if left.truncated > 0 {
 		s.logger.Info("Alerts of a notification were left out", "alerts", left.truncated, "remote", c.RemoteIP(), "first", left.named[0])
@@ -145,12 +145,4 @@ func checkMedia(h http.Header) error {
 		return errors.New("Content-Type: the charset must be utf-8")
 	}
 	return nil
-}
-
-// reject refuses a notification: one line in the log, one count, one sentence.
-func (s *Server) reject(c *gin.Context, code int, reason string, err error) {
-	s.metrics.rejected.WithLabelValues(reason).Inc()
-	s.refusals.add(reason, templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: code, Reason: err.Error()})
-	s.logger.Info("Notification refused", "reason", reason, "code", code, "remote", c.RemoteIP(), "err", err)
-	fail(c, code, err.Error())
 }

@@ -70,7 +70,9 @@ type Empty struct {
 // Setup is what a new user has to do.
 type Setup struct {
 	URL, YAML string
-	Guessed   bool // the host is an example: nobody said which one it is
+	Guessed   bool   // the host is an example: nobody said which one it is
+	Refused   string // how many notifications were refused; "": none came
+	Status    string // where it is said why
 }
 
 // OtherGroups leads to groups that are not listed but not over either.
@@ -244,6 +246,9 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 	switch {
 	case sum.Groups() == 0 && sum.LastNotification.IsZero() && !s.Storage.Partial:
 		p.Setup = newSetup(s.Links)
+		if s.Refused > 0 {
+			p.Setup.Refused, p.Setup.Status = plural(s.Refused, "notification was", "notifications were"), s.Links.Status()
+		}
 	case v.Filtered() && v.Err == nil:
 		p.Empty = &Empty{
 			Title: "No group matches",

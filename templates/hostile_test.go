@@ -133,8 +133,9 @@ func hostilePages(s string) map[string]Page {
 		"history":  NewHistoryPage(site, ParseHistoryView(map[string][]string{"filter": {s}, "kind": {s}, "group": {s}, "alert": {s}, "at": {s}, "cursor": {s}}), grouping.EventPage{Events: events, Next: s}),
 		"historym": NewHistoryPage(site, HistoryView{Matchers: q("filter").with(equals(s, s)).Matchers, Group: grouping.ID(s), Fingerprint: grouping.Fingerprint(s)}, grouping.EventPage{}),
 		"status": NewStatusPage(site, StatusInput{
-			Stats: grouping.Stats{Receivers: map[string]int{s: 1}, Sources: map[string]grouping.SourceStats{s: {Alertmanagers: map[string]time.Time{s: night}}}},
-			Build: []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s}},
+			Problems: []string{s},
+			Stats:    grouping.Stats{Receivers: map[string]int{s: 1}, Sources: map[string]grouping.SourceStats{s: {Alertmanagers: map[string]time.Time{s: night}}}},
+			Build:    []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s, 2}},
 		}),
 		"help":  NewHelpPage(site),
 		"gone":  NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),

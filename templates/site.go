@@ -29,6 +29,8 @@ type Site struct {
 	Retention  time.Duration
 	Demo       bool
 	Version    string
+	// Refused is how many notifications were refused since the start.
+	Refused int
 }
 
 // noticeShown is for how long a page tells of something that is over.

@@ -14,6 +14,7 @@ type StatusInput struct {
 	Settings  []Fact // durations and flags in force; the caller leaves secrets out
 	Limits    []Limit
 	Rejected  []Rejection // newest first
+	Problems  []string    // with how Muster itself is set up, in sentences
 	Listeners int         // live pages
 }
 
@@ -26,12 +27,14 @@ type Limit struct {
 	Met         int
 }
 
-// Rejection is a notification that was not accepted.
+// Rejection is a notification that was not accepted, or not whole. Several for
+// one reason to one address are one, the last.
 type Rejection struct {
 	At     time.Time
 	From   string
 	Status int
 	Reason string
+	Times  int // 0: once
 }
 
 // StatusPage is how Muster itself fares.
@@ -43,6 +46,7 @@ type StatusPage struct {
 	Reason    string
 	Since     Moment
 	Problems  []string // with how the storage is set up
+	Own       []string // problems with how Muster itself is set up
 	Held      []Fact
 	Sources   []SourceRow
 	Rejected  []RejectionRow
@@ -67,6 +71,7 @@ type RejectionRow struct {
 	At           Moment
 	From, Reason string
 	Status       int
+	Times        string
 }
 
 // NewStatusPage makes the status page.
@@ -75,6 +80,7 @@ func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 	p := &StatusPage{
 		Frame: s.newFrame("status", "Status"), Healthy: st.Healthy, Reason: st.Reason, Since: moment(st.DegradedSince, s.Now), Problems: st.Problems,
 		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: moment(s.StartedAt, s.Now), Listeners: in.Listeners,
+		Own: in.Problems,
 	}
 	yesNo := map[bool]string{true: "yes", false: "no"}
 	p.Storage = []Fact{
@@ -103,7 +109,11 @@ func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 		}
 	}
 	for _, r := range in.Rejected {
-		p.Rejected = append(p.Rejected, RejectionRow{At: moment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status})
+		row := RejectionRow{At: moment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status}
+		if r.Times > 1 {
+			row.Times = plural(r.Times, "time", "times")
+		}
+		p.Rejected = append(p.Rejected, row)
 	}
 	return p
 }

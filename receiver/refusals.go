@@ -1,0 +1,187 @@
+package receiver
+
+import (
+	"cmp"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/templates"
+)
+
+// The reasons for which a notification is refused: labels of a metric.
+const (
+	refusedBadMessage    = "bad_message"
+	refusedBadSource     = "bad_source"
+	refusedCancelled     = "cancelled"
+	refusedCrossOrigin   = "cross_origin"
+	refusedDraining      = "draining"
+	refusedFull          = "full"
+	refusedIncomplete    = "incomplete"
+	refusedMedia         = "unsupported_media"
+	refusedMethod        = "method"
+	refusedNotFound      = "not_found"
+	refusedOverloaded    = "overloaded"
+	refusedPanic         = "panic"
+	refusedStorage       = "storage"
+	refusedTLS           = "tls"
+	refusedTooLarge      = "too_large"
+	refusedTooManyAlerts = "too_many_alerts"
+	refusedUnauthorized  = "unauthorized"
+)
+
+func refusalReasons() []string {
+	return []string{
+		refusedBadMessage, refusedBadSource, refusedCancelled, refusedCrossOrigin, refusedDraining, refusedFull, refusedIncomplete, refusedMedia,
+		refusedMethod, refusedNotFound, refusedOverloaded, refusedPanic, refusedStorage, refusedTLS, refusedTooLarge, refusedTooManyAlerts,
+		refusedUnauthorized,
+	}
+}
+
+const (
+	// maxRefusalsPerReason bounds what the status page lists of one reason, so
+	// that a scan of ports does not hide a sender whose token is wrong.
+	maxRefusalsPerReason = 5
+	// refusalLogInterval is how often the log repeats a refusal for the same
+	// reason to the same address. In between it has at most maxRefusalsLogged
+	// whose texts differ.
+	refusalLogInterval = 10 * time.Second
+	maxRefusalsLogged  = 10
+)
+
+// refusals remembers the last notifications that were refused, and how often
+// each limit was reached.
+type refusals struct {
+	mu     sync.Mutex
+	last   []*refusedSender     // guarded by mu; in no order
+	counts map[string]int // guarded by mu; by reason
+	sum    int            // guarded by mu; refused notifications
+}
+
+// refusedSender is what was refused for one reason to one address.
+type refusedSender struct {
+	templates.Rejection
+
+	reason   string
+	loggedAt time.Time // when the interval of the log began
+	logged   int       // lines since then
+}
+
+// logs reports whether a further refusal is to be logged.
+func (r *refusedSender) logs(next templates.Rejection) bool {
+	if next.At.Sub(r.loggedAt) >= refusalLogInterval {
+		r.loggedAt, r.logged = next.At, 0
+	}
+	if r.logged > 0 && next.Reason == r.Reason || r.logged >= maxRefusalsLogged {
+		return false
+	}
+	r.logged++
+	return true
+}
+
+// add remembers a refusal and reports whether to log it.
+func (r *refusals) add(reason string, rejection templates.Rejection) (log bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum++
+	return r.note(reason, rejection)
+}
+
+// note remembers a rejection that refuses no whole notification.
+func (r *refusals) note(reason string, rejection templates.Rejection) (log bool) {
+	r.increase(reason)
+	var same []*refusedSender
+	for _, known := range r.last {
+		if known.reason == reason && known.From == rejection.From {
+			log = known.logs(rejection)
+			rejection.Times = known.Times + 1
+			known.Rejection = rejection
+			return log
+		}
+		if known.reason == reason {
+			same = append(same, known)
+		}
+	}
+	if len(same) >= maxRefusalsPerReason {
+		oldest := slices.MinFunc(same, func(a, b *refusedSender) int { return a.At.Compare(b.At) })
+		r.last = slices.DeleteFunc(r.last, func(known *refusedSender) bool { return known == oldest })
+	}
+	rejection.Times = 1
+	r.last = append(r.last, &refusedSender{Rejection: rejection, reason: reason, loggedAt: rejection.At, logged: 1})
+	return true
+}
+
+// leftOut remembers alerts that were left out of a notification that was kept.
+func (r *refusals) leftOut(rejection templates.Rejection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.note("left_out", rejection)
+}
+
+// count counts a limit that was reached by what is not a notification.
+func (r *refusals) count(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.increase(reason)
+}
+
+func (r *refusals) increase(reason string) {
+	if r.counts == nil {
+		r.counts = map[string]int{}
+	}
+	r.counts[reason]++
+}
+
+func (r *refusals) met(reason string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[reason]
+}
+
+// total is how many notifications were refused.
+func (r *refusals) total() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sum
+}
+
+// newest lists the refusals, the newest first.
+func (r *refusals) newest() []templates.Rejection {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]templates.Rejection, 0, len(r.last))
+	for _, known := range r.last {
+		out = append(out, known.Rejection)
+	}
+	slices.SortFunc(out, func(a, b templates.Rejection) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.From, b.From)) })
+	return out
+}
+
+// Refused takes note of a notification that was refused, also before a handler
+// saw it: it is counted, stands on the status page, and is one line in the log.
+func (s *Server) Refused(remote string, code int, reason, text string) {
+	if host, _, err := net.SplitHostPort(remote); err == nil {
+		remote = host
+	}
+	if !slices.Contains(refusalReasons(), reason) {
+		reason = refusedBadMessage
+	}
+	s.metrics.rejected.WithLabelValues(reason).Inc()
+	if s.refusals.add(reason, templates.Rejection{At: time.Now(), From: remote, Status: code, Reason: text}) {
+		s.logger.Info("Notification refused", "reason", reason, "code", code, "remote", remote, "err", text)
+	}
+}
+
+// reject refuses a notification and answers with the reason.
+func (s *Server) reject(c *gin.Context, code int, reason string, err error) {
+	s.Refused(c.Request.RemoteAddr, code, reason, err.Error())
+	fail(c, code, err.Error())
+}
+
+// isPost reports whether a request may be meant as a notification: Alertmanager
+// and Grafana post or put.
+func isPost(r *http.Request) bool { return r.Method == http.MethodPost || r.Method == http.MethodPut }

@@ -1,0 +1,91 @@
+package receiver
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/templates"
+)
+
+// Whatever is refused on the way in is counted and stands on the status page.
+func TestEveryRefusalIsSeen(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(file, []byte("one\n"), 0o600))
+	for name, tc := range map[string]struct {
+		method, path, body string
+		headers            []string
+		code               int
+		reason             string
+	}{
+		"a wrong token":       {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer two"}, 401, refusedUnauthorized},
+		"no token":            {http.MethodPut, "/webhook/prod", body(), nil, 401, refusedUnauthorized},
+		"another path":        {http.MethodPost, "/webhooks", body(), nil, 404, refusedNotFound},
+		"too deep a path":     {http.MethodPost, "/webhook/prod/team", body(), nil, 404, refusedNotFound},
+		"Alertmanager's API":  {http.MethodPost, "/api/v2/alerts", body(), nil, 404, refusedNotFound},
+		"a name for a source": {http.MethodPost, "/webhook/a%20b", body(), []string{"Authorization", "Bearer one"}, 400, refusedBadSource},
+		"another method":      {http.MethodDelete, "/webhook/prod", body(), nil, 405, refusedMethod},
+		"another site":        {http.MethodPost, "/webhook", body(), []string{"Origin", "https://evil.example"}, 403, refusedCrossOrigin},
+		"a compressed body":   {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer one", "Content-Encoding", "gzip"}, 415, refusedMedia},
+		"a large body":        {http.MethodPost, "/webhook", strings.Repeat(" ", 2000), []string{"Authorization", "Bearer one"}, 413, refusedTooLarge},
+		"no JSON":             {http.MethodPost, "/webhook", "{", []string{"Authorization", "Bearer one"}, 400, refusedBadMessage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, Options{WebhookTokenFile: file, MaxBodySize: 1000})
+			for _, reason := range refusalReasons() {
+				require.InDelta(t, 0, h.counter(t, "muster_notifications_rejected_total", "reason", reason), 0, "%s is there from the start", reason)
+			}
+			require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
+			for range 3 {
+				require.Equal(t, tc.code, h.do(tc.method, tc.path, strings.NewReader(tc.body), tc.headers...).Code)
+			}
+			require.InDelta(t, 3, h.counter(t, "muster_notifications_rejected_total", "reason", tc.reason), 0)
+			status := h.get("/status").Body.String()
+			require.Contains(t, status, fmt.Sprintf(`data-h="status">%d<`, tc.code))
+			require.Contains(t, status, "3 times", "one line for what repeats")
+			first := h.get("/").Body.String()
+			require.NotContains(t, first, "No webhook has arrived yet")
+			require.Contains(t, first, "3 notifications were refused")
+		})
+	}
+}
+
+// Looking for pages is no notification.
+func TestReadingIsNeverARefusedNotification(t *testing.T) {
+	h := newHouse(t, Options{})
+	for _, path := range []string{"/favicon.ico", "/.env", "/api/v2/alerts"} {
+		require.Equal(t, http.StatusNotFound, h.get(path).Code)
+	}
+	require.Zero(t, h.refusals.total())
+	require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
+}
+
+// The list is bounded for each reason, so that a scan does not hide a sender
+// whose token is wrong.
+func TestRefusalsAreBounded(t *testing.T) {
+	var r refusals
+	at := time.Now()
+	refuse := func(reason, from string, after time.Duration) bool {
+		return r.add(reason, templates.Rejection{At: at.Add(after), From: from, Status: 404, Reason: "nothing is here"})
+	}
+	require.True(t, refuse(refusedUnauthorized, "10.0.0.1", 0))
+	require.False(t, refuse(refusedUnauthorized, "10.0.0.1", time.Second), "the log does not repeat it at once")
+	require.True(t, refuse(refusedUnauthorized, "10.0.0.1", refusalLogInterval), "but now and then")
+	for i := range 1000 {
+		refuse(refusedNotFound, fmt.Sprint("10.1.0.", i), time.Duration(i)*time.Minute)
+	}
+	listed := r.newest()
+	require.Len(t, listed, 1+maxRefusalsPerReason)
+	require.Equal(t, "10.1.0.999", listed[0].From, "the newest first")
+	last := listed[len(listed)-1]
+	require.Equal(t, "10.0.0.1", last.From)
+	require.Equal(t, 3, last.Times)
+	require.Equal(t, 1003, r.total())
+	require.Equal(t, 1000, r.met(refusedNotFound))
+}
