@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -116,13 +117,19 @@ func newFlags(c *config) *kingpin.Application {
 	set(app.Flag("auto-gomemlimit.ratio", "Share of the container's memory that Go keeps to, by GOMEMLIMIT. 0: it is left as it is.").
 		Default("0.9"), &c.memoryRatio, share)
 	promslogflag.AddFlags(app, &c.log)
+	ignoreVariables(app)
 	return app
 }
 
 func parseFlags(args []string) (config, error) {
 	var c config
-	if _, err := newFlags(&c).Parse(args); err != nil {
-		return c, err
+	return c, parse(newFlags(&c), &c, args)
+}
+
+// parse parses the flags into the configuration, and completes it.
+func parse(app *kingpin.Application, c *config, args []string) error {
+	if _, err := app.Parse(args); err != nil {
+		return cmp.Or(checkBooleans(app), err)
 	}
 	c.receiver.Groups = c.group
 	if external, err := url.Parse(c.receiver.ExternalURL); err == nil && c.receiver.RoutePrefix == "" {
@@ -134,7 +141,32 @@ func parseFlags(args []string) (config, error) {
 			*c.web.WebListenAddresses = []string{"127.0.0.1" + defaultListenAddress}
 		}
 	}
-	return c, nil
+	return nil
+}
+
+// checkBooleans names the variable, and the flag that is on or off, of which
+// kingpin says only that a text is no boolean.
+func checkBooleans(app *kingpin.Application) error {
+	for _, f := range app.Model().Flags {
+		text := os.Getenv(f.Envar)
+		if !f.IsBoolFlag() || f.Envar == "" || text == "" {
+			continue
+		}
+		if _, err := strconv.ParseBool(text); err != nil {
+			return fmt.Errorf("%s: --%s: %q is neither true nor false", f.Envar, f.Name, text)
+		}
+	}
+	return nil
+}
+
+// ignoreVariables keeps flags that are no settings from claiming a variable:
+// images and platforms set names such as MUSTER_VERSION.
+func ignoreVariables(app *kingpin.Application) {
+	for _, name := range []string{"help", "help-long", "help-man", "completion-bash", "completion-script-bash", "completion-script-zsh", "version"} {
+		if f := app.GetFlag(name); f != nil {
+			f.NoEnvar()
+		}
+	}
 }
 
 // flagValue names the flag in what is wrong with its text; kingpin does not.

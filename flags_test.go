@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/stretchr/testify/require"
 
+	"muster/internal/testtls"
 	"muster/storage"
 )
 
@@ -72,6 +73,61 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 			_, err := parseFlags(nil)
 			require.ErrorContains(t, err, tc.want, "by environment")
 		})
+	}
+}
+
+// Images and platforms set variables that look like ours. Those that are no
+// settings are ignored, and a bad value names its variable.
+func TestVariablesThatAreNoSettings(t *testing.T) {
+	for _, name := range []string{"VERSION", "HELP", "HELP_LONG", "HELP_MAN", "COMPLETION_BASH", "COMPLETION_SCRIPT_ZSH", "PORT", "SERVICE_HOST"} {
+		t.Setenv("MUSTER_"+name, "v1.2.3")
+	}
+	_, err := parseFlags(nil)
+	require.NoError(t, err)
+	for _, flag := range []string{"web.enable-pprof", "demo", "web.systemd-socket"} {
+		t.Run(flag, func(t *testing.T) {
+			t.Setenv(variable(flag), "yes")
+			_, err := parseFlags(nil)
+			require.EqualError(t, err, variable(flag)+": --"+flag+`: "yes" is neither true nor false`)
+		})
+	}
+	t.Setenv("MUSTER_WEB_ENABLE_PPROF", "true")
+	c, err := parseFlags(nil)
+	require.NoError(t, err)
+	require.True(t, c.receiver.EnablePprof)
+}
+
+// A health check asks where the same flags and variables put Muster.
+func TestTheHealthCheckFindsItsMuster(t *testing.T) {
+	dir := t.TempDir()
+	secure := filepath.Join(dir, "web.yml")
+	testtls.Write(t, "muster", filepath.Join(dir, "crt"), filepath.Join(dir, "key"))
+	require.NoError(t, os.WriteFile(secure, []byte("tls_server_config: {cert_file: crt, key_file: key}\n"), 0o600))
+	for want, args := range map[string][]string{
+		"http://127.0.0.1:9095/-/healthy":        nil,
+		"http://127.0.0.1:80/-/healthy":          {"--web.listen-address=0.0.0.0:80"},
+		"http://[::1]:80/-/healthy":              {"--web.listen-address=[::]:80"},
+		"http://10.0.0.1:80/-/healthy":           {"--web.listen-address=vsock://:9", "--web.listen-address=10.0.0.1:80"},
+		"http://127.0.0.1:9095/muster/-/healthy": {"--web.external-url=http://x/muster/"},
+		"http://127.0.0.1:9095/a/-/healthy":      {"--web.external-url=http://x/muster", "--web.route-prefix=/a"},
+		"http://127.0.0.1:9095/-/healthy?":       {"--web.external-url=http://x/muster", "--web.route-prefix=/"},
+		"https://127.0.0.1:9095/-/healthy":       {"--web.config.file=" + secure},
+	} {
+		c, err := parseFlags(args)
+		require.NoError(t, err)
+		got, err := c.healthURL()
+		require.NoError(t, err)
+		require.Equal(t, strings.TrimSuffix(want, "?"), got, args)
+	}
+	for want, args := range map[string][]string{
+		"name it by --url":  {"--web.systemd-socket"},
+		"name one by --url": {"--web.listen-address=vsock://:9"},
+		"no such file":      {"--web.config.file=/none"},
+	} {
+		c, err := parseFlags(args)
+		require.NoError(t, err)
+		_, err = c.healthURL()
+		require.ErrorContains(t, err, want)
 	}
 }
 

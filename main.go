@@ -16,19 +16,18 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
-	"github.com/alecthomas/kingpin/v2"
 	"github.com/oklog/run"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/version"
-	"github.com/prometheus/exporter-toolkit/web"
 
 	"muster/grouping"
 	"muster/internal/demo"
 	"muster/receiver"
 	"muster/storage"
+	"muster/web"
 )
 
 // restoreWait is how long the start waits for the stored groups before it
@@ -36,16 +35,16 @@ import (
 // gives up.
 const restoreWait = 1500 * time.Millisecond
 
-// healthTimeout is how long a health check waits: less than the probes of
-// containers do.
-const healthTimeout = 3 * time.Second
-
 // drainWait is how long requests under way may take when Muster stops.
 const drainWait = 10 * time.Second
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "healthcheck" {
-		os.Exit(healthcheck(os.Args[2:]))
+		if err := healthcheck(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	c, err := parseFlags(os.Args[1:])
 	if err != nil {
@@ -59,35 +58,6 @@ func main() {
 	}
 }
 
-// healthcheck asks a running Muster whether it is healthy, for containers that
-// have no other program to ask with.
-func healthcheck(args []string) int {
-	app := kingpin.New("muster healthcheck", "Asks a running Muster whether it is healthy.")
-	target := app.Flag("url", "Where Muster is.").Default("http://127.0.0.1" + defaultListenAddress + "/-/healthy").String()
-	if _, err := app.Parse(args); err != nil {
-		fmt.Fprintf(os.Stderr, "error: %s, try --help\n", err)
-		return 1
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, *target, nil)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		fmt.Fprintln(os.Stderr, res.Status)
-		return 1
-	}
-	return 0
-}
-
 // serve builds the house in one line, from the storage up to the web, and runs
 // it until a signal or a failure ends it.
 func serve(c config, logger *slog.Logger) error {
@@ -97,6 +67,10 @@ func serve(c config, logger *slog.Logger) error {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("muster"))
 	clock := grouping.NewClock()
+	edge, err := web.Load(*c.web.WebConfigFile, reg, logger)
+	if err != nil {
+		return err
+	}
 
 	backend, err := openStorage(c, clock, reg, logger)
 	if err != nil {
@@ -111,6 +85,7 @@ func serve(c config, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	c.receiver.Problems = edge.Problems
 	server, err := receiver.New(manager, backend.status, reg, reg, logger, c.receiver)
 	if err != nil {
 		return err
@@ -118,6 +93,7 @@ func serve(c config, logger *slog.Logger) error {
 	manager.Watch(server.Publish)
 	httpServer := receiver.NewHTTPServer(server, logger)
 	httpServer.RegisterOnShutdown(server.Drain)
+	guarded := web.New(edge, httpServer, logger, c.edge(server.Refused))
 
 	// They are stopped in this order, each before what it calls.
 	var (
@@ -129,7 +105,7 @@ func serve(c config, logger *slog.Logger) error {
 		if err := restore(manager, backend, logger); err != nil {
 			return err
 		}
-		return web.ListenAndServe(httpServer, c.web, logger)
+		return guarded.Run(context.Background())
 	}, func(error) {
 		server.Drain()
 		ctx, cancel := context.WithTimeout(context.Background(), drainWait)

@@ -40,8 +40,8 @@ func writeFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// startGuarded starts one whose readiness cannot be asked for without
-// credentials: with is the client that may.
+// startGuarded starts one that may ask for a client certificate: with is the
+// client that has one.
 func startGuarded(t *testing.T, m *muster, with *http.Client, url string) {
 	t.Helper()
 	m.process.start()
@@ -95,6 +95,10 @@ func TestPasswords(t *testing.T) {
 		return res.StatusCode
 	}
 	for _, path := range everyPath(t) {
+		if strings.HasPrefix(path, "/-/") && path != "/-/reload" {
+			require.Equal(t, http.StatusOK, ask(http.MethodGet, path, "", ""), "a probe has no password")
+			continue
+		}
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
 			require.Equal(t, http.StatusUnauthorized, ask(method, path, "", ""), "%s %s", method, path)
 		}

@@ -22,10 +22,10 @@ import (
 	"time"
 
 	"github.com/prometheus/common/promslog"
-	"github.com/prometheus/exporter-toolkit/web"
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
+	"muster/web"
 )
 
 // The users of listenGuarded.
@@ -47,8 +47,11 @@ func (h *house) listenGuarded(t *testing.T) string {
 	require.NoError(t, err)
 	srv := NewHTTPServer(h.Server, h.logger)
 	srv.RegisterOnShutdown(h.Drain)
+	config, err := web.Load(file, nil, h.logger)
+	require.NoError(t, err)
+	edge := web.New(config, srv, h.logger, web.Options{Open: []string{"/-/healthy", "/-/ready"}, Webhook: "/webhook", Refused: h.Refused})
 	done := make(chan error, 1)
-	go func() { done <- web.Serve(listener, srv, &web.FlagConfig{WebConfigFile: &file}, h.logger) }()
+	go func() { done <- edge.Serve(listener) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
 		require.NoError(t, srv.Shutdown(context.Background()))
@@ -104,12 +107,18 @@ func allRoutes(t *testing.T, h *house, f func(method, path string)) {
 	}
 }
 
-// With a web config file that asks for a password nothing is answered without
-// it, not the probes and not what is not there.
+// With a web config file that asks for a password nothing but the probes is
+// answered without it, not even what is not there.
 func TestEveryRouteAsksForThePassword(t *testing.T) {
 	h := newHouse(t, Options{EnablePprof: true})
 	url := h.listenGuarded(t)
 	asks := func(method, path string) {
+		if strings.HasPrefix(path, "/-/") && path != "/-/reload" {
+			r, err := http.NewRequestWithContext(t.Context(), method, url+path, nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, answer(t, r).code, "the kubelet has no password for %s", path)
+			return
+		}
 		for _, credentials := range []string{"", "reader:wrong", "nobody:" + readerPassword, ":"} {
 			r, err := http.NewRequestWithContext(t.Context(), method, url+path, strings.NewReader(body()))
 			require.NoError(t, err)
