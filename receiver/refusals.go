@@ -57,9 +57,9 @@ const (
 // each limit was reached.
 type refusals struct {
 	mu     sync.Mutex
-	last   []*refusedSender     // guarded by mu; in no order
-	counts map[string]int // guarded by mu; by reason
-	sum    int            // guarded by mu; refused notifications
+	last   []*refusedSender // guarded by mu; in no order
+	counts map[string]int   // guarded by mu; by reason
+	sum    int              // guarded by mu; refused notifications
 }
 
 // refusedSender is what was refused for one reason to one address.
