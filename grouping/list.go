@@ -236,11 +236,11 @@ func (x *index) page(q ListQuery) (GroupPage, error) {
 func (q *ListQuery) pageSettings() (Sort, int, error) {
 	sort := cmp.Or(q.Sort, SortSeverity)
 	if !slices.Contains(Sorts(), sort) {
-		return "", 0, fmt.Errorf("%w: sort: %q is none of %v", ErrBadQuery, sort, Sorts())
+		return "", 0, fmt.Errorf("%w: sort: %q is not one of %v", ErrBadQuery, sort, Sorts())
 	}
 	for _, s := range q.States {
 		if !slices.Contains(States(), s) {
-			return "", 0, fmt.Errorf("%w: state: %q is none of %v", ErrBadQuery, s, States())
+			return "", 0, fmt.Errorf("%w: state: %q is not one of %v", ErrBadQuery, s, States())
 		}
 	}
 	return sort, cmp.Or(q.Limit, DefaultLimit), validateLimit(q.Limit)

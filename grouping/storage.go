@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -116,9 +117,14 @@ type EventQuery struct {
 	Fingerprint  Fingerprint // only this alert's events
 	Since, Until time.Time   // Since inclusive, Until exclusive; zero: open
 	Kinds        []EventKind // none: all
+	Receiver     string      // "": all
+	Source       string      // "": all
 	Matchers     labels.Matchers
-	Cursor       string // Next of the page before
-	Limit        int    // 0: DefaultLimit
+	// Words select the events in which each of them occurs, in any case: in a
+	// label name, a label value, the receiver or the source.
+	Words  []string
+	Cursor string // Next of the page before
+	Limit  int    // 0: DefaultLimit
 }
 
 // EventPage is a page of history. Next is empty on the last page.
@@ -136,7 +142,7 @@ const (
 func (q *EventQuery) validate() error {
 	for _, k := range q.Kinds {
 		if !slices.Contains(EventKinds(), k) {
-			return fmt.Errorf("%w: kind: %q is none of %v", ErrBadQuery, k, EventKinds())
+			return fmt.Errorf("%w: kind: %q is not one of %v", ErrBadQuery, k, EventKinds())
 		}
 	}
 	return validateLimit(q.Limit)
@@ -154,6 +160,8 @@ func validateLimit(limit int) error {
 func (q *EventQuery) Matches(e *Event) bool {
 	switch {
 	case q.Group != "" && e.GroupID != q.Group,
+		q.Receiver != "" && e.Receiver != q.Receiver,
+		q.Source != "" && e.Source != q.Source,
 		q.Fingerprint != "" && e.Fingerprint != q.Fingerprint,
 		!q.Since.IsZero() && e.Time.Before(q.Since),
 		!q.Until.IsZero() && !e.Time.Before(q.Until):
@@ -162,7 +170,11 @@ func (q *EventQuery) Matches(e *Event) bool {
 	if len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Kind) {
 		return false
 	}
-	return matches(q.Matchers, e.Labels)
+	return matches(q.Matchers, e.Labels) && !slices.ContainsFunc(q.Words, func(word string) bool { return !e.mentions(strings.ToLower(word)) })
+}
+
+func (e *Event) mentions(word string) bool {
+	return strings.Contains(strings.ToLower(e.Receiver), word) || strings.Contains(strings.ToLower(e.Source), word) || labelsMention(e.Labels, word)
 }
 
 // matches reports whether all matchers match; a missing label counts as empty.

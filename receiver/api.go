@@ -2,36 +2,46 @@ package receiver
 
 import (
 	"net/http"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/common/version"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 func (s *Server) listGroups(c *gin.Context) {
-	params := c.Request.URL.Query()
-	withAlerts := false
-	if text := params.Get("alerts"); text != "" {
-		var err error
-		if withAlerts, err = strconv.ParseBool(text); err != nil {
-			fail(c, http.StatusBadRequest, "bad query: alerts: "+quoted(text)+" is neither true nor false")
-			return
-		}
-	}
-	q, err := parseListQuery(params)
-	if err != nil {
+	params := query.Parse(c.Request.URL.RawQuery)
+	asked := params.Groups(query.StateAll)
+	withAlerts := params.Bool("alerts")
+	if err := problems(params, &asked.Filter); err != nil {
 		s.failWith(c, err)
 		return
 	}
-	page, err := s.groups.ListGroups(c.Request.Context(), q)
+	page, err := s.groups.ListGroups(c.Request.Context(), asked.Query())
 	if err != nil {
 		s.failWith(c, err)
 		return
 	}
 	c.JSON(http.StatusOK, groupsView{Groups: viewGroups(page.Groups, withAlerts), Total: page.Total, Next: page.Next})
+}
+
+// problems returns what is wrong with a query, its filter included.
+func problems(params *query.Params, filter *query.Filter) error {
+	if filter.Err != nil {
+		params.Fault("filter", filter.Err.Brief())
+	}
+	return params.Err()
+}
+
+// plain refuses parameters where there are none.
+func (s *Server) plain(c *gin.Context) {
+	if err := query.Parse(c.Request.URL.RawQuery).Err(); err != nil {
+		s.failWith(c, err)
+		c.Abort()
+	}
 }
 
 func viewGroups(groups []*grouping.AlertGroup, withAlerts bool) []groupView {
@@ -71,9 +81,19 @@ func (s *Server) getAlert(c *gin.Context) {
 		fail(c, http.StatusNotFound, "no group holds alert "+quoted(string(fp))+": a fingerprint is 16 hex digits")
 		return
 	}
+	params := query.Parse(c.Request.URL.RawQuery)
+	source, receiver := params.Text("source"), params.Text("receiver")
+	if err := params.Err(); err != nil {
+		s.failWith(c, err)
+		return
+	}
 	groups, err := s.groups.GetGroupByFingerprint(c.Request.Context(), fp)
 	if err != nil {
 		s.failWith(c, err)
+		return
+	}
+	if groups = ofSource(groups, source, receiver); len(groups) == 0 {
+		fail(c, http.StatusNotFound, "no group of this source and receiver holds alert "+quoted(string(fp)))
 		return
 	}
 	views := viewGroups(groups, false)
@@ -81,6 +101,12 @@ func (s *Server) getAlert(c *gin.Context) {
 		views[i].Alerts = []alertView{viewAlert(g, g.Alert(fp))}
 	}
 	c.JSON(http.StatusOK, gin.H{"groups": views})
+}
+
+// ofSource returns the groups of a source and a receiver; "" is every one.
+func ofSource(groups []*grouping.AlertGroup, source, receiver string) []*grouping.AlertGroup {
+	q := grouping.ListQuery{Source: source, Receiver: receiver}
+	return slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !q.Selects(g) })
 }
 
 func (s *Server) groupEvents(c *gin.Context) {
@@ -92,13 +118,16 @@ func (s *Server) groupEvents(c *gin.Context) {
 func (s *Server) listEvents(c *gin.Context) { s.answerEvents(c, "") }
 
 func (s *Server) answerEvents(c *gin.Context, id grouping.ID) {
-	q, err := parseEventQuery(c.Request.URL.Query())
-	if err != nil {
+	params := query.Parse(c.Request.URL.RawQuery)
+	asked := params.Events(time.Now())
+	if asked.Group = id; id == "" {
+		asked.Group = params.GroupID("group")
+	}
+	if err := problems(params, &asked.Filter); err != nil {
 		s.failWith(c, err)
 		return
 	}
-	q.Group = id
-	page, err := s.groups.Events(c.Request.Context(), q)
+	page, err := s.groups.Events(c.Request.Context(), asked.Query(nil))
 	if err != nil {
 		s.failWith(c, err)
 		return

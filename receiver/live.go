@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // Live updates are server-sent events:
@@ -171,6 +172,12 @@ func (s *Server) follow(c *gin.Context) {
 		c.Status(http.StatusOK)
 		return
 	}
+	params := query.Parse(c.Request.URL.RawQuery)
+	after := params.Text("after")
+	if err := params.Err(); err != nil {
+		s.failWith(c, err)
+		return
+	}
 	wake, seq, ok := s.live.join()
 	if !ok {
 		if s.draining.Load() {
@@ -190,7 +197,7 @@ func (s *Server) follow(c *gin.Context) {
 
 	// The first event gives the client its place.
 	first := "hb"
-	if id := cmp.Or(c.GetHeader("Last-Event-ID"), c.Query("after")); id != "" {
+	if id := cmp.Or(c.GetHeader("Last-Event-ID"), after); id != "" {
 		if at, ok := s.live.parseID(id); ok {
 			seq = at
 		} else {

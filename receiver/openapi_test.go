@@ -225,10 +225,11 @@ func readersAreAnswered(t *testing.T, c *contract) {
 	filter := "filter=" + url.QueryEscape(`alertname=~"D.*"`)
 	for _, path := range []string{
 		"/api/v1/groups/" + firing, "/api/v1/groups/" + resolved, "/api/v1/groups/" + firing + "/events",
-		"/api/v1/groups/00000000000000000000/events", "/api/v1/alerts/0011223344556677", "/api/v1/stats", "/api/v1/status",
+		"/api/v1/groups/00000000000000000000/events", "/api/v1/alerts/0011223344556677?source=default&receiver=team", "/api/v1/stats", "/api/v1/status",
 		"/api/v1/groups?alerts=true&state=firing&state=mixed&sort=name&receiver=team&source=default&" + filter,
-		"/api/v1/events?kind=fired&kind=notified&since=2026-01-01T00:00:00Z&until=4102444800&" + filter,
-		"/api/v1/groups/" + firing + "/events?kind=fired&since=1767225600&until=2100-01-01T00:00:00Z&" + filter,
+		"/api/v1/events?kind=fired&kind=notified&since=2026-01-01T00:00:00Z&until=4102444800&source=default&receiver=team&group=" + firing + "&alert=0011223344556677&" + filter,
+		"/api/v1/groups?state=all", "/api/v1/events?kind=all&since=-1h",
+		"/api/v1/groups/" + firing + "/events?kind=fired&since=1767225600&until=2100-01-01T00:00:00Z&source=default&receiver=team&alert=0011223344556677&" + filter,
 		"/-/healthy", "/-/ready", "/metrics",
 	} {
 		h.asks(t, c, 200, path)
@@ -321,9 +322,10 @@ func followersAreAnswered(t *testing.T, c *contract) {
 func badQueriesAreAnswered(t *testing.T, c *contract) {
 	h := newHouse(t, Options{})
 	for _, path := range []string{
-		"/api/v1/groups?limit=0", "/api/v1/groups?filter=a", "/api/v1/groups?sort=colour", "/api/v1/groups?state=open",
+		"/api/v1/groups?limit=0", "/api/v1/groups?filter=a%3D%22", "/api/v1/groups?sort=colour", "/api/v1/groups?state=open",
 		"/api/v1/groups?cursor=x", "/api/v1/groups?alerts=maybe", "/api/v1/events?since=yesterday", "/api/v1/events?kind=explode",
-		"/api/v1/groups/00000000000000000000/events?cursor=x",
+		"/api/v1/groups/00000000000000000000/events?cursor=x", "/api/v1/groups/00000000000000000000?a;b", "/api/v1/alerts/0000000000000000?a;b",
+		"/api/v1/stats?a;b", "/api/v1/status?a;b", livePath + "?a;b",
 	} {
 		h.answers(t, c, 400, http.MethodGet, path, "")
 	}

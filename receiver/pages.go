@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/common/version"
 
 	"muster/grouping"
 	"muster/internal/negotiate"
+	"muster/internal/query"
 	"muster/templates"
 )
 
@@ -269,21 +269,37 @@ func (s *Server) failPage(c *gin.Context, err error) {
 		c.AbortWithStatus(http.StatusServiceUnavailable) // no answer at all would be a 200
 		return
 	}
-	code := http.StatusServiceUnavailable
-	if errors.Is(err, grouping.ErrBadQuery) {
-		code = http.StatusBadRequest
-	} else {
-		s.logger.Error("A page could not be made", "handler", c.FullPath(), "err", err)
-	}
 	site := &templates.Site{Links: s.linksFor(c.Request), Now: time.Now(), Storage: s.storage(), Version: version.Version}
-	s.show(c, templates.NewErrorPage(site, code, ""))
+	if errors.Is(err, grouping.ErrBadQuery) {
+		s.show(c, templates.NewBadQueryPage(site, problemTexts(err)))
+		return
+	}
+	s.logger.Error("A page could not be made", "handler", c.FullPath(), "err", err)
+	s.show(c, templates.NewErrorPage(site, http.StatusServiceUnavailable, ""))
+}
+
+// problemTexts are the sentences of a grouping.ErrBadQuery.
+func problemTexts(err error) []string {
+	var bad *query.Error
+	if !errors.As(err, &bad) {
+		return []string{strings.TrimPrefix(err.Error(), grouping.ErrBadQuery.Error()+": ")}
+	}
+	texts := make([]string, len(bad.Problems))
+	for i, p := range bad.Problems {
+		texts[i] = p.String()
+	}
+	return texts
 }
 
 func (s *Server) groupsPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
 	ctx := c.Request.Context()
-	v := templates.ParseView(c.Request.URL.Query())
+	params := query.Parse(c.Request.URL.RawQuery)
+	v := templates.ParseView(params)
+	err := params.Err()
+	if err != nil {
+		return nil, err
+	}
 	var p *templates.GroupsPage
-	var err error
 	if len(v.By) == 0 {
 		p, err = s.listPage(ctx, site, v)
 	} else {
@@ -333,6 +349,11 @@ func (s *Server) groupPage(c *gin.Context, site *templates.Site) (templates.Page
 	if !id.Valid() {
 		return templates.NewNotFoundPage(site), nil
 	}
+	params := query.Parse(c.Request.URL.RawQuery)
+	v := templates.ParseGroupView(params)
+	if err := params.Err(); err != nil {
+		return nil, err
+	}
 	events, err := s.groups.Events(ctx, grouping.EventQuery{Group: id, Limit: pageEvents})
 	if err != nil {
 		return nil, err
@@ -344,7 +365,7 @@ func (s *Server) groupPage(c *gin.Context, site *templates.Site) (templates.Page
 	case err != nil:
 		return nil, err
 	}
-	return templates.NewGroupPage(site, templates.ParseGroupView(c.Request.URL.Query()), g, events.Events), nil
+	return templates.NewGroupPage(site, v, g, events.Events), nil
 }
 
 func (s *Server) alertPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
@@ -353,11 +374,16 @@ func (s *Server) alertPage(c *gin.Context, site *templates.Site) (templates.Page
 	if !fp.Valid() {
 		return templates.NewNotFoundPage(site), nil
 	}
+	params := query.Parse(c.Request.URL.RawQuery)
+	q := grouping.EventQuery{Fingerprint: fp, Limit: 100, Source: params.Text("source"), Receiver: params.Text("receiver")}
+	if err := params.Err(); err != nil {
+		return nil, err
+	}
 	groups, err := s.groups.GetGroupByFingerprint(ctx, fp)
 	if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
 		return nil, err
 	}
-	q := grouping.EventQuery{Fingerprint: fp, Limit: 100}
+	groups = ofSource(groups, q.Source, q.Receiver)
 	if len(groups) == 1 {
 		q.Group = groups[0].ID // its own history is shorter to search
 	}
@@ -372,7 +398,11 @@ func (s *Server) alertPage(c *gin.Context, site *templates.Site) (templates.Page
 }
 
 func (s *Server) historyPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
-	v := templates.ParseHistoryView(c.Request.URL.Query())
+	params := query.Parse(c.Request.URL.RawQuery)
+	v := templates.ParseHistoryView(params, site.Now)
+	if err := params.Err(); err != nil {
+		return nil, err
+	}
 	events, err := s.groups.Events(c.Request.Context(), v.EventQuery())
 	if err != nil {
 		return nil, err
@@ -442,18 +472,17 @@ func limitOf(n int) string {
 // jump leads from a notification template, which knows the receiver and the
 // group labels but not the group key, to the group's page.
 func (s *Server) jump(c *gin.Context) {
-	params := c.Request.URL.Query()
+	params := query.Parse(c.Request.URL.RawQuery)
 	// Templates, too, get the receiver's name quoted.
-	receiver := unquoteMeta(params.Get("receiver"))
+	receiver, source := unquoteMeta(params.Text("receiver")), params.Text("source")
 	want := grouping.Labels{}
-	matchers := make([]string, 0, len(params["l"]))
-	for _, pair := range params["l"] {
+	for _, pair := range params.All("l") {
 		name, value, _ := strings.Cut(pair, "=")
 		want[name] = value
-		m, err := labels.NewMatcher(labels.MatchEqual, name, value)
-		if err == nil {
-			matchers = append(matchers, m.String())
-		}
+	}
+	if err := params.Err(); err != nil {
+		s.failPage(c, err)
+		return
 	}
 	groups, err := s.groups.AllGroups(c.Request.Context())
 	if err != nil {
@@ -462,11 +491,11 @@ func (s *Server) jump(c *gin.Context) {
 	}
 	var best *grouping.AlertGroup
 	for _, g := range groups {
-		if g.Receiver == receiver && maps.Equal(g.GroupLabels, want) && (best == nil || better(g, best)) {
+		if (source == "" || g.Source == source) && g.Receiver == receiver && maps.Equal(g.GroupLabels, want) && (best == nil || better(g, best)) {
 			best = g
 		}
 	}
-	target := s.links.Groups(templates.ParseView(map[string][]string{"filter": matchers, "state": {templates.ViewAll}}))
+	target := s.links.Groups(templates.LabelsView(want, source, receiver))
 	if best != nil {
 		target = s.links.Group(best.ID)
 	}

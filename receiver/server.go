@@ -226,12 +226,12 @@ func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 	get(r, livePath, s.follow)
 	api := r.Group("/api/v1", s.read)
 	get(api, "/groups", s.listGroups)
-	get(api, "/groups/:id", s.getGroup)
+	get(api, "/groups/:id", s.plain, s.getGroup)
 	get(api, "/groups/:id/events", s.groupEvents)
 	get(api, "/alerts/:fingerprint", s.getAlert)
 	get(api, "/events", s.listEvents)
-	get(api, "/stats", s.stats)
-	get(api, "/status", s.status)
+	get(api, "/stats", s.plain, s.stats)
+	get(api, "/status", s.plain, s.status)
 }
 
 // get registers a handler for GET and for HEAD, which is answered with the same

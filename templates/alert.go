@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // AlertPage is one alert across groups and time.
@@ -51,7 +52,7 @@ func NewAlertPage(s *Site, fp grouping.Fingerprint, groups []*grouping.AlertGrou
 		Summary:     cmp.Or(a.Annotations["description"], a.Annotations["message"], a.Annotations["summary"]),
 		Labels:      chips(a.Labels, everything(), s.Links, nil),
 		Annotations: pairs(a.Annotations), Link: s.Links.Absolute(s.Links.Alert(fp)),
-		HistoryURL: s.Links.History(HistoryView{Fingerprint: fp}), FirstSeen: moment(a.FirstSeenAt, s.Now),
+		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp}}), FirstSeen: moment(a.FirstSeenAt, s.Now),
 	}
 	switch a.Status {
 	case grouping.StatusFiring:

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 func joinBy(by []string) string { return strings.Join(by, ",") }
@@ -146,10 +147,10 @@ func newByRow(b *bucket, v View, s *Site) ByRow {
 		Groups: "in " + plural(b.groups, "group", "groups"), Since: moment(b.newest, s.Now),
 	}
 	switch v.State {
-	case ViewFiring:
-	case ViewUnreported:
+	case query.StateFiring:
+	case query.StateUnreported:
 		r.Counted, r.Severity = "unreported", looksUnreported
-	case ViewResolved:
+	case query.StateResolved:
 		r.Counted, r.Severity = "resolved", looksResolved
 	default:
 		r.Counted = "alerts"

@@ -2,7 +2,6 @@ package templates
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -10,14 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
+	"muster/internal/query"
 	"muster/templates/internal/fixture"
 )
 
-func historyOf(t *testing.T, query string, events ...grouping.Event) *HistoryPage {
+func historyOf(t *testing.T, text string, events ...grouping.Event) *HistoryPage {
 	t.Helper()
-	q, err := url.ParseQuery(query)
-	require.NoError(t, err)
-	return NewHistoryPage(newSite(nil), ParseHistoryView(q), grouping.EventPage{Events: events})
+	return NewHistoryPage(newSite(nil), ParseHistoryView(query.Parse(text), night), grouping.EventPage{Events: events})
 }
 
 func lines(p *HistoryPage) []string {
@@ -46,10 +44,8 @@ func notified(write int, group grouping.ID, from string) grouping.Event {
 
 // The history shows transitions unless it is asked for notifications.
 func TestTheHistoryBeginsWithTransitions(t *testing.T) {
-	kinds := func(query string) []grouping.EventKind {
-		q, err := url.ParseQuery(query)
-		require.NoError(t, err)
-		return ParseHistoryView(q).EventQuery().Kinds
+	kinds := func(text string) []grouping.EventKind {
+		return ParseHistoryView(query.Parse(text), night).EventQuery().Kinds
 	}
 	require.NotContains(t, kinds(""), grouping.EventNotified)
 	require.Len(t, kinds(""), len(grouping.EventKinds())-1)
@@ -59,7 +55,7 @@ func TestTheHistoryBeginsWithTransitions(t *testing.T) {
 	require.Equal(t, "/am/history?kind=all", historyOf(t, "").WithNotifications)
 	require.Empty(t, historyOf(t, "kind=all").WithNotifications)
 	require.Empty(t, historyOf(t, "kind=fired").WithNotifications)
-	require.Equal(t, "/history?kind=all", NewLinks("", "").History(ParseHistoryView(url.Values{"kind": {"all"}})))
+	require.Equal(t, "/history?kind=all", NewLinks("", "").History(ParseHistoryView(query.Parse("kind=all"), night)))
 }
 
 // A group's opening and closing are told by the lines of its alerts.

@@ -3,13 +3,14 @@ package templates
 import (
 	"cmp"
 	"fmt"
-	"net/url"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // GroupView is what a reader asked a group's page to show.
@@ -19,21 +20,16 @@ type GroupView struct {
 }
 
 // ParseGroupView reads the query of a group's URL: range and offset.
-func ParseGroupView(q url.Values) GroupView {
-	v := GroupView{Range: rangeEpisode}
+func ParseGroupView(p *query.Params) GroupView {
+	var names []string
 	for _, r := range timelineRanges {
-		if q.Get("range") == r.name {
-			v.Range = r.name
-		}
+		names = append(names, r.name)
 	}
-	if n, err := strconv.Atoi(q.Get("offset")); err == nil && n > 0 {
-		v.Offset = n
-	}
-	return v
+	return GroupView{Range: cmp.Or(p.Choice("range", names), rangeEpisode), Offset: p.Number("offset", 0, math.MaxInt32)}
 }
 
 func (v GroupView) encode() string {
-	q := make(query, 0, 2)
+	q := make(parameters, 0, 2)
 	if v.Range != rangeEpisode {
 		q.add("range", v.Range)
 	}
@@ -161,14 +157,14 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.Notifications = newNotifications(events, s)
 	p.Episodes = pastEpisodes(episodes, s.Now)
 	p.History = transitions(s, events, shared)
-	p.HistoryURL = s.Links.History(HistoryView{Group: g.ID})
+	p.HistoryURL = s.Links.History(HistoryView{Events: query.Events{Group: g.ID}})
 	p.Facts = newFacts(s, g, annotations, events)
 	return p
 }
 
 // everything is the view that a chip on a page of its own leads to: a label of
 // a resolved alert must find that alert.
-func everything() View { return View{State: ViewAll, Sort: grouping.SortSeverity} }
+func everything() View { return viewOf(query.StateAll) }
 
 func groupNote(g *grouping.AlertGroup, s *Site) string {
 	var notes []string

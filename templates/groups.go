@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // GroupsPage is the list of groups.
@@ -39,7 +41,7 @@ type CountLink struct {
 type FilterForm struct {
 	Action    string
 	Text      string
-	Err       *FilterError
+	Err       *query.FilterError
 	States    []Option
 	Receivers []Option // none if there is only one
 	Sorts     []Option
@@ -127,12 +129,12 @@ func newGroupsPage(s *Site, v View) *GroupsPage {
 
 // LeavesOutUnreported reports whether the view lists firing groups only, and so
 // has to say how many unreported groups its filter selects.
-func (v View) LeavesOutUnreported() bool { return v.State == ViewFiring && !v.Wall }
+func (v View) LeavesOutUnreported() bool { return v.State == query.StateFiring && !v.Wall }
 
 // OfUnreported is the view of unreported groups with the same filter.
 func (v View) OfUnreported() View {
 	to := v.first()
-	to.State = ViewUnreported
+	to.State = query.StateUnreported
 	return to
 }
 
@@ -176,11 +178,14 @@ func countLinks(s *Site, v View) []CountLink {
 
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
-		Action: s.Links.Home(), Text: v.filterText(), Err: v.Err, By: joinBy(v.By), Source: v.Source, Wall: v.Wall,
-		Open: v.Receiver != "" || v.State != ViewFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
+		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Source: v.Source, Wall: v.Wall,
+		Open: v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
 	}
-	for _, o := range [][2]string{{ViewFiring, "firing"}, {ViewUnreported, "unreported"}, {ViewResolved, "resolved"}, {ViewAll, "all"}} {
+	for _, o := range [][2]string{{query.StateFiring, "firing"}, {query.StateUnreported, "unreported"}, {query.StateResolved, "resolved"}, {query.StateAll, "all"}} {
 		f.States = append(f.States, Option{o[0], o[1], v.State == o[0]})
+	}
+	if !slices.ContainsFunc(f.States, func(o Option) bool { return o.Selected }) {
+		f.States = append(f.States, Option{v.State, strings.ReplaceAll(v.State, ",", ", "), true})
 	}
 	for _, o := range [][2]string{
 		{string(grouping.SortSeverity), "worst first"},
@@ -217,7 +222,7 @@ func newFilterForm(s *Site, v View) FilterForm {
 	}
 	if len(f.Chips) > 0 || v.Err != nil {
 		to := v.first()
-		to.Text, to.Err, to.Matchers, to.Words, to.Source, to.Receiver = "", nil, nil, nil, "", ""
+		to.Filter, to.Source, to.Receiver = query.Filter{}, "", ""
 		f.Clear = s.Links.Groups(to)
 	}
 	return f
@@ -262,12 +267,14 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 		}
 	case v.Cursor != "":
 		p.Empty = &Empty{Title: "No more groups", Text: "The list is shorter than it was. ", Href: s.Links.Groups(v.first()), Link: "First page"}
-	case v.State == ViewResolved:
+	case v.State == query.StateResolved:
 		p.Empty = &Empty{Title: "No resolved group", Text: "Resolved groups stay here for " + duration(s.Retention) + "."}
-	case v.State == ViewUnreported:
+	case v.State == query.StateUnreported:
 		p.Empty = &Empty{Title: "Every firing alert is reported", Text: "No alert has silently disappeared from Alertmanager's notifications.", Good: true}
-	default:
+	case v.State == query.StateFiring, v.State == query.StateAll:
 		p.Empty = allQuiet(s)
+	default:
+		p.Empty = &Empty{Title: "No group is " + strings.ReplaceAll(v.State, ",", " or ")}
 	}
 }
 
@@ -275,13 +282,15 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 func withoutFilter(sum *Summary, state string) string {
 	n, word := sum.Firing, "firing"
 	switch state {
-	case ViewUnreported:
+	case query.StateUnreported:
 		n, word = sum.Unreported, "unreported"
-	case ViewResolved:
+	case query.StateResolved:
 		n, word = sum.Resolved, "resolved"
-	case ViewAll:
+	case query.StateAll:
 		n, word = sum.Groups(), "there"
+	case query.StateFiring:
 	default:
+		return "" // such groups are not counted
 	}
 	return plural(n, "group is", "groups are") + " " + word + " without this filter. "
 }

@@ -35,9 +35,9 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 	return s
 }
 
-func view(t testing.TB, query string) View {
+func view(t testing.TB, text string) View {
 	t.Helper()
-	return ParseView(parseQuery(t, query))
+	return ParseView(params(t, text))
 }
 
 // selected is what a manager would answer, but for the order.
@@ -109,7 +109,7 @@ func states(t testing.TB) map[string]Page {
 	events := fixture.Events(crash)
 	storm := append(fixture.Storm(night, 500), fixture.Big(night, 10000))
 	history := func(query string) Page {
-		v := ParseHistoryView(parseQuery(t, query))
+		v := ParseHistoryView(params(t, query), night)
 		var page grouping.EventPage
 		q := v.EventQuery()
 		for _, e := range events {
@@ -152,7 +152,7 @@ func states(t testing.TB) map[string]Page {
 		"by":          NewByPage(newSite(groups), view(t, "by=namespace,cluster"), groups),
 		"group":       one("KubePodCrashLooping"),
 		"burn":        one("HTTPErrorBudgetBurn"),
-		"mixed":       NewGroupPage(newSite(groups), ParseGroupView(parseQuery(t, "range=7d")), groups[4], fixture.Events(groups[4])),
+		"mixed":       NewGroupPage(newSite(groups), ParseGroupView(params(t, "range=7d")), groups[4], fixture.Events(groups[4])),
 		"disputed":    one("TargetDown"),
 		"flapping":    one("NodeNetworkInterfaceFlapping"),
 		"truncated":   one("KubeContainerWaiting"),
@@ -164,7 +164,7 @@ func states(t testing.TB) map[string]Page {
 		"alert":       NewAlertPage(newSite(groups), crash.Alerts[0].Fingerprint, []*grouping.AlertGroup{crash}, events),
 		"history":     history(""),
 		"historyat":   history("at=2026-11-23T02:00&kind=fired&group=" + string(crash.ID)),
-		"historybad":  history("filter=a==b"),
+		"historybad":  history(`filter=a=="b"`),
 		"status":      NewStatusPage(newSite(groups), statusInput()),
 		"statusbad":   NewStatusPage(broken, StatusInput{}),
 		"help":        NewHelpPage(newSite(groups)),

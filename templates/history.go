@@ -2,100 +2,53 @@ package templates
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
-	"github.com/prometheus/alertmanager/pkg/labels"
-
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // HistoryView is what a reader asked the history to show.
 type HistoryView struct {
-	Text        string
-	Matchers    labels.Matchers
-	Err         *FilterError
-	Kinds       []grouping.EventKind // empty: transitions, or everything
-	Everything  bool                 // notifications too
-	Group       grouping.ID
-	Fingerprint grouping.Fingerprint
-	At          time.Time // what happened up to then; zero: up to now
-	Cursor      string
+	query.Events
+
+	At time.Time // what happened up to then; zero: up to now
 }
 
-// atLayouts are how a moment can be written: by a browser's field, by a program.
-var atLayouts = []string{"2006-01-02T15:04", "2006-01-02T15:04:05", time.RFC3339, "2006-01-02 15:04", "2006-01-02"}
-
-// ParseHistoryView reads the query of the history's URL: filter (repeatable),
-// kind (repeatable), group, alert, at and cursor.
-func ParseHistoryView(q url.Values) HistoryView {
-	v := HistoryView{Text: joinFilters(q["filter"]), Cursor: q.Get("cursor")}
-	var words []string
-	if v.Matchers, words, v.Err = ParseFilter(v.Text); len(words) > 0 {
-		// Events are selected by matchers alone: the word is a name.
-		for _, w := range words {
-			v.Matchers = append(v.Matchers, equals("alertname", w))
-		}
-	}
-	for _, k := range q["kind"] {
-		v.Everything = v.Everything || k == kindEverything
-		if kind := grouping.EventKind(k); slices.Contains(grouping.EventKinds(), kind) && !slices.Contains(v.Kinds, kind) {
-			v.Kinds = append(v.Kinds, kind)
-		}
-	}
-	if id := grouping.ID(q.Get("group")); id.Valid() {
-		v.Group = id
-	}
-	if fp := grouping.Fingerprint(q.Get("alert")); fp.Valid() {
-		v.Fingerprint = fp
-	}
-	for _, layout := range atLayouts {
-		if t, err := time.Parse(layout, q.Get("at")); err == nil {
-			v.At = t.UTC()
-			break
-		}
-	}
+// ParseHistoryView reads the query of the history's URL: that of events, group
+// and at.
+func ParseHistoryView(p *query.Params, now time.Time) HistoryView {
+	v := HistoryView{Events: p.Events(now), At: p.Time("at", now)}
+	v.Group = p.GroupID("group")
 	return v
 }
 
-// kindEverything is the kind that stands for all of them. Without a kind the
-// history shows transitions: most events are notifications that change nothing.
-const kindEverything = "all"
-
-// transitionKinds are all kinds of events but notifications.
+// transitionKinds are all kinds of events but notifications. Without a kind the
+// history shows these: most events are notifications that change nothing.
 func transitionKinds() []grouping.EventKind {
 	return slices.DeleteFunc(grouping.EventKinds(), func(k grouping.EventKind) bool { return k == grouping.EventNotified })
 }
 
 // EventQuery is what to ask the manager for.
 func (v HistoryView) EventQuery() grouping.EventQuery {
-	kinds := v.Kinds
-	switch {
-	case v.Everything:
-		kinds = nil
-	case len(kinds) == 0:
-		kinds = transitionKinds()
+	q := v.Query(transitionKinds())
+	if v.At.IsZero() {
+		return q
 	}
-	q := grouping.EventQuery{Matchers: v.Matchers, Kinds: kinds, Group: v.Group, Fingerprint: v.Fingerprint, Cursor: v.Cursor}
-	if !v.At.IsZero() {
-		q.Until = v.At.Add(time.Minute) // the field knows minutes: the asked one is included
+	// The field knows minutes: the asked one is included.
+	if end := v.At.Add(time.Minute); q.Until.IsZero() || end.Before(q.Until) {
+		q.Until = end
 	}
 	return q
 }
 
-func (v HistoryView) filterText() string {
-	if v.Err != nil {
-		return v.Text
-	}
-	return filterText(v.Matchers, nil)
-}
-
 func (v HistoryView) encode() string {
-	q := make(query, 0, 6)
-	q.add("filter", v.filterText())
+	q := make(parameters, 0, 6)
+	q.addFilter(v.Filter)
 	if v.Everything {
-		q.add("kind", kindEverything)
+		q.add("kind", query.KindAll)
 	}
 	for _, k := range v.Kinds {
 		q.add("kind", string(k))
@@ -104,6 +57,17 @@ func (v HistoryView) encode() string {
 	q.add("alert", string(v.Fingerprint))
 	if !v.At.IsZero() {
 		q.add("at", v.At.Format("2006-01-02T15:04"))
+	}
+	if !v.Since.IsZero() {
+		q.add("since", v.Since.Format(time.RFC3339Nano))
+	}
+	if !v.Until.IsZero() {
+		q.add("until", v.Until.Format(time.RFC3339Nano))
+	}
+	q.add("source", v.Source)
+	q.add("receiver", v.Receiver)
+	if v.Limit > 0 {
+		q.add("limit", strconv.Itoa(v.Limit))
 	}
 	q.add("cursor", v.Cursor)
 	return q.String()
@@ -115,7 +79,7 @@ type HistoryPage struct {
 
 	Action string
 	Text   string
-	Err    *FilterError
+	Err    *query.FilterError
 	Kinds  []Option
 	At     string
 	Group  string
@@ -139,7 +103,7 @@ type HistoryDay struct {
 // without the filter.
 func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryPage {
 	p := &HistoryPage{
-		Frame: s.newFrame("history", "History"), Action: s.Links.History(HistoryView{}), Text: v.filterText(), Err: v.Err,
+		Frame: s.newFrame("history", "History"), Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
 		Group: string(v.Group), Alert: string(v.Fingerprint),
 	}
 	if v.Err != nil {
@@ -149,7 +113,7 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 		p.At = v.At.Format("2006-01-02T15:04")
 	}
 	p.Kinds = append(p.Kinds, Option{"", "transitions", len(v.Kinds) == 0 && !v.Everything},
-		Option{kindEverything, "with notifications", v.Everything})
+		Option{query.KindAll, "with notifications", v.Everything})
 	for _, k := range grouping.EventKinds() {
 		p.Kinds = append(p.Kinds, Option{string(k), eventLooks[k].word, slices.Contains(v.Kinds, k)})
 	}
@@ -193,11 +157,26 @@ func (p *HistoryPage) setChips(s *Site, v HistoryView) {
 	for i, m := range v.Matchers {
 		without(m.String(), func(to *HistoryView) { to.Matchers = slices.Delete(slices.Clone(v.Matchers), i, i+1) })
 	}
+	for i, w := range v.Words {
+		without(w, func(to *HistoryView) { to.Words = slices.Delete(slices.Clone(v.Words), i, i+1) })
+	}
+	if v.Source != "" {
+		without("source: "+v.Source, func(to *HistoryView) { to.Source = "" })
+	}
+	if v.Receiver != "" {
+		without("receiver: "+v.Receiver, func(to *HistoryView) { to.Receiver = "" })
+	}
 	if v.Group != "" {
 		without("group "+string(v.Group), func(to *HistoryView) { to.Group = "" })
 	}
 	if v.Fingerprint != "" {
 		without("alert "+string(v.Fingerprint), func(to *HistoryView) { to.Fingerprint = "" })
+	}
+	if !v.Since.IsZero() {
+		without("since "+v.Since.Format("Jan 2 15:04:05")+" UTC", func(to *HistoryView) { to.Since = time.Time{} })
+	}
+	if !v.Until.IsZero() {
+		without("before "+v.Until.Format("Jan 2 15:04:05")+" UTC", func(to *HistoryView) { to.Until = time.Time{} })
 	}
 	if !v.At.IsZero() {
 		without("up to "+v.At.Format("Jan 2 15:04")+" UTC", func(to *HistoryView) { to.At = time.Time{} })

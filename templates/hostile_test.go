@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/html"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // hostile are strings that break out of something somewhere.
@@ -113,7 +114,7 @@ func hostilePages(s string) map[string]Page {
 	site.Summary.Heartbeat = Heartbeat{Name: s, At: night, Quiet: true}
 	site.Links.External = "https://muster.example.net"
 	q := func(name string) View {
-		return ParseView(map[string][]string{name: {s}, "receiver": {s}, "source": {s}})
+		return ParseView(query.Of(map[string][]string{name: {s}, "receiver": {s}, "source": {s}}))
 	}
 	list := func(v View) Page {
 		return NewGroupsPage(site, v, grouping.GroupPage{Groups: groups, Total: 2, Next: s})
@@ -121,17 +122,17 @@ func hostilePages(s string) map[string]Page {
 	by := q("by")
 	by.By = append(by.By, "pod", s)
 	return map[string]Page{
-		"list":     list(View{State: ViewFiring, Sort: grouping.SortSeverity}),
+		"list":     list(viewOf(query.StateFiring)),
 		"filter":   list(q("filter")),
-		"matcher":  list(View{State: ViewAll}.with(equals(s, s))),
+		"matcher":  list(viewOf(query.StateAll).with(equals(s, s))),
 		"by":       NewByPage(site, by, groups),
-		"byall":    NewByPage(site, View{State: ViewAll, By: []string{"pod", s}}, groups),
+		"byall":    NewByPage(site, View{Groups: viewOf(query.StateAll).Groups, By: []string{"pod", s}}, groups),
 		"empty":    NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
 		"group":    NewGroupPage(site, GroupView{Range: s}, g, events),
 		"noname":   NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
 		"alert":    NewAlertPage(site, g.Alerts[0].Fingerprint, groups, events),
-		"history":  NewHistoryPage(site, ParseHistoryView(map[string][]string{"filter": {s}, "kind": {s}, "group": {s}, "alert": {s}, "at": {s}, "cursor": {s}}), grouping.EventPage{Events: events, Next: s}),
-		"historym": NewHistoryPage(site, HistoryView{Matchers: q("filter").with(equals(s, s)).Matchers, Group: grouping.ID(s), Fingerprint: grouping.Fingerprint(s)}, grouping.EventPage{}),
+		"history":  NewHistoryPage(site, ParseHistoryView(query.Of(map[string][]string{"filter": {s}, "kind": {s}, "group": {s}, "alert": {s}, "at": {s}, "cursor": {s}, "source": {s}, "receiver": {s}}), night), grouping.EventPage{Events: events, Next: s}),
+		"historym": NewHistoryPage(site, HistoryView{Events: query.Events{Filter: q("filter").with(equals(s, s)).Filter, Group: grouping.ID(s), Fingerprint: grouping.Fingerprint(s), Source: s, Receiver: s}}, grouping.EventPage{}),
 		"status": NewStatusPage(site, StatusInput{
 			Problems: []string{s},
 			Stats:    grouping.Stats{Receivers: map[string]int{s: 1}, Sources: map[string]grouping.SourceStats{s: {Alertmanagers: map[string]time.Time{s: night}}}},

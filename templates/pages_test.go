@@ -12,18 +12,19 @@ import (
 	"golang.org/x/net/html"
 
 	"muster/grouping"
+	"muster/internal/query"
 	"muster/templates/internal/fixture"
 )
 
-func parseQuery(t testing.TB, query string) url.Values {
+func params(t testing.TB, text string) *query.Params {
 	t.Helper()
 	q := url.Values{}
-	for pair := range strings.SplitSeq(query, "&") {
+	for pair := range strings.SplitSeq(text, "&") {
 		if name, value, ok := strings.Cut(pair, "="); ok {
 			q.Add(name, value)
 		}
 	}
-	return q
+	return query.Of(q)
 }
 
 // Each state says what it has to say.

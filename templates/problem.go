@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // ProblemPage stands in the place of a page that cannot be shown.
@@ -12,6 +13,7 @@ type ProblemPage struct {
 
 	Heading   string
 	Text      string
+	Problems  []string
 	LastSeen  Moment
 	History   string // where what is still known of it is listed
 	Search    string // the list's filter
@@ -30,9 +32,9 @@ func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grou
 	p.Search = s.Links.Home()
 	if len(events) > 0 {
 		p.LastSeen = moment(events[0].Time, s.Now)
-		p.History = s.Links.History(HistoryView{Group: id, Fingerprint: fp})
+		p.History = s.Links.History(HistoryView{Events: query.Events{Group: id}})
 		if fp != "" {
-			p.History = s.Links.History(HistoryView{Fingerprint: fp})
+			p.History = s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp}})
 		}
 	}
 	return p
@@ -53,6 +55,14 @@ func NewErrorPage(s *Site, code int, requestID string) *ProblemPage {
 		p.Heading, p.Text = http.StatusText(code), "Muster cannot answer this request as it stands."
 	}
 	p.RequestID = requestID
+	return p
+}
+
+// NewBadQueryPage says what is wrong with the parameters of the address. It
+// lists nothing: whatever it listed would be more than was asked for.
+func NewBadQueryPage(s *Site, problems []string) *ProblemPage {
+	p := newProblem(s, http.StatusBadRequest, "This address cannot be understood", "Nothing is listed, since part of what it asks for is not known:")
+	p.Problems, p.Search = problems, s.Links.Home()
 	return p
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/net/html"
 
 	"muster/grouping"
+	"muster/internal/query"
 	"muster/templates/internal/fixture"
 )
 
@@ -184,50 +185,28 @@ func TestSilence(t *testing.T) {
 	require.Equal(t, 2, found)
 }
 
-func TestParseFilter(t *testing.T) {
-	for _, c := range []struct{ text, filter, sentence, at string }{
-		{``, ``, ``, ``},
-		{`namespace="payments"`, `namespace="payments"`, ``, ``},
-		{`{a=b, "service.name"=~"x|y",}`, `a="b", service.name=~"x|y"`, ``, ``},
-		{`checkout timeout`, `checkout timeout`, ``, ``},
-		{`a="b,c", checkout`, `a="b,c", checkout`, ``, ``},
-		{`checkout, a!~"x"`, `a!~"x", checkout`, ``, ``},
-		{`namespace=="payments"`, ``, `unexpected "=" at column 11, expected label value`, `=`},
-		{`word, b==c`, ``, `unexpected "=" at column 9, expected label value`, `=`},
-		{`a="x`, ``, `"x at column 3: missing end "`, `"x`},
-		{`a=~"("`, ``, "failed to create matcher: error parsing regexp: missing closing ): `^(?:()$`", ``},
-		{`a=`, ``, `unexpected end at column 3, expected label value`, ``},
-	} {
-		ms, words, err := ParseFilter(c.text)
-		if c.sentence != "" {
-			require.NotNil(t, err, c.text)
-			require.Equal(t, c.sentence, err.Sentence, c.text)
-			require.Equal(t, c.at, err.At, c.text)
-			require.Equal(t, c.text, err.Before+err.At+err.After)
-			continue
-		}
-		require.Nil(t, err, c.text)
-		require.Equal(t, c.filter, filterText(ms, words), c.text)
-	}
-}
-
 // The URL is the state: what it says comes back.
 func TestViewRoundTrip(t *testing.T) {
 	l := NewLinks("", "")
 	for _, q := range []string{
 		"", "?filter=a%3D%22b%20c%22%2C%20word", "?state=resolved", "?receiver=x%20y&source=s", "?sort=name", "?by=namespace%2Cteam", "?view=wall",
-		"?cursor=abc&from=100", "?filter=a%3D%3Db",
+		"?cursor=abc&from=100", "?filter=a%3D%3D%22b%22", "?filter=a%3D%3D%22b%22&filter=c%3D%22d%22", "?state=firing%2Cunreported", "?state=mixed&limit=7",
 	} {
 		u, err := url.Parse("/" + q)
 		require.NoError(t, err)
-		require.Equal(t, "/"+q, l.Groups(ParseView(u.Query())))
+		p := query.Parse(u.RawQuery)
+		require.Equal(t, "/"+q, l.Groups(ParseView(p)))
+		require.NoError(t, p.Err(), q)
 	}
-	for _, q := range []string{"", "?filter=a%3D%22b%22&kind=fired&kind=resolved", "?group=0123456789abcdef0123&alert=0123456789abcdef&at=2026-11-23T03%3A02&cursor=x"} {
+	for _, q := range []string{"", "?filter=a%3D%22b%22&kind=fired&kind=resolved", "?group=0123456789abcdef0123&alert=0123456789abcdef&at=2026-11-23T03%3A02",
+		"?kind=all&since=2026-11-23T01%3A00%3A00Z&until=2026-11-23T02%3A00%3A00Z&source=prod&receiver=team&limit=7&cursor=0123456789abcdef0123456789abcdef012345"} {
 		u, err := url.Parse("/history" + q)
 		require.NoError(t, err)
-		require.Equal(t, "/history"+q, l.History(ParseHistoryView(u.Query())))
+		p := query.Parse(u.RawQuery)
+		require.Equal(t, "/history"+q, l.History(ParseHistoryView(p, night)))
+		require.NoError(t, p.Err(), q)
 	}
-	v := ParseView(url.Values{"filter": {`a="b"`}, "cursor": {"x"}, "from": {"100"}})
+	v := ParseView(query.Of(url.Values{"filter": {`a="b"`}, "cursor": {"x"}, "from": {"100"}}))
 	added := v.with(equals("c", "d"))
 	require.Equal(t, `/?filter=a%3D%22b%22%2C%20c%3D%22d%22`, l.Groups(added), "a new matcher begins at the first page")
 	require.Equal(t, added, added.with(equals("c", "d")), "twice is once")

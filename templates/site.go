@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // Site is what every page shows or builds upon, whatever page it is. The
@@ -176,7 +177,7 @@ func isolate(s string) string {
 func (s *Site) newFrame(section, title string) Frame {
 	f := Frame{
 		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: moment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
-		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys, WallURL: s.Links.Groups(View{Wall: true, State: ViewFiring, Sort: grouping.SortSeverity}),
+		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys, WallURL: s.Links.Groups(View{Groups: viewOf(query.StateFiring).Groups, Wall: true}),
 	}
 	sum := &s.Summary
 	switch {

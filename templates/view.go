@@ -1,7 +1,8 @@
 package templates
 
 import (
-	"net/url"
+	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // matcher is one condition of a filter.
@@ -17,87 +19,49 @@ type matcher = labels.Matcher
 // View is what a reader asked the list of groups to show. It is the whole
 // state of the page, and the query of its URL.
 type View struct {
-	Text     string // the filter as it was typed
-	Matchers labels.Matchers
-	Words    []string
-	Err      *FilterError // what is wrong with Text; then nothing is filtered
+	query.Groups
 
-	State    string // firing (the default), unreported, resolved or all
-	Receiver string
-	Source   string
-	Sort     grouping.Sort
-	By       []string // labels to regroup by
-	Wall     bool
-
-	Cursor string // of the page of groups, as grouping gave it
-	From   int    // how many groups come before the page, for display
+	By   []string // labels to regroup by
+	Wall bool
+	From int // how many groups come before the page, for display
 }
 
-// The states that a view can show.
-const (
-	ViewFiring     = "firing"
-	ViewUnreported = "unreported"
-	ViewResolved   = "resolved"
-	ViewAll        = "all"
-)
+// viewOf is the view of all groups of a state.
+func viewOf(state string) View {
+	return View{Groups: query.Groups{State: state, Sort: grouping.SortSeverity}}
+}
+
+// LabelsView is the view of the groups of a source and a receiver, in any state,
+// that have the labels; "" stands for every source or receiver.
+func LabelsView(of grouping.Labels, source, receiver string) View {
+	v := viewOf(query.StateAll)
+	v.Source, v.Receiver = source, receiver
+	for _, name := range of.Names() {
+		v.Matchers = append(v.Matchers, equals(name, of[name]))
+	}
+	return v
+}
 
 // maxBy bounds the labels that are regrouped by.
 const maxBy = 5
 
 // ParseView reads the query of the list's URL: filter (repeatable), state,
-// receiver, source, sort, by, view, cursor and from. What it does not know it
-// leaves at its default.
-func ParseView(q url.Values) View {
-	v := View{
-		Text: joinFilters(q["filter"]), State: ViewFiring, Receiver: q.Get("receiver"), Source: q.Get("source"),
-		Sort: grouping.SortSeverity, Cursor: q.Get("cursor"), Wall: q.Get("view") == "wall",
+// receiver, source, sort, limit, by, view, cursor and from. What is wrong with
+// the filter is told beside the list, what is wrong with the rest is kept in p.
+func ParseView(p *query.Params) View {
+	v := View{Groups: p.Groups(query.StateFiring), By: p.List("by"), Wall: p.Choice("view", []string{"wall"}) != ""}
+	v.Sort = cmp.Or(v.Sort, grouping.SortSeverity)
+	if len(v.By) > maxBy {
+		p.Fault("by", "at most "+strconv.Itoa(maxBy)+" labels can be regrouped by")
 	}
-	v.Matchers, v.Words, v.Err = ParseFilter(v.Text)
-	if s := q.Get("state"); slices.Contains([]string{ViewUnreported, ViewResolved, ViewAll}, s) {
-		v.State = s
-	}
-	if s := grouping.Sort(q.Get("sort")); slices.Contains(grouping.Sorts(), s) {
-		v.Sort = s
-	}
-	for _, names := range q["by"] {
-		for name := range strings.SplitSeq(names, ",") {
-			if name = strings.TrimSpace(name); name != "" && len(v.By) < maxBy && !slices.Contains(v.By, name) {
-				v.By = append(v.By, name)
-			}
-		}
-	}
-	if n, err := strconv.Atoi(q.Get("from")); err == nil && n > 0 && v.Cursor != "" {
-		v.From = n
+	if v.From = p.Number("from", 0, math.MaxInt32); v.Cursor == "" {
+		v.From = 0
 	}
 	return v
 }
 
-func joinFilters(filters []string) string {
-	kept := make([]string, 0, len(filters))
-	for _, f := range filters {
-		if strings.TrimSpace(f) != "" {
-			kept = append(kept, f)
-		}
-	}
-	return strings.Join(kept, ", ")
-}
-
 // ListQuery is what to ask the manager for.
-func (v View) ListQuery() grouping.ListQuery {
-	q := grouping.ListQuery{
-		Matchers: v.Matchers, Words: v.Words, Receiver: v.Receiver, Source: v.Source, Sort: v.Sort, Cursor: v.Cursor,
-	}
-	switch v.State {
-	case ViewUnreported:
-		q.States = []grouping.State{grouping.StateUnreported}
-	case ViewResolved:
-		q.States = []grouping.State{grouping.StateResolved}
-	case ViewAll:
-	default:
-		q.States = []grouping.State{grouping.StateFiring, grouping.StateMixed}
-	}
-	return q
-}
+func (v View) ListQuery() grouping.ListQuery { return v.Query() }
 
 // Filtered reports whether the view leaves out groups by more than their state.
 func (v View) Filtered() bool {
@@ -105,9 +69,9 @@ func (v View) Filtered() bool {
 }
 
 func (v View) encode() string {
-	q := make(query, 0, 8)
-	q.add("filter", v.filterText())
-	if v.State != ViewFiring {
+	q := make(parameters, 0, 8)
+	q.addFilter(v.Filter)
+	if v.State != query.StateFiring {
 		q.add("state", v.State)
 	}
 	q.add("receiver", v.Receiver)
@@ -119,29 +83,14 @@ func (v View) encode() string {
 	if v.Wall {
 		q.add("view", "wall")
 	}
+	if v.Limit > 0 {
+		q.add("limit", strconv.Itoa(v.Limit))
+	}
 	q.add("cursor", v.Cursor)
 	if v.Cursor != "" && v.From > 0 {
 		q.add("from", strconv.Itoa(v.From))
 	}
 	return q.String()
-}
-
-func (v View) filterText() string {
-	if v.Err != nil {
-		return v.Text
-	}
-	return filterText(v.Matchers, v.Words)
-}
-
-func filterText(ms labels.Matchers, words []string) string {
-	parts := make([]string, 0, len(ms)+1)
-	for _, m := range ms {
-		parts = append(parts, m.String())
-	}
-	if len(words) > 0 {
-		parts = append(parts, strings.Join(words, " "))
-	}
-	return strings.Join(parts, ", ")
 }
 
 // first is the view from its first page on.
@@ -153,7 +102,7 @@ func (v View) first() View {
 // with is the view with one more matcher. A bad filter gives way to it.
 func (v View) with(m *labels.Matcher) View {
 	v = v.first()
-	v.Text, v.Err = "", nil
+	v.Texts, v.Err = nil, nil
 	for _, old := range v.Matchers {
 		if old.String() == m.String() {
 			return v
@@ -170,16 +119,27 @@ func (v View) without(i int) View {
 	return v
 }
 
-// query is a URL query in a fixed order, without empty values.
-type query []string
+// parameters are a URL's query in a fixed order, without empty values.
+type parameters []string
 
-func (q *query) add(name, value string) {
+func (q *parameters) add(name, value string) {
 	if value != "" {
 		*q = append(*q, name+"="+escape(value))
 	}
 }
 
-func (q query) String() string {
+// addFilter adds a filter as one text, or as it was typed if it cannot be read.
+func (q *parameters) addFilter(f query.Filter) {
+	if f.Err == nil {
+		q.add("filter", f.Text())
+		return
+	}
+	for _, text := range f.Texts {
+		q.add("filter", text)
+	}
+}
+
+func (q parameters) String() string {
 	if len(q) == 0 {
 		return ""
 	}

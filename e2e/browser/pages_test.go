@@ -60,7 +60,7 @@ func states(t *testing.T) map[string]string {
 		"groups":      night.url + "/",
 		"by label":    night.url + "/?by=severity",
 		"filtered":    night.url + "/?filter=" + `severity%3D"critical"`,
-		"bad filter":  night.url + "/?filter=severity%3D%3D1",
+		"bad filter":  night.url + "/?filter=severity%3D%3D%221%22",
 		"no match":    night.url + "/?filter=" + `severity%3D"nosuch"`,
 		"wall":        night.url + "/?view=wall",
 		"group":       night.url + "/groups/" + string(group),

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/internal/query"
 	"muster/templates"
 	"muster/templates/internal/fixture"
 )
@@ -155,11 +156,11 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 	case "groups":
 		id := grouping.ID(parts[len(parts)-1])
 		if parts[1] == "big" {
-			return templates.NewGroupPage(s, templates.ParseGroupView(q), groups[len(groups)-1], nil)
+			return templates.NewGroupPage(s, templates.ParseGroupView(query.Of(q)), groups[len(groups)-1], nil)
 		}
 		for i, g := range groups {
 			if g.ID == id || parts[1] == strconv.Itoa(i) {
-				return templates.NewGroupPage(s, templates.ParseGroupView(q), g, fixture.Events(g))
+				return templates.NewGroupPage(s, templates.ParseGroupView(query.Of(q)), g, fixture.Events(g))
 			}
 		}
 		return templates.NewGonePage(s, id, "", fixture.Events(groups[0])[:1])
@@ -173,7 +174,7 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		}
 		return templates.NewGonePage(s, "", grouping.Fingerprint(parts[1]), nil)
 	case "history":
-		return history(s, groups, templates.ParseHistoryView(q))
+		return history(s, groups, templates.ParseHistoryView(query.Of(q), s.Now))
 	case "status":
 		return templates.NewStatusPage(s, status(s, groups))
 	case "help":
@@ -186,7 +187,7 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 }
 
 func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templates.Page {
-	v := templates.ParseView(q)
+	v := templates.ParseView(query.Of(q))
 	lq := v.ListQuery()
 	var selected []*grouping.AlertGroup
 	for _, g := range groups {

@@ -1,4 +1,4 @@
-package templates
+package query
 
 import (
 	"regexp"
@@ -6,8 +6,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/prometheus/alertmanager/matcher/compat"
 	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/prometheus/alertmanager/pkg/labels"
+	"github.com/prometheus/common/promslog"
 )
 
 // FilterError says what is wrong with a filter, and where.
@@ -20,15 +22,77 @@ type FilterError struct {
 
 func (e *FilterError) Error() string { return e.Sentence }
 
-// ParseFilter reads a filter: Alertmanager matchers and bare words, separated
-// by commas. A bare word is searched for in names, label values and summaries.
-func ParseFilter(text string) (labels.Matchers, []string, *FilterError) {
-	if strings.TrimSpace(text) == "" {
-		return nil, nil, nil
+// Filter is what the parameters named filter ask for.
+type Filter struct {
+	Texts    []string // as they were typed
+	Matchers labels.Matchers
+	Words    []string
+	Err      *FilterError // what is wrong with one of the texts; then nothing is filtered
+}
+
+// Brief is the sentence, cut to what fits in an error's text.
+func (e *FilterError) Brief() string {
+	const most = 100
+	if runes := []rune(e.Sentence); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	ms, err := parse.Matchers(text)
-	if err == nil {
+	return e.Sentence
+}
+
+// Filter reads the parameter filter, which may be repeated.
+func (p *Params) Filter() Filter { return ParseFilter(p.All("filter")) }
+
+// ParseFilter reads filters, each by itself: Alertmanager matchers and bare
+// words, separated by commas. An alert must fulfil all of them.
+func ParseFilter(texts []string) Filter {
+	var f Filter
+	for _, text := range texts {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		ms, words, err := parseText(text)
+		if err != nil && f.Err == nil {
+			f.Err = err
+		}
+		f.Texts, f.Matchers, f.Words = append(f.Texts, text), append(f.Matchers, ms...), append(f.Words, words...)
+	}
+	if f.Err != nil {
+		f.Matchers, f.Words = nil, nil
+	}
+	return f
+}
+
+// Text is the whole filter as one text: as it was typed if it cannot be read.
+func (f *Filter) Text() string {
+	if f.Err != nil {
+		return strings.Join(f.Texts, ", ")
+	}
+	return FilterText(f.Matchers, f.Words)
+}
+
+// FilterText is the text of a filter.
+func FilterText(ms labels.Matchers, words []string) string {
+	parts := make([]string, 0, len(ms)+1)
+	for _, m := range ms {
+		parts = append(parts, m.String())
+	}
+	if len(words) > 0 {
+		parts = append(parts, strings.Join(words, " "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// matchers takes what Alertmanager takes in its default mode: its new parser,
+// and the classic one for what that refuses.
+var matchers = compat.FallbackMatchersParser(promslog.NewNopLogger())
+
+func parseText(text string) (labels.Matchers, []string, *FilterError) {
+	ms, err := matchers(text, "filter")
+	if err == nil && (len(ms) > 0 || emptyBraces.MatchString(text)) {
 		return ms, nil, nil
+	}
+	if _, err = parse.Matchers(text); err == nil { // a brace alone: it would restrict nothing
+		return nil, nil, &FilterError{Sentence: "no matcher and no word in it", At: text}
 	}
 	parts := splitFilter(text)
 	bare := false
@@ -45,14 +109,21 @@ func ParseFilter(text string) (labels.Matchers, []string, *FilterError) {
 			words = append(words, strings.Fields(strings.ReplaceAll(p.text, `"`, " "))...)
 			continue
 		}
-		m, err := parse.Matcher(p.text)
+		more, err := matchers(p.text, "filter")
 		if err != nil {
+			_, err = parse.Matcher(p.text) // knows the place
 			return nil, nil, filterError(text, err, p.column)
 		}
-		ms = append(ms, m)
+		ms = append(ms, more...)
+	}
+	if len(ms)+len(words) == 0 {
+		return nil, nil, &FilterError{Sentence: "no matcher and no word in it", At: text}
 	}
 	return ms, words, nil
 }
+
+// emptyBraces are Alertmanager's words for no restriction.
+var emptyBraces = regexp.MustCompile(`^\s*\{\s*\}\s*$`)
 
 func hasOperator(s string) bool { return strings.ContainsAny(s, "=~!") }
 

@@ -1,0 +1,126 @@
+package query
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+var now = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
+	groups := func(raw string) error {
+		p := Parse(raw)
+		p.Groups(StateAll)
+		p.Bool("alerts")
+		return p.Err()
+	}
+	events := func(raw string) error {
+		p := Parse(raw)
+		p.Events(now)
+		p.GroupID("group")
+		return p.Err()
+	}
+	for _, c := range []struct {
+		ask  func(string) error
+		raw  string
+		want string
+	}{
+		{groups, `filter=a="b;c"`, "the query cannot be decoded: write a semicolon as %3B"},
+		{groups, `source=prod;state=all`, "the query cannot be decoded: write a semicolon as %3B"},
+		{groups, `source=%zz`, `the query cannot be decoded: invalid URL escape "%zz"`},
+		{groups, `filters=a`, `unknown parameter "filters", known are alerts, cursor, filter, limit, receiver, sort, source, state`},
+		{groups, `source=a&source=b`, "source: is there 2 times, only one is allowed"},
+		{groups, `sort=colour`, `sort: "colour" is not one of severity, newest, name, count, updated`},
+		{groups, `state=open`, `state: "open" is not one of firing, mixed, unreported, resolved, all`},
+		{groups, `state=firing,open`, `state: "open" is not one of firing, mixed, unreported, resolved, all`},
+		{groups, `state=Firing`, `state: "Firing" is not one of firing, mixed, unreported, resolved, all`},
+		{groups, `limit=0`, `limit: "0" is not a number between 1 and 1000`},
+		{groups, `limit=1001`, `limit: "1001" is not a number between 1 and 1000`},
+		{groups, `limit=1&limit=2`, "limit: is there 2 times, only one is allowed"},
+		{groups, `alerts=maybe`, `alerts: "maybe" is neither true nor false`},
+		{groups, `limit=x&sort=y`, `sort: "y" is not one of severity, newest, name, count, updated; limit: "x" is not a number between 1 and 1000`},
+		{events, `since=yesterday`, `since: "yesterday" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or -1h30m and 7d for so long ago`},
+		{events, `kind=explode`, `kind: "explode" is not one of opened, fired, refired, reopened, resolved, unreported, returned, notified, closed, stale, expired, all`},
+		{events, `group=x`, `group: "x" is not the ID of a group: 20 hex digits`},
+		{events, `alert=x`, `alert: "x" is not a fingerprint: 16 hex digits`},
+		{events, `cursor=MTAw`, "cursor: not one that this server gave out"},
+		{events, `sort=name`, `unknown parameter "sort", known are alert, cursor, filter, group, kind, limit, receiver, since, source, until`},
+	} {
+		err := c.ask(c.raw)
+		require.EqualError(t, err, "bad query: "+c.want, c.raw)
+		require.True(t, errors.Is(err, grouping.ErrBadQuery))
+	}
+	for _, raw := range []string{"", "state=&receiver=&source=&sort=&limit=&filter=", "filter=a&filter=b", "state=firing&state=resolved", "receiver=&receiver=x"} {
+		require.NoError(t, groups(raw), raw)
+	}
+	require.EqualError(t, Parse("x=1").Err(), `bad query: unknown parameter "x", none is known here`)
+}
+
+// The words for states mean the same everywhere: what fires, fires, whether or
+// not other alerts of the group do.
+func TestStates(t *testing.T) {
+	for raw, want := range map[string]struct {
+		words  string
+		states []grouping.State
+	}{
+		"":                                       {"unreported", []grouping.State{grouping.StateUnreported}},
+		"state=":                                 {"unreported", []grouping.State{grouping.StateUnreported}},
+		"state=all":                              {"all", nil},
+		"state=firing":                           {"firing", []grouping.State{grouping.StateFiring, grouping.StateMixed}},
+		"state=mixed":                            {"mixed", []grouping.State{grouping.StateMixed}},
+		"state=mixed,firing":                     {"firing", []grouping.State{grouping.StateFiring, grouping.StateMixed}},
+		"state=resolved&state=unreported":        {"unreported,resolved", []grouping.State{grouping.StateUnreported, grouping.StateResolved}},
+		"state=resolved,resolved":                {"resolved", []grouping.State{grouping.StateResolved}},
+		"state=resolved,firing,unreported,mixed": {"all", nil},
+		"state=resolved&state=all":               {"all", nil},
+	} {
+		p := Parse(raw)
+		g := p.Groups(StateUnreported)
+		require.NoError(t, p.Err(), raw)
+		require.Equal(t, want.words, g.State, raw)
+		require.Equal(t, want.states, g.Query().States, raw)
+	}
+}
+
+func TestTimes(t *testing.T) {
+	at := func(text string) time.Time {
+		p := Parse("")
+		p.values.Set("at", text)
+		got := p.Time("at", now)
+		require.NoError(t, p.Err(), text)
+		require.Equal(t, time.UTC, got.Location(), text)
+		return got
+	}
+	want := time.Date(2026, 11, 26, 2, 55, 0, 0, time.UTC)
+	for _, text := range []string{
+		"2026-11-26T02:55:00Z", "2026-11-26T03:55:00+01:00", "2026-11-26 02:55", "2026-11-26T02:55", "2026-11-26 02:55:00", "2026-11-26T02:55:00.000Z",
+		"1795661700", "1795661700.0", "-9h5m", "9h5m",
+	} {
+		require.Equal(t, want, at(text), text)
+	}
+	require.Equal(t, now.AddDate(0, 0, -7), at("7d"))
+	require.Equal(t, now.Truncate(24*time.Hour), at("2026-11-26"))
+	for _, text := range []string{"yesterday", "NaN", "-1", "1e12", "+1h", "--1h", "2026-13-01", "02:55", "2026-11-26T02:55:00 01:00", "1h-", "Inf"} {
+		p := Parse("")
+		p.values.Set("at", text)
+		require.True(t, p.Time("at", now).IsZero(), text)
+		require.ErrorContains(t, p.Err(), "at: ", text)
+	}
+}
+
+func TestEventsAreAskedForByKind(t *testing.T) {
+	usual := []grouping.EventKind{grouping.EventFired}
+	for raw, want := range map[string][]grouping.EventKind{
+		"": usual, "kind=all": nil, "kind=resolved,all": nil, "kind=resolved&kind=fired,resolved": {grouping.EventResolved, grouping.EventFired},
+	} {
+		p := Parse(raw)
+		e := p.Events(now)
+		require.NoError(t, p.Err(), raw)
+		require.Equal(t, want, e.Query(usual).Kinds, raw)
+	}
+}
