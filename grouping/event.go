@@ -53,8 +53,8 @@ type Event struct {
 	Truncated   uint64 `json:"truncated,omitempty"`
 }
 
-// stamp returns the stamp of the write that made the event.
-func (e *Event) stamp() Stamp { return Stamp(e.ID[:min(stampLen, len(e.ID))]) }
+// Stamp returns the stamp of the write that made the event.
+func (e *Event) Stamp() Stamp { return Stamp(e.ID[:min(stampLen, len(e.ID))]) }
 
 // eventLog numbers the events of one write.
 type eventLog struct {

@@ -329,7 +329,7 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 		return n, err
 	}
 	for i := range newest.Events {
-		m.clock.restore(newest.Events[i].stamp())
+		m.clock.restore(newest.Events[i].Stamp())
 	}
 	return n, nil
 }

@@ -353,6 +353,10 @@ func contractCancelled(t *testing.T, w *writer) {
 		calls["Index"] = func() error { _, err := d.Index(ctx); return err }
 		calls["LoadMany"] = func() error { _, _, err := d.LoadMany(ctx, []grouping.ID{g.ID}); return err }
 		calls["PushEvents"] = func() error { return d.PushEvents(ctx, c.Events) }
+		calls["Trace"] = func() error { _, err := d.Trace(ctx, nil); return err }
+		calls["EventsOf"] = func() error { _, err := d.EventsOf(ctx, nil); return err }
+		calls["Absent"] = func() error { _, err := d.Absent(ctx, c.Events); return err }
+		calls["Lacking"] = func() error { _, err := d.Lacking(ctx, []grouping.ID{g.ID}); return err }
 		calls["Now"] = func() error { _, err := d.Now(ctx); return err }
 	}
 	for name, call := range calls {

@@ -35,6 +35,22 @@ type Durable interface {
 	// a hint: the caller finds out by sequence and epoch what it missed.
 	Follow(ctx context.Context, from []Position, fn func(shard int, entries []LogEntry)) error
 
+	// Trace tells whether the shards' logs still hold the entries at the
+	// positions. If not, acknowledged writes may be gone, although others came
+	// since and made the sequence as high as before.
+	Trace(ctx context.Context, seen []Position) (Lineage, error)
+
+	// EventsOf returns the events of the writes that the entries tell of.
+	EventsOf(ctx context.Context, entries []LogEntry) ([]grouping.Event, error)
+
+	// Absent returns those of the events that the history should hold and does
+	// not.
+	Absent(ctx context.Context, events []grouping.Event) ([]grouping.Event, error)
+
+	// Lacking tells what the backend has lost of the groups, or of the history,
+	// without an outage: an eviction policy takes single keys.
+	Lacking(ctx context.Context, ids []grouping.ID) (Lack, error)
+
 	// PushEvents puts events into the history; those that are there already
 	// stay as they are.
 	PushEvents(ctx context.Context, events []grouping.Event) error
@@ -53,14 +69,32 @@ type Position struct {
 	Epoch    string // random, written once: another one means that data was lost
 	Seq      int64  // grows by one with each write
 	StreamID string // of the last entry
+	Token    string // of the last entry; "": not known
+}
+
+// Lineage says whether what was seen in the logs is still there.
+type Lineage string
+
+// Unknown is the answer if a log was trimmed or removed past what was seen.
+const (
+	LineageHeld    Lineage = "held"
+	LineageUnknown Lineage = "unknown"
+	LineageLost    Lineage = "lost"
+)
+
+// Lack is what a backend has lost.
+type Lack struct {
+	Groups    []grouping.ID // not stored
+	Timelines []grouping.ID // of which the group is stored and its history is not
+	History   bool          // events of any group
 }
 
 // LogEntry says that a group was written.
 type LogEntry struct {
-	Position
-	ID     grouping.ID
-	Token  string // of the write: its stamp
-	Writer string
+	Position // its token is the write's stamp
+	ID       grouping.ID
+	Writer   string
+	Previous string // token of the entry before; "": not known
 }
 
 // What a GroupStorage owes follows from what a Durable gives.

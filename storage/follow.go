@@ -58,8 +58,8 @@ func (r *Redis) followShard(ctx context.Context, shard int, last string, fn func
 
 func decodeLogEntry(m redis.XMessage) LogEntry {
 	text := func(name string) string { s, _ := m.Values[name].(string); return s }
-	e := LogEntry{ID: grouping.ID(text("id")), Token: text("token"), Writer: text("writer")}
-	e.Epoch, e.StreamID = text("epoch"), m.ID
+	e := LogEntry{ID: grouping.ID(text("id")), Writer: text("writer"), Previous: text("previous")}
+	e.Epoch, e.StreamID, e.Token = text("epoch"), m.ID, text("token")
 	e.Seq, _ = strconv.ParseInt(text("seq"), 10, 64)
 	return e
 }

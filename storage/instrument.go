@@ -170,6 +170,26 @@ func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.
 	return s.next.PushEvents(ctx, events)
 }
 
+func (s *instrumentedDurable) Trace(ctx context.Context, seen []Position) (l Lineage, err error) {
+	defer s.observe(ctx, "trace", time.Now(), &err)
+	return s.next.Trace(ctx, seen)
+}
+
+func (s *instrumentedDurable) EventsOf(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
+	defer s.observe(ctx, "events_of", time.Now(), &err)
+	return s.next.EventsOf(ctx, entries)
+}
+
+func (s *instrumentedDurable) Absent(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
+	defer s.observe(ctx, "absent", time.Now(), &err)
+	return s.next.Absent(ctx, events)
+}
+
+func (s *instrumentedDurable) Lacking(ctx context.Context, ids []grouping.ID) (lack Lack, err error) {
+	defer s.observe(ctx, "lacking", time.Now(), &err)
+	return s.next.Lacking(ctx, ids)
+}
+
 func (s *instrumentedDurable) Check(ctx context.Context) (problems []string, err error) {
 	defer s.observe(ctx, "check", time.Now(), &err)
 	return s.next.Check(ctx)

@@ -54,6 +54,14 @@ func TestInstrument(t *testing.T) {
 	_, _, err = d.LoadMany(t.Context(), nil)
 	require.NoError(t, err)
 	require.NoError(t, d.PushEvents(t.Context(), nil))
+	_, err = d.Trace(t.Context(), from)
+	require.NoError(t, err)
+	_, err = d.EventsOf(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = d.Absent(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = d.Lacking(t.Context(), nil)
+	require.NoError(t, err)
 	_, err = d.Now(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, d.Follow(ctx, from, nil))
@@ -68,9 +76,12 @@ func TestInstrument(t *testing.T) {
 # HELP muster_storage_operations_total Storage operations, by backend, operation and result.
 # TYPE muster_storage_operations_total counter
 muster_storage_operations_total{backend="memory",operation="store",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="absent",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="delete",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="events",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="events_of",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="index",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="lacking",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="list_keys",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="load",result="cancelled"} 1
 muster_storage_operations_total{backend="redis",operation="load",result="not_found"} 1
@@ -86,8 +97,9 @@ muster_storage_operations_total{backend="redis",operation="store",result="confli
 muster_storage_operations_total{backend="redis",operation="store",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="store_all",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="time",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="trace",result="ok"} 1
 `), "muster_storage_operations_total"))
 	n, err := testutil.GatherAndCount(reg, "muster_storage_duration_seconds")
 	require.NoError(t, err)
-	require.Equal(t, 15, n)
+	require.Equal(t, 19, n)
 }

@@ -81,6 +81,13 @@ type Manager struct {
 
 	fallbacks  *prometheus.CounterVec
 	recoveries prometheus.Counter
+	lostWrites prometheus.Counter
+	ledger     ledger
+
+	// unswept are the groups that the next looks for removed keys are about,
+	// sweepAll says that the next look is about all of them. Run alone uses them.
+	unswept  []grouping.ID
+	sweepAll bool
 
 	mu sync.Mutex
 	// dirty holds the groups of which the backend may lack something. The value
@@ -93,6 +100,9 @@ type Manager struct {
 	// unpushed is the ID of the first event that the backend may lack.
 	unpushed string // guarded by mu; "": it has all
 	groups   int    // guarded by mu; found in the backend at start
+	// kept holds the writes whose events the backend was not given yet.
+	kept   map[grouping.Stamp]bool // guarded by mu
+	warned bool                    // guarded by mu; a loss was logged and is not yet mended
 	// unreached is why the copy could not be joined with the backend since the
 	// start, unreachedAt since when.
 	unreached   string    // guarded by mu
@@ -119,6 +129,7 @@ func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prom
 		notify:   func(grouping.ID, *grouping.AlertGroup) {},
 		restored: make(chan struct{}),
 		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]sight{}, others: map[string]time.Time{},
+		kept: map[grouping.Stamp]bool{},
 	}
 	factory := promauto.With(reg)
 	m.fallbacks = factory.NewCounterVec(prometheus.CounterOpts{
@@ -126,6 +137,10 @@ func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prom
 	}, []string{"reason"})
 	m.recoveries = factory.NewCounter(prometheus.CounterOpts{
 		Name: "muster_storage_recovery_total", Help: "Times that the durable backend came back and was brought up to date.",
+	})
+	m.lostWrites = factory.NewCounter(prometheus.CounterOpts{
+		Name: "muster_storage_lost_writes_total",
+		Help: "Total number of acknowledged writes that the durable backend had lost and that were written back to its history.",
 	})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "muster_dirty_groups", Help: "Groups of which the durable backend lacks something.",
@@ -192,10 +207,12 @@ func (m *Manager) Store(ctx context.Context, c grouping.Change) (*grouping.Alert
 		return m.keep(ctx, c, "contended")
 	}
 	var stored *grouping.AlertGroup
+	m.ledger.begin(string(c.Stamp))
 	reason, err := m.write(ctx, c, func(ctx context.Context) (err error) {
 		stored, err = m.durable.Store(ctx, c)
 		return err
 	})
+	lookUp := m.ledger.end(string(c.Stamp), reason == "" && err == nil)
 	if reason != "" {
 		return m.keepOrRefuse(ctx, c, reason, err)
 	}
@@ -204,6 +221,9 @@ func (m *Manager) Store(ctx context.Context, c grouping.Change) (*grouping.Alert
 	}
 	m.wrote(stored.ID, string(c.Stamp), stored.Version)
 	m.memory.PutEvents(c.Events)
+	if lookUp {
+		m.pushFrom(c.Events)
+	}
 	merged, _ := m.memory.Put(stored)
 	return merged, nil
 }
@@ -307,10 +327,9 @@ func (m *Manager) keep(ctx context.Context, c grouping.Change, reason string) (g
 	m.markDirty(c.ID())
 	if len(c.Events) > 0 {
 		m.mu.Lock()
-		defer m.mu.Unlock()
-		if first := c.Events[0].ID; m.unpushed == "" || first < m.unpushed {
-			m.unpushed = first
-		}
+		m.kept[c.Events[0].Stamp()] = true
+		m.mu.Unlock()
+		m.pushFrom(c.Events)
 	}
 	return g, nil
 }

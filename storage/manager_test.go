@@ -64,7 +64,7 @@ func startReplicaAt(t *testing.T, durable Durable, clock *grouping.Clock, opts M
 func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts ManagerOptions) (r replica, stop func()) {
 	t.Helper()
 	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
-	opts.CheckInterval = 50 * time.Millisecond
+	orDefault(&opts.CheckInterval, 50*time.Millisecond)
 	backend := &flaky{Durable: durable}
 	joined, err := NewManager(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
@@ -123,7 +123,7 @@ func (r replica) clean(t *testing.T) {
 // answer lost, or slower than its deadline; then the backend recovers. After
 // each, what was acknowledged is there, once, and no conflict counted as a fault.
 func TestFaults(t *testing.T) {
-	for _, op := range []string{"store", "delete", "load", "index", "position", "follow", "push events", "now", "events", "ping", "everything"} {
+	for _, op := range []string{"store", "delete", "load", "index", "position", "follow", "push events", "trace", "events of", "absent", "lacking", "now", "events", "ping", "everything"} {
 		for _, how := range []fault{refused, answerLost, slow} {
 			t.Run(fmt.Sprintf("%s %s", op, how), func(t *testing.T) {
 				t.Parallel()
@@ -458,6 +458,26 @@ func (f *flaky) Follow(ctx context.Context, from []Position, fn func(int, []LogE
 
 func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event) error {
 	return f.do(ctx, "push events", func() error { return f.Durable.PushEvents(ctx, events) })
+}
+
+func (f *flaky) Trace(ctx context.Context, seen []Position) (l Lineage, err error) {
+	err = f.do(ctx, "trace", func() (err error) { l, err = f.Durable.Trace(ctx, seen); return err })
+	return l, err
+}
+
+func (f *flaky) EventsOf(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
+	err = f.do(ctx, "events of", func() (err error) { events, err = f.Durable.EventsOf(ctx, entries); return err })
+	return events, err
+}
+
+func (f *flaky) Absent(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
+	err = f.do(ctx, "absent", func() (err error) { absent, err = f.Durable.Absent(ctx, events); return err })
+	return absent, err
+}
+
+func (f *flaky) Lacking(ctx context.Context, ids []grouping.ID) (lack Lack, err error) {
+	err = f.do(ctx, "lacking", func() (err error) { lack, err = f.Durable.Lacking(ctx, ids); return err })
+	return lack, err
 }
 
 func (f *flaky) Now(ctx context.Context) (now time.Time, err error) {

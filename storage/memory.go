@@ -319,6 +319,25 @@ func (m *Memory) EventsSince(id string) []grouping.Event {
 	return events
 }
 
+// EventsOf returns the events of the groups, oldest first.
+func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
+	if len(ids) == 0 {
+		return nil
+	}
+	of := make(map[grouping.ID]bool, len(ids))
+	for _, id := range ids {
+		of[id] = true
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, e := range m.events {
+		if of[e.GroupID] {
+			events = append(events, *e)
+		}
+	}
+	return events
+}
+
 // Events implements grouping.GroupStorage.
 func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
 	var page grouping.EventPage

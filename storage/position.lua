@@ -6,4 +6,10 @@ local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
 redis.call('HSETNX', meta, 'epoch', newEpoch)
 redis.call('HSETNX', meta, 'shards', shards)
 local head = redis.call('HMGET', meta, 'epoch', 'seq', 'shards')
-return {head[1], tonumber(head[2] or 0), last[1] and last[1][1] or '0-0', head[3]}
+local token = ''
+for i = 1, last[1] and #last[1][2] or 0, 2 do
+  if last[1][2][i] == 'token' then
+    token = last[1][2][i + 1]
+  end
+end
+return {head[1], tonumber(head[2] or 0), last[1] and last[1][1] or '0-0', head[3], token}

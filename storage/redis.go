@@ -88,7 +88,8 @@ const (
 //	                            sorted set: its scores are doubles, too short for
 //	                            a stamp
 //	prefix:{n}:h        ZSET    the shard's history, by text
-//	prefix:{n}:log      STREAM  a capped hint of what changed
+//	prefix:{n}:log      STREAM  a capped hint of what changed; each entry names the
+//	                            one before it
 //	prefix:{n}:meta     HASH    epoch, sequence and number of shards
 //
 // Redis 6.2 is the oldest that has all the commands.
@@ -101,6 +102,8 @@ type Redis struct {
 	// stream reads the log: a reader that blocks must not take the
 	// connections from the writers.
 	stream redis.UniversalClient
+	// evicted is what writes have found to be gone.
+	evicted evicted
 }
 
 // NewRedis returns a client of the Redis at the URL. It dials nothing.
@@ -454,6 +457,7 @@ func (r *Redis) Position(ctx context.Context) ([]Position, error) {
 		p.Epoch, _ = answer[0].(string)
 		p.Seq, _ = answer[1].(int64)
 		p.StreamID, _ = answer[2].(string)
+		p.Token, _ = answer[4].(string)
 	}
 	return positions, nil
 }

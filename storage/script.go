@@ -85,6 +85,9 @@ func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (writte
 	w.version, _ = answer[1].(int64)
 	w.notifications, _ = answer[2].(int64)
 	w.keptMeta, _ = answer[5].(string)
+	if len(answer) > 6 {
+		r.evicted.note(shard, id, answer[6])
+	}
 	return w, nil
 }
 

@@ -30,8 +30,7 @@ local damaged = redis.call('TYPE', group).ok
 damaged = damaged ~= 'hash' and damaged ~= 'none'
 redis.call('HLEN', index)
 redis.call('XLEN', log)
-redis.call('ZCARD', history)
-redis.call('ZCARD', timeline)
+local lengths = {history = redis.call('ZCARD', history), timeline = redis.call('ZCARD', timeline)}
 local shard = redis.call('HMGET', meta, 'epoch', 'seq')
 
 local head = {false, false, false, false, false, false}
@@ -42,6 +41,11 @@ local storedMeta, storedDeleted = head[1], head[2] or ''
 local storedVersion = tonumber(head[3] or 0) or 0
 local version, count = storedVersion, tonumber(head[4] or 0) or 0
 local live = storedMeta and true or false
+-- A group that is stored has a history, unless somebody removed that.
+local evicted = ''
+if live then
+  evicted = lengths.history == 0 and 'history' or lengths.timeline == 0 and 'timeline' or ''
+end
 
 -- The answer to an earlier run was lost: it was the last write, or its first
 -- event is there.
@@ -185,6 +189,14 @@ end
 redis.call('HSETNX', meta, 'epoch', newEpoch)
 local seq = redis.call('HINCRBY', meta, 'seq', 1)
 local epoch = redis.call('HGET', meta, 'epoch')
+-- Each entry names the one before it: a sequence repeats after a loss.
+local before = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+local previous = ''
+for i = 1, before and #before[2] or 0, 2 do
+  if before[2][i] == 'token' then
+    previous = before[2][i + 1]
+  end
+end
 redis.call('XADD', log, 'MAXLEN', '~', maxLog, '*',
-  'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer)
-return {'done', version, count, epoch, seq, kept}
+  'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer, 'previous', previous)
+return {'done', version, count, epoch, seq, kept, evicted}

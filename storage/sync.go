@@ -86,34 +86,37 @@ func (m *Manager) drain(ctx context.Context) error {
 
 // round catches up and follows the log until that fails or is not enough.
 func (m *Manager) round(ctx context.Context) error {
-	from, err := m.catchUp(ctx)
+	from, now, err := m.catchUp(ctx)
 	m.check(ctx)
 	if err != nil {
 		return err
 	}
-	return m.follow(ctx, from)
+	return m.follow(ctx, from, now)
 }
 
-// catchUp makes the copy and the backend equal and returns the log's position
-// from before it looked.
-func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
+// catchUp makes the copy and the backend equal. It returns the positions of the
+// log up to which it was followed, and those from before the comparison.
+func (m *Manager) catchUp(ctx context.Context) (from, now []Position, err error) {
 	m.syncClock(ctx)
-	from, err := m.durable.Position(ctx)
+	m.ledger.looks()
+	now, err = m.durable.Position(ctx)
 	if err != nil {
 		m.fault(FaultReason(err), err)
-		return nil, err
+		return nil, nil, err
 	}
-	m.noteLoss(from)
+	if from, err = m.trace(ctx, now); err != nil {
+		return nil, nil, err
+	}
 	found, err := m.compare(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Traffic goes on and makes groups dirty while these are pushed: the last
 	// few are pushed once the breaker is closed and no more come.
 	writtenBack := m.Status().DirtyGroups
 	if err := m.pushDirty(ctx, m.opts.PushRate); err != nil {
 		m.fault(FaultReason(err), err)
-		return nil, err
+		return nil, nil, err
 	}
 	select {
 	case <-m.restored:
@@ -131,7 +134,7 @@ func (m *Manager) catchUp(ctx context.Context) ([]Position, error) {
 		m.mu.Unlock()
 		m.logger.Info("Writes to the storage backend succeed again", "backend", m.durable.Name(), "writtenBack", writtenBack)
 	}
-	return from, m.pushDirty(ctx, m.opts.PushRate)
+	return from, now, m.pushDirty(ctx, m.opts.PushRate)
 }
 
 // noteUnreached remembers why a round failed: until the first one succeeds the
@@ -143,19 +146,6 @@ func (m *Manager) noteUnreached(reason string) {
 		m.unreachedAt = time.Now()
 	}
 	m.unreached = reason
-}
-
-// noteLoss looks whether the backend lost writes since the last round: then it
-// lacks history too. What it lacks of groups the comparison finds.
-func (m *Manager) noteLoss(now []Position) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.last != nil && (!sameEpochs(m.last, now) || behind(now, m.last)) {
-		m.unpushed = allEvents
-		m.seen = map[grouping.ID]sight{} // what was seen there may be gone
-		m.logger.Warn("The storage backend lost data and gets back what is held here", "backend", m.durable.Name())
-	}
-	m.last = now
 }
 
 // syncClock holds the clock against the backend's: stamps of all replicas are
@@ -243,27 +233,15 @@ func (m *Manager) join(remote *grouping.AlertGroup) {
 // pushDirty brings all that the backend lacks to it: history first, so that a
 // group never shows without it. The rate is in groups per second, 0: no limit.
 func (m *Manager) pushDirty(ctx context.Context, rate int) error {
+	if err := m.pushHistory(ctx); err != nil {
+		return err
+	}
 	m.mu.Lock()
-	since := m.unpushed
-	m.unpushed = ""
 	ids := make([]grouping.ID, 0, len(m.dirty))
 	for id := range m.dirty {
 		ids = append(ids, id)
 	}
 	m.mu.Unlock()
-
-	if since != "" {
-		for events := range slices.Chunk(m.memory.EventsSince(since), 10*batch) {
-			if err := m.durable.PushEvents(ctx, events); err != nil {
-				m.mu.Lock()
-				if m.unpushed == "" || since < m.unpushed {
-					m.unpushed = since
-				}
-				m.mu.Unlock()
-				return err
-			}
-		}
-	}
 	// The longest waiting have the oldest stamps, but a map forgets: any order
 	// is right, none is worse.
 	var pause time.Duration
@@ -365,8 +343,9 @@ func (m *Manager) pushGroup(ctx context.Context, id grouping.ID, remote *groupin
 	return true, nil
 }
 
-// follow takes in what is logged, until that fails or is not enough.
-func (m *Manager) follow(ctx context.Context, from []Position) error {
+// follow takes in what is logged after from, until that fails or is not enough.
+// The copy has the groups as of the positions in now.
+func (m *Manager) follow(ctx context.Context, from, now []Position) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	seen := slices.Clone(from)
@@ -383,14 +362,13 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 		defer close(followed)
 		err := m.durable.Follow(ctx, from, func(shard int, entries []LogEntry) {
 			mu.Lock()
-			ok := advance(&seen[shard], entries)
+			n := m.advance(&seen[shard], entries)
 			mu.Unlock()
-			if !ok {
-				cancel(errResync)
-				return
-			}
-			if err := m.take(ctx, entries); err != nil {
+			if err := m.take(ctx, entries[:n], now[shard].Seq); err != nil {
 				cancel(err)
+			}
+			if n < len(entries) {
+				cancel(errResync)
 			}
 		})
 		if err != nil {
@@ -405,7 +383,7 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 	compare := time.NewTicker(m.opts.CompareInterval)
 	defer compare.Stop()
 	// What the log should have told by the next check.
-	expected := slices.Clone(from)
+	expected := now
 	for {
 		select {
 		case <-ctx.Done():
@@ -425,28 +403,50 @@ func (m *Manager) follow(ctx context.Context, from []Position) error {
 				return err
 			}
 			mu.Lock()
-			now := slices.Clone(seen)
+			read := slices.Clone(seen)
 			mu.Unlock()
-			if behind(now, expected) {
-				return errResync
-			}
 			var err error
-			if expected, err = m.durable.Position(ctx); err != nil {
-				m.fault(FaultReason(err), err)
+			if expected, err = m.look(ctx, read, expected); err != nil {
 				return err
-			}
-			if !sameEpochs(now, expected) || behind(expected, now) {
-				return errResync
 			}
 		}
 	}
 }
 
+// look compares what was read of the log with what it should have told, and
+// returns what it should have told by the next look.
+func (m *Manager) look(ctx context.Context, read, expected []Position) ([]Position, error) {
+	if behind(read, expected) {
+		return nil, errResync
+	}
+	if m.ledger.missed() {
+		m.noteLoss()
+		return nil, errResync
+	}
+	m.ledger.looks()
+	now, err := m.durable.Position(ctx)
+	if err != nil {
+		m.fault(FaultReason(err), err)
+		return nil, err
+	}
+	lineage, err := m.durable.Trace(ctx, read)
+	if err != nil {
+		m.fault(FaultReason(err), err)
+		return nil, err
+	}
+	if lineage != LineageHeld || !sameEpochs(read, now) || behind(now, read) {
+		return nil, errResync
+	}
+	return now, m.sweep(ctx)
+}
+
 // take joins the groups that the entries tell of, unless it was this process
-// that wrote them.
-func (m *Manager) take(ctx context.Context, entries []LogEntry) error {
+// that wrote them, or the copy has them already, as it has up to covered. It
+// keeps the history of what others wrote: the backend may lose it.
+func (m *Manager) take(ctx context.Context, entries []LogEntry, covered int64) error {
 	tokens := make(map[grouping.ID]string, len(entries))
 	var ids []grouping.ID
+	others := make([]LogEntry, 0, len(entries))
 	m.mu.Lock()
 	for _, e := range entries {
 		// What this process wrote is in the copy, or makes its group dirty.
@@ -456,7 +456,8 @@ func (m *Manager) take(ctx context.Context, entries []LogEntry) error {
 		// Each write is ordered after all that was seen when it was made.
 		m.clock.Observe(grouping.Stamp(e.Token))
 		m.others[e.Writer] = time.Now()
-		if e.Token != m.seen[e.ID].token {
+		others = append(others, e)
+		if e.Seq > covered && e.Token != m.seen[e.ID].token {
 			tokens[e.ID] = e.Token
 		}
 	}
@@ -469,19 +470,25 @@ func (m *Manager) take(ctx context.Context, entries []LogEntry) error {
 			return err
 		}
 	}
-	return nil
+	events, err := m.durable.EventsOf(ctx, others)
+	m.memory.PutEvents(events)
+	return err
 }
 
-// advance moves the position past the entries and reports whether none was
-// missed.
-func advance(p *Position, entries []LogEntry) bool {
-	for _, e := range entries {
-		if e.Epoch != p.Epoch || e.Seq != p.Seq+1 {
-			return false
+// advance moves the position past the entries and returns how many follow it:
+// before the next one, entries were missed or lost.
+func (m *Manager) advance(p *Position, entries []LogEntry) int {
+	for i, e := range entries {
+		follows := e.Previous == "" || p.Token == "" || e.Previous == p.Token
+		if e.Epoch != p.Epoch || e.Seq != p.Seq+1 || !follows {
+			return i
+		}
+		if e.Writer == m.clock.Writer() {
+			m.ledger.hear(e.Token)
 		}
 		*p = e.Position
 	}
-	return true
+	return len(entries)
 }
 
 func behind(seen, expected []Position) bool {

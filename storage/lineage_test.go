@@ -1,0 +1,309 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"muster/grouping"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// timeMachine is a Redis whose keys can go back in time, as after a failover to
+// a replica that lagged, all at once.
+type timeMachine struct {
+	*Redis
+
+	kept map[string]string
+}
+
+func (m *timeMachine) keep(t *testing.T) {
+	t.Helper()
+	m.kept = map[string]string{}
+	keys, err := m.client.Keys(t.Context(), m.opts.KeyPrefix+":*").Result()
+	require.NoError(t, err)
+	for _, key := range keys {
+		m.kept[key], err = m.client.Dump(t.Context(), key).Result()
+		require.NoError(t, err)
+	}
+}
+
+func (m *timeMachine) goBack(t *testing.T) {
+	t.Helper()
+	keys, err := m.client.Keys(t.Context(), m.opts.KeyPrefix+":*").Result()
+	require.NoError(t, err)
+	_, err = m.client.TxPipelined(t.Context(), func(pipe redis.Pipeliner) error {
+		pipe.Del(t.Context(), keys...)
+		for key, dump := range m.kept {
+			pipe.Restore(t.Context(), key, 0, dump)
+		}
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+// chronicle collects the events that replicas acknowledge.
+type chronicle struct {
+	ids map[string]grouping.ID
+	n   int
+}
+
+// add lets an alert of the group fire with another value and resolve in turn.
+func (c *chronicle) add(t *testing.T, r replica, group string, n int) {
+	t.Helper()
+	key := testKey
+	key.GroupKey = group
+	for range n {
+		c.n++
+		a := firing(fmt.Sprint(c.n))
+		out, err := r.Ingest(t.Context(), grouping.Notification{Key: key, Alerts: []grouping.NotifiedAlert{a}})
+		require.NoError(t, err)
+		for _, e := range out.Events {
+			c.ids[e.ID] = e.GroupID
+		}
+	}
+}
+
+// inRedisAt is inRedis for the keys of a client.
+func inRedisAt(t *testing.T, r *Redis) map[grouping.ID]*grouping.AlertGroup {
+	t.Helper()
+	groups := map[grouping.ID]*grouping.AlertGroup{}
+	for g, err := range r.LoadAll(context.Background()) {
+		require.NoError(t, err)
+		groups[g.ID] = g
+	}
+	return groups
+}
+
+// held reads a history to its end.
+func held(t *testing.T, d Durable, group grouping.ID) map[string]bool {
+	t.Helper()
+	ids := map[string]bool{}
+	q := grouping.EventQuery{Group: group, Limit: grouping.MaxLimit}
+	for {
+		page, err := d.Events(context.Background(), q)
+		require.NoError(t, err)
+		for _, e := range page.Events {
+			ids[e.ID] = true
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return ids
+		}
+	}
+}
+
+// require waits until all that was acknowledged is in the history and in the
+// timelines.
+func (c *chronicle) require(t *testing.T, d Durable) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		all, timelines := held(t, d, ""), map[grouping.ID]map[string]bool{}
+		missing := 0
+		for id, group := range c.ids {
+			if timelines[group] == nil {
+				timelines[group] = held(t, d, group)
+			}
+			if !all[id] || !timelines[group][id] {
+				missing++
+			}
+		}
+		return missing == 0
+	}, 10*time.Second, 20*time.Millisecond, "acknowledged events are missing")
+}
+
+// again opens one more client of the keys of the first.
+func (s *redisServer) again(t *testing.T, r *Redis) *Redis {
+	t.Helper()
+	return openRedis(t, r.opts)
+}
+
+func TestARollbackThatIsOvertaken(t *testing.T) {
+	server := startRedis(t)
+	for _, shards := range []int{1, 5} {
+		t.Run(fmt.Sprintf("%d shards", shards), func(t *testing.T) {
+			t.Parallel()
+			past := &timeMachine{Redis: openRedis(t, RedisOptions{URL: "unix://" + server.socket, KeyPrefix: fmt.Sprint("past", shards), Shards: shards})}
+			one, other := startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{}), startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{})
+			c := &chronicle{ids: map[string]grouping.ID{}}
+			groups := []string{"a", "b", "c", "d", "e", "f"}
+			both := func(n int) {
+				for _, g := range groups {
+					c.add(t, one, g+"1", n)
+					c.add(t, other, g+"2", n)
+				}
+			}
+			both(2)
+			past.keep(t)
+			both(2)
+			past.goBack(t)
+			both(5) // more than was lost: the sequence is higher than before
+			c.require(t, past)
+			one.clean(t)
+			other.clean(t)
+			lost := testutil.ToFloat64(one.storage.lostWrites) + testutil.ToFloat64(other.storage.lostWrites)
+			require.GreaterOrEqual(t, lost, float64(2*2*len(groups)), "every lost write is counted")
+
+			// What a replica that starts now finds is what the others hold.
+			for g, err := range past.LoadAll(t.Context()) {
+				require.NoError(t, err)
+				own, err := one.GetGroup(t.Context(), g.ID)
+				require.NoError(t, err)
+				require.True(t, g.Equal(own))
+			}
+		})
+	}
+}
+
+// The events of a replica that is gone are held by the others.
+func TestARollbackAfterItsWriterEnded(t *testing.T) {
+	server := startRedis(t)
+	past := &timeMachine{Redis: server.open(t)}
+	one := startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{})
+	gone, stop := runReplica(t, server.again(t, past.Redis), grouping.NewClock(), ManagerOptions{})
+	c := &chronicle{ids: map[string]grouping.ID{}}
+	c.add(t, one, "a", 2)
+	past.keep(t)
+	c.add(t, gone, "b", 3)
+	require.Eventually(t, func() bool { return len(one.storage.memory.EventsSince("0")) == len(c.ids) }, 5*time.Second, time.Millisecond,
+		"the other replica's events are not held")
+	stop()
+	past.goBack(t)
+	c.add(t, one, "c", 10)
+	c.require(t, past)
+}
+
+// After a failover to a host whose clock is behind, new entries stand before
+// those that were seen: who waits for later ones hears nothing of them.
+func TestARollbackToALogWithEarlierEntries(t *testing.T) {
+	server := startRedis(t)
+	past := &timeMachine{Redis: server.open(t)}
+	one, other := startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{}), startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{})
+	c := &chronicle{ids: map[string]grouping.ID{}}
+	c.add(t, one, "a", 2)
+	past.keep(t)
+	later := fmt.Sprintf("%d-*", time.Now().Add(time.Hour).UnixMilli())
+	at, err := past.Position(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, past.client.HIncrBy(t.Context(), past.key(0, "meta"), "seq", 1).Err())
+	require.NoError(t, past.client.XAdd(t.Context(), &redis.XAddArgs{Stream: past.key(0, "log"), ID: later, Values: []any{
+		"seq", at[0].Seq + 1, "epoch", at[0].Epoch, "id", string(testKey.ID()), "token", string(one.Stamp()), "writer", "w", "previous", at[0].Token,
+	}}).Err())
+	c.add(t, one, "b", 2)
+	c.add(t, other, "c", 2)
+	past.goBack(t)
+	c.add(t, one, "d", 10)
+	c.add(t, other, "e", 10)
+	c.require(t, past)
+	for _, r := range []replica{one, other} {
+		require.Eventually(t, func() bool {
+			n, err := r.ListGroups(context.Background(), grouping.ListQuery{})
+			return err == nil && len(n.Groups) == 5
+		}, 10*time.Second, 5*time.Millisecond, "each replica hears of what the other wrote since")
+	}
+}
+
+// What an eviction policy, or an operator, took comes back before the index is
+// compared.
+func TestARemovedKeyComesBack(t *testing.T) {
+	server := startRedis(t)
+	for _, name := range []string{"g:", "t:", "index", "h", "log", "meta"} {
+		for _, then := range []string{"quiet", "writes"} {
+			t.Run(strings.TrimSuffix(name, ":")+" "+then, func(t *testing.T) {
+				t.Parallel()
+				r := openRedis(t, RedisOptions{URL: "unix://" + server.socket, KeyPrefix: name + then, Shards: 2})
+				one := startReplicaOn(t, server.again(t, r), ManagerOptions{CompareInterval: time.Hour})
+				other := startReplicaOn(t, server.again(t, r), ManagerOptions{CompareInterval: time.Hour})
+				c := &chronicle{ids: map[string]grouping.ID{}}
+				for i := range 10 {
+					c.add(t, one, fmt.Sprint("one", i), 2)
+					c.add(t, other, fmt.Sprint("other", i), 2)
+				}
+				before := inRedisAt(t, r)
+				require.Len(t, before, 20)
+				keys, err := r.client.Keys(t.Context(), r.opts.KeyPrefix+":*:"+name+"*").Result()
+				require.NoError(t, err)
+				require.NotEmpty(t, keys)
+				require.NoError(t, r.client.Del(t.Context(), keys...).Err())
+				if then == "writes" {
+					for i := range 10 {
+						c.add(t, one, fmt.Sprint("one", i), 1)
+					}
+				}
+				c.require(t, r)
+				require.Eventually(t, func() bool { return len(inRedisAt(t, r)) == 20 }, 10*time.Second, 20*time.Millisecond)
+				if then == "quiet" {
+					after := inRedisAt(t, r)
+					for id, g := range before {
+						require.True(t, g.Equal(after[id]))
+					}
+				}
+			})
+		}
+	}
+}
+
+// A log that was only trimmed, or a quiet day, is no loss.
+func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := openRedis(t, RedisOptions{URL: "redis://" + server.Addr(), MaxLog: 5})
+	one := startReplicaOn(t, openRedis(t, r.opts), ManagerOptions{})
+	other := startReplicaOn(t, openRedis(t, r.opts), ManagerOptions{})
+	c := &chronicle{ids: map[string]grouping.ID{}}
+	var wg sync.WaitGroup
+	for i, m := range []replica{one, other} {
+		wg.Go(func() {
+			for n := range 100 {
+				key := testKey
+				key.GroupKey = fmt.Sprint(i, n%10)
+				_, err := m.Ingest(context.Background(), grouping.Notification{Key: key, Alerts: []grouping.NotifiedAlert{firing(fmt.Sprint(n))}})
+				require.NoError(t, err)
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, r.client.XTrimMaxLen(t.Context(), r.key(0, "log"), 1).Err())
+	c.add(t, one, "last", 1)
+	one.backend.fail("everything", refused)
+	c.add(t, one, "outage", 5)
+	one.backend.heal()
+	one.clean(t)
+	c.require(t, r)
+	for _, m := range []replica{one, other} {
+		require.Zero(t, testutil.ToFloat64(m.storage.lostWrites))
+	}
+}
+
+func TestLedger(t *testing.T) {
+	var l ledger
+	l.begin("a")
+	require.False(t, l.end("a", true))
+	require.False(t, l.missed(), "the position was not asked for since")
+	l.looks()
+	require.True(t, l.missed())
+	l.hear("a")
+	require.False(t, l.missed())
+
+	l.begin("b")
+	l.hear("b") // before the answer
+	l.end("b", true)
+	l.begin("c")
+	l.end("c", false)
+	l.looks()
+	require.False(t, l.missed())
+
+	l.begin("d")
+	l.begin("e")
+	l.end("d", true)
+	l.clear()
+	l.looks()
+	require.False(t, l.missed())
+	require.True(t, l.end("e", true), "the log may have told of it before it was followed again")
+	require.False(t, l.missed())
+}

@@ -1,0 +1,235 @@
+package storage
+
+import (
+	"context"
+	_ "embed"
+	"slices"
+	"sync"
+
+	"muster/grouping"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed trace.lua
+var traceSource string
+
+//go:embed absent.lua
+var absentSource string
+
+//go:embed lacking.lua
+var lackingSource string
+
+// traceScript looks an entry of the log up, absentScript events, lackingScript
+// groups.
+var (
+	traceScript   = redis.NewScript(traceSource)
+	absentScript  = redis.NewScript(absentSource)
+	lackingScript = redis.NewScript(lackingSource)
+)
+
+// Trace implements Durable.
+func (r *Redis) Trace(ctx context.Context, seen []Position) (Lineage, error) {
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	lineage := LineageHeld
+	for shard, p := range seen {
+		if p.Token == "" {
+			continue // the log was empty
+		}
+		answer, err := traceScript.Run(ctx, r.client, []string{r.key(shard, "log")}, p.StreamID, p.Token, p.Seq).Text()
+		if err != nil {
+			return "", r.fault(ctx, "trace", err)
+		}
+		switch found := Lineage(answer); {
+		case found == LineageLost:
+			return found, nil
+		case found != LineageHeld:
+			lineage = LineageUnknown
+		}
+	}
+	return lineage, nil
+}
+
+// EventsOf implements Durable. The ID of an event begins with the stamp of its
+// write.
+func (r *Redis) EventsOf(ctx context.Context, entries []LogEntry) ([]grouping.Event, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	pipe := r.client.Pipeline()
+	var answers []*redis.StringSliceCmd
+	for _, e := range entries {
+		if !e.ID.Valid() || !grouping.Stamp(e.Token).Valid() {
+			continue
+		}
+		answers = append(answers, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: r.key(r.shard(e.ID), "t:"+string(e.ID)), Start: "[" + e.Token, Stop: "[" + e.Token + "g", ByLex: true,
+		}))
+	}
+	if len(answers) == 0 {
+		return nil, nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
+		return nil, r.fault(ctx, "events of", err)
+	}
+	var events []grouping.Event
+	for _, a := range answers {
+		if err := a.Err(); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
+			return nil, r.fault(ctx, "events of", err)
+		}
+		for _, text := range a.Val() {
+			if e, err := decodeEvent(text); err == nil {
+				events = append(events, e)
+			}
+		}
+	}
+	return events, nil
+}
+
+// Absent implements Durable.
+func (r *Redis) Absent(ctx context.Context, events []grouping.Event) ([]grouping.Event, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	shards := make([][]grouping.Event, r.opts.Shards)
+	for _, e := range events {
+		if e.GroupID.Valid() {
+			shard := r.shard(e.GroupID)
+			shards[shard] = append(shards[shard], e)
+		}
+	}
+	var absent []grouping.Event
+	for shard, all := range shards {
+		for part := range slices.Chunk(all, indexCount) {
+			missing, err := r.absentPart(ctx, shard, part)
+			if err != nil {
+				return nil, r.fault(ctx, "absent", err)
+			}
+			absent = append(absent, missing...)
+		}
+	}
+	return absent, nil
+}
+
+func (r *Redis) absentPart(ctx context.Context, shard int, events []grouping.Event) ([]grouping.Event, error) {
+	keys := []string{r.key(shard, "h")}
+	args := []any{r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds())}
+	at := map[grouping.ID]int{}
+	for i := range events {
+		id := events[i].GroupID
+		if at[id] == 0 {
+			at[id] = len(keys) + 1 // Lua counts from one
+			keys = append(keys, r.groupKey(id), r.key(shard, "t:"+string(id)))
+		}
+		args = append(args, events[i].ID, at[id])
+	}
+	found, err := absentScript.Run(ctx, r.client, keys, args...).Int64Slice()
+	if err != nil {
+		return nil, err
+	}
+	absent := make([]grouping.Event, 0, len(found))
+	for _, i := range found {
+		absent = append(absent, events[i])
+	}
+	return absent, nil
+}
+
+// Lacking implements Durable.
+func (r *Redis) Lacking(ctx context.Context, ids []grouping.ID) (Lack, error) {
+	if ctx.Err() != nil {
+		return Lack{}, context.Cause(ctx)
+	}
+	lack := r.evicted.take()
+	shards := make([][]grouping.ID, r.opts.Shards)
+	for _, id := range ids {
+		if id.Valid() {
+			shard := r.shard(id)
+			shards[shard] = append(shards[shard], id)
+		}
+	}
+	for shard, all := range shards {
+		for part := range slices.Chunk(all, indexCount) {
+			if err := r.lackingPart(ctx, shard, part, &lack); err != nil {
+				return lack, r.fault(ctx, "lacking", err)
+			}
+		}
+	}
+	return lack, nil
+}
+
+func (r *Redis) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *Lack) error {
+	keys, args := []string{r.key(shard, "index"), r.key(shard, "h")}, make([]any, 0, len(ids))
+	for _, id := range ids {
+		keys = append(keys, r.groupKey(id), r.key(shard, "t:"+string(id)))
+		args = append(args, string(id))
+	}
+	answer, err := lackingScript.Run(ctx, r.client, keys, args...).Slice()
+	if err != nil {
+		return err
+	}
+	for i, list := range []*[]grouping.ID{&lack.Groups, &lack.Timelines} {
+		found, _ := answer[i].([]any)
+		for _, v := range found {
+			id, _ := v.(string)
+			*list = append(*list, grouping.ID(id))
+		}
+	}
+	length, _ := answer[2].(int64)
+	if r.evicted.shrank(shard, length) {
+		lack.History = true
+	}
+	return nil
+}
+
+// evicted is what writes, and looks at the length of the history, have found to
+// be gone.
+type evicted struct {
+	mu        sync.Mutex
+	timelines map[grouping.ID]bool // guarded by mu
+	history   bool                 // guarded by mu
+	lengths   map[int]int64        // guarded by mu; of the history, by shard
+}
+
+// note takes in what the script found at a write of the group.
+func (e *evicted) note(shard int, id grouping.ID, what any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch what {
+	case "history":
+		e.history = true
+		delete(e.lengths, shard)
+	case "timeline":
+		if e.timelines == nil {
+			e.timelines = map[grouping.ID]bool{}
+		}
+		e.timelines[id] = true
+	}
+}
+
+// shrank reports whether a shard's history is less than half as long as it was,
+// or empty when it is first looked at although the shard has groups. Retention
+// removes a few events at a time.
+func (e *evicted) shrank(shard int, length int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lengths == nil {
+		e.lengths = map[int]int64{}
+	}
+	before, known := e.lengths[shard]
+	e.lengths[shard] = length
+	return length < before/2 || !known && length == 0
+}
+
+// take returns what was found since it was last called.
+func (e *evicted) take() Lack {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	lack := Lack{History: e.history}
+	for id := range e.timelines {
+		lack.Timelines = append(lack.Timelines, id)
+	}
+	e.history, e.timelines = false, nil
+	return lack
+}
