@@ -375,7 +375,8 @@ func (s *Server) alertPage(c *gin.Context, site *templates.Site) (templates.Page
 		return templates.NewNotFoundPage(site), nil
 	}
 	params := query.Parse(c.Request.URL.RawQuery)
-	q := grouping.EventQuery{Fingerprint: fp, Limit: 100, Source: params.Text("source"), Receiver: params.Text("receiver")}
+	v := templates.ParseAlertView(params)
+	q := grouping.EventQuery{Fingerprint: fp, Limit: 100, Source: v.Source, Receiver: v.Receiver}
 	if err := params.Err(); err != nil {
 		return nil, err
 	}
@@ -394,7 +395,7 @@ func (s *Server) alertPage(c *gin.Context, site *templates.Site) (templates.Page
 	case len(groups) == 0:
 		return templates.NewGonePage(site, "", fp, events.Events), nil
 	}
-	return templates.NewAlertPage(site, fp, groups, events.Events), nil
+	return templates.NewAlertPage(site, v, fp, groups, events.Events), nil
 }
 
 func (s *Server) historyPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
@@ -490,13 +491,17 @@ func (s *Server) jump(c *gin.Context) {
 		return
 	}
 	var best *grouping.AlertGroup
+	sources := map[string]bool{}
 	for _, g := range groups {
-		if (source == "" || g.Source == source) && g.Receiver == receiver && maps.Equal(g.GroupLabels, want) && (best == nil || better(g, best)) {
+		if source != "" && g.Source != source || g.Receiver != receiver || !maps.Equal(g.GroupLabels, want) {
+			continue
+		}
+		if sources[g.Source] = true; best == nil || better(g, best) {
 			best = g
 		}
 	}
 	target := s.links.Groups(templates.LabelsView(want, source, receiver))
-	if best != nil {
+	if len(sources) == 1 { // of several the list shows which is which
 		target = s.links.Group(best.ID)
 	}
 	c.Redirect(http.StatusFound, target)

@@ -3,10 +3,20 @@ package templates
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"muster/grouping"
 	"muster/internal/query"
 )
+
+// AlertView is what a reader asked an alert's page to show; "" stands for every
+// source or receiver.
+type AlertView struct{ Source, Receiver string }
+
+// ParseAlertView reads the query of an alert's URL: source and receiver.
+func ParseAlertView(p *query.Params) AlertView {
+	return AlertView{Source: p.Text("source"), Receiver: p.Text("receiver")}
+}
 
 // AlertPage is one alert across groups and time.
 type AlertPage struct {
@@ -17,7 +27,9 @@ type AlertPage struct {
 	Fingerprint string
 	Since       Moment
 	Verb        Verb
+	Where       string // in prod, resolved in staging
 	Summary     string
+	Narrowed    []Chip // what the page is narrowed down to; each leads to it without
 	Labels      []Chip
 	Annotations []Pair
 	Actions     []Action
@@ -30,6 +42,7 @@ type AlertPage struct {
 	FirstSeen   Moment
 	LastSeen    Moment
 	SeenBy      TextLink
+	Of          string // the source that the facts are of, if there are several
 }
 
 // AlertGroupRow is a group that holds the alert.
@@ -41,18 +54,20 @@ type AlertGroupRow struct {
 }
 
 // NewAlertPage makes an alert's page from the groups that hold it, at least
-// one, and the newest of its events.
-func NewAlertPage(s *Site, fp grouping.Fingerprint, groups []*grouping.AlertGroup, events []grouping.Event) *AlertPage {
-	// Groups can differ: one may have been told what another was not.
-	at := slices.MaxFunc(groups, func(x, y *grouping.AlertGroup) int { return cmp.Compare(x.Alert(fp).Stamp, y.Alert(fp).Stamp) })
+// one, and the newest of its events. Clusters, and receivers, can differ: the
+// head says the worst of what they say, and where.
+func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*grouping.AlertGroup, events []grouping.Event) *AlertPage {
+	said := bySource(fp, groups)
+	at := slices.MaxFunc(said, func(x, y *grouping.AlertGroup) int { return worse(x.Alert(fp), y.Alert(fp)) })
 	a := at.Alert(fp)
 	name := cmp.Or(a.Name(), "Alert "+string(fp))
 	p := &AlertPage{
-		Frame: s.newFrame("alert", name), Name: name, Fingerprint: string(fp), Severity: alertLooks(a),
+		Frame: s.newFrame("alert", titled(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLooks(a),
 		Summary:     cmp.Or(a.Annotations["description"], a.Annotations["message"], a.Annotations["summary"]),
 		Labels:      chips(a.Labels, everything(), s.Links, nil),
-		Annotations: pairs(a.Annotations), Link: s.Links.Absolute(s.Links.Alert(fp)),
-		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp}}), FirstSeen: moment(a.FirstSeenAt, s.Now),
+		Annotations: pairs(a.Annotations), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
+		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}}),
+		FirstSeen:  moment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: where(s, fp, said),
 	}
 	switch a.Status {
 	case grouping.StatusFiring:
@@ -64,15 +79,9 @@ func NewAlertPage(s *Site, fp grouping.Fingerprint, groups []*grouping.AlertGrou
 	}
 	seen, by := at.LastSeen(a)
 	p.LastSeen, p.SeenBy = moment(seen, s.Now), textLink(by)
-	row := alertRows{site: s, group: at}
-	for _, x := range row.actions(a) {
-		if x.Text != "History" {
-			x.Primary = x.Text == "Runbook"
-			p.Actions = append(p.Actions, x)
-		}
-	}
-	p.Actions = append(p.Actions, Action{Text: "JSON", Href: s.Links.AlertJSON(fp)})
-	p.Marks = row.new(a).Marks
+	p.Marks = (&alertRows{site: s, group: at}).new(a).Marks
+	p.Actions = append(alertActions(s, fp, at, said), Action{Text: "JSON", Href: s.Links.AlertJSON(fp, v.Source)})
+	p.Narrowed = v.chips(s, fp)
 	for _, g := range groups {
 		own := g.Alert(fp)
 		p.Groups = append(p.Groups, AlertGroupRow{
@@ -81,9 +90,114 @@ func NewAlertPage(s *Site, fp grouping.Fingerprint, groups []*grouping.AlertGrou
 			Chips: chips(g.GroupLabels, everything(), s.Links, func(n string) bool { return n == "alertname" }),
 		})
 	}
-	for _, e := range slices.Backward(a.Episodes()) {
-		p.Episodes = append(p.Episodes, episodeRow(e, s.Now))
-	}
+	p.Episodes = alertEpisodes(s, fp, said)
 	p.History = newEventRows(s, events, func(grouping.Labels) grouping.Labels { return nil })
 	return p
+}
+
+// bySource returns, for each source in the order of their names, the group in
+// which the alert is worst: one receiver may know what another was not told yet.
+func bySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*grouping.AlertGroup {
+	worst := map[string]*grouping.AlertGroup{}
+	for _, g := range groups {
+		if old := worst[g.Source]; old == nil || worse(g.Alert(fp), old.Alert(fp)) > 0 {
+			worst[g.Source] = g
+		}
+	}
+	out := make([]*grouping.AlertGroup, 0, len(worst))
+	for _, source := range sortedKeys(worst) {
+		out = append(out, worst[source])
+	}
+	return out
+}
+
+// worse compares what two groups say of one alert. Of equal statuses the newer
+// one counts.
+func worse(a, b *grouping.Alert) int {
+	rank := func(s grouping.Status) int {
+		return slices.Index([]grouping.Status{grouping.StatusResolved, grouping.StatusUnreported, grouping.StatusFiring}, s)
+	}
+	return cmp.Or(cmp.Compare(rank(a.Status), rank(b.Status)), cmp.Compare(a.Stamp, b.Stamp))
+}
+
+// where names the sources by what they say, the worst first, if there are
+// several: "in prod, resolved in staging".
+func where(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string {
+	if !s.manySources() {
+		return ""
+	}
+	var parts []string
+	for _, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved} {
+		var names []string
+		for _, g := range said {
+			if g.Alert(fp).Status == status {
+				names = append(names, g.Source)
+			}
+		}
+		switch {
+		case len(names) == 0:
+		case len(parts) == 0: // the head has its status already
+			parts = append(parts, "in "+strings.Join(names, ", "))
+		default:
+			parts = append(parts, string(status)+" in "+strings.Join(names, ", "))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// alertActions are what can be done about an alert. Each source has a query and
+// an Alertmanager of its own.
+func alertActions(s *Site, fp grouping.Fingerprint, at *grouping.AlertGroup, said []*grouping.AlertGroup) []Action {
+	var own, ofSources []Action
+	for _, g := range said {
+		row := alertRows{site: s, group: g}
+		for _, x := range row.actions(g.Alert(fp)) {
+			switch {
+			case x.Text == "History": // it is on this page
+			case x.Text != queryText && x.Text != silenceText:
+				if g == at {
+					x.Primary = x.Text == "Runbook"
+					own = append(own, x)
+				}
+			case len(said) == 1:
+				own = append(own, x)
+			default:
+				word, more := strings.CutSuffix(x.Text, "…")
+				x.Text = word + " in " + g.Source
+				if more {
+					x.Text += "…"
+				}
+				ofSources = append(ofSources, x)
+			}
+		}
+	}
+	return append(own, ofSources...)
+}
+
+// alertEpisodes are the alert's episodes in each source, the newest first.
+func alertEpisodes(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) []EpisodeRow {
+	var rows []EpisodeRow
+	for _, g := range said {
+		for _, e := range slices.Backward(g.Alert(fp).Episodes()) {
+			row := episodeRow(e, s.Now)
+			if len(said) > 1 {
+				row.Source = g.Source
+			}
+			rows = append(rows, row)
+		}
+	}
+	slices.SortStableFunc(rows, func(x, y EpisodeRow) int { return y.From.At.Compare(x.From.At) })
+	return rows
+}
+
+// chips are what the page is narrowed down to.
+func (v AlertView) chips(s *Site, fp grouping.Fingerprint) []Chip {
+	var out []Chip
+	if v.Source != "" {
+		out = append(out, Chip{Text: "source: " + v.Source, Href: s.Links.Alert(fp)})
+	}
+	if v.Receiver != "" {
+		out = append(out, Chip{Text: "receiver: " + v.Receiver, Href: s.Links.AlertOf(fp, v.Source)})
+	}
+	return out
 }

@@ -37,7 +37,7 @@ type alertRows struct {
 func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	s := r.site
 	row := AlertRow{
-		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.StartsAt, s.Now), Page: s.Links.Alert(a.Fingerprint),
+		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.StartsAt, s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
 		Labels: chips(a.Labels, everything(), s.Links, func(name string) bool {
 			return name == "alertname" || name == "severity" && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
 		}),
@@ -94,10 +94,11 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 	if href, ok := webLink(a.GeneratorURL); ok && href != r.query {
 		out = append(out, Action{Text: queryText, Href: href, Outside: true})
 	}
-	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, r.site.Links.Absolute(r.site.Links.Alert(a.Fingerprint))); href != "" && a.Status != grouping.StatusResolved {
-		out = append(out, Action{Text: "Silence…", Href: href, Outside: true})
+	page := r.site.alertLink(a.Fingerprint, r.group.Source)
+	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, r.site.silenceComment(page, r.group.Source, r.group.Receiver)); href != "" && a.Status != grouping.StatusResolved {
+		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
 	}
-	return append(out, Action{Text: "History", Href: r.site.Links.Alert(a.Fingerprint)})
+	return append(out, Action{Text: "History", Href: page})
 }
 
 func texts(marks []Mark) []string {
@@ -112,11 +113,14 @@ func texts(marks []Mark) []string {
 const markdownAlerts = 20
 
 // markdown is the group as an incident's first message in chat.
-func markdown(p *GroupPage, alerts []*grouping.Alert, shared grouping.Labels) string {
+func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grouping.Labels) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**[%s] %s**: %s %s", plain(p.Severity.Word), plain(p.Name), p.Count, p.Counted)
 	if p.Mix != "" {
 		b.WriteString(" (" + p.Mix + ")")
+	}
+	if origin != "" {
+		b.WriteString(", " + plain(origin))
 	}
 	b.WriteByte('\n')
 	for i, c := range p.Labels {

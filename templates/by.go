@@ -52,6 +52,7 @@ type bucket struct {
 	worst  grouping.Severity
 	newest time.Time
 	last   *grouping.AlertGroup
+	source map[string]int // how many of the groups each source has
 }
 
 // NewByPage makes the list regrouped by the labels v.By. It takes all groups
@@ -94,12 +95,13 @@ func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
 			key := strings.Join(values, "\xff")
 			b := buckets[key]
 			if b == nil {
-				b = &bucket{values: values, worst: grouping.SeverityNone}
+				b = &bucket{values: values, worst: grouping.SeverityNone, source: map[string]int{}}
 				buckets[key] = b
 			}
 			if b.last != g {
 				b.last = g
 				b.groups++
+				b.source[g.Source]++
 			}
 			at := place{key, g.Source + "\xff" + string(a.Fingerprint)}
 			if _, dup := seen[at]; dup {
@@ -129,6 +131,14 @@ func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
 	return out
 }
 
+// sourcesOf names the sources of a row, if there are several at all.
+func sourcesOf(b *bucket, s *Site) string {
+	if !s.manySources() {
+		return ""
+	}
+	return " of " + listValues(sortedKeys(b.source))
+}
+
 func newByRow(b *bucket, v View, s *Site) ByRow {
 	to := v.first()
 	to.By = nil
@@ -144,7 +154,7 @@ func newByRow(b *bucket, v View, s *Site) ByRow {
 	r := ByRow{
 		Href: s.Links.Groups(to), Severity: severities[b.worst], Title: strings.Join(parts, ", "),
 		Values: listNames(names(b.alerts)), Count: count(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
-		Groups: "in " + plural(b.groups, "group", "groups"), Since: moment(b.newest, s.Now),
+		Groups: "in " + plural(b.groups, "group", "groups") + sourcesOf(b, s), Since: moment(b.newest, s.Now),
 	}
 	switch v.State {
 	case query.StateFiring:

@@ -12,16 +12,17 @@ import (
 
 // EventRow is one line of history.
 type EventRow struct {
-	Key   string
-	At    Moment
-	Time  string // 23:34:12
-	Kind  string
-	Class string
-	What  string // the group's or the alert's name
-	Href  string
-	Says  string
-	Chips []Chip
-	Group string // the group's page, where Href is the alert's
+	Key    string
+	At     Moment
+	Time   string // 23:34:12
+	Kind   string
+	Class  string
+	What   string // the group's or the alert's name
+	Href   string
+	Says   string
+	Origin []Chip // source and receiver, if there are several
+	Chips  []Chip
+	Group  string // the group's page, where Href is the alert's
 }
 
 // eventLook is how a kind of event looks and what it means.
@@ -161,7 +162,7 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 		What: cmp.Or(e.Labels["alertname"], e.Receiver, "group"), Href: s.Links.Group(e.GroupID),
 	}
 	if e.Fingerprint != "" {
-		r.Group, r.Href = r.Href, s.Links.Alert(e.Fingerprint)
+		r.Group, r.Href = r.Href, s.alertLink(e.Fingerprint, e.Source)
 	}
 	if e.Kind == grouping.EventNotified {
 		r.Says = reason(e) + ": " + notifiedCounts(e)
@@ -169,6 +170,7 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 			r.Says += ", from " + strings.Join(from, ", ")
 		}
 	}
+	r.Origin = s.originChips(e.Source, e.Receiver, everything())
 	r.Chips = chips(show(e.Labels), everything(), s.Links, func(name string) bool { return name == "alertname" })
 	return r
 }
@@ -236,7 +238,7 @@ func transitions(s *Site, events []grouping.Event, shared grouping.Labels) []Eve
 	rows := newEventRows(s, changes, func(l grouping.Labels) grouping.Labels { return without(l, shared) })
 	rows = rows[:min(len(rows), maximum)]
 	for i := range rows {
-		rows[i].Group = ""
+		rows[i].Group, rows[i].Origin = "", nil // those of the page
 	}
 	return rows
 }

@@ -45,6 +45,7 @@ type GroupPage struct {
 
 	Severity Severity
 	Name     string
+	Origin   []Chip // source and receiver, if there are several
 	Labels   []Chip
 	Marks    []Mark
 	Count    string
@@ -114,6 +115,7 @@ type EpisodeRow struct {
 	From, To Moment
 	Lasted   string
 	Label    string
+	Source   string // if there are several
 }
 
 // alertsPerPage bounds the alerts on a page: one of 10,000 stays small.
@@ -123,11 +125,12 @@ const alertsPerPage = 100
 // events.
 func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []grouping.Event) *GroupPage {
 	name := title(g, nil)
-	p := &GroupPage{Frame: s.newFrame("group", name), Name: name, Severity: groupSeverity(g), Marks: marks(g, s)}
+	p := &GroupPage{Frame: s.newFrame("group", titled(name, s.sourceOf(g))), Name: name, Severity: groupSeverity(g), Marks: marks(g, s)}
 	all := everything()
 	if g.GroupLabels["alertname"] != "" {
 		p.Labels = chips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
 	}
+	p.Origin = s.originChips(g.Source, g.Receiver, all)
 	p.Count, p.Counted, p.Mix = counted(g)
 	p.Since, p.Verb = since(g, s.Now)
 	p.Note, p.Remark = groupNote(g, s), groupRemark(g, s)
@@ -144,7 +147,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.JSON = s.Links.GroupJSON(g.ID)
 
 	sorted := sortAlerts(g.Alerts)
-	p.Markdown = markdown(p, sorted, shared)
+	p.Markdown = markdown(p, s.origin(g.Source, g.Receiver), sorted, shared)
 	episodes := g.Episodes()
 	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
@@ -225,8 +228,12 @@ func queryOf(actions []Action) string {
 	return ""
 }
 
-// queryText names the link to the query behind an alert.
-const queryText = "Query"
+// queryText names the link to the query behind an alert, silenceText the one to
+// Alertmanager's form.
+const (
+	queryText   = "Query"
+	silenceText = "Silence…"
+)
 
 // dashboards are the annotations under which shops keep a dashboard's address.
 var dashboards = []string{"dashboard_url", "dashboard", "grafana_url", "dashboardURL"}
@@ -257,8 +264,8 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 			out = append(out, Action{Text: queryText, Href: href, Outside: true})
 		}
 	}
-	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, s.Links.Absolute(s.Links.Group(g.ID))); href != "" && len(g.GroupLabels) > 0 {
-		out = append(out, Action{Text: "Silence…", Href: href, Key: "s", Outside: true})
+	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)); href != "" && len(g.GroupLabels) > 0 {
+		out = append(out, Action{Text: silenceText, Href: href, Key: "s", Outside: true})
 	}
 	return out
 }

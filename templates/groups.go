@@ -43,10 +43,10 @@ type FilterForm struct {
 	Text      string
 	Err       *query.FilterError
 	States    []Option
-	Receivers []Option // none if there is only one
+	Sources   []Option // none if there is only one
+	Receivers []Option // likewise
 	Sorts     []Option
 	By        string
-	Source    string
 	Wall      bool
 	Chips     []Chip // the matchers in force; each leads to the view without it
 	Clear     string // leads to the view without any
@@ -115,7 +115,7 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 // newGroupsPage makes all of the page but its rows.
 func newGroupsPage(s *Site, v View) *GroupsPage {
 	p := &GroupsPage{
-		Frame: s.newFrame("groups", "Groups"), Counts: countLinks(s, v), Form: newFilterForm(s, v),
+		Frame: s.newFrame("groups", titled("Groups", v.Source)), Counts: countLinks(s, v), Form: newFilterForm(s, v),
 		Groups: plural(s.Summary.Firing, "group", "groups") + " firing",
 		Last:   moment(s.Summary.LastNotification, s.Now),
 		Beat:   s.Summary.Heartbeat, BeatAt: moment(s.Summary.Heartbeat.At, s.Now),
@@ -178,8 +178,9 @@ func countLinks(s *Site, v View) []CountLink {
 
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
-		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Source: v.Source, Wall: v.Wall,
-		Open: v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
+		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall,
+		Sources: options(s.Summary.Sources, v.Source, "every source"), Receivers: options(s.Summary.Receivers, v.Receiver, "every receiver"),
+		Open: v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
 	}
 	for _, o := range [][2]string{{query.StateFiring, "firing"}, {query.StateUnreported, "unreported"}, {query.StateResolved, "resolved"}, {query.StateAll, "all"}} {
 		f.States = append(f.States, Option{o[0], o[1], v.State == o[0]})
@@ -196,17 +197,6 @@ func newFilterForm(s *Site, v View) FilterForm {
 	} {
 		f.Sorts = append(f.Sorts, Option{o[0], o[1], string(v.Sort) == o[0]})
 	}
-	if len(s.Summary.Receivers) > 1 || v.Receiver != "" {
-		f.Receivers = append(f.Receivers, Option{"", "every receiver", v.Receiver == ""})
-		known := false
-		for _, name := range sortedKeys(s.Summary.Receivers) {
-			f.Receivers = append(f.Receivers, Option{name, name, v.Receiver == name})
-			known = known || v.Receiver == name
-		}
-		if !known && v.Receiver != "" {
-			f.Receivers = append(f.Receivers, Option{v.Receiver, v.Receiver, true})
-		}
-	}
 	for i, m := range v.Matchers {
 		f.Chips = append(f.Chips, Chip{Text: m.String(), Href: s.Links.Groups(v.without(i))})
 	}
@@ -219,6 +209,11 @@ func newFilterForm(s *Site, v View) FilterForm {
 		to := v.first()
 		to.Source = ""
 		f.Chips = append(f.Chips, Chip{Text: "source: " + v.Source, Href: s.Links.Groups(to)})
+	}
+	if v.Receiver != "" {
+		to := v.first()
+		to.Receiver = ""
+		f.Chips = append(f.Chips, Chip{Text: "receiver: " + v.Receiver, Href: s.Links.Groups(to)})
 	}
 	if len(f.Chips) > 0 || v.Err != nil {
 		to := v.first()
@@ -259,11 +254,6 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 			Title: "No group matches",
 			Text:  withoutFilter(sum, v.State),
 			Href:  p.Form.Clear, Link: "Show all",
-		}
-		if p.Form.Clear == "" {
-			to := v.first()
-			to.Receiver = ""
-			p.Empty.Href = s.Links.Groups(to)
 		}
 	case v.Cursor != "":
 		p.Empty = &Empty{Title: "No more groups", Text: "The list is shorter than it was. ", Href: s.Links.Groups(v.first()), Link: "First page"}

@@ -28,10 +28,32 @@ type Word struct{ ID, Word, Does string }
 type HelpPage struct {
 	Frame
 
-	Filters  []KeyHelp // example and meaning
-	Words    []Word
-	Template string // leads from a notification template to a group
-	Setup    Setup
+	Filters   []KeyHelp // example and meaning
+	Words     []Word
+	Templates []LinkTemplate
+	Setup     Setup
+}
+
+// LinkTemplate leads from a notification template to a group. It names the
+// source if there are several, since the template does not know it.
+type LinkTemplate struct{ Source, Text string }
+
+func linkTemplates(s *Site) []LinkTemplate {
+	text := func(source string) string {
+		if source != "" {
+			source = "&source=" + escape(source)
+		}
+		return `{{ define "muster.link" }}` + s.Links.Configured(s.Links.Go()) + `?receiver={{ .Receiver | urlquery }}` + source +
+			`{{ range .GroupLabels.SortedPairs }}&l={{ .Name | urlquery }}%3D{{ .Value | urlquery }}{{ end }}{{ end }}`
+	}
+	if !s.manySources() {
+		return []LinkTemplate{{Text: text("")}}
+	}
+	var out []LinkTemplate
+	for _, source := range sortedKeys(s.Summary.Sources) {
+		out = append(out, LinkTemplate{source, text(source)})
+	}
+	return out
 }
 
 // NewHelpPage makes the help page.
@@ -57,8 +79,7 @@ func NewHelpPage(s *Site) *HelpPage {
 			{"before-restart", "before restart", "known from the storage; no notification since Muster started"},
 			{"episode", "episode", "one firing, from its start to its end"},
 		},
-		Template: `{{ define "muster.link" }}` + s.Links.Configured(s.Links.Go()) +
-			`?receiver={{ .Receiver | urlquery }}{{ range .GroupLabels.SortedPairs }}&l={{ .Name | urlquery }}%3D{{ .Value | urlquery }}{{ end }}{{ end }}`,
-		Setup: *newSetup(s.Links),
+		Templates: linkTemplates(s),
+		Setup:     *newSetup(s.Links),
 	}
 }

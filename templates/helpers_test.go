@@ -161,7 +161,7 @@ func states(t testing.TB) map[string]Page {
 		"resolved":    one("RedisDown"),
 		"noalertname": NewGroupPage(newSite(groups), GroupView{}, groups[13], nil),
 		"big":         NewGroupPage(newSite(storm), GroupView{Offset: 200}, storm[len(storm)-1], nil),
-		"alert":       NewAlertPage(newSite(groups), crash.Alerts[0].Fingerprint, []*grouping.AlertGroup{crash}, events),
+		"alert":       NewAlertPage(newSite(groups), AlertView{}, crash.Alerts[0].Fingerprint, []*grouping.AlertGroup{crash}, events),
 		"history":     history(""),
 		"historyat":   history("at=2026-11-23T02:00&kind=fired&group=" + string(crash.ID)),
 		"historybad":  history(`filter=a=="b"`),

@@ -77,19 +77,21 @@ func (v HistoryView) encode() string {
 type HistoryPage struct {
 	Frame
 
-	Action string
-	Text   string
-	Err    *query.FilterError
-	Kinds  []Option
-	At     string
-	Group  string
-	Alert  string
-	Chips  []Chip // what narrows the history down; each leads to it without
-	Clear  string
-	Days   []HistoryDay
-	Empty  *Empty
-	Pager  *Pager
+	Action             string
+	Text               string
+	Err                *query.FilterError
+	Kinds              []Option
+	Sources, Receivers []Option // none if there is only one
+	At                 string
+	Group              string
+	Alert              string
+	Chips              []Chip // what narrows the history down; each leads to it without
+	Clear              string
+	Days               []HistoryDay
+	Empty              *Empty
+	Pager              *Pager
 
+	Since, Until      string // kept by the form
 	WithNotifications string // leads to the history with notifications
 }
 
@@ -103,11 +105,17 @@ type HistoryDay struct {
 // without the filter.
 func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryPage {
 	p := &HistoryPage{
-		Frame: s.newFrame("history", "History"), Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
+		Frame: s.newFrame("history", titled("History", v.Source)), Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
 		Group: string(v.Group), Alert: string(v.Fingerprint),
 	}
 	if v.Err != nil {
 		p.code = http.StatusBadRequest
+	}
+	if !v.Since.IsZero() {
+		p.Since = v.Since.Format(time.RFC3339Nano)
+	}
+	if !v.Until.IsZero() {
+		p.Until = v.Until.Format(time.RFC3339Nano)
 	}
 	if !v.At.IsZero() {
 		p.At = v.At.Format("2006-01-02T15:04")
@@ -122,6 +130,8 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 		to.Everything, to.Cursor = true, ""
 		p.WithNotifications = s.Links.History(to)
 	}
+	p.Sources = options(s.Summary.Sources, v.Source, "every source")
+	p.Receivers = options(s.Summary.Receivers, v.Receiver, "every receiver")
 	p.setChips(s, v)
 	for _, row := range newEventRows(s, events.Events, briefly) {
 		day := row.At.At.Format("Monday, January 2 2006")

@@ -130,7 +130,7 @@ func hostilePages(s string) map[string]Page {
 		"empty":    NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
 		"group":    NewGroupPage(site, GroupView{Range: s}, g, events),
 		"noname":   NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
-		"alert":    NewAlertPage(site, g.Alerts[0].Fingerprint, groups, events),
+		"alert":    NewAlertPage(site, AlertView{Source: s, Receiver: s}, g.Alerts[0].Fingerprint, groups, events),
 		"history":  NewHistoryPage(site, ParseHistoryView(query.Of(map[string][]string{"filter": {s}, "kind": {s}, "group": {s}, "alert": {s}, "at": {s}, "cursor": {s}, "source": {s}, "receiver": {s}}), night), grouping.EventPage{Events: events, Next: s}),
 		"historym": NewHistoryPage(site, HistoryView{Events: query.Events{Filter: q("filter").with(equals(s, s)).Filter, Group: grouping.ID(s), Fingerprint: grouping.Fingerprint(s), Source: s, Receiver: s}}, grouping.EventPage{}),
 		"status": NewStatusPage(site, StatusInput{

@@ -58,9 +58,20 @@ func (l Links) GroupJSON(id grouping.ID) string { return l.path("api", "v1", "gr
 // Alert is the page of one alert.
 func (l Links) Alert(fp grouping.Fingerprint) string { return l.path("alerts", string(fp)) }
 
-// AlertJSON is an alert as JSON.
-func (l Links) AlertJSON(fp grouping.Fingerprint) string {
-	return l.path("api", "v1", "alerts", string(fp))
+// AlertOf is the page of one alert of a source; "" is every source.
+func (l Links) AlertOf(fp grouping.Fingerprint, source string) string {
+	return l.Alert(fp) + of(source)
+}
+
+func of(source string) string {
+	q := make(parameters, 0, 1)
+	q.add("source", source)
+	return q.String()
+}
+
+// AlertJSON is an alert of a source as JSON; "" is every source.
+func (l Links) AlertJSON(fp grouping.Fingerprint, source string) string {
+	return l.path("api", "v1", "alerts", string(fp)) + of(source)
 }
 
 // History is the history as the view selects it.
@@ -98,9 +109,9 @@ func (l Links) Webhook() string { return l.Configured(l.path("webhook")) }
 func (l Links) Absolute(path string) string { return l.External + path }
 
 // Silence is the form in Alertmanager that makes a silence, filled with
-// matchers for these labels and with the permalink as comment; empty where the
-// Alertmanager's address cannot be linked to.
-func (l Links) Silence(alertmanager string, of grouping.Labels, permalink string) string {
+// matchers for these labels and with a comment; empty where the Alertmanager's
+// address cannot be linked to.
+func (l Links) Silence(alertmanager string, of grouping.Labels, comment string) string {
 	if l.Alertmanager != "" {
 		alertmanager = l.Alertmanager
 	}
@@ -115,7 +126,7 @@ func (l Links) Silence(alertmanager string, of grouping.Labels, permalink string
 		matchers = append(matchers, equals(name, of[name]).String())
 	}
 	return strings.TrimRight(base, "/") + "/#/silences/new?filter=" + escape("{"+strings.Join(matchers, ", ")+"}") +
-		"&comment=" + escape(permalink)
+		"&comment=" + escape(comment)
 }
 
 // escape writes a space as %20, never as +: Alertmanager's form reads the

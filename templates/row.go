@@ -234,6 +234,7 @@ func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared hoist) GroupRow
 			return name == "alertname" || shared.has(name, g.GroupLabels[name])
 		})
 	}
+	r.Chips = append(s.originChips(g.Source, g.Receiver, v), r.Chips...)
 	r.Says, r.Values = secondLine(g)
 	r.Names = g.GroupLabels["alertname"] == ""
 	r.Count, r.Counted, r.Mix = counted(g)

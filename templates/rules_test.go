@@ -233,5 +233,5 @@ func TestNotificationsFold(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	groups := fixture.Groups(night)
 	p := NewGroupPage(newSite(groups), GroupView{}, groups[2], nil)
-	require.True(t, strings.HasPrefix(p.Markdown, "**[critical] KubePodCrashLooping**: 6 firing (2 resolved)\n`cluster=prod-eu1` `namespace=payments`\nPod is crash looping.\nSince 2026-11-23 02:58 UTC (4m 0s)\n- `pod=checkout-7c9d6f5b8-100`"), p.Markdown)
+	require.True(t, strings.HasPrefix(p.Markdown, "**[critical] KubePodCrashLooping**: 6 firing (2 resolved), receiver pager\n`cluster=prod-eu1` `namespace=payments`\nPod is crash looping.\nSince 2026-11-23 02:58 UTC (4m 0s)\n- `pod=checkout-7c9d6f5b8-100`"), p.Markdown)
 }

@@ -21,6 +21,7 @@ type Summary struct {
 
 	Firing, Unreported, Resolved int // groups
 	Receivers                    map[string]int
+	Sources                      map[string]int // with heartbeats: they come from somewhere, too
 	LastNotification             time.Time
 	Heartbeat                    Heartbeat // the one that was heard of last
 
@@ -71,6 +72,7 @@ func (c *Counter) Update(before, after *grouping.AlertGroup) {
 }
 
 func (c *Counter) count(g *grouping.AlertGroup, by int) {
+	add(&c.sum.Sources, g.Source, by)
 	if isHeartbeatGroup(g) {
 		add(&c.heartbeats, Heartbeat{Name: g.Alerts[0].Name(), At: g.LastNotifiedAt, Quiet: g.Counts.Firing == 0 || g.Stale}, by)
 		return
@@ -114,7 +116,7 @@ func add[K comparable](counts *map[K]int, key K, n int) {
 // Summary returns the counts as they are now.
 func (c *Counter) Summary() Summary {
 	s := c.sum
-	s.Receivers = maps.Clone(s.Receivers)
+	s.Receivers, s.Sources = maps.Clone(s.Receivers), maps.Clone(s.Sources)
 	for rank, words := range s.words {
 		s.words[rank] = maps.Clone(words)
 	}

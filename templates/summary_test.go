@@ -37,7 +37,7 @@ func TestCounter(t *testing.T) {
 		}
 		s := c.Summary()
 		require.Equal(t, Summary{
-			Critical: 1, Firing: 1, Receivers: map[string]int{"team-page": 1}, LastNotification: night.UTC(),
+			Critical: 1, Firing: 1, Receivers: map[string]int{"team-page": 1}, Sources: map[string]int{"default": 2}, LastNotification: night.UTC(),
 			Heartbeat: Heartbeat{Name: "Watchdog", At: again.LastNotifiedAt},
 			words:     [grouping.SeverityNone + 1]map[string]int{grouping.SeverityCritical: {"page": 1}, grouping.SeverityWarning: {}},
 		}, s)

@@ -168,7 +168,7 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		for i, g := range groups {
 			for j, a := range g.Alerts {
 				if string(a.Fingerprint) == parts[1] || parts[1] == strconv.Itoa(i)+"-"+strconv.Itoa(j) {
-					return templates.NewAlertPage(s, a.Fingerprint, []*grouping.AlertGroup{g}, fixture.Events(g)[:min(20, len(fixture.Events(g)))])
+					return templates.NewAlertPage(s, templates.ParseAlertView(query.Of(q)), a.Fingerprint, []*grouping.AlertGroup{g}, fixture.Events(g)[:min(20, len(fixture.Events(g)))])
 				}
 			}
 		}

@@ -1,0 +1,80 @@
+package receiver
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Two clusters that send alerts with the same labels can be told apart, and
+// chosen, wherever it decides what a reader looks at.
+func TestTwoClustersCanBeToldApart(t *testing.T) {
+	h := newHouse(t, Options{ExternalURL: "https://muster.example"})
+	const labels, group = `{"alertname":"PodCrash","namespace":"pay","pod":"api-0","severity":"critical"}`, `{"alertname":"PodCrash","namespace":"pay"}`
+	prod := h.notify(t, "prod", "team", group, wireAlert(labels, ""))
+	one := h.get("/", "Accept", accept).Body.String()
+	require.NotContains(t, one, "prod", "a source alone is not named")
+
+	staging := h.notify(t, "staging", "team", group, wireAlert(labels, ""))
+	page := func(path string) string { return h.get(path, "Accept", accept).Body.String() }
+	for _, source := range []string{"prod", "staging"} {
+		require.Contains(t, page("/"), "source: "+source)
+		require.Contains(t, page("/"), `<option value="`+source+`">`)
+		require.Contains(t, page("/history"), "source: "+source)
+		require.Contains(t, page("/help"), "&amp;source="+source)
+		require.Equal(t, 1, h.rows("source="+source))
+		require.Equal(t, 1, h.total(t, "source="+source))
+	}
+	require.Equal(t, 2, h.rows(""))
+
+	// /go leads to the source that it names, and to the list if it names none.
+	const link = "/go?receiver=team&l=alertname%3DPodCrash&l=namespace%3Dpay"
+	require.Equal(t, "/groups/"+prod, h.get(link+"&source=prod").Header().Get("Location"))
+	require.Equal(t, "/groups/"+staging, h.get(link+"&source=staging").Header().Get("Location"))
+	list := h.get(link).Header().Get("Location")
+	require.True(t, strings.HasPrefix(list, "/?filter="), list)
+	require.Equal(t, 2, h.rows(strings.TrimPrefix(list, "/?")))
+	elsewhere := h.get(link + "&source=nosuch").Header().Get("Location")
+	require.Contains(t, elsewhere, "source=nosuch")
+	require.Zero(t, h.rows(strings.TrimPrefix(elsewhere, "/?")))
+
+	// The alert's page says the worst, and where.
+	fingerprint := fingerprintOf(t, h, prod)
+	require.Contains(t, page("/alerts/"+fingerprint), "in prod, staging")
+	h.notify(t, "staging", "team", group, wireAlert(labels, "2026-01-01T01:00:00Z"))
+	require.Contains(t, page("/alerts/"+fingerprint), "in prod; resolved in staging")
+	require.NotContains(t, page("/alerts/"+fingerprint), "http://am.staging/#/silences/new")
+	require.Contains(t, page("/alerts/"+fingerprint), "http://am.prod/#/silences/new")
+	narrow := page("/alerts/" + fingerprint + "?source=staging")
+	require.NotContains(t, narrow, "firing for")
+	require.Contains(t, narrow, "in staging")
+	require.Equal(t, http.StatusNotFound, h.get("/alerts/"+fingerprint+"?source=nosuch", "Accept", accept).Code)
+	for source, want := range map[string]string{"prod": "firing", "staging": "resolved"} {
+		w := h.get("/api/v1/alerts/" + fingerprint + "?source=" + source)
+		require.Equal(t, 1, strings.Count(w.Body.String(), `"groupKey"`), source)
+		require.Contains(t, w.Body.String(), `"status":"`+want+`"`, source)
+	}
+	require.Equal(t, http.StatusNotFound, h.get("/api/v1/alerts/"+fingerprint+"?source=nosuch").Code)
+
+	// History, on the page and in the API.
+	for source, want := range map[string]int{"prod": 2, "staging": 4} { // opened, fired; resolved, closed
+		require.Equal(t, want, h.events(t, "kind=opened,fired,resolved,closed&source="+source), source)
+		require.Equal(t, want/2, h.lines("source="+source), "a line for two of the group and its alert")
+	}
+	// What leaves Muster names the source, too.
+	text, err := url.PathUnescape(page("/groups/" + prod))
+	require.NoError(t, err)
+	require.Contains(t, text, "1 firing, source prod")
+	require.Contains(t, text, "/groups/"+prod+" (source prod)")
+	require.Contains(t, text, "<title>(1) PodCrash · prod · Muster</title>")
+}
+
+func fingerprintOf(t *testing.T, h *house, group string) string {
+	t.Helper()
+	_, rest, found := strings.Cut(h.get("/api/v1/groups/"+group).Body.String(), `"fingerprint":"`)
+	require.True(t, found)
+	return rest[:16]
+}
