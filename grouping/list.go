@@ -18,7 +18,8 @@ var ErrBadQuery = errors.New("bad query")
 // Sort is an order of groups.
 type Sort string
 
-// The orders of a list of groups. Ties are broken by name, then by ID.
+// The orders of a list of groups. Ties are broken by the first 200 bytes of the
+// name, then by ID.
 const (
 	SortSeverity Sort = "severity" // firing before quiet, the worst first, then the newest
 	SortNewest   Sort = "newest"   // the last to fire first
@@ -137,12 +138,16 @@ func labelsMention(l Labels, word string) bool {
 // of which is unique.
 type position struct {
 	rank, number int64
-	name         string
+	name         string // no more than maxSortName of it
 	id           ID
 }
 
+// maxSortName bounds the part of a name that an order looks at, in bytes. The
+// cursor holds it, and a cursor is part of an address.
+const maxSortName = 200
+
 func (s Sort) position(g *AlertGroup) position {
-	p := position{name: g.Name, id: g.ID}
+	p := position{name: g.Name[:min(len(g.Name), maxSortName)], id: g.ID}
 	switch s {
 	case SortNewest:
 		p.number = -g.NewestAt.Unix()

@@ -140,8 +140,7 @@ func sourcesOf(b *bucket, s *Site) string {
 }
 
 func newByRow(b *bucket, v View, s *Site) ByRow {
-	to := v.first()
-	to.By = nil
+	to := v.ungrouped()
 	parts := make([]string, len(b.values))
 	for i, value := range b.values {
 		to = to.with(equals(v.By[i], value))
@@ -151,8 +150,12 @@ func newByRow(b *bucket, v View, s *Site) ByRow {
 			parts[i] = v.By[i] + " " + value
 		}
 	}
+	href := s.Links.Groups(to)
+	if len(href) > longestFilter {
+		href = s.Links.Groups(v.ungrouped())
+	}
 	r := ByRow{
-		Href: s.Links.Groups(to), Severity: severities[b.worst], Title: strings.Join(parts, ", "),
+		Href: href, Severity: severities[b.worst], Title: strings.Join(parts, ", "),
 		Values: listNames(names(b.alerts)), Count: count(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
 		Groups: "in " + plural(b.groups, "group", "groups") + sourcesOf(b, s), Since: moment(b.newest, s.Now),
 	}

@@ -12,13 +12,12 @@ import (
 // leads to the list without it.
 type Chip struct {
 	Text string
-	Href string
+	Href string // "": its value is too long for an address
 }
 
 // chip is a label as a link to the view with it.
 func chip(name, value string, v View, l Links) Chip {
-	m := equals(name, value)
-	return Chip{Text: name + "=" + value, Href: l.Groups(v.with(m))}
+	return Chip{Text: name + "=" + value, Href: l.groupsWith(v, equals(name, value))}
 }
 
 // chips are labels as links, in the order of the names.

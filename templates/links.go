@@ -49,6 +49,22 @@ func (l Links) Home() string { return l.Prefix + "/" }
 // Groups is the list of groups as the view selects it.
 func (l Links) Groups(v View) string { return l.Home() + v.encode() }
 
+// longestFilter bounds the addresses that Muster makes from label values: what
+// is longer is refused by servers, Muster's own among them.
+const longestFilter = 8 << 10
+
+// groupsWith is the list with one more matcher; "" if that is too long.
+func (l Links) groupsWith(v View, m *matcher) string {
+	if len(m.Value) > longestFilter {
+		return ""
+	}
+	href := l.Groups(v.with(m))
+	if len(href) > longestFilter {
+		return ""
+	}
+	return href
+}
+
 // Group is a group's page, its permalink.
 func (l Links) Group(id grouping.ID) string { return l.path("groups", string(id)) }
 

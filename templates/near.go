@@ -22,7 +22,7 @@ func (p *GroupsPage) Suggest(s *Site, v View, groups []*grouping.AlertGroup) {
 		}
 		if value, ok := nearest(m, v.ListQuery(), groups); ok {
 			to := equals(m.Name, value)
-			p.Empty.Near = []Chip{{Text: to.String(), Href: s.Links.Groups(v.without(i).with(to))}}
+			p.Empty.Near = []Chip{{Text: to.String(), Href: s.Links.groupsWith(v.without(i), to)}}
 			return
 		}
 	}

@@ -99,6 +99,13 @@ func (v View) first() View {
 	return v
 }
 
+// ungrouped is the list of groups in place of a list by label.
+func (v View) ungrouped() View {
+	v = v.first()
+	v.By = nil
+	return v
+}
+
 // with is the view with one more matcher. A bad filter gives way to it.
 func (v View) with(m *labels.Matcher) View {
 	v = v.first()
