@@ -73,6 +73,15 @@ type Alert struct {
 // Name returns the alert's name, or "" if it has none.
 func (a *Alert) Name() string { return a.Labels["alertname"] }
 
+// Began returns when the alert began, for ages and orders. A start in the future
+// counts from when it was reported: it would be the newest for years.
+func (a *Alert) Began() time.Time {
+	if a.StartsAt.After(a.ChangedAt) && !a.ChangedAt.IsZero() {
+		return a.ChangedAt
+	}
+	return a.StartsAt
+}
+
 // Episodes returns the alert's episodes, oldest first, without their stamps.
 // The newest is the alert's own StartsAt and EndsAt. An earlier one whose end
 // was never reported is shown to end where the next begins.

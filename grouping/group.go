@@ -137,8 +137,8 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 		if a.Status == StatusFiring {
 			g.Severities[a.severityWord()]++
 		}
-		if s := a.Severity(); s < g.Severity || s == g.Severity && a.StartsAt.After(g.NewestAt) {
-			g.Severity, g.NewestAt = s, a.StartsAt
+		if s := a.Severity(); s < g.Severity || s == g.Severity && a.Began().After(g.NewestAt) {
+			g.Severity, g.NewestAt = s, a.Began()
 		}
 	}
 	return &g

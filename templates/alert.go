@@ -71,7 +71,7 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	}
 	switch a.Status {
 	case grouping.StatusFiring:
-		p.Since, p.Verb = moment(a.StartsAt, s.Now), "firing for"
+		p.Since, p.Verb = moment(a.Began(), s.Now), "firing for"
 	case grouping.StatusUnreported:
 		p.Since, p.Verb = moment(a.ChangedAt, s.Now), verbUnreported
 	default:

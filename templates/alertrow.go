@@ -37,7 +37,7 @@ type alertRows struct {
 func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	s := r.site
 	row := AlertRow{
-		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.StartsAt, s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
+		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
 		Labels: chips(a.Labels, everything(), s.Links, func(name string) bool {
 			return name == "alertname" || name == "severity" && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
 		}),
@@ -65,6 +65,9 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 		row.Marks = append(row.Marks, Mark{
 			Text: "Alertmanagers disagree", Title: "One reports firing, another resolved", Href: s.Links.Word("disagree"), Loud: true,
 		})
+	}
+	if m, ok := futureMark(s, []*grouping.Alert{a}); ok {
+		row.Marks = append(row.Marks, m)
 	}
 	if n := flaps([]*grouping.Alert{a}, s.Now); n >= flapsPerHour {
 		row.Marks = append(row.Marks, Mark{

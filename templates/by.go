@@ -109,8 +109,8 @@ func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
 			}
 			seen[at] = struct{}{}
 			b.alerts = append(b.alerts, a)
-			if r := a.Severity(); r < b.worst || r == b.worst && a.StartsAt.After(b.newest) {
-				b.worst, b.newest = r, a.StartsAt
+			if r := a.Severity(); r < b.worst || r == b.worst && a.Began().After(b.newest) {
+				b.worst, b.newest = r, a.Began()
 			}
 		}
 	}

@@ -209,8 +209,8 @@ func groupRemark(g *grouping.AlertGroup, s *Site) string {
 func oldest(g *grouping.AlertGroup, now time.Time) Moment {
 	var at time.Time
 	for _, a := range g.Alerts {
-		if a.Status == grouping.StatusFiring && (at.IsZero() || a.StartsAt.Before(at)) {
-			at = a.StartsAt
+		if a.Status == grouping.StatusFiring && (at.IsZero() || a.Began().Before(at)) {
+			at = a.Began()
 		}
 	}
 	if g.Counts.Firing < 2 || g.NewestAt.Sub(at) < time.Second {
@@ -289,7 +289,7 @@ func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 		}
 	}
 	slices.SortStableFunc(order, func(x, y ranked) int {
-		return cmp.Or(cmp.Compare(x.rank, y.rank), y.a.StartsAt.Compare(x.a.StartsAt))
+		return cmp.Or(cmp.Compare(x.rank, y.rank), y.a.Began().Compare(x.a.Began()))
 	})
 	out := make([]*grouping.Alert, len(order))
 	for i := range order {

@@ -77,6 +77,7 @@ func NewHelpPage(s *Site) *HelpPage {
 			{"disagree", "Alertmanagers disagree", "one replica says firing, another resolved, about the same alert"},
 			{"flapping", "flapping", "an alert fired again at least 4 times within the last hour"},
 			{"before-restart", "before restart", "known from the storage; no notification since Muster started"},
+			{"future", "starts in the future", "the start that the sender gave lies ahead of Muster's clock: the age and the order count from when it was reported"},
 			{"episode", "episode", "one firing, from its start to its end"},
 		},
 		Templates: linkTemplates(s),

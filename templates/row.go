@@ -345,6 +345,9 @@ func marks(g *grouping.AlertGroup, s *Site) []Mark {
 	if n := disputed(g.Alerts); n > 0 {
 		add(true, "disagree", "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")
 	}
+	if m, ok := futureMark(s, g.Alerts); ok {
+		out = append(out, m)
+	}
 	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
 		add(false, "flapping", fmt.Sprintf("flapping ×%d/h", n), "An alert fired again this often within the last hour")
 	}
@@ -371,6 +374,26 @@ func disputed(alerts []*grouping.Alert) int {
 		}
 	}
 	return n
+}
+
+// aheadShown is how far a start has to lie ahead to be said: clocks differ.
+const aheadShown = time.Minute
+
+// futureMark says that an alert has a start in the future.
+func futureMark(s *Site, alerts []*grouping.Alert) (Mark, bool) {
+	var at time.Time
+	for _, a := range alerts {
+		if a.Status != grouping.StatusResolved && a.StartsAt.After(at) {
+			at = a.StartsAt
+		}
+	}
+	if at.Sub(s.Now) <= aheadShown {
+		return Mark{}, false
+	}
+	return Mark{
+		Text: "starts in the future", Href: s.Links.Word("future"), Loud: true,
+		Title: "The sender gave " + clock(at, s.Now) + " UTC as its start. Its age counts from when it was reported",
+	}, true
 }
 
 // flaps is how often the busiest alert began to fire within the last hour.

@@ -186,8 +186,8 @@ func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, n
 func worstSince(g *grouping.AlertGroup) time.Time {
 	at := g.NewestAt
 	for _, a := range g.Alerts {
-		if a.Status == grouping.StatusFiring && a.Severity() == g.Severity && a.StartsAt.Before(at) {
-			at = a.StartsAt
+		if a.Status == grouping.StatusFiring && a.Severity() == g.Severity && a.Began().Before(at) {
+			at = a.Began()
 		}
 	}
 	return at

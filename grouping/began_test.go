@@ -1,0 +1,32 @@
+package grouping
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A start in the future counts from its arrival: it is the newest for a moment,
+// not for ten years.
+func TestAStartInTheFutureCountsFromItsArrival(t *testing.T) {
+	ahead := fires("a", 10*365*24*time.Hour)
+	first := Notification{Key: drawnKey(1), Stamp: NewStamp(base, 0, testWriter), Alerts: []NotifiedAlert{ahead}}
+	g, _ := apply(nil, first, testRules)
+	require.True(t, g.NewestAt.Equal(base))
+	require.True(t, g.Alerts[0].StartsAt.Equal(ahead.StartsAt), "what was sent is kept")
+
+	// Said again it does not become newer.
+	again := first
+	again.Stamp = NewStamp(base.Add(time.Hour), 0, testWriter)
+	g, _ = apply(g, again, testRules)
+	require.True(t, g.NewestAt.Equal(base))
+
+	late := Notification{Key: drawnKey(2), Stamp: NewStamp(base.Add(2*minute), 0, testWriter), Alerts: []NotifiedAlert{fires("b", minute)}}
+	fresh, _ := apply(nil, late, testRules)
+	for _, sort := range []Sort{SortSeverity, SortNewest} {
+		page, err := listed([]*AlertGroup{g, fresh}, ListQuery{Sort: sort})
+		require.NoError(t, err)
+		require.Equal(t, []ID{fresh.ID, g.ID}, []ID{page.Groups[0].ID, page.Groups[1].ID}, sort)
+	}
+}
