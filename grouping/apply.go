@@ -66,10 +66,13 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	listed := make(map[Fingerprint]NotifiedAlert, len(n.Alerts))
 	var firing, resolved int
 	for _, na := range n.Alerts {
-		if _, twice := listed[na.Fingerprint]; twice {
+		// Of an alert that is listed twice the first entry that fires counts.
+		if before, twice := listed[na.Fingerprint]; twice && (before.Status == StatusFiring || na.Status != StatusFiring) {
 			continue
 		}
 		listed[na.Fingerprint] = na
+	}
+	for _, na := range listed {
 		if na.Status == StatusFiring {
 			firing++
 		} else {
@@ -374,11 +377,11 @@ func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
 		return a
 
 	default:
-		// The same start after a resolution. From another Alertmanager it is a
-		// disagreement, to be shown, not to be written into the history at each
-		// turn.
+		// The same start after a resolution. It is a dispute only when the
+		// resolution is repeated: until then the Alertmanager that sent it may
+		// be gone, its pod replaced by one with another name. A dispute is
+		// shown, and not written into the history at each turn.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
-		next.Disputed = a.Disputed || c.isAnother(a.ReportedBy)
 		if c.turned = c.turned || a.Disputed; !a.Disputed {
 			c.log.alert(EventReopened, &next)
 		}

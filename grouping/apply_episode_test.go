@@ -130,11 +130,23 @@ var applyCases = []applyCase{
 		StateResolved, `aaaa resolved 12:00:00 12:01:00 1`,
 	},
 	{
-		"after the settle time it is a disagreement",
+		"after the settle time another Alertmanager may have taken over",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
 			{5*minute + 15*second, am1, list(fires("a", 0)), 0, "O oaaaa N"},
+			{240 * minute, am1, list(fires("a", 0)), 0, "N"},
+		},
+		StateFiring, `aaaa firing 12:00:00 - 1`,
+	},
+	{
+		"it is a disagreement when the first one repeats its view",
+		[]step{
+			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
+			{5 * minute, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
+			{5*minute + 15*second, am1, list(fires("a", 0)), 0, "O oaaaa N"},
+			{10 * minute, am0, list(ended("a", 0, minute)), 0, "N"},
+			{10*minute + 15*second, am1, list(fires("a", 0)), 0, "N"},
 		},
 		StateFiring, `aaaa firing 12:00:00 - 1 disputed`,
 	},

@@ -206,6 +206,11 @@ var listingCases = []applyCase{
 		StateFiring, `aaaa firing 11:59:00 - 1`,
 	},
 	{
+		"of an alert that a body has twice the one that fires counts",
+		[]step{{0, am0, list(ended("a", -minute, 0), fires("a", -minute)), 0, "O Faaaa N"}},
+		StateFiring, `aaaa firing 11:59:00 - 1`,
+	},
+	{
 		"a notification that was overtaken says nothing of known alerts",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
@@ -233,7 +238,7 @@ var listingCases = []applyCase{
 			{87600 * time.Hour, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
 			{5 * minute, am1, list(fires("a", 0)), 0, "O oaaaa N"},
 		},
-		StateFiring, `aaaa firing 12:00:00 - 1 disputed`,
+		StateFiring, `aaaa firing 12:00:00 - 1`,
 	},
 	{
 		"a sender that gives no times",

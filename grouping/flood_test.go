@@ -44,7 +44,6 @@ func held(t *testing.T, m *grouping.Manager) []string {
 // A group that fires never goes: then the new one is refused.
 func TestTooManyGroups(t *testing.T) {
 	m := limited(t, 4, 0, 0)
-	a := alert("a")
 	keep := func(n grouping.Notification) {
 		t.Helper()
 		_, err := m.Ingest(t.Context(), n)
@@ -52,8 +51,8 @@ func TestTooManyGroups(t *testing.T) {
 		time.Sleep(2 * time.Millisecond) // the clock of stamps has milliseconds
 	}
 	for _, n := range []grouping.Notification{
-		of("firing", a), of("unreported", a), of("resolved", a), of("later", a),
-		of("unreported", resolved(alert("b"))), of("resolved", resolved(a)), of("later", resolved(a)),
+		of("firing", alert("a")), of("unreported", alert("b")), of("resolved", alert("c")), of("later", alert("d")),
+		of("unreported", resolved(alert("e"))), of("resolved", resolved(alert("c"))), of("later", resolved(alert("d"))),
 	} {
 		keep(n)
 	}
@@ -62,18 +61,18 @@ func TestTooManyGroups(t *testing.T) {
 		{"new2", "[new2 new1 unreported firing]"},
 		{"new3", "[new3 new2 new1 firing]"},
 	} {
-		keep(of(step.come, a))
+		keep(of(step.come, alert(step.come)))
 		require.Equal(t, step.left, fmt.Sprint(held(t, m)))
 	}
-	_, err := m.Ingest(t.Context(), of("new4", a))
+	_, err := m.Ingest(t.Context(), of("new4", alert("new4")))
 	var full *grouping.FullError
 	require.ErrorAs(t, err, &full)
 	require.Equal(t, grouping.FullError{What: "groups", Limit: 4}, *full)
-	_, err = m.AddAlertToGroup(t.Context(), of("new4").Key, a)
+	_, err = m.AddAlertToGroup(t.Context(), of("new4").Key, alert("new4"))
 	require.ErrorAs(t, err, &full)
-	keep(of("firing", a, alert("b"))) // what is known goes on
-	keep(of("new1", resolved(a)))
-	keep(of("new4", a))
+	keep(of("firing", alert("a"), alert("f"))) // what is known goes on
+	keep(of("new1", resolved(alert("new1"))))
+	keep(of("new4", alert("new4")))
 	require.Equal(t, "[new4 firing new3 new2]", fmt.Sprint(held(t, m)))
 }
 

@@ -155,6 +155,9 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		events = c.Events
 		return c, nil
 	})
+	if err == nil {
+		m.closeElsewhere(ctx, g, events)
+	}
 	return Outcome{Group: g, Events: events, Cut: m.countCut(n, events)}, err
 }
 

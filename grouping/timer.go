@@ -97,6 +97,9 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	case len(expired) > 0 && len(expired) < len(g.Alerts):
 		return m.remove(g, expired), true
 	}
+	if c, ok := m.planElsewhere(g); ok {
+		return c, true
+	}
 	c := begin(g, g.Key, m.clock.Stamp())
 	switch {
 	case g.Settling && !now.Before(g.FlushAt):

@@ -196,7 +196,7 @@ func groupRemark(g *grouping.AlertGroup, s *Site) string {
 		remarks = append(remarks, fmt.Sprintf("Flapping: an alert fired again %d times within the last hour.", n))
 	}
 	if g.Settling {
-		remarks = append(remarks, "Settling: this group is new.")
+		remarks = append(remarks, "Settling: this group is new. An alert that joins it is reported after group_interval.")
 	}
 	if beforeRestart(g, s) {
 		remarks = append(remarks, "No notification about this group has arrived since Muster started at "+clock(s.StartedAt, s.Now)+" UTC.")

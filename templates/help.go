@@ -72,7 +72,7 @@ func NewHelpPage(s *Site) *HelpPage {
 			{"resolved", "resolved", "Alertmanager reported its end"},
 			{"unreported", "unreported", "it was firing, then a complete notification left it out: it is silenced, inhibited, or Alertmanager lost it. Nobody reported its end"},
 			{"stale", "stale", "the group fires, but no notification about it has arrived for a long time"},
-			{"settling", "settling", "the group is new and inside its group_wait"},
+			{"settling", "settling", "the group's first notification arrived moments ago, when its group_wait was over. Alertmanager reports what joins later after group_interval"},
 			{"truncated", "truncated", "alerts were cut from the notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds"},
 			{"disagree", "Alertmanagers disagree", "one replica says firing, another resolved, about the same alert"},
 			{"flapping", "flapping", "an alert fired again at least 4 times within the last hour"},

@@ -352,7 +352,7 @@ func marks(g *grouping.AlertGroup, s *Site) []Mark {
 		add(false, "flapping", fmt.Sprintf("flapping ×%d/h", n), "An alert fired again this often within the last hour")
 	}
 	if g.Settling {
-		add(false, "settling", "settling", "New, and inside its group_wait: more alerts may join")
+		add(false, "settling", "settling", "New: its first notification arrived moments ago. An alert that joins is reported after group_interval")
 	}
 	if beforeRestart(g, s) {
 		add(false, "before-restart", "before restart", "Known from before Muster's restart; no notification since")

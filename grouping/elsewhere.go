@@ -1,0 +1,126 @@
+package grouping
+
+import (
+	"context"
+	"errors"
+	"maps"
+)
+
+// An edited route gives its groups new keys, and Alertmanager never mentions
+// the old ones again. So a resolution that arrives under one key also ends the
+// alert under the other keys of the same source and receiver.
+
+// sibling returns the alert as g holds it, if g is another group of the source
+// and the receiver of o.
+func (g *AlertGroup) sibling(o *AlertGroup, fp Fingerprint) *Alert {
+	if g.ID == o.ID || g.Source != o.Source || g.Receiver != o.Receiver {
+		return nil
+	}
+	return g.Alert(fp)
+}
+
+// endedBy reports whether other, the same alert under another key, shows that
+// the alert is over: it was resolved after a was last reported, in the
+// episode of a or a later one, and no other replica goes on to report it.
+func (g *AlertGroup) endedBy(a, other *Alert) bool {
+	seenAt, _ := g.LastSeen(a)
+	return a.Status != StatusResolved && other.Status == StatusResolved && !other.Disputed &&
+		other.LastSeenAt.After(seenAt) && (!other.StartsAt.Before(a.StartsAt) || other.EndsAt.After(a.StartsAt)) &&
+		maps.Equal(a.Labels, other.Labels) // senders choose fingerprints
+}
+
+// elsewhere returns the resolutions under other keys that end alerts of the
+// group: of each alert the newest.
+func (x *index) elsewhere(g *AlertGroup) map[Fingerprint]*Alert {
+	if g.Counts.Firing+g.Counts.Unreported == 0 {
+		return nil
+	}
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var ends map[Fingerprint]*Alert
+	for _, a := range g.Alerts {
+		for id := range x.alerts[a.Fingerprint] {
+			other := x.groups[id].sibling(g, a.Fingerprint)
+			if other == nil || !g.endedBy(a, other) || ends[a.Fingerprint] != nil && ends[a.Fingerprint].Stamp >= other.Stamp {
+				continue
+			}
+			if ends == nil {
+				ends = map[Fingerprint]*Alert{}
+			}
+			ends[a.Fingerprint] = other
+		}
+	}
+	return ends
+}
+
+// openElsewhere returns the groups under other keys in which an alert is not
+// resolved that the events resolve.
+func (x *index) openElsewhere(g *AlertGroup, events []Event) map[ID]struct{} {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	open := map[ID]struct{}{}
+	for i := range events {
+		e := &events[i]
+		if e.Kind != EventResolved {
+			continue
+		}
+		for id := range x.alerts[e.Fingerprint] {
+			if other := x.groups[id].sibling(g, e.Fingerprint); other != nil && other.Status != StatusResolved {
+				open[id] = struct{}{}
+			}
+		}
+	}
+	return open
+}
+
+// resolveElsewhere returns the group with the resolutions of other keys. The
+// alerts keep their own labels and annotations.
+func resolveElsewhere(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) (*AlertGroup, []Event) {
+	c := begin(g, g.Key, stamp)
+	c.rules, c.partial = r, true
+	for i, a := range c.alerts {
+		other := ends[a.Fingerprint]
+		if other == nil {
+			continue
+		}
+		c.by = other.ReportedBy
+		c.alerts[i] = c.resolve(a, NotifiedAlert{
+			Fingerprint: a.Fingerprint, Status: StatusResolved, Labels: a.Labels, Annotations: a.Annotations,
+			GeneratorURL: a.GeneratorURL, StartsAt: other.StartsAt, EndsAt: other.EndsAt,
+		})
+	}
+	c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
+	return c.finish()
+}
+
+// closeElsewhere ends the alerts under other keys that the events of a write
+// resolve. What fails here is done by the next flush of the other group.
+func (m *Manager) closeElsewhere(ctx context.Context, g *AlertGroup, events []Event) {
+	for id := range m.index.openElsewhere(g, events) {
+		_, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
+			if base == nil || base.IsTombstone() {
+				return Change{}, &GroupNotFoundError{ID: id}
+			}
+			c, ok := m.planElsewhere(base)
+			if !ok {
+				return c, errNoChange
+			}
+			return c, nil
+		})
+		if err != nil && !errors.Is(err, ErrGroupNotFound) {
+			m.logger.Info("A group could not be told that an alert was resolved under another key; its next flush tries again", "group", id, "err", err)
+		}
+	}
+}
+
+// planElsewhere returns what the resolutions of other keys change, false if
+// nothing.
+func (m *Manager) planElsewhere(g *AlertGroup) (c Change, changes bool) {
+	ends := m.index.elsewhere(g)
+	if len(ends) == 0 {
+		return c, false
+	}
+	c.Stamp = m.clock.Stamp()
+	c.Group, c.Events = resolveElsewhere(g, ends, c.Stamp, m.rules())
+	return c, true
+}

@@ -1,0 +1,203 @@
+package grouping_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// keyed is a manager that is given notifications under several keys.
+type keyed struct {
+	*grouping.Manager
+	t require.TestingT
+}
+
+func (m keyed) post(n grouping.Notification) {
+	_, err := m.Ingest(context.Background(), n)
+	require.NoError(m.t, err)
+	time.Sleep(time.Second)
+}
+
+func (m keyed) group(key string) *grouping.AlertGroup {
+	g, err := m.GetGroup(context.Background(), of(key).ID())
+	require.NoError(m.t, err)
+	return g
+}
+
+func (m keyed) kinds(key string) (kinds []grouping.EventKind) {
+	page, err := m.Events(context.Background(), grouping.EventQuery{Group: of(key).ID()})
+	require.NoError(m.t, err)
+	for _, e := range page.Events {
+		kinds = append(kinds, e.Kind)
+	}
+	return kinds
+}
+
+func inBubble(t *testing.T, fn func(t *testing.T, m keyed)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { fn(t, keyed{newManager(t, memory(), timing), t}) })
+}
+
+func TestAResolutionUnderAnotherKeyClosesTheOldGroup(t *testing.T) {
+	inBubble(t, func(t *testing.T, m keyed) {
+		a, b := alert("a"), alert("b")
+		m.post(of("old", a, b))
+		m.post(of("new", a, b))
+		m.post(of("new", resolved(a), b))
+		g := m.group("old")
+		require.Equal(t, grouping.StateMixed, g.State)
+		require.Equal(t, grouping.StatusFiring, g.Alert(b.Fingerprint).Status, "the other alert goes on")
+		require.Equal(t, []grouping.EventKind{grouping.EventResolved}, m.kinds("old")[:1])
+
+		end := resolved(b)
+		m.post(of("new", end))
+		g = m.group("old")
+		require.Equal(t, grouping.StateResolved, g.State)
+		require.Equal(t, end.EndsAt, g.Alert(b.Fingerprint).EndsAt)
+		require.Equal(t, []grouping.EventKind{grouping.EventClosed, grouping.EventResolved}, m.kinds("old")[:2])
+		page, err := m.ListGroups(t.Context(), grouping.ListQuery{States: []grouping.State{grouping.StateFiring, grouping.StateMixed}})
+		require.NoError(t, err)
+		require.Zero(t, page.Total)
+	})
+}
+
+func TestAnUnreportedAlertIsClosedByAResolutionElsewhere(t *testing.T) {
+	inBubble(t, func(t *testing.T, m keyed) {
+		a, b := alert("a"), alert("b")
+		m.post(of("old", a, b))
+		m.post(of("old", b)) // a moves to the new key
+		require.Equal(t, grouping.StatusUnreported, m.group("old").Alert(a.Fingerprint).Status)
+		m.post(of("new", a))
+		m.post(of("new", resolved(a)))
+		require.Equal(t, grouping.StatusResolved, m.group("old").Alert(a.Fingerprint).Status)
+	})
+}
+
+// Only the same alert of the same source and receiver ends, and only by a
+// resolution that is newer than what its own key says.
+func TestWhatAResolutionElsewhereDoesNotClose(t *testing.T) {
+	inBubble(t, func(t *testing.T, m keyed) {
+		a := alert("a")
+		otherSource, otherReceiver := of("source", a), of("receiver", a)
+		otherSource.Source, otherReceiver.Receiver = "staging", "pager"
+		m.post(otherSource)
+		m.post(otherReceiver)
+		m.post(of("other alert", alert("b")))
+		later := a
+		later.StartsAt = time.Now().UTC()
+		m.post(of("later episode", later))
+		m.post(of("new", a))
+		ended := resolved(a)
+		ended.EndsAt = later.StartsAt.Add(-time.Second)
+		m.post(of("new", ended))
+		m.post(of("after", a)) // fires under this key after the resolution
+		page, err := m.ListGroups(t.Context(), grouping.ListQuery{States: []grouping.State{grouping.StateFiring}})
+		require.NoError(t, err)
+		require.Equal(t, 5, page.Total)
+	})
+}
+
+// An alert that two routes send to one receiver has two groups that live. What
+// closes one early does not keep it from firing again.
+func TestTwoRoutesToOneReceiverAreNotDisturbed(t *testing.T) {
+	inBubble(t, func(t *testing.T, m keyed) {
+		a := alert("a")
+		m.post(of("one", a))
+		m.post(of("two", a))
+		m.post(of("one", resolved(a)))
+		require.Equal(t, grouping.StateResolved, m.group("two").State)
+		before := m.kinds("two")
+		m.post(of("two", resolved(a)))
+		require.Len(t, m.kinds("two"), len(before)+1, "its own resolution says nothing new")
+
+		m.post(of("two", a)) // the same start: the resolution was premature
+		require.Equal(t, grouping.StateFiring, m.group("two").State)
+		_, err := m.UpdateGroupState(t.Context(), of("two").ID())
+		require.NoError(t, err)
+		require.Equal(t, grouping.StateFiring, m.group("two").State, "the older resolution does not close it again")
+		require.False(t, m.group("two").Alerts[0].Disputed)
+
+		again := a
+		again.StartsAt = time.Now().UTC()
+		m.post(of("one", again))
+		m.post(of("two", again))
+		require.Equal(t, grouping.StateFiring, m.group("one").State)
+		require.Equal(t, grouping.StateFiring, m.group("two").State)
+	})
+}
+
+// What a process that died did not close, the next one does: with the first
+// flush of the group.
+func TestARestartClosesWhatWasResolvedElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory()
+		a := alert("a")
+		// The two keys came through replicas that did not know of each other.
+		keyed{newManager(t, s, timing), t}.post(of("old", a))
+		blind := keyed{newManager(t, s, timing), t}
+		blind.post(of("new", a))
+		blind.post(of("new", resolved(a)))
+		require.Equal(t, grouping.StateFiring, blind.group("old").State)
+
+		m := runManager(t, s)
+		defer m.stop()
+		_, err := m.RestoreGroups(t.Context())
+		require.NoError(t, err)
+		passTime(timing.Interval + time.Second)
+		require.Equal(t, grouping.StateResolved, keyed{m.Manager, t}.group("old").State)
+	})
+}
+
+// In whatever order two keys report their alerts, an alert fires under a key
+// exactly if it fired there at last and was not resolved under another key
+// since.
+func TestKeysInAnyOrder(t *testing.T) {
+	for seed := range uint64(100) {
+		synctest.Test(t, func(t *testing.T) { reportInAnyOrder(t, rand.New(rand.NewPCG(seed, 1))) })
+	}
+}
+
+func reportInAnyOrder(t *testing.T, random *rand.Rand) {
+	t.Helper()
+	m := keyed{newManager(t, memory(), timing), t}
+	keys, names := []string{"one", "two", "three"}, []string{"a", "b"}
+	firing := map[string]bool{}
+	newest := map[string]grouping.NotifiedAlert{"a": alert("a"), "b": alert("b")}
+	for range 20 {
+		key, name := keys[random.IntN(len(keys))], names[random.IntN(len(names))]
+		n := of(key, newest[name])
+		n.Truncated = 1 // nothing is said of the other alert
+		switch random.IntN(4) {
+		case 0:
+			n.Alerts[0] = resolved(n.Alerts[0])
+			for _, k := range keys {
+				firing[k+name] = false
+			}
+		case 1:
+			n.Alerts[0].StartsAt = time.Now().UTC()
+			newest[name] = n.Alerts[0]
+			firing[key+name] = true
+		default:
+			firing[key+name] = true
+		}
+		m.post(n)
+		for _, k := range keys {
+			g, err := m.UpdateGroupState(t.Context(), of(k).ID())
+			if errors.Is(err, grouping.ErrGroupNotFound) {
+				continue // nothing came under this key yet
+			}
+			require.NoError(t, err)
+			for _, name := range names {
+				a := g.Alert(newest[name].Fingerprint)
+				require.Equal(t, firing[k+name], a != nil && a.Status == grouping.StatusFiring, "%s %s", k, name)
+			}
+		}
+	}
+}
