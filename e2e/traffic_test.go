@@ -156,6 +156,7 @@ func (m message) from(i int) message {
 type traffic struct {
 	t       *testing.T
 	streams []*stream
+	pause   time.Duration // between two notifications of a stream
 	acked   atomic.Int64
 	failed  atomic.Int64
 	end     chan struct{}
@@ -172,9 +173,15 @@ const pause = 60 * time.Millisecond
 // streams that both get.
 func startTraffic(t *testing.T, replicas ...*muster) *traffic {
 	t.Helper()
+	return startTrafficAt(t, pause, replicas...)
+}
+
+// startTrafficAt is startTraffic with another pause.
+func startTrafficAt(t *testing.T, pause time.Duration, replicas ...*muster) *traffic {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	tr := &traffic{t: t, end: make(chan struct{}), quiet: make(chan struct{}), left: make(chan struct{})}
+	tr := &traffic{t: t, pause: pause, end: make(chan struct{}), quiet: make(chan struct{}), left: make(chan struct{})}
 	begin := time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Millisecond)
 	for i := range 24 {
 		s := &stream{
@@ -194,14 +201,20 @@ func startTraffic(t *testing.T, replicas ...*muster) *traffic {
 		if i/2%2 == 1 {
 			quiet = tr.quiet
 		}
-		tr.wg.Go(func() { tr.drive(s, quiet) })
+		tr.wg.Go(func() {
+			select { // not all at once
+			case <-tr.end:
+			case <-time.After(time.Duration(i) * pause / 24):
+			}
+			tr.drive(s, quiet)
+		})
 	}
 	t.Cleanup(tr.stop)
 	return tr
 }
 
 func (tr *traffic) drive(s *stream, quiet <-chan struct{}) {
-	tick := time.NewTicker(pause)
+	tick := time.NewTicker(tr.pause)
 	defer tick.Stop()
 	for {
 		select {

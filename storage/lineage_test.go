@@ -180,7 +180,7 @@ func TestARollbackAfterItsWriterEnded(t *testing.T) {
 }
 
 // After a failover to a host whose clock is behind, new entries stand before
-// those that were seen: who waits for later ones hears nothing of them.
+// those that were seen. A reader that waits for later ones misses them.
 func TestARollbackToALogWithEarlierEntries(t *testing.T) {
 	server := startRedis(t)
 	past := &timeMachine{Redis: server.open(t)}
