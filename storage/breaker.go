@@ -7,12 +7,13 @@ import (
 
 // tolerated is how many errors in a row are put down to chance: a connection
 // that broke. A timeout is never one: it cost its caller the whole wait. Nor is
-// a number of shards: writes would go where nobody looks.
+// a number of shards, or a file that was moved: writes would go where nobody
+// looks.
 const tolerated = 2
 
 // breaker knows, from the writes that were really made, whether a backend
-// takes writes. It opens on one timeout, on another number of shards or on three
-// errors in a row; it is closed by whoever brought the backend up to date.
+// takes writes. It opens on one timeout, on another number of shards, on a
+// file that was moved or on three errors in a row; it is closed by whoever brought the backend up to date.
 type breaker struct {
 	mu       sync.Mutex
 	failures int       // guarded by mu; in a row
@@ -39,7 +40,7 @@ func (b *breaker) failure(reason string) (opened bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures++
-	if b.failures <= tolerated && reason != reasonTimeout && reason != reasonShards {
+	if b.failures <= tolerated && reason != reasonTimeout && reason != reasonShards && reason != reasonMoved {
 		return false
 	}
 	opened = b.since.IsZero()

@@ -21,6 +21,7 @@ const (
 	reasonPool    = "pool"
 	reasonDamaged = "damaged"
 	reasonFull    = "full"
+	reasonMoved   = "moved"
 	reasonShards  = "shards"
 	reasonTLS     = "tls"
 	reasonOther   = "other"
@@ -39,7 +40,7 @@ var faultPrefixes = []struct{ prefix, reason string }{
 	{"NOPERM", "auth"},
 	{"CLUSTERDOWN", "clusterdown"},
 	{"TRYAGAIN", "tryagain"}, // a slot of a cluster is being moved
-	{"MOVED", "moved"},
+	{"MOVED", reasonMoved},
 	{"MASTERDOWN", "masterdown"},
 	{"ERR max number of clients", "maxclients"},
 }
@@ -52,6 +53,7 @@ func FaultReason(err error) string {
 		shards      *shardsError
 		certificate *tls.CertificateVerificationError
 		damaged     *damagedFileError
+		moved       *movedFileError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -64,6 +66,8 @@ func FaultReason(err error) string {
 		return reasonShards
 	case errors.As(err, &certificate), tlsAlert(err) != nil:
 		return reasonTLS
+	case errors.As(err, &moved):
+		return reasonMoved
 	case errors.As(err, &damaged):
 		return reasonDamaged
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, errNoGrowth):

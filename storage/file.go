@@ -11,7 +11,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -48,14 +47,13 @@ type FileOptions struct {
 type File struct {
 	opts FileOptions
 	now  func() time.Time
-	db   *bbolt.DB
-	// raw is the same file, to look at what bbolt would panic on.
-	raw *os.File
+	// held is the open file. The path may lead to another one, or nowhere: then
+	// Position writes it to the path again.
+	held atomic.Pointer[fileHandle]
 	// failing is set while writes fail: Position then tries one.
 	failing atomic.Bool
-	// damaged is why the file is left alone until the next start: after a panic
-	// bbolt may hold its locks for ever.
-	damaged atomic.Pointer[damagedFileError]
+	// moved is why writes are refused: the open file is not at its path.
+	moved atomic.Pointer[movedFileError]
 
 	// turn holds one token, which the writer of a commit has.
 	turn chan struct{}
@@ -102,43 +100,45 @@ func OpenFile(opts FileOptions) (*File, error) {
 		return nil, fmt.Errorf("the folder of --storage.path %s cannot be made: %w", opts.Path, err)
 	}
 	f := &File{opts: opts, now: time.Now, turn: make(chan struct{}, 1)}
-	if err := f.open(); err != nil {
-		return nil, errors.Join(startError(opts.Path, err), f.Close())
+	h, err := f.openOrCreate()
+	if err != nil {
+		return nil, startError(opts.Path, err)
 	}
+	f.held.Store(h)
+	f.removeUnfinished()
 	return f, nil
 }
 
-func (f *File) open() (err error) {
-	if info, statErr := os.Stat(f.opts.Path); statErr == nil && info.Size() > 0 {
-		if err := checkLocked(f.opts.Path); err != nil {
-			return err
+func (f *File) openOrCreate() (*fileHandle, error) {
+	info, err := os.Stat(f.opts.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		h, failed := f.create(nil)
+		if !errors.Is(failed, fs.ErrExist) {
+			return h, failed
 		}
+		info, err = os.Stat(f.opts.Path) // another process was faster
 	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer f.caught(&err)
-	// The list of free pages is kept in the file: without, bbolt walks over the
-	// whole file after every write that failed.
-	if f.db, err = bbolt.Open(f.opts.Path, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType}); err != nil {
-		return err
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errDirectory
+	case !info.Mode().IsRegular():
+		return nil, errNotRegular
+	case info.Size() == 0:
+		return nil, errEmptyFile
 	}
-	f.db.AllocSize = allocSize
-	if f.raw, err = os.Open(f.opts.Path); err != nil {
-		return err
+	if err := checkLocked(f.opts.Path); err != nil {
+		return nil, err
 	}
-	return f.commit(f.prepare)
+	return f.openHandle(f.opts.Path)
 }
 
-// checkLocked looks through the file while nobody writes to it.
-func checkLocked(path string) error {
-	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
-	if err != nil {
-		return err
-	}
-	if err := checkFile(path); err != nil {
-		return errors.Join(err, db.Close())
-	}
-	return db.Close()
-}
+var (
+	errDirectory  = errors.New("it is a directory")
+	errNotRegular = errors.New("it is not a regular file")
+	errEmptyFile  = errors.New("it is empty")
+)
 
 // startError says what to do.
 func startError(path string, err error) error {
@@ -147,6 +147,13 @@ func startError(path string, err error) error {
 		other   *schemaError
 	)
 	switch {
+	case errors.Is(err, errDirectory):
+		return fmt.Errorf("%s is a directory: set --storage.path to a file in it, such as %s", path, filepath.Join(path, "muster.db"))
+	case errors.Is(err, errNotRegular):
+		return fmt.Errorf("%s is a device, a pipe or a socket: change --storage.path to a file", path)
+	case errors.Is(err, errEmptyFile):
+		return fmt.Errorf("%s is empty, and Muster never leaves an empty file: put a backup in its place, "+
+			"remove it to start without history, or change --storage.path", path)
 	case errors.As(err, &damaged):
 		return fmt.Errorf("%s is damaged: move it away to start afresh, or change --storage.path (%w)", path, damaged.Err)
 	case errors.As(err, &other):
@@ -157,8 +164,6 @@ func startError(path string, err error) error {
 		return fmt.Errorf("%s cannot be written to: make it writable, or change --storage.path (%w)", path, err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("the disk of %s is full: make room, or change --storage.path (%w)", path, err)
-	case errors.Is(err, syscall.EISDIR):
-		return fmt.Errorf("%s is a folder: change --storage.path to a file in it", path)
 	default:
 		return fmt.Errorf("%s is not a file that Muster can read: move it away to start afresh, or change --storage.path (%w)", path, err)
 	}
@@ -193,6 +198,7 @@ func (f *File) prepare(tx *bbolt.Tx) error {
 	if err := meta.Put(keySchema, []byte(schema)); err != nil {
 		return err
 	}
+	f.graves = nil
 	for id, fields := range scanGroups(tx) {
 		if _, live := fields[fieldMeta]; !live {
 			f.graves = append(f.graves, grave{id, grouping.Stamp(fields[fieldDeleted])})
@@ -232,17 +238,8 @@ func (f *File) dropTombstones(tx *bbolt.Tx) error {
 // Name implements Durable.
 func (f *File) Name() string { return "file" }
 
-// Close closes the file. A damaged one stays locked until the process ends.
-func (f *File) Close() error {
-	var errs []error
-	if f.raw != nil {
-		errs = append(errs, f.raw.Close())
-	}
-	if f.db != nil && f.damaged.Load() == nil {
-		errs = append(errs, f.db.Close())
-	}
-	return errors.Join(errs...)
-}
+// Close closes the file.
+func (f *File) Close() error { return f.held.Load().Close() }
 
 func (f *File) fault(op string, err error) error {
 	return &grouping.StorageError{Backend: f.Name(), Op: op, Err: err}
@@ -488,8 +485,13 @@ func (f *File) Ping(ctx context.Context) error {
 	return f.view("ping", func(*bbolt.Tx) error { return nil })
 }
 
-// Check implements Durable: there is nothing to set up.
-func (f *File) Check(context.Context) ([]string, error) { return nil, nil }
+// Check implements Durable: the file must be at its path.
+func (f *File) Check(context.Context) ([]string, error) {
+	if moved := f.moved.Load(); moved != nil {
+		return []string{moved.Error()}, nil
+	}
+	return nil, nil
+}
 
 // Now implements Durable: no clock but the host's.
 func (f *File) Now(ctx context.Context) (time.Time, error) {
@@ -500,10 +502,14 @@ func (f *File) Now(ctx context.Context) (time.Time, error) {
 }
 
 // Position implements Durable. Nobody else writes to the file, so it stands
-// still; while writes fail it tries one.
+// still; while writes fail it tries one. A file that is not at its path is
+// written there again, if it was known to be away: so everybody hears of it.
 func (f *File) Position(ctx context.Context) ([]Position, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if err := f.keepInPlace(); err != nil {
+		return nil, f.fault("position", err)
 	}
 	if f.failing.Load() {
 		if err := f.update("position", func(tx *bbolt.Tx) error {

@@ -35,7 +35,7 @@ func openFile(t *testing.T, opts FileOptions) *File {
 func filled(t *testing.T) []byte {
 	t.Helper()
 	f := openFile(t, FileOptions{})
-	f.db.NoSync = true
+	f.held.Load().db.NoSync = true
 	w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
 	for i := range 150 {
 		g := w.add(t, groupKey(fmt.Sprint("g", i)), a("x", strings.Repeat("v", 100)), a("y", "1"))
@@ -82,7 +82,7 @@ func TestDamagedFile(t *testing.T) {
 		want   string // of the sentence; "": it opens
 	}{
 		{"nothing", func(b []byte) []byte { return b }, ""},
-		{"empty", func([]byte) []byte { return nil }, ""},
+		{"empty", func([]byte) []byte { return nil }, "is empty"},
 		{"text", func([]byte) []byte { return []byte(strings.Repeat("global:\n", 10_000)) }, notOurs},
 		{"a word", func([]byte) []byte { return []byte("muster") }, notOurs},
 		{"all zero", func(b []byte) []byte { clear(b); return b }, notOurs},
@@ -229,7 +229,7 @@ func TestEveryPageDamaged(t *testing.T) {
 				continue
 			}
 			opened++
-			f.db.NoSync = true
+			f.held.Load().db.NoSync = true
 			_ = useAll(t, f) // values may be nonsense
 			require.NoError(t, f.Close())
 		}
@@ -258,6 +258,10 @@ func TestFileDamagedWhileOpen(t *testing.T) {
 		}},
 		{"all but the metas ones", func(file *os.File) error {
 			_, err := file.WriteAt(bytes.Repeat([]byte{0xff}, len(content)-int(2*size)), 2*size)
+			return err
+		}},
+		{"an older copy", func(file *os.File) error {
+			_, err := file.WriteAt(content, 0)
 			return err
 		}},
 		{"pages moved", func(file *os.File) error {
@@ -311,15 +315,15 @@ func (g *growing) ReadAt(b []byte, offset int64) (int, error) {
 func TestFileGrowsWhileRead(t *testing.T) {
 	f := openFile(t, FileOptions{})
 	for i := range 2 { // the meta that is written is the first, then the second
-		before, err := wholeMeta(f.raw)
+		before, err := wholeMeta(f.held.Load().raw)
 		require.NoError(t, err)
-		_, err = wholeMeta(&growing{f.raw, sync.OnceFunc(func() {
+		_, err = wholeMeta(&growing{f.held.Load().raw, sync.OnceFunc(func() {
 			require.NoError(t, f.update("store", func(tx *bbolt.Tx) error {
 				return tx.Bucket(bucketMeta).Put(fmt.Append(nil, "key ", i), make([]byte, 4*allocSize))
 			}))
 		})})
 		require.NoError(t, err)
-		after, err := wholeMeta(f.raw)
+		after, err := wholeMeta(f.held.Load().raw)
 		require.NoError(t, err)
 		require.Greater(t, after.Pages, before.Pages)
 	}
@@ -339,7 +343,7 @@ func TestFileCommitsTogether(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f := openFile(t, FileOptions{})
 			commits := func() int {
-				meta, err := readMeta(f.raw)
+				meta, err := readMeta(f.held.Load().raw)
 				require.NoError(t, err)
 				return int(meta.Txid)
 			}

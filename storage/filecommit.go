@@ -1,16 +1,8 @@
 package storage
 
-import (
-	"errors"
-	"fmt"
-	"runtime/debug"
-	"strings"
+import "go.etcd.io/bbolt"
 
-	"go.etcd.io/bbolt"
-)
-
-// How a File is read and written: writes that come together share a sync, and a
-// panic of bbolt's is a fault of the file, not of the process.
+// How a File is read and written: writes that come together share a sync.
 
 // fileWrite is what one caller has to write.
 type fileWrite struct {
@@ -67,62 +59,18 @@ func (f *File) commitWaiting() {
 	}
 }
 
-// commit runs one transaction. It does not roll back after a panic, which
-// reads the damaged pages again: the file is left alone from then on.
-func (f *File) commit(fn func(tx *bbolt.Tx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer f.caught(&err)
-	if err := f.intact(); err != nil {
+// commit runs one transaction. A file that is not at its path takes no writes:
+// they would be gone after the next start.
+func (f *File) commit(fn func(tx *bbolt.Tx) error) error {
+	if err := f.inPlace(); err != nil {
 		return err
 	}
-	tx, err := f.db.Begin(true)
-	if err != nil {
-		return err
-	}
-	if err := fn(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	err = tx.Commit()
-	if err != nil && strings.HasPrefix(err.Error(), "file resize error") {
-		return fmt.Errorf("%w: %w", errNoGrowth, err) // bbolt tells it by text alone
-	}
-	return err
+	return f.held.Load().commit(fn)
 }
 
-func (f *File) view(op string, fn func(tx *bbolt.Tx) error) (err error) {
-	defer func() {
-		if err != nil {
-			err = f.fault(op, err)
-		}
-	}()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer f.caught(&err)
-	if err := f.intact(); err != nil {
-		return err
+func (f *File) view(op string, fn func(tx *bbolt.Tx) error) error {
+	if err := f.held.Load().view(fn); err != nil {
+		return f.fault(op, err)
 	}
-	return f.db.View(fn)
-}
-
-// intact looks whether the file was damaged since the start, as far as that is
-// seen at once. Without, bbolt panics while it holds the locks that all others
-// wait for.
-func (f *File) intact() error {
-	if damaged := f.damaged.Load(); damaged != nil {
-		return damaged
-	}
-	_, err := wholeMeta(f.raw)
-	if damaged, ok := errors.AsType[*damagedFileError](err); ok {
-		f.damaged.Store(damaged)
-	}
-	return err
-}
-
-// caught makes an error of a panic of bbolt's: a page cannot be read, or is not
-// what it was. It is deferred where panics on faults are set.
-func (f *File) caught(err *error) {
-	if r := recover(); r != nil {
-		damaged := &damagedFileError{fmt.Errorf("%v", r)}
-		f.damaged.Store(damaged)
-		*err = damaged
-	}
+	return nil
 }

@@ -27,7 +27,7 @@ type simulated struct {
 func simulate(t *testing.T, opts FileOptions) *simulated {
 	t.Helper()
 	f := openFile(t, opts)
-	f.db.NoSync = true
+	f.held.Load().db.NoSync = true
 	s := &simulated{writer: &writer{GroupStorage: f, Clock: grouping.NewClock()}, file: f, now: time.Now()}
 	f.now = s.Clock.Now
 	return s

@@ -113,6 +113,7 @@ type Manager struct {
 	writtenBack int        // guarded by mu
 	last        []Position // guarded by mu; the last heard of the log
 	problems    []string   // guarded by mu; what the last check found
+	said        string     // guarded by mu; why the last outage began
 }
 
 // allEvents is before the ID of every event.
@@ -281,10 +282,29 @@ func (m *Manager) write(ctx context.Context, c grouping.Change, fn func(context.
 var errBreakerOpen = errors.New("not tried: earlier writes failed")
 
 func (m *Manager) fault(reason string, err error) {
-	if m.breaker.failure(reason) {
-		m.logger.Warn("Writes to the storage backend fail", "backend", m.durable.Name(), "reason", reason,
-			"outage", string(m.opts.Outage), "err", err)
+	if !m.breaker.failure(reason) {
+		return
 	}
+	m.logger.Warn("Writes to the storage backend fail", "backend", m.durable.Name(), "reason", reason,
+		"outage", string(m.opts.Outage), "err", err)
+	m.mu.Lock()
+	m.said = err.Error()
+	m.mu.Unlock()
+	if fileLost(err) {
+		m.markAllDirty()
+	}
+}
+
+// markAllDirty takes note that the backend may lack all that the copy holds.
+func (m *Manager) markAllDirty() {
+	ids, err := m.memory.ListKeys(context.Background())
+	if err != nil {
+		return // memory does not fail
+	}
+	m.markDirty(ids...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unpushed = allEvents
 }
 
 // mend looks at a conflict. Mostly another replica was faster and the caller

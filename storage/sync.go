@@ -68,7 +68,14 @@ func (m *Manager) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	for {
-		err := m.pushDirty(ctx, 0)
+		// A file that was removed is written again by the second look. Another
+		// fault shows when something is pushed.
+		_, err := m.durable.Position(ctx)
+		if fileLost(err) {
+			m.fault(FaultReason(err), err)
+		} else {
+			err = m.pushDirty(ctx, 0)
+		}
 		n := m.Status().DirtyGroups
 		if n == 0 && err == nil {
 			return nil

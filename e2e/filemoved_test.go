@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Whatever happens to the file under traffic, it is at its path again a moment
+// later, and a Muster that is killed then has lost nothing.
+func TestFileRemovedUnderTraffic(t *testing.T) {
+	t.Parallel()
+	needsMuster(t)
+	folder := filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(folder, "muster.db")
+	m := startMuster(t, "--storage.path="+path)
+	tr := startTraffic(t, m)
+	moves := []func(){
+		func() { require.NoError(t, os.Remove(path)) },
+		func() { require.NoError(t, os.Rename(path, path+".bak")) },
+		func() {
+			require.NoError(t, os.RemoveAll(folder))
+			m.waitDegraded()
+			require.NoError(t, os.Mkdir(folder, 0o700))
+		},
+	}
+	for _, move := range moves {
+		tr.waitMore(100)
+		move()
+		waitFor(t, patience, "the file is at its path again", func() error {
+			_, err := os.Stat(path)
+			return err
+		})
+		m.waitHealthy(patience)
+	}
+	tr.quieten()
+	tr.waitMore(50)
+	tr.stop()
+	m.waitHealthy(patience)
+	m.down.Store(true)
+	m.kill()
+	m.start()
+	require.NoError(t, tr.oracle().check(m))
+}
+
+// Two processes never write to one path, whoever comes first once it is free.
+func TestOneMusterHasAPath(t *testing.T) {
+	t.Parallel()
+	needsMuster(t)
+	path := filepath.Join(t.TempDir(), "muster.db")
+	first := startMuster(t, "--storage.path="+path)
+	second := newMuster(t, "--storage.path="+path)
+	require.NoError(t, os.Remove(path))
+	second.process.start()
+	waitFor(t, patience, "one of the two has the path", func() error {
+		if !second.running() {
+			first.waitHealthy(patience)
+			require.Contains(t, second.tail(), "is in use by process")
+			return nil
+		}
+		s, err := first.status()
+		if err == nil && (s.Storage.Healthy || s.Storage.Reason != "moved") {
+			err = errors.New("both run")
+		}
+		if err == nil {
+			_, err = second.fetch("/-/ready", nil)
+		}
+		return err
+	})
+	if second.running() {
+		says := fmt.Sprintf("process %d uses it", second.cmd.Process.Pid)
+		waitFor(t, patience, "the status page says what to do", func() error {
+			page, err := first.fetch("/status", nil)
+			if err == nil && !bytes.Contains(page, []byte(says)) {
+				err = errors.New("it does not say: " + says)
+			}
+			return err
+		})
+	}
+}
