@@ -30,7 +30,7 @@ func (c *config) edge(refused func(remote string, code int, reason, text string)
 	prefix := strings.TrimRight(c.receiver.RoutePrefix, "/")
 	return web.Options{
 		Addresses: *c.web.WebListenAddresses, Systemd: c.web.WebSystemdSocket != nil && *c.web.WebSystemdSocket,
-		Open: []string{prefix + healthyPath, prefix + readyPath}, Webhook: prefix + "/webhook", Refused: refused,
+		Open: []string{prefix + healthyPath, prefix + readyPath}, Refused: refused,
 	}
 }
 

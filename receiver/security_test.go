@@ -49,7 +49,7 @@ func (h *house) listenGuarded(t *testing.T) string {
 	srv.RegisterOnShutdown(h.Drain)
 	config, err := web.Load(file, nil, h.logger)
 	require.NoError(t, err)
-	edge := web.New(config, srv, h.logger, web.Options{Open: []string{"/-/healthy", "/-/ready"}, Webhook: "/webhook", Refused: h.Refused})
+	edge := web.New(config, srv, h.logger, web.Options{Open: []string{"/-/healthy", "/-/ready"}, Refused: h.Refused})
 	done := make(chan error, 1)
 	go func() { done <- edge.Serve(listener) }()
 	t.Cleanup(func() {

@@ -44,7 +44,7 @@ type passwords struct {
 	comparing chan struct{} // one per comparison that may run
 
 	mu      sync.Mutex
-	right   map[[sha256.Size]byte]struct{} // guarded by mu
+	right   map[string][sha256.Size]byte   // guarded by mu; the last of each user
 	wrong   map[[sha256.Size]byte]struct{} // guarded by mu
 	waiting map[string]int                 // guarded by mu; by address
 	total   int                            // guarded by mu; waiting
@@ -54,7 +54,7 @@ func newPasswords() *passwords {
 	return &passwords{
 		// Half of the cores are left for the work itself.
 		comparing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		right:     map[[sha256.Size]byte]struct{}{}, wrong: map[[sha256.Size]byte]struct{}{}, waiting: map[string]int{},
+		right:     map[string][sha256.Size]byte{}, wrong: map[[sha256.Size]byte]struct{}{}, waiting: map[string]int{},
 	}
 }
 
@@ -63,7 +63,7 @@ func newPasswords() *passwords {
 func (p *passwords) check(ctx context.Context, address, user, hash, password string) error {
 	// The hash is part of the key: a changed password is another entry.
 	key := sha256.Sum256([]byte(user + "\x00" + hash + "\x00" + password))
-	leave, err, known := p.enter(key, address)
+	leave, err, known := p.enter(key, user, address)
 	if known || err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (p *passwords) check(ctx context.Context, address, user, hash, password str
 		compared = unknownUser
 	}
 	right := bcrypt.CompareHashAndPassword([]byte(compared), []byte(password)) == nil && hash != ""
-	p.remember(key, right)
+	p.remember(key, user, right)
 	if !right {
 		return errWrongPassword
 	}
@@ -92,10 +92,10 @@ func (p *passwords) check(ctx context.Context, address, user, hash, password str
 
 // enter answers from memory if the password is known to be right or wrong, else
 // it takes a place among those that wait.
-func (p *passwords) enter(key [sha256.Size]byte, address string) (leave func(), err error, known bool) {
+func (p *passwords) enter(key [sha256.Size]byte, user, address string) (leave func(), err error, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.right[key]; ok {
+	if right, ok := p.right[user]; ok && right == key {
 		return nil, nil, true
 	}
 	if _, ok := p.wrong[key]; ok {
@@ -116,11 +116,11 @@ func (p *passwords) enter(key [sha256.Size]byte, address string) (leave func(), 
 	}, nil, false
 }
 
-func (p *passwords) remember(key [sha256.Size]byte, right bool) {
+func (p *passwords) remember(key [sha256.Size]byte, user string, right bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if right {
-		p.right[key] = struct{}{}
+		p.right[user] = key
 		return
 	}
 	if len(p.wrong) >= maxWrong {
@@ -133,38 +133,15 @@ func (p *passwords) remember(key [sha256.Size]byte, right bool) {
 }
 
 // authorize asks for a user and a password, if the config has users.
-func (s *Server) authorize(w http.ResponseWriter, r *http.Request, c *settings) bool {
-	if len(c.Users) == 0 || s.isOpen(r.URL.Path) {
-		return true
+func (s *Server) authorize(r *http.Request, c *settings) error {
+	if len(c.Users) == 0 {
+		return nil
 	}
-	err := errWrongPassword
 	user, password, ok := r.BasicAuth()
-	if ok {
-		err = s.passwords.check(r.Context(), host(r.RemoteAddr), user, string(c.Users[user]), password)
+	if !ok {
+		return errWrongPassword
 	}
-	if err == nil {
-		return true
-	}
-	code := http.StatusUnauthorized
-	notification := s.isNotification(r)
-	switch {
-	case errors.Is(err, errWrongPassword):
-		w.Header().Set("WWW-Authenticate", "Basic")
-	case notification:
-		code = http.StatusServiceUnavailable // Alertmanager takes only this for "later"
-	default:
-		code = http.StatusTooManyRequests
-		w.Header().Set("Retry-After", "1")
-	}
-	if notification {
-		reason := "unauthorized"
-		if code == http.StatusServiceUnavailable {
-			reason = "overloaded"
-		}
-		s.refused(r.RemoteAddr, code, reason, err.Error())
-	}
-	http.Error(w, http.StatusText(code), code)
-	return false
+	return s.passwords.check(r.Context(), host(r.RemoteAddr), user, string(c.Users[user]), password)
 }
 
 func host(address string) string {

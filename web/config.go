@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,8 +17,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/common/config"
 	"github.com/prometheus/exporter-toolkit/web"
 	"go.yaml.in/yaml/v2"
+	"golang.org/x/time/rate"
 )
 
 // checkInterval is how long a changed file may go unnoticed.
@@ -27,8 +31,10 @@ const checkInterval = time.Second
 type settings struct {
 	web.Config
 
-	sum [sha256.Size]byte // of the file and of the files that it names
-	tls *tls.Config       // nil: without TLS
+	content [sha256.Size]byte // the sum of the config file's
+	files   []file            // that it names
+	tls     *tls.Config       // nil: without TLS
+	limiter *rate.Limiter     // nil: without a rate limit
 }
 
 // Config is the web config file, as it was last valid. It is safe for
@@ -40,6 +46,10 @@ type Config struct {
 	current atomic.Pointer[settings]
 	// checked is when the files were last looked at, in Unix nanoseconds.
 	checked atomic.Int64
+
+	// reading is held by the one that reads the files. Nobody waits for it: a
+	// disk may hang.
+	reading sync.Mutex
 
 	mu      sync.Mutex
 	refused [sha256.Size]byte // guarded by mu; what was last refused
@@ -82,14 +92,10 @@ func Load(path string, reg prometheus.Registerer, logger *slog.Logger) (*Config,
 	return c, nil
 }
 
-// files are those that the config file names.
-func (s *settings) files() []string {
-	return []string{s.TLSConfig.TLSCertPath, s.TLSConfig.TLSKeyPath, s.TLSConfig.ClientCAs}
-}
-
-// isEmpty reports whether the file asks for nothing.
+// isEmpty reports whether the file asks for nothing. Without TLS there is no
+// HTTP/2 to switch.
 func (s *settings) isEmpty() bool {
-	return len(s.Users) == 0 && s.tls == nil && len(s.HTTPConfig.Header) == 0 && s.HTTPConfig.HTTP2 && s.RateLimiterConfig.Interval == 0
+	return len(s.Users) == 0 && s.tls == nil && len(s.HTTPConfig.Header) == 0 && s.limiter == nil
 }
 
 // UsesTLS reports whether the server speaks TLS.
@@ -122,22 +128,28 @@ func (c *Config) get() *settings {
 }
 
 // handshake returns the settings for a new connection: a handshake costs more
-// than a look at the files, so it always takes the certificate as it is now.
+// than a look at the files, so it takes the certificate as it is now.
 func (c *Config) handshake() *settings {
 	c.check()
 	return c.current.Load()
 }
 
-// check puts changed files in force, or refuses them.
+// check puts changed files in force, or refuses them. If another request reads
+// them already, it does nothing.
 func (c *Config) check() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	if !c.reading.TryLock() {
+		return
+	}
+	defer c.reading.Unlock()
 	old := c.current.Load()
-	if content, err := os.ReadFile(c.path); err == nil && sumFiles(content, old.files()...) == old.sum {
-		c.note("", old.sum)
+	if old.isCurrent(c.path) {
+		c.note("", old.content)
 		return
 	}
 	next, sum, err := read(c.path)
+	if errors.Is(err, errChanging) {
+		return // the next look tells
+	}
 	if err == nil {
 		err = next.follows(old)
 	}
@@ -145,16 +157,23 @@ func (c *Config) check() {
 		c.note(err.Error(), sum)
 		return
 	}
+	if next.RateLimiterConfig == old.RateLimiterConfig {
+		next.limiter = old.limiter // what was used up stays so
+	}
 	c.current.Store(next)
+	c.mu.Lock()
 	c.problem = ""
+	c.mu.Unlock()
 	c.successful.Set(1)
 	c.reloads.WithLabelValues("success").Inc()
 	c.logger.Info("The web config file changed and is in force", "file", c.path)
 }
 
 // note remembers what is wrong with the files, and tells each change of that
-// once. The caller holds mu.
+// once.
 func (c *Config) note(problem string, sum [sha256.Size]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if problem == c.problem && sum == c.refused {
 		return
 	}
@@ -182,12 +201,26 @@ func (s *settings) follows(old *settings) error {
 		return errors.New("it has no TLS any more; to mean it, restart Muster")
 	case old.tls == nil && s.tls != nil:
 		return errors.New("it has TLS now, which takes a restart of Muster")
-	case old.tls != nil && old.tls.ClientAuth > s.tls.ClientAuth:
+	case old.tls != nil && asksLess(s.tls.ClientAuth, old.tls.ClientAuth):
 		return errors.New("it asks less of client certificates than before; to mean it, restart Muster")
+	case old.tls != nil && old.tls.ClientCAs != nil && s.tls.ClientCAs == nil:
+		// Go then takes every CA that the system trusts.
+		return errors.New("it has no client CA any more; to mean it, restart Muster")
 	case len(old.TLSConfig.ClientAllowedSans) > 0 && len(s.TLSConfig.ClientAllowedSans) == 0:
 		return errors.New("it allows every client certificate now; to mean it, restart Muster")
 	}
 	return nil
+}
+
+// asksLess reports whether a policy for client certificates lets in who the old
+// one kept out: who has none, or one that nobody verified.
+func asksLess(policy, old tls.ClientAuthType) bool {
+	requires := func(p tls.ClientAuthType) bool {
+		return p == tls.RequireAnyClientCert || p == tls.RequireAndVerifyClientCert
+	}
+	verifies := func(p tls.ClientAuthType) bool { return p >= tls.VerifyClientCertIfGiven }
+	return requires(old) && !requires(policy) || verifies(old) && !verifies(policy) ||
+		old != tls.NoClientCert && policy == tls.NoClientCert
 }
 
 // errChanging says that the file changed while it was read.
@@ -212,55 +245,132 @@ func read(path string) (s *settings, sum [sha256.Size]byte, err error) {
 	if !bytes.Equal(content, again) {
 		return nil, sum, errChanging
 	}
-	s = &settings{Config: web.Config{
-		TLSConfig:  web.TLSConfig{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13},
-		HTTPConfig: web.HTTPConfig{HTTP2: true},
-	}}
-	if err := yaml.UnmarshalStrict(content, &s.Config); err != nil {
+	if s, err = parse(content); err != nil {
 		return nil, sum, err
 	}
 	s.TLSConfig.SetDirectory(filepath.Dir(path))
 	if s.TLSConfig.IsEnabled() {
-		if s.tls, err = tlsConfig(&s.TLSConfig, s.HTTPConfig.HTTP2); err != nil {
+		if s.tls, err = s.loadTLS(); err != nil {
 			return nil, sum, err
 		}
 	}
-	s.sum = sumFiles(content, s.files()...)
-	return s, s.sum, nil
+	if limit := s.RateLimiterConfig; limit.Interval > 0 {
+		if limit.Burst < 1 {
+			return nil, sum, errors.New("rate_limit: without a burst it lets nothing in")
+		}
+		s.limiter = rate.NewLimiter(rate.Every(limit.Interval), limit.Burst)
+	}
+	s.content = sum
+	return s, sum, nil
 }
 
-// tlsConfig is the toolkit's, with the certificate loaded now: one that is
+// parse parses the one document that the file may have.
+func parse(content []byte) (*settings, error) {
+	s := &settings{Config: web.Config{
+		TLSConfig:  web.TLSConfig{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13},
+		HTTPConfig: web.HTTPConfig{HTTP2: true},
+	}}
+	if err := yaml.UnmarshalStrict(content, &s.Config); err != nil {
+		return nil, err
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for n := 1; ; n++ {
+		var document any
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return s, nil
+		}
+		if n > 1 && (err != nil || document != nil) {
+			return nil, errors.New("it has more than one YAML document")
+		}
+	}
+}
+
+// loadTLS is the toolkit's config with the certificate loaded now: one that is
 // broken later is refused, not met by each handshake.
-func tlsConfig(from *web.TLSConfig, http2 bool) (*tls.Config, error) {
-	config, err := web.ConfigToTLSConfig(from)
+func (s *settings) loadTLS() (*tls.Config, error) {
+	asksCA := s.TLSConfig.ClientCAs != "" || s.TLSConfig.ClientCAsText != ""
+	if err := s.inline(); err != nil {
+		return nil, err
+	}
+	if asksCA && !x509.NewCertPool().AppendCertsFromPEM([]byte(s.TLSConfig.ClientCAsText)) {
+		return nil, errors.New("the client CA has no certificate")
+	}
+	out, err := web.ConfigToTLSConfig(&s.TLSConfig)
 	if err != nil {
 		return nil, err
 	}
-	certificate, err := config.GetCertificate(nil)
+	certificate, err := out.GetCertificate(nil)
 	if err != nil {
 		return nil, err
 	}
-	config.GetCertificate, config.Certificates = nil, []tls.Certificate{*certificate}
-	config.NextProtos = []string{"http/1.1"}
-	if http2 {
-		config.NextProtos = []string{"h2", "http/1.1"}
+	out.GetCertificate, out.Certificates = nil, []tls.Certificate{*certificate}
+	if verify := out.VerifyPeerCertificate; verify != nil {
+		// It is not called for a session that is resumed; this is.
+		out.VerifyPeerCertificate = nil
+		out.VerifyConnection = func(state tls.ConnectionState) error { return verifyNames(verify, state) }
 	}
-	return config, nil
+	out.NextProtos = []string{"http/1.1"}
+	if s.HTTPConfig.HTTP2 {
+		out.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return out, nil
 }
 
-// sumFiles sums up the content of files; one that is not there counts as empty.
-func sumFiles(first []byte, files ...string) [sha256.Size]byte {
-	h := sha256.New()
-	_, _ = h.Write(first)
-	for _, file := range files {
-		if file == "" {
+// verifyNames verifies the names of the client's certificate.
+func verifyNames(verify func([][]byte, [][]*x509.Certificate) error, state tls.ConnectionState) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("the client has no certificate, and client_allowed_sans asks for one")
+	}
+	raw := make([][]byte, len(state.PeerCertificates))
+	for i, certificate := range state.PeerCertificates {
+		raw[i] = certificate.Raw
+	}
+	return verify(raw, state.VerifiedChains)
+}
+
+// file is one that the config names, as it was read.
+type file struct {
+	path    string
+	content [sha256.Size]byte // its sum
+}
+
+// inline puts the content of the files that the config names in their place, so
+// that what is loaded is what is remembered.
+func (s *settings) inline() error {
+	c := &s.TLSConfig
+	for _, f := range []struct {
+		path *string
+		set  func(text string)
+	}{
+		{&c.TLSCertPath, func(text string) { c.TLSCert = text }},
+		{&c.TLSKeyPath, func(text string) { c.TLSKey = config.Secret(text) }},
+		{&c.ClientCAs, func(text string) { c.ClientCAsText = text }},
+	} {
+		if *f.path == "" {
 			continue
 		}
-		content, _ := os.ReadFile(file) //nolint:gosec // G304: the operator names the file
-		sum := sha256.Sum256(content)
-		_, _ = h.Write(sum[:])
+		content, err := os.ReadFile(*f.path)
+		if err != nil {
+			return err
+		}
+		s.files = append(s.files, file{*f.path, sha256.Sum256(content)})
+		f.set(string(content))
+		*f.path = ""
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return nil
+}
+
+// isCurrent reports whether the config file and those that it names have the
+// content that was loaded.
+func (s *settings) isCurrent(path string) bool {
+	for _, f := range append([]file{{path, s.content}}, s.files...) {
+		content, err := os.ReadFile(f.path)
+		if err != nil || sha256.Sum256(content) != f.content {
+			return false
+		}
+	}
+	return true
 }
 
 // plain leaves the operation and the path out of an error of the file system:

@@ -10,13 +10,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/mdlayher/vsock"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 )
 
 // Options say what of the handler the edge has to know.
@@ -26,8 +26,6 @@ type Options struct {
 	Systemd   bool
 	// Open are the paths that need no password: the probes.
 	Open []string
-	// Webhook is the path below which notifications are posted.
-	Webhook string
 	// Refused is told of each notification that is refused here.
 	Refused func(remote string, code int, reason, text string)
 }
@@ -39,7 +37,6 @@ type Server struct {
 	http      *http.Server
 	logger    *slog.Logger
 	handler   http.Handler
-	limiter   *rate.Limiter // nil: the config has no rate limit
 	passwords *passwords
 }
 
@@ -50,9 +47,6 @@ func New(config *Config, server *http.Server, logger *slog.Logger, opts Options)
 	if s.opts.Refused == nil {
 		s.opts.Refused = func(string, int, string, string) {}
 	}
-	if limit := config.get().RateLimiterConfig; limit.Interval != 0 {
-		s.limiter = rate.NewLimiter(rate.Every(limit.Interval), limit.Burst)
-	}
 	server.Handler = http.HandlerFunc(s.serve)
 	server.ErrorLog = log.New(&errorLog{server: s, next: server.ErrorLog}, "", 0)
 	return s
@@ -60,34 +54,53 @@ func New(config *Config, server *http.Server, logger *slog.Logger, opts Options)
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	c := s.config.get()
-	if s.limiter != nil && !s.limiter.Allow() {
-		http.Error(w, http.StatusText(http.StatusTooManyRequests), http.StatusTooManyRequests)
-		return
-	}
 	for name, value := range c.HTTPConfig.Header {
 		w.Header().Set(name, value)
 	}
-	if s.authorize(w, r, c) {
-		s.handler.ServeHTTP(w, r)
-	}
-}
-
-func (s *Server) isOpen(path string) bool {
-	for _, open := range s.opts.Open {
-		if path == open {
-			return true
+	if !s.isOpen(r) {
+		err := s.admit(r, c)
+		if err != nil {
+			s.refuse(w, r, err)
+			return
 		}
 	}
-	return false
+	s.handler.ServeHTTP(w, r)
 }
 
-func (s *Server) isNotification(r *http.Request) bool {
-	return (r.Method == http.MethodPost || r.Method == http.MethodPut) &&
-		(r.URL.Path == s.opts.Webhook || strings.HasPrefix(r.URL.Path, s.opts.Webhook+"/"))
+var errRateLimit = errors.New("the rate limit of the web config file is reached, try again")
+
+// admit reports as an error why a request may not come in now.
+func (s *Server) admit(r *http.Request, c *settings) error {
+	if c.limiter != nil && !c.limiter.Allow() {
+		return errRateLimit
+	}
+	return s.authorize(r, c)
 }
 
-func (s *Server) refused(remote string, code int, reason, text string) {
-	s.opts.Refused(remote, code, reason, text)
+// refuse answers a request that may not come in.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	// Whoever posts may be a sender, also beside the webhook's path.
+	notification := r.Method == http.MethodPost || r.Method == http.MethodPut
+	code, reason := http.StatusTooManyRequests, "overloaded"
+	switch {
+	case errors.Is(err, errWrongPassword):
+		code, reason = http.StatusUnauthorized, "unauthorized"
+		w.Header().Set("WWW-Authenticate", "Basic")
+	case notification:
+		code = http.StatusServiceUnavailable // Alertmanager takes only this for "later"
+	default:
+		w.Header().Set("Retry-After", "1")
+	}
+	if notification {
+		s.opts.Refused(r.RemoteAddr, code, reason, err.Error())
+	}
+	http.Error(w, http.StatusText(code), code)
+}
+
+// isOpen reports whether a request is a probe. The path counts as it is written:
+// an encoded one is another one for the router.
+func (s *Server) isOpen(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && slices.Contains(s.opts.Open, r.URL.EscapedPath())
 }
 
 // Run listens and serves until the HTTP server is shut down.
@@ -103,12 +116,9 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) Serve(listeners ...net.Listener) error {
 	useTLS := s.config.UsesTLS()
 	if useTLS {
-		if !s.config.get().HTTPConfig.HTTP2 {
-			s.http.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
-		}
 		s.http.TLSConfig = &tls.Config{
-			MinVersion:         tls.VersionTLS12, // of the config that follows, too
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.config.handshake().tls, nil },
+			MinVersion:         tls.VersionTLS12, // the config for the client has its own
+			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.configForClient(), nil },
 			// ServeTLS wants to see one, though the config for the client has its own.
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &s.config.get().tls.Certificates[0], nil },
 		}
@@ -124,6 +134,18 @@ func (s *Server) Serve(listeners ...net.Listener) error {
 		})
 	}
 	return group.Wait()
+}
+
+// configForClient is the TLS config of a new connection. HTTP/2 is offered only
+// if it is spoken: GODEBUG can switch it off.
+func (s *Server) configForClient() *tls.Config {
+	c := s.config.handshake()
+	if c.HTTPConfig.HTTP2 && s.http.TLSNextProto["h2"] == nil {
+		without := c.tls.Clone()
+		without.NextProtos = []string{"http/1.1"}
+		return without
+	}
+	return c.tls
 }
 
 // listen opens every address, or none.
@@ -182,8 +204,9 @@ func (l *errorLog) Write(line []byte) (int, error) {
 	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
 		// An address of IPv6 has colons, but no space.
 		remote, reason, _ := strings.Cut(rest, ": ")
-		if reason != "EOF" { // a probe that only connects
-			l.server.refused(remote, http.StatusBadRequest, "tls", "TLS: "+reason)
+		// A probe that only connects ends so.
+		if reason != "EOF" && !strings.HasSuffix(reason, "connection reset by peer") {
+			l.server.opts.Refused(remote, http.StatusBadRequest, "tls", "TLS: "+reason)
 		}
 	}
 	if l.next != nil {

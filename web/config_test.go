@@ -1,0 +1,140 @@
+package web
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/internal/testtls"
+)
+
+// loadIn loads a config that names a certificate, its key, and a file of client
+// CAs, which are all in dir.
+func loadIn(t *testing.T, dir, config string) (*Config, func(config string) []string) {
+	t.Helper()
+	testtls.Write(t, "muster", filepath.Join(dir, "crt"), filepath.Join(dir, "key"))
+	testtls.Write(t, "authority", filepath.Join(dir, "ca"), filepath.Join(dir, "ca.key"))
+	file := filepath.Join(dir, "web.yml")
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+	c, err := Load(file, prometheus.NewRegistry(), promslog.NewNopLogger())
+	require.NoError(t, err)
+	return c, func(config string) []string {
+		require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
+		c.checked.Store(0)
+		return c.Problems()
+	}
+}
+
+const withTLS = "tls_server_config:\n  cert_file: crt\n  key_file: key\n"
+
+// A running server keeps what it asks of client certificates.
+func TestAChangeDoesNotAskLessOfClients(t *testing.T) {
+	none, request := withTLS, withTLS+"  client_auth_type: RequestClientCert\n"
+	anyone := withTLS + "  client_auth_type: RequireAnyClientCert\n"
+	given := withTLS + "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca\n"
+	verified := withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca\n"
+	sans := verified + "  client_allowed_sans: [sender]\n"
+	for name, tc := range map[string]struct{ from, to, problem string }{
+		"requested no more":        {request, none, "asks less of client certificates"},
+		"required no more":         {anyone, given, "asks less of client certificates"},
+		"verified no more":         {given, anyone, "asks less of client certificates"},
+		"verified if given":        {verified, given, "asks less of client certificates"},
+		"signed by any public one": {verified, withTLS + "  client_auth_type: RequireAndVerifyClientCert\n", "has no client CA any more"},
+		"of any name":              {sans, verified, "allows every client certificate"},
+		"more":                     {given, verified, ""},
+		"names":                    {verified, sans, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, change := loadIn(t, t.TempDir(), tc.from)
+			problems := change(tc.to)
+			if tc.problem == "" {
+				require.Empty(t, problems)
+				return
+			}
+			require.Len(t, problems, 1)
+			require.Contains(t, problems[0], tc.problem)
+			require.Empty(t, change(tc.from))
+		})
+	}
+}
+
+// A file of client CAs without a certificate would refuse every client.
+func TestClientCAsWithoutACertificateAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	config := withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca\n"
+	c, change := loadIn(t, dir, config)
+	before := c.get().tls.ClientCAs
+	for _, broken := range []string{"", "broken"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "ca"), []byte(broken), 0o600))
+		problems := change(config)
+		require.Len(t, problems, 1)
+		require.Contains(t, problems[0], "client CA has no certificate")
+		require.Same(t, before, c.get().tls.ClientCAs)
+	}
+	_, err := Load(c.path, nil, promslog.NewNopLogger())
+	require.ErrorContains(t, err, "client CA has no certificate")
+	testtls.Write(t, "next", filepath.Join(dir, "ca"), filepath.Join(dir, "ca.key"))
+	require.Empty(t, change(config))
+	require.NotSame(t, before, c.get().tls.ClientCAs)
+}
+
+// YAML ends a document at "---": what follows would be dropped, users too.
+func TestASecondDocumentIsRefused(t *testing.T) {
+	_, change := loadIn(t, t.TempDir(), "---\n"+withTLS)
+	for _, config := range []string{withTLS + "---\n" + users(t, "a", "b"), withTLS + "---\nbasic_auth_users: ["} {
+		problems := change(config)
+		require.Len(t, problems, 1)
+		require.Contains(t, problems[0], "more than one YAML document")
+	}
+	require.Empty(t, change(withTLS+"---\n"), "an empty one drops nothing")
+	require.Empty(t, change(withTLS+"...\n"))
+}
+
+// A disk that hangs while the file is read holds no other request up.
+func TestAFileThatHangsHoldsOneRequestOnly(t *testing.T) {
+	e := start(t, t.TempDir(), users(t, "reader", "reading"))
+	require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "reading"))
+	require.NoError(t, os.Remove(e.file))
+	require.NoError(t, syscall.Mkfifo(e.file, 0o600)) // reading it waits for a writer
+	e.look()
+	held := make(chan int, 1)
+	go func() { held <- e.ask(http.MethodGet, "/", "reader", "reading") }()
+	require.Eventually(t, func() bool { return e.config.checked.Load() != 0 }, waitLong, waitStep)
+	for range 3 {
+		e.look()
+		require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "reading"))
+		require.Empty(t, e.config.Problems())
+	}
+	// Each read of the file gets a writer, until the held request is answered.
+	for len(held) == 0 {
+		if f, err := os.OpenFile(e.file, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+			require.NoError(t, f.Close())
+		}
+	}
+	require.Equal(t, http.StatusOK, <-held)
+}
+
+// Which certificate is in force and which one is known are the same: what is
+// summed up is what was loaded.
+func TestTheSumIsOfWhatWasLoaded(t *testing.T) {
+	dir := t.TempDir()
+	config := withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca\n"
+	c, change := loadIn(t, dir, config)
+	loaded := c.get()
+	require.Empty(t, loaded.TLSConfig.TLSCertPath+loaded.TLSConfig.TLSKeyPath+loaded.TLSConfig.ClientCAs, "no file is read twice")
+	for _, name := range []string{"ca", "crt"} {
+		before := testutil.ToFloat64(c.reloads.WithLabelValues("success"))
+		testtls.Write(t, "next", filepath.Join(dir, name), filepath.Join(dir, map[string]string{"ca": "ca.key", "crt": "key"}[name]))
+		require.Empty(t, change(config))
+		require.InDelta(t, before+1, testutil.ToFloat64(c.reloads.WithLabelValues("success")), 0)
+		require.Empty(t, change(config))
+		require.InDelta(t, before+1, testutil.ToFloat64(c.reloads.WithLabelValues("success")), 0, "once")
+	}
+}
