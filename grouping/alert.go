@@ -39,6 +39,8 @@ type Alert struct {
 	Labels       Labels      `json:"labels,omitempty"`
 	Annotations  Labels      `json:"annotations,omitempty"`
 	GeneratorURL string      `json:"generatorURL,omitempty"`
+	// Grafana is what Grafana adds; nil if Alertmanager sent the alert.
+	Grafana *Grafana `json:"grafana,omitempty"`
 
 	// StartsAt and EndsAt are those of the newest episode, as the source gave
 	// them. EndsAt is zero unless the alert is resolved.
@@ -121,7 +123,7 @@ func (a *Alert) Equal(b *Alert) bool {
 		return true
 	}
 	return a.Stamp == b.Stamp && a.Since == b.Since && a.Fingerprint == b.Fingerprint && a.Status == b.Status &&
-		a.GeneratorURL == b.GeneratorURL && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
+		a.GeneratorURL == b.GeneratorURL && a.Grafana.Equal(b.Grafana) && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
 		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) &&
 		a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
 		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&

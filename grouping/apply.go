@@ -42,6 +42,7 @@ type NotifiedAlert struct {
 	Labels           Labels
 	Annotations      Labels
 	GeneratorURL     string
+	Grafana          *Grafana // nil unless Grafana sent it
 	StartsAt, EndsAt time.Time
 }
 
@@ -535,13 +536,13 @@ func (c *change) writeChanged(before, next *Alert, na NotifiedAlert) *Alert {
 // saysNothingNew reports whether all but the status and the times that the
 // message gives is on record, and nothing has to be written to tell when.
 func (c *change) saysNothingNew(a *Alert, na NotifiedAlert) bool {
-	return !c.partial && !c.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL &&
+	return !c.partial && !c.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
 		maps.Equal(na.Labels, a.Labels) && maps.Equal(na.Annotations, a.Annotations)
 }
 
 // write completes a with what the message says and stamps it.
 func (c *change) write(a *Alert, na NotifiedAlert) *Alert {
-	a.Labels, a.Annotations, a.GeneratorURL = na.Labels, na.Annotations, na.GeneratorURL
+	a.Labels, a.Annotations, a.GeneratorURL, a.Grafana = na.Labels, na.Annotations, na.GeneratorURL, na.Grafana
 	a.LastSeenAt, a.ReportedBy = c.at, c.by
 	a.FirstSeenAt, a.ChangedAt = c.past(a.FirstSeenAt), c.past(a.ChangedAt)
 	a.Stamp = c.stamp.supersedes(a.Stamp)

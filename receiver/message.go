@@ -127,7 +127,11 @@ func (d *decoder) notification(m *webhook.Message, source string, out *leftOut) 
 			out.addTooManyLabels(a, d.maxLabels)
 			continue
 		}
-		n.Alerts = append(n.Alerts, notifiedAlert(a))
+		na := notifiedAlert(a)
+		if m.Version == versionGrafana {
+			na.Grafana = grafana(a.Grafana)
+		}
+		n.Alerts = append(n.Alerts, na)
 	}
 	n.Truncate(out.truncated)
 	return n

@@ -45,6 +45,11 @@ type alertView struct {
 	Labels       grouping.Labels      `json:"labels"`
 	Annotations  grouping.Labels      `json:"annotations"`
 	GeneratorURL string               `json:"generatorURL"`
+	SilenceURL   string               `json:"silenceURL,omitempty"`
+	DashboardURL string               `json:"dashboardURL,omitempty"`
+	PanelURL     string               `json:"panelURL,omitempty"`
+	Values       map[string]float64   `json:"values,omitempty"`
+	ValueString  string               `json:"valueString,omitempty"`
 	StartsAt     time.Time            `json:"startsAt,omitzero"`
 	EndsAt       time.Time            `json:"endsAt,omitzero"`
 	FirstSeenAt  time.Time            `json:"firstSeenAt,omitzero"`
@@ -74,11 +79,16 @@ func viewGroup(g *grouping.AlertGroup, withAlerts bool) groupView {
 
 func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
 	lastSeen, _ := g.LastSeen(a)
-	return alertView{
+	v := alertView{
 		Fingerprint: a.Fingerprint, Status: a.Status, Labels: object(a.Labels), Annotations: object(a.Annotations),
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(), FirstSeenAt: a.FirstSeenAt,
 		LastSeenAt: lastSeen, Disputed: a.Disputed, Episodes: viewEpisodes(a.Episodes()),
 	}
+	if from := a.Grafana; from != nil {
+		v.SilenceURL, v.DashboardURL, v.PanelURL = from.SilenceURL, from.DashboardURL, from.PanelURL
+		v.Values, v.ValueString = from.Values, from.ValueString
+	}
+	return v
 }
 
 func viewEpisodes(episodes []grouping.Episode) []episodeView {

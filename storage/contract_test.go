@@ -177,7 +177,8 @@ func contractRoundTrip(t *testing.T, w *writer) {
 		Alerts: []*grouping.Alert{
 			{
 				Fingerprint: "00000000000000ff", Status: grouping.StatusResolved, Labels: odd, Annotations: odd,
-				GeneratorURL: "javascript:alert(1)", StartsAt: first, EndsAt: last, FirstSeenAt: now, LastSeenAt: now,
+				GeneratorURL: "javascript:alert(1)", Grafana: &grouping.Grafana{PanelURL: "http://grafana/<&>", Values: map[string]float64{"A": -1.5e-9, "ü": 0}},
+				StartsAt: first, EndsAt: last, FirstSeenAt: now, LastSeenAt: now,
 				ChangedAt: now, ReportedBy: "http://am-0", Disputed: true,
 				Recorded: []grouping.Episode{{StartsAt: first, EndsAt: now, Stamp: s}, {StartsAt: now, Stamp: s}},
 				Since:    grouping.NewStamp(now.Add(-time.Hour), 7, "00000000000000aa"), Stamp: s,

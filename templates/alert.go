@@ -65,7 +65,7 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 		Frame: s.newFrame("alert", titled(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLooks(a),
 		Summary:     cmp.Or(a.Annotations["description"], a.Annotations["message"], a.Annotations["summary"]),
 		Labels:      chips(a.Labels, everything(), s.Links, nil),
-		Annotations: pairs(a.Annotations), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
+		Annotations: append(pairs(a.Annotations), grafanaPairs(a.Grafana)...), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
 		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}}),
 		FirstSeen:  moment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: where(s, fp, said),
 	}

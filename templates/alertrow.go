@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"muster/grouping"
@@ -32,6 +33,7 @@ type alertRows struct {
 	group               *grouping.AlertGroup
 	shared, annotations grouping.Labels
 	query               string // the one link that serves all alerts
+	head                []Action
 }
 
 func (r *alertRows) new(a *grouping.Alert) AlertRow {
@@ -98,6 +100,14 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 		out = append(out, Action{Text: queryText, Href: href, Outside: true})
 	}
 	page := r.site.alertLink(a.Fingerprint, r.group.Source)
+	if a.Grafana != nil {
+		links := *a.Grafana
+		if a.Status == grouping.StatusResolved {
+			links.SilenceURL = ""
+		}
+		out = append(out, grafanaActions(links, slices.Concat(r.head, out))...)
+		return append(out, Action{Text: "History", Href: page})
+	}
 	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, r.site.silenceComment(page, r.group.Source, r.group.Receiver)); href != "" && a.Status != grouping.StatusResolved {
 		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
 	}

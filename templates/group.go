@@ -151,7 +151,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	episodes := g.Episodes()
 	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
-	row := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions)}
+	row := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions), head: p.Actions}
 	for _, a := range sorted[offset:min(len(sorted), offset+alertsPerPage)] {
 		p.Alerts = append(p.Alerts, row.new(a))
 	}
@@ -263,6 +263,9 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 		if href, ok := webLink(generator); ok && same {
 			out = append(out, Action{Text: queryText, Href: href, Outside: true})
 		}
+	}
+	if g.FromGrafana() {
+		return append(out, grafanaActions(sharedGrafana(g.Alerts), out)...)
 	}
 	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)); href != "" && len(g.GroupLabels) > 0 {
 		out = append(out, Action{Text: silenceText, Href: href, Key: "s", Outside: true})

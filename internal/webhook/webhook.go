@@ -5,6 +5,8 @@ package webhook
 import (
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"muster/grouping"
 )
 
@@ -40,4 +42,15 @@ type Alert struct {
 	EndsAt       time.Time       `json:"endsAt"`
 	GeneratorURL string          `json:"generatorURL"`
 	Fingerprint  string          `json:"fingerprint"`
+
+	*Grafana
+}
+
+// Grafana is what Grafana adds to an alert. It is nil if none of it is there.
+type Grafana struct {
+	SilenceURL   string         `json:"silenceURL,omitempty"`
+	DashboardURL string         `json:"dashboardURL,omitempty"`
+	PanelURL     string         `json:"panelURL,omitempty"`
+	Values       jsontext.Value `json:"values,omitempty"` // numbers by the name of their query
+	ValueString  string         `json:"valueString,omitempty"`
 }
