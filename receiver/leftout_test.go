@@ -6,10 +6,13 @@ import (
 	"math"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"muster/grouping"
 )
@@ -37,7 +40,7 @@ func TestOneBadAlertCostsNoOther(t *testing.T) {
 		},
 		"no start":                {alertNamed("Odd", alertStart+",", ""), leftOutTime, `alerts[20].startsAt: is missing, of alert "Odd"`},
 		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), leftOutTime, `alerts[20].startsAt: is not an RFC 3339 time, of alert "Odd"`},
-		"an end after 9999": {alertNamed("Odd", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), leftOutTime,
+		"an end after 9999": {alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), leftOutTime,
 			`alerts[20].endsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`},
 		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), leftOutStatus, `alerts[20].status: is "pending", must be "firing" or "resolved", of alert "Odd"`},
 		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), leftOutMalformed, "alerts[20].labels: a JSON array is not allowed here"},
@@ -139,3 +142,89 @@ func timesIn(v any) []string {
 }
 
 var wireTime = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}`)
+
+// An alert that fires has no end: what is sent as one costs nothing.
+func TestTheEndOfWhatFiresIsIgnored(t *testing.T) {
+	h := newHouse(t, Options{})
+	kept := h.answerTo(t, listing(alertNamed("Odd", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00")))
+	require.Zero(t, kept.Cut)
+	g, err := h.manager.GetGroup(t.Context(), kept.Group)
+	require.NoError(t, err)
+	require.Equal(t, 1, g.Counts.Firing)
+}
+
+// Each alert that was left out is named, not only the last one.
+func TestEachLeftOutAlertIsOnTheStatusPage(t *testing.T) {
+	h := newHouse(t, Options{})
+	l := h.log(t, "logfmt")
+	text := listing(alertNamed("Good"), alertNamed("OddA", `"firing"`, `"pending"`), alertNamed("OddB", `"firing"`, `"pending"`))
+	for range 3 {
+		require.Len(t, h.answerTo(t, text).LeftOut, 2)
+	}
+	page := h.get("/status").Body.String()
+	require.Contains(t, page, "OddA")
+	require.Contains(t, page, "OddB")
+	require.Equal(t, 1, strings.Count(l.text(), "were left out"), "the log does not repeat it at once")
+}
+
+// Whatever is wrong with one alert, and wherever it stands, the others are kept.
+func TestGoodAlertsAreKeptBesideBadOnes(t *testing.T) {
+	h := newHouse(t, Options{})
+	bads := []string{
+		alertNamed("Bad", `"firing"`, `"pending"`), alertNamed("Bad", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), "null", "[]", "7", `"x"`, "{}",
+		alertNamed("Bad", `{"alertname":"Bad"}`, `[{"a":[1,{}]}]`), alertNamed("Bad", `"generatorURL":""`, `"generatorURL":{"a":[]}`), alertNamed("Bad", alertStart, `"startsAt":[[]]`),
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		h.empty(t)
+		good := rapid.IntRange(1, 8).Draw(rt, "good")
+		var alerts []string
+		for i := range good {
+			alerts = append(alerts, alertNamed(fmt.Sprint("Good", i)))
+		}
+		bad := rapid.IntRange(1, 8).Draw(rt, "bad")
+		for range bad {
+			at := rapid.IntRange(0, len(alerts)).Draw(rt, "at")
+			alerts = slices.Insert(alerts, at, rapid.SampledFrom(bads).Draw(rt, "which"))
+		}
+		kept := h.answerTo(t, listing(alerts...))
+		require.Equal(rt, uint64(bad), kept.Cut)
+		g, err := h.manager.GetGroup(t.Context(), kept.Group)
+		require.NoError(rt, err)
+		require.Equal(rt, good, g.Counts.Firing)
+		for _, a := range g.Alerts {
+			require.True(rt, strings.HasPrefix(a.Name(), "Good"))
+		}
+		// A later notification of bad ones does not end what fires.
+		h.answerTo(t, listing(append([]string{alertNamed("Good0")}, bads...)...))
+		g, err = h.manager.GetGroup(t.Context(), kept.Group)
+		require.NoError(rt, err)
+		require.Equal(rt, good, g.Counts.Firing)
+	})
+}
+
+// Times that an earlier version stored with the sender's offset are answered in
+// UTC: in the shape of a group, which the stream of changes has too.
+func TestStoredTimesAreAnsweredInUTC(t *testing.T) {
+	zone := time.FixedZone("", 2*60*60)
+	start := time.Date(2026, 11, 26, 20, 0, 0, 1, zone)
+	ours := start.UTC() // what Muster writes itself
+	key := grouping.Key{Source: "default", Receiver: "team", GroupKey: "old"}
+	s := grouping.NewStamp(time.Now(), 0, "00000000000000aa")
+	g := grouping.NewAlertGroup(grouping.AlertGroup{
+		ID: key.ID(), Meta: grouping.Meta{Key: key, CreatedAt: ours, UpdatedAt: ours, LastNotifiedAt: ours, CompleteAt: ours, Stamp: s},
+		Alerts: []*grouping.Alert{{
+			Fingerprint: "00000000000000ff", Status: grouping.StatusResolved, StartsAt: start, EndsAt: start.Add(time.Hour),
+			FirstSeenAt: ours, LastSeenAt: ours, ChangedAt: ours, Stamp: s,
+			Recorded: []grouping.Episode{{StartsAt: start.Add(-time.Hour), EndsAt: start.Add(-time.Minute), Stamp: s}, {StartsAt: start, EndsAt: start.Add(time.Hour), Stamp: s}},
+		}},
+	})
+	text, err := json.Marshal(viewGroup(g, true))
+	require.NoError(t, err)
+	var parsed any
+	require.NoError(t, json.Unmarshal(text, &parsed))
+	times := timesIn(parsed)
+	require.Greater(t, len(times), 10)
+	for _, at := range times {
+		require.True(t, strings.HasSuffix(at, "Z"), at)
+	}
+}

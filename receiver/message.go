@@ -150,6 +150,9 @@ func checkAlert(a *webhook.Alert) *messageError {
 		name string
 		at   time.Time
 	}{{"startsAt", a.StartsAt}, {"endsAt", a.EndsAt}} {
+		if t.name == "endsAt" && a.Status == grouping.StatusFiring {
+			continue // an alert that fires has no end, whatever is sent
+		}
 		// Its offset can push a legal year out of what can be written again.
 		if y := t.at.UTC().Year(); y < 0 || y > 9999 {
 			return &messageError{where: t.name, what: "is not between the years 0 and 9999 in UTC"}

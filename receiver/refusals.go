@@ -2,9 +2,11 @@ package receiver
 
 import (
 	"cmp"
+	"errors"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,15 +53,42 @@ const (
 	// whose texts differ.
 	refusalLogInterval = 10 * time.Second
 	maxRefusalsLogged  = 10
+	// maxReasonLogged bounds the lines for one reason in such an interval: a
+	// scan from many addresses does not fill the log.
+	maxReasonLogged = 20
+
+	// reasonLeftOut is the reason under which left out alerts are listed.
+	reasonLeftOut = "left_out"
 )
 
 // refusals remembers the last notifications that were refused, and how often
 // each limit was reached.
 type refusals struct {
 	mu     sync.Mutex
-	last   []*refusedSender // guarded by mu; in no order
-	counts map[string]int   // guarded by mu; by reason
-	sum    int              // guarded by mu; refused notifications
+	last   []*refusedSender  // guarded by mu; in no order
+	counts map[string]int    // guarded by mu; by reason
+	sum    int               // guarded by mu; refused notifications
+	logged map[string]logged // guarded by mu; by reason
+}
+
+// logged counts the lines of the log since the interval began.
+type logged struct {
+	since time.Time
+	lines int
+}
+
+// mayLog counts a line for the reason and reports whether there is room for it.
+func (r *refusals) mayLog(reason string, at time.Time) bool {
+	if r.logged == nil {
+		r.logged = map[string]logged{}
+	}
+	l := r.logged[reason]
+	if at.Sub(l.since) >= refusalLogInterval {
+		l = logged{since: at}
+	}
+	l.lines++
+	r.logged[reason] = l
+	return l.lines <= maxReasonLogged
 }
 
 // refusedSender is what was refused for one reason to one address.
@@ -88,7 +117,7 @@ func (r *refusals) add(reason string, rejection templates.Rejection) (log bool) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sum++
-	return r.note(reason, rejection)
+	return r.note(reason, rejection) && r.mayLog(reason, rejection.At)
 }
 
 // note remembers a rejection that refuses no whole notification.
@@ -96,7 +125,7 @@ func (r *refusals) note(reason string, rejection templates.Rejection) (log bool)
 	r.increase(reason)
 	var same []*refusedSender
 	for _, known := range r.last {
-		if known.reason == reason && known.From == rejection.From {
+		if known.reason == reason && known.From == rejection.From && (reason != reasonLeftOut || known.Reason == rejection.Reason) {
 			log = known.logs(rejection)
 			rejection.Times = known.Times + 1
 			known.Rejection = rejection
@@ -115,11 +144,12 @@ func (r *refusals) note(reason string, rejection templates.Rejection) (log bool)
 	return true
 }
 
-// leftOut remembers alerts that were left out of a notification that was kept.
-func (r *refusals) leftOut(rejection templates.Rejection) {
+// leftOut remembers an alert that was left out of a notification that was kept,
+// and reports whether to log it. Each such alert is listed by itself.
+func (r *refusals) leftOut(rejection templates.Rejection) (log bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.note("left_out", rejection)
+	return r.note(reasonLeftOut, rejection) && r.mayLog(reasonLeftOut, rejection.At)
 }
 
 // count counts a limit that was reached by what is not a notification.
@@ -181,6 +211,39 @@ func (s *Server) reject(c *gin.Context, code int, reason string, err error) {
 	s.Refused(c.Request.RemoteAddr, code, reason, err.Error())
 	fail(c, code, err.Error())
 }
+
+// noRoute answers a request for a path that does not exist.
+func (s *Server) noRoute(c *gin.Context) {
+	switch {
+	case isPost(c.Request):
+		s.reject(c, http.StatusNotFound, refusedNotFound, errors.New("nothing is here: notifications go to "+s.webhookPath()))
+	case wantsPage(c.Request):
+		s.freshPage(notFoundPage)(c)
+	default:
+		fail(c, http.StatusNotFound, "nothing is here")
+	}
+}
+
+// noMethod refuses a method. A notification posted to the path of a page lacks
+// the webhook's. A GET of the webhook may be one that a proxy redirected:
+// Alertmanager follows with GET and without the body.
+func (s *Server) noMethod(c *gin.Context) {
+	path, webhook := c.Request.URL.Path, s.webhookPath()
+	toWebhook := path == webhook || strings.HasPrefix(path, webhook+"/")
+	looks := slices.Contains([]string{http.MethodHead, http.MethodOptions}, c.Request.Method) || wantsPage(c.Request)
+	switch {
+	case toWebhook && !looks:
+		s.reject(c, http.StatusMethodNotAllowed, refusedMethod, errors.New("this method is not allowed here"))
+	case isPost(c.Request):
+		s.reject(c, http.StatusMethodNotAllowed, refusedMethod, errors.New("this method is not allowed here: notifications go to "+webhook))
+	default:
+		fail(c, http.StatusMethodNotAllowed, "this method is not allowed here")
+	}
+}
+
+func (s *Server) webhookPath() string { return strings.TrimRight(s.opts.RoutePrefix, "/") + "/webhook" }
+
+func wantsPage(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
 
 // isPost reports whether a request may be meant as a notification: Alertmanager
 // and Grafana post or put.

@@ -30,6 +30,10 @@ func TestEveryRefusalIsSeen(t *testing.T) {
 		"too deep a path":     {http.MethodPost, "/webhook/prod/team", body(), nil, 404, refusedNotFound},
 		"Alertmanager's API":  {http.MethodPost, "/api/v2/alerts", body(), nil, 404, refusedNotFound},
 		"a name for a source": {http.MethodPost, "/webhook/a%20b", body(), []string{"Authorization", "Bearer one"}, 400, refusedBadSource},
+		"no path":             {http.MethodPost, "/", body(), nil, 405, refusedMethod},
+		"the path of a page":  {http.MethodPut, "/api/v1/groups", body(), nil, 405, refusedMethod},
+		"redirected":          {http.MethodGet, "/webhook", "", nil, 405, refusedMethod},
+		"a browser's form":    {http.MethodPost, "/webhooks", body(), []string{"Accept", "text/html"}, 404, refusedNotFound},
 		"another method":      {http.MethodDelete, "/webhook/prod", body(), nil, 405, refusedMethod},
 		"another site":        {http.MethodPost, "/webhook", body(), []string{"Origin", "https://evil.example"}, 403, refusedCrossOrigin},
 		"a compressed body":   {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer one", "Content-Encoding", "gzip"}, 415, refusedMedia},
@@ -62,6 +66,9 @@ func TestReadingIsNeverARefusedNotification(t *testing.T) {
 	for _, path := range []string{"/favicon.ico", "/.env", "/api/v2/alerts"} {
 		require.Equal(t, http.StatusNotFound, h.get(path).Code)
 	}
+	require.Equal(t, http.StatusMethodNotAllowed, h.do(http.MethodHead, "/webhook", nil).Code)
+	require.Equal(t, http.StatusMethodNotAllowed, h.do(http.MethodOptions, "/webhook", nil).Code)
+	require.Equal(t, http.StatusMethodNotAllowed, h.get("/webhook", "Accept", "text/html,*/*").Code)
 	require.Zero(t, h.refusals.total())
 	require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
 }
@@ -88,4 +95,33 @@ func TestRefusalsAreBounded(t *testing.T) {
 	require.Equal(t, 3, last.Times)
 	require.Equal(t, 1003, r.total())
 	require.Equal(t, 1000, r.met(refusedNotFound))
+}
+
+// A scan from many addresses does not fill the log.
+func TestAScanDoesNotFillTheLog(t *testing.T) {
+	h := newHouse(t, Options{})
+	l := h.log(t, "logfmt")
+	for i := range 500 {
+		h.Refused(fmt.Sprintf("10.1.%d.%d:99", i/250, i%250), http.StatusNotFound, refusedNotFound, fmt.Sprint("path ", i))
+	}
+	require.Equal(t, maxReasonLogged, strings.Count(l.text(), "Notification refused"))
+	h.post("{")
+	require.Contains(t, l.text(), "bad_message", "each reason has lines of its own")
+}
+
+// With groups from before a restart and nothing but refusals since, an empty
+// list is not told as if nothing had come.
+func TestAnEmptyListAfterRefusals(t *testing.T) {
+	h := newHouse(t, Options{})
+	require.Equal(t, http.StatusOK, h.post(body(`"status":"firing","labels"`, `"status":"resolved","labels"`)).Code)
+	h.summary.counter = templates.Counter{}
+	groups, err := h.manager.AllGroups(t.Context())
+	require.NoError(t, err)
+	old := *groups[0]
+	old.LastNotifiedAt = time.Time{}
+	h.summary.counter.Update(nil, &old)
+	require.Equal(t, http.StatusBadRequest, h.post("{").Code)
+	text := h.get("/").Body.String()
+	require.Contains(t, text, "1 notification was refused since the start, and none accepted")
+	require.Contains(t, text, `href="/status#rejected"`)
 }

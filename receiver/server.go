@@ -173,24 +173,8 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	}
 	r.Use(m.observe, s.recoverPanic, securityHeaders)
 	routePrefix := strings.TrimRight(opts.RoutePrefix, "/")
-	r.NoRoute(func(c *gin.Context) {
-		if strings.Contains(c.GetHeader("Accept"), "text/html") {
-			s.freshPage(notFoundPage)(c)
-			return
-		}
-		if isPost(c.Request) {
-			s.reject(c, http.StatusNotFound, refusedNotFound, errors.New("nothing is here: notifications go to "+routePrefix+"/webhook"))
-			return
-		}
-		fail(c, http.StatusNotFound, "nothing is here")
-	})
-	r.NoMethod(func(c *gin.Context) {
-		if c.Request.URL.Path == routePrefix+"/webhook" || strings.HasPrefix(c.Request.URL.Path, routePrefix+"/webhook/") {
-			s.reject(c, http.StatusMethodNotAllowed, refusedMethod, errors.New("this method is not allowed here"))
-			return
-		}
-		fail(c, http.StatusMethodNotAllowed, "this method is not allowed here")
-	})
+	r.NoRoute(s.noRoute)
+	r.NoMethod(s.noMethod)
 	routes := r.Group(routePrefix)
 	s.routes(routes, gatherer)
 	s.pageRoutes(routes)

@@ -119,10 +119,11 @@ func (s *Server) noteLeftOut(c *gin.Context, left leftOut) {
 	if left.byReason[leftOutLabels] > 0 {
 		s.refusals.count("labels")
 	}
+	log := false
 	for _, sentence := range left.named {
-		s.refusals.leftOut(templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence})
+		log = s.refusals.leftOut(templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence}) || log
 	}
-	if left.truncated > 0 {
+	if log {
 		s.logger.Info("Alerts of a notification were left out", "alerts", left.truncated, "remote", c.RemoteIP(), "first", left.named[0])
 	}
 }

@@ -294,6 +294,11 @@ func allQuiet(s *Site) *Empty {
 		e.Text, e.Since = "Muster restarted without its storage: an empty list proves nothing until the groups are back.", Moment{}
 	case !e.Since.Known():
 		e.Text = "No notification has arrived since the start: an empty list proves nothing yet."
+		if s.Refused > 0 {
+			e.Good = false
+			e.Text = plural(s.Refused, "notification was", "notifications were") + " refused since the start, and none accepted: an empty list proves nothing. "
+			e.Href, e.Link = s.Links.Status()+"#rejected", "See why"
+		}
 	case beat.Name == "":
 		e.After = " ago. No heartbeat alert such as Watchdog arrives here, so an empty list does not prove that the path from Prometheus works."
 	case beat.Quiet:
