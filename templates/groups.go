@@ -97,10 +97,11 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 		hidden = len(groups.Groups) - len(listed)
 	}
 	shared := hoistLabels(listed)
-	p.Shared = chips(grouping.Labels(shared), v, s.Links, nil)
+	origin, rowView := s.hoistOrigin(listed, v)
+	p.Shared = append(origin, chips(grouping.Labels(shared), v, s.Links, nil)...)
 	p.Rows = make([]GroupRow, 0, len(listed))
 	for _, g := range listed {
-		p.Rows = append(p.Rows, NewGroupRow(g, v, s, shared))
+		p.Rows = append(p.Rows, NewGroupRow(g, rowView, s, shared))
 	}
 	p.Pager = newPager(s, v, len(listed), groups.Total-hidden, groups.Next)
 	if groups.Next != "" {

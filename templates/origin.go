@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strings"
 
 	"muster/grouping"
@@ -27,19 +28,37 @@ func (s *Site) origin(source, receiver string) string {
 }
 
 // originChips say the same, and lead to the view of that source or receiver.
+// What the view says once is left out.
 func (s *Site) originChips(source, receiver string, v View) []Chip {
 	var out []Chip
-	if s.manySources() {
+	if s.manySources() && !v.oneSource {
 		to := v.first()
 		to.Source = source
 		out = append(out, Chip{Text: "source: " + source, Href: s.Links.Groups(to)})
 	}
-	if s.manyReceivers() {
+	if s.manyReceivers() && !v.oneReceiver {
 		to := v.first()
 		to.Receiver = receiver
 		out = append(out, Chip{Text: "receiver: " + receiver, Href: s.Links.Groups(to)})
 	}
 	return out
+}
+
+// hoistOrigin returns what the groups share of source and receiver, which the
+// page then says once, and the view of rows that leave it out.
+func (s *Site) hoistOrigin(groups []*grouping.AlertGroup, v View) ([]Chip, View) {
+	if len(groups) < 2 {
+		return nil, v
+	}
+	first := groups[0]
+	others := func(same func(g *grouping.AlertGroup) bool) bool {
+		return slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { return !same(g) })
+	}
+	some := v
+	some.oneSource = others(func(g *grouping.AlertGroup) bool { return g.Source == first.Source })
+	some.oneReceiver = others(func(g *grouping.AlertGroup) bool { return g.Receiver == first.Receiver })
+	v.oneSource, v.oneReceiver = !some.oneSource, !some.oneReceiver
+	return s.originChips(first.Source, first.Receiver, some), v
 }
 
 // alertLink leads to an alert's page, of its source alone if there are several.

@@ -75,6 +75,25 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	require.NotContains(t, NewHelpPage(one).Templates[0].Text, "source")
 }
 
+// What all rows share is said once above them.
+func TestASharedSourceIsSaidOnce(t *testing.T) {
+	prod, staging := clusters()
+	other := fixture.Make(night, fixture.Spec{Source: "prod", Group: fixture.L{"alertname": "Disk"}, Alerts: []fixture.Alert{{Ago: time.Hour}}})
+	all := []*grouping.AlertGroup{prod, other, staging}
+	s := newSite(all)
+	p := NewGroupsPage(s, view(t, "state=all"), grouping.GroupPage{Groups: all[:2], Total: 2})
+	require.Equal(t, []Chip{{"source: prod", "/am/?state=all&source=prod"}}, p.Shared)
+	for _, row := range p.Rows {
+		for _, c := range row.Chips {
+			require.NotContains(t, c.Text, "source")
+		}
+	}
+	p = NewGroupsPage(s, view(t, "state=all"), grouping.GroupPage{Groups: all, Total: 3})
+	require.Empty(t, p.Shared)
+	p = NewGroupsPage(s, view(t, ""), grouping.GroupPage{Groups: all[:1], Total: 1})
+	require.Equal(t, "source: prod", p.Rows[0].Chips[0].Text, "of one row nothing is shared")
+}
+
 func TestEveryRowNamesItsReceiver(t *testing.T) {
 	prod, _ := clusters()
 	pager := fixture.Make(night, fixture.Spec{Source: "prod", Receiver: "team", Group: prod.GroupLabels, Alerts: []fixture.Alert{{Ago: time.Hour}}})

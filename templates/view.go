@@ -24,6 +24,9 @@ type View struct {
 	By   []string // labels to regroup by
 	Wall bool
 	From int // how many groups come before the page, for display
+
+	// What the page says once for all of its rows.
+	oneSource, oneReceiver bool
 }
 
 // viewOf is the view of all groups of a state.
