@@ -170,21 +170,27 @@ func comparePositions(a, b position) int {
 		cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
 }
 
-func (p position) cursor() string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d %d %s %s", p.rank, p.number, p.id, p.name))
+// cursor returns the place in an order as text. It names the order: the same
+// numbers are another place in another one.
+func (p position) cursor(s Sort) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d %d %s %s", s, p.rank, p.number, p.id, p.name))
 }
 
-func parseCursor(s string) (position, error) {
+func parseCursor(cursor string, s Sort) (position, error) {
 	var p position
-	text, err := base64.RawURLEncoding.DecodeString(s)
+	var of Sort
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err == nil {
-		_, err = fmt.Sscanf(string(text), "%d %d %s", &p.rank, &p.number, &p.id)
+		_, err = fmt.Sscanf(string(text), "%s %d %d %s", &of, &p.rank, &p.number, &p.id)
 	}
-	parts := strings.SplitN(string(text), " ", 4)
-	if err != nil || len(parts) != 4 || !p.id.Valid() {
+	parts := strings.SplitN(string(text), " ", 5)
+	if err != nil || len(parts) != 5 || !p.id.Valid() {
 		return p, fmt.Errorf("%w: cursor: not one that this server gave out", ErrBadQuery)
 	}
-	p.name = parts[3]
+	if of != s {
+		return p, fmt.Errorf("%w: cursor: given out for another order than %s", ErrBadQuery, s)
+	}
+	p.name = parts[4]
 	return p, nil
 }
 
@@ -197,7 +203,7 @@ func (x *index) page(q ListQuery) (GroupPage, error) {
 	}
 	var after position
 	if q.Cursor != "" {
-		if after, err = parseCursor(q.Cursor); err != nil {
+		if after, err = parseCursor(q.Cursor, sort); err != nil {
 			return GroupPage{}, err
 		}
 	}
@@ -217,7 +223,7 @@ func (x *index) page(q ListQuery) (GroupPage, error) {
 			page.Groups = append(page.Groups, p.group)
 			last = p.position
 		default: // one more than the page tells that there is a next one
-			page.Next = last.cursor()
+			page.Next = last.cursor(sort)
 			return !counted
 		}
 		return true

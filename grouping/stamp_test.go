@@ -229,7 +229,7 @@ func farOff(t *testing.T, start, end time.Time, arrival int) {
 		checkGroup(t, next)
 		checkEvents(t, next, n.Stamp, events)
 		for _, s := range Sorts() {
-			_, err := parseCursor(s.position(next).cursor())
+			_, err := parseCursor(s.position(next).cursor(s), s)
 			require.NoError(t, err)
 		}
 		next.ResolvedAt()
