@@ -42,6 +42,16 @@ func states(t *testing.T) map[string]string {
 	unreported := start(t)
 	unreported.notify("Muted", firing("Muted", "warning", "a"), firing("Muted", "warning", "b"))
 	unreported.notify("Muted", firing("Muted", "warning", "b"))
+	clusters := start(t)
+	for _, key := range []grouping.Key{{Source: "production-eu-central", Receiver: "team-payments"}, {Source: "staging", Receiver: "pager"}, {Source: "staging", Receiver: "team-payments"}} {
+		key.GroupKey = "both"
+		_, err := clusters.groups.Ingest(context.Background(), grouping.Notification{
+			Key: key, GroupLabels: grouping.Labels{"alertname": "CrashLoop"}, Alerts: []grouping.NotifiedAlert{firing("CrashLoop", "critical", "a")},
+			ExternalURL: "http://am." + key.Source,
+		})
+		require.NoError(t, err)
+	}
+	everywhere := clusters.url + "/alerts/" + string(firing("CrashLoop", "critical", "a").Fingerprint)
 	shown := start(t)
 	play, stop := context.WithCancel(t.Context())
 	played := make(chan error, 1)
@@ -75,6 +85,14 @@ func states(t *testing.T) map[string]string {
 		"degraded":    degraded.url + "/",
 		"truncated":   truncated.url + "/",
 		"unreported":  unreported.url + "/?state=all",
+
+		"clusters":             clusters.url + "/",
+		"one cluster":          clusters.url + "/?source=staging",
+		"history of clusters":  clusters.url + "/history?source=staging",
+		"alert in clusters":    everywhere,
+		"alert in one cluster": everywhere + "?source=staging",
+		"help of clusters":     clusters.url + "/help",
+		"bad address":          clusters.url + "/?sort=nosuch&limit=0",
 	}
 }
 
