@@ -80,13 +80,13 @@ func newFlags(c *config) *kingpin.Application {
 	app.Flag("redis.url", "URL of the Redis that keeps the groups, instead of --storage.path: redis://127.0.0.1:6379/0, rediss:// for TLS, unix:///path/to/socket. "+
 		"Sentinels: redis://sentinel-1:26379/0?master_name=mymaster&addr=sentinel-2:26379. Nodes of a cluster: redis://node-1:6379?addr=node-2:6379.").
 		PlaceHolder("URL").StringVar(&c.redis.URL)
-	set(app.Flag("redis.password-file", "File with the password of the Redis, instead of one in the URL.").
-		PlaceHolder("FILE"), &c.redis.Password, secretFile)
-	set(app.Flag("redis.sentinel-password-file", "File with the password of the Sentinels, instead of one in the URL.").
-		PlaceHolder("FILE"), &c.redis.SentinelPassword, secretFile)
-	app.Flag("redis.tls-ca-file", "File with the certificates that sign those of the Redis, instead of the system's. For a URL with rediss://, as the next three.").
+	set(app.Flag("redis.password-file", "File with the password of the Redis, instead of one in the URL. It is read for each connection.").
+		PlaceHolder("FILE"), &c.redis.PasswordFile, secretFile)
+	set(app.Flag("redis.sentinel-password-file", "File with the password of the Sentinels, instead of one in the URL. It is read for each connection.").
+		PlaceHolder("FILE"), &c.redis.SentinelPasswordFile, secretFile)
+	app.Flag("redis.tls-ca-file", "File with the certificates that sign those of the Redis, instead of the system's. It is read for each connection. For a URL with rediss://, as the next three.").
 		PlaceHolder("FILE").StringVar(&c.redis.TLS.CAFile)
-	app.Flag("redis.tls-cert-file", "File with a client certificate for the Redis. It is read anew for each connection.").
+	app.Flag("redis.tls-cert-file", "File with a client certificate for the Redis. It is read for each connection.").
 		PlaceHolder("FILE").StringVar(&c.redis.TLS.CertFile)
 	app.Flag("redis.tls-key-file", "File with the key of the client certificate.").
 		PlaceHolder("FILE").StringVar(&c.redis.TLS.KeyFile)
@@ -242,20 +242,13 @@ func oneOf[T ~string](values ...T) func(string) (T, error) {
 	}
 }
 
-// secretFile reads the secret in a file.
+// secretFile checks that the file has a secret.
 func secretFile(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(name) //nolint:gosec // G304: the operator names the file
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimSpace(string(text))
-	if secret == "" {
-		return "", fmt.Errorf("%s is empty", name)
-	}
-	return secret, nil
+	_, err := storage.ReadSecret(name)
+	return name, err
 }
 
 func webURL(text string) (string, error) {

@@ -171,7 +171,7 @@ func TestValues(t *testing.T) {
 	require.Equal(t, []time.Duration{30 * 24 * time.Hour, 90 * time.Second, 0}, []time.Duration{c.group.Retention, c.group.Interval, c.group.Wait},
 		"a flag goes before a variable")
 	require.Equal(t, c.group, c.receiver.Groups)
-	require.Equal(t, []string{"s3cret", ""}, []string{c.redis.Password, c.redis.SentinelPassword})
+	require.Equal(t, []string{secret, ""}, []string{c.redis.PasswordFile, c.redis.SentinelPasswordFile})
 	require.Equal(t, storage.OutageStrict, c.outage)
 	require.Zero(t, c.memoryRatio)
 }

@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(redisLogger{logger: promslog.NewNopLogger()})
+	redis.SetLogger(redisLogger{promslog.NewNopLogger(), &secrets{}})
 	// A closed pool of the client looks once a second whether it is closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }

@@ -24,6 +24,7 @@ const (
 	reasonMoved   = "moved"
 	reasonShards  = "shards"
 	reasonTLS     = "tls"
+	reasonAuth    = "auth"
 	reasonOther   = "other"
 )
 
@@ -35,9 +36,9 @@ var faultPrefixes = []struct{ prefix, reason string }{
 	{"MISCONF", "misconf"},
 	{"BUSY", "busy"},
 	{"NOREPLICAS", "noreplicas"},
-	{"NOAUTH", "auth"},
-	{"WRONGPASS", "auth"},
-	{"NOPERM", "auth"},
+	{"NOAUTH", reasonAuth},
+	{"WRONGPASS", reasonAuth},
+	{"NOPERM", reasonAuth},
 	{"CLUSTERDOWN", "clusterdown"},
 	{"TRYAGAIN", "tryagain"}, // a slot of a cluster is being moved
 	{"MOVED", reasonMoved},
@@ -54,8 +55,11 @@ func FaultReason(err error) string {
 		certificate *tls.CertificateVerificationError
 		damaged     *damagedFileError
 		moved       *movedFileError
+		unusable    *fileError
 	)
 	switch {
+	case errors.As(err, &unusable):
+		return unusable.reason
 	case errors.As(err, &answer):
 		for _, f := range faultPrefixes {
 			if strings.HasPrefix(answer.Error(), f.prefix) {

@@ -32,10 +32,11 @@ type RedisOptions struct {
 	// The third names Sentinels, the fourth nodes of a cluster; addr may be
 	// given several times.
 	URL string
-	// Password and SentinelPassword replace those in the URL.
-	Password, SentinelPassword string
-	TLS                        RedisTLS
-	KeyPrefix                  string // "": "muster"
+	// PasswordFile and SentinelPasswordFile have the passwords that replace those
+	// in the URL. They are read for each connection.
+	PasswordFile, SentinelPasswordFile string
+	TLS                                RedisTLS
+	KeyPrefix                          string // "": "muster"
 	// Shards is the number of hash tags over which the groups are spread. Zero:
 	// 1, and 16 in a cluster. It is the same for all who share the keys.
 	Shards int
@@ -95,7 +96,7 @@ const (
 // Redis 6.2 is the oldest that has all the commands.
 type Redis struct {
 	opts    RedisOptions
-	secrets []string
+	secrets *secrets
 	client  redis.UniversalClient
 	// bulk is client with the time that large groups take.
 	bulk redis.UniversalClient
@@ -133,7 +134,7 @@ func newRedis(opts RedisOptions, l limits) (*Redis, error) {
 		orDefault(&opts.Shards, clusterShards)
 	}
 	orDefault(&opts.Shards, 1)
-	r := &Redis{opts: opts, secrets: s.secrets(), client: s.open(l)}
+	r := &Redis{opts: opts, secrets: s.secrets, client: s.open(l)}
 	blocked, patient := l, l
 	blocked.connections = max(2, opts.Shards) // a log is read on a connection of its own
 	r.stream = s.open(blocked)
@@ -150,22 +151,11 @@ func newRedis(opts RedisOptions, l limits) (*Redis, error) {
 // connection that breaks, so none of it is a warning.
 type redisLogger struct {
 	logger  *slog.Logger
-	secrets []string
+	secrets *secrets
 }
 
 func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
-	l.logger.DebugContext(ctx, "Redis client", "msg", hide(fmt.Sprintf(format, v...), l.secrets))
-}
-
-// hide takes the secrets out of a text. Redis repeats a command that it does
-// not know, and that can be the one with the password.
-func hide(text string, secrets []string) string {
-	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, "<hidden>")
-		}
-	}
-	return text
+	l.logger.DebugContext(ctx, "Redis client", "msg", l.secrets.hide(fmt.Sprintf(format, v...)))
 }
 
 // hiddenError is an error whose text had a secret in it.
@@ -195,7 +185,7 @@ func (r *Redis) fault(ctx context.Context, op string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
 	}
-	if text := hide(err.Error(), r.secrets); text != err.Error() {
+	if text := r.secrets.hide(err.Error()); text != err.Error() {
 		err = &hiddenError{err, text}
 	}
 	return &grouping.StorageError{Backend: r.Name(), Op: op, Err: err}

@@ -56,7 +56,7 @@ func (r *Redis) Check(ctx context.Context) ([]string, error) {
 		if problem == "" {
 			return nil, r.fault(ctx, "check", err)
 		}
-		found = append(found, hide(problem, r.secrets))
+		found = append(found, r.secrets.hide(problem))
 	}
 	slices.Sort(found)
 	return slices.Compact(found), nil
@@ -71,12 +71,15 @@ func refusal(err error) string {
 	var (
 		shards      *shardsError
 		certificate *tls.CertificateVerificationError
+		unusable    *fileError
 	)
 	who := "Redis"
 	if strings.Contains(err.Error(), "all sentinels") {
 		who = "Sentinel"
 	}
 	switch {
+	case errors.As(err, &unusable):
+		return "No connection to " + who + " can be made: " + unusable.Error() + ". Muster reads the file again for the next one."
 	case errors.As(err, &shards):
 		return "The groups in Redis are spread over " + shards.stored + " shards, and --redis.shards is " + strconv.Itoa(shards.own) + ": set it back, or choose another --redis.key-prefix to begin anew."
 	case redis.HasErrorPrefix(err, "NOAUTH"):

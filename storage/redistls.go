@@ -15,13 +15,21 @@ import (
 // are dead. The pool looks at a connection's socket before it uses it, but not
 // through TLS: a server that comes back would cost a failed command for each of
 // the connections that it had, some seconds. So the first that breaks speaks
-// for all that are as old as itself.
-func tlsDialer(config *tls.Config, timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// for all that are as old as itself. The file with the certificates of the
+// authorities is read for each connection.
+func tlsDialer(config *tls.Config, caFile string, timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	var broken atomic.Int64
-	d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout}, Config: config}
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout) // with the handshake
 		defer cancel()
+		config := config.Clone()
+		if caFile != "" {
+			var err error
+			if config.RootCAs, err = authorities(caFile); err != nil {
+				return nil, err
+			}
+		}
+		d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout}, Config: config}
 		age := broken.Load()
 		conn, err := d.DialContext(ctx, network, addr)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"math/big"
@@ -25,21 +26,25 @@ import (
 type pongServer struct {
 	net.Listener
 
-	mu    sync.Mutex
-	conns []net.Conn // guarded by mu
-	wg    sync.WaitGroup
+	authority []byte // in PEM
+	mu        sync.Mutex
+	conns     []net.Conn // guarded by mu
+	wg        sync.WaitGroup
 }
 
 func startPongServer(t *testing.T) *pongServer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	cert := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
 	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
 	require.NoError(t, err)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	require.NoError(t, err)
-	s := &pongServer{Listener: l}
+	s := &pongServer{Listener: l, authority: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 	s.wg.Go(func() {
 		for {
 			conn, err := l.Accept()
@@ -91,7 +96,7 @@ func TestTLSConnectionsBreakTogether(t *testing.T) {
 	const connections = 8
 	server := startPongServer(t)
 	c := redis.NewClient(&redis.Options{
-		Dialer:   tlsDialer(&tls.Config{InsecureSkipVerify: true}, time.Minute),
+		Dialer:   tlsDialer(&tls.Config{InsecureSkipVerify: true}, "", time.Minute),
 		Addr:     server.Addr().String(),
 		Protocol: 2, PoolSize: connections, MaxRetries: -1, DisableIdentity: true, PipelinePoolSize: -1,
 	})
@@ -123,7 +128,7 @@ func TestTLSDialerGivesUp(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, silent.Close()) }()
 	began := time.Now()
-	_, err = tlsDialer(&tls.Config{}, 50*time.Millisecond)(context.Background(), "tcp", silent.Addr().String())
+	_, err = tlsDialer(&tls.Config{}, "", 50*time.Millisecond)(context.Background(), "tcp", silent.Addr().String())
 	require.ErrorIs(t, err, context.DeadlineExceeded, fmt.Sprint(time.Since(began)))
 	require.Equal(t, "timeout", FaultReason(err))
 }

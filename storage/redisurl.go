@@ -3,11 +3,9 @@ package storage
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +30,11 @@ type servers struct {
 	single   *redis.Options
 	sentinel *redis.FailoverOptions
 	cluster  *redis.ClusterOptions
+
+	password, sentinelPassword passwordFile
+	// caFile has the certificates that sign those of the servers. "": the system's.
+	caFile  string
+	secrets *secrets
 }
 
 // replicaOptions are those of a URL that make the client read from replicas.
@@ -76,14 +79,11 @@ func parseServers(o RedisOptions) (s servers, err error) {
 		return s, errors.New("--redis.url: master_name is empty")
 	case s.cluster != nil && strings.Trim(u.Path, "/0") != "":
 		return s, errors.New("--redis.url: a cluster has no database but 0")
-	case s.sentinel == nil && o.SentinelPassword != "":
+	case s.sentinel == nil && o.SentinelPasswordFile != "":
 		return s, errors.New("--redis.sentinel-password-file: the URL names no Sentinels: they come with master_name")
 	}
-	if o.Password != "" {
-		s.setPassword(o.Password)
-	}
-	if o.SentinelPassword != "" {
-		s.sentinel.SentinelPassword = o.SentinelPassword
+	if err := s.setPasswords(o); err != nil {
+		return s, err
 	}
 	return s, s.setTLS(o.TLS)
 }
@@ -99,30 +99,32 @@ func checkPorts(addresses []string) error {
 	return nil
 }
 
-func (s *servers) setPassword(password string) {
+// setPasswords takes the passwords of the URL, or the files that replace them.
+func (s *servers) setPasswords(o RedisOptions) error {
+	s.secrets = &secrets{}
+	s.password = passwordFile{"redis.password-file", o.PasswordFile, s.secrets}
+	s.sentinelPassword = passwordFile{"redis.sentinel-password-file", o.SentinelPasswordFile, s.secrets}
+	for _, file := range []passwordFile{s.password, s.sentinelPassword} {
+		if file.path == "" {
+			continue
+		}
+		if _, err := file.read(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case s.cluster != nil:
-		s.cluster.Password = password
+		s.secrets.add(s.cluster.Password)
 	case s.sentinel != nil:
-		s.sentinel.Password = password
+		s.secrets.add(s.sentinel.Password)
+		s.secrets.add(s.sentinel.SentinelPassword)
+		if s.sentinelPassword.path != "" {
+			s.sentinel.SentinelPassword = "" // else the client would try it
+		}
 	default:
-		s.single.Password = password
+		s.secrets.add(s.single.Password)
 	}
-}
-
-// secrets are what must not be told to anyone, the longest first: one may be
-// the beginning of another.
-func (s *servers) secrets() (secrets []string) {
-	switch {
-	case s.cluster != nil:
-		secrets = []string{s.cluster.Password}
-	case s.sentinel != nil:
-		secrets = []string{s.sentinel.Password, s.sentinel.SentinelPassword}
-	default:
-		secrets = []string{s.single.Password}
-	}
-	slices.SortFunc(secrets, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
-	return secrets
+	return nil
 }
 
 func (s *servers) setTLS(o RedisTLS) error {
@@ -154,14 +156,10 @@ func (s *servers) setTLS(o RedisTLS) error {
 	if o.ServerName != "" {
 		config.ServerName = o.ServerName
 	}
+	s.caFile = o.CAFile
 	if o.CAFile != "" {
-		text, err := os.ReadFile(o.CAFile)
-		if err != nil {
-			return fmt.Errorf("--redis.tls-ca-file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return fmt.Errorf("--redis.tls-ca-file: %s has no certificate in PEM", o.CAFile)
+		if _, err := authorities(o.CAFile); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -172,14 +170,10 @@ func (s *servers) setTLS(o RedisTLS) error {
 	case o.CertFile == "":
 		return errors.New("--redis.tls-key-file: needs --redis.tls-cert-file")
 	}
-	if _, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile); err != nil {
-		return fmt.Errorf("--redis.tls-cert-file: %w", err)
+	if _, err := clientCertificate(o); err != nil {
+		return err
 	}
-	// Read anew for each connection: such certificates live for days.
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
-		return &pair, err
-	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return clientCertificate(o) }
 	return nil
 }
 
@@ -207,8 +201,9 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
 		if o.TLSConfig != nil {
-			o.Dialer = tlsDialer(o.TLSConfig, l.dial)
+			o.Dialer = tlsDialer(o.TLSConfig, s.caFile, l.dial)
 		}
+		o.CredentialsProviderContext = s.credentials(o.Username)
 		o.ClusterStateReloadInterval = clusterReload
 		o.DisableRoutingPolicies = true // asks for COMMAND, which an ACL may forbid
 		return redis.NewClusterClient(&o)
@@ -218,8 +213,9 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
 		if o.TLSConfig != nil {
-			o.Dialer = tlsDialer(o.TLSConfig, l.dial)
+			o.Dialer = tlsDialer(o.TLSConfig, s.caFile, l.dial)
 		}
+		o.CredentialsProviderContext, o.OnConnect = s.credentials(o.Username), s.sentinelLogin()
 		return redis.NewFailoverClient(&o)
 	default:
 		o := *s.single
@@ -227,8 +223,9 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
 		if o.TLSConfig != nil {
-			o.Dialer = tlsDialer(o.TLSConfig, l.dial)
+			o.Dialer = tlsDialer(o.TLSConfig, s.caFile, l.dial)
 		}
+		o.CredentialsProviderContext = s.credentials(o.Username)
 		return redis.NewClient(&o)
 	}
 }

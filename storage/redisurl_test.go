@@ -46,7 +46,7 @@ func TestRedisOptions(t *testing.T) {
 		{"--redis.url: read_only is not possible", RedisOptions{URL: "redis://host?addr=other:1&read_only=true"}},
 		{"--redis.url: route_by_latency is not possible", RedisOptions{URL: "redis://host?master_name=m&route_by_latency=true"}},
 		{"--redis.url: replica_only is not possible", RedisOptions{URL: "redis://host?master_name=m&replica_only=true"}},
-		{"--redis.sentinel-password-file: the URL names no Sentinels", RedisOptions{URL: "redis://host", SentinelPassword: "secret"}},
+		{"--redis.sentinel-password-file: the URL names no Sentinels", RedisOptions{URL: "redis://host", SentinelPasswordFile: "secret"}},
 		{"--redis.tls-ca-file: needs a --redis.url that begins with rediss://", RedisOptions{URL: "redis://host", TLS: RedisTLS{CAFile: "ca"}}},
 		{"--redis.tls-cert-file: needs a --redis.url that begins with rediss://", RedisOptions{URL: "unix:///s", TLS: RedisTLS{CertFile: "c"}}},
 		{"--redis.tls-key-file: needs a --redis.url that begins with rediss://", RedisOptions{URL: "redis://h?master_name=m", TLS: RedisTLS{KeyFile: "k"}}},
@@ -71,6 +71,8 @@ func TestRedisOptions(t *testing.T) {
 // rest on them.
 func TestRedisClients(t *testing.T) {
 	const overruled = "max_retries=9&read_timeout=1m&write_timeout=1m&pool_size=1&pool_timeout=1m&dial_timeout=1m"
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte("from a file\n"), 0o600))
 	for name, test := range map[string]struct {
 		url         string
 		addr, user  string
@@ -84,7 +86,7 @@ func TestRedisClients(t *testing.T) {
 		"Sentinel TLS": {"rediss://127.0.0.1:1/3?master_name=m&username=u&" + overruled, "FailoverClient", "u", 3, 4, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := NewRedis(RedisOptions{URL: test.url, Shards: 4, Password: "from a file"}, promslog.NewNopLogger())
+			r, err := NewRedis(RedisOptions{URL: test.url, Shards: 4, PasswordFile: file}, promslog.NewNopLogger())
 			require.NoError(t, err, "nothing is dialled")
 			defer func() { require.NoError(t, r.Close()) }()
 			client, ok := r.client.(*redis.Client)
@@ -96,7 +98,9 @@ func TestRedisClients(t *testing.T) {
 			require.Equal(t, []int{0, 16, 1, test.db}, []int{o.MaxRetries, o.PoolSize, o.DialerRetries, o.DB}, "a script is never sent twice by the client")
 			require.True(t, o.DisableIdentity)
 			require.Equal(t, maintnotifications.ModeDisabled, o.MaintNotificationsConfig.Mode)
-			require.Equal(t, []string{test.addr, test.user, "from a file"}, []string{o.Addr, o.Username, o.Password})
+			user, password, err := o.CredentialsProviderContext(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, []string{test.addr, test.user, "from a file"}, []string{o.Addr, user, password})
 			require.Equal(t, test.tls, o.TLSConfig != nil)
 			stream, ok := r.stream.(*redis.Client)
 			require.True(t, ok)
@@ -104,7 +108,16 @@ func TestRedisClients(t *testing.T) {
 		})
 	}
 
-	r, err := NewRedis(RedisOptions{URL: "rediss://u:p@127.0.0.1:1?addr=127.0.0.1:2&addr=127.0.0.1:3&" + overruled}, promslog.NewNopLogger())
+	r, err := NewRedis(RedisOptions{URL: "redis://u:p@127.0.0.1:1?addr=127.0.0.1:2", PasswordFile: file}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, r.Close()) }()
+	withFile, ok := r.client.(*redis.ClusterClient)
+	require.True(t, ok)
+	user, password, err := withFile.Options().CredentialsProviderContext(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"u", "from a file"}, []string{user, password})
+
+	r, err = NewRedis(RedisOptions{URL: "rediss://u:p@127.0.0.1:1?addr=127.0.0.1:2&addr=127.0.0.1:3&" + overruled}, promslog.NewNopLogger())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.Close()) }()
 	client, ok := r.client.(*redis.ClusterClient)
@@ -120,14 +133,15 @@ func TestRedisClients(t *testing.T) {
 	stream, ok := r.stream.(*redis.ClusterClient)
 	require.True(t, ok)
 	require.NotSame(t, &o.Addrs[0], &stream.Options().Addrs[0], "each client appends to its own")
-	require.Equal(t, []string{"p"}, r.secrets)
+	require.Equal(t, []string{"p"}, r.secrets.values)
 }
 
 func TestRedisHidesSecrets(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	both := servers{sentinel: &redis.FailoverOptions{Password: "secret", SentinelPassword: "secret other"}}
-	r := &Redis{secrets: both.secrets()}
+	r := &Redis{secrets: &secrets{}}
+	r.secrets.add("secret")
+	r.secrets.add("secret other")
 	redisLogger{logger, r.secrets}.Printf(t.Context(), "with args beginning with: '%s' '%s'", "secret other", "secret")
 	cause := errors.New("ERR unknown command 'AUTH', with args beginning with: 'secret'")
 	err := r.fault(t.Context(), "store", cause)
