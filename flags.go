@@ -37,6 +37,9 @@ type config struct {
 	receiver receiver.Options
 
 	memoryRatio float64
+
+	severityLabel string
+	severities    []string
 }
 
 const defaultListenAddress = ":9095"
@@ -69,6 +72,10 @@ func newFlags(c *config) *kingpin.Application {
 		Default("256"), &c.receiver.MaxLabels, count(1))
 	set(app.Flag("webhook.max-sources", "Most sources, the names after /webhook/; a notification of one more is refused with 503.").
 		Default(strconv.Itoa(c.group.MaxSources)), &c.group.MaxSources, count(1))
+	app.Flag("ui.severity-label", "Label that holds an alert's severity.").
+		Default(grouping.DefaultSeverityLabel).StringVar(&c.severityLabel)
+	app.Flag("ui.severities", "Words for a severity beside the known ones, as critical=WORD,WORD; critical, warning, info or none. A word that is not known ranks beside warning. Repeatable.").
+		PlaceHolder("SEVERITY=WORDS").StringsVar(&c.severities)
 	set(app.Flag("web.external-url", "URL under which readers reach Muster, for links. Its path is the default of --web.route-prefix.").
 		PlaceHolder("URL"), &c.receiver.ExternalURL, webURL)
 	set(app.Flag("web.route-prefix", "Path under which Muster serves everything. Only needed if a proxy takes away the path of --web.external-url.").
@@ -130,6 +137,9 @@ func parseFlags(args []string) (config, error) {
 func parse(app *kingpin.Application, c *config, args []string) error {
 	if _, err := app.Parse(args); err != nil {
 		return cmp.Or(checkBooleans(app), err)
+	}
+	if err := grouping.SetSeverities(c.severityLabel, c.severities); err != nil {
+		return fmt.Errorf("--ui.severities: %w", err)
 	}
 	c.receiver.Groups = c.group
 	if external, err := url.Parse(c.receiver.ExternalURL); err == nil && c.receiver.RoutePrefix == "" {

@@ -135,10 +135,10 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 			continue
 		}
 		if a.Status == StatusFiring {
-			g.Severities[a.severityWord()]++
+			g.Severities[a.SeverityWord()]++
 		}
-		if s := a.Severity(); s < g.Severity || s == g.Severity && a.Began().After(g.NewestAt) {
-			g.Severity, g.NewestAt = s, a.Began()
+		if c := a.Severity().Compare(g.Severity); c < 0 || c == 0 && a.Began().After(g.NewestAt) {
+			g.Severity, g.NewestAt = a.Severity(), a.Began()
 		}
 	}
 	return &g

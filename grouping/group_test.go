@@ -31,7 +31,7 @@ func TestSeverity(t *testing.T) {
 		"critical": SeverityCritical, "PAGE": SeverityCritical, "Emergency": SeverityCritical, "disaster": SeverityCritical,
 		"fatal": SeverityCritical, "warning": SeverityWarning, "warn": SeverityWarning, "major": SeverityWarning,
 		"error": SeverityWarning, "high": SeverityWarning, "info": SeverityInfo, "minor": SeverityInfo,
-		"notice": SeverityInfo, "low": SeverityInfo, "none": SeverityNone, "": SeverityOther, "p1": SeverityOther,
+		"notice": SeverityInfo, "low": SeverityInfo, "none": SeverityNone, "": SeverityOther, "ticket": SeverityOther,
 	} {
 		require.Equal(t, want, (&Alert{Labels: Labels{"severity": word}}).Severity(), "%q", word)
 	}

@@ -157,7 +157,7 @@ func (s Sort) position(g *AlertGroup) position {
 	case SortUpdated:
 		p.number = -g.UpdatedAt.UnixMilli()
 	case SortSeverity:
-		p.rank, p.number = int64(g.Severity), -g.NewestAt.Unix()
+		p.rank, p.number = int64(g.Severity.urgency()), -g.NewestAt.Unix()
 		if g.Counts.Firing == 0 {
 			p.rank += int64(SeverityNone+1) * int64(1+slices.Index([]State{StateUnreported, StateResolved}, g.State))
 		}

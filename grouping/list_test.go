@@ -104,7 +104,7 @@ func requireSorted(t *rapid.T, s Sort, groups []*AlertGroup) {
 		default:
 			urgency := func(g *AlertGroup) int {
 				quiet := slices.Index([]State{StateUnreported, StateResolved}, g.State) + 1
-				return quiet*10 + int(g.Severity)
+				return quiet*10 + g.Severity.urgency()
 			}
 			before = urgency(a) < urgency(b) || urgency(a) == urgency(b) && a.NewestAt.After(b.NewestAt)
 			tie = urgency(a) == urgency(b) && a.NewestAt.Equal(b.NewestAt)

@@ -41,7 +41,7 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	row := AlertRow{
 		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
 		Labels: chips(a.Labels, everything(), s.Links, func(name string) bool {
-			return name == "alertname" || name == "severity" && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
+			return name == "alertname" || name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
 		}),
 	}
 	if _, same := r.shared["alertname"]; !same {

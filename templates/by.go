@@ -109,8 +109,8 @@ func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
 			}
 			seen[at] = struct{}{}
 			b.alerts = append(b.alerts, a)
-			if r := a.Severity(); r < b.worst || r == b.worst && a.Began().After(b.newest) {
-				b.worst, b.newest = r, a.Began()
+			if c := a.Severity().Compare(b.worst); c < 0 || c == 0 && a.Began().After(b.newest) {
+				b.worst, b.newest = a.Severity(), a.Began()
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
 		case grouping.SortNewest, grouping.SortUpdated:
 			c = cmp.Or(y.newest.Compare(x.newest), c)
 		default:
-			c = cmp.Or(cmp.Compare(x.worst, y.worst), y.newest.Compare(x.newest), c)
+			c = cmp.Or(x.worst.Compare(y.worst), y.newest.Compare(x.newest), c)
 		}
 		return c
 	})

@@ -202,7 +202,7 @@ func briefly(l grouping.Labels) grouping.Labels {
 	for _, name := range telling {
 		take(name)
 	}
-	take("severity")
+	take(grouping.SeverityLabel())
 	for _, name := range l.Names() {
 		take(name)
 	}

@@ -277,22 +277,20 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 // resolved; within each the worst and then the newest first.
 func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	type ranked struct {
-		rank int
-		a    *grouping.Alert
+		status   int
+		severity grouping.Severity
+		a        *grouping.Alert
 	}
+	statuses := []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved}
 	order := make([]ranked, len(alerts))
 	for i, a := range alerts {
-		order[i] = ranked{int(a.Severity()), a}
-		switch a.Status {
-		case grouping.StatusUnreported:
-			order[i].rank += 100
-		case grouping.StatusResolved:
-			order[i].rank = 200 // what it was matters no more than when
-		default:
+		order[i] = ranked{slices.Index(statuses, a.Status), a.Severity(), a}
+		if a.Status == grouping.StatusResolved {
+			order[i].severity = grouping.SeverityNone // what it was matters no more than when
 		}
 	}
 	slices.SortStableFunc(order, func(x, y ranked) int {
-		return cmp.Or(cmp.Compare(x.rank, y.rank), y.a.Began().Compare(x.a.Began()))
+		return cmp.Or(cmp.Compare(x.status, y.status), x.severity.Compare(y.severity), y.a.Began().Compare(x.a.Began()))
 	})
 	out := make([]*grouping.Alert, len(order))
 	for i := range order {

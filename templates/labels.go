@@ -92,7 +92,7 @@ func differs(alerts []*grouping.Alert) string {
 	}
 	best, most := "", 1
 	for _, name := range some[0].Labels.Names() {
-		if name == "alertname" || name == "severity" || !varies(name) {
+		if name == "alertname" || name == grouping.SeverityLabel() || !varies(name) {
 			continue
 		}
 		seen := map[string]struct{}{}
@@ -134,14 +134,16 @@ func names(alerts []*grouping.Alert) []nameCount {
 			byName[a.Name()] = c
 		}
 		c.n++
-		c.worst = min(c.worst, a.Severity())
+		if s := a.Severity(); s.Compare(c.worst) < 0 {
+			c.worst = s
+		}
 	}
 	out := make([]nameCount, 0, len(byName))
 	for _, c := range byName {
 		out = append(out, *c)
 	}
 	slices.SortFunc(out, func(a, b nameCount) int {
-		return cmp.Or(cmp.Compare(a.worst, b.worst), cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name))
+		return cmp.Or(a.worst.Compare(b.worst), cmp.Compare(b.n, a.n), cmp.Compare(a.name, b.name))
 	})
 	return out
 }

@@ -66,7 +66,7 @@ func hoistLabels(groups []*grouping.AlertGroup) hoist {
 	})
 	for name := range shared {
 		grouped := slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { _, ok := g.GroupLabels[name]; return ok })
-		if name == "alertname" || name == "severity" || !grouped {
+		if name == "alertname" || name == grouping.SeverityLabel() || !grouped {
 			delete(shared, name)
 		}
 	}

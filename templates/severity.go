@@ -44,7 +44,7 @@ func groupSeverity(g *grouping.AlertGroup) Severity {
 // alertSeverity is the severity of a firing alert, in the alert's own word.
 func alertSeverity(a *grouping.Alert) Severity {
 	s := severities[a.Severity()]
-	if word := a.Labels["severity"]; word != "" {
+	if word := a.SeverityWord(); word != "" {
 		s.Word = word
 	}
 	return s

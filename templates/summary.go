@@ -133,16 +133,16 @@ func (s *Summary) matcher(rank grouping.Severity, usual string) *labels.Matcher 
 	words := slices.Sorted(maps.Keys(s.words[rank]))
 	switch len(words) {
 	case 0:
-		return equals("severity", usual)
+		return equals(grouping.SeverityLabel(), usual)
 	case 1:
-		return equals("severity", words[0])
+		return equals(grouping.SeverityLabel(), words[0])
 	}
 	for i := range words {
 		words[i] = regexp.QuoteMeta(words[i])
 	}
-	m, err := labels.NewMatcher(labels.MatchRegexp, "severity", strings.Join(words, "|"))
+	m, err := labels.NewMatcher(labels.MatchRegexp, grouping.SeverityLabel(), strings.Join(words, "|"))
 	if err != nil {
-		return equals("severity", usual) // cannot be: the words are quoted
+		return equals(grouping.SeverityLabel(), usual) // cannot be: the words are quoted
 	}
 	return m
 }
