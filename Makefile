@@ -92,6 +92,7 @@ check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) ## 
 	./scripts/install.sh systemd-analyze systemd
 	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
 	promtool check rules examples/alerts.yml
+	promtool test rules examples/check/alerts_test.yml
 	node examples/check/dashboard.mjs $(GRAFANA_TYPES) examples/grafana/muster.json
 	cd examples/check && AMTOOL=$(dir $(ALERTMANAGER))amtool KUBECTL_VALIDATE=$(KUBECTL_VALIDATE) CRDS=$(CRDS) \
 		go test -count=1 -timeout 5m ./...

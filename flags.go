@@ -72,6 +72,8 @@ func newFlags(c *config) *kingpin.Application {
 		Default("256"), &c.receiver.MaxLabels, count(1))
 	set(app.Flag("webhook.max-sources", "Most sources, the names after /webhook/; a notification of one more is refused with 503.").
 		Default(strconv.Itoa(c.group.MaxSources)), &c.group.MaxSources, count(1))
+	app.Flag("ui.heartbeat-matcher", "Matchers of the alerts that always fire, as in a filter; repeatable, one match is enough. The default matches Watchdog and names with DeadMansSwitch.").
+		PlaceHolder("MATCHERS").SetValue(&heartbeatFlag{to: &c.group.Heartbeats})
 	app.Flag("ui.severity-label", "Label that holds an alert's severity.").
 		Default(grouping.DefaultSeverityLabel).StringVar(&c.severityLabel)
 	app.Flag("ui.severities", "Words for a severity beside the known ones, as critical=WORD,WORD; critical, warning, info or none. A word that is not known ranks beside warning. Repeatable.").
@@ -130,11 +132,11 @@ func newFlags(c *config) *kingpin.Application {
 
 func parseFlags(args []string) (config, error) {
 	var c config
-	return c, parse(newFlags(&c), &c, args)
+	return c, parseInto(newFlags(&c), &c, args)
 }
 
-// parse parses the flags into the configuration, and completes it.
-func parse(app *kingpin.Application, c *config, args []string) error {
+// parseInto parses the flags into the configuration, and completes it.
+func parseInto(app *kingpin.Application, c *config, args []string) error {
 	if _, err := app.Parse(args); err != nil {
 		return cmp.Or(checkBooleans(app), err)
 	}

@@ -42,7 +42,7 @@ func healthcheck(args []string) error {
 	app := newFlags(&c)
 	app.Help = "Asks the Muster that the same flags and environment start whether it is healthy."
 	target := app.Flag("url", "URL to ask instead.").NoEnvar().PlaceHolder("URL").String()
-	if err := parse(app, &c, args); err != nil {
+	if err := parseInto(app, &c, args); err != nil {
 		return fmt.Errorf("%w, try --help", err)
 	}
 	if *target == "" {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // Notification is one delivery of one message about one group. The same
@@ -51,6 +53,8 @@ type rules struct {
 	settle    time.Duration // --group.settle
 	groupWait time.Duration // --group.wait
 	maxAlerts int           // --group.max-alerts; 0: no limit
+	// heartbeats select the alerts whose rhythm is recorded.
+	heartbeats []labels.Matchers
 }
 
 // apply returns the group after the notification, and what happened. It is
@@ -106,6 +110,9 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 			m.CompleteAt, m.CompleteBy = c.at, n.ExternalURL
 		}
 		m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = c.at, n.Reason, n.Truncated, false
+		if firing > 0 && IsHeartbeatGroup(c.heartbeats, &AlertGroup{Alerts: c.alerts}) {
+			m.Beats = recordBeat(m.Beats, n.ExternalURL, c.at)
+		}
 	}
 	return c.finish()
 }

@@ -61,6 +61,9 @@ type Meta struct {
 	Stale    bool      `json:"stale,omitempty"`
 	FlushAt  time.Time `json:"flushAt,omitzero"`
 
+	// Beats are the arrivals at a group of heartbeats, by Alertmanager.
+	Beats []Beat `json:"beats,omitempty"`
+
 	// Stamp is that of the write that last changed these fields.
 	Stamp Stamp `json:"-"`
 }
@@ -291,7 +294,7 @@ func (m *Meta) equal(o *Meta) bool {
 	return m.Stamp == o.Stamp && m.Key == o.Key && m.ExternalURL == o.ExternalURL && m.LastReason == o.LastReason &&
 		m.Truncated == o.Truncated && m.CompleteBy == o.CompleteBy && m.Settling == o.Settling && m.Stale == o.Stale &&
 		m.CreatedAt.Equal(o.CreatedAt) && m.UpdatedAt.Equal(o.UpdatedAt) && m.FlushAt.Equal(o.FlushAt) &&
-		m.LastNotifiedAt.Equal(o.LastNotifiedAt) && m.CompleteAt.Equal(o.CompleteAt) &&
+		m.LastNotifiedAt.Equal(o.LastNotifiedAt) && slices.EqualFunc(m.Beats, o.Beats, Beat.equal) && m.CompleteAt.Equal(o.CompleteAt) &&
 		maps.Equal(m.GroupLabels, o.GroupLabels) && maps.Equal(m.CommonLabels, o.CommonLabels) &&
 		maps.Equal(m.CommonAnnotations, o.CommonAnnotations) && maps.Equal(m.RouteLabels, o.RouteLabels)
 }

@@ -150,6 +150,8 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 				f.Set(reflect.ValueOf(Labels{"a": ""}))
 			case []Episode:
 				f.Set(reflect.ValueOf([]Episode{{}}))
+			case []Beat:
+				f.Set(reflect.ValueOf([]Beat{{}}))
 			case Key:
 				f.Set(reflect.ValueOf(testKey))
 			case bool:

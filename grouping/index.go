@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/google/btree"
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // index knows the groups as they were last heard of: by alert, in every order
@@ -17,6 +18,9 @@ type index struct {
 	alerts map[Fingerprint]map[ID]struct{} // guarded by mu
 	orders map[Sort]*btree.BTreeG[placed]  // guarded by mu
 	stats  Stats                           // guarded by mu
+	// heartbeats are the groups that hold nothing else.
+	heartbeats map[ID]*AlertGroup // guarded by mu
+	matchers   []labels.Matchers  // of heartbeats
 }
 
 // placed is a group at its place in an order.
@@ -29,10 +33,10 @@ type placed struct {
 // treeDegree makes nodes of some kilobytes.
 const treeDegree = 32
 
-func newIndex() *index {
+func newIndex(heartbeats []labels.Matchers) *index {
 	x := &index{
 		groups: map[ID]*AlertGroup{}, alerts: map[Fingerprint]map[ID]struct{}{},
-		orders: map[Sort]*btree.BTreeG[placed]{}, stats: newStats(),
+		orders: map[Sort]*btree.BTreeG[placed]{}, stats: newStats(), heartbeats: map[ID]*AlertGroup{}, matchers: heartbeats,
 	}
 	for _, s := range Sorts() {
 		x.orders[s] = btree.NewG(treeDegree, func(a, b placed) bool { return comparePositions(a.position, b.position) < 0 })
@@ -57,11 +61,15 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 		was = before.Alerts
 		delete(x.groups, id)
 		x.stats.count(before, -1)
+		delete(x.heartbeats, id)
 	}
 	if g != nil {
 		is = g.Alerts
 		x.groups[id] = g
 		x.stats.count(g, 1)
+		if IsHeartbeatGroup(x.matchers, g) {
+			x.heartbeats[id] = g
+		}
 	}
 	for s, tree := range x.orders {
 		s.move(tree, before, g)

@@ -13,7 +13,7 @@ import (
 // that are left.
 func TestAnIndexIsThatOfItsGroups(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, held := newIndex(), map[ID]*AlertGroup{}
+		x, held := newIndex(nil), map[ID]*AlertGroup{}
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			for i, g := range drawGroups(t) {
 				before := held[g.ID]
@@ -30,7 +30,7 @@ func TestAnIndexIsThatOfItsGroups(t *testing.T) {
 				}
 			}
 		}
-		fresh := newIndex()
+		fresh := newIndex(nil)
 		for id, g := range held {
 			fresh.update(id, g)
 		}

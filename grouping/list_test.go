@@ -17,7 +17,7 @@ import (
 
 // listed returns a page of the groups.
 func listed(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
-	x := newIndex()
+	x := newIndex(nil)
 	for _, g := range groups {
 		x.update(g.ID, g)
 	}
@@ -298,7 +298,7 @@ func BenchmarkListOf10000(b *testing.B) {
 		}, testRules)
 		groups = append(groups, g)
 	}
-	x := newIndex()
+	x := newIndex(nil)
 	for _, g := range groups {
 		x.update(g.ID, g)
 	}

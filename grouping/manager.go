@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	// and the sources that are held. 0: no limit. For what is new the oldest
 	// that does not fire goes; where all fire the new is refused.
 	MaxGroups, MaxAlerts, MaxSources int
+	// Heartbeats select the alerts that always fire, each element by itself.
+	Heartbeats []labels.Matchers
 }
 
 // DefaultOptions are Alertmanager's own defaults where it has one.
@@ -42,6 +45,7 @@ var DefaultOptions = Options{
 	MaxGroups:  50_000,
 	MaxAlerts:  20_000,
 	MaxSources: 1000,
+	Heartbeats: DefaultHeartbeats(),
 }
 
 func (o Options) validate() error {
@@ -116,7 +120,7 @@ func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, l
 	}
 	m := &Manager{
 		storage: storage, clock: clock, logger: logger, opts: opts, watch: func(Update) {},
-		index: newIndex(), deadlines: newDeadlines(),
+		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
 	}
 	m.metrics = newMetrics(reg, m)
 	if f, ok := storage.(Follower); ok {
@@ -338,7 +342,7 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 }
 
 func (m *Manager) rules() rules {
-	return rules{settle: m.opts.Settle, groupWait: m.opts.Wait, maxAlerts: m.opts.MaxAlerts}
+	return rules{settle: m.opts.Settle, groupWait: m.opts.Wait, maxAlerts: m.opts.MaxAlerts, heartbeats: m.opts.Heartbeats}
 }
 
 func (m *Manager) begin(ctx context.Context, operation string) error {

@@ -27,6 +27,7 @@ type Stats struct {
 // SourceStats is a summary of one source.
 type SourceStats struct {
 	Groups           int
+	Firing           int // groups that fire
 	LastNotification time.Time
 	// Alertmanagers holds the time of the last notification per external URL.
 	Alertmanagers map[string]time.Time
@@ -78,6 +79,9 @@ func (s *Stats) count(g *AlertGroup, by int) {
 		src.Alertmanagers, src.groupsOf = map[string]time.Time{}, map[string]int{}
 	}
 	src.Groups += by
+	if g.Counts.Firing > 0 {
+		src.Firing += by
+	}
 	src.LastNotification = latest(src.LastNotification, g.LastNotifiedAt)
 	src.Alertmanagers[g.ExternalURL] = latest(src.Alertmanagers[g.ExternalURL], g.LastNotifiedAt)
 	if src.groupsOf[g.ExternalURL] += by; src.groupsOf[g.ExternalURL] == 0 {
@@ -117,11 +121,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 	factory := promauto.With(reg)
 	if reg != nil {
-		reg.MustRegister(&gauges{
-			manager: m,
-			groups:  prometheus.NewDesc("muster_groups", "Alert groups held, by state.", []string{"state"}, nil),
-			alerts:  prometheus.NewDesc("muster_alerts", "Alerts held, by status; one that is in several groups counts in each.", []string{"status"}, nil),
-		})
+		reg.MustRegister(newGauges(m))
 	}
 	return &metrics{
 		operations: factory.NewCounterVec(prometheus.CounterOpts{
@@ -142,24 +142,75 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 	}
 }
 
-// gauges counts what is held when it is scraped.
+// gauges tells what is held when it is scraped.
 type gauges struct {
-	manager        *Manager
-	groups, alerts *prometheus.Desc
+	manager *Manager
+
+	groups, alerts, sourceFiring, lastNotification, heartbeats *prometheus.Desc
 }
 
-func (c *gauges) Describe(ch chan<- *prometheus.Desc) { ch <- c.groups; ch <- c.alerts }
+func newGauges(m *Manager) *gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	return &gauges{
+		manager:      m,
+		groups:       desc("muster_groups", "Alert groups held, by state.", "state"),
+		alerts:       desc("muster_alerts", "Alerts held, by status; one that is in several groups counts in each.", "status"),
+		sourceFiring: desc("muster_source_firing_groups", "Number of alert groups of which an alert fires, by source.", "source"),
+		lastNotification: desc("muster_last_notification_timestamp_seconds",
+			"Unix time of the last notification, by source; after a restart that of the restored groups.", "source"),
+		heartbeats: desc("muster_heartbeats", "Number of heartbeats, by source and state: arrives, late, ended, or unknown, which is before its rhythm is known.",
+			"source", "state"),
+	}
+}
 
+// Describe implements prometheus.Collector.
+func (c *gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{c.groups, c.alerts, c.sourceFiring, c.lastNotification, c.heartbeats} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
 func (c *gauges) Collect(ch chan<- prometheus.Metric) {
-	held, err := c.manager.GetMetrics(context.Background())
+	held, err := c.manager.GetStats(context.Background())
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(c.groups, err)
 		return
 	}
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
 	for state, n := range held.Groups {
-		ch <- prometheus.MustNewConstMetric(c.groups, prometheus.GaugeValue, float64(n), string(state))
+		gauge(c.groups, float64(n), string(state))
 	}
 	for status, n := range held.Alerts {
-		ch <- prometheus.MustNewConstMetric(c.alerts, prometheus.GaugeValue, float64(n), string(status))
+		gauge(c.alerts, float64(n), string(status))
+	}
+	for name, source := range held.Sources {
+		gauge(c.sourceFiring, float64(source.Firing), name)
+		gauge(c.lastNotification, float64(source.LastNotification.UnixMilli())/1000, name)
+	}
+	c.collectHeartbeats(held.Sources, gauge)
+}
+
+func (c *gauges) collectHeartbeats(sources map[string]SourceStats, gauge func(*prometheus.Desc, float64, ...string)) {
+	beats, err := c.manager.Heartbeats(context.Background())
+	if err != nil {
+		return
+	}
+	type key struct {
+		source string
+		state  HeartbeatState
+	}
+	counts := map[key]int{}
+	for _, b := range beats {
+		counts[key{b.Source, b.State}]++
+	}
+	for name := range sources {
+		for _, state := range HeartbeatStates() {
+			gauge(c.heartbeats, float64(counts[key{name, state}]), name, string(state))
+		}
 	}
 }

@@ -245,7 +245,8 @@ func (broken) Events(context.Context, grouping.EventQuery) (grouping.EventPage, 
 	return grouping.EventPage{}, errBroken
 }
 
-func (broken) GetStats(context.Context) (grouping.Stats, error) { return grouping.Stats{}, errBroken }
+func (broken) Heartbeats(context.Context) ([]grouping.Heartbeat, error) { return nil, errBroken }
+func (broken) GetStats(context.Context) (grouping.Stats, error)         { return grouping.Stats{}, errBroken }
 
 func TestABrokenStorageIsSaidEverywhereAndNoMore(t *testing.T) {
 	h, _ := newStub(t, Options{}, nil)

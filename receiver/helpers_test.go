@@ -33,7 +33,7 @@ type house struct {
 func newHouse(t testing.TB, opts Options) *house {
 	t.Helper()
 	h := &house{reg: prometheus.NewRegistry(), status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
-	if opts.Groups == (grouping.Options{}) {
+	if opts.Groups.Interval == 0 && opts.Groups.StaleAfter == 0 {
 		opts.Groups = grouping.DefaultOptions
 	}
 	var err error

@@ -105,7 +105,12 @@ func (s *Server) linksFor(r *http.Request) templates.Links {
 // site returns what every page shows.
 func (s *Server) site(r *http.Request) *templates.Site {
 	st := s.storage()
+	heartbeats, err := s.groups.Heartbeats(r.Context())
+	if err != nil {
+		s.logger.Debug("The heartbeats cannot be shown", "err", err) // the client went away
+	}
 	return &templates.Site{
+		Heartbeats: heartbeats, HeartbeatMatchers: s.opts.Groups.Heartbeats,
 		Links: s.linksFor(r), Place: s.live.place(), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.started,
 		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack, Refused: s.refusals.total(),
 		StaleAfter: s.opts.Groups.StaleAfter, Retention: s.opts.Groups.Retention, Demo: s.opts.Demo, Version: version.Version,

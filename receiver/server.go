@@ -38,6 +38,8 @@ type Groups interface {
 	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	GetStats(ctx context.Context) (grouping.Stats, error)
+	// Heartbeats returns every heartbeat as it fares now, the worst first.
+	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
 
 // Options are the settings of a Server. The zero value is usable.
@@ -161,6 +163,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		decoder:  newDecoder(opts.MaxAlerts, opts.MaxLabels),
 		arrivals: arrivals{most: maxArrivals * min(opts.MaxBodySize, math.MaxInt64/maxArrivals)},
 	}
+	s.summary.counter.Heartbeats = opts.Groups.Heartbeats
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	// A redirect is poison to a webhook: Alertmanager follows it with an empty

@@ -59,7 +59,7 @@ type bucket struct {
 // that the view selects, in any order.
 func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
 	p := newGroupsPage(s, v)
-	rows := regroup(groups, v)
+	rows := regroup(s, groups, v)
 	total := len(rows)
 	for _, b := range rows[:min(total, maxByRows)] {
 		p.ByRows = append(p.ByRows, newByRow(b, v, s))
@@ -75,13 +75,13 @@ func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
 
 // regroup puts each alert once under the values of the view's labels. An alert
 // of several groups, which have it by continue, is the same alert.
-func regroup(groups []*grouping.AlertGroup, v View) []*bucket {
+func regroup(s *Site, groups []*grouping.AlertGroup, v View) []*bucket {
 	q := v.ListQuery()
 	type place struct{ key, fp string }
 	seen := map[place]struct{}{}
 	buckets := map[string]*bucket{}
 	for _, g := range groups {
-		if !v.Filtered() && isHeartbeatGroup(g) {
+		if !v.Filtered() && s.hides(g) {
 			continue
 		}
 		for _, a := range g.Alerts {

@@ -17,7 +17,8 @@ type GroupsPage struct {
 	Counts []CountLink
 	Groups string // 16 groups firing
 	Last   Moment // notification
-	Beat   Heartbeat
+	Beat   string // a heartbeat
+	Quiet  bool   // it is missing
 	BeatAt Moment
 
 	Form   FilterForm
@@ -93,7 +94,7 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 	listed := groups.Groups
 	hidden := 0
 	if !v.Filtered() {
-		listed = slices.DeleteFunc(slices.Clone(listed), isHeartbeatGroup)
+		listed = slices.DeleteFunc(slices.Clone(listed), s.hides)
 		hidden = len(groups.Groups) - len(listed)
 	}
 	shared := hoistLabels(listed)
@@ -119,7 +120,9 @@ func newGroupsPage(s *Site, v View) *GroupsPage {
 		Frame: s.newFrame("groups", titled("Groups", v.Source)), Counts: countLinks(s, v), Form: newFilterForm(s, v),
 		Groups: plural(s.Summary.Firing, "group", "groups") + " firing",
 		Last:   moment(s.Summary.LastNotification, s.Now),
-		Beat:   s.Summary.Heartbeat, BeatAt: moment(s.Summary.Heartbeat.At, s.Now),
+	}
+	if h := s.headBeat(); h != nil {
+		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), moment(h.At, s.Now)
 	}
 	if v.Err != nil {
 		p.code = http.StatusBadRequest
@@ -287,7 +290,6 @@ func withoutFilter(sum *Summary, state string) string {
 }
 
 func allQuiet(s *Site) *Empty {
-	beat := s.Summary.Heartbeat
 	e := &Empty{Title: "Nothing is firing", Good: true, Since: moment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
 	switch {
 	case s.Storage.Partial:
@@ -300,13 +302,9 @@ func allQuiet(s *Site) *Empty {
 			e.Text = plural(s.Refused, "notification was", "notifications were") + " refused since the start, and none accepted: an empty list proves nothing. "
 			e.Href, e.Link = s.Links.Status()+"#rejected", "See why"
 		}
-	case beat.Name == "":
-		e.After = " ago. No heartbeat alert such as Watchdog arrives here, so an empty list does not prove that the path from Prometheus works."
-	case beat.Quiet:
-		e.Good = false
-		e.After = " ago. The heartbeat " + beat.Name + " is silent: the path from Prometheus to here may be broken."
 	default:
-		e.After = " ago. The heartbeat " + beat.Name + " arrives, so the path from Prometheus to here works."
+		e.After, e.Good = s.pathsProven()
+		e.After = " ago. " + e.After
 	}
 	return e
 }

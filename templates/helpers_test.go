@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,11 +28,15 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 		Links: NewLinks("https://muster.example.net", "am"), Now: night, StartedAt: night.Add(-50 * time.Hour),
 		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Retention: 7 * 24 * time.Hour, Version: "0.1.0",
 	}
-	var counter Counter
+	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
+	counter := Counter{Heartbeats: s.HeartbeatMatchers}
 	for _, g := range groups {
 		counter.Update(nil, g)
 	}
 	s.Summary = counter.Summary()
+	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
+		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
+	}), s.Now)
 	return s
 }
 
@@ -146,7 +151,12 @@ func states(t testing.TB) map[string]Page {
 			s.StartedAt, s.Storage.Restored, s.RecoveredAt, s.WrittenBack = night.Add(-3*time.Minute), 17, night.Add(-time.Minute), 3
 		}),
 		"source": list(groups, "", func(s *Site) {
-			s.StaleAfter, s.Summary.LastNotification, s.Summary.Heartbeat.Quiet = 40*time.Minute, night.Add(-47*time.Minute), true
+			s.StaleAfter, s.Summary.LastNotification = 40*time.Minute, night.Add(-47*time.Minute)
+			for name, source := range s.Summary.Sources {
+				source.LastNotification = night.Add(-47 * time.Minute)
+				s.Summary.Sources[name] = source
+			}
+			s.Heartbeats[0].State, s.Heartbeats[0].At, s.Heartbeats[0].Every = grouping.HeartbeatLate, night.Add(-46*time.Minute), 5*time.Minute
 		}),
 		"demo":        list(groups, "", func(s *Site) { s.Demo = true }),
 		"by":          NewByPage(newSite(groups), view(t, "by=namespace,cluster"), groups),

@@ -111,7 +111,7 @@ func hostilePages(s string) map[string]Page {
 	groups := []*grouping.AlertGroup{g, noName}
 	site := newSite(groups)
 	site.Version, site.Storage.Mode, site.Storage.Reason, site.Storage.DegradedSince, site.Storage.Healthy = s, s, s, night, false
-	site.Summary.Heartbeat = Heartbeat{Name: s, At: night, Quiet: true}
+	site.Heartbeats = []grouping.Heartbeat{{Source: s, Alertmanager: s, Labels: grouping.Labels{"alertname": s, s: s}, State: grouping.HeartbeatEnded, At: night}}
 	site.Links.External = "https://muster.example.net"
 	q := func(name string) View {
 		return ParseView(query.Of(map[string][]string{name: {s}, "receiver": {s}, "source": {s}}))

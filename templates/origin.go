@@ -96,7 +96,7 @@ func titled(title, source string) string {
 
 // options are the entries of a select: every one, and those that are known. One
 // alone needs no select, unless something is chosen.
-func options(known map[string]int, chosen, every string) []Option {
+func options[V any](known map[string]V, chosen, every string) []Option {
 	if len(known) < 2 && chosen == "" {
 		return nil
 	}

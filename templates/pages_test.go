@@ -45,7 +45,7 @@ func TestStates(t *testing.T) {
 		"degraded":   {"Redis has not answered since 02:58:14 UTC (4m 0s)", "would lose what is new in 3 groups"},
 		"partial":    {"Partial: Muster restarted"},
 		"restored":   {"Restored 17 groups from Redis", "before restart", "Redis is back since 03:01:14 UTC; 3 groups written back"},
-		"source":     {"No notification for 47m 0s", "Watchdog silent"},
+		"source":     {"No notification for 47m 0s", "The heartbeat Watchdog is late: last seen 46m 0s ago, usually every 5m 0s.", "Watchdog missing, last seen"},
 		"demo":       {"Demo data"},
 		"by":         {"namespace payments, cluster prod-eu1", "no namespace", "in 2 groups"},
 		"group":      {"6 firing · 2 resolved", "the oldest for 14m 0s", "Pod is crash looping.", "Runbook", "Silence…", "Past episodes", "first notification", "alertmanager-0.example.net:9093, alertmanager-1.example.net:9093"},

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/alertmanager/pkg/labels"
+
 	"muster/grouping"
 	"muster/internal/query"
 )
@@ -30,6 +32,10 @@ type Site struct {
 	Retention  time.Duration
 	Demo       bool
 	Version    string
+	// Heartbeats are those that are watched, the worst first; HeartbeatMatchers
+	// select their alerts.
+	Heartbeats        []grouping.Heartbeat
+	HeartbeatMatchers []labels.Matchers
 	// Refused is how many notifications were refused since the start.
 	Refused int
 }
@@ -96,26 +102,8 @@ func (s *Site) notices() []Notice {
 				storageName(st.Mode), s.StartedAt.UTC().Format("15:04:05")),
 		})
 	}
+	out = append(out, s.heartbeatNotices()...)
 	return append(out, s.sourceNotices()...)
-}
-
-func (s *Site) sourceNotices() []Notice {
-	last := s.Summary.LastNotification
-	beat := s.Summary.Heartbeat
-	n := Notice{Key: "source", Class: "warn", Since: moment(last, s.Now)}
-	const after = " Alertmanager may be unable to reach this receiver; what follows may be out of date."
-	switch {
-	case last.IsZero():
-		return nil
-	case s.StaleAfter > 0 && s.Now.Sub(last) > s.StaleAfter && (s.Summary.Firing > 0 || beat.Name != ""):
-		n.Text, n.After = "No notification for ", "."+after
-	case beat.Name != "" && beat.Quiet:
-		n.Since = moment(beat.At, s.Now)
-		n.Text, n.After = "The heartbeat "+beat.Name+" is silent: last seen ", " ago."+after
-	default:
-		return nil
-	}
-	return []Notice{n}
 }
 
 func storageName(mode string) string {

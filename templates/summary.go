@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -21,9 +20,8 @@ type Summary struct {
 
 	Firing, Unreported, Resolved int // groups
 	Receivers                    map[string]int
-	Sources                      map[string]int // with heartbeats: they come from somewhere, too
 	LastNotification             time.Time
-	Heartbeat                    Heartbeat // the one that was heard of last
+	Sources                      map[string]SourceSummary // with heartbeats: they come from somewhere, too
 
 	words [grouping.SeverityNone + 1]map[string]int
 }
@@ -31,24 +29,16 @@ type Summary struct {
 // Counter makes a Summary out of changes, one by one. The zero value counts
 // from nothing.
 type Counter struct {
-	sum        Summary // but for Heartbeat
-	heartbeats map[Heartbeat]int
+	// Heartbeats select the alerts that are left out.
+	Heartbeats []labels.Matchers
+
+	sum Summary
 }
 
-// Heartbeat is the alert that always fires, to prove that the path from
-// Prometheus to here works.
-type Heartbeat struct {
-	Name  string // empty: none is known
-	At    time.Time
-	Quiet bool // it stopped firing, or is stale
-}
-
-// heartbeats are the alerts that fire always and mean nothing by it.
-func isHeartbeat(name string) bool { return name == "Watchdog" || name == "DeadMansSwitch" }
-
-// isHeartbeatGroup reports whether the group holds nothing but heartbeats.
-func isHeartbeatGroup(g *grouping.AlertGroup) bool {
-	return len(g.Alerts) > 0 && !slices.ContainsFunc(g.Alerts, func(a *grouping.Alert) bool { return !isHeartbeat(a.Name()) })
+// SourceSummary is what is known of one source.
+type SourceSummary struct {
+	Groups, Firing   int // groups; heartbeats are left out of those that fire
+	LastNotification time.Time
 }
 
 // Groups is the number of groups held.
@@ -72,12 +62,12 @@ func (c *Counter) Update(before, after *grouping.AlertGroup) {
 }
 
 func (c *Counter) count(g *grouping.AlertGroup, by int) {
-	add(&c.sum.Sources, g.Source, by)
-	if isHeartbeatGroup(g) {
-		add(&c.heartbeats, Heartbeat{Name: g.Alerts[0].Name(), At: g.LastNotifiedAt, Quiet: g.Counts.Firing == 0 || g.Stale}, by)
+	s := &c.sum
+	beats := grouping.IsHeartbeatGroup(c.Heartbeats, g)
+	c.countSource(g, by, beats)
+	if beats {
 		return
 	}
-	s := &c.sum
 	add(&s.Receivers, g.Receiver, by)
 	switch {
 	case g.Counts.Firing > 0:
@@ -103,6 +93,20 @@ func (c *Counter) count(g *grouping.AlertGroup, by int) {
 	}
 }
 
+func (c *Counter) countSource(g *grouping.AlertGroup, by int, beats bool) {
+	if c.sum.Sources == nil {
+		c.sum.Sources = map[string]SourceSummary{}
+	}
+	src := c.sum.Sources[g.Source]
+	if src.Groups += by; g.Counts.Firing > 0 && !beats {
+		src.Firing += by
+	}
+	if g.LastNotifiedAt.After(src.LastNotification) {
+		src.LastNotification = g.LastNotifiedAt
+	}
+	c.sum.Sources[g.Source] = src
+}
+
 // add adds to a count, which is not there while it is zero.
 func add[K comparable](counts *map[K]int, key K, n int) {
 	if *counts == nil {
@@ -117,13 +121,11 @@ func add[K comparable](counts *map[K]int, key K, n int) {
 func (c *Counter) Summary() Summary {
 	s := c.sum
 	s.Receivers, s.Sources = maps.Clone(s.Receivers), maps.Clone(s.Sources)
+	// The changes of a group may come in any order, so only now a source without
+	// groups is one that is gone.
+	maps.DeleteFunc(s.Sources, func(_ string, src SourceSummary) bool { return src.Groups == 0 })
 	for rank, words := range s.words {
 		s.words[rank] = maps.Clone(words)
-	}
-	for beat := range c.heartbeats {
-		if s.Heartbeat.Name == "" || cmp.Or(beat.At.Compare(s.Heartbeat.At), cmp.Compare(s.Heartbeat.Name, beat.Name)) > 0 {
-			s.Heartbeat = beat
-		}
 	}
 	return s
 }

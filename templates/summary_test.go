@@ -31,15 +31,15 @@ func TestCounter(t *testing.T) {
 		{nil, down}, {down, up}, {up, paged}, {nil, slow}, {slow, nil}, {nil, beat}, {beat, again},
 	}
 	for range 20 {
-		var c Counter
+		c := Counter{Heartbeats: grouping.DefaultHeartbeats()}
 		for _, change := range changes {
 			c.Update(change[0], change[1])
 		}
 		s := c.Summary()
 		require.Equal(t, Summary{
-			Critical: 1, Firing: 1, Receivers: map[string]int{"team-page": 1}, Sources: map[string]int{"default": 2}, LastNotification: night.UTC(),
-			Heartbeat: Heartbeat{Name: "Watchdog", At: again.LastNotifiedAt},
-			words:     [grouping.SeverityNone + 1]map[string]int{grouping.SeverityCritical: {"page": 1}, grouping.SeverityWarning: {}},
+			Critical: 1, Firing: 1, Receivers: map[string]int{"team-page": 1}, LastNotification: night.UTC(),
+			Sources: map[string]SourceSummary{down.Source: {Groups: 2, Firing: 1, LastNotification: night.UTC()}},
+			words:   [grouping.SeverityNone + 1]map[string]int{grouping.SeverityCritical: {"page": 1}, grouping.SeverityWarning: {}},
 		}, s)
 		require.Equal(t, `severity="page"`, s.matcher(grouping.SeverityCritical, "critical").String())
 		s.Receivers["changed"]++

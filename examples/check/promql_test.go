@@ -183,7 +183,8 @@ func TestRulesHaveRunbooks(t *testing.T) {
 	for _, group := range readRules(t).Groups {
 		for _, rule := range group.Rules {
 			alerts = append(alerts, rule.Alert)
-			require.Equal(t, "docs/RUNBOOK.md#"+strings.ToLower(rule.Alert), rule.Annotations["runbook_url"])
+			require.Equal(t, "docs/RUNBOOK.md#"+strings.ToLower(rule.Alert), rule.Annotations["runbook"])
+			require.NotContains(t, rule.Annotations, "runbook_url", "it would have to be an address")
 		}
 	}
 	require.NotEmpty(t, alerts)

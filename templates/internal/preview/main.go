@@ -58,7 +58,11 @@ func scenarios() []scenario {
 		}},
 		{"stale", fixture.Groups, func(s *templates.Site) {
 			s.Summary.LastNotification = s.Now.Add(-47 * time.Minute)
-			s.Summary.Heartbeat.At, s.Summary.Heartbeat.Quiet = s.Now.Add(-46*time.Minute), true
+			for name, source := range s.Summary.Sources {
+				source.LastNotification = s.Now.Add(-47 * time.Minute)
+				s.Summary.Sources[name] = source
+			}
+			s.Heartbeats[0].At, s.Heartbeats[0].State, s.Heartbeats[0].Every = s.Now.Add(-46*time.Minute), grouping.HeartbeatLate, 5*time.Minute
 			s.StaleAfter = 40 * time.Minute
 		}},
 		{"demo", fixture.Groups, func(s *templates.Site) { s.Demo = true; s.Storage.Mode = "memory" }},
@@ -110,11 +114,15 @@ func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *template
 		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Version: "0.1.0",
 		StartedAt: p.base.Add(-50 * time.Hour),
 	}
-	var counter templates.Counter
+	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
+	counter := templates.Counter{Heartbeats: s.HeartbeatMatchers}
 	for _, g := range groups {
 		counter.Update(nil, g)
 	}
 	s.Summary = counter.Summary()
+	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
+		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
+	}), s.Now)
 	if p.scenario.site != nil {
 		p.scenario.site(s)
 	}

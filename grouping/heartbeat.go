@@ -1,0 +1,210 @@
+package grouping
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+)
+
+// A heartbeat is an alert that always fires, to prove that the path from its
+// Prometheus to here works. What one looks for is its absence, so each is
+// watched by itself: per source, Alertmanager and label set.
+
+// DefaultHeartbeats select the heartbeats of the usual rule sets.
+func DefaultHeartbeats() []labels.Matchers {
+	return []labels.Matchers{{heartbeatNames}}
+}
+
+var heartbeatNames = func() *labels.Matcher {
+	m, err := labels.NewMatcher(labels.MatchRegexp, "alertname", DefaultHeartbeatNames)
+	if err != nil {
+		panic(err) // the expression is a constant
+	}
+	return m
+}()
+
+// DefaultHeartbeatNames is the expression that the names of the usual heartbeats
+// match.
+const DefaultHeartbeatNames = "Watchdog|.*Dead.?Man.?s?.?Switch"
+
+// HeartbeatState is how a heartbeat fares.
+type HeartbeatState string
+
+// The states of a heartbeat. One whose rhythm is not known proves nothing,
+// except for what it has just said.
+const (
+	HeartbeatArrives HeartbeatState = "arrives"
+	HeartbeatLate    HeartbeatState = "late"
+	HeartbeatEnded   HeartbeatState = "ended" // resolved, or no longer reported
+	HeartbeatUnknown HeartbeatState = "unknown"
+)
+
+// HeartbeatStates lists every state, the worst first.
+func HeartbeatStates() []HeartbeatState {
+	return []HeartbeatState{HeartbeatEnded, HeartbeatLate, HeartbeatUnknown, HeartbeatArrives}
+}
+
+// IsBroken reports whether something is wrong with a heartbeat.
+func (s HeartbeatState) IsBroken() bool { return s == HeartbeatLate || s == HeartbeatEnded }
+
+// Heartbeat is one heartbeat as it fares at a time.
+type Heartbeat struct {
+	Group        ID
+	Source       string
+	Alertmanager string // external URL
+	Fingerprint  Fingerprint
+	Labels       Labels
+	State        HeartbeatState
+	At           time.Time     // of its last arrival
+	Every        time.Duration // its usual interval; 0: not known
+}
+
+// Beat is what is recorded of the notifications of one Alertmanager about a
+// group of heartbeats.
+type Beat struct {
+	By    string        `json:"by,omitempty"` // external URL
+	At    time.Time     `json:"at"`           // of the last one
+	Since time.Time     `json:"since"`        // from when on they came without a long pause
+	Every time.Duration `json:"every,omitempty"`
+}
+
+func (b Beat) equal(o Beat) bool {
+	return b.By == o.By && b.Every == o.Every && b.At.Equal(o.At) && b.Since.Equal(o.Since)
+}
+
+const (
+	// maxBeats bounds the Alertmanagers that are recorded of one group.
+	maxBeats = 8
+	// lateAfter is how many of its usual intervals a heartbeat may miss.
+	lateAfter = 3
+	// minLate is the least that counts as late: a busy host delays by seconds.
+	minLate = time.Minute
+	// sameBeat is within how long a notification is a retry of the one before.
+	sameBeat = 5 * time.Second
+	// freshBeat is for how long one arrival alone shows that the path works.
+	freshBeat = 5 * time.Minute
+)
+
+// IsHeartbeat reports whether the matchers select an alert.
+func IsHeartbeat(matchers []labels.Matchers, l Labels) bool {
+	return slices.ContainsFunc(matchers, func(m labels.Matchers) bool { return len(m) > 0 && matches(m, l) })
+}
+
+// IsHeartbeatGroup reports whether a group holds heartbeats and nothing else.
+func IsHeartbeatGroup(matchers []labels.Matchers, g *AlertGroup) bool {
+	return len(g.Alerts) > 0 && !slices.ContainsFunc(g.Alerts, func(a *Alert) bool { return !IsHeartbeat(matchers, a.Labels) })
+}
+
+// recordBeat returns the record after a notification at a time.
+func recordBeat(beats []Beat, by string, at time.Time) []Beat {
+	beats = slices.Clone(beats)
+	i := slices.IndexFunc(beats, func(b Beat) bool { return b.By == by })
+	if i < 0 {
+		if len(beats) >= maxBeats {
+			beats = slices.DeleteFunc(beats, func(b Beat) bool {
+				return b == slices.MinFunc(beats, func(x, y Beat) int { return x.At.Compare(y.At) })
+			})
+		}
+		return append(beats, Beat{By: by, At: at, Since: at})
+	}
+	b := &beats[i]
+	interval := at.Sub(b.At)
+	switch {
+	case interval <= 0:
+		return beats // overtaken
+	case interval < sameBeat:
+	case b.Every == 0:
+		b.Every = interval
+	default:
+		if interval > lateAfter*b.Every {
+			b.Since = at
+		}
+		// One pause must not make the next one go unnoticed.
+		b.Every += (min(interval, 2*b.Every) - b.Every) / 4
+	}
+	b.At = at
+	return beats
+}
+
+// isLate reports whether a beat is missed at a time.
+func (b Beat) isLate(now time.Time) bool {
+	return b.Every > 0 && now.Sub(b.At) > max(lateAfter*b.Every, minLate)
+}
+
+// wasReplaced reports whether another Alertmanager took the beat's place: it
+// began only when this one had ended. Of the replicas of a cluster one notifies,
+// and a pod that is replaced comes back under another name.
+func (b Beat) wasReplaced(all []Beat) bool {
+	return slices.ContainsFunc(all, func(other Beat) bool {
+		return other.By != b.By && other.At.After(b.At) && other.Since.After(b.At.Add(-sameBeat))
+	})
+}
+
+// heartbeats returns those of a group of heartbeats, as they fare at a time.
+func heartbeats(g *AlertGroup, now time.Time) []Heartbeat {
+	beats := g.Beats
+	if len(beats) == 0 { // of an earlier version
+		beats = []Beat{{By: g.ExternalURL, At: g.LastNotifiedAt, Since: g.LastNotifiedAt}}
+	}
+	var out []Heartbeat
+	for _, a := range g.Alerts {
+		for _, b := range beats {
+			if b.wasReplaced(beats) {
+				continue
+			}
+			h := Heartbeat{
+				Group: g.ID, Source: g.Source, Alertmanager: b.By, Fingerprint: a.Fingerprint, Labels: a.Labels, At: b.At, Every: b.Every,
+				State: HeartbeatArrives,
+			}
+			switch {
+			case a.Status != StatusFiring:
+				h.State = HeartbeatEnded
+				h.At, _ = g.LastSeen(a)
+			case b.isLate(now) || g.Stale:
+				h.State = HeartbeatLate
+			case b.Every == 0 && now.Sub(b.At) > freshBeat:
+				h.State = HeartbeatUnknown
+			}
+			out = append(out, h)
+			if a.Status != StatusFiring {
+				break // said once, whoever notified
+			}
+		}
+	}
+	return out
+}
+
+// Heartbeats returns every heartbeat as it fares now, the worst first.
+func (m *Manager) Heartbeats(ctx context.Context) ([]Heartbeat, error) {
+	if err := m.begin(ctx, "heartbeats"); err != nil {
+		return nil, err
+	}
+	return m.index.beating(m.clock.Now()), nil
+}
+
+// beating returns the heartbeats of the groups that hold nothing else.
+func (x *index) beating(now time.Time) []Heartbeat {
+	x.mu.RLock()
+	groups := slices.Collect(maps.Values(x.heartbeats))
+	x.mu.RUnlock()
+	return HeartbeatsOf(groups, now)
+}
+
+// HeartbeatsOf returns the heartbeats of groups that hold nothing else as they
+// fare at a time, the worst first.
+func HeartbeatsOf(groups []*AlertGroup, now time.Time) []Heartbeat {
+	var out []Heartbeat
+	for _, g := range groups {
+		out = append(out, heartbeats(g, now)...)
+	}
+	rank := func(s HeartbeatState) int { return slices.Index(HeartbeatStates(), s) }
+	slices.SortFunc(out, func(a, b Heartbeat) int {
+		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), cmp.Compare(a.Source, b.Source), a.At.Compare(b.At),
+			cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.Alertmanager, b.Alertmanager))
+	})
+	return out
+}

@@ -1,0 +1,159 @@
+package templates
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"muster/grouping"
+)
+
+// noticedHeartbeats is how many broken heartbeats a page names on top.
+const noticedHeartbeats = 3
+
+// hides reports whether a group is not worth a row: it holds heartbeats alone,
+// and nothing is wrong with one of them.
+func (s *Site) hides(g *grouping.AlertGroup) bool {
+	return grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g) && !slices.ContainsFunc(s.Heartbeats, func(h grouping.Heartbeat) bool {
+		return h.Group == g.ID && h.State.IsBroken()
+	})
+}
+
+// heartbeatName names a heartbeat as far as it takes to tell it from the
+// others.
+func (s *Site) heartbeatName(h *grouping.Heartbeat) string {
+	name := h.Labels["alertname"]
+	var where []string
+	if s.manySources() {
+		where = append(where, "source "+h.Source)
+	}
+	for _, label := range h.Labels.Names() {
+		if label == "alertname" {
+			continue
+		}
+		differs := slices.ContainsFunc(s.Heartbeats, func(o grouping.Heartbeat) bool {
+			return o.Source == h.Source && o.Labels["alertname"] == name && o.Labels[label] != h.Labels[label]
+		})
+		if differs {
+			where = append(where, label+"="+h.Labels[label])
+		}
+	}
+	if slices.ContainsFunc(s.Heartbeats, func(o grouping.Heartbeat) bool {
+		return o.Source == h.Source && o.Fingerprint == h.Fingerprint && o.Alertmanager != h.Alertmanager
+	}) {
+		where = append(where, host(h.Alertmanager))
+	}
+	name = isolate(name)
+	if len(where) == 0 {
+		return name
+	}
+	return name + " (" + isolate(strings.Join(where, ", ")) + ")"
+}
+
+// heartbeatNotices say what is wrong with heartbeats: their absence is what they
+// are for.
+func (s *Site) heartbeatNotices() []Notice {
+	var out []Notice
+	broken := 0
+	for i := range s.Heartbeats {
+		h := &s.Heartbeats[i]
+		if !h.State.IsBroken() {
+			break // the worst come first
+		}
+		if broken++; broken > noticedHeartbeats {
+			continue
+		}
+		n := Notice{
+			Key: "beat-" + string(h.Group) + string(h.Fingerprint) + h.Alertmanager, Class: "bad", Since: moment(h.At, s.Now),
+			Href: s.Links.Group(h.Group), Link: "Show",
+			Text: "The heartbeat " + s.heartbeatName(h) + " is late", Mid: ": last seen ", After: " ago",
+		}
+		if h.State == grouping.HeartbeatEnded {
+			n.Text, n.Mid = "The heartbeat "+s.heartbeatName(h)+" ended", ": last reported "
+		}
+		if h.Every > 0 {
+			n.After += ", usually every " + Age(h.Every.Round(time.Second))
+		}
+		n.After += ". Its Prometheus, or the path from there to here, may be down."
+		out = append(out, n)
+	}
+	if more := broken - noticedHeartbeats; more > 0 {
+		out = append(out, Notice{Key: "beats", Class: "bad", Text: plural(more, "more heartbeat is", "more heartbeats are") + " late or ended."})
+	}
+	return out
+}
+
+// sourceNotices say which source sends nothing though its groups fire.
+func (s *Site) sourceNotices() []Notice {
+	var out []Notice
+	for _, name := range sortedKeys(s.Summary.Sources) {
+		source := s.Summary.Sources[name]
+		if s.StaleAfter == 0 || source.Firing == 0 || s.Now.Sub(source.LastNotification) <= s.StaleAfter {
+			continue
+		}
+		n := Notice{
+			Key: "source-" + name, Class: "warn", Since: moment(source.LastNotification, s.Now), Text: "No notification for ",
+			After: ". Its Alertmanager may be unable to reach Muster; what is shown may be out of date.",
+		}
+		if s.manySources() {
+			n.Text = "No notification from source " + isolate(name) + " for "
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// headBeat is the heartbeat in the head of the list: the worst, or the last that
+// arrived.
+func (s *Site) headBeat() *grouping.Heartbeat {
+	if len(s.Heartbeats) == 0 {
+		return nil
+	}
+	if s.Heartbeats[0].State.IsBroken() {
+		return &s.Heartbeats[0]
+	}
+	newest := slices.MaxFunc(s.Heartbeats, func(a, b grouping.Heartbeat) int { return a.At.Compare(b.At) })
+	return &newest
+}
+
+// pathsProven says in a sentence what the heartbeats prove. It speaks of each
+// source, never of all because of one.
+func (s *Site) pathsProven() (sentence string, good bool) {
+	if h := s.headBeat(); h != nil && h.State.IsBroken() {
+		return "The heartbeat " + s.heartbeatName(h) + " is missing: the path from its Prometheus to here may be broken.", false
+	}
+	var proven, unknown, without []string
+	for _, name := range sortedKeys(s.Summary.Sources) {
+		states := map[grouping.HeartbeatState]bool{}
+		for _, h := range s.Heartbeats {
+			if h.Source == name {
+				states[h.State] = true
+			}
+		}
+		switch {
+		case len(states) == 0:
+			without = append(without, isolate(name))
+		case states[grouping.HeartbeatUnknown]:
+			unknown = append(unknown, isolate(name))
+		default:
+			proven = append(proven, isolate(name))
+		}
+	}
+	single := !s.manySources()
+	switch {
+	case len(proven)+len(unknown) == 0:
+		return "No heartbeat alert such as Watchdog arrives here, so an empty list does not prove that the path from Prometheus works.", true
+	case single && len(unknown) > 0:
+		return "The heartbeat " + s.heartbeatName(s.headBeat()) + " came once; its rhythm is not known yet, so it proves nothing about now.", true
+	case single:
+		return "The heartbeat " + s.heartbeatName(s.headBeat()) + " arrives, so the path from Prometheus to here works.", true
+	}
+	var parts []string
+	if len(proven) > 0 {
+		parts = append(parts, "Heartbeats arrive from "+strings.Join(proven, ", ")+", so the paths from there work.")
+	}
+	if silent := append(unknown, without...); len(silent) > 0 {
+		parts = append(parts, "Nothing proves that the path from "+strings.Join(silent, ", ")+" works: no heartbeat with a known rhythm arrives from there.")
+	}
+	return strings.Join(parts, " "), true
+}

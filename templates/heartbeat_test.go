@@ -1,0 +1,94 @@
+package templates
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+func siteWithBeats(beats ...grouping.Heartbeat) *Site {
+	s := newSite(nil)
+	s.Heartbeats = beats
+	s.Summary.LastNotification = night
+	s.Summary.Sources = map[string]SourceSummary{}
+	for _, b := range beats {
+		s.Summary.Sources[b.Source] = SourceSummary{Groups: 1, LastNotification: night}
+	}
+	return s
+}
+
+func beat(source, prometheus string, state grouping.HeartbeatState) grouping.Heartbeat {
+	l := grouping.Labels{"alertname": "Watchdog", "prometheus": prometheus}
+	return grouping.Heartbeat{
+		Group: "0123456789abcdef0123", Source: source, Alertmanager: "http://am-" + source, Fingerprint: l.Fingerprint(), Labels: l,
+		State: state, At: night.Add(-20 * time.Minute), Every: 5 * time.Minute,
+	}
+}
+
+// What one heartbeat proves is said of its source, never of all.
+func TestOneHeartbeatStandsForNoOther(t *testing.T) {
+	for name, tc := range map[string]struct {
+		site *Site
+		says string
+		good bool
+	}{
+		"one that arrives": {siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives)),
+			"Last notification  ago. The heartbeat Watchdog arrives, so the path from Prometheus to here works.", true},
+		"one that came once": {siteWithBeats(beat("prod", "a", grouping.HeartbeatUnknown)),
+			"Last notification  ago. The heartbeat Watchdog came once; its rhythm is not known yet, so it proves nothing about now.", true},
+		"two sources": {siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives), beat("staging", "a", grouping.HeartbeatArrives)),
+			"Last notification  ago. Heartbeats arrive from prod, staging, so the paths from there work.", true},
+		"one of two sources is late": {siteWithBeats(beat("prod", "a", grouping.HeartbeatLate), beat("staging", "a", grouping.HeartbeatArrives)),
+			"Last notification  ago. The heartbeat Watchdog (source prod) is missing: the path from its Prometheus to here may be broken.", false},
+		"one of two in a group ended": {siteWithBeats(beat("prod", "a", grouping.HeartbeatEnded), beat("prod", "b", grouping.HeartbeatArrives)),
+			"Last notification  ago. The heartbeat Watchdog (prometheus=a) is missing: the path from its Prometheus to here may be broken.", false},
+	} {
+		e := allQuiet(tc.site)
+		require.Equal(t, tc.says, e.Text+e.After, name)
+		require.Equal(t, tc.good, e.Good, name)
+	}
+	s := siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives))
+	s.Summary.Sources["edge"] = SourceSummary{Groups: 1}
+	require.Contains(t, allQuiet(s).After, "Heartbeats arrive from prod, so the paths from there work. Nothing proves that the path from edge works")
+}
+
+// A broken heartbeat is said on top of every page, by its name, and its group is
+// not hidden.
+func TestABrokenHeartbeatIsLoud(t *testing.T) {
+	broken := beat("prod", "a", grouping.HeartbeatLate)
+	s := siteWithBeats(broken, beat("staging", "a", grouping.HeartbeatArrives))
+	notices := s.heartbeatNotices()
+	require.Len(t, notices, 1)
+	require.True(t, notices[0].Alarming())
+	require.Equal(t, "The heartbeat Watchdog (source prod) is late: last seen 20m 0s ago, usually every 5m 0s. Its Prometheus, or the path from there to here, may be down.",
+		notices[0].Text+notices[0].Mid+notices[0].Since.Age+notices[0].After)
+	group := func(id grouping.ID) *grouping.AlertGroup {
+		return grouping.NewAlertGroup(grouping.AlertGroup{ID: id, Alerts: []*grouping.Alert{{Labels: broken.Labels, Status: grouping.StatusFiring}}})
+	}
+	require.False(t, s.hides(group(broken.Group)))
+	require.True(t, s.hides(group("ffffffffffffffffffff")))
+
+	many := make([]grouping.Heartbeat, 0, 8)
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		many = append(many, beat("prod", name, grouping.HeartbeatEnded))
+	}
+	notices = siteWithBeats(many...).heartbeatNotices()
+	require.Len(t, notices, noticedHeartbeats+1)
+	require.Equal(t, "2 more heartbeats are late or ended.", notices[noticedHeartbeats].Text)
+}
+
+// Which source is silent is said, though another one is not.
+func TestASilentSourceIsNamed(t *testing.T) {
+	s := newSite(nil)
+	s.StaleAfter = time.Hour
+	s.Summary.Sources = map[string]SourceSummary{
+		"prod": {Groups: 2, Firing: 2, LastNotification: night.Add(-3 * time.Hour)}, "staging": {Groups: 1, Firing: 1, LastNotification: night},
+		"idle": {Groups: 1, LastNotification: night.Add(-5 * time.Hour)},
+	}
+	notices := s.sourceNotices()
+	require.Len(t, notices, 1)
+	require.Equal(t, "No notification from source prod for 3h 0m", notices[0].Text+notices[0].Since.Age)
+}
