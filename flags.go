@@ -126,6 +126,10 @@ func newFlags(c *config) *kingpin.Application {
 	set(app.Flag("auto-gomemlimit.ratio", "Share of the container's memory that Go keeps to, by GOMEMLIMIT. 0: it is left as it is.").
 		Default("0.9"), &c.memoryRatio, share)
 	promslogflag.AddFlags(app, &c.log)
+	for _, name := range []string{promslogflag.LevelFlagName, promslogflag.FormatFlagName} {
+		f := app.GetFlag(name)
+		f.SetValue(namedValue{f.Model().Value, name})
+	}
 	ignoreVariables(app)
 	return app
 }
@@ -203,6 +207,22 @@ func (v flagValue[T]) Set(text string) (err error) {
 // String is part of kingpin.Value. It tells nothing: some are secret.
 func (v flagValue[T]) String() string { return "" }
 
+// namedValue names the flag in what is wrong with its text, for a value that
+// another package parses.
+type namedValue struct {
+	kingpin.Value
+
+	name string
+}
+
+// Set is part of kingpin.Value.
+func (v namedValue) Set(text string) error {
+	if err := v.Value.Set(text); err != nil {
+		return fmt.Errorf("--%s: %w", v.name, err)
+	}
+	return nil
+}
+
 func count(least int) func(string) (int, error) {
 	return func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
@@ -268,7 +288,8 @@ func webURL(text string) (string, error) {
 		return "", nil
 	}
 	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		strings.Contains(u.Path, "//") {
 		return "", errors.New("it is not of the form https://example.com/path")
 	}
 	_, err = routePrefix(u.Path)

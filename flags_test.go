@@ -10,7 +10,6 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/stretchr/testify/require"
 
-	"muster/internal/testtls"
 	"muster/storage"
 )
 
@@ -35,6 +34,7 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 		{"--web.external-url=http://[::1", "--web.external-url: it is not of the form"},
 		{"--web.external-url=http://me:secret@host/", "--web.external-url: it is not of the form"},
 		{"--web.external-url=http://host/?a=b", "--web.external-url: it is not of the form"},
+		{"--web.external-url=http://host//a", "--web.external-url: it is not of the form"},
 		{"--web.external-url=http://host/a b", `--web.external-url: the path "/a b" has more than letters`},
 		{"--web.route-prefix=/:id", `--web.route-prefix: the path "/:id" has more than letters`},
 		{"--web.route-prefix=/*all", `--web.route-prefix: the path "/*all" has more than letters`},
@@ -56,8 +56,8 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 		{"--retention.max-groups=-1", "--retention.max-groups: -1 is less than 0"},
 		{"--auto-gomemlimit.ratio=1.1", `--auto-gomemlimit.ratio: "1.1" is not a number between 0 and 1`},
 		{"--auto-gomemlimit.ratio=NaN", `--auto-gomemlimit.ratio: "NaN" is not a number between 0 and 1`},
-		{"--log.level=loud", "unrecognized log level loud"},
-		{"--log.format=xml", "unrecognized log format xml"},
+		{"--log.level=loud", "--log.level: unrecognized log level loud"},
+		{"--log.format=xml", "--log.format: unrecognized log format xml"},
 		{"--no-such", "unknown long flag '--no-such'"},
 		{"more", "unexpected more"},
 	} {
@@ -99,34 +99,35 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 
 // A health check asks where the same flags and variables put Muster.
 func TestTheHealthCheckFindsItsMuster(t *testing.T) {
-	dir := t.TempDir()
-	secure := filepath.Join(dir, "web.yml")
-	testtls.Write(t, "muster", filepath.Join(dir, "crt"), filepath.Join(dir, "key"))
-	require.NoError(t, os.WriteFile(secure, []byte("tls_server_config: {cert_file: crt, key_file: key}\n"), 0o600))
 	for want, args := range map[string][]string{
 		"http://127.0.0.1:9095/-/healthy":        nil,
 		"http://127.0.0.1:80/-/healthy":          {"--web.listen-address=0.0.0.0:80"},
+		"http://127.0.0.1:443/-/healthy":         {"--web.listen-address=:https"},
 		"http://[::1]:80/-/healthy":              {"--web.listen-address=[::]:80"},
-		"http://10.0.0.1:80/-/healthy":           {"--web.listen-address=vsock://:9", "--web.listen-address=10.0.0.1:80"},
+		"http://[fe80::1%25eth0]:80/-/healthy":   {"--web.listen-address=[fe80::1%eth0]:80"},
+		"http://10.0.0.1:80/-/healthy":           {"--web.listen-address=vsock://:9", "--web.listen-address=:0", "--web.listen-address=10.0.0.1:80"},
 		"http://127.0.0.1:9095/muster/-/healthy": {"--web.external-url=http://x/muster/"},
 		"http://127.0.0.1:9095/a/-/healthy":      {"--web.external-url=http://x/muster", "--web.route-prefix=/a"},
 		"http://127.0.0.1:9095/-/healthy?":       {"--web.external-url=http://x/muster", "--web.route-prefix=/"},
-		"https://127.0.0.1:9095/-/healthy":       {"--web.config.file=" + secure},
+		"https://127.0.0.1:9095/-/healthy http":  {"--web.config.file=/none"},
 	} {
 		c, err := parseFlags(args)
 		require.NoError(t, err)
-		got, err := c.healthURL()
+		got, err := c.healthURLs(t.Context())
 		require.NoError(t, err)
-		require.Equal(t, strings.TrimSuffix(want, "?"), got, args)
+		if both, ok := strings.CutSuffix(want, " http"); ok {
+			require.Equal(t, []string{both, strings.Replace(both, "https", "http", 1)}, got, "either may be spoken")
+			continue
+		}
+		require.Equal(t, []string{strings.TrimSuffix(want, "?")}, got, args)
 	}
 	for want, args := range map[string][]string{
 		"name it by --url":  {"--web.systemd-socket"},
 		"name one by --url": {"--web.listen-address=vsock://:9"},
-		"no such file":      {"--web.config.file=/none"},
 	} {
 		c, err := parseFlags(args)
 		require.NoError(t, err)
-		_, err = c.healthURL()
+		_, err = c.healthURLs(t.Context())
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
-
-	"github.com/prometheus/common/promslog"
 
 	"muster/web"
 )
@@ -40,29 +41,49 @@ func (c *config) edge(refused func(remote string, code int, reason, text string)
 func healthcheck(args []string) error {
 	var c config
 	app := newFlags(&c)
+	for _, name := range []string{"redis.password-file", "redis.sentinel-password-file"} {
+		app.GetFlag(name).String() // it is not read: a secret may be missing for a moment
+	}
 	app.Help = "Asks the Muster that the same flags and environment start whether it is healthy."
 	target := app.Flag("url", "URL to ask instead.").NoEnvar().PlaceHolder("URL").String()
 	if err := parseInto(app, &c, args); err != nil {
 		return fmt.Errorf("%w, try --help", err)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+	defer cancel()
+	targets := []string{*target}
 	if *target == "" {
 		var err error
-		if *target, err = c.healthURL(); err != nil {
+		if targets, err = c.healthURLs(ctx); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, *target, nil)
+	var err error
+	for _, target := range targets {
+		if err = askHealth(ctx, target); !errors.Is(err, http.ErrSchemeMismatch) {
+			break
+		}
+	}
+	return err
+}
+
+// askHealth reports as an error why a URL is not answered by a healthy Muster.
+func askHealth(ctx context.Context, target string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{
+	var asked atomic.Bool
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
 		// It asks its own container, whose certificate names the world's host.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // G402: see above
-	}}
+		InsecureSkipVerify: true, //nolint:gosec // G402: see above
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			asked.Store(true)
+			return &tls.Certificate{}, nil
+		},
+	}}}
 	res, err := client.Do(r)
-	if alert, ok := errors.AsType[tls.AlertError](err); ok && (alert == alertCertificateRequired || alert == alertBadCertificate) {
+	if err != nil && asked.Load() && !errors.Is(err, context.DeadlineExceeded) {
 		return nil // it answers, and lets in only who has a client certificate
 	}
 	if err != nil {
@@ -75,21 +96,20 @@ func healthcheck(args []string) error {
 	return nil
 }
 
-// The alerts of a server that asks for a client certificate: TLS 1.3's, and that
-// of the versions before.
-const (
-	alertBadCertificate      = tls.AlertError(42)
-	alertCertificateRequired = tls.AlertError(116)
-)
-
-// healthURL is where the probe of the configured Muster is.
-func (c *config) healthURL() (string, error) {
+// healthURLs are where the probe of the configured Muster may be. The web config
+// file does not tell whether it speaks TLS: it may have changed, or broken, and
+// the Muster that runs keeps the one before.
+func (c *config) healthURLs(ctx context.Context) ([]string, error) {
 	if c.web.WebSystemdSocket != nil && *c.web.WebSystemdSocket {
-		return "", errors.New("with --web.systemd-socket the address is systemd's: name it by --url")
+		return nil, errors.New("with --web.systemd-socket the address is systemd's: name it by --url")
 	}
 	for _, address := range *c.web.WebListenAddresses {
-		host, port, err := net.SplitHostPort(address)
+		host, service, err := net.SplitHostPort(address)
 		if err != nil || strings.HasPrefix(address, "vsock://") {
+			continue
+		}
+		port, err := net.DefaultResolver.LookupPort(ctx, "tcp", service)
+		if err != nil || port == 0 {
 			continue
 		}
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -98,15 +118,16 @@ func (c *config) healthURL() (string, error) {
 				host = "::1"
 			}
 		}
-		edge, err := web.Load(*c.web.WebConfigFile, nil, promslog.NewNopLogger())
-		if err != nil {
-			return "", err
+		schemes := []string{"http"}
+		if *c.web.WebConfigFile != "" {
+			schemes = []string{"https", "http"}
 		}
-		scheme := "http://"
-		if edge.UsesTLS() {
-			scheme = "https://"
+		var urls []string
+		for _, scheme := range schemes {
+			u := url.URL{Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(port)), Path: strings.TrimRight(c.receiver.RoutePrefix, "/") + healthyPath}
+			urls = append(urls, u.String())
 		}
-		return scheme + net.JoinHostPort(host, port) + strings.TrimRight(c.receiver.RoutePrefix, "/") + healthyPath, nil
+		return urls, nil
 	}
-	return "", errors.New("none of --web.listen-address can be asked by HTTP: name one by --url")
+	return nil, errors.New("no --web.listen-address has a port that can be asked by HTTP: name one by --url")
 }
