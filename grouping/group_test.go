@@ -130,6 +130,11 @@ func TestEqualSeesEveryField(t *testing.T) {
 		change(&e)
 		return equalEpisode(Episode{}, e)
 	})
+	eachField(t, reflect.TypeFor[Grafana](), func(change func(v any)) bool {
+		var a, b Grafana
+		change(&b)
+		return a.Equal(&b) || b.Equal(&a)
+	})
 	for _, b := range []*AlertGroup{
 		{ID: "x"}, {Deleted: "x"}, {Removed: map[Fingerprint]Stamp{"a": "x"}}, {Alerts: []*Alert{{}}}, nil,
 	} {
@@ -148,6 +153,10 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 				f.Set(reflect.ValueOf(base))
 			case Labels:
 				f.Set(reflect.ValueOf(Labels{"a": ""}))
+			case *Grafana:
+				f.Set(reflect.ValueOf(&Grafana{}))
+			case map[string]float64:
+				f.Set(reflect.ValueOf(map[string]float64{"a": 0}))
 			case []Episode:
 				f.Set(reflect.ValueOf([]Episode{{}}))
 			case []Beat:
