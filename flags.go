@@ -58,14 +58,19 @@ func newFlags(c *config) *kingpin.Application {
 		Default("64MiB"), &c.receiver.MaxBodySize, size)
 	set(app.Flag("web.max-requests", "Webhook requests worked on at once; past it the answer is 503, which Alertmanager sends again.").
 		Default("64"), &c.receiver.MaxRequests, count(1))
-	set(app.Flag("web.max-readers", "Requests for pages and for the API answered at once; past it the answer is 503.").
+	set(app.Flag("web.max-readers", "Maximum number of answers to readers that are made at once; past it the answer is 503.").
 		Default("256"), &c.receiver.MaxReaders, count(1))
+	set(app.Flag("web.max-response-memory", "Maximum bytes of answers that wait for their readers; past it the answer is 503. 0: a sixteenth of Go's memory limit, at most 64MiB.").
+		Default("0"), &c.receiver.MaxResponseMemory, memorySize)
 	set(app.Flag("web.max-live-clients", "Open pages that are kept up to date; past it they have to be loaded again.").
 		Default("500"), &c.receiver.MaxLiveClients, count(1))
 	app.Flag("web.enable-pprof", "Serve profiles of Muster itself under /debug/pprof.").
 		BoolVar(&c.receiver.EnablePprof)
 	app.Flag("webhook.token-file", "File with a token that a notification must carry as \"Authorization: Bearer …\". It is read anew when it changes.").
 		PlaceHolder("FILE").StringVar(&c.receiver.WebhookTokenFile)
+	set(app.Flag("webhook.max-memory", "Maximum bytes that notifications take in memory, decoded; past it the answer is 503, which Alertmanager sends again. "+
+		"A larger one is taken alone. 0: a quarter of Go's memory limit, at most 256MiB.").
+		Default("0"), &c.receiver.MaxNotificationMemory, memorySize)
 	set(app.Flag("webhook.max-alerts", "Most alerts in one notification; one with more is refused with 413.").
 		Default("100000"), &c.receiver.MaxAlerts, count(1))
 	set(app.Flag("webhook.max-labels", "Most labels, and most annotations, of an alert; one with more is left out, and counts as cut from the notification.").
@@ -255,6 +260,14 @@ func size(text string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a size such as 64MiB", text)
 	}
 	return int64(n), nil
+}
+
+// memorySize is a size, or 0 for one that depends on the memory limit.
+func memorySize(text string) (int64, error) {
+	if text == "0" {
+		return 0, nil
+	}
+	return size(text)
 }
 
 func share(text string) (float64, error) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -63,6 +65,9 @@ func main() {
 func serve(c config, logger *slog.Logger) error {
 	logger.Info("Starting Muster", "version", version.Info(), "build", version.BuildContext())
 	limitMemory(c.memoryRatio, memlimit.FromCgroup, logger)
+	notifications, responses := receiver.DefaultMemory(debug.SetMemoryLimit(-1))
+	c.receiver.MaxNotificationMemory = cmp.Or(c.receiver.MaxNotificationMemory, notifications)
+	c.receiver.MaxResponseMemory = cmp.Or(c.receiver.MaxResponseMemory, responses)
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("muster"))

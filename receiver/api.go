@@ -25,7 +25,17 @@ func (s *Server) listGroups(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	c.JSON(http.StatusOK, groupsView{Groups: viewGroups(page.Groups, withAlerts), Total: page.Total, Next: page.Next})
+	s.stream(c, 0, func(out *jsonStream) {
+		out.groups(page.Groups, func(g *grouping.AlertGroup) []*grouping.Alert {
+			if withAlerts {
+				return g.Alerts
+			}
+			return nil
+		})
+		out.text(`,"total":`)
+		out.value(page.Total)
+		out.next(page.Next)
+	})
 }
 
 // problems returns what is wrong with a query, its filter included.
@@ -42,14 +52,6 @@ func (s *Server) plain(c *gin.Context) {
 		s.failWith(c, err)
 		c.Abort()
 	}
-}
-
-func viewGroups(groups []*grouping.AlertGroup, withAlerts bool) []groupView {
-	views := make([]groupView, 0, len(groups))
-	for _, g := range groups {
-		views = append(views, viewGroup(g, withAlerts))
-	}
-	return views
 }
 
 // groupID returns the ID in the path. One of another shape names no group.
@@ -72,7 +74,7 @@ func (s *Server) getGroup(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	c.JSON(http.StatusOK, viewGroup(g, true))
+	s.stream(c, 0, func(out *jsonStream) { out.group(g, g.Alerts) })
 }
 
 func (s *Server) getAlert(c *gin.Context) {
@@ -96,11 +98,10 @@ func (s *Server) getAlert(c *gin.Context) {
 		fail(c, http.StatusNotFound, "no group of this source and receiver holds alert "+quoted(string(fp)))
 		return
 	}
-	views := viewGroups(groups, false)
-	for i, g := range groups {
-		views[i].Alerts = []alertView{viewAlert(g, g.Alert(fp))}
-	}
-	c.JSON(http.StatusOK, gin.H{"groups": views})
+	s.stream(c, 0, func(out *jsonStream) {
+		out.groups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
+		out.text("}")
+	})
 }
 
 // ofSource returns the groups of a source and a receiver; "" is every one.
@@ -132,7 +133,18 @@ func (s *Server) answerEvents(c *gin.Context, id grouping.ID) {
 		s.failWith(c, err)
 		return
 	}
-	c.JSON(http.StatusOK, viewEvents(page))
+	s.stream(c, eventsSize(page.Events), func(out *jsonStream) {
+		out.text(`{"events":[`)
+		for i := range page.Events {
+			if out.ended() {
+				return
+			}
+			out.comma(i)
+			out.value(viewEvent(&page.Events[i]))
+		}
+		out.text("]")
+		out.next(page.Next)
+	})
 }
 
 func (s *Server) stats(c *gin.Context) {
@@ -141,7 +153,7 @@ func (s *Server) stats(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	c.JSON(http.StatusOK, viewStats(stats))
+	s.answer(c, viewStats(stats))
 }
 
 func (s *Server) status(c *gin.Context) {
@@ -151,7 +163,7 @@ func (s *Server) status(c *gin.Context) {
 		return
 	}
 	st := s.storage()
-	c.JSON(http.StatusOK, statusView{
+	s.answer(c, statusView{
 		Build: buildView{
 			Version: version.Version, Revision: version.GetRevision(), Branch: version.Branch,
 			BuildUser: version.BuildUser, BuildDate: version.BuildDate, GoVersion: version.GoVersion,

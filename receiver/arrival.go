@@ -6,34 +6,27 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
+
+	"muster/internal/limit"
 )
 
-// arrivals are the bodies of notifications that are in memory. They are bounded
-// by their bytes, not by their number: a client that sends slowly, or nothing
-// at all, keeps nobody else out.
-type arrivals struct {
-	most int64
-	held atomic.Int64
-}
-
-// maxArrivals is how many bodies of the largest size may be in memory at once;
-// of the usual size, some kilobytes, many more.
-const maxArrivals = 4
-
-// errTooMuch says that the bound of arrivals is reached.
+// errTooMuch says that the limit of bodies is reached.
 var errTooMuch = errors.New("too many requests at once")
 
-func (a *arrivals) open() *arrival {
-	buf, _ := buffers.Get().(*bytes.Buffer)
-	return &arrival{all: a, buf: buf}
+// arrival is the body of a notification that is in memory. Bodies are bounded by
+// their bytes, not by their number: a client that sends slowly, or nothing at
+// all, keeps nobody else out.
+type arrival struct {
+	hold     limit.Hold
+	buf      *bytes.Buffer // nil once closed
+	declared int64         // length of the body; -1: not known
 }
 
-// arrival is one body.
-type arrival struct {
-	all  *arrivals
-	buf  *bytes.Buffer // nil once closed
-	size int64
+// arrive starts a body. Its length is what the client says.
+func (s *Server) arrive(declared int64) *arrival {
+	hold, _ := s.limits.bodies.Take(0) // nothing is never too much
+	buf, _ := buffers.Get().(*bytes.Buffer)
+	return &arrival{hold: hold, buf: buf, declared: declared}
 }
 
 // read reads the body. If it cannot, it returns the status of the answer, and a
@@ -55,9 +48,21 @@ func (a *arrival) read(r io.Reader) (code int, reason string, err error) {
 
 // Write takes what has come of the body.
 func (a *arrival) Write(p []byte) (int, error) {
-	a.size += int64(len(p))
-	if a.all.held.Add(int64(len(p))) > a.all.most {
+	need := a.buf.Len() + len(p)
+	size := need
+	if need > a.buf.Cap() {
+		// It doubles, but not past what was declared.
+		if size = max(need, 2*a.buf.Cap()); a.declared >= int64(need) {
+			size = int(min(int64(size), a.declared))
+		}
+	}
+	if more := int64(size) - a.hold.Size(); more > 0 && !a.hold.Grow(more) {
 		return 0, errTooMuch
+	}
+	if need > a.buf.Cap() {
+		larger := bytes.NewBuffer(make([]byte, 0, size))
+		larger.Write(a.buf.Bytes())
+		a.buf = larger
 	}
 	return a.buf.Write(p)
 }
@@ -67,7 +72,7 @@ func (a *arrival) close() {
 	if a.buf == nil {
 		return
 	}
-	a.all.held.Add(-a.size)
+	a.hold.Release()
 	// A huge body's buffer is not kept for the small ones that follow.
 	if a.buf.Cap() <= 1<<20 {
 		a.buf.Reset()

@@ -103,8 +103,8 @@ func TestOnlyNotificationsAreCountedAsRejected(t *testing.T) {
 // HTTP/2 resets a stream when a deadline passes, also while nothing is written.
 func TestAnIdleStreamOverHTTP2Lives(t *testing.T) {
 	h := newHouse(t, Options{})
-	h.live.patience = 50 * time.Millisecond
-	h.live.beat = 8 * h.live.patience
+	h.patience = 50 * time.Millisecond
+	h.live.beat = 8 * h.patience
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = NewHTTPServer(h.Server, h.logger)
 	srv.EnableHTTP2 = true
@@ -133,7 +133,7 @@ func TestAnIdleStreamOverHTTP2Lives(t *testing.T) {
 // A client that does not read is let go.
 func TestAClientThatDoesNotReadIsLetGo(t *testing.T) {
 	h := newHouse(t, Options{MaxLiveClients: 1})
-	h.live.patience = 50 * time.Millisecond
+	h.patience = 50 * time.Millisecond
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
 	c.next() // and reads no more

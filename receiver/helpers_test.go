@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -103,3 +104,12 @@ func (h *house) counter(t *testing.T, name string, labels ...string) float64 {
 
 // testDecoder has room for everything.
 var testDecoder = newDecoder(1_000_000, 10_000)
+
+// allocated returns the bytes that are in use.
+func allocated() int64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}

@@ -218,7 +218,7 @@ func TestStoredTimesAreAnsweredInUTC(t *testing.T) {
 			Recorded: []grouping.Episode{{StartsAt: start.Add(-time.Hour), EndsAt: start.Add(-time.Minute), Stamp: s}, {StartsAt: start, EndsAt: start.Add(time.Hour), Stamp: s}},
 		}},
 	})
-	text, err := json.Marshal(viewGroup(g, true))
+	text, err := json.Marshal(viewWhole(g))
 	require.NoError(t, err)
 	var parsed any
 	require.NoError(t, json.Unmarshal(text, &parsed))

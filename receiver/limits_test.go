@@ -3,11 +3,9 @@ package receiver
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -94,27 +92,4 @@ func TestNoRoom(t *testing.T) {
 	page := h.get("/status").Body.String()
 	require.Contains(t, page, `<td>Groups</td><td data-h="value">2</td><td data-h="reached"><b>2 times</b>`)
 	require.Contains(t, page, `<td>Alerts in a group</td><td data-h="value">3</td><td data-h="reached"><b>1 times</b>`)
-}
-
-// Readers that take their time hold a bounded number of answers; who comes then
-// is told, and notifications are kept all the same.
-func TestTooManyReaders(t *testing.T) {
-	const most, slow = 4, 12
-	h := newHouse(t, Options{MaxReaders: most})
-	kept := h.answerTo(t, manyAlerts(20_000)) // more than the buffers of a connection take
-	srv := h.listen(t)
-	for range slow {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
-		require.NoError(t, err)
-		defer func() { _ = conn.Close() }()
-		_, err = fmt.Fprintf(conn, "GET /api/v1/groups/%s HTTP/1.1\r\nHost: muster\r\n\r\n", kept.Group)
-		require.NoError(t, err)
-	}
-	require.Eventually(t, func() bool { return h.refusals.met("readers") == slow-most }, 10*time.Second, 10*time.Millisecond, "all but the first few are refused")
-	for _, path := range []string{"/", "/api/v1/groups", "/go?receiver=x"} {
-		h.refused(t, path, h.get(path), http.StatusServiceUnavailable, "too many read at once, try again soon")
-	}
-	require.Equal(t, http.StatusOK, h.get("/-/ready").Code)
-	require.Equal(t, http.StatusOK, h.get("/metrics").Code)
-	h.answerTo(t, body())
 }

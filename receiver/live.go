@@ -36,18 +36,18 @@ const (
 	// heartbeat tells a page that it is still connected, and proxies that the
 	// connection lives.
 	heartbeat = 15 * time.Second
-	// sendTimeout is how long a client may take to read one batch.
-	sendTimeout = 5 * time.Second
+	// batchSize bounds the updates that wait for one client: 500 slow ones would
+	// keep the whole ring, each as it was at another time.
+	batchSize = 32
 )
 
 // broadcaster hands updates to live clients. A client reads at its own speed
 // from the ring; one that falls behind the ring is told to load again.
 type broadcaster struct {
-	epoch    string
-	most     int
-	beat     time.Duration
-	patience time.Duration // how long a client may take to read one batch
-	clients  prometheus.Gauge
+	epoch   string
+	most    int
+	beat    time.Duration
+	clients prometheus.Gauge
 
 	mu     sync.Mutex
 	ring   [ringSize]*update      // guarded by mu; of sequence n at n % ringSize
@@ -57,7 +57,7 @@ type broadcaster struct {
 }
 
 func newBroadcaster(most int, clients prometheus.Gauge) *broadcaster {
-	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, beat: heartbeat, patience: sendTimeout, clients: clients, wake: map[chan struct{}]bool{}}
+	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, beat: heartbeat, clients: clients, wake: map[chan struct{}]bool{}}
 }
 
 func (b *broadcaster) publish(u grouping.Update) {
@@ -119,22 +119,25 @@ func (b *broadcaster) close() {
 	}
 }
 
-// since returns the updates after the sequence, of several to one group the
-// last. Missed says that the ring no longer holds all of them.
+// since returns the first updates after the sequence, of several to one group
+// the last, and the sequence that they lead to. Missed says that the ring no
+// longer holds all of them.
 func (b *broadcaster) since(seq uint64) (updates []*update, last uint64, missed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if seq > b.seq || b.seq-seq > ringSize {
 		return nil, b.seq, true
 	}
-	place := map[grouping.ID]int{}
+	newest := map[grouping.ID]uint64{}
 	for n := seq + 1; n <= b.seq; n++ {
-		u := b.ring[n%ringSize]
-		if i, ok := place[u.id]; ok {
-			updates[i] = nil // superseded
+		newest[b.ring[n%ringSize].id] = n
+	}
+	for n := seq + 1; n <= b.seq; n++ {
+		if u := b.ring[n%ringSize]; newest[u.id] == n {
+			if updates = append(updates, u); len(updates) == batchSize {
+				return updates, n, false
+			}
 		}
-		place[u.id] = len(updates)
-		updates = append(updates, u)
 	}
 	return updates, b.seq, false
 }
@@ -158,7 +161,7 @@ func (u *update) encode() (event string, text []byte, err error) {
 	}
 	u.once.Do(func() {
 		if u.group != nil {
-			data = viewGroup(u.group, false)
+			data = viewGroup(u.group)
 		}
 		u.text, u.err = json.Marshal(data)
 	})
@@ -189,8 +192,8 @@ func (s *Server) follow(c *gin.Context) {
 		return
 	}
 	defer s.live.leave(wake)
-	out := stream{w: c.Writer, rc: http.NewResponseController(c.Writer), epoch: s.live.epoch, patience: s.live.patience}
-	defer func() { _ = out.limit() }() // the end of the answer is written after this
+	endless(c.Writer)
+	out := eventStream{w: c.Writer, epoch: s.live.epoch}
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)
@@ -204,9 +207,10 @@ func (s *Server) follow(c *gin.Context) {
 			first = "resync"
 		}
 	}
-	if out.send(first, seq, noData) != nil || out.flush() != nil {
+	if out.send(first, seq, noData) != nil {
 		return
 	}
+	c.Writer.Flush()
 	beat := time.NewTicker(s.live.beat)
 	defer beat.Stop()
 	for {
@@ -217,17 +221,17 @@ func (s *Server) follow(c *gin.Context) {
 			}
 		}
 		for _, u := range updates {
-			if u == nil {
-				continue
-			}
 			event, text, err := u.encode()
 			if err != nil || out.send(event, u.seq, text) != nil {
 				return
 			}
 		}
 		seq = last
-		if (missed || len(updates) > 0) && out.flush() != nil {
-			return
+		if missed || len(updates) > 0 {
+			c.Writer.Flush()
+		}
+		if len(updates) == batchSize && c.Request.Context().Err() == nil {
+			continue
 		}
 		select {
 		case <-c.Request.Context().Done():
@@ -237,9 +241,10 @@ func (s *Server) follow(c *gin.Context) {
 				return
 			}
 		case <-beat.C:
-			if out.send("hb", seq, noData) != nil || out.flush() != nil {
+			if out.send("hb", seq, noData) != nil {
 				return
 			}
+			c.Writer.Flush()
 		}
 	}
 }
@@ -259,35 +264,17 @@ func (b *broadcaster) parseID(id string) (uint64, bool) {
 	return seq, err == nil
 }
 
-// stream writes events to one client.
-type stream struct {
-	w        http.ResponseWriter
-	rc       *http.ResponseController
-	epoch    string
-	patience time.Duration
+// eventStream writes events to one client.
+type eventStream struct {
+	w     http.ResponseWriter
+	epoch string
 }
 
 // noData is the data of an event that says all by its name.
 var noData = []byte("{}")
 
 // send writes one event. Its data is one line of JSON, whatever the labels hold.
-func (s *stream) send(event string, seq uint64, text []byte) error {
-	if err := s.limit(); err != nil {
-		return err
-	}
+func (s *eventStream) send(event string, seq uint64, text []byte) error {
 	_, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", placeID(s.epoch, seq), event, text)
 	return err
-}
-
-// limit gives the client its time to read what comes next. The server's write
-// timeout is for answers that end.
-func (s *stream) limit() error { return s.rc.SetWriteDeadline(time.Now().Add(s.patience)) }
-
-// flush sends what was written. Between batches there is no deadline: HTTP/2
-// resets a stream when one passes, also while nothing is being written.
-func (s *stream) flush() error {
-	if err := s.rc.Flush(); err != nil {
-		return err
-	}
-	return s.rc.SetWriteDeadline(time.Time{})
 }

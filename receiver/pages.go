@@ -175,20 +175,28 @@ func (s *Server) show(c *gin.Context, p templates.Page) {
 		c.String(http.StatusInternalServerError, "This page could not be rendered.\n")
 		return
 	}
-	made := madePage{code: p.Code(), body: body, zipped: zip(body)}
-	if etag := c.Writer.Header().Get("ETag"); etag != "" && made.code == http.StatusOK {
-		s.made.put(etag, address(c), made)
+	page := madePage{code: p.Code(), body: body, zipped: zip(body)}
+	if etag := c.Writer.Header().Get("ETag"); etag != "" && page.code == http.StatusOK {
+		s.made.put(etag, address(c), page)
 	}
-	send(c, made)
+	s.send(c, page)
 }
 
-func send(c *gin.Context, p madePage) {
+// send sends a page. While it drains to its client it counts by its bytes.
+func (s *Server) send(c *gin.Context, p madePage) {
 	c.Header("Vary", "Accept-Encoding")
 	body := p.body
 	if negotiate.Gzip(c.Request.Header.Values("Accept-Encoding")) {
 		c.Header("Content-Encoding", "gzip")
 		body = p.zipped
 	}
+	hold, ok := s.limits.responses.Take(int64(len(body)))
+	if !ok {
+		tooManyBytes(c)
+		return
+	}
+	defer hold.Release()
+	made(c)
 	c.Header("Content-Length", strconv.Itoa(len(body)))
 	c.Data(p.code, "text/html; charset=utf-8", body)
 }
@@ -225,7 +233,7 @@ func (s *Server) answered(c *gin.Context) bool {
 	}
 	p, ok := s.made.get(etag, address(c))
 	if ok {
-		send(c, p)
+		s.send(c, p)
 	}
 	return ok
 }
@@ -241,8 +249,12 @@ type madePage struct {
 	body, zipped []byte
 }
 
-// maxMade bounds the pages that are kept, some 60 kB each.
-const maxMade = 64
+const (
+	// maxMade bounds the pages that are kept, some 60 kB each.
+	maxMade = 64
+	// maxMadeBytes bounds their bytes, for those with huge labels.
+	maxMadeBytes = 8 << 20
+)
 
 // madePages keeps the pages that were made of the state as it is: in a storm
 // many look at the same few.
@@ -250,6 +262,7 @@ type madePages struct {
 	mu    sync.Mutex
 	etag  string              // guarded by mu; of the state
 	pages map[string]madePage // guarded by mu; by address
+	size  int                 // guarded by mu; in bytes
 }
 
 func (m *madePages) get(etag, address string) (madePage, bool) {
@@ -262,9 +275,14 @@ func (m *madePages) get(etag, address string) (madePage, bool) {
 func (m *madePages) put(etag, address string, p madePage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.etag != etag || len(m.pages) >= maxMade {
-		m.etag, m.pages = etag, map[string]madePage{}
+	size := len(p.body) + len(p.zipped)
+	if size > maxMadeBytes/4 {
+		return
 	}
+	if m.etag != etag || len(m.pages) >= maxMade || m.size+size > maxMadeBytes {
+		m.etag, m.pages, m.size = etag, map[string]madePage{}, 0
+	}
+	m.size += size - len(m.pages[address].body) - len(m.pages[address].zipped)
 	m.pages[address] = p
 }
 
@@ -429,16 +447,14 @@ func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Pag
 			{Name: "Go", Value: version.GoVersion},
 		},
 		Settings: s.opts.Settings,
-		Limits: []templates.Limit{
+		Limits: append([]templates.Limit{
 			{Name: "Body size", Value: bytesText(s.opts.MaxBodySize), Met: s.refusals.met("too_large")},
 			{Name: "Alerts in a notification", Value: strconv.Itoa(s.opts.MaxAlerts), Met: s.refusals.met("too_many_alerts")},
 			{Name: "Labels of an alert", Value: strconv.Itoa(s.opts.MaxLabels), Met: s.refusals.met("labels")},
-			{Name: "Notifications at once", Value: strconv.Itoa(s.opts.MaxRequests), Met: s.refusals.met("overloaded")},
 			{Name: "Groups", Value: limitOf(s.opts.Groups.MaxGroups), Met: s.refusals.met("full")},
 			{Name: "Alerts in a group", Value: limitOf(s.opts.Groups.MaxAlerts), Met: s.refusals.met("cut")},
-			{Name: "Readers at once", Value: strconv.Itoa(s.opts.MaxReaders), Met: s.refusals.met("readers")},
 			{Name: "Live pages", Value: strconv.Itoa(s.opts.MaxLiveClients), Met: s.refusals.met("live_clients")},
-		},
+		}, s.limits.rows()...),
 		Rejected: s.refusals.newest(), Problems: s.problems(), Listeners: s.live.listeners(),
 	}), nil
 }

@@ -497,10 +497,10 @@ func trickle(address, text string) error {
 
 // Bodies that are on their way are bounded by their bytes, and give them back.
 func TestBodiesOnTheirWayAreBounded(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 1000})
+	h := newHouse(t, Options{MaxBodySize: 1000, MaxNotificationMemory: 4000})
 	srv := h.listen(t)
 	var conns []net.Conn
-	for range maxArrivals {
+	for range 4 {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
 		require.NoError(t, err)
 		conns = append(conns, conn)
@@ -509,12 +509,13 @@ func TestBodiesOnTheirWayAreBounded(t *testing.T) {
 	}
 	held := func(want int64) {
 		t.Helper()
-		require.Eventually(t, func() bool { return h.arrivals.held.Load() == want }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return h.limits.bodies.Used() == want }, 10*time.Second, time.Millisecond)
 	}
-	held(maxArrivals * 900)
+	held(4 * 900)
 	h.refused(t, "one too many", h.post(strings.Repeat(" ", 401)), 503, "too many requests at once")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
-	require.Equal(t, http.StatusOK, h.post(body()).Code, "there is room for a small one")
+	require.InDelta(t, 1, h.counter(t, "muster_limit_rejections_total", "limit", "notification_bodies"), 0)
+	h.refused(t, "room for a small one", h.post("{}"), 400, "the body holds no notification")
 	for _, conn := range conns {
 		require.NoError(t, conn.Close())
 	}

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"muster/grouping"
 	"muster/templates"
@@ -53,9 +53,13 @@ type Options struct {
 	// MaxAlerts bounds the alerts of a notification, MaxLabels the labels and
 	// the annotations of each. 0: 100,000 and 256.
 	MaxAlerts, MaxLabels int
-	// MaxReaders bounds the requests for pages and for the API that are answered
-	// at once: each may take megabytes. 0: 256.
+	// MaxReaders bounds the requests for pages and for the API whose answers are
+	// made at once. 0: 256.
 	MaxReaders int
+	// MaxNotificationMemory bounds what the notifications that are worked on take
+	// in memory, MaxResponseMemory the bytes of answers under way. Past them the
+	// answer is 503. 0: what DefaultMemory says if Go has no memory limit.
+	MaxNotificationMemory, MaxResponseMemory int64
 	// MaxSources bounds the sources told apart in metrics. 0: 32.
 	MaxSources int
 	// MaxLiveClients bounds the followers of live updates. 0: 500.
@@ -83,12 +87,15 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
-	if o.MaxBodySize < 0 || min(o.MaxRequests, o.MaxSources, o.MaxLiveClients, o.MaxAlerts, o.MaxLabels, o.MaxReaders) < 0 {
+	if min(o.MaxBodySize, o.MaxNotificationMemory, o.MaxResponseMemory) < 0 || min(o.MaxRequests, o.MaxSources, o.MaxLiveClients, o.MaxAlerts, o.MaxLabels, o.MaxReaders) < 0 {
 		return o, errors.New("receiver: a limit is negative")
 	}
 	if o.MaxBodySize == 0 {
 		o.MaxBodySize = 64 << 20
 	}
+	notifications, responses := DefaultMemory(math.MaxInt64)
+	o.MaxNotificationMemory = cmp.Or(o.MaxNotificationMemory, notifications)
+	o.MaxResponseMemory = cmp.Or(o.MaxResponseMemory, responses)
 	for _, limit := range []struct {
 		value *int
 		usual int
@@ -121,9 +128,8 @@ type Server struct {
 	handler  http.Handler
 	started  time.Time
 	decoder  *decoder
-	arrivals arrivals
-	slots    chan struct{} // one per webhook request that may be worked on
-	readers  chan struct{} // one per request for a page or the API
+	limits   limits
+	patience time.Duration // how long a client may take to read a chunk
 	draining atomic.Bool
 	refusals refusals
 	made     madePages
@@ -155,13 +161,16 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		return nil, err
 	}
 	m := newMetrics(reg, opts.MaxSources)
+	limits, err := newLimits(reg, opts)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		token: token, renderer: renderer, links: templates.NewLinks(origin, prefix),
 		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
 		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
-		slots: make(chan struct{}, opts.MaxRequests), readers: make(chan struct{}, opts.MaxReaders),
-		decoder:  newDecoder(opts.MaxAlerts, opts.MaxLabels),
-		arrivals: arrivals{most: maxArrivals * min(opts.MaxBodySize, math.MaxInt64/maxArrivals)},
+		limits: limits, patience: writeTimeout,
+		decoder: newDecoder(opts.MaxAlerts, opts.MaxLabels),
 	}
 	s.summary.counter.Heartbeats = opts.Groups.Heartbeats
 	gin.SetMode(gin.ReleaseMode)
@@ -182,7 +191,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	s.routes(routes, gatherer)
 	s.pageRoutes(routes)
 	if opts.EnablePprof {
-		profileRoutes(routes)
+		profileRoutes(routes.Group("", s.profiled))
 	}
 	if routePrefix != "" {
 		get(&r.RouterGroup, "/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
@@ -196,7 +205,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, `{"error":"a browser may not send this from another site"}`+"\n")
 	}))
-	s.handler = protection.Handler(r)
+	s.handler = s.paced(protection.Handler(r))
 	return s, nil
 }
 
@@ -209,7 +218,7 @@ func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 	}
 	get(r, "/-/healthy", s.healthy)
 	get(r, "/-/ready", s.ready)
-	get(r, "/metrics", gin.WrapH(promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes})))
+	get(r, "/metrics", s.scrape(gatherer))
 	get(r, livePath, s.follow)
 	api := r.Group("/api/v1", s.read)
 	get(api, "/groups", s.listGroups)
@@ -226,22 +235,6 @@ func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 func get(r *gin.RouterGroup, path string, handlers ...gin.HandlerFunc) {
 	r.GET(path, handlers...)
 	r.HEAD(path, handlers...)
-}
-
-// maxScrapes bounds the scrapes at once: two Prometheus and who looks by hand.
-const maxScrapes = 16
-
-// read bounds those who read at once, slow ones included.
-func (s *Server) read(c *gin.Context) {
-	select {
-	case s.readers <- struct{}{}:
-		defer func() { <-s.readers }()
-		c.Next()
-	default:
-		s.refusals.count("readers")
-		c.Abort()
-		fail(c, http.StatusServiceUnavailable, "too many read at once, try again soon")
-	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -268,10 +261,14 @@ func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second, // a body of 64 MiB at 17 Mbit/s
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      30 * time.Second, // until the first byte; see pacedWriter
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ConnContext:       boundSendBuffer,
+		// With deadlines for the streams alone, who reads none of them holds the
+		// connection.
+		HTTP2:    &http.HTTP2Config{WriteByteTimeout: writeTimeout},
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -58,8 +58,9 @@ type alertView struct {
 	Episodes     []episodeView        `json:"episodes"`
 }
 
-func viewGroup(g *grouping.AlertGroup, withAlerts bool) groupView {
-	v := groupView{
+// viewGroup is a group without its alerts, which a stream writes one by one.
+func viewGroup(g *grouping.AlertGroup) groupView {
+	return groupView{
 		ID: g.ID, Source: g.Source, Receiver: g.Receiver, GroupKey: g.GroupKey,
 		GroupLabels: object(g.GroupLabels), CommonLabels: object(g.CommonLabels),
 		CommonAnnotations: object(g.CommonAnnotations), RouteLabels: object(g.RouteLabels),
@@ -68,13 +69,6 @@ func viewGroup(g *grouping.AlertGroup, withAlerts bool) groupView {
 		ResolvedAt: g.ResolvedAt(), Notifications: g.Notifications, LastReason: g.LastReason, Version: g.Version,
 		Episodes: viewEpisodes(g.Episodes()),
 	}
-	if withAlerts {
-		v.Alerts = make([]alertView, 0, len(g.Alerts))
-		for _, a := range g.Alerts {
-			v.Alerts = append(v.Alerts, viewAlert(g, a))
-		}
-	}
-	return v
 }
 
 func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
@@ -107,12 +101,6 @@ func object(l grouping.Labels) grouping.Labels {
 	return l
 }
 
-type groupsView struct {
-	Groups []groupView `json:"groups"`
-	Total  int         `json:"total"`
-	Next   string      `json:"next,omitempty"`
-}
-
 type eventView struct {
 	ID          string               `json:"id"`
 	Time        time.Time            `json:"time"`
@@ -129,25 +117,15 @@ type eventView struct {
 	Truncated   *uint64              `json:"truncated,omitempty"`
 }
 
-type eventsView struct {
-	Events []eventView `json:"events"`
-	Next   string      `json:"next,omitempty"`
-}
-
-func viewEvents(page grouping.EventPage) eventsView {
-	v := eventsView{Events: make([]eventView, 0, len(page.Events)), Next: page.Next}
-	for i := range page.Events {
-		e := &page.Events[i]
-		view := eventView{
-			ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
-			Fingerprint: e.Fingerprint, Labels: object(e.Labels), Reason: e.Reason, ExternalURL: e.ExternalURL,
-		}
-		if e.Kind == grouping.EventNotified {
-			view.Firing, view.Resolved, view.Truncated = &e.Firing, &e.Resolved, &e.Truncated
-		}
-		v.Events = append(v.Events, view)
+func viewEvent(e *grouping.Event) eventView {
+	view := eventView{
+		ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
+		Fingerprint: e.Fingerprint, Labels: object(e.Labels), Reason: e.Reason, ExternalURL: e.ExternalURL,
 	}
-	return v
+	if e.Kind == grouping.EventNotified {
+		view.Firing, view.Resolved, view.Truncated = &e.Firing, &e.Resolved, &e.Truncated
+	}
+	return view
 }
 
 type statsView struct {

@@ -51,19 +51,26 @@ func (s *Server) webhook(c *gin.Context) {
 		s.reject(c, http.StatusUnsupportedMediaType, refusedMedia, err)
 		return
 	}
-	in := s.arrivals.open()
+	in := s.arrive(c.Request.ContentLength)
 	defer in.close()
 	if code, reason, err := in.read(http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize)); err != nil {
 		s.reject(c, code, reason, err)
 		return
 	}
 	// Only now: a client that sends slowly takes no place from another.
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
+	place, ok := s.limits.notifications.Take(1)
+	if !ok {
 		s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errors.New("too many requests at once"))
 		return
+	}
+	defer place.Release()
+	if size := decodedSize(in.buf.Bytes()); size > smallNotification {
+		memory, ok := s.limits.decoded.Take(size)
+		if !ok {
+			s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errors.New("too many large notifications at once, send it again"))
+			return
+		}
+		defer memory.Release()
 	}
 	m, left, err := s.decoder.message(in.buf.Bytes())
 	in.close()

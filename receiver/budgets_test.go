@@ -1,0 +1,382 @@
+package receiver
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// The shapes of what is streamed.
+type (
+	groupsView struct {
+		Groups []groupView `json:"groups"`
+		Total  int         `json:"total"`
+		Next   string      `json:"next,omitempty"`
+	}
+	eventsView struct {
+		Events []eventView `json:"events"`
+		Next   string      `json:"next,omitempty"`
+	}
+)
+
+// viewWhole is a group with its alerts.
+func viewWhole(g *grouping.AlertGroup) groupView {
+	v := viewGroup(g)
+	for _, a := range g.Alerts {
+		v.Alerts = append(v.Alerts, viewAlert(g, a))
+	}
+	return v
+}
+
+// stall sends a GET over a connection of its own, which takes little of the answer
+// unless it is read: its buffer has so many bytes.
+func stall(t *testing.T, srv *httptest.Server, path string, buffer int) net.Conn {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	tcp, ok := conn.(*net.TCPConn)
+	require.True(t, ok)
+	require.NoError(t, tcp.SetReadBuffer(buffer))
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: muster\r\n\r\n", path)
+	require.NoError(t, err)
+	return conn
+}
+
+// What is written piece by piece is, byte by byte, the JSON of the whole.
+func TestStreamsAreTheWholeJSON(t *testing.T) {
+	h := newHouse(t, Options{})
+	get := func(path string) string {
+		w := h.get(path)
+		require.Equal(t, http.StatusOK, w.Code, path)
+		require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"), path)
+		return w.Body.String()
+	}
+	whole := func(v any) string {
+		text, err := json.Marshal(v)
+		require.NoError(t, err)
+		return string(text)
+	}
+	require.Equal(t, `{"groups":[],"total":0}`, get("/api/v1/groups?alerts=true"))
+	require.Equal(t, `{"events":[]}`, get("/api/v1/events"))
+	h.kept(t, body(wireKey, `"groupKey":"<&> \u2028"`))
+	many := h.answerTo(t, manyAlerts(300)).Group
+	page, err := h.manager.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortName, Limit: 1})
+	require.NoError(t, err)
+	require.NotEmpty(t, page.Next)
+	require.Equal(t, whole(groupsView{[]groupView{viewWhole(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?alerts=true&limit=1&sort=name"))
+	require.Equal(t, whole(groupsView{[]groupView{viewGroup(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?limit=1&sort=name"))
+	g, err := h.manager.GetGroup(t.Context(), many)
+	require.NoError(t, err)
+	require.Equal(t, whole(viewWhole(g)), get("/api/v1/groups/"+string(many)))
+	one := viewGroup(g)
+	one.Alerts = []alertView{viewAlert(g, g.Alert("0000000000000007"))}
+	require.Equal(t, whole(map[string]any{"groups": []groupView{one}}), get("/api/v1/alerts/0000000000000007"))
+	events, err := h.manager.Events(t.Context(), grouping.EventQuery{Limit: 250})
+	require.NoError(t, err)
+	want := eventsView{Next: events.Next}
+	for i := range events.Events {
+		want.Events = append(want.Events, viewEvent(&events.Events[i]))
+	}
+	require.Equal(t, whole(want), get("/api/v1/events?limit=250&kind=all"))
+	require.Zero(t, h.limits.responses.Used())
+}
+
+// unwritable has groups that are not JSON.
+type unwritable struct {
+	stub
+
+	groups []*grouping.AlertGroup
+}
+
+func (u unwritable) ListGroups(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
+	return grouping.GroupPage{Groups: u.groups}, nil
+}
+
+// An error before the first byte is answered as one; later the connection is
+// cut. Either way everything is given back.
+func TestAStreamThatFails(t *testing.T) {
+	h, _ := newStub(t, Options{}, nil)
+	srv := h.listen(t)
+	bad := &grouping.AlertGroup{}
+	bad.UpdatedAt = time.Date(math.MaxInt32, 1, 1, 0, 0, 0, 0, time.UTC)
+	large := &grouping.AlertGroup{}
+	large.GroupLabels = grouping.Labels{"x": strings.Repeat("y", 2*flushSize)}
+	h.groups = unwritable{groups: []*grouping.AlertGroup{bad}}
+	h.refused(t, "first", h.get("/api/v1/groups"), http.StatusServiceUnavailable, "something went wrong here")
+	h.groups = unwritable{groups: []*grouping.AlertGroup{large, bad}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v1/groups", nil)
+	require.NoError(t, err)
+	res, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	_, err = io.ReadAll(res.Body)
+	require.NoError(t, res.Body.Close())
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Zero(t, h.limits.responses.Used())
+	require.Zero(t, h.limits.readers.Used())
+}
+
+// Clients that do not read hold a bounded number of bytes and no place of a
+// reader. Others are answered meanwhile, and those are cut.
+func TestReadersThatDoNotRead(t *testing.T) {
+	const most, stalled = 4, 40
+	h := newHouse(t, Options{MaxReaders: most})
+	h.patience = 5 * time.Second
+	kept := h.answerTo(t, manyAlerts(5000)) // more than the buffers of a connection take
+	srv := h.listen(t)
+	for range stalled {
+		stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
+	}
+	// Some may find no place among those whose answers are made.
+	require.Eventually(t, func() bool {
+		return h.limits.responses.Used() >= int64(stalled-h.limits.readers.Rejected())*streamSize
+	}, 20*time.Second, time.Millisecond)
+	require.LessOrEqual(t, h.limits.responses.Used(), int64(stalled*streamSize))
+	require.Eventually(t, func() bool { return h.limits.readers.Used() == 0 }, 20*time.Second, time.Millisecond)
+	for _, path := range []string{"/", "/api/v1/groups", "/status", "/-/ready", "/metrics"} {
+		require.Equal(t, http.StatusOK, h.get(path).Code, path)
+	}
+	h.answerTo(t, body())
+	require.Eventually(t, func() bool { return h.limits.responses.Used() == 0 }, 60*time.Second, 10*time.Millisecond, "they are cut")
+}
+
+// Past the budget readers are answered with 503, notifications are kept.
+func TestTooManyBytesForReaders(t *testing.T) {
+	const fit, stalled = 3, 9
+	h := newHouse(t, Options{MaxResponseMemory: fit*streamSize + streamSize/2})
+	kept := h.answerTo(t, manyAlerts(5000))
+	srv := h.listen(t)
+	for range stalled {
+		stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
+	}
+	require.Eventually(t, func() bool { return h.limits.responses.Rejected() == stalled-fit }, 20*time.Second, time.Millisecond)
+	const full = "too many bytes wait for slow readers, try again soon"
+	h.refused(t, "API", h.get("/api/v1/groups"), http.StatusServiceUnavailable, full)
+	h.refused(t, "page", h.get("/groups/"+string(kept.Group)), http.StatusServiceUnavailable, full)
+	h.answerTo(t, body())
+	require.Equal(t, http.StatusOK, h.get("/metrics").Code)
+	require.Equal(t, http.StatusOK, h.get("/-/ready").Code)
+	require.Contains(t, h.get("/status").Body.String(), "Memory of responses")
+	require.InDelta(t, float64(h.limits.responses.Rejected()), h.counter(t, "muster_limit_rejections_total", "limit", "responses"), 0)
+}
+
+// Who finds no place is told so.
+func TestTooManyReaders(t *testing.T) {
+	h := newHouse(t, Options{MaxReaders: 1})
+	place, ok := h.limits.readers.Take(1)
+	require.True(t, ok)
+	for _, path := range []string{"/", "/api/v1/groups", "/go?receiver=x"} {
+		h.refused(t, path, h.get(path), http.StatusServiceUnavailable, "too many read at once, try again soon")
+	}
+	h.answerTo(t, body())
+	place.Release()
+	require.Contains(t, h.get("/status").Body.String(), `<td>Readers at once</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
+}
+
+// A client that reads slowly gets all of it, however long it takes.
+func TestAReaderThatIsSlowIsNotCut(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.patience = 2 * time.Second
+	kept := h.answerTo(t, manyAlerts(3000))
+	path := "/api/v1/groups/" + string(kept.Group)
+	srv := h.listen(t)
+	started := time.Now()
+	conn := stall(t, srv, path, 64<<10)
+	res, err := http.ReadResponse(bufio.NewReaderSize(&slowReader{conn, time.NewTicker(25 * time.Millisecond)}, 16<<10), nil)
+	require.NoError(t, err)
+	text, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.JSONEq(t, h.get(path).Body.String(), string(text))
+	require.Greater(t, time.Since(started), h.patience, "it was too fast to show anything")
+}
+
+// slowReader reads once for each tick.
+type slowReader struct {
+	conn net.Conn
+	tick *time.Ticker
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	<-r.tick.C
+	return r.conn.Read(p[:min(len(p), 16<<10)])
+}
+
+// A stream of HTTP/2 that is not read is cut, and its connection goes on.
+func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.patience = time.Second
+	kept := h.answerTo(t, manyAlerts(10_000)) // more than the client's window of 4 MiB
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = NewHTTPServer(h.Server, h.logger)
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	get := func(path string) *http.Response {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+path, nil)
+		require.NoError(t, err)
+		res, err := srv.Client().Do(r)
+		require.NoError(t, err)
+		require.Equal(t, 2, res.ProtoMajor)
+		return res
+	}
+	stalled := get("/api/v1/groups/" + string(kept.Group))
+	require.Eventually(t, func() bool { return h.limits.responses.Used() == 0 }, 30*time.Second, time.Millisecond)
+	_, err := io.ReadAll(stalled.Body)
+	require.Error(t, err, "half an answer does not look like a whole one")
+	require.NoError(t, stalled.Body.Close())
+	res := get("/api/v1/groups")
+	_, err = io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+}
+
+// Scrapers that do not read do not keep others out.
+func TestScrapersThatDoNotRead(t *testing.T) {
+	h := newHouse(t, Options{})
+	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long"}, []string{"x"})
+	for i := range 600 {
+		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", 1000))).Set(1)
+	}
+	h.reg.MustRegister(long) // more than the buffers of a connection take
+	srv := h.listen(t)
+	for range maxScrapes {
+		stall(t, srv, "/metrics", 4096)
+	}
+	size := int64(h.get("/metrics").Body.Len())
+	require.Eventually(t, func() bool { return h.limits.scraped.Used() >= maxScrapes*size*9/10 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.limits.scrapes.Used() == 0 }, 20*time.Second, time.Millisecond)
+	require.Equal(t, http.StatusOK, h.get("/metrics").Code)
+	require.Equal(t, http.StatusOK, h.get("/metrics", "Accept-Encoding", "gzip").Code)
+	var held int
+	for h.limits.scrapes.Used() < maxScrapes {
+		_, ok := h.limits.scrapes.Take(1)
+		require.True(t, ok)
+		held++
+	}
+	require.Equal(t, maxScrapes, held)
+	require.Equal(t, http.StatusServiceUnavailable, h.get("/metrics").Code)
+}
+
+func TestScrapesAreBounded(t *testing.T) {
+	h := newHouse(t, Options{})
+	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long"}, []string{"x"})
+	for i := range 5 {
+		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", maxScrape/4))).Set(1)
+	}
+	h.reg.MustRegister(long)
+	w := h.get("/metrics")
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Equal(t, "The metrics are larger than 4 MiB.\n", w.Body.String())
+	require.Zero(t, h.limits.scrapes.Used())
+}
+
+// keeping keeps notifications when it is allowed to.
+type keeping struct {
+	stub
+
+	come, leave chan struct{}
+}
+
+func (k keeping) Ingest(context.Context, grouping.Notification) (grouping.Outcome, error) {
+	k.come <- struct{}{}
+	<-k.leave
+	return grouping.Outcome{Group: &grouping.AlertGroup{}}, nil
+}
+
+// Notifications are bounded by what they become: tiny alerts take eight times
+// their bytes. One that is too large for the budget is taken alone.
+func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
+	tiny := func(n int) string {
+		alerts := strings.TrimSuffix(strings.Repeat(`{"status":"firing","labels":{"a":"b"},"startsAt":"2026-11-23T03:00:00Z"},`, n), ",")
+		whole := body()
+		return whole[:strings.Index(whole, "[{")+1] + alerts + whole[strings.Index(whole, "}]")+1:]
+	}
+	h, _ := newStub(t, Options{MaxNotificationMemory: 1 << 20}, nil)
+	groups := keeping{come: make(chan struct{}), leave: make(chan struct{})}
+	h.groups = groups
+	answers := make(chan int, 2)
+	post := func(text string) {
+		go func() { answers <- h.post(text).Code }()
+		<-groups.come
+	}
+	large := tiny(2000)
+	require.Less(t, len(large), 1<<20/4)
+	post(large)
+	require.Greater(t, h.limits.decoded.Used(), int64(1<<20), "it is taken, though it is more than the limit")
+	h.refused(t, "a second one", h.post(large), http.StatusServiceUnavailable, "too many large notifications at once, send it again")
+	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
+	post(body()) // a small one finds its place
+	close(groups.leave)
+	require.Equal(t, http.StatusOK, <-answers)
+	require.Equal(t, http.StatusOK, <-answers)
+	require.Zero(t, h.limits.decoded.Used())
+	require.Zero(t, h.limits.bodies.Used())
+	require.Zero(t, h.limits.notifications.Used())
+}
+
+// The estimate is no less than what decoding takes, and not absurd.
+func TestDecodedSize(t *testing.T) {
+	labels := func(n int) string {
+		var pairs []string
+		for i := range n {
+			pairs = append(pairs, fmt.Sprintf(`"l%d":"x"`, i))
+		}
+		return "{" + strings.Join(pairs, ",") + "}"
+	}
+	many := func(n int, labels string) string {
+		var alerts []string
+		for range n {
+			alerts = append(alerts, `{"status":"firing","labels":`+labels+`,"startsAt":"2026-11-23T03:00:00Z"}`)
+		}
+		whole := body()
+		return whole[:strings.Index(whole, "[{")+1] + strings.Join(alerts, ",") + whole[strings.Index(whole, "}]")+1:]
+	}
+	for name, text := range map[string]string{
+		"tiny": many(20_000, `{"a":"b"}`), "usual": manyAlerts(10_000), "nine labels": many(10_000, labels(9)), "many labels": many(1000, labels(256)),
+		"long": many(1000, `{"a":"`+strings.Repeat("x", 10_000)+`"}`),
+	} {
+		before := allocated()
+		m, _, err := testDecoder.message([]byte(text))
+		require.NoError(t, err)
+		left := leftOut{}
+		n := testDecoder.notification(m, "x", &left)
+		took := allocated() - before
+		estimate := decodedSize([]byte(text))
+		require.Greater(t, float64(estimate), 0.9*float64(took), "%s: %d bytes became %d", name, len(text), took)
+		require.Less(t, float64(estimate), 3*float64(took), "%s: %d bytes became %d", name, len(text), took)
+		require.NotEmpty(t, n.Alerts)
+		require.NotEmpty(t, m.Alerts)
+	}
+}
+
+// Pages with huge labels are not all kept.
+func TestKeptPagesAreBoundedByBytes(t *testing.T) {
+	var m madePages
+	for i := range 40 {
+		m.put("etag", fmt.Sprint(i), madePage{body: make([]byte, 1<<20)})
+		require.LessOrEqual(t, m.size, maxMadeBytes)
+		require.LessOrEqual(t, len(m.pages), maxMadeBytes>>20)
+	}
+	m.put("etag", "39", madePage{body: make([]byte, 100)})
+	before := m.size
+	m.put("etag", "39", madePage{body: make([]byte, 100)})
+	require.Equal(t, before, m.size)
+	m.put("etag", "huge", madePage{body: make([]byte, maxMadeBytes)})
+	_, ok := m.get("etag", "huge")
+	require.False(t, ok)
+}
