@@ -70,6 +70,9 @@ type Alert struct {
 	Since Stamp `json:"since,omitzero"`
 	// Stamp is that of the write that last changed the alert.
 	Stamp Stamp `json:"-"`
+	// Later is what a later version of Muster stored beside these fields, as a
+	// JSON object or "". It stays when the alert changes.
+	Later string `json:"-"`
 }
 
 // Name returns the alert's name, or "" if it has none.
@@ -125,7 +128,7 @@ func (a *Alert) Equal(b *Alert) bool {
 	return a.Stamp == b.Stamp && a.Since == b.Since && a.Fingerprint == b.Fingerprint && a.Status == b.Status &&
 		a.GeneratorURL == b.GeneratorURL && a.Grafana.Equal(b.Grafana) && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
 		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) &&
-		a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
+		a.Later == b.Later && a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
 		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
 		slices.EqualFunc(a.Recorded, b.Recorded, equalEpisode)
 }

@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -120,14 +121,14 @@ func compareAlerts(a, b *Alert) int {
 	// Episodes are united whoever wins.
 	x, y := *a, *b
 	x.Recorded, y.Recorded, x.Since, y.Since = nil, nil, "", ""
-	return compareContent(&x, &y)
+	return cmp.Or(compareContent(&x, &y), strings.Compare(a.Later, b.Later))
 }
 
 func compareMeta(a, b *Meta) int {
 	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a.equal(b) {
 		return c
 	}
-	return compareContent(a, b)
+	return cmp.Or(compareContent(a, b), strings.Compare(a.Later, b.Later))
 }
 
 func compareContent(a, b any) int {

@@ -58,6 +58,34 @@ const (
 // since an alert that cannot be stored would stay unstored for ever.
 var encoding = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 
+// The forms that are stored: what a later version adds to one is kept, and
+// written again, though it is not understood.
+type (
+	storedMeta struct {
+		*grouping.Meta
+
+		Later jsontext.Value `json:",embed"`
+	}
+	storedAlert struct {
+		*grouping.Alert
+
+		Later jsontext.Value `json:",embed"`
+	}
+	storedEvent struct {
+		*grouping.Event
+
+		Later jsontext.Value `json:",embed"`
+	}
+)
+
+func encodeMeta(m *grouping.Meta) (string, error) {
+	return encode(m.Stamp, storedMeta{m, jsontext.Value(m.Later)})
+}
+
+func encodeAlert(a *grouping.Alert) (string, error) {
+	return encode(a.Stamp, storedAlert{a, jsontext.Value(a.Later)})
+}
+
 func encode(stamp grouping.Stamp, v any) (string, error) {
 	if !stamp.Valid() {
 		return "", fmt.Errorf("%q is no stamp", stamp)
@@ -88,9 +116,7 @@ func decodeStamp(text string) (grouping.Stamp, error) {
 }
 
 // decodeGroup reads a group from its fields, all or some of them. It returns
-// nil if there are none, and passes over fields that a later schema may add.
-// What a later schema adds to a record is lost when the record is next written:
-// the domain's types have no place for it.
+// nil if there are none, and passes over fields that a later version may add.
 func decodeGroup(id grouping.ID, fields map[string]string) (*grouping.AlertGroup, *grouping.DamagedGroupError) {
 	if len(fields) == 0 {
 		return nil, nil
@@ -120,12 +146,15 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 		g.Removed[grouping.Fingerprint(fp)], err = decodeStamp(value)
 	case isAlert:
 		a := &grouping.Alert{}
-		if a.Stamp, err = decode(value, a); err == nil {
-			a.Fingerprint = grouping.Fingerprint(fp)
+		s := storedAlert{Alert: a}
+		if a.Stamp, err = decode(value, &s); err == nil {
+			a.Fingerprint, a.Later = grouping.Fingerprint(fp), string(s.Later)
 			g.Alerts = append(g.Alerts, a)
 		}
 	case name == fieldMeta:
-		g.Stamp, err = decode(value, &g.Meta)
+		s := storedMeta{Meta: &g.Meta}
+		g.Stamp, err = decode(value, &s)
+		g.Later = string(s.Later)
 	case name == fieldDeleted && value != "":
 		g.Deleted, err = decodeStamp(value)
 	case name == fieldSchema && newer(value):
@@ -169,7 +198,7 @@ func changedFields(c *grouping.Change) ([]field, error) {
 		case after != nil:
 			f.name = fieldAlert + string(after.Fingerprint)
 			f.expected = base.Removed[after.Fingerprint]
-			value, err := encode(after.Stamp, after)
+			value, err := encodeAlert(after)
 			if err != nil {
 				failed = fmt.Errorf("alert %s: %w", after.Fingerprint, err)
 			}
@@ -203,7 +232,7 @@ func changedFields(c *grouping.Change) ([]field, error) {
 // order and one event is one text.
 
 func encodeEvent(e *grouping.Event) (string, error) {
-	text, err := json.Marshal(e, encoding)
+	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Later)}, encoding)
 	return e.ID + string(text), err
 }
 
@@ -212,6 +241,8 @@ func decodeEvent(text string) (e grouping.Event, err error) {
 	if i < 0 {
 		return e, fmt.Errorf("%q is no event", text)
 	}
-	err = json.Unmarshal([]byte(text[i:]), &e)
+	s := storedEvent{Event: &e}
+	err = json.Unmarshal([]byte(text[i:]), &s)
+	e.Later = string(s.Later)
 	return e, err
 }

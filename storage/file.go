@@ -262,7 +262,7 @@ func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGro
 		if c.Notified {
 			g.Notifications++
 		}
-		meta, err := encode(g.Stamp, &g.Meta)
+		meta, err := encodeMeta(&g.Meta)
 		if err != nil {
 			return nil, err
 		}

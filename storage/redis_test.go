@@ -133,14 +133,6 @@ func TestRedisTakesOnlyIDs(t *testing.T) {
 	require.ErrorContains(t, err, "is no fingerprint")
 }
 
-func TestRedisReadsWhatALaterVersionWrote(t *testing.T) {
-	server, r, w := mini(t, RedisOptions{})
-	g := w.add(t, groupKey("g"), a("x", "1"))
-	name, field := r.groupKey(g.ID), "a:"+string(fingerprint("x"))
-	server.HSet(name, field, strings.Replace(server.HGet(name, field), "{", `{"future":[1],`, 1))
-	require.True(t, w.mustLoad(t, groupKey("g")).Equal(g))
-}
-
 func TestRedisExpiry(t *testing.T) {
 	const retention = time.Hour
 	resolve := func(c grouping.Change) grouping.Change {

@@ -124,7 +124,7 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 		version, notifications = base.Version, base.Notifications
 	)
 	if g := c.Group; g != nil {
-		if meta, err = encode(g.Stamp, &g.Meta); err != nil {
+		if meta, err = encodeMeta(&g.Meta); err != nil {
 			return nil, err
 		}
 		deleted = string(g.Deleted)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -248,4 +249,82 @@ func TestStoredByANewerVersion(t *testing.T) {
 		require.ErrorContains(t, r.Delete(context.Background(), grouping.Change{Base: g, Stamp: w.Stamp()}), said)
 		require.Equal(t, before, fields())
 	})
+}
+
+// What a later version adds to a record of a group, an alert or an event is not
+// understood, but is there still after this version has written the record.
+func TestWhatALaterVersionAddedStays(t *testing.T) {
+	const added = `"later":[1,{"x":"y"}]`
+	later := func(record string) string { return strings.Replace(record, "{", "{"+added+",", 1) }
+	fields := []string{fieldMeta, fieldAlert + string(firing("a").Fingerprint)}
+	id := testKey.ID()
+	r, client := miniClient(t)
+	f := openFile(t, FileOptions{})
+	for name, test := range map[string]struct {
+		storage grouping.GroupStorage
+		get     func(field string) string
+		set     func(field, value string)
+	}{
+		"redis": {
+			r, func(field string) string {
+				value, err := client.HGet(t.Context(), r.groupKey(id), field).Result()
+				require.NoError(t, err)
+				return value
+			}, func(field, value string) {
+				require.NoError(t, client.HSet(t.Context(), r.groupKey(id), field, value).Err())
+			},
+		},
+		"file": {
+			f, func(field string) (value string) {
+				require.NoError(t, f.view("get", func(tx *bbolt.Tx) error {
+					value = string(tx.Bucket(bucketGroups).Get([]byte(string(id) + field)))
+					return nil
+				}))
+				return value
+			}, func(field, value string) {
+				require.NoError(t, f.update("set", func(tx *bbolt.Tx) error {
+					return tx.Bucket(bucketGroups).Put([]byte(string(id)+field), []byte(value))
+				}))
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := func() *grouping.Manager {
+				m, err := grouping.NewManager(test.storage, grouping.NewClock(), prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+				require.NoError(t, err)
+				return m
+			}
+			first, err := start().AddAlertToGroup(t.Context(), testKey, firing("a"))
+			require.NoError(t, err)
+			before := map[string]string{}
+			for _, field := range fields {
+				before[field] = later(test.get(field))
+				test.set(field, before[field])
+			}
+
+			ended := firing("a")
+			ended.Status, ended.EndsAt = grouping.StatusResolved, ended.StartsAt.Add(time.Minute)
+			g, err := start().AddAlertToGroup(t.Context(), testKey, ended)
+			require.NoError(t, err)
+			require.Equal(t, grouping.StatusResolved, g.Alerts[0].Status)
+			for _, field := range fields {
+				require.NotEqual(t, before[field], test.get(field), "it was written")
+				require.Contains(t, test.get(field), added)
+			}
+			// One that had no place for it has written the same records without.
+			joined := grouping.Merge(first, g)
+			require.Equal(t, g.Later, joined.Later)
+			require.Equal(t, "{"+added+"}", joined.Alerts[0].Later)
+		})
+	}
+
+	e := grouping.Event{ID: string(grouping.NewClock().Stamp()) + "000000", Kind: grouping.EventFired, GroupID: id}
+	text, err := encodeEvent(&e)
+	require.NoError(t, err)
+	e, err = decodeEvent(later(text))
+	require.NoError(t, err)
+	again, err := encodeEvent(&e)
+	require.NoError(t, err)
+	require.Contains(t, again, added)
+	require.Equal(t, text, strings.Replace(again, ","+added, "", 1))
 }
