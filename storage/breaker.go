@@ -12,8 +12,10 @@ import (
 const tolerated = 2
 
 // breaker knows, from the writes that were really made, whether a backend
-// takes writes. It opens on one timeout, on another number of shards, on a
-// file that was moved or on three errors in a row; it is closed by whoever brought the backend up to date.
+// takes writes. It opens on one timeout, on another number of shards, on a file
+// that was moved or on three errors in a row; it is closed by whoever brought the
+// backend up to date. A write that found no connection says nothing: it waited for
+// others of this process.
 type breaker struct {
 	mu       sync.Mutex
 	failures int       // guarded by mu; in a row
@@ -39,6 +41,9 @@ func (b *breaker) success() {
 func (b *breaker) failure(reason string) (opened bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if reason == reasonPool {
+		return false
+	}
 	b.failures++
 	if b.failures <= tolerated && reason != reasonTimeout && reason != reasonShards && reason != reasonMoved {
 		return false

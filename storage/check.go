@@ -3,11 +3,12 @@ package storage
 import (
 	"context"
 	"strings"
+	"time"
 )
 
 // checkTimeout is how long a check may take: it is not urgent, but a round waits
 // for it.
-const checkTimeout = bulkTimeout
+const checkTimeout = 5 * time.Second
 
 // check asks the backend how it is set up. A backend that cannot be reached
 // tells nothing: what it told before stays.

@@ -16,6 +16,7 @@ import (
 // The reasons for which a backend fails: the words of a metric's label.
 const (
 	reasonTimeout = "timeout"
+	reasonStalled = "stalled" // it answers, but not in the time that the bytes need
 	reasonRefused = "refused"
 	reasonClosed  = "closed"
 	reasonPool    = "pool"
@@ -56,6 +57,7 @@ func FaultReason(err error) string {
 		damaged     *damagedFileError
 		moved       *movedFileError
 		unusable    *fileError
+		silence     *silenceError
 	)
 	switch {
 	case errors.As(err, &unusable):
@@ -78,6 +80,8 @@ func FaultReason(err error) string {
 		return reasonFull
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return reasonPool
+	case errors.As(err, &silence) && silence.asked:
+		return reasonStalled
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, &network) && network.Timeout():
 		return reasonTimeout

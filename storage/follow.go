@@ -16,8 +16,9 @@ const (
 	// blockTime is how long a read of the log waits: a cancelled context does
 	// not end a read that blocks.
 	blockTime = time.Second
-	// maxEntries bounds what one read of the log brings.
-	maxEntries = 500
+	// maxEntries bounds what one read of the log brings: a slow link must bring it
+	// in the time that the read has.
+	maxEntries = 200
 )
 
 // Follow implements Durable.

@@ -100,19 +100,31 @@ func (r *Redis) PushEvents(ctx context.Context, events []grouping.Event) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	for part := range slices.Chunk(events, indexCount) {
-		if err := r.pushEvents(ctx, part); err != nil {
+	for len(events) > 0 {
+		n, err := r.pushBatch(ctx, events)
+		if err != nil && (n == 1 || FaultReason(err) != reasonStalled) {
 			return r.fault(ctx, "push events", err)
+		}
+		if err == nil {
+			events = events[n:]
 		}
 	}
 	return nil
 }
 
-func (r *Redis) pushEvents(ctx context.Context, events []grouping.Event) error {
-	pipe := r.client.Pipeline()
-	timelines, histories := map[string]bool{}, map[string]bool{}
-	for i := range events {
-		e := &events[i]
+// pushBatch pushes as many of the events as the pace allows, one in any case,
+// and returns how many it tried.
+func (r *Redis) pushBatch(ctx context.Context, events []grouping.Event) (n int, err error) {
+	var (
+		most      = r.pace.size()
+		bytes     int
+		pipe      = r.writer.Pipeline()
+		histories = map[string]bool{}
+		timelines = map[string]bool{}
+	)
+	for n < len(events) && n < indexCount && bytes < most {
+		e := &events[n]
+		n++
 		text, err := encodeEvent(e)
 		if err != nil || !e.GroupID.Valid() {
 			continue // it was not encodable when it happened either
@@ -122,6 +134,7 @@ func (r *Redis) pushEvents(ctx context.Context, events []grouping.Event) error {
 		histories[history], timelines[timeline] = true, true
 		pipe.ZAdd(ctx, history, member)
 		pipe.ZAdd(ctx, timeline, member)
+		bytes += 2 * len(text)
 	}
 	for key := range histories {
 		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxHistory-1))
@@ -132,8 +145,13 @@ func (r *Redis) pushEvents(ctx context.Context, events []grouping.Event) error {
 		pipe.Expire(ctx, key, r.opts.HistoryRetention)
 	}
 	if pipe.Len() == 0 {
-		return nil
+		return n, nil
 	}
-	_, err := pipe.Exec(ctx)
-	return err
+	err = r.gate.pass(ctx, bytes, func() error {
+		started := time.Now()
+		_, err := pipe.Exec(ctx)
+		r.pace.sent(bytes, time.Since(started), err)
+		return err
+	})
+	return n, err
 }

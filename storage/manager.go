@@ -28,8 +28,9 @@ const (
 // ManagerOptions are the settings of a Manager. The zero value is usable.
 type ManagerOptions struct {
 	Outage Outage // "": OutageDegrade
-	// WriteTimeout bounds a write to the backend; past it its outcome counts as
-	// unknown. Zero: 500 ms, a quarter of what a webhook may take altogether.
+	// WriteTimeout bounds a write to the backend, with its wait for others; past it
+	// its outcome counts as unknown. Zero: 20 s, less than a server has to answer.
+	// A backend that hangs must be known much earlier, and only it can tell that.
 	WriteTimeout time.Duration
 	// PushRate bounds the groups written back per second after an outage, so
 	// that a recovering backend is not brought down again. Zero: 2,000, a tenth
@@ -43,7 +44,7 @@ type ManagerOptions struct {
 
 func (o ManagerOptions) withDefaults() (ManagerOptions, error) {
 	orDefault(&o.Outage, OutageDegrade)
-	orDefault(&o.WriteTimeout, 500*time.Millisecond)
+	orDefault(&o.WriteTimeout, 20*time.Second)
 	orDefault(&o.PushRate, 2000)
 	orDefault(&o.CheckInterval, time.Second)
 	orDefault(&o.CompareInterval, time.Minute)

@@ -98,8 +98,11 @@ type Redis struct {
 	opts    RedisOptions
 	secrets *secrets
 	client  redis.UniversalClient
-	// bulk is client with the time that large groups take.
-	bulk redis.UniversalClient
+	// writer stores groups and events, each within the gate.
+	writer  redis.UniversalClient
+	gate    *gate
+	pace    pace
+	watcher *watcher
 	// stream reads the log: a reader that blocks must not take the
 	// connections from the writers.
 	stream redis.UniversalClient
@@ -109,10 +112,10 @@ type Redis struct {
 
 // NewRedis returns a client of the Redis at the URL. It dials nothing.
 func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
-	// A webhook has two seconds altogether and must not wait longer for Redis
-	// than half a second.
+	// A webhook has two seconds altogether: within one of them a Redis must be
+	// known to hang.
 	r, err := newRedis(opts, limits{
-		answer: 500 * time.Millisecond, dial: time.Second, pool: 300 * time.Millisecond, connections: 16,
+		answer: 500 * time.Millisecond, dial: time.Second, pool: time.Second, connections: 16,
 	})
 	if err != nil {
 		return nil, err
@@ -134,17 +137,16 @@ func newRedis(opts RedisOptions, l limits) (*Redis, error) {
 		orDefault(&opts.Shards, clusterShards)
 	}
 	orDefault(&opts.Shards, 1)
-	r := &Redis{opts: opts, secrets: s.secrets, client: s.open(l)}
-	blocked, patient := l, l
-	blocked.connections = max(2, opts.Shards) // a log is read on a connection of its own
-	r.stream = s.open(blocked)
-	patient.answer = max(l.answer, bulkTimeout)
-	if client, ok := r.client.(*redis.Client); ok {
-		r.bulk = client.WithTimeout(patient.answer) // it has the same connections
-	} else {
-		r.bulk = s.open(patient)
-	}
-	return r, nil
+	// A read of the log waits for what may come at any time: nothing is learned
+	// from silence. Each log is read on a connection of its own.
+	blocked := l
+	blocked.connections = max(2, opts.Shards)
+	l.watcher = newWatcher(l.answer, s.tlsConfig(), s.caFile)
+	l.answer = max(longestCommand, 3*l.answer)
+	return &Redis{
+		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(blocked),
+		gate: newGate(l.connections), watcher: l.watcher,
+	}, nil
 }
 
 // redisLogger passes on what the client says. It says the same of every
@@ -173,10 +175,8 @@ func (r *Redis) Name() string { return "redis" }
 
 // Close closes the connections.
 func (r *Redis) Close() error {
-	err := errors.Join(r.client.Close(), r.stream.Close())
-	if _, shared := r.client.(*redis.Client); !shared {
-		err = errors.Join(err, r.bulk.Close())
-	}
+	err := errors.Join(r.client.Close(), r.writer.Close(), r.stream.Close())
+	r.watcher.close()
 	return err
 }
 
@@ -208,12 +208,8 @@ func (r *Redis) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup,
 	return loadOne(ctx, r, id)
 }
 
-const (
-	// bulkFields bounds the fields that one pipeline reads: some 2 MB.
-	bulkFields = 2000
-	// bulkTimeout bounds the answer: a group of 10,000 alerts is some 10 MB.
-	bulkTimeout = 5 * time.Second
-)
+// bulkFields bounds the fields that one pipeline reads: some 2 MB.
+const bulkFields = 2000
 
 // LoadMany implements Durable.
 func (r *Redis) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.ID]*grouping.AlertGroup, []*grouping.DamagedGroupError, error) {
@@ -267,7 +263,7 @@ func (r *Redis) sizes(ctx context.Context, ids []grouping.ID) ([]int, error) {
 }
 
 func (r *Redis) loadPart(ctx context.Context, ids []grouping.ID, groups map[grouping.ID]*grouping.AlertGroup) (damaged []*grouping.DamagedGroupError, err error) {
-	pipe := r.bulk.Pipeline()
+	pipe := r.client.Pipeline()
 	answers := make([]*redis.MapStringStringCmd, len(ids))
 	for i, id := range ids {
 		answers[i] = pipe.HGetAll(ctx, r.groupKey(id))

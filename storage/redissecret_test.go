@@ -99,7 +99,7 @@ func TestRedisCertificatesAreRotated(t *testing.T) {
 	server, other := startPongServer(t), startPongServer(t)
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(file, other.authority, 0o600))
-	dial := tlsDialer(&tls.Config{MinVersion: tls.VersionTLS12}, file, time.Minute)
+	dial := tlsDialer(plainDialer(time.Minute), &tls.Config{MinVersion: tls.VersionTLS12}, file, time.Minute)
 	connect := func() error {
 		conn, err := dial(t.Context(), "tcp", server.Addr().String())
 		if err == nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,26 +18,50 @@ import (
 // the connections that it had, some seconds. So the first that breaks speaks
 // for all that are as old as itself. The file with the certificates of the
 // authorities is read for each connection.
-func tlsDialer(config *tls.Config, caFile string, timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func tlsDialer(dial dialFunc, config *tls.Config, caFile string, timeout time.Duration) dialFunc {
 	var broken atomic.Int64
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout) // with the handshake
 		defer cancel()
-		config := config.Clone()
-		if caFile != "" {
-			var err error
-			if config.RootCAs, err = authorities(caFile); err != nil {
-				return nil, err
-			}
-		}
-		d := &tls.Dialer{NetDialer: &net.Dialer{Timeout: timeout}, Config: config}
 		age := broken.Load()
-		conn, err := d.DialContext(ctx, network, addr)
+		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		return &tlsConn{conn, age, &broken}, nil
+		secure, err := tlsClient(ctx, conn, config, caFile, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &tlsConn{secure, age, &broken}, nil
 	}
+}
+
+// tlsClient makes a connection to an address one with TLS. It closes it if that
+// fails.
+func tlsClient(ctx context.Context, conn net.Conn, config *tls.Config, caFile, addr string) (net.Conn, error) {
+	config = config.Clone()
+	orDefault(&config.ServerName, hostOf(addr))
+	if caFile != "" {
+		var err error
+		if config.RootCAs, err = authorities(caFile); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
+	secure := tls.Client(conn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+// hostOf returns the host of an address, as tls.Dialer does.
+func hostOf(addr string) string {
+	if i := strings.LastIndexByte(addr, ':'); i >= 0 {
+		return addr[:i]
+	}
+	return addr
 }
 
 // tlsConn is a connection of a tlsDialer.

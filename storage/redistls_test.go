@@ -96,7 +96,7 @@ func TestTLSConnectionsBreakTogether(t *testing.T) {
 	const connections = 8
 	server := startPongServer(t)
 	c := redis.NewClient(&redis.Options{
-		Dialer:   tlsDialer(&tls.Config{InsecureSkipVerify: true}, "", time.Minute),
+		Dialer:   tlsDialer(plainDialer(time.Minute), &tls.Config{InsecureSkipVerify: true}, "", time.Minute),
 		Addr:     server.Addr().String(),
 		Protocol: 2, PoolSize: connections, MaxRetries: -1, DisableIdentity: true, PipelinePoolSize: -1,
 	})
@@ -128,7 +128,7 @@ func TestTLSDialerGivesUp(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, silent.Close()) }()
 	began := time.Now()
-	_, err = tlsDialer(&tls.Config{}, "", 50*time.Millisecond)(context.Background(), "tcp", silent.Addr().String())
+	_, err = tlsDialer(plainDialer(time.Minute), &tls.Config{}, "", 50*time.Millisecond)(context.Background(), "tcp", silent.Addr().String())
 	require.ErrorIs(t, err, context.DeadlineExceeded, fmt.Sprint(time.Since(began)))
 	require.Equal(t, "timeout", FaultReason(err))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -127,16 +128,19 @@ func (s *servers) setPasswords(o RedisOptions) error {
 	return nil
 }
 
-func (s *servers) setTLS(o RedisTLS) error {
-	var config *tls.Config
+func (s *servers) tlsConfig() *tls.Config {
 	switch {
 	case s.cluster != nil:
-		config = s.cluster.TLSConfig
+		return s.cluster.TLSConfig
 	case s.sentinel != nil:
-		config = s.sentinel.TLSConfig
+		return s.sentinel.TLSConfig
 	default:
-		config = s.single.TLSConfig
+		return s.single.TLSConfig
 	}
+}
+
+func (s *servers) setTLS(o RedisTLS) error {
+	config := s.tlsConfig()
 	for _, f := range []struct{ option, value string }{
 		{"tls-ca-file", o.CAFile}, {"tls-cert-file", o.CertFile}, {"tls-key-file", o.KeyFile}, {"tls-server-name", o.ServerName},
 	} {
@@ -181,6 +185,25 @@ func (s *servers) setTLS(o RedisTLS) error {
 type limits struct {
 	answer, dial, pool time.Duration
 	connections        int // to each server
+	// watcher finds out that a server hangs. nil: an answer that takes longer
+	// than its time limit tells.
+	watcher *watcher
+}
+
+// dialer returns how a client connects.
+func (l limits) dialer(config *tls.Config, caFile string) dialFunc {
+	dial := plainDialer(l.dial)
+	if l.watcher != nil {
+		dial = l.watcher.dialer(dial)
+	}
+	if config != nil {
+		dial = tlsDialer(dial, config, caFile, l.dial)
+	}
+	return dial
+}
+
+func plainDialer(timeout time.Duration) dialFunc {
+	return (&net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true}}).DialContext
 }
 
 // clusterReload is how soon a client hears of a failover whose victim refuses
@@ -200,9 +223,7 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
-		if o.TLSConfig != nil {
-			o.Dialer = tlsDialer(o.TLSConfig, s.caFile, l.dial)
-		}
+		o.Dialer = l.dialer(o.TLSConfig, s.caFile)
 		o.CredentialsProviderContext = s.credentials(o.Username)
 		o.ClusterStateReloadInterval = clusterReload
 		o.DisableRoutingPolicies = true // asks for COMMAND, which an ACL may forbid
@@ -212,9 +233,7 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
-		if o.TLSConfig != nil {
-			o.Dialer = tlsDialer(o.TLSConfig, s.caFile, l.dial)
-		}
+		o.Dialer = l.dialer(o.TLSConfig, s.caFile)
 		o.CredentialsProviderContext, o.OnConnect = s.credentials(o.Username), s.sentinelLogin()
 		return redis.NewFailoverClient(&o)
 	default:
@@ -222,9 +241,7 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
-		if o.TLSConfig != nil {
-			o.Dialer = tlsDialer(o.TLSConfig, s.caFile, l.dial)
-		}
+		o.Dialer = l.dialer(o.TLSConfig, s.caFile)
 		o.CredentialsProviderContext = s.credentials(o.Username)
 		return redis.NewClient(&o)
 	}

@@ -93,7 +93,7 @@ func TestRedisClients(t *testing.T) {
 			require.True(t, ok)
 			o := client.Options()
 			require.True(t, o.ContextTimeoutEnabled)
-			require.Equal(t, []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, time.Second, 300 * time.Millisecond},
+			require.Equal(t, []time.Duration{longestCommand, longestCommand, time.Second, time.Second},
 				[]time.Duration{o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout})
 			require.Equal(t, []int{0, 16, 1, test.db}, []int{o.MaxRetries, o.PoolSize, o.DialerRetries, o.DB}, "a script is never sent twice by the client")
 			require.True(t, o.DisableIdentity)
@@ -124,7 +124,7 @@ func TestRedisClients(t *testing.T) {
 	require.True(t, ok)
 	o := client.Options()
 	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}, o.Addrs)
-	require.Equal(t, []time.Duration{500 * time.Millisecond, 500 * time.Millisecond, time.Second, 300 * time.Millisecond, time.Second},
+	require.Equal(t, []time.Duration{longestCommand, longestCommand, time.Second, time.Second, time.Second},
 		[]time.Duration{o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout, o.ClusterStateReloadInterval})
 	require.Equal(t, []int{16, 1, 3}, []int{o.PoolSize, o.DialerRetries, o.MaxRedirects})
 	require.True(t, o.ContextTimeoutEnabled && o.DisableIdentity && o.DisableRoutingPolicies)

@@ -70,7 +70,11 @@ func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (writte
 		r.groupKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"), r.key(shard, "h"),
 		r.key(shard, "t:"+string(id)),
 	}
-	answer, err := storeScript.Run(ctx, r.client, keys, args...).Slice()
+	var answer []any
+	err = r.gate.pass(ctx, sizeOf(args), func() (err error) {
+		answer, err = storeScript.Run(ctx, r.writer, keys, args...).Slice()
+		return err
+	})
 	if err != nil {
 		return written{}, r.fault(ctx, op, err)
 	}
@@ -89,6 +93,15 @@ func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (writte
 		r.evicted.note(shard, id, answer[6])
 	}
 	return w, nil
+}
+
+// sizeOf returns about how many bytes the arguments have.
+func sizeOf(args []any) (bytes int) {
+	for _, arg := range args {
+		text, _ := arg.(string)
+		bytes += len(text)
+	}
+	return bytes
 }
 
 // decodeConflict reads the fields that a conflict lists. A group of which

@@ -1,0 +1,145 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"muster/grouping"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+)
+
+// slowLink is what a link of 300 ms per 64 KB passes on.
+const slowLink = 64_000 * 10 / 3
+
+// startOn runs a Muster's storage on the Redis at the URL, with the settings of
+// production, until the test ends.
+func startOn(t *testing.T, url string) replica {
+	t.Helper()
+	redis, err := NewRedis(RedisOptions{URL: url}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	clock := grouping.NewClock()
+	joined, err := NewManager(NewMemory(MemoryOptions{}), redis, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), ManagerOptions{})
+	require.NoError(t, err)
+	m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = joined.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		require.NoError(t, redis.Close())
+	})
+	<-joined.Restored()
+	return replica{m, joined, nil}
+}
+
+// notification is one of a number of alerts that fire, about a kilobyte each.
+func notification(group string, alerts int) grouping.Notification {
+	n := grouping.Notification{Key: testKey}
+	n.GroupKey = group
+	for i := range alerts {
+		a := firing(fmt.Sprintf("%s-host-%05d", group, i))
+		a.Annotations = grouping.Labels{"description": strings.Repeat("The disk fills up. ", 30)}
+		n.Alerts = append(n.Alerts, a)
+	}
+	return n
+}
+
+// An outage of thousands of events ends over a link that needs seconds for them.
+func TestRecoveryOverASlowLink(t *testing.T) {
+	t.Parallel()
+	server := startRedis(t)
+	link := startLink(t, server.socket, slowLink)
+	r := startOn(t, "redis://"+link.addr)
+	link.cut(true)
+	const groups, alerts = 50, 40
+	for i := range groups {
+		_, err := r.Ingest(t.Context(), notification(fmt.Sprint("group-", i), alerts))
+		require.NoError(t, err)
+	}
+	require.False(t, r.storage.Status().Healthy)
+	link.cut(false)
+	require.Eventually(t, func() bool {
+		s := r.storage.Status()
+		return s.Healthy && s.DirtyGroups == 0
+	}, 2*time.Minute, 10*time.Millisecond)
+
+	direct, err := NewRedis(RedisOptions{URL: "unix://" + server.socket}, promslog.NewNopLogger())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, direct.Close()) }()
+	for i := range groups {
+		n := notification(fmt.Sprint("group-", i), alerts)
+		g, err := direct.Load(t.Context(), n.ID())
+		require.NoError(t, err)
+		require.Equal(t, alerts, g.Counts.Firing)
+		page, err := direct.Events(t.Context(), grouping.EventQuery{Group: n.ID(), Limit: 1000})
+		require.NoError(t, err)
+		fired := slices.DeleteFunc(page.Events, func(e grouping.Event) bool { return e.Kind != grouping.EventFired })
+		require.Len(t, fired, alerts)
+	}
+
+	// And one that starts over that link finds them all.
+	require.Equal(t, groups, startOn(t, "redis://"+link.addr).storage.Status().Restored)
+}
+
+// A storm is no fault of Redis: no write gives up while Redis answers.
+func TestAStormOfLargeGroups(t *testing.T) {
+	for name, test := range map[string]struct {
+		url             string
+		senders, groups int
+	}{
+		"on a machine":     {"unix://" + startRedis(t).socket, 16, 2},
+		"over a slow link": {"redis://" + startLink(t, startRedis(t).socket, 4*slowLink).addr, 4, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startOn(t, test.url)
+			var wg sync.WaitGroup
+			for sender := range test.senders {
+				wg.Go(func() {
+					for i := range test.groups {
+						_, err := r.Ingest(context.Background(), notification(fmt.Sprintf("%s-%d-%d", name, sender, i), 1000))
+						if err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			require.Zero(t, testutil.CollectAndCount(r.storage.fallbacks))
+			require.True(t, r.storage.Status().Healthy)
+		})
+	}
+}
+
+// A Redis that hangs is known at the first write, whatever its size, and those
+// who wait for their turn do not wait for it too.
+func TestARedisThatHangsInAStorm(t *testing.T) {
+	server := startRedis(t)
+	r := startOn(t, "unix://"+server.socket)
+	server.pause(t, true)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for sender := range 16 {
+		wg.Go(func() {
+			if _, err := r.Ingest(context.Background(), notification(fmt.Sprint(sender), 1+sender%2*1000)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	t.Logf("known after %s", r.storage.Status().DegradedSince.Sub(began))
+	require.Less(t, time.Since(began), 30*time.Second)
+	require.Equal(t, reasonTimeout, r.storage.Status().Reason)
+	server.pause(t, false)
+	r.clean(t)
+}
