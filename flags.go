@@ -36,7 +36,8 @@ type config struct {
 	history  time.Duration
 	receiver receiver.Options
 
-	memoryRatio float64
+	shutdownTimeout time.Duration
+	memoryRatio     float64
 
 	severityLabel string
 	severities    []string
@@ -112,6 +113,8 @@ func newFlags(c *config) *kingpin.Application {
 		Default("0"), &c.redis.Shards, count(0))
 	set(app.Flag("storage.outage", "What to do with a notification while the storage fails: degrade (keep it in memory, write it back later) or strict (answer 503).").
 		Default(string(storage.OutageDegrade)), &c.outage, oneOf(storage.OutageDegrade, storage.OutageStrict))
+	set(app.Flag("shutdown.timeout", "Maximum time for a stop: requests under way are finished, then what only memory holds is written to the storage. Give the process 5 s more.").
+		Default("20s"), &c.shutdownTimeout, duration(0))
 	set(app.Flag("group.wait", "How long a new group settles before its first flush. Set it to Alertmanager's group_wait.").
 		Default(c.group.Wait.String()), &c.group.Wait, duration(0))
 	set(app.Flag("group.interval", "Time between flushes of a group. Set it to Alertmanager's group_interval.").

@@ -37,7 +37,8 @@ import (
 // gives up.
 const restoreWait = 1500 * time.Millisecond
 
-// drainWait is how long requests under way may take when Muster stops.
+// drainWait is how long requests under way may take when Muster stops: half of
+// the time for a stop, and no more than this.
 const drainWait = 10 * time.Second
 
 func main() {
@@ -103,7 +104,8 @@ func serve(c config, logger *slog.Logger) error {
 	// They are stopped in this order, each before what it calls.
 	var (
 		group run.Group
-		lost  error // what the storage could not bring to its backend
+		lost  error     // what the storage could not bring to its backend
+		end   time.Time // of a stop; set before all but the first are stopped
 	)
 	group.Add(run.SignalHandler(context.Background(), syscall.SIGINT, syscall.SIGTERM))
 	group.Add(func() error {
@@ -113,7 +115,8 @@ func serve(c config, logger *slog.Logger) error {
 		return guarded.Run(context.Background())
 	}, func(error) {
 		server.Drain()
-		ctx, cancel := context.WithTimeout(context.Background(), drainWait)
+		end = time.Now().Add(c.shutdownTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), min(drainWait, c.shutdownTimeout/2))
 		defer cancel()
 		if err := httpServer.Shutdown(ctx); err != nil {
 			logger.Warn("Requests were cut off", "err", err)
@@ -126,8 +129,11 @@ func serve(c config, logger *slog.Logger) error {
 	}
 	addRun(&group, manager.Run)
 	addRun(&group, func(ctx context.Context) error {
-		lost = backend.run(ctx)
-		return lost
+		err := backend.run(ctx)
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+		defer cancel()
+		lost = backend.drain(ctx)
+		return cmp.Or(lost, err)
 	})
 
 	signal.Ignore(syscall.SIGHUP)  // sent by habit to reload; there is no file to reload
@@ -177,6 +183,7 @@ type opened struct {
 	groups   grouping.GroupStorage
 	status   func() grouping.StorageStatus
 	run      func(context.Context) error
+	drain    func(context.Context) error // after run
 	restored <-chan struct{}
 	close    func() error
 }
@@ -202,6 +209,7 @@ func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, log
 			groups:   storage.Instrument(memory, "memory", reg),
 			status:   func() grouping.StorageStatus { return grouping.StorageStatus{Mode: "memory", Healthy: true} },
 			run:      func(ctx context.Context) error { <-ctx.Done(); return nil },
+			drain:    func(context.Context) error { return nil },
 			restored: restored,
 			close:    func() error { return nil },
 		}, nil
@@ -215,7 +223,7 @@ func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, log
 		return opened{}, errors.Join(err, backend.Close())
 	}
 	return opened{
-		groups: joined, status: joined.Status, run: joined.Run, restored: joined.Restored(), close: backend.Close,
+		groups: joined, status: joined.Status, run: joined.Run, drain: joined.Drain, restored: joined.Restored(), close: backend.Close,
 	}, nil
 }
 

@@ -91,10 +91,10 @@ func (p *process) terminate() error {
 	select {
 	case <-p.done:
 		return p.err
-	case <-time.After(20 * time.Second):
+	case <-time.After(30 * time.Second):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return errors.New("not ended within 20 s")
+		return errors.New("not ended within 30 s")
 	}
 }
 

@@ -61,7 +61,7 @@ func TestShutdownUnderTraffic(t *testing.T) {
 func TestShutdownWithoutRedis(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
-	m := startMuster(t, "--redis.url="+redis.url)
+	m := startMuster(t, "--redis.url="+redis.url, "--shutdown.timeout=3s")
 	tr := startTraffic(t, m)
 	tr.waitMore(100)
 	redis.kill()
@@ -76,6 +76,31 @@ func TestShutdownWithoutRedis(t *testing.T) {
 	require.ErrorAs(t, m.terminate(), &exit, m.tail())
 	require.Equal(t, 1, exit.ExitCode(), m.tail())
 	require.Contains(t, m.tail(), fmt.Sprintf("%d groups changed since the storage backend failed and are lost", s.Storage.DirtyGroups))
+}
+
+// Redis comes back after Muster was told to stop: a pod has half a minute, and
+// Muster uses it.
+func TestShutdownBeforeRedisReturns(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	m := startMuster(t, "--redis.url="+redis.url)
+	redis.kill()
+	m.waitDegraded()
+	const groups = 25
+	for i := range groups {
+		name := fmt.Sprintf("Group%03d", i)
+		_, err := deliver(m, newMessage(name, newAlert(name, "a", time.Now().UTC())))
+		require.NoError(t, err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- m.terminate() }()
+	<-time.After(7 * time.Second)
+	redis.start()
+	require.NoError(t, <-ended, m.tail())
+	m.start()
+	held, err := m.groups()
+	require.NoError(t, err)
+	require.Len(t, held, groups)
 }
 
 // Redis is back, but Muster has not noticed yet when it is stopped: it tries as

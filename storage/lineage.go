@@ -98,6 +98,7 @@ func (m *Manager) pushHistory(ctx context.Context) error {
 		n, err := m.pushEvents(ctx, events)
 		lost += n
 		if err != nil {
+			since = max(since, events[0].ID) // those before are there
 			m.noteWrittenBack(lost)
 			m.mu.Lock()
 			defer m.mu.Unlock()

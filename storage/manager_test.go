@@ -78,6 +78,9 @@ func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts Manag
 		backend.heal()
 		cancel()
 		<-done
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = joined.Drain(ctx)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"muster/grouping"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/promslog"
@@ -142,4 +143,61 @@ func TestARedisThatHangsInAStorm(t *testing.T) {
 	require.Equal(t, reasonTimeout, r.storage.Status().Reason)
 	server.pause(t, false)
 	r.clean(t)
+}
+
+// The last push tries until its time is up, whatever the backend did before.
+func TestTheLastPush(t *testing.T) {
+	const groups = maxNamed + 5
+	start := func(t *testing.T) (replica, func() error) {
+		t.Helper()
+		backend := &flaky{Durable: openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()})}
+		clock := grouping.NewClock()
+		joined, err := NewManager(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), ManagerOptions{})
+		require.NoError(t, err)
+		m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- joined.Run(ctx) }()
+		<-joined.Restored()
+		backend.fail("everything", refused)
+		for i := range groups {
+			_, err := m.Ingest(t.Context(), notification(fmt.Sprint(i), 1))
+			require.NoError(t, err)
+		}
+		return replica{m, joined, backend}, func() error { cancel(); return <-done }
+	}
+
+	t.Run("the backend comes back", func(t *testing.T) {
+		r, stop := start(t)
+		require.NoError(t, stop())
+		drained := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() { drained <- r.storage.Drain(ctx) }()
+		select {
+		case err := <-drained:
+			require.Fail(t, "it gave up", "%v", err)
+		case <-time.After(10 * resyncPause):
+		}
+		r.backend.heal()
+		require.NoError(t, <-drained)
+		require.Zero(t, r.storage.Status().DirtyGroups)
+	})
+	t.Run("it does not", func(t *testing.T) {
+		r, stop := start(t)
+		require.NoError(t, stop())
+		ctx, cancel := context.WithTimeout(t.Context(), 2*resyncPause)
+		defer cancel()
+		err := r.storage.Drain(ctx)
+		require.ErrorContains(t, err, fmt.Sprintf("%d groups changed since the storage backend failed and are lost with this process (", groups))
+		require.ErrorContains(t, err, " and 5 more): ")
+		named := 0
+		for i := range groups {
+			if id := notification(fmt.Sprint(i), 1).ID(); strings.Contains(err.Error(), string(id)) {
+				named++
+			}
+		}
+		require.Equal(t, maxNamed, named)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,22 +28,20 @@ const (
 	pushers = 8
 	// resyncPause keeps a log that is wrong all the time from taking a core.
 	resyncPause = 50 * time.Millisecond
-	// drainTimeout leaves most of a pod's 30 s grace period to the requests
-	// under way.
-	drainTimeout = 5 * time.Second
+	// maxNamed is how many of the lost groups the last error names.
+	maxNamed = 20
 )
 
 // errResync ends a round of which the log can no longer be trusted.
 var errResync = errors.New("the log does not tell all that changed")
 
-// Run joins the copy with the backend until the context ends. Then it brings
-// what is dirty to the backend a last time and returns an error if it cannot:
-// that is lost with the process.
+// Run joins the copy with the backend until the context ends. Drain then brings
+// what is dirty to the backend a last time.
 func (m *Manager) Run(ctx context.Context) error {
 	for {
 		err := m.round(ctx)
 		if ctx.Err() != nil {
-			return m.drain(context.WithoutCancel(ctx))
+			return nil
 		}
 		wait := resyncPause
 		if !errors.Is(err, errResync) {
@@ -55,18 +54,17 @@ func (m *Manager) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return m.drain(context.WithoutCancel(ctx))
+			return nil
 		case <-t.C:
 		}
 	}
 }
 
-// drain tries until the time is up: a client may answer from an old refusal for
-// a second after the backend is back. It pushes as fast as it can, since what
-// is left is lost.
-func (m *Manager) drain(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
+// Drain brings what is dirty to the backend, after Run has ended. It tries until
+// the context ends: the backend may come back meanwhile. It pushes as fast as it
+// can and returns an error that names what is left, since that is lost with the
+// process.
+func (m *Manager) Drain(ctx context.Context) error {
 	for {
 		// A file that was removed is written again by the second look. Another
 		// fault shows when something is pushed.
@@ -84,11 +82,32 @@ func (m *Manager) drain(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return fmt.Errorf("%d groups changed since the storage backend failed and are lost with this process: %w",
-				n, cmp.Or(err, errors.New("others write to them all the time")))
+			return fmt.Errorf("%d groups changed since the storage backend failed and are lost with this process%s: %w",
+				n, m.nameDirty(), cmp.Or(err, errors.New("others write to them all the time")))
 		case <-t.C:
 		}
 	}
+}
+
+// nameDirty lists the dirty groups for the last error, some of them if they are
+// many.
+func (m *Manager) nameDirty() string {
+	m.mu.Lock()
+	ids := make([]string, 0, len(m.dirty))
+	for id := range m.dirty {
+		ids = append(ids, string(id))
+	}
+	m.mu.Unlock()
+	if len(ids) == 0 {
+		return ""
+	}
+	slices.Sort(ids)
+	rest := len(ids) - maxNamed
+	text := strings.Join(ids[:min(len(ids), maxNamed)], ", ")
+	if rest > 0 {
+		text += fmt.Sprintf(" and %d more", rest)
+	}
+	return " (" + text + ")"
 }
 
 // round catches up and follows the log until that fails or is not enough.
