@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -137,4 +138,40 @@ func TestTheSumIsOfWhatWasLoaded(t *testing.T) {
 		require.Empty(t, change(config))
 		require.InDelta(t, before+1, testutil.ToFloat64(c.reloads.WithLabelValues("success")), 0, "once")
 	}
+}
+
+// While the file is written again and again, half of it too, nobody comes in
+// without a password, and nobody who has one is kept out.
+func TestNoChangeOpensAnything(t *testing.T) {
+	good := users(t, "reader", "reading")
+	e := start(t, t.TempDir(), good)
+	require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "reading"))
+	written := make(chan struct{})
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for {
+				select {
+				case <-written:
+					return
+				default:
+				}
+				e.look()
+				if got := e.ask(http.MethodGet, "/", "", ""); got != http.StatusUnauthorized {
+					t.Errorf("without a password: %d", got)
+				}
+				if got := e.ask(http.MethodGet, "/", "reader", "reading"); got != http.StatusOK {
+					t.Errorf("with a password: %d", got)
+				}
+			}
+		})
+	}
+	for i := range 300 {
+		e.write([]string{good, "", good + "# changed\n", "basic_auth_users:\n", good[:len(good)/2]}[i%5])
+	}
+	close(written)
+	asking.Wait()
+	e.write(good)
+	e.look()
+	require.Empty(t, e.config.Problems())
 }
