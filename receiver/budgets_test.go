@@ -71,8 +71,8 @@ func TestStreamsAreTheWholeJSON(t *testing.T) {
 		require.NoError(t, err)
 		return string(text)
 	}
-	require.Equal(t, `{"groups":[],"total":0}`, get("/api/v1/groups?alerts=true"))
-	require.Equal(t, `{"events":[]}`, get("/api/v1/events"))
+	require.JSONEq(t, `{"groups":[],"total":0}`, get("/api/v1/groups?alerts=true"))
+	require.JSONEq(t, `{"events":[]}`, get("/api/v1/events"))
 	h.kept(t, body(wireKey, `"groupKey":"<&> \u2028"`))
 	many := h.answerTo(t, manyAlerts(300)).Group
 	page, err := h.manager.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortName, Limit: 1})
@@ -248,7 +248,7 @@ func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
 // Scrapers that do not read do not keep others out.
 func TestScrapersThatDoNotRead(t *testing.T) {
 	h := newHouse(t, Options{})
-	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long"}, []string{"x"})
+	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long", Help: "Long labels."}, []string{"x"})
 	for i := range 600 {
 		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", 1000))).Set(1)
 	}
@@ -274,7 +274,7 @@ func TestScrapersThatDoNotRead(t *testing.T) {
 
 func TestScrapesAreBounded(t *testing.T) {
 	h := newHouse(t, Options{})
-	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long"}, []string{"x"})
+	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long", Help: "Long labels."}, []string{"x"})
 	for i := range 5 {
 		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", maxScrape/4))).Set(1)
 	}

@@ -59,10 +59,10 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 	}
 
 	// An alert without any of it, as of the test button, is Grafana's too.
-	bare := h.kept(t, strings.Replace(grafanaBody("1", ""), "CPU high", "Bare", -1))
+	bare := h.kept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
 	require.NotContains(t, h.get("/groups/"+bare).Body.String(), "silences/new")
 	// Nothing changes for Alertmanager, whatever else is in its body.
-	other := h.kept(t, strings.Replace(grafanaBody("4", grafanaFields("w0")), "CPU high", "AM", -1))
+	other := h.kept(t, strings.ReplaceAll(grafanaBody("4", grafanaFields("w0")), "CPU high", "AM"))
 	require.Contains(t, h.get("/groups/"+other).Body.String(), "#/silences/new")
 	require.NotContains(t, h.get("/api/v1/groups/"+other).Body.String(), "panelURL")
 }

@@ -40,8 +40,10 @@ func TestOneBadAlertCostsNoOther(t *testing.T) {
 		},
 		"no start":                {alertNamed("Odd", alertStart+",", ""), leftOutTime, `alerts[20].startsAt: is missing, of alert "Odd"`},
 		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), leftOutTime, `alerts[20].startsAt: is not an RFC 3339 time, of alert "Odd"`},
-		"an end after 9999": {alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), leftOutTime,
-			`alerts[20].endsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`},
+		"an end after 9999": {
+			alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), leftOutTime,
+			`alerts[20].endsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`,
+		},
 		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), leftOutStatus, `alerts[20].status: is "pending", must be "firing" or "resolved", of alert "Odd"`},
 		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), leftOutMalformed, "alerts[20].labels: a JSON array is not allowed here"},
 		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), leftOutMalformed, `alerts[20].labels.n: a JSON number is not allowed here, of alert "Odd"`},

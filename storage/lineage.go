@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 
 	"muster/grouping"
@@ -141,18 +140,18 @@ func (m *Manager) pushEvents(ctx context.Context, events []grouping.Event) (lost
 // noteWrittenBack counts acknowledged writes that were lost.
 func (m *Manager) noteWrittenBack(lost int) {
 	m.mu.Lock()
-	level := slog.LevelWarn
-	if m.warned {
-		level = slog.LevelInfo // it was said when it was noticed
-	}
+	warned := m.warned
 	m.warned = false
 	m.mu.Unlock()
 	if lost == 0 {
 		return
 	}
 	m.lostWrites.Add(float64(lost))
-	m.logger.Log(context.Background(), level, "The storage backend had lost acknowledged writes, which were written back",
-		"backend", m.durable.Name(), "writes", lost)
+	log := m.logger.Warn
+	if warned {
+		log = m.logger.Info // it was said when it was noticed
+	}
+	log("The storage backend had lost acknowledged writes, which were written back", "backend", m.durable.Name(), "writes", lost)
 }
 
 // sweepSize is how many groups are looked at once a second: all of 10,000

@@ -298,11 +298,7 @@ func (m *Manager) fault(reason string, err error) {
 
 // markAllDirty takes note that the backend may lack all that the copy holds.
 func (m *Manager) markAllDirty() {
-	ids, err := m.memory.ListKeys(context.Background())
-	if err != nil {
-		return // memory does not fail
-	}
-	m.markDirty(ids...)
+	m.markDirty(m.memory.keys()...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.unpushed = allEvents

@@ -227,9 +227,13 @@ func (m *Memory) ListKeys(ctx context.Context) ([]grouping.ID, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	return m.keys(), nil
+}
+
+func (m *Memory) keys() []grouping.ID {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return slices.Collect(maps.Keys(m.groups)), nil
+	return slices.Collect(maps.Keys(m.groups))
 }
 
 // Size implements grouping.GroupStorage.

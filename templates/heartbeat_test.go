@@ -35,16 +35,26 @@ func TestOneHeartbeatStandsForNoOther(t *testing.T) {
 		says string
 		good bool
 	}{
-		"one that arrives": {siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives)),
-			"Last notification  ago. The heartbeat Watchdog arrives, so the path from Prometheus to here works.", true},
-		"one that came once": {siteWithBeats(beat("prod", "a", grouping.HeartbeatUnknown)),
-			"Last notification  ago. The heartbeat Watchdog came once; its rhythm is not known yet, so it proves nothing about now.", true},
-		"two sources": {siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives), beat("staging", "a", grouping.HeartbeatArrives)),
-			"Last notification  ago. Heartbeats arrive from prod, staging, so the paths from there work.", true},
-		"one of two sources is late": {siteWithBeats(beat("prod", "a", grouping.HeartbeatLate), beat("staging", "a", grouping.HeartbeatArrives)),
-			"Last notification  ago. The heartbeat Watchdog (source prod) is missing: the path from its Prometheus to here may be broken.", false},
-		"one of two in a group ended": {siteWithBeats(beat("prod", "a", grouping.HeartbeatEnded), beat("prod", "b", grouping.HeartbeatArrives)),
-			"Last notification  ago. The heartbeat Watchdog (prometheus=a) is missing: the path from its Prometheus to here may be broken.", false},
+		"one that arrives": {
+			siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives)),
+			"Last notification  ago. The heartbeat Watchdog arrives, so the path from Prometheus to here works.", true,
+		},
+		"one that came once": {
+			siteWithBeats(beat("prod", "a", grouping.HeartbeatUnknown)),
+			"Last notification  ago. The heartbeat Watchdog came once; its rhythm is not known yet, so it proves nothing about now.", true,
+		},
+		"two sources": {
+			siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives), beat("staging", "a", grouping.HeartbeatArrives)),
+			"Last notification  ago. Heartbeats arrive from prod, staging, so the paths from there work.", true,
+		},
+		"one of two sources is late": {
+			siteWithBeats(beat("prod", "a", grouping.HeartbeatLate), beat("staging", "a", grouping.HeartbeatArrives)),
+			"Last notification  ago. The heartbeat Watchdog (source prod) is missing: the path from its Prometheus to here may be broken.", false,
+		},
+		"one of two in a group ended": {
+			siteWithBeats(beat("prod", "a", grouping.HeartbeatEnded), beat("prod", "b", grouping.HeartbeatArrives)),
+			"Last notification  ago. The heartbeat Watchdog (prometheus=a) is missing: the path from its Prometheus to here may be broken.", false,
+		},
 	} {
 		e := allQuiet(tc.site)
 		require.Equal(t, tc.says, e.Text+e.After, name)

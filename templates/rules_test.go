@@ -198,8 +198,10 @@ func TestViewRoundTrip(t *testing.T) {
 		require.Equal(t, "/"+q, l.Groups(ParseView(p)))
 		require.NoError(t, p.Err(), q)
 	}
-	for _, q := range []string{"", "?filter=a%3D%22b%22&kind=fired&kind=resolved", "?group=0123456789abcdef0123&alert=0123456789abcdef&at=2026-11-23T03%3A02",
-		"?kind=all&since=2026-11-23T01%3A00%3A00Z&until=2026-11-23T02%3A00%3A00Z&source=prod&receiver=team&limit=7&cursor=0123456789abcdef0123456789abcdef012345"} {
+	for _, q := range []string{
+		"", "?filter=a%3D%22b%22&kind=fired&kind=resolved", "?group=0123456789abcdef0123&alert=0123456789abcdef&at=2026-11-23T03%3A02",
+		"?kind=all&since=2026-11-23T01%3A00%3A00Z&until=2026-11-23T02%3A00%3A00Z&source=prod&receiver=team&limit=7&cursor=0123456789abcdef0123456789abcdef012345",
+	} {
 		u, err := url.Parse("/history" + q)
 		require.NoError(t, err)
 		p := query.Parse(u.RawQuery)

@@ -63,7 +63,7 @@ func newPasswords() *passwords {
 func (p *passwords) check(ctx context.Context, address, user, hash, password string) error {
 	// The hash is part of the key: a changed password is another entry.
 	key := sha256.Sum256([]byte(user + "\x00" + hash + "\x00" + password))
-	leave, err, known := p.enter(key, user, address)
+	leave, known, err := p.enter(key, user, address)
 	if known || err != nil {
 		return err
 	}
@@ -92,17 +92,17 @@ func (p *passwords) check(ctx context.Context, address, user, hash, password str
 
 // enter answers from memory if the password is known to be right or wrong, else
 // it takes a place among those that wait.
-func (p *passwords) enter(key [sha256.Size]byte, user, address string) (leave func(), err error, known bool) {
+func (p *passwords) enter(key [sha256.Size]byte, user, address string) (leave func(), known bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if right, ok := p.right[user]; ok && right == key {
-		return nil, nil, true
+		return nil, true, nil
 	}
 	if _, ok := p.wrong[key]; ok {
-		return nil, errWrongPassword, true
+		return nil, true, errWrongPassword
 	}
 	if p.total >= maxWaiting || p.waiting[address] >= maxWaitingPerAddress {
-		return nil, errBusy, false
+		return nil, false, errBusy
 	}
 	p.total++
 	p.waiting[address]++
@@ -113,7 +113,7 @@ func (p *passwords) enter(key [sha256.Size]byte, user, address string) (leave fu
 		if p.waiting[address]--; p.waiting[address] == 0 {
 			delete(p.waiting, address)
 		}
-	}, nil, false
+	}, false, nil
 }
 
 func (p *passwords) remember(key [sha256.Size]byte, user string, right bool) {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -20,9 +21,7 @@ func body(group string, alerts int, startsAt time.Time) []byte {
 	for i := range alerts {
 		pod := fmt.Sprintf("app-7c9d8b6f5d-%05d", i)
 		labels := object{"pod": pod, "instance": "10.0.0.1:8443", "uid": fmt.Sprintf("%s-%d", group, i)}
-		for name, value := range common {
-			labels[name] = value
-		}
+		maps.Copy(labels, common)
 		list = append(list, object{
 			"status": "firing", "labels": labels, "startsAt": startsAt, "endsAt": time.Time{},
 			"annotations": object{

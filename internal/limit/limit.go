@@ -67,7 +67,7 @@ func (l *Limit) Used() int64 {
 func (l *Limit) Rejected() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return int(min(l.rejected, math.MaxInt)) //nolint:gosec // G115: it is in range
+	return int(min(l.rejected, math.MaxInt))
 }
 
 // Hold is a part of a limit that one request has. It is not safe for concurrent

@@ -1,7 +1,6 @@
 package query
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -53,7 +52,7 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 	} {
 		err := c.ask(c.raw)
 		require.EqualError(t, err, "bad query: "+c.want, c.raw)
-		require.True(t, errors.Is(err, grouping.ErrBadQuery))
+		require.ErrorIs(t, err, grouping.ErrBadQuery)
 	}
 	for _, raw := range []string{"", "state=&receiver=&source=&sort=&limit=&filter=", "filter=a&filter=b", "state=firing&state=resolved", "receiver=&receiver=x"} {
 		require.NoError(t, groups(raw), raw)
