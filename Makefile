@@ -9,7 +9,7 @@ TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT_VERSION := 2.15.0
 GOVULNCHECK_VERSION := 1.9.0
 ACTIONLINT_VERSION := 1.7.12
-ALERTMANAGER_VERSION := 0.34.2
+ALERTMANAGER_VERSION := 0.35.0
 # The demo shows Alertmanager's own pages too: the last version that has them
 # in its Go module.
 DEMO_ALERTMANAGER_VERSION := 0.31.1
@@ -73,10 +73,19 @@ demo: build $(DEMO_ALERTMANAGER) ## a real Alertmanager, Muster and a story of a
 
 .PHONY: test
 test: test-tools ## run all tests with the race detector; SHORT=1 leaves out what needs a real Redis or Alertmanager
-	@# All are compiled at once; then one package at a time, so that those which
-	@# start servers do not take the time from each other.
-	go test -race -tags $(TAGS) -run '^$$' ./... >/dev/null
-	go test -race -p 1 -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m ./...
+	@# All are compiled at once, and linked as they come. Vet is a part of lint.
+	go list -race -tags $(TAGS) -export -test -deps ./... >/dev/null
+	@# One package at a time of those that start servers, so that they do not
+	@# take the time from each other; the tests of e2e mostly wait. All run, also
+	@# if some fail.
+	status=0; \
+	$(GOTEST) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
+	$(GOTEST) -p 1 muster/storage muster/e2e/browser || status=1; \
+	$(GOTEST) -parallel 4 muster/e2e || status=1; \
+	exit $$status
+
+GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m
+WITH_SERVERS := muster/storage muster/e2e muster/e2e/browser
 
 .PHONY: test-tools
 test-tools: ## install what the tests need

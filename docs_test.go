@@ -14,13 +14,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestMain makes a child of the test the program itself: a binary of its own
+// would be compiled once more.
+func TestMain(m *testing.M) {
+	if os.Getenv("MUSTER_TEST_HELP") != "" {
+		os.Args = []string{"muster", "--help"}
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
 // helpFlags returns the flags of muster --help with their defaults.
 func helpFlags(t *testing.T) map[string]string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "muster")
-	said, err := exec.CommandContext(t.Context(), "go", "build", "-tags", "nomsgpack", "-o", binary, ".").CombinedOutput()
-	require.NoError(t, err, string(said))
-	help, err := exec.CommandContext(t.Context(), binary, "--help").Output()
+	child := exec.CommandContext(t.Context(), os.Args[0])
+	child.Env = append(os.Environ(), "MUSTER_TEST_HELP=1")
+	help, err := child.Output()
 	require.NoError(t, err)
 	flags := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^(?:  -h, |      )--(\[no-\])?([a-z.-]+)(?:=(\S+))?`).FindAllStringSubmatch(string(help), -1) {

@@ -12,7 +12,7 @@ import (
 )
 
 // alertmanagerVersion is what the tests run against; `make test` builds it.
-const alertmanagerVersion = "0.34.2"
+const alertmanagerVersion = "0.35.0"
 
 // short leaves out all of it: tests that run the program, and most of them a
 // real Redis or Alertmanager. It is a choice: without it, a test that lacks one

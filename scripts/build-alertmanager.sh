@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds alertmanager and amtool of one version from the Go module, into a
-# folder: build-alertmanager.sh 0.34.2 [.tools/alertmanager-0.34.2]
+# folder: build-alertmanager.sh 0.35.0 [.tools/alertmanager-0.35.0]
 #
 # Since 0.32 the module lacks the web pages that Alertmanager embeds, so that
 # `go install` fails; a stub page takes their place. Nothing else is changed.
