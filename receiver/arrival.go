@@ -51,9 +51,9 @@ func (a *arrival) Write(p []byte) (int, error) {
 	need := a.buf.Len() + len(p)
 	size := need
 	if need > a.buf.Cap() {
-		// It doubles, but not past what was declared.
+		// It grows fourfold, so that little is left over, up to what was declared.
 		if size = max(need, 2*a.buf.Cap()); a.declared >= int64(need) {
-			size = int(min(int64(size), a.declared))
+			size = int(min(int64(max(need, 4*a.buf.Cap())), a.declared))
 		}
 	}
 	if more := int64(size) - a.hold.Size(); more > 0 && !a.hold.Grow(more) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -131,27 +133,47 @@ func TestAStreamThatFails(t *testing.T) {
 }
 
 // Clients that do not read hold a bounded number of bytes and no place of a
-// reader. Others are answered meanwhile, and those are cut.
+// reader. Others are answered meanwhile.
 func TestReadersThatDoNotRead(t *testing.T) {
 	const most, stalled = 4, 40
 	h := newHouse(t, Options{MaxReaders: most})
-	h.patience = 5 * time.Second
+	h.patience = time.Minute
 	kept := h.answerTo(t, manyAlerts(5000)) // more than the buffers of a connection take
 	srv := h.listen(t)
+	var conns []net.Conn
 	for range stalled {
-		stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
+		conns = append(conns, stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096))
 	}
 	// Some may find no place among those whose answers are made.
 	require.Eventually(t, func() bool {
-		return h.limits.responses.Used() >= int64(stalled-h.limits.readers.Rejected())*streamSize
-	}, 20*time.Second, time.Millisecond)
-	require.LessOrEqual(t, h.limits.responses.Used(), int64(stalled*streamSize))
-	require.Eventually(t, func() bool { return h.limits.readers.Used() == 0 }, 20*time.Second, time.Millisecond)
+		return h.limits.responses.Used() == int64(stalled-h.limits.readers.Rejected())*streamSize && h.limits.readers.Used() == 0
+	}, 30*time.Second, time.Millisecond)
 	for _, path := range []string{"/", "/api/v1/groups", "/status", "/-/ready", "/metrics"} {
 		require.Equal(t, http.StatusOK, h.get(path).Code, path)
 	}
 	h.answerTo(t, body())
-	require.Eventually(t, func() bool { return h.limits.responses.Used() == 0 }, 60*time.Second, 10*time.Millisecond, "they are cut")
+	for _, conn := range conns {
+		require.NoError(t, conn.Close())
+	}
+	require.Eventually(t, func() bool { return h.limits.responses.Used() == 0 }, 30*time.Second, time.Millisecond)
+}
+
+// A client that takes nothing is cut.
+func TestAReaderThatTakesNothingIsCut(t *testing.T) {
+	h := newHouse(t, Options{})
+	h.patience = 200 * time.Millisecond
+	kept := h.answerTo(t, manyAlerts(5000))
+	srv := h.listen(t)
+	conn := stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
+	require.Eventually(t, func() bool {
+		return h.counter(t, "muster_http_requests_total", "code", "200", "handler", "/api/v1/groups/:id", "method", "GET") == 1
+	}, 30*time.Second, time.Millisecond)
+	require.Zero(t, h.limits.responses.Used())
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	_, err = io.ReadAll(res.Body)
+	require.Error(t, err, "half an answer does not look like a whole one")
+	require.NoError(t, res.Body.Close())
 }
 
 // Past the budget readers are answered with 503, notifications are kept.
@@ -320,6 +342,11 @@ func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
 	require.Greater(t, h.limits.decoded.Used(), int64(1<<20), "it is taken, though it is more than the limit")
 	h.refused(t, "a second one", h.post(large), http.StatusServiceUnavailable, "too many large notifications at once, send it again")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
+	r := httptest.NewRequest(http.MethodPost, "/webhook", iotest.ErrReader(errors.New("it was read")))
+	r.ContentLength = largeBody + 1
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	h.refused(t, "a larger one, before it is read", w, http.StatusServiceUnavailable, "too many large notifications at once, send it again")
 	post(body()) // a small one finds its place
 	close(groups.leave)
 	require.Equal(t, http.StatusOK, <-answers)

@@ -28,6 +28,9 @@ const (
 	// smallNotification is from where on a notification counts against the
 	// memory of notifications: smaller ones are bounded by their number.
 	smallNotification = 64 << 10
+	// largeBody is from where on a body is refused before it is read, if there is
+	// no place for twice its size, which it and what it becomes take at least.
+	largeBody = 1 << 20
 )
 
 // DefaultMemory returns the memory that notifications may take, and responses,

@@ -14,6 +14,9 @@ import (
 	"muster/templates"
 )
 
+// errTooLarge says that the memory of notifications is in use.
+var errTooLarge = errors.New("too many large notifications at once, send it again")
+
 // notificationKey marks a request as that of a notification.
 const notificationKey = "notification"
 
@@ -51,6 +54,11 @@ func (s *Server) webhook(c *gin.Context) {
 		s.reject(c, http.StatusUnsupportedMediaType, refusedMedia, err)
 		return
 	}
+	// What finds no place in the end is not read first.
+	if size := c.Request.ContentLength; size > largeBody && !s.limits.decoded.Fits(2*size) {
+		s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errTooLarge)
+		return
+	}
 	in := s.arrive(c.Request.ContentLength)
 	defer in.close()
 	if code, reason, err := in.read(http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize)); err != nil {
@@ -67,7 +75,7 @@ func (s *Server) webhook(c *gin.Context) {
 	if size := decodedSize(in.buf.Bytes()); size > smallNotification {
 		memory, ok := s.limits.decoded.Take(size)
 		if !ok {
-			s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errors.New("too many large notifications at once, send it again"))
+			s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errTooLarge)
 			return
 		}
 		defer memory.Release()

@@ -53,6 +53,17 @@ func (l *Limit) Take(n int64) (Hold, bool) {
 	return hold, hold.Grow(n)
 }
 
+// Fits reports whether Take would take n now. If not, that counts as rejected.
+func (l *Limit) Fits(n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.used > 0 && n > l.max-l.used {
+		l.rejected++
+		return false
+	}
+	return true
+}
+
 // Max returns the maximum.
 func (l *Limit) Max() int64 { return l.max }
 

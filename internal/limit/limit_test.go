@@ -27,6 +27,7 @@ func TestTake(t *testing.T) {
 	require.True(t, b.Grow(6))
 	b.Release()
 	require.Zero(t, l.Used())
+	require.True(t, l.Fits(25), "alone it would be taken")
 	require.Equal(t, 2, l.Rejected())
 	var none Hold
 	none.Release()
@@ -39,6 +40,9 @@ func TestWhatIsTooLargeIsTakenAlone(t *testing.T) {
 	require.True(t, ok)
 	_, ok = l.Take(25)
 	require.False(t, ok)
+	require.True(t, l.Fits(9))
+	require.False(t, l.Fits(10))
+	require.Equal(t, 2, l.Rejected())
 	small.Release()
 	large, ok := l.Take(25)
 	require.True(t, ok)
