@@ -60,7 +60,7 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	require.Equal(t, "text/event-stream", stream.Header.Get("Content-Type"))
 	require.Zero(t, h.live.listeners())
 	for _, path := range []string{"/webhook", "/webhook/prod"} {
-		refused, _ := ask(http.MethodHead, path)
+		refused, _ := ask(http.MethodHead, path) //nolint:bodyclose // ask closes it
 		require.Equal(t, http.StatusMethodNotAllowed, refused.StatusCode, path)
 	}
 	require.Positive(t, h.counter(t, "muster_http_requests_total", "code", "200", "handler", "/history", "method", "HEAD"))

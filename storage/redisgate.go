@@ -56,8 +56,8 @@ func (g *gate) enter(ctx context.Context, share int64) error {
 	g.mu.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(outage, cancel)()
-	if g.room.Acquire(ctx, share) == nil {
+	defer context.AfterFunc(outage, cancel)() //nolint:contextcheck // the end of an outage ends the wait, too
+	if g.room.Acquire(ctx, share) == nil { //nolint:contextcheck // ctx is the caller's
 		return nil
 	}
 	return cmp.Or(context.Cause(outage), redis.ErrPoolTimeout)

@@ -194,7 +194,7 @@ func TestPace(t *testing.T) {
 	require.Equal(t, largestBatch, p.size())
 	p.sent(1000, time.Millisecond, nil)
 	p.sent(p.size(), batchTime/2, nil)
-	p.sent(p.size(), time.Minute, redisAnswer("OOM"))
+	p.sent(p.size(), time.Minute, answeredError("OOM"))
 	require.Equal(t, largestBatch, p.size(), "it fits")
 	p.sent(p.size(), 2*batchTime, nil)
 	require.Equal(t, largestBatch/2, p.size())
@@ -206,11 +206,11 @@ func TestPace(t *testing.T) {
 	require.Equal(t, 1, p.size())
 }
 
-// redisAnswer is an error that Redis answers.
-type redisAnswer string
+// answeredError is an error that Redis answers.
+type answeredError string
 
-func (e redisAnswer) Error() string { return string(e) }
-func (redisAnswer) RedisError()     {}
+func (e answeredError) Error() string { return string(e) }
+func (answeredError) RedisError()     {}
 
 // Events that take longer than their time in one batch are sent in smaller
 // ones, in the end one by one.

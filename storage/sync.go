@@ -41,7 +41,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	for {
 		err := m.round(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the end of a life is no failure
 		}
 		wait := resyncPause
 		if !errors.Is(err, errResync) {

@@ -100,7 +100,7 @@ func throttle(to, from net.Conn, rate int) {
 				break
 			}
 		}
-		for range sent { //nolint:revive // nobody is left to take it
+		for range sent { // nobody is left to take it
 		}
 	}()
 	for {
