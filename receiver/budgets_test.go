@@ -161,7 +161,7 @@ func TestReadersThatDoNotRead(t *testing.T) {
 // A client that takes nothing is cut.
 func TestAReaderThatTakesNothingIsCut(t *testing.T) {
 	h := newHouse(t, Options{})
-	h.patience = 200 * time.Millisecond
+	h.patience = 500 * time.Millisecond
 	kept := h.answerTo(t, manyAlerts(5000))
 	srv := h.listen(t)
 	conn := stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
@@ -169,11 +169,8 @@ func TestAReaderThatTakesNothingIsCut(t *testing.T) {
 		return h.counter(t, "muster_http_requests_total", "code", "200", "handler", "/api/v1/groups/:id", "method", "GET") == 1
 	}, 30*time.Second, time.Millisecond)
 	require.Zero(t, h.limits.responses.Used())
-	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	require.NoError(t, err)
-	_, err = io.ReadAll(res.Body)
-	require.Error(t, err, "half an answer does not look like a whole one")
-	require.NoError(t, res.Body.Close())
+	text, _ := io.ReadAll(conn) // it may be reset
+	require.False(t, strings.HasSuffix(string(text), "\r\n0\r\n\r\n"), "half an answer does not look like a whole one")
 }
 
 // Past the budget readers are answered with 503, notifications are kept.
