@@ -81,7 +81,7 @@ test: test-tools ## run all tests with the race detector; SHORT=1 leaves out wha
 	status=0; \
 	$(GOTEST) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
 	$(GOTEST) -p 1 muster/storage muster/e2e/browser || status=1; \
-	$(GOTEST) -parallel 4 muster/e2e || status=1; \
+	$(GOTEST) muster/e2e || status=1; \
 	exit $$status
 
 GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m

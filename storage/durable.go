@@ -18,6 +18,10 @@ type Durable interface {
 	// Name is the backend's word in metrics and on the status page.
 	Name() string
 
+	// HasLog reports whether there is a log, which tells each process of its own
+	// writes, too. A backend that one process alone writes needs none.
+	HasLog() bool
+
 	// Position returns where each shard's log stands, to follow it from there.
 	// It writes the shard's epoch if there is none: so it fails where writes do.
 	Position(ctx context.Context) ([]Position, error)

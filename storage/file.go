@@ -526,6 +526,9 @@ func (f *File) Position(ctx context.Context) ([]Position, error) {
 	return []Position{p}, err
 }
 
+// HasLog implements Durable: a file has one owner.
+func (f *File) HasLog() bool { return false }
+
 // Follow implements Durable: there is nobody to follow.
 func (f *File) Follow(ctx context.Context, _ []Position, _ func(int, []LogEntry)) error {
 	<-ctx.Done()

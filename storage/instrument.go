@@ -185,6 +185,9 @@ func (s *instrumentedDurable) Absent(ctx context.Context, events []grouping.Even
 	return s.next.Absent(ctx, events)
 }
 
+// HasLog implements Durable.
+func (s *instrumentedDurable) HasLog() bool { return s.next.HasLog() }
+
 func (s *instrumentedDurable) Lacking(ctx context.Context, ids []grouping.ID) (lack Lack, err error) {
 	defer s.observe(ctx, "lacking", time.Now(), &err)
 	return s.next.Lacking(ctx, ids)

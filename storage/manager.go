@@ -130,6 +130,7 @@ func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prom
 		memory: memory, durable: durable, clock: clock, logger: logger, opts: opts,
 		notify:   func(grouping.ID, *grouping.AlertGroup) {},
 		restored: make(chan struct{}),
+		ledger:   ledger{off: !durable.HasLog()},
 		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]sight{}, others: map[string]time.Time{},
 		kept: map[grouping.Stamp]bool{},
 	}

@@ -136,6 +136,9 @@ func (r *Redis) absentPart(ctx context.Context, shard int, events []grouping.Eve
 	return absent, nil
 }
 
+// HasLog implements Durable.
+func (r *Redis) HasLog() bool { return true }
+
 // Lacking implements Durable.
 func (r *Redis) Lacking(ctx context.Context, ids []grouping.ID) (Lack, error) {
 	if ctx.Err() != nil {

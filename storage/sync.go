@@ -75,7 +75,8 @@ func (m *Manager) Drain(ctx context.Context) error {
 			err = m.pushDirty(ctx, 0)
 		}
 		n := m.Status().DirtyGroups
-		if n == 0 && err == nil {
+		// A path that another file took is no loss if nothing waits for it.
+		if n == 0 && (err == nil || fileLost(err)) {
 			return nil
 		}
 		t := time.NewTimer(resyncPause)
