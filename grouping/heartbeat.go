@@ -130,9 +130,10 @@ func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 	return beats
 }
 
-// isLate reports whether a beat is missed at a time.
-func (b Beat) isLate(now time.Time) bool {
-	return b.Every > 0 && now.Sub(b.At) > max(lateAfter*b.Every, minLate)
+// isLate reports whether a beat is missed at a time. What could not be heard,
+// because Muster started later, does not count.
+func (b Beat) isLate(started, now time.Time) bool {
+	return b.Every > 0 && now.Sub(latest(b.At, started)) > max(lateAfter*b.Every, minLate)
 }
 
 // wasReplaced reports whether another Alertmanager took the beat's place: it
@@ -145,7 +146,7 @@ func (b Beat) wasReplaced(all []Beat) bool {
 }
 
 // heartbeats returns those of a group of heartbeats, as they fare at a time.
-func heartbeats(g *AlertGroup, now time.Time) []Heartbeat {
+func heartbeats(g *AlertGroup, started, now time.Time) []Heartbeat {
 	beats := g.Beats
 	if len(beats) == 0 { // of an earlier version
 		beats = []Beat{{By: g.ExternalURL, At: g.LastNotifiedAt, Since: g.LastNotifiedAt}}
@@ -164,9 +165,9 @@ func heartbeats(g *AlertGroup, now time.Time) []Heartbeat {
 			case a.Status != StatusFiring:
 				h.State = HeartbeatEnded
 				h.At, _ = g.LastSeen(a)
-			case b.isLate(now) || g.Stale:
+			case b.isLate(started, now) || g.Stale:
 				h.State = HeartbeatLate
-			case b.Every == 0 && now.Sub(b.At) > freshBeat:
+			case b.Every == 0 && now.Sub(b.At) > freshBeat || b.isLate(b.At, now): // not heard since the start
 				h.State = HeartbeatUnknown
 			}
 			out = append(out, h)
@@ -183,24 +184,36 @@ func (m *Manager) Heartbeats(ctx context.Context) ([]Heartbeat, error) {
 	if err := m.begin(ctx, "heartbeats"); err != nil {
 		return nil, err
 	}
-	return m.index.beating(m.clock.Now()), nil
+	return m.index.beating(m.started, m.clock.Now()), nil
 }
 
 // beating returns the heartbeats of the groups that hold nothing else.
-func (x *index) beating(now time.Time) []Heartbeat {
+func (x *index) beating(started, now time.Time) []Heartbeat {
 	x.mu.RLock()
 	groups := slices.Collect(maps.Values(x.heartbeats))
 	x.mu.RUnlock()
-	return HeartbeatsOf(groups, now)
+	return HeartbeatsOf(groups, started, now)
 }
 
 // HeartbeatsOf returns the heartbeats of groups that hold nothing else as they
-// fare at a time, the worst first.
-func HeartbeatsOf(groups []*AlertGroup, now time.Time) []Heartbeat {
-	var out []Heartbeat
-	for _, g := range groups {
-		out = append(out, heartbeats(g, now)...)
+// fare at a time, the worst first. started is since when they could be heard. Of
+// several groups that hold one heartbeat, since a route was edited or leads to
+// two receivers, the one that was notified last tells.
+func HeartbeatsOf(groups []*AlertGroup, started, now time.Time) []Heartbeat {
+	type path struct {
+		source, alertmanager string
+		fingerprint          Fingerprint
 	}
+	newest := map[path]Heartbeat{}
+	for _, g := range groups {
+		for _, h := range heartbeats(g, started, now) {
+			at := path{h.Source, h.Alertmanager, h.Fingerprint}
+			if known, ok := newest[at]; !ok || cmp.Or(h.At.Compare(known.At), cmp.Compare(h.Group, known.Group)) > 0 {
+				newest[at] = h
+			}
+		}
+	}
+	out := slices.Collect(maps.Values(newest))
 	rank := func(s HeartbeatState) int { return slices.Index(HeartbeatStates(), s) }
 	slices.SortFunc(out, func(a, b Heartbeat) int {
 		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), cmp.Compare(a.Source, b.Source), a.At.Compare(b.At),

@@ -118,6 +118,51 @@ func TestAHeartbeatThatEndsIsSaid(t *testing.T) {
 	})
 }
 
+// A heartbeat whose route was edited goes on under another key.
+func TestAHeartbeatUnderAnotherKey(t *testing.T) {
+	beating(t, func(ingest func(grouping.Notification), states func() map[string]grouping.HeartbeatState, _ *grouping.Manager, _ *prometheus.Registry) {
+		for range 5 {
+			ingest(watchdog("prod", "am"))
+			time.Sleep(5 * time.Minute)
+		}
+		for range 5 {
+			n := watchdog("prod", "am")
+			n.GroupKey = "edited"
+			ingest(n)
+			time.Sleep(5 * time.Minute)
+		}
+		require.Equal(t, map[string]grouping.HeartbeatState{"prod a am": grouping.HeartbeatArrives}, states())
+	})
+}
+
+// What could not be heard while Muster was down is not late.
+func TestAHeartbeatIsNotLateForAStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memory()
+		first := newManager(t, store, grouping.DefaultOptions)
+		for range 5 {
+			n := watchdog("prod", "am")
+			n.Stamp = first.Stamp()
+			_, err := first.Ingest(t.Context(), n)
+			require.NoError(t, err)
+			time.Sleep(5 * time.Minute)
+		}
+		time.Sleep(5 * time.Hour)
+		again := newManager(t, store, grouping.DefaultOptions)
+		_, err := again.RestoreGroups(t.Context())
+		require.NoError(t, err)
+		state := func() grouping.HeartbeatState {
+			all, err := again.Heartbeats(t.Context())
+			require.NoError(t, err)
+			require.Len(t, all, 1)
+			return all[0].State
+		}
+		require.Equal(t, grouping.HeartbeatUnknown, state(), "it proves nothing either")
+		time.Sleep(16 * time.Minute)
+		require.Equal(t, grouping.HeartbeatLate, state())
+	})
+}
+
 // Replicas of a cluster notify in each other's place. Two Alertmanagers that
 // both notify are two paths.
 func TestHeartbeatsOfSeveralAlertmanagers(t *testing.T) {

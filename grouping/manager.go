@@ -105,6 +105,7 @@ type Manager struct {
 	logger  *slog.Logger
 	opts    Options
 	metrics *metrics
+	started time.Time
 	watch   func(Update)
 
 	queues    queues
@@ -119,7 +120,7 @@ func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, l
 		return nil, err
 	}
 	m := &Manager{
-		storage: storage, clock: clock, logger: logger, opts: opts, watch: func(Update) {},
+		storage: storage, clock: clock, logger: logger, opts: opts, watch: func(Update) {}, started: clock.Now(),
 		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
 	}
 	m.metrics = newMetrics(reg, m)

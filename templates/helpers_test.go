@@ -36,7 +36,7 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 	s.Summary = counter.Summary()
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
 		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
-	}), s.Now)
+	}), time.Time{}, s.Now)
 	return s
 }
 

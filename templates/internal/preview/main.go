@@ -122,7 +122,7 @@ func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *template
 	s.Summary = counter.Summary()
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
 		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
-	}), s.Now)
+	}), time.Time{}, s.Now)
 	if p.scenario.site != nil {
 		p.scenario.site(s)
 	}
