@@ -57,10 +57,10 @@ func (g *gate) enter(ctx context.Context, share int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(outage, cancel)() //nolint:contextcheck // the end of an outage ends the wait, too
-	if g.room.Acquire(ctx, share) == nil {    //nolint:contextcheck // ctx is the caller's
+	if g.room.Acquire(ctx, share) == nil {
 		return nil
 	}
-	return cmp.Or(context.Cause(outage), redis.ErrPoolTimeout)
+	return cmp.Or(context.Cause(outage), redis.ErrPoolTimeout) //nolint:contextcheck // of the outage
 }
 
 func (g *gate) fail(err error) {

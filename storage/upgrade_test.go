@@ -314,7 +314,7 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 			// One that had no place for it has written the same records without.
 			joined := grouping.Merge(first, g)
 			require.Equal(t, g.Later, joined.Later)
-			require.JSONEq(t, "{"+added+"}", string(joined.Alerts[0].Later))
+			require.JSONEq(t, "{"+added+"}", joined.Alerts[0].Later)
 		})
 	}
 
