@@ -177,8 +177,7 @@ func TestEvictedKeysComeBack(t *testing.T) {
 			require.NoError(t, redis.client.ConfigSet(ctx, "maxmemory", "0").Err())
 			require.NoError(t, redis.client.ConfigSet(ctx, "maxmemory-policy", "noeviction").Err())
 			tr.waitMore(50)
-			<-time.After(back)
-			tr.checkDurable(redis, a, b)
+			tr.checkReturned([]string{"--redis.url=" + redis.url}, a, b)
 		})
 	}
 }

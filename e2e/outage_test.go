@@ -59,6 +59,31 @@ func (tr *traffic) checkKept(flags []string, replicas ...*muster) {
 	tr.stop()
 	for _, m := range replicas {
 		m.settle(checked)
+	}
+	want := tr.oracle()
+	require.NoError(tr.t, want.compare(tr.stored(flags, replicas...)), "in Redis")
+	for _, m := range replicas {
+		waitFor(tr.t, patience, "a replica tells the same", func() error { return want.check(m) })
+	}
+}
+
+// checkReturned is checkKept for a Redis that lost something: the replicas bring
+// it back within seconds, on a busy machine within some more.
+func (tr *traffic) checkReturned(flags []string, replicas ...*muster) {
+	tr.t.Helper()
+	tr.stop()
+	want := tr.oracle()
+	waitFor(tr.t, patience, "all is in Redis again", func() error { return want.compare(tr.stored(flags, replicas...)) })
+	for _, m := range replicas {
+		waitFor(tr.t, patience, "a replica tells the same", func() error { return want.check(m) })
+	}
+}
+
+// stored is what is in Redis now, as a replica tells that knows nothing else.
+// The others stand still meanwhile.
+func (tr *traffic) stored(flags []string, replicas ...*muster) memory {
+	tr.t.Helper()
+	for _, m := range replicas {
 		m.freeze()
 	}
 	cold := startMuster(tr.t, flags...)
@@ -69,11 +94,7 @@ func (tr *traffic) checkKept(flags []string, replicas ...*muster) {
 	for _, m := range replicas {
 		m.thaw()
 	}
-	want := tr.oracle()
-	require.NoError(tr.t, want.compare(held), "in Redis")
-	for _, m := range replicas {
-		waitFor(tr.t, patience, "a replica tells the same", func() error { return want.check(m) })
-	}
+	return held
 }
 
 func TestRedisKilledUnderTraffic(t *testing.T) {

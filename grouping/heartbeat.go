@@ -66,14 +66,17 @@ type Heartbeat struct {
 // Beat is what is recorded of the notifications of one Alertmanager about a
 // group of heartbeats.
 type Beat struct {
-	By    string        `json:"by,omitempty"` // external URL
-	At    time.Time     `json:"at"`           // of the last one
-	Since time.Time     `json:"since"`        // from when on they came without a long pause
-	Every time.Duration `json:"every,omitempty"`
+	By    string    `json:"by,omitempty"` // external URL
+	At    time.Time `json:"at"`           // of the last one
+	Since time.Time `json:"since"`        // from when on they came without a long pause
+	// EveryMillis is the usual interval in milliseconds; 0: it is not known.
+	EveryMillis int64 `json:"everyMillis,omitempty"`
 }
 
+func (b Beat) every() time.Duration { return time.Duration(b.EveryMillis) * time.Millisecond }
+
 func (b Beat) equal(o Beat) bool {
-	return b.By == o.By && b.Every == o.Every && b.At.Equal(o.At) && b.Since.Equal(o.Since)
+	return b.By == o.By && b.EveryMillis == o.EveryMillis && b.At.Equal(o.At) && b.Since.Equal(o.Since)
 }
 
 const (
@@ -117,14 +120,14 @@ func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 	case interval <= 0:
 		return beats // overtaken
 	case interval < sameBeat:
-	case b.Every == 0:
-		b.Every = interval
+	case b.EveryMillis == 0:
+		b.EveryMillis = interval.Milliseconds()
 	default:
-		if interval > lateAfter*b.Every {
+		if interval > lateAfter*b.every() {
 			b.Since = at
 		}
 		// One pause must not make the next one go unnoticed.
-		b.Every += (min(interval, 2*b.Every) - b.Every) / 4
+		b.EveryMillis += (min(interval, 2*b.every()) - b.every()).Milliseconds() / 4
 	}
 	b.At = at
 	return beats
@@ -133,7 +136,7 @@ func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 // isLate reports whether a beat is missed at a time. What could not be heard,
 // because Muster started later, does not count.
 func (b Beat) isLate(started, now time.Time) bool {
-	return b.Every > 0 && now.Sub(latest(b.At, started)) > max(lateAfter*b.Every, minLate)
+	return b.EveryMillis > 0 && now.Sub(latest(b.At, started)) > max(lateAfter*b.every(), minLate)
 }
 
 // wasReplaced reports whether another Alertmanager took the beat's place: it
@@ -158,7 +161,7 @@ func heartbeats(g *AlertGroup, started, now time.Time) []Heartbeat {
 				continue
 			}
 			h := Heartbeat{
-				Group: g.ID, Source: g.Source, Alertmanager: b.By, Fingerprint: a.Fingerprint, Labels: a.Labels, At: b.At, Every: b.Every,
+				Group: g.ID, Source: g.Source, Alertmanager: b.By, Fingerprint: a.Fingerprint, Labels: a.Labels, At: b.At, Every: b.every(),
 				State: HeartbeatArrives,
 			}
 			switch {
@@ -167,7 +170,7 @@ func heartbeats(g *AlertGroup, started, now time.Time) []Heartbeat {
 				h.At, _ = g.LastSeen(a)
 			case b.isLate(started, now) || g.Stale:
 				h.State = HeartbeatLate
-			case b.Every == 0 && now.Sub(b.At) > freshBeat || b.isLate(b.At, now): // not heard since the start
+			case b.EveryMillis == 0 && now.Sub(b.At) > freshBeat || b.isLate(b.At, now): // not heard since the start
 				h.State = HeartbeatUnknown
 			}
 			out = append(out, h)

@@ -173,6 +173,7 @@ func contractRoundTrip(t *testing.T, w *writer) {
 			ExternalURL: "http://am:9093/?a=b&c", CreatedAt: now, UpdatedAt: last, LastNotifiedAt: first,
 			LastReason: "repeat notification", Truncated: 1<<64 - 1, CompleteAt: now, CompleteBy: "http://am-1",
 			Settling: true, Stale: true, FlushAt: now, Stamp: s,
+			Beats: []grouping.Beat{{By: "http://am:9093", At: now, Since: first, EveryMillis: 300_000}},
 		},
 		Alerts: []*grouping.Alert{
 			{
