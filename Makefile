@@ -134,7 +134,9 @@ fmt: $(GOLANGCI_LINT) ## format the code
 
 .PHONY: cover
 cover: test-tools ## print the coverage per package
-	go test -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./grouping,./receiver,./storage,./templates ./... >coverage.log \
+	@# The tests of e2e run in processes of their own, which it does not see.
+	go test -p 1 -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./grouping,./receiver,./storage,./templates,./web \
+		$(filter-out muster/e2e%,$(shell go list -tags $(TAGS) ./...)) >coverage.log \
 		|| { cat coverage.log; exit 1; }
 	@# A block is there once for each package that tests it.
 	@awk 'NR > 1 { size[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
