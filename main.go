@@ -217,8 +217,8 @@ func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, log
 	if err != nil {
 		return opened{}, err
 	}
-	joined, err := storage.NewManager(memory, storage.InstrumentDurable(backend, reg), clock, reg, logger,
-		storage.ManagerOptions{Outage: c.outage})
+	joined, err := storage.NewTiered(memory, storage.InstrumentDurable(backend, reg), clock, reg, logger,
+		storage.TieredOptions{Outage: c.outage})
 	if err != nil {
 		return opened{}, errors.Join(err, backend.Close())
 	}

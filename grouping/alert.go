@@ -65,14 +65,14 @@ type Alert struct {
 	// fires again. Episodes makes the readable list of them.
 	Recorded []Episode `json:"episodes,omitempty"`
 
-	// Since is the stamp of the alert's last removal from the group: what was
+	// RemovalStamp is the stamp of the alert's last removal from the group: what was
 	// written at or before it is gone.
-	Since Stamp `json:"since,omitzero"`
+	RemovalStamp Stamp `json:"since,omitzero"`
 	// Stamp is that of the write that last changed the alert.
 	Stamp Stamp `json:"-"`
-	// Later is what a later version of Muster stored beside these fields, as a
+	// Unknown is what a later version of Muster stored beside these fields, as a
 	// JSON object or "". It stays when the alert changes.
-	Later string `json:"-"`
+	Unknown string `json:"-"`
 }
 
 // Name returns the alert's name, or "" if it has none.
@@ -125,10 +125,10 @@ func (a *Alert) Equal(b *Alert) bool {
 	if a == b {
 		return true
 	}
-	return a.Stamp == b.Stamp && a.Since == b.Since && a.Fingerprint == b.Fingerprint && a.Status == b.Status &&
+	return a.Stamp == b.Stamp && a.RemovalStamp == b.RemovalStamp && a.Fingerprint == b.Fingerprint && a.Status == b.Status &&
 		a.GeneratorURL == b.GeneratorURL && a.Grafana.Equal(b.Grafana) && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
 		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) &&
-		a.Later == b.Later && a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
+		a.Unknown == b.Unknown && a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
 		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
 		slices.EqualFunc(a.Recorded, b.Recorded, equalEpisode)
 }

@@ -337,8 +337,8 @@ func (c *change) meet(na NotifiedAlert) *Alert {
 		}
 	}
 	// Should it come back: its record goes on after the one of its removal.
-	a.Since = c.removed[na.Fingerprint]
-	a.Stamp = max(a.Since, c.deleted)
+	a.RemovalStamp = c.removed[na.Fingerprint]
+	a.Stamp = max(a.RemovalStamp, c.deleted)
 	delete(c.removed, na.Fingerprint)
 	a = c.write(a, na)
 	if na.Status == StatusFiring {

@@ -269,7 +269,7 @@ func TestRemoveAndAddAgain(t *testing.T) {
 	back, events := apply(g, step{2 * minute, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0), testRules)
 	checkGroup(t, back)
 	require.Equal(t, []string{"Faaaa", "N"}, tell(events), "it is a new record")
-	require.Equal(t, removed, back.Alert(fp("a")).Since)
+	require.Equal(t, removed, back.Alert(fp("a")).RemovalStamp)
 	require.Empty(t, back.Removed)
 	merged := Merge(old, back).Alert(fp("a"))
 	require.Equal(t, base.Add(2*minute), merged.FirstSeenAt)

@@ -51,8 +51,8 @@ type Event struct {
 	Firing      int    `json:"firing,omitempty"`
 	Resolved    int    `json:"resolved,omitempty"`
 	Truncated   uint64 `json:"truncated,omitempty"`
-	// Later is as that of an Alert.
-	Later string `json:"-"`
+	// Unknown is as that of an Alert.
+	Unknown string `json:"-"`
 }
 
 // Stamp returns the stamp of the write that made the event.

@@ -66,8 +66,8 @@ type Meta struct {
 
 	// Stamp is that of the write that last changed these fields.
 	Stamp Stamp `json:"-"`
-	// Later is as that of an Alert.
-	Later string `json:"-"`
+	// Unknown is as that of an Alert.
+	Unknown string `json:"-"`
 }
 
 // AlertGroup mirrors one aggregation group of Alertmanager for one receiver.
@@ -160,9 +160,9 @@ const (
 	fewerRemovals = maxRemovals * 3 / 4
 )
 
-// Forget returns the group without the removals that are too old to matter at
+// PruneRemovals returns the group without the removals that are too old to matter at
 // its last write, or too many.
-func (g *AlertGroup) Forget() *AlertGroup {
+func (g *AlertGroup) PruneRemovals() *AlertGroup {
 	if len(g.Removed) == 0 {
 		return g
 	}
@@ -293,7 +293,7 @@ func (g *AlertGroup) Equal(o *AlertGroup) bool {
 }
 
 func (m *Meta) equal(o *Meta) bool {
-	return m.Stamp == o.Stamp && m.Later == o.Later && m.Key == o.Key && m.ExternalURL == o.ExternalURL && m.LastReason == o.LastReason &&
+	return m.Stamp == o.Stamp && m.Unknown == o.Unknown && m.Key == o.Key && m.ExternalURL == o.ExternalURL && m.LastReason == o.LastReason &&
 		m.Truncated == o.Truncated && m.CompleteBy == o.CompleteBy && m.Settling == o.Settling && m.Stale == o.Stale &&
 		m.CreatedAt.Equal(o.CreatedAt) && m.UpdatedAt.Equal(o.UpdatedAt) && m.FlushAt.Equal(o.FlushAt) &&
 		m.LastNotifiedAt.Equal(o.LastNotifiedAt) && slices.EqualFunc(m.Beats, o.Beats, Beat.equal) && m.CompleteAt.Equal(o.CompleteAt) &&

@@ -70,7 +70,7 @@ func wantState(c Counts, truncated uint64) State {
 func checkAlert(t fataler, g *AlertGroup, a *Alert) {
 	t.Helper()
 	require.True(t, a.Stamp.Valid(), "%q", a.Stamp)
-	require.Greater(t, a.Stamp, max(a.Since, g.Deleted), "an alert that is gone is held")
+	require.Greater(t, a.Stamp, max(a.RemovalStamp, g.Deleted), "an alert that is gone is held")
 	require.LessOrEqual(t, a.Stamp, g.Meta.Stamp, "an alert is newer than its group")
 	require.Equal(t, a.Status == StatusResolved, !a.EndsAt.IsZero(), "the end of a %s alert", a.Status)
 	require.LessOrEqual(t, len(a.Recorded), maxEpisodes)

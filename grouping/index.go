@@ -54,7 +54,7 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 		// Two changes may be heard of in the wrong order: the older one must
 		// not take back the newer one. (One that was removed meanwhile comes
 		// back until its next flush does not find it.)
-		g = Merge(before, g).Forget()
+		g = Merge(before, g).PruneRemovals()
 	}
 	var was, is []*Alert
 	if before != nil {

@@ -120,16 +120,16 @@ func TestRemovalsAreForgotten(t *testing.T) {
 		Meta:    Meta{Key: drawnKey(0), Stamp: at(0)},
 		Removed: map[Fingerprint]Stamp{fp("old"): at(-removalAge - second), fp("new"): at(-removalAge + second)},
 	})
-	require.Equal(t, map[Fingerprint]Stamp{fp("new"): at(-removalAge + second)}, g.Forget().Removed)
+	require.Equal(t, map[Fingerprint]Stamp{fp("new"): at(-removalAge + second)}, g.PruneRemovals().Removed)
 	require.Len(t, g.Removed, 2, "groups are immutable")
-	g = g.Forget()
-	require.Same(t, g, g.Forget(), "nothing is copied where nothing goes")
+	g = g.PruneRemovals()
+	require.Same(t, g, g.PruneRemovals(), "nothing is copied where nothing goes")
 
 	many := map[Fingerprint]Stamp{}
 	for i := range maxRemovals + 100 {
 		many[Fingerprint(fmt.Sprintf("%016x", i))] = at(-time.Duration(i) * time.Millisecond)
 	}
-	g = NewAlertGroup(AlertGroup{Meta: Meta{Key: drawnKey(0), Stamp: at(0)}, Removed: many}).Forget()
+	g = NewAlertGroup(AlertGroup{Meta: Meta{Key: drawnKey(0), Stamp: at(0)}, Removed: many}).PruneRemovals()
 	require.Len(t, g.Removed, fewerRemovals)
 	require.Equal(t, at(-(fewerRemovals-1)*time.Millisecond), slices.Min(slices.Collect(maps.Values(g.Removed))), "the newest stay")
 }

@@ -391,7 +391,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 		if c.Group == nil {
 			err = m.storage.Delete(ctx, c)
 		} else {
-			c.Group = c.Group.Forget()
+			c.Group = c.Group.PruneRemovals()
 			stored, err = m.storage.Store(ctx, c)
 		}
 		if err == nil {

@@ -68,7 +68,7 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 // which it holds as alert, or not at all.
 func (g *AlertGroup) since(fp Fingerprint, alert *Alert) Stamp {
 	if alert != nil {
-		return alert.Since
+		return alert.RemovalStamp
 	}
 	return g.Removed[fp]
 }
@@ -94,16 +94,16 @@ func mergeAlerts(x, y *Alert, since, deleted Stamp) *Alert {
 	switch {
 	case x != nil && y != nil && x != y:
 		recorded = joinEpisodes(x.Recorded, y.Recorded, gone)
-	case winner.Since == since && !slices.ContainsFunc(winner.Recorded, func(e Episode) bool { return e.Stamp <= gone }):
+	case winner.RemovalStamp == since && !slices.ContainsFunc(winner.Recorded, func(e Episode) bool { return e.Stamp <= gone }):
 		return winner // as most are, of two copies of a large group
 	default:
 		recorded = joinEpisodes(winner.Recorded, nil, gone)
 	}
-	if winner.Since == since && slices.EqualFunc(winner.Recorded, recorded, equalEpisode) {
+	if winner.RemovalStamp == since && slices.EqualFunc(winner.Recorded, recorded, equalEpisode) {
 		return winner
 	}
 	merged := *winner
-	merged.Since, merged.Recorded = since, recorded
+	merged.RemovalStamp, merged.Recorded = since, recorded
 	return &merged
 }
 
@@ -120,15 +120,15 @@ func compareAlerts(a, b *Alert) int {
 	}
 	// Episodes are united whoever wins.
 	x, y := *a, *b
-	x.Recorded, y.Recorded, x.Since, y.Since = nil, nil, "", ""
-	return cmp.Or(compareContent(&x, &y), strings.Compare(a.Later, b.Later))
+	x.Recorded, y.Recorded, x.RemovalStamp, y.RemovalStamp = nil, nil, "", ""
+	return cmp.Or(compareContent(&x, &y), strings.Compare(a.Unknown, b.Unknown))
 }
 
 func compareMeta(a, b *Meta) int {
 	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a.equal(b) {
 		return c
 	}
-	return cmp.Or(compareContent(a, b), strings.Compare(a.Later, b.Later))
+	return cmp.Or(compareContent(a, b), strings.Compare(a.Unknown, b.Unknown))
 }
 
 func compareContent(a, b any) int {

@@ -149,10 +149,10 @@ func drawLater(t *rapid.T, g *AlertGroup) *AlertGroup {
 	}
 	later := rapid.SampledFrom([]string{"", `{"later":1}`, `{"later":2}`})
 	if !g.IsTombstone() {
-		g.Later = later.Draw(t, "group")
+		g.Unknown = later.Draw(t, "group")
 	}
 	for _, a := range g.Alerts {
-		a.Later = later.Draw(t, "alert")
+		a.Unknown = later.Draw(t, "alert")
 	}
 	return g
 }

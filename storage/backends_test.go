@@ -66,8 +66,8 @@ func TestInstrumentedContract(t *testing.T) {
 func TestManagerContract(t *testing.T) {
 	testContract(t, func(t *testing.T) grouping.GroupStorage {
 		r := openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()})
-		m, err := NewManager(NewMemory(MemoryOptions{}), r, grouping.NewClock(), prometheus.NewRegistry(),
-			promslog.NewNopLogger(), ManagerOptions{WriteTimeout: 20 * time.Second})
+		m, err := NewTiered(NewMemory(MemoryOptions{}), r, grouping.NewClock(), prometheus.NewRegistry(),
+			promslog.NewNopLogger(), TieredOptions{WriteTimeout: 20 * time.Second})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)

@@ -12,7 +12,7 @@ const checkTimeout = 5 * time.Second
 
 // check asks the backend how it is set up. A backend that cannot be reached
 // tells nothing: what it told before stays.
-func (m *Manager) check(ctx context.Context) {
+func (m *Tiered) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	problems, err := m.durable.Check(ctx)

@@ -60,8 +60,8 @@ func TestAHostsClockIsSet(t *testing.T) {
 			server := miniredis.RunT(t)
 			var host hostClock
 			open := func() *Redis { return openRedis(t, RedisOptions{URL: "redis://" + server.Addr()}) }
-			steps := startReplicaAt(t, open(), host.clock(), ManagerOptions{})
-			other := startReplicaAt(t, open(), grouping.NewClock(), ManagerOptions{})
+			steps := startReplicaAt(t, open(), host.clock(), TieredOptions{})
+			other := startReplicaAt(t, open(), grouping.NewClock(), TieredOptions{})
 			alternate(t, steps, other)
 			host.step(step)
 			alternate(t, steps, other)
@@ -85,8 +85,8 @@ func TestReplicasWithoutASharedClock(t *testing.T) {
 				backend.fail("now", refused)
 				return backend
 			}
-			before := startReplicaAt(t, open(), host.clock(), ManagerOptions{})
-			other := startReplicaAt(t, open(), grouping.NewClock(), ManagerOptions{})
+			before := startReplicaAt(t, open(), host.clock(), TieredOptions{})
+			other := startReplicaAt(t, open(), grouping.NewClock(), TieredOptions{})
 			alternate(t, before, other)
 			if ahead > time.Minute {
 				require.WithinDuration(t, time.Now(), other.Stamp().Time(), time.Minute, "a broken clock is followed")
@@ -103,7 +103,7 @@ func TestAFileAfterTheClockWasSetBack(t *testing.T) {
 	open := func() (replica, func()) {
 		f, err := OpenFile(FileOptions{Path: path})
 		require.NoError(t, err)
-		r, stop := runReplica(t, f, host.clock(), ManagerOptions{})
+		r, stop := runReplica(t, f, host.clock(), TieredOptions{})
 		return r, func() { stop(); require.NoError(t, f.Close()) }
 	}
 	r, stop := open()

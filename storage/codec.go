@@ -64,26 +64,26 @@ type (
 	storedMeta struct {
 		*grouping.Meta
 
-		Later jsontext.Value `json:",embed"`
+		Unknown jsontext.Value `json:",embed"`
 	}
 	storedAlert struct {
 		*grouping.Alert
 
-		Later jsontext.Value `json:",embed"`
+		Unknown jsontext.Value `json:",embed"`
 	}
 	storedEvent struct {
 		*grouping.Event
 
-		Later jsontext.Value `json:",embed"`
+		Unknown jsontext.Value `json:",embed"`
 	}
 )
 
 func encodeMeta(m *grouping.Meta) (string, error) {
-	return encode(m.Stamp, storedMeta{m, jsontext.Value(m.Later)})
+	return encode(m.Stamp, storedMeta{m, jsontext.Value(m.Unknown)})
 }
 
 func encodeAlert(a *grouping.Alert) (string, error) {
-	return encode(a.Stamp, storedAlert{a, jsontext.Value(a.Later)})
+	return encode(a.Stamp, storedAlert{a, jsontext.Value(a.Unknown)})
 }
 
 func encode(stamp grouping.Stamp, v any) (string, error) {
@@ -148,13 +148,13 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 		a := &grouping.Alert{}
 		s := storedAlert{Alert: a}
 		if a.Stamp, err = decode(value, &s); err == nil {
-			a.Fingerprint, a.Later = grouping.Fingerprint(fp), string(s.Later)
+			a.Fingerprint, a.Unknown = grouping.Fingerprint(fp), string(s.Unknown)
 			g.Alerts = append(g.Alerts, a)
 		}
 	case name == fieldMeta:
 		s := storedMeta{Meta: &g.Meta}
 		g.Stamp, err = decode(value, &s)
-		g.Later = string(s.Later)
+		g.Unknown = string(s.Unknown)
 	case name == fieldDeleted && value != "":
 		g.Deleted, err = decodeStamp(value)
 	case name == fieldSchema && newer(value):
@@ -232,7 +232,7 @@ func changedFields(c *grouping.Change) ([]field, error) {
 // order and one event is one text.
 
 func encodeEvent(e *grouping.Event) (string, error) {
-	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Later)}, encoding)
+	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Unknown)}, encoding)
 	return e.ID + string(text), err
 }
 
@@ -243,6 +243,6 @@ func decodeEvent(text string) (e grouping.Event, err error) {
 	}
 	s := storedEvent{Event: &e}
 	err = json.Unmarshal([]byte(text[i:]), &s)
-	e.Later = string(s.Later)
+	e.Unknown = string(s.Unknown)
 	return e, err
 }

@@ -182,7 +182,7 @@ func contractRoundTrip(t *testing.T, w *writer) {
 				StartsAt: first, EndsAt: last, FirstSeenAt: now, LastSeenAt: now,
 				ChangedAt: now, ReportedBy: "http://am-0", Disputed: true,
 				Recorded: []grouping.Episode{{StartsAt: first, EndsAt: now, Stamp: s}, {StartsAt: now, Stamp: s}},
-				Since:    grouping.NewStamp(now.Add(-time.Hour), 7, "00000000000000aa"), Stamp: s,
+				RemovalStamp:    grouping.NewStamp(now.Add(-time.Hour), 7, "00000000000000aa"), Stamp: s,
 			},
 			{Fingerprint: "ffffffffffffffff", Status: grouping.StatusUnreported, Stamp: s},
 			firingAlert("plain", "", s),

@@ -11,7 +11,7 @@ import (
 )
 
 // Durable is a backend that outlives the process and that other replicas may
-// write to as well: what Manager joins its working copy with.
+// write to as well: what Tiered joins its working copy with.
 type Durable interface {
 	grouping.GroupStorage
 

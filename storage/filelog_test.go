@@ -39,8 +39,8 @@ func TestAFileUnderTrafficLosesNothing(t *testing.T) {
 	file, err := OpenFile(FileOptions{Path: filepath.Join(t.TempDir(), "muster.db")})
 	require.NoError(t, err)
 	clock, log := grouping.NewClock(), &syncedLog{}
-	joined, err := NewManager(NewMemory(MemoryOptions{}), file, clock, prometheus.NewRegistry(),
-		promslog.New(&promslog.Config{Writer: log}), ManagerOptions{CheckInterval: 20 * time.Millisecond})
+	joined, err := NewTiered(NewMemory(MemoryOptions{}), file, clock, prometheus.NewRegistry(),
+		promslog.New(&promslog.Config{Writer: log}), TieredOptions{CheckInterval: 20 * time.Millisecond})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

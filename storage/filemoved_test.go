@@ -99,7 +99,7 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "data", "muster.db")
 			f := openFile(t, FileOptions{Path: path})
-			r, stop := runReplica(t, f, grouping.NewClock(), ManagerOptions{})
+			r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{})
 			stopped := sync.OnceFunc(stop)
 			t.Cleanup(stopped)
 			sent, events := map[grouping.ID]int{}, 0
@@ -197,7 +197,7 @@ func TestFileReplacedIsLeftAlone(t *testing.T) {
 func TestFileMovedIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	f := openFile(t, FileOptions{Path: filepath.Join(t.TempDir(), "data", "muster.db")})
-	m, err := NewManager(NewMemory(MemoryOptions{}), f, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), ManagerOptions{})
+	m, err := NewTiered(NewMemory(MemoryOptions{}), f, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), TieredOptions{})
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(filepath.Dir(f.opts.Path)))
 	for range 5 {
@@ -213,7 +213,7 @@ func TestFileMovedIsLoggedOnce(t *testing.T) {
 // Stopped right after its file was removed, a Muster writes it once more.
 func TestFileRemovedBeforeTheStop(t *testing.T) {
 	f := openFile(t, FileOptions{})
-	r, stop := runReplica(t, f, grouping.NewClock(), ManagerOptions{CheckInterval: time.Hour})
+	r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{CheckInterval: time.Hour})
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(f.opts.Path))

@@ -190,7 +190,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	signal.Ignore(syscall.SIGXFSZ)
 	f := openFile(t, FileOptions{})
-	r := startReplicaOn(t, f, ManagerOptions{})
+	r := startReplicaOn(t, f, TieredOptions{})
 	info, err := os.Stat(f.opts.Path)
 	require.NoError(t, err)
 

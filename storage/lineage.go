@@ -20,7 +20,7 @@ import (
 
 // trace compares the log with what was seen of it. It returns the positions
 // from which to follow it: those that were seen, if all is still there.
-func (m *Manager) trace(ctx context.Context, now []Position) ([]Position, error) {
+func (m *Tiered) trace(ctx context.Context, now []Position) ([]Position, error) {
 	m.mu.Lock()
 	seen := slices.Clone(m.last)
 	m.mu.Unlock()
@@ -49,14 +49,14 @@ func (m *Manager) trace(ctx context.Context, now []Position) ([]Position, error)
 	return now, nil
 }
 
-func (m *Manager) setLast(p []Position) {
+func (m *Tiered) setLast(p []Position) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.last = p
 }
 
 // noteLoss takes note that the backend lost acknowledged writes.
-func (m *Manager) noteLoss() {
+func (m *Tiered) noteLoss() {
 	m.logger.Warn("The storage backend lost data and gets back what is held here", "backend", m.durable.Name())
 	m.mu.Lock()
 	m.warned = true
@@ -66,7 +66,7 @@ func (m *Manager) noteLoss() {
 
 // pushAll makes the next push compare the whole history. What the backend lacks
 // of groups the next comparison finds.
-func (m *Manager) pushAll() {
+func (m *Tiered) pushAll() {
 	m.ledger.clear()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,7 +75,7 @@ func (m *Manager) pushAll() {
 }
 
 // pushFrom makes the next push compare the history from the events on.
-func (m *Manager) pushFrom(events []grouping.Event) {
+func (m *Tiered) pushFrom(events []grouping.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(events) > 0 && (m.unpushed == "" || events[0].ID < m.unpushed) {
@@ -84,7 +84,7 @@ func (m *Manager) pushFrom(events []grouping.Event) {
 }
 
 // pushHistory brings the events that the backend may lack to it.
-func (m *Manager) pushHistory(ctx context.Context) error {
+func (m *Tiered) pushHistory(ctx context.Context) error {
 	m.mu.Lock()
 	since := m.unpushed
 	m.unpushed = ""
@@ -118,7 +118,7 @@ func (m *Manager) pushHistory(ctx context.Context) error {
 
 // pushEvents puts the events that are absent into the history. It returns how
 // many acknowledged writes the backend had lost: those that it once had.
-func (m *Manager) pushEvents(ctx context.Context, events []grouping.Event) (lost int, err error) {
+func (m *Tiered) pushEvents(ctx context.Context, events []grouping.Event) (lost int, err error) {
 	absent, err := m.durable.Absent(ctx, events)
 	if err != nil || len(absent) == 0 {
 		return 0, err
@@ -138,7 +138,7 @@ func (m *Manager) pushEvents(ctx context.Context, events []grouping.Event) (lost
 }
 
 // noteWrittenBack counts acknowledged writes that were lost.
-func (m *Manager) noteWrittenBack(lost int) {
+func (m *Tiered) noteWrittenBack(lost int) {
 	m.mu.Lock()
 	warned := m.warned
 	m.warned = false
@@ -160,7 +160,7 @@ const sweepSize = 1000
 
 // sweep looks whether single keys were removed from the backend: of the next
 // groups, or of all of them if something was missing last time.
-func (m *Manager) sweep(ctx context.Context) error {
+func (m *Tiered) sweep(ctx context.Context) error {
 	if len(m.unswept) == 0 {
 		ids, err := m.memory.ListKeys(ctx)
 		if err != nil {
@@ -184,7 +184,7 @@ func (m *Manager) sweep(ctx context.Context) error {
 
 // mendLack brings back what was removed from the backend, and reports whether
 // there was something to bring back.
-func (m *Manager) mendLack(ctx context.Context, lack Lack) (mended bool, err error) {
+func (m *Tiered) mendLack(ctx context.Context, lack Lack) (mended bool, err error) {
 	for part := range slices.Chunk(lack.Groups, batch) {
 		if err := m.pull(ctx, part, nil); err != nil {
 			return false, err

@@ -130,7 +130,7 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 		t.Run(fmt.Sprintf("%d shards", shards), func(t *testing.T) {
 			t.Parallel()
 			past := &timeMachine{Redis: openRedis(t, RedisOptions{URL: "unix://" + server.socket, KeyPrefix: fmt.Sprint("past", shards), Shards: shards})}
-			one, other := startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{}), startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{})
+			one, other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{}), startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
 			c := &chronicle{ids: map[string]grouping.ID{}}
 			groups := []string{"a", "b", "c", "d", "e", "f"}
 			both := func(n int) {
@@ -165,8 +165,8 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 func TestARollbackAfterItsWriterEnded(t *testing.T) {
 	server := startRedis(t)
 	past := &timeMachine{Redis: server.open(t)}
-	one := startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{})
-	gone, stop := runReplica(t, server.again(t, past.Redis), grouping.NewClock(), ManagerOptions{})
+	one := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
+	gone, stop := runReplica(t, server.again(t, past.Redis), grouping.NewClock(), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
 	c.add(t, one, "a", 2)
 	past.keep(t)
@@ -184,7 +184,7 @@ func TestARollbackAfterItsWriterEnded(t *testing.T) {
 func TestARollbackToALogWithEarlierEntries(t *testing.T) {
 	server := startRedis(t)
 	past := &timeMachine{Redis: server.open(t)}
-	one, other := startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{}), startReplicaOn(t, server.again(t, past.Redis), ManagerOptions{})
+	one, other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{}), startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
 	c.add(t, one, "a", 2)
 	past.keep(t)
@@ -218,8 +218,8 @@ func TestARemovedKeyComesBack(t *testing.T) {
 			t.Run(strings.TrimSuffix(name, ":")+" "+then, func(t *testing.T) {
 				t.Parallel()
 				r := openRedis(t, RedisOptions{URL: "unix://" + server.socket, KeyPrefix: name + then, Shards: 2})
-				one := startReplicaOn(t, server.again(t, r), ManagerOptions{CompareInterval: time.Hour})
-				other := startReplicaOn(t, server.again(t, r), ManagerOptions{CompareInterval: time.Hour})
+				one := startReplicaOn(t, server.again(t, r), TieredOptions{CompareInterval: time.Hour})
+				other := startReplicaOn(t, server.again(t, r), TieredOptions{CompareInterval: time.Hour})
 				c := &chronicle{ids: map[string]grouping.ID{}}
 				for i := range 10 {
 					c.add(t, one, fmt.Sprint("one", i), 2)
@@ -253,8 +253,8 @@ func TestARemovedKeyComesBack(t *testing.T) {
 func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
 	server := miniredis.RunT(t)
 	r := openRedis(t, RedisOptions{URL: "redis://" + server.Addr(), MaxLog: 5})
-	one := startReplicaOn(t, openRedis(t, r.opts), ManagerOptions{})
-	other := startReplicaOn(t, openRedis(t, r.opts), ManagerOptions{})
+	one := startReplicaOn(t, openRedis(t, r.opts), TieredOptions{})
+	other := startReplicaOn(t, openRedis(t, r.opts), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
 	var wg sync.WaitGroup
 	for i, m := range []replica{one, other} {

@@ -29,7 +29,7 @@ const tombstoneAge = 24 * time.Hour
 const maxGraves = 50_000
 
 // Memory keeps groups and history in memory. It is the storage of a Muster
-// without a backend, and the working copy of a Manager.
+// without a backend, and the working copy of a Tiered.
 type Memory struct {
 	opts MemoryOptions
 
@@ -70,7 +70,7 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if conflicts(stored, c) {
 		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	next := *grouping.Merge(stored, c.Group).Forget()
+	next := *grouping.Merge(stored, c.Group).PruneRemovals()
 	next.Version++
 	if c.Notified {
 		next.Notifications++
@@ -163,7 +163,7 @@ func (m *Memory) Put(g *grouping.AlertGroup) (merged *grouping.AlertGroup, chang
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	held := m.held(g.ID)
-	merged = grouping.Merge(held, g).Forget()
+	merged = grouping.Merge(held, g).PruneRemovals()
 	changed = !merged.Equal(held)
 	if !changed && merged.Version == held.Version && merged.Notifications == held.Notifications {
 		return held, false

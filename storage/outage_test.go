@@ -28,7 +28,7 @@ func startOn(t *testing.T, url string) replica {
 	redis, err := NewRedis(RedisOptions{URL: url}, promslog.NewNopLogger())
 	require.NoError(t, err)
 	clock := grouping.NewClock()
-	joined, err := NewManager(NewMemory(MemoryOptions{}), redis, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), ManagerOptions{})
+	joined, err := NewTiered(NewMemory(MemoryOptions{}), redis, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), TieredOptions{})
 	require.NoError(t, err)
 	m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
@@ -152,7 +152,7 @@ func TestTheLastPush(t *testing.T) {
 		t.Helper()
 		backend := &flaky{Durable: openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()})}
 		clock := grouping.NewClock()
-		joined, err := NewManager(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), ManagerOptions{})
+		joined, err := NewTiered(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), TieredOptions{})
 		require.NoError(t, err)
 		m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 		require.NoError(t, err)

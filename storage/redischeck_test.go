@@ -218,8 +218,8 @@ func TestManagerChecks(t *testing.T) {
 	server := startRedis(t, "--maxmemory-policy", "allkeys-lru")
 	var log lockedBuffer
 	r := server.open(t)
-	m, err := NewManager(NewMemory(MemoryOptions{}), InstrumentDurable(r, prometheus.NewRegistry()), grouping.NewClock(), prometheus.NewRegistry(),
-		slog.New(slog.NewTextHandler(&log, nil)), ManagerOptions{CheckInterval: 10 * time.Millisecond, CompareInterval: 20 * time.Millisecond, WriteTimeout: 20 * time.Second})
+	m, err := NewTiered(NewMemory(MemoryOptions{}), InstrumentDurable(r, prometheus.NewRegistry()), grouping.NewClock(), prometheus.NewRegistry(),
+		slog.New(slog.NewTextHandler(&log, nil)), TieredOptions{CheckInterval: 10 * time.Millisecond, CompareInterval: 20 * time.Millisecond, WriteTimeout: 20 * time.Second})
 	require.NoError(t, err)
 	require.Empty(t, m.Status().Problems)
 	ctx, cancel := context.WithCancel(context.Background())

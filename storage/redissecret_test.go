@@ -38,7 +38,7 @@ func TestRedisPasswordIsRotated(t *testing.T) {
 	r, err := NewRedis(RedisOptions{URL: "unix://" + server.socket, PasswordFile: file}, promslog.NewNopLogger())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.Close()) }()
-	m := startReplicaOn(t, r, ManagerOptions{})
+	m := startReplicaOn(t, r, TieredOptions{})
 	sent := 0
 	notify := func() {
 		for range 5 {

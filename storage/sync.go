@@ -37,7 +37,7 @@ var errResync = errors.New("the log does not tell all that changed")
 
 // Run joins the copy with the backend until the context ends. Drain then brings
 // what is dirty to the backend a last time.
-func (m *Manager) Run(ctx context.Context) error {
+func (m *Tiered) Run(ctx context.Context) error {
 	for {
 		err := m.round(ctx)
 		if ctx.Err() != nil {
@@ -64,7 +64,7 @@ func (m *Manager) Run(ctx context.Context) error {
 // the context ends: the backend may come back meanwhile. It pushes as fast as it
 // can and returns an error that names what is left, since that is lost with the
 // process.
-func (m *Manager) Drain(ctx context.Context) error {
+func (m *Tiered) Drain(ctx context.Context) error {
 	for {
 		// A file that was removed is written again by the second look. Another
 		// fault shows when something is pushed.
@@ -92,7 +92,7 @@ func (m *Manager) Drain(ctx context.Context) error {
 
 // nameDirty lists the dirty groups for the last error, some of them if they are
 // many.
-func (m *Manager) nameDirty() string {
+func (m *Tiered) nameDirty() string {
 	m.mu.Lock()
 	ids := make([]string, 0, len(m.dirty))
 	for id := range m.dirty {
@@ -112,7 +112,7 @@ func (m *Manager) nameDirty() string {
 }
 
 // round catches up and follows the log until that fails or is not enough.
-func (m *Manager) round(ctx context.Context) error {
+func (m *Tiered) round(ctx context.Context) error {
 	from, now, err := m.catchUp(ctx)
 	m.check(ctx)
 	if err != nil {
@@ -123,7 +123,7 @@ func (m *Manager) round(ctx context.Context) error {
 
 // catchUp makes the copy and the backend equal. It returns the positions of the
 // log up to which it was followed, and those from before the comparison.
-func (m *Manager) catchUp(ctx context.Context) (from, now []Position, err error) {
+func (m *Tiered) catchUp(ctx context.Context) (from, now []Position, err error) {
 	m.syncClock(ctx)
 	m.ledger.looks()
 	now, err = m.durable.Position(ctx)
@@ -166,7 +166,7 @@ func (m *Manager) catchUp(ctx context.Context) (from, now []Position, err error)
 
 // noteUnreached remembers why a round failed: until the first one succeeds the
 // status tells it, before any write did.
-func (m *Manager) noteUnreached(reason string) {
+func (m *Tiered) noteUnreached(reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.unreached == "" {
@@ -177,7 +177,7 @@ func (m *Manager) noteUnreached(reason string) {
 
 // syncClock holds the clock against the backend's: stamps of all replicas are
 // then comparable, whatever their hosts believe.
-func (m *Manager) syncClock(ctx context.Context) {
+func (m *Tiered) syncClock(ctx context.Context) {
 	if err := m.clock.Sync(func() (time.Time, error) { return m.durable.Now(ctx) }); err != nil {
 		m.logger.Debug("The storage backend's clock could not be read", "backend", m.durable.Name(), "err", err)
 	}
@@ -186,7 +186,7 @@ func (m *Manager) syncClock(ctx context.Context) {
 // compare pulls every group of which the backend's last write is not one that
 // the copy has seen, marks dirty what the backend lacks, and returns the number
 // of groups found there.
-func (m *Manager) compare(ctx context.Context) (found int, err error) {
+func (m *Tiered) compare(ctx context.Context) (found int, err error) {
 	index, err := m.durable.Index(ctx)
 	if err != nil {
 		return 0, err
@@ -219,7 +219,7 @@ func (m *Manager) compare(ctx context.Context) (found int, err error) {
 // pull joins the groups in the backend into the copy. What the copy has and
 // the backend lacks becomes dirty. The tokens are those of writes not younger
 // than what is loaded.
-func (m *Manager) pull(ctx context.Context, ids []grouping.ID, tokens map[grouping.ID]string) error {
+func (m *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[grouping.ID]string) error {
 	groups, damaged, err := m.durable.LoadMany(ctx, ids)
 	if err != nil {
 		return err
@@ -245,7 +245,7 @@ func (m *Manager) pull(ctx context.Context, ids []grouping.ID, tokens map[groupi
 }
 
 // join merges a group of the backend into the copy and tells whoever follows.
-func (m *Manager) join(remote *grouping.AlertGroup) {
+func (m *Tiered) join(remote *grouping.AlertGroup) {
 	m.clock.ObserveGroup(remote)
 	merged, changed := m.memory.Put(remote)
 	if !changed {
@@ -259,7 +259,7 @@ func (m *Manager) join(remote *grouping.AlertGroup) {
 
 // pushDirty brings all that the backend lacks to it: history first, so that a
 // group never shows without it. The rate is in groups per second, 0: no limit.
-func (m *Manager) pushDirty(ctx context.Context, rate int) error {
+func (m *Tiered) pushDirty(ctx context.Context, rate int) error {
 	if err := m.pushHistory(ctx); err != nil {
 		return err
 	}
@@ -295,7 +295,7 @@ func (m *Manager) pushDirty(ctx context.Context, rate int) error {
 }
 
 // push joins dirty groups with what the backend holds of them, in both places.
-func (m *Manager) push(ctx context.Context, ids []grouping.ID) error {
+func (m *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 	m.mu.Lock()
 	marks := make(map[grouping.ID]uint64, len(ids))
 	for _, id := range ids {
@@ -337,7 +337,7 @@ func (m *Manager) push(ctx context.Context, ids []grouping.ID) error {
 
 // pushGroup brings one group, of which the backend holds remote, to it. Where
 // another writer is faster the group stays dirty and is tried again.
-func (m *Manager) pushGroup(ctx context.Context, id grouping.ID, remote *grouping.AlertGroup) (done bool, err error) {
+func (m *Tiered) pushGroup(ctx context.Context, id grouping.ID, remote *grouping.AlertGroup) (done bool, err error) {
 	if remote != nil {
 		m.join(remote)
 	}
@@ -372,7 +372,7 @@ func (m *Manager) pushGroup(ctx context.Context, id grouping.ID, remote *groupin
 
 // follow takes in what is logged after from, until that fails or is not enough.
 // The copy has the groups as of the positions in now.
-func (m *Manager) follow(ctx context.Context, from, now []Position) error {
+func (m *Tiered) follow(ctx context.Context, from, now []Position) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	seen := slices.Clone(from)
@@ -442,7 +442,7 @@ func (m *Manager) follow(ctx context.Context, from, now []Position) error {
 
 // look compares what was read of the log with what it should have told, and
 // returns what it should have told by the next look.
-func (m *Manager) look(ctx context.Context, read, expected []Position) ([]Position, error) {
+func (m *Tiered) look(ctx context.Context, read, expected []Position) ([]Position, error) {
 	if behind(read, expected) {
 		return nil, errResync
 	}
@@ -470,7 +470,7 @@ func (m *Manager) look(ctx context.Context, read, expected []Position) ([]Positi
 // take joins the groups that the entries tell of, unless it was this process
 // that wrote them, or the copy has them already, as it has up to covered. It
 // keeps the history of what others wrote: the backend may lose it.
-func (m *Manager) take(ctx context.Context, entries []LogEntry, covered int64) error {
+func (m *Tiered) take(ctx context.Context, entries []LogEntry, covered int64) error {
 	tokens := make(map[grouping.ID]string, len(entries))
 	var ids []grouping.ID
 	others := make([]LogEntry, 0, len(entries))
@@ -504,7 +504,7 @@ func (m *Manager) take(ctx context.Context, entries []LogEntry, covered int64) e
 
 // advance moves the position past the entries and returns how many follow it:
 // before the next one, entries were missed or lost.
-func (m *Manager) advance(p *Position, entries []LogEntry) int {
+func (m *Tiered) advance(p *Position, entries []LogEntry) int {
 	for i, e := range entries {
 		follows := e.Previous == "" || p.Token == "" || e.Previous == p.Token
 		if e.Epoch != p.Epoch || e.Seq != p.Seq+1 || !follows {

@@ -313,8 +313,8 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 			}
 			// One that had no place for it has written the same records without.
 			joined := grouping.Merge(first, g)
-			require.Equal(t, g.Later, joined.Later)
-			require.JSONEq(t, "{"+added+"}", joined.Alerts[0].Later)
+			require.Equal(t, g.Unknown, joined.Unknown)
+			require.JSONEq(t, "{"+added+"}", joined.Alerts[0].Unknown)
 		})
 	}
 

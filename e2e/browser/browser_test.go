@@ -92,7 +92,7 @@ func startReplica(t *testing.T, redisURL string) *muster {
 	redis, err := storage.NewRedis(storage.RedisOptions{URL: redisURL}, promslog.NewNopLogger())
 	require.NoError(t, err)
 	clock := grouping.NewClock()
-	joined, err := storage.NewManager(storage.NewMemory(storage.MemoryOptions{}), redis, clock, nil, promslog.NewNopLogger(), storage.ManagerOptions{})
+	joined, err := storage.NewTiered(storage.NewMemory(storage.MemoryOptions{}), redis, clock, nil, promslog.NewNopLogger(), storage.TieredOptions{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -33,12 +33,12 @@ func firing(instance string) grouping.NotifiedAlert {
 // can be made to fail.
 type replica struct {
 	*grouping.Manager
-	storage *Manager
+	storage *Tiered
 	backend *flaky
 }
 
 // startReplica runs a replica on the Redis at the address until the test ends.
-func startReplica(t *testing.T, addr string, opts ManagerOptions) replica {
+func startReplica(t *testing.T, addr string, opts TieredOptions) replica {
 	t.Helper()
 	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
 	require.NoError(t, err)
@@ -47,13 +47,13 @@ func startReplica(t *testing.T, addr string, opts ManagerOptions) replica {
 }
 
 // startReplicaOn runs a replica on the backend until the test ends.
-func startReplicaOn(t *testing.T, durable Durable, opts ManagerOptions) replica {
+func startReplicaOn(t *testing.T, durable Durable, opts TieredOptions) replica {
 	t.Helper()
 	return startReplicaAt(t, durable, grouping.NewClock(), opts)
 }
 
 // startReplicaAt is startReplicaOn with a clock.
-func startReplicaAt(t *testing.T, durable Durable, clock *grouping.Clock, opts ManagerOptions) replica {
+func startReplicaAt(t *testing.T, durable Durable, clock *grouping.Clock, opts TieredOptions) replica {
 	t.Helper()
 	r, stop := runReplica(t, durable, clock, opts)
 	t.Cleanup(stop)
@@ -61,12 +61,12 @@ func startReplicaAt(t *testing.T, durable Durable, clock *grouping.Clock, opts M
 }
 
 // runReplica runs a replica until stop is called.
-func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts ManagerOptions) (r replica, stop func()) {
+func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts TieredOptions) (r replica, stop func()) {
 	t.Helper()
 	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
 	orDefault(&opts.CheckInterval, 50*time.Millisecond)
 	backend := &flaky{Durable: durable}
-	joined, err := NewManager(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
+	joined, err := NewTiered(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
 	m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
@@ -131,7 +131,7 @@ func TestFaults(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s", op, how), func(t *testing.T) {
 				t.Parallel()
 				server := miniredis.RunT(t)
-				r, other := startReplica(t, server.Addr(), ManagerOptions{}), startReplica(t, server.Addr(), ManagerOptions{})
+				r, other := startReplica(t, server.Addr(), TieredOptions{}), startReplica(t, server.Addr(), TieredOptions{})
 				a, b, gone := firing("a"), firing("b"), firing("gone")
 				add := func(r replica, alerts ...grouping.NotifiedAlert) {
 					t.Helper()
@@ -200,7 +200,7 @@ func equalStatuses(g *grouping.AlertGroup, want map[grouping.Fingerprint]groupin
 
 func TestAConflictIsNoFault(t *testing.T) {
 	server := miniredis.RunT(t)
-	r, other := startReplica(t, server.Addr(), ManagerOptions{}), startReplica(t, server.Addr(), ManagerOptions{})
+	r, other := startReplica(t, server.Addr(), TieredOptions{}), startReplica(t, server.Addr(), TieredOptions{})
 	var wg sync.WaitGroup
 	for _, m := range []replica{r, other} {
 		for i := range 50 {
@@ -222,7 +222,7 @@ func TestAConflictIsNoFault(t *testing.T) {
 // While a cluster fails over an answer takes seconds. A clock moved by a part of
 // these would put this replica's writes before or after those of all others.
 func TestALateAnswerMovesNoClock(t *testing.T) {
-	r := startReplica(t, miniredis.RunT(t).Addr(), ManagerOptions{})
+	r := startReplica(t, miniredis.RunT(t).Addr(), TieredOptions{})
 	r.backend.fail("now", late)
 	r.storage.syncClock(t.Context())
 	before := time.Now()
@@ -232,7 +232,7 @@ func TestALateAnswerMovesNoClock(t *testing.T) {
 
 func TestReplicasFollowEachOther(t *testing.T) {
 	server := miniredis.RunT(t)
-	r, other := startReplica(t, server.Addr(), ManagerOptions{}), startReplica(t, server.Addr(), ManagerOptions{})
+	r, other := startReplica(t, server.Addr(), TieredOptions{}), startReplica(t, server.Addr(), TieredOptions{})
 	var heard sync.Map
 	other.Watch(func(u grouping.Update) { heard.Store(u.ID, u.Group != nil) })
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
@@ -255,7 +255,7 @@ func TestThreeManagers100Adds(t *testing.T) {
 	server := miniredis.RunT(t)
 	var replicas []replica
 	for range 3 {
-		replicas = append(replicas, startReplica(t, server.Addr(), ManagerOptions{}))
+		replicas = append(replicas, startReplica(t, server.Addr(), TieredOptions{}))
 	}
 	var wg sync.WaitGroup
 	for i := range 100 {
@@ -276,7 +276,7 @@ func TestThreeManagers100Adds(t *testing.T) {
 
 func TestStrictRefusesWhatItCannotKeep(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := startReplica(t, server.Addr(), ManagerOptions{Outage: OutageStrict})
+	r := startReplica(t, server.Addr(), TieredOptions{Outage: OutageStrict})
 	r.backend.fail("store", refused)
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.ErrorIs(t, err, grouping.ErrStorage)
@@ -295,7 +295,7 @@ func TestStrictRefusesWhatItCannotKeep(t *testing.T) {
 func TestAStartWithoutTheBackendIsNotHealthy(t *testing.T) {
 	redis, err := NewRedis(RedisOptions{URL: "redis://127.0.0.1:1"}, promslog.NewNopLogger())
 	require.NoError(t, err)
-	m, err := NewManager(NewMemory(MemoryOptions{}), redis, grouping.NewClock(), nil, promslog.NewNopLogger(), ManagerOptions{})
+	m, err := NewTiered(NewMemory(MemoryOptions{}), redis, grouping.NewClock(), nil, promslog.NewNopLogger(), TieredOptions{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -312,7 +312,7 @@ func TestAStartWithoutTheBackendIsNotHealthy(t *testing.T) {
 
 func TestADamagedGroupIsNoFaultOfTheBackend(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := startReplica(t, server.Addr(), ManagerOptions{})
+	r := startReplica(t, server.Addr(), TieredOptions{})
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.NoError(t, err)
 	for _, key := range server.Keys() {
@@ -336,7 +336,7 @@ func TestADamagedGroupIsNoFaultOfTheBackend(t *testing.T) {
 
 func TestALossOfAllDataIsMended(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := startReplica(t, server.Addr(), ManagerOptions{})
+	r := startReplica(t, server.Addr(), TieredOptions{})
 	for i := range 50 {
 		k := testKey
 		k.GroupKey = fmt.Sprint(i)

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Outage is what a Manager does with a write while its backend fails.
+// Outage is what a Tiered does with a write while its backend fails.
 type Outage string
 
 // Degrade keeps the write in memory and brings it to the backend later; strict
@@ -25,8 +25,8 @@ const (
 	OutageStrict  Outage = "strict"
 )
 
-// ManagerOptions are the settings of a Manager. The zero value is usable.
-type ManagerOptions struct {
+// TieredOptions are the settings of a Tiered. The zero value is usable.
+type TieredOptions struct {
 	Outage Outage // "": OutageDegrade
 	// WriteTimeout bounds a write to the backend, with its wait for others; past it
 	// its outcome counts as unknown. Zero: 20 s, less than a server has to answer.
@@ -42,7 +42,7 @@ type ManagerOptions struct {
 	CheckInterval, CompareInterval time.Duration
 }
 
-func (o ManagerOptions) withDefaults() (ManagerOptions, error) {
+func (o TieredOptions) withDefaults() (TieredOptions, error) {
 	orDefault(&o.Outage, OutageDegrade)
 	orDefault(&o.WriteTimeout, 20*time.Second)
 	orDefault(&o.PushRate, 2000)
@@ -64,17 +64,17 @@ func orDefault[T comparable](v *T, value T) {
 	}
 }
 
-// Manager joins a working copy in memory with a durable backend. The copy is
+// Tiered joins a working copy in memory with a durable backend. The copy is
 // whole, so reads are answered from it and go on when the backend is gone.
 // Writes go to the backend first, then to the copy; while the backend fails
 // they stay in the copy, their groups marked dirty, and are brought to it by
 // Run when it is back. It is a grouping.GroupStorage and a grouping.Follower.
-type Manager struct {
+type Tiered struct {
 	memory  *Memory
 	durable Durable
 	clock   *grouping.Clock
 	logger  *slog.Logger
-	opts    ManagerOptions
+	opts    TieredOptions
 	notify  func(grouping.ID, *grouping.AlertGroup)
 	breaker breaker
 	// restored is closed when the copy was first joined with the backend.
@@ -120,13 +120,13 @@ type Manager struct {
 // allEvents is before the ID of every event.
 const allEvents = "0"
 
-// NewManager returns a manager of the two. Run does its work in the background.
-func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger, opts ManagerOptions) (*Manager, error) {
+// NewTiered returns a manager of the two. Run does its work in the background.
+func NewTiered(memory *Memory, durable Durable, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger, opts TieredOptions) (*Tiered, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{
+	m := &Tiered{
 		memory: memory, durable: durable, clock: clock, logger: logger, opts: opts,
 		notify:   func(grouping.ID, *grouping.AlertGroup) {},
 		restored: make(chan struct{}),
@@ -164,18 +164,18 @@ func NewManager(memory *Memory, durable Durable, clock *grouping.Clock, reg prom
 }
 
 // Follow implements grouping.Follower.
-func (m *Manager) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { m.notify = fn }
+func (m *Tiered) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { m.notify = fn }
 
 // Restored is closed once the copy was joined with the backend for the first
 // time.
-func (m *Manager) Restored() <-chan struct{} { return m.restored }
+func (m *Tiered) Restored() <-chan struct{} { return m.restored }
 
 // replicaAge is for how long a process that wrote is counted as another
 // replica: it writes at least when a group settles or is repeated.
 const replicaAge = 6 * time.Hour
 
 // Status tells how the backend fares.
-func (m *Manager) Status() grouping.StorageStatus {
+func (m *Tiered) Status() grouping.StorageStatus {
 	since, reason := m.breaker.state()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -202,7 +202,7 @@ func (m *Manager) Status() grouping.StorageStatus {
 }
 
 // Store implements grouping.GroupStorage.
-func (m *Manager) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+func (m *Tiered) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -232,7 +232,7 @@ func (m *Manager) Store(ctx context.Context, c grouping.Change) (*grouping.Alert
 }
 
 // Delete implements grouping.GroupStorage.
-func (m *Manager) Delete(ctx context.Context, c grouping.Change) error {
+func (m *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -255,7 +255,7 @@ func (m *Manager) Delete(ctx context.Context, c grouping.Change) error {
 //
 // The write is not cut short when the client goes away: what became of it
 // would be unknown.
-func (m *Manager) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
+func (m *Tiered) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
 	if _, reason = m.breaker.state(); reason != "" {
 		return reason, &grouping.StorageError{Backend: m.durable.Name(), Op: "store", Err: errBreakerOpen}
 	}
@@ -283,7 +283,7 @@ func (m *Manager) write(ctx context.Context, c grouping.Change, fn func(context.
 // errBreakerOpen says that a write was not tried, since others failed lately.
 var errBreakerOpen = errors.New("not tried: earlier writes failed")
 
-func (m *Manager) fault(reason string, err error) {
+func (m *Tiered) fault(reason string, err error) {
 	if !m.breaker.failure(reason) {
 		return
 	}
@@ -298,7 +298,7 @@ func (m *Manager) fault(reason string, err error) {
 }
 
 // markAllDirty takes note that the backend may lack all that the copy holds.
-func (m *Manager) markAllDirty() {
+func (m *Tiered) markAllDirty() {
 	m.markDirty(m.memory.keys()...)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -309,7 +309,7 @@ func (m *Manager) markAllDirty() {
 // joins both. But where the backend holds nothing that the writer had not seen,
 // it is behind the copy: the group is dirty, or the backend went back in time.
 // Then it gets what it lacks, and the writer's next try can succeed.
-func (m *Manager) mend(ctx context.Context, c grouping.Change, mismatch *grouping.VersionMismatchError) error {
+func (m *Tiered) mend(ctx context.Context, c grouping.Change, mismatch *grouping.VersionMismatchError) error {
 	id := c.ID()
 	if c.Base == nil || !grouping.Merge(c.Base, mismatch.Stored).Equal(c.Base) {
 		return mismatch
@@ -324,7 +324,7 @@ func (m *Manager) mend(ctx context.Context, c grouping.Change, mismatch *groupin
 	return mismatch
 }
 
-func (m *Manager) keepOrRefuse(ctx context.Context, c grouping.Change, reason string, err error) (*grouping.AlertGroup, error) {
+func (m *Tiered) keepOrRefuse(ctx context.Context, c grouping.Change, reason string, err error) (*grouping.AlertGroup, error) {
 	if m.opts.Outage == OutageStrict {
 		return nil, err
 	}
@@ -332,7 +332,7 @@ func (m *Manager) keepOrRefuse(ctx context.Context, c grouping.Change, reason st
 }
 
 // keep makes the change in the copy alone and marks the group dirty.
-func (m *Manager) keep(ctx context.Context, c grouping.Change, reason string) (g *grouping.AlertGroup, err error) {
+func (m *Tiered) keep(ctx context.Context, c grouping.Change, reason string) (g *grouping.AlertGroup, err error) {
 	if c.Group == nil {
 		err = m.memory.Delete(ctx, c)
 	} else {
@@ -352,7 +352,7 @@ func (m *Manager) keep(ctx context.Context, c grouping.Change, reason string) (g
 	return g, nil
 }
 
-func (m *Manager) markDirty(ids ...grouping.ID) {
+func (m *Tiered) markDirty(ids ...grouping.ID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, id := range ids {
@@ -367,14 +367,14 @@ type sight struct {
 }
 
 // saw takes note that the copy holds a group as of a write.
-func (m *Manager) saw(id grouping.ID, token string, version int64) {
+func (m *Tiered) saw(id grouping.ID, token string, version int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seen[id] = sight{token, version}
 }
 
 // forget takes note that a group is gone.
-func (m *Manager) forget(id grouping.ID) {
+func (m *Tiered) forget(id grouping.ID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.seen, id)
@@ -383,7 +383,7 @@ func (m *Manager) forget(id grouping.ID) {
 // wrote takes note of a write of this process. Where another one came between
 // what the copy has seen and this write, the log will tell of it, or the next
 // comparison.
-func (m *Manager) wrote(id grouping.ID, token string, version int64) {
+func (m *Tiered) wrote(id grouping.ID, token string, version int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.seen[id].version+1 == version {
@@ -392,23 +392,23 @@ func (m *Manager) wrote(id grouping.ID, token string, version int64) {
 }
 
 // Load implements grouping.GroupStorage.
-func (m *Manager) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
+func (m *Tiered) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
 	return m.memory.Load(ctx, id)
 }
 
 // ListKeys implements grouping.GroupStorage.
-func (m *Manager) ListKeys(ctx context.Context) ([]grouping.ID, error) { return m.memory.ListKeys(ctx) }
+func (m *Tiered) ListKeys(ctx context.Context) ([]grouping.ID, error) { return m.memory.ListKeys(ctx) }
 
 // Size implements grouping.GroupStorage.
-func (m *Manager) Size(ctx context.Context) (int, error) { return m.memory.Size(ctx) }
+func (m *Tiered) Size(ctx context.Context) (int, error) { return m.memory.Size(ctx) }
 
 // LoadAll implements grouping.GroupStorage.
-func (m *Manager) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+func (m *Tiered) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
 	return m.memory.LoadAll(ctx)
 }
 
 // StoreAll implements grouping.GroupStorage.
-func (m *Manager) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
+func (m *Tiered) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -426,11 +426,11 @@ func (m *Manager) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) e
 }
 
 // Ping implements grouping.GroupStorage.
-func (m *Manager) Ping(ctx context.Context) error { return m.durable.Ping(ctx) }
+func (m *Tiered) Ping(ctx context.Context) error { return m.durable.Ping(ctx) }
 
 // Events implements grouping.GroupStorage. The backend has the longer history;
 // while it is gone, the copy has the newest part.
-func (m *Manager) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+func (m *Tiered) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
 	if _, reason := m.breaker.state(); reason == "" {
 		page, err := m.durable.Events(ctx, q)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, grouping.ErrStorage) {
