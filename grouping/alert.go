@@ -139,14 +139,14 @@ func equalEpisode(x, y Episode) bool {
 
 // record returns eps with e in the place of the episode that starts with it,
 // bounded to the newest written.
-func record(eps []Episode, e Episode) []Episode {
-	return joinEpisodes(eps, []Episode{e}, "")
+func putEpisode(eps []Episode, e Episode) []Episode {
+	return mergeEpisodes(eps, []Episode{e}, "")
 }
 
-// joinEpisodes unites two lists: per start the newest write wins, what was
+// mergeEpisodes unites two lists: per start the newest write wins, what was
 // written at or before the stamp since is left out, and the maxEpisodes newest
 // writes stay. It is commutative, associative and idempotent.
-func joinEpisodes(a, b []Episode, since Stamp) []Episode {
+func mergeEpisodes(a, b []Episode, since Stamp) []Episode {
 	out := make([]Episode, 0, len(a)+len(b))
 	for _, e := range slices.Concat(a, b) {
 		if e.Stamp <= since {

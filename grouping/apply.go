@@ -62,11 +62,11 @@ type rules struct {
 // results. Applying one notification twice changes nothing the second time but
 // the times at which something was last heard.
 func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
-	c := begin(g, n.Key, n.Stamp)
-	c.rules, c.by = r, n.ExternalURL
+	tr := newTransition(g, n.Key, n.Stamp)
+	tr.rules, tr.sender = r, n.ExternalURL
 	// Another replica's notification may have overtaken this one: then what it
 	// says of alerts that we know is old.
-	c.late = c.before != nil && n.Stamp.isLate(c.before.Stamp)
+	tr.outdated = tr.before != nil && n.Stamp.precedes(tr.before.Stamp)
 
 	listed := make(map[Fingerprint]NotifiedAlert, len(n.Alerts))
 	var firing, resolved int
@@ -84,81 +84,81 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 			resolved++
 		}
 	}
-	c.partial = c.late || n.Truncated > 0 || c.isStale(listed)
-	if !c.partial {
-		for i, a := range c.alerts {
+	tr.partial = tr.outdated || n.Truncated > 0 || tr.omitsRecentlyReported(listed)
+	if !tr.partial {
+		for i, a := range tr.alerts {
 			if _, ok := listed[a.Fingerprint]; !ok {
-				c.alerts[i] = c.omit(a)
+				tr.alerts[i] = tr.applyOmitted(a)
 			}
 		}
 	}
-	n.Truncate(c.makeRoom(listed))
+	n.Truncate(tr.enforceLimit(listed))
 	for _, fp := range slices.Sorted(maps.Keys(listed)) {
-		c.observe(listed[fp])
+		tr.applyListed(listed[fp])
 	}
-	c.log.add(Event{
+	tr.log.add(Event{
 		Kind: EventNotified, Labels: n.GroupLabels, Reason: n.Reason, ExternalURL: n.ExternalURL,
 		Firing: firing, Resolved: resolved, Truncated: n.Truncated,
 	})
-	if !c.late {
-		m := &c.meta
+	if !tr.outdated {
+		m := &tr.meta
 		m.GroupLabels, m.RouteLabels, m.ExternalURL = n.GroupLabels, n.RouteLabels, n.ExternalURL
 		m.CommonLabels, m.CommonAnnotations = n.CommonLabels, n.CommonAnnotations
-		if c.partial {
-			m.CommonLabels, m.CommonAnnotations = c.common()
+		if tr.partial {
+			m.CommonLabels, m.CommonAnnotations = tr.common()
 		} else {
-			m.CompleteAt, m.CompleteBy = c.at, n.ExternalURL
+			m.CompleteAt, m.CompleteBy = tr.at, n.ExternalURL
 		}
-		m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = c.at, n.Reason, n.Truncated, false
-		if firing > 0 && IsHeartbeatGroup(c.heartbeats, &AlertGroup{Alerts: c.alerts}) {
-			m.Beats = recordBeat(m.Beats, n.ExternalURL, c.at)
+		m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = tr.at, n.Reason, n.Truncated, false
+		if firing > 0 && IsHeartbeatGroup(tr.heartbeats, &AlertGroup{Alerts: tr.alerts}) {
+			m.Beats = recordBeat(m.Beats, n.ExternalURL, tr.at)
 		}
 	}
-	return c.finish()
+	return tr.finish()
 }
 
 // applyAlert returns the group after word of a single alert; nothing is said
 // of the others.
 func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) (*AlertGroup, []Event) {
-	c := begin(g, key, stamp)
-	c.rules, c.partial = r, true
+	tr := newTransition(g, key, stamp)
+	tr.rules, tr.partial = r, true
 	listed := map[Fingerprint]NotifiedAlert{na.Fingerprint: na}
-	if c.makeRoom(listed); len(listed) > 0 {
-		c.observe(na)
+	if tr.enforceLimit(listed); len(listed) > 0 {
+		tr.applyListed(na)
 	}
-	c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
-	return c.finish()
+	tr.meta.CommonLabels, tr.meta.CommonAnnotations = tr.common()
+	return tr.finish()
 }
 
 // removeAlerts returns the group without the alerts.
 func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, []Event) {
-	c := begin(g, g.Key, stamp)
+	tr := newTransition(g, g.Key, stamp)
 	for _, fp := range fps {
-		i, ok := c.find(fp)
+		i, ok := tr.find(fp)
 		if !ok {
 			continue
 		}
-		c.remove(i)
+		tr.remove(i)
 	}
-	if len(c.alerts) == 0 {
-		c.log.group(EventExpired, g.GroupLabels)
+	if len(tr.alerts) == 0 {
+		tr.log.addForGroup(EventExpired, g.GroupLabels)
 	} else {
-		c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
+		tr.meta.CommonLabels, tr.meta.CommonAnnotations = tr.common()
 	}
-	return c.finish()
+	return tr.finish()
 }
 
 // change is a group in the making.
-type change struct {
+type transition struct {
 	rules
-	before  *AlertGroup // nil for a new group
-	at      time.Time   // arrival
-	stamp   Stamp
-	by      string // external URL of the sender
-	late    bool   // overtaken: what is known already is newer
-	partial bool   // what is not listed was not omitted
-	turned  bool   // one side of a dispute was heard again
-	settled bool   // a dispute about an alert that was resolved already is over
+	before       *AlertGroup // nil for a new group
+	at           time.Time   // arrival
+	stamp        Stamp
+	sender       string // external URL of the sender
+	outdated     bool   // overtaken: what is known already is newer
+	partial      bool   // what is not listed was not omitted
+	inDispute    bool   // one side of a dispute was heard again
+	disputeEnded bool   // a dispute about an alert that was resolved already is over
 
 	id      ID
 	deleted Stamp
@@ -170,82 +170,82 @@ type change struct {
 	log     eventLog
 }
 
-func begin(g *AlertGroup, key Key, stamp Stamp) *change {
-	c := &change{at: stamp.Time(), stamp: stamp, id: key.ID(), removed: map[Fingerprint]Stamp{}}
+func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
+	tr := &transition{at: stamp.Time(), stamp: stamp, id: key.ID(), removed: map[Fingerprint]Stamp{}}
 	if g != nil {
-		c.deleted, c.version, c.counter = g.Deleted, g.Version, g.Notifications
-		maps.Copy(c.removed, g.Removed)
+		tr.deleted, tr.version, tr.counter = g.Deleted, g.Version, g.Notifications
+		maps.Copy(tr.removed, g.Removed)
 		if !g.IsTombstone() {
-			c.before, c.meta, c.alerts = g, g.Meta, slices.Clone(g.Alerts)
+			tr.before, tr.meta, tr.alerts = g, g.Meta, slices.Clone(g.Alerts)
 		}
 	}
-	c.log = eventLog{stamp: stamp, key: key, id: c.id}
-	if c.before == nil {
+	tr.log = eventLog{stamp: stamp, key: key, id: tr.id}
+	if tr.before == nil {
 		// The group's own fields, too, are written after what was deleted.
-		c.meta = Meta{Key: key, CreatedAt: c.at, Settling: true, Stamp: c.deleted}
+		tr.meta = Meta{Key: key, CreatedAt: tr.at, Settling: true, Stamp: tr.deleted}
 	}
-	return c
+	return tr
 }
 
 // finish completes the group and its events: opened comes first, closed last.
-func (c *change) finish() (*AlertGroup, []Event) {
-	if c.before == nil || c.fromFuture(c.meta.CreatedAt) {
-		c.meta.CreatedAt, c.meta.FlushAt = c.at, c.at.Add(c.groupWait)
+func (tr *transition) finish() (*AlertGroup, []Event) {
+	if tr.before == nil || tr.fromFuture(tr.meta.CreatedAt) {
+		tr.meta.CreatedAt, tr.meta.FlushAt = tr.at, tr.at.Add(tr.groupWait)
 	}
-	if !c.late {
-		c.meta.Stamp = c.stamp.supersedes(c.meta.Stamp)
-		c.meta.UpdatedAt = c.at
+	if !tr.outdated {
+		tr.meta.Stamp = tr.stamp.supersedes(tr.meta.Stamp)
+		tr.meta.UpdatedAt = tr.at
 	}
 	// No alert is ever newer than its group's own fields: Merge counts on it.
-	for _, a := range c.alerts {
-		c.meta.Stamp = max(c.meta.Stamp, a.Stamp)
+	for _, a := range tr.alerts {
+		tr.meta.Stamp = max(tr.meta.Stamp, a.Stamp)
 	}
 	g := NewAlertGroup(AlertGroup{
-		ID: c.id, Meta: c.meta, Alerts: c.alerts, Removed: c.removed, Deleted: c.deleted,
-		Version: c.version, Notifications: c.counter,
+		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Removed: tr.removed, Deleted: tr.deleted,
+		Version: tr.version, Notifications: tr.counter,
 	})
-	wasOpen := c.before != nil && c.before.State != StateResolved
+	wasOpen := tr.before != nil && tr.before.State != StateResolved
 	isOpen := g.State != StateResolved
 	switch {
-	case c.turned && !slices.ContainsFunc(c.log.events, func(e Event) bool { return e.Kind != EventNotified }):
+	case tr.inDispute && !slices.ContainsFunc(tr.log.events, func(e Event) bool { return e.Kind != EventNotified }):
 		// A dispute opens and closes its group no more often than its alert.
 	case !wasOpen && isOpen:
-		events := c.log.events
-		c.log.events = nil
-		c.log.group(EventOpened, g.GroupLabels)
+		events := tr.log.events
+		tr.log.events = nil
+		tr.log.addForGroup(EventOpened, g.GroupLabels)
 		for _, e := range events {
-			c.log.add(e)
+			tr.log.add(e)
 		}
-	case !isOpen && len(g.Alerts) > 0 && (wasOpen || c.before == nil || c.settled):
-		c.log.group(EventClosed, g.GroupLabels)
+	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded):
+		tr.log.addForGroup(EventClosed, g.GroupLabels)
 	}
-	return g, c.log.events
+	return g, tr.log.events
 }
 
 // find returns the place of the alert in the list, and whether it is there.
-func (c *change) find(fp Fingerprint) (int, bool) {
-	return slices.BinarySearchFunc(c.alerts, fp, func(a *Alert, fp Fingerprint) int {
+func (tr *transition) find(fp Fingerprint) (int, bool) {
+	return slices.BinarySearchFunc(tr.alerts, fp, func(a *Alert, fp Fingerprint) int {
 		return cmp.Compare(a.Fingerprint, fp)
 	})
 }
 
 // remove removes the alert at the place in the list.
-func (c *change) remove(i int) {
-	a := c.alerts[i]
-	c.log.alert(EventExpired, a)
-	c.removed[a.Fingerprint] = c.stamp.supersedes(a.Stamp)
-	c.alerts = slices.Delete(c.alerts, i, i+1)
+func (tr *transition) remove(i int) {
+	a := tr.alerts[i]
+	tr.log.addForAlert(EventExpired, a)
+	tr.removed[a.Fingerprint] = tr.stamp.supersedes(a.Stamp)
+	tr.alerts = slices.Delete(tr.alerts, i, i+1)
 }
 
-// makeRoom keeps the group within its limit. For an alert that is new and fires
+// enforceLimit keeps the group within its limit. For an alert that is new and fires
 // one goes that does not: the resolved before the unreported, and the longest
 // quiet first. What there is no room for is not taken: it goes out of listed,
 // and counts as cut if it fires.
-func (c *change) makeRoom(listed map[Fingerprint]NotifiedAlert) (cut uint64) {
+func (tr *transition) enforceLimit(listed map[Fingerprint]NotifiedAlert) (cut uint64) {
 	var fresh []Fingerprint
 	firing := 0
 	for fp, na := range listed {
-		if _, known := c.find(fp); known {
+		if _, known := tr.find(fp); known {
 			continue
 		}
 		fresh = append(fresh, fp)
@@ -253,11 +253,11 @@ func (c *change) makeRoom(listed map[Fingerprint]NotifiedAlert) (cut uint64) {
 			firing++
 		}
 	}
-	if c.maxAlerts == 0 || len(c.alerts)+len(fresh) <= c.maxAlerts {
+	if tr.maxAlerts == 0 || len(tr.alerts)+len(fresh) <= tr.maxAlerts {
 		return 0
 	}
 	var quiet []*Alert
-	for _, a := range c.alerts {
+	for _, a := range tr.alerts {
 		if _, ok := listed[a.Fingerprint]; !ok && a.Status != StatusFiring {
 			quiet = append(quiet, a)
 		}
@@ -265,15 +265,15 @@ func (c *change) makeRoom(listed map[Fingerprint]NotifiedAlert) (cut uint64) {
 	slices.SortFunc(quiet, func(a, b *Alert) int {
 		return cmp.Or(cmp.Compare(a.Status, b.Status), a.ChangedAt.Compare(b.ChangedAt), compareFingerprints(a, b))
 	})
-	over := max(0, len(c.alerts)+firing-c.maxAlerts)
+	over := max(0, len(tr.alerts)+firing-tr.maxAlerts)
 	for _, a := range quiet[:min(over, len(quiet))] {
-		i, _ := c.find(a.Fingerprint)
-		c.remove(i)
+		i, _ := tr.find(a.Fingerprint)
+		tr.remove(i)
 	}
 	slices.SortFunc(fresh, func(a, b Fingerprint) int { // those that fire first
 		return cmp.Or(cmp.Compare(listed[a].Status, listed[b].Status), cmp.Compare(a, b))
 	})
-	room := max(0, c.maxAlerts-len(c.alerts))
+	room := max(0, tr.maxAlerts-len(tr.alerts))
 	for _, fp := range fresh[min(room, len(fresh)):] {
 		if listed[fp].Status == StatusFiring {
 			cut++
@@ -284,34 +284,34 @@ func (c *change) makeRoom(listed map[Fingerprint]NotifiedAlert) (cut uint64) {
 }
 
 // observe applies what a message says of one alert.
-func (c *change) observe(na NotifiedAlert) {
+func (tr *transition) applyListed(na NotifiedAlert) {
 	if na.Status != StatusFiring {
 		na.Status = StatusResolved
 	}
-	i, known := c.find(na.Fingerprint)
+	i, known := tr.find(na.Fingerprint)
 	if !known {
-		c.alerts = slices.Insert(c.alerts, i, c.meet(na))
+		tr.alerts = slices.Insert(tr.alerts, i, tr.addAlert(na))
 		return
 	}
-	a := c.alerts[i]
-	if c.late || c.stamp.isLate(a.Stamp) {
+	a := tr.alerts[i]
+	if tr.outdated || tr.stamp.precedes(a.Stamp) {
 		return
 	}
-	na.StartsAt = c.startOf(a, na)
+	na.StartsAt = tr.startOf(a, na)
 	if na.Status == StatusFiring {
-		c.alerts[i] = c.fire(a, na)
+		tr.alerts[i] = tr.fire(a, na)
 	} else {
-		c.alerts[i] = c.resolve(a, na)
+		tr.alerts[i] = tr.resolve(a, na)
 	}
 }
 
 // startOf returns the start of the episode that na is about. One that lies
 // inside the episode that we know to be over is a second source's: Alertmanager,
 // too, joins what overlaps and keeps the earliest start.
-func (c *change) startOf(a *Alert, na NotifiedAlert) time.Time {
+func (tr *transition) startOf(a *Alert, na NotifiedAlert) time.Time {
 	switch over := a.Status == StatusResolved; {
 	case na.StartsAt.IsZero() && over && na.Status == StatusFiring:
-		return c.at // the sender gives no times
+		return tr.at // the sender gives no times
 	case na.StartsAt.IsZero(),
 		over && na.StartsAt.After(a.StartsAt) && na.StartsAt.Before(a.EndsAt):
 		return a.StartsAt
@@ -322,65 +322,65 @@ func (c *change) startOf(a *Alert, na NotifiedAlert) time.Time {
 
 // meet records an alert of which this is the first word. It can be that of its
 // end.
-func (c *change) meet(na NotifiedAlert) *Alert {
+func (tr *transition) addAlert(na NotifiedAlert) *Alert {
 	a := &Alert{
 		Fingerprint: na.Fingerprint, Status: na.Status, StartsAt: na.StartsAt,
-		FirstSeenAt: c.at, ChangedAt: c.at,
+		FirstSeenAt: tr.at, ChangedAt: tr.at,
 	}
 	if na.Status == StatusResolved {
-		a.EndsAt = c.endOf(na)
+		a.EndsAt = tr.endOf(na)
 	}
 	if na.StartsAt.IsZero() {
-		a.StartsAt = c.at // no later than its end, though: that came before
+		a.StartsAt = tr.at // no later than its end, though: that came before
 		if na.Status == StatusResolved {
-			a.StartsAt = earliest(c.at, a.EndsAt)
+			a.StartsAt = earliest(tr.at, a.EndsAt)
 		}
 	}
 	// Should it come back: its record goes on after the one of its removal.
-	a.RemovalStamp = c.removed[na.Fingerprint]
-	a.Stamp = max(a.RemovalStamp, c.deleted)
-	delete(c.removed, na.Fingerprint)
-	a = c.write(a, na)
+	a.RemovalStamp = tr.removed[na.Fingerprint]
+	a.Stamp = max(a.RemovalStamp, tr.deleted)
+	delete(tr.removed, na.Fingerprint)
+	a = tr.recordAlert(a, na)
 	if na.Status == StatusFiring {
-		c.log.alert(EventFired, a)
+		tr.log.addForAlert(EventFired, a)
 	} else {
-		c.log.alert(EventResolved, a)
+		tr.log.addForAlert(EventResolved, a)
 	}
 	return a
 }
 
 // fire applies "firing" to a known alert.
-func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
-	if a.Status == StatusFiring && na.StartsAt.Equal(a.StartsAt) && c.saysNothingNew(a, na) {
+func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
+	if a.Status == StatusFiring && na.StartsAt.Equal(a.StartsAt) && tr.isUnchanged(a, na) {
 		return a // as of most alerts of a large group: spare them the copy below
 	}
-	seenAt, _ := c.lastSeen(a)
+	seenAt, _ := tr.lastSeen(a)
 	next := *a
 	next.Status, next.EndsAt = StatusFiring, time.Time{}
 	if a.Status != StatusFiring {
-		next.ChangedAt = c.at
+		next.ChangedAt = tr.at
 	}
 	switch {
 	case a.Status != StatusResolved && na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt):
 		// It ended and fired again between two notifications, unseen: the new
 		// start lies after our last word of the old episode.
-		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, c.at
-		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
-		c.log.alert(EventRefired, &next)
+		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
+		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
+		tr.log.addForAlert(EventRefired, &next)
 
 	case a.Status != StatusResolved:
 		// The same episode. Its start can move back, and a second source's
 		// later start is no news.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 		if a.Status == StatusUnreported {
-			c.log.alert(EventReturned, &next)
+			tr.log.addForAlert(EventReturned, &next)
 		}
 
 	case na.StartsAt.After(a.StartsAt):
 		next.StartsAt, next.Disputed = na.StartsAt, false
-		c.log.alert(EventRefired, &next)
+		tr.log.addForAlert(EventRefired, &next)
 
-	case c.isAnother(a.ReportedBy) && c.isRecent(a.ChangedAt):
+	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt):
 		// The other replica's older view, sent after its peer timeout.
 		return a
 
@@ -390,21 +390,21 @@ func (c *change) fire(a *Alert, na NotifiedAlert) *Alert {
 		// be gone, its pod replaced by one with another name. A dispute is
 		// shown, and not written into the history at each turn.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
-		if c.turned = c.turned || a.Disputed; !a.Disputed {
-			c.log.alert(EventReopened, &next)
+		if tr.inDispute = tr.inDispute || a.Disputed; !a.Disputed {
+			tr.log.addForAlert(EventReopened, &next)
 		}
 	}
-	return c.writeChanged(a, &next, na)
+	return tr.recordIfChanged(a, &next, na)
 }
 
 // resolve applies "resolved" to a known alert.
-func (c *change) resolve(a *Alert, na NotifiedAlert) *Alert {
+func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 	if na.StartsAt.Before(a.StartsAt) && !na.EndsAt.After(a.StartsAt) {
 		return a // an episode before the newest, listed again
 	}
-	seenAt, _ := c.lastSeen(a)
+	seenAt, _ := tr.lastSeen(a)
 	next := *a
-	next.Status, next.EndsAt = StatusResolved, c.endOf(na)
+	next.Status, next.EndsAt = StatusResolved, tr.endOf(na)
 	if a.Status == StatusResolved {
 		if !na.StartsAt.After(a.StartsAt) {
 			// Listed again while the source re-posts it; another replica's end
@@ -414,36 +414,36 @@ func (c *change) resolve(a *Alert, na NotifiedAlert) *Alert {
 			}
 			next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 			if a.Disputed {
-				next.Disputed, c.settled = false, true // the other side has come round
-				c.log.alert(EventResolved, &next)
+				next.Disputed, tr.disputeEnded = false, true // the other side has come round
+				tr.log.addForAlert(EventResolved, &next)
 			}
-			return c.writeChanged(a, &next, na)
+			return tr.recordIfChanged(a, &next, na)
 		}
-		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, c.at
-		c.log.alert(EventResolved, &next)
-		return c.writeChanged(a, &next, na)
+		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
+		tr.log.addForAlert(EventResolved, &next)
+		return tr.recordIfChanged(a, &next, na)
 	}
-	next.ChangedAt = c.at
+	next.ChangedAt = tr.at
 	if na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt) {
 		// The end of an episode that was never announced.
 		next.StartsAt = na.StartsAt
-		next.Recorded = record(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: c.stamp.supersedes(a.Stamp)})
+		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 	} else {
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 	}
-	if next.Disputed = a.Status == StatusFiring && endKnown(a, na); next.Disputed {
+	if next.Disputed = a.Status == StatusFiring && endIsRecorded(a, na); next.Disputed {
 		// The same end as before the alert was reported as firing again: two
 		// views of one episode, even where they come under one external URL.
-		c.turned = true
+		tr.inDispute = true
 	} else {
-		c.log.alert(EventResolved, &next)
+		tr.log.addForAlert(EventResolved, &next)
 	}
-	return c.writeChanged(a, &next, na)
+	return tr.recordIfChanged(a, &next, na)
 }
 
-// endKnown reports whether the end that na reports is on record for the alert's
+// endIsRecorded reports whether the end that na reports is on record for the alert's
 // newest episode, which fires.
-func endKnown(a *Alert, na NotifiedAlert) bool {
+func endIsRecorded(a *Alert, na NotifiedAlert) bool {
 	return !na.EndsAt.IsZero() && na.EndsAt.Equal(recordedEnd(a))
 }
 
@@ -460,50 +460,54 @@ func recordedEnd(a *Alert) time.Time {
 
 // endOf returns the end that a resolution gives, or, where it gives none, the
 // arrival.
-func (c *change) endOf(na NotifiedAlert) time.Time {
+func (tr *transition) endOf(na NotifiedAlert) time.Time {
 	if na.EndsAt.IsZero() {
-		return c.at
+		return tr.at
 	}
 	return na.EndsAt
 }
 
-// isAnother reports whether the message comes from another Alertmanager than
+// isOtherSender reports whether the message comes from another Alertmanager than
 // the one with the external URL. Where either is unknown it cannot be told.
-func (c *change) isAnother(by string) bool { return c.by != by && c.by != "" && by != "" }
+func (tr *transition) isOtherSender(by string) bool {
+	return tr.sender != by && tr.sender != "" && by != ""
+}
 
 // isRecent reports whether t is so near to the arrival that the views of two
 // Alertmanagers may not have met yet.
-func (c *change) isRecent(t time.Time) bool { return c.at.Sub(t) < c.settle && !c.fromFuture(t) }
+func (tr *transition) isRecent(t time.Time) bool {
+	return tr.at.Sub(t) < tr.settle && !tr.fromFuture(t)
+}
 
 // fromFuture reports whether t, one of our own times, was written by a broken
 // clock.
-func (c *change) fromFuture(t time.Time) bool { return t.Sub(c.at) > maxSkew }
+func (tr *transition) fromFuture(t time.Time) bool { return t.Sub(tr.at) > maxSkew }
 
 // past returns t, or the arrival if t was written by a broken clock.
-func (c *change) past(t time.Time) time.Time {
-	if c.fromFuture(t) {
-		return c.at
+func (tr *transition) correctFuture(t time.Time) time.Time {
+	if tr.fromFuture(t) {
+		return tr.at
 	}
 	return t
 }
 
 // lastSeen is AlertGroup.LastSeen of the group before the change.
-func (c *change) lastSeen(a *Alert) (time.Time, string) {
-	if c.before == nil {
+func (tr *transition) lastSeen(a *Alert) (time.Time, string) {
+	if tr.before == nil {
 		return a.LastSeenAt, a.ReportedBy
 	}
-	return c.before.LastSeen(a)
+	return tr.before.LastSeen(a)
 }
 
 // isStale reports whether the message omits an alert that another Alertmanager
 // of the cluster reported as firing moments ago: a replica sends the view that
 // it took before it waited for its peers, so what it omits may be newer than it.
-func (c *change) isStale(listed map[Fingerprint]NotifiedAlert) bool {
-	for _, a := range c.alerts {
+func (tr *transition) omitsRecentlyReported(listed map[Fingerprint]NotifiedAlert) bool {
+	for _, a := range tr.alerts {
 		if _, ok := listed[a.Fingerprint]; ok || a.Status != StatusFiring {
 			continue
 		}
-		if at, by := c.lastSeen(a); c.isAnother(by) && c.isRecent(at) {
+		if at, by := tr.lastSeen(a); tr.isOtherSender(by) && tr.isRecent(at) {
 			return true
 		}
 	}
@@ -512,63 +516,63 @@ func (c *change) isStale(listed map[Fingerprint]NotifiedAlert) bool {
 
 // omit applies that a complete message does not list an alert: one that fires
 // is no longer reported, and a dispute about one that is resolved is over.
-func (c *change) omit(a *Alert) *Alert {
+func (tr *transition) applyOmitted(a *Alert) *Alert {
 	if a.Status != StatusFiring && !a.Disputed {
 		return a
 	}
 	next := *a
-	next.Stamp, next.Disputed = c.stamp.supersedes(a.Stamp), false
+	next.Stamp, next.Disputed = tr.stamp.supersedes(a.Stamp), false
 	if a.Status != StatusFiring {
-		c.settled = true
+		tr.disputeEnded = true
 		return &next
 	}
-	next.Status, next.ChangedAt, next.FirstSeenAt = StatusUnreported, c.at, c.past(a.FirstSeenAt)
-	next.LastSeenAt, next.ReportedBy = c.lastSeen(a)
-	next.LastSeenAt = c.past(next.LastSeenAt)
-	c.log.alert(EventUnreported, &next)
+	next.Status, next.ChangedAt, next.FirstSeenAt = StatusUnreported, tr.at, tr.correctFuture(a.FirstSeenAt)
+	next.LastSeenAt, next.ReportedBy = tr.lastSeen(a)
+	next.LastSeenAt = tr.correctFuture(next.LastSeenAt)
+	tr.log.addForAlert(EventUnreported, &next)
 	return &next
 }
 
-// writeChanged returns next, written, or before where nothing changed but the
+// recordIfChanged returns next, written, or before where nothing changed but the
 // time at which the alert was last seen: for a complete notification that
 // follows from the group.
-func (c *change) writeChanged(before, next *Alert, na NotifiedAlert) *Alert {
+func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Alert {
 	if next.Status == before.Status && next.Disputed == before.Disputed &&
-		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) && c.saysNothingNew(before, na) {
+		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) && tr.isUnchanged(before, na) {
 		return before
 	}
-	return c.write(next, na)
+	return tr.recordAlert(next, na)
 }
 
-// saysNothingNew reports whether all but the status and the times that the
+// isUnchanged reports whether all but the status and the times that the
 // message gives is on record, and nothing has to be written to tell when.
-func (c *change) saysNothingNew(a *Alert, na NotifiedAlert) bool {
-	return !c.partial && !c.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
+func (tr *transition) isUnchanged(a *Alert, na NotifiedAlert) bool {
+	return !tr.partial && !tr.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
 		maps.Equal(na.Labels, a.Labels) && maps.Equal(na.Annotations, a.Annotations)
 }
 
 // write completes a with what the message says and stamps it.
-func (c *change) write(a *Alert, na NotifiedAlert) *Alert {
+func (tr *transition) recordAlert(a *Alert, na NotifiedAlert) *Alert {
 	a.Labels, a.Annotations, a.GeneratorURL, a.Grafana = na.Labels, na.Annotations, na.GeneratorURL, na.Grafana
-	a.LastSeenAt, a.ReportedBy = c.at, c.by
-	a.FirstSeenAt, a.ChangedAt = c.past(a.FirstSeenAt), c.past(a.ChangedAt)
-	a.Stamp = c.stamp.supersedes(a.Stamp)
+	a.LastSeenAt, a.ReportedBy = tr.at, tr.sender
+	a.FirstSeenAt, a.ChangedAt = tr.correctFuture(a.FirstSeenAt), tr.correctFuture(a.ChangedAt)
+	a.Stamp = tr.stamp.supersedes(a.Stamp)
 	e := Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt, Stamp: a.Stamp}
 	if a.EndsAt.IsZero() {
 		// Reported over and firing again: whether the same end will be reported
 		// once more tells a dispute from a second resolution.
 		e.EndsAt = recordedEnd(a)
 	}
-	a.Recorded = record(a.Recorded, e)
+	a.Recorded = putEpisode(a.Recorded, e)
 	return a
 }
 
 // common returns the labels and annotations that the firing alerts share, or,
 // where none fires, all alerts.
-func (c *change) common() (ls, annotations Labels) {
-	firing := slices.DeleteFunc(slices.Clone(c.alerts), func(a *Alert) bool { return a.Status != StatusFiring })
+func (tr *transition) common() (ls, annotations Labels) {
+	firing := slices.DeleteFunc(slices.Clone(tr.alerts), func(a *Alert) bool { return a.Status != StatusFiring })
 	if len(firing) == 0 {
-		firing = c.alerts
+		firing = tr.alerts
 	}
 	for i, a := range firing {
 		if i == 0 {

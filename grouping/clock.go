@@ -18,17 +18,17 @@ type Clock struct {
 	uptime func() time.Duration // never steps
 	writer string
 
-	mu     sync.Mutex
-	last   uint64        // guarded by mu; the reading of the newest stamp
-	begin  time.Time     // guarded by mu; the host's time at uptime zero, once shared
-	offset time.Duration // guarded by mu; from the host's clock to the shared one
+	mu        sync.Mutex
+	last      uint64        // guarded by mu; the reading of the newest stamp
+	hostStart time.Time     // guarded by mu; the host's time at uptime zero, once shared
+	offset    time.Duration // guarded by mu; from the host's clock to the shared one
 }
 
 const (
-	// successors is how many stamps after its own newest one a clock follows,
+	// maxSuccessors is how many stamps after its own newest one a clock follows,
 	// even if that one is ahead of the time. They were written by replicas that
 	// superseded it, and the next stamp must supersede theirs.
-	successors = 1 << 15
+	maxSuccessors = 1 << 15
 	// maxRestored is how far a stored stamp may be ahead of a clock that knows
 	// no other clock. It is more than a wrong time zone.
 	maxRestored = 24 * time.Hour
@@ -52,35 +52,35 @@ func (c *Clock) Writer() string { return c.writer }
 func (c *Clock) Stamp() Stamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(c.last+1, clockReading(c.now()))
-	return newStamp(c.last, c.writer)
+	c.last = max(c.last+1, clockReading(c.nowLocked()))
+	return stampOfReading(c.last, c.writer)
 }
 
 // Now returns the corrected time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.now()
+	return c.nowLocked()
 }
 
 // now is Now for callers that hold mu.
-func (c *Clock) now() time.Time {
-	if c.begin.IsZero() {
+func (c *Clock) nowLocked() time.Time {
+	if c.hostStart.IsZero() {
 		return c.host()
 	}
-	return c.begin.Add(c.uptime() + c.offset)
+	return c.hostStart.Add(c.uptime() + c.offset)
 }
 
 // Observe moves the clock past a stamp seen from elsewhere, so that what this
 // process writes next is ordered after it. A stamp from the far future is not
 // followed; Observe reports false.
-func (c *Clock) Observe(s Stamp) bool { return c.follow(s, maxSkew) }
+func (c *Clock) Observe(s Stamp) bool { return c.advance(s, maxSkew) }
 
-func (c *Clock) follow(s Stamp, skew time.Duration) bool {
+func (c *Clock) advance(s Stamp, skew time.Duration) bool {
 	reading := s.reading()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if reading > max(clockReading(c.now().Add(skew)), c.last+successors) {
+	if reading > max(clockReading(c.nowLocked().Add(skew)), c.last+maxSuccessors) {
 		return false
 	}
 	c.last = max(c.last, reading)
@@ -101,12 +101,12 @@ func (c *Clock) ObserveGroup(g *AlertGroup) {
 // was set back since: its stamps are followed further.
 func (c *Clock) restore(s Stamp) {
 	c.mu.Lock()
-	shared := !c.begin.IsZero()
+	shared := !c.hostStart.IsZero()
 	c.mu.Unlock()
 	if shared {
-		c.follow(s, maxSkew)
+		c.advance(s, maxSkew)
 	} else {
-		c.follow(s, maxRestored)
+		c.advance(s, maxRestored)
 	}
 }
 
@@ -128,9 +128,9 @@ func (c *Clock) Sync(read func() (time.Time, error)) error {
 func (c *Clock) adjust(trip time.Duration, reading time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.begin.IsZero() {
-		c.begin = c.host().Add(-c.uptime())
+	if c.hostStart.IsZero() {
+		c.hostStart = c.host().Add(-c.uptime())
 	}
-	received := c.begin.Add(c.uptime())
+	received := c.hostStart.Add(c.uptime())
 	c.offset = min(max(c.offset, reading.Sub(received)), reading.Sub(received.Add(-trip)))
 }

@@ -107,7 +107,7 @@ func replay(t *testing.T, ns []Notification, r rules, times int) map[ID]*replaye
 		}
 		for i := range times {
 			again := n
-			again.Stamp = newStamp(n.Stamp.reading()+uint64(i), testWriter)
+			again.Stamp = stampOfReading(n.Stamp.reading()+uint64(i), testWriter)
 			before := snapshot(t, g.group)
 			next, events := apply(g.group, again, r)
 			require.Equal(t, before, snapshot(t, g.group), "the group it was applied to has changed")

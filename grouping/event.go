@@ -73,10 +73,10 @@ func (l *eventLog) add(e Event) {
 	l.events = append(l.events, e)
 }
 
-func (l *eventLog) group(kind EventKind, labels Labels) {
+func (l *eventLog) addForGroup(kind EventKind, labels Labels) {
 	l.add(Event{Kind: kind, Labels: labels})
 }
 
-func (l *eventLog) alert(kind EventKind, a *Alert) {
+func (l *eventLog) addForAlert(kind EventKind, a *Alert) {
 	l.add(Event{Kind: kind, Fingerprint: a.Fingerprint, Labels: a.Labels})
 }

@@ -153,11 +153,11 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 // longer than a replica may be cut off and still bring them back. One that is
 // forgotten too early comes back resolved, and expires once more.
 const (
-	removalAge  = 24 * time.Hour
-	maxRemovals = 1000
-	// fewerRemovals is to how many they are cut, so that a flood does not sort
+	removalRetention = 24 * time.Hour
+	maxRemovals      = 1000
+	// prunedRemovals is to how many they are cut, so that a flood does not sort
 	// them at each write.
-	fewerRemovals = maxRemovals * 3 / 4
+	prunedRemovals = maxRemovals * 3 / 4
 )
 
 // PruneRemovals returns the group without the removals that are too old to matter at
@@ -166,10 +166,10 @@ func (g *AlertGroup) PruneRemovals() *AlertGroup {
 	if len(g.Removed) == 0 {
 		return g
 	}
-	before := NewStamp(g.Stamp.Time().Add(-removalAge), 0, "")
+	before := NewStamp(g.Stamp.Time().Add(-removalRetention), 0, "")
 	if len(g.Removed) > maxRemovals {
 		newest := slices.Sorted(maps.Values(g.Removed))
-		before = max(before, newest[len(newest)-fewerRemovals])
+		before = max(before, newest[len(newest)-prunedRemovals])
 	}
 	old := 0
 	for _, s := range g.Removed {
@@ -288,15 +288,15 @@ func (g *AlertGroup) Equal(o *AlertGroup) bool {
 	if g == o {
 		return true
 	}
-	return g != nil && o != nil && g.ID == o.ID && g.Deleted == o.Deleted && g.equal(&o.Meta) &&
+	return g != nil && o != nil && g.ID == o.ID && g.Deleted == o.Deleted && equalMeta(&g.Meta, &o.Meta) &&
 		maps.Equal(g.Removed, o.Removed) && slices.EqualFunc(g.Alerts, o.Alerts, (*Alert).Equal)
 }
 
-func (m *Meta) equal(o *Meta) bool {
+func equalMeta(m, o *Meta) bool {
 	return m.Stamp == o.Stamp && m.Unknown == o.Unknown && m.Key == o.Key && m.ExternalURL == o.ExternalURL && m.LastReason == o.LastReason &&
 		m.Truncated == o.Truncated && m.CompleteBy == o.CompleteBy && m.Settling == o.Settling && m.Stale == o.Stale &&
 		m.CreatedAt.Equal(o.CreatedAt) && m.UpdatedAt.Equal(o.UpdatedAt) && m.FlushAt.Equal(o.FlushAt) &&
-		m.LastNotifiedAt.Equal(o.LastNotifiedAt) && slices.EqualFunc(m.Beats, o.Beats, Beat.equal) && m.CompleteAt.Equal(o.CompleteAt) &&
+		m.LastNotifiedAt.Equal(o.LastNotifiedAt) && slices.EqualFunc(m.Beats, o.Beats, equalBeat) && m.CompleteAt.Equal(o.CompleteAt) &&
 		maps.Equal(m.GroupLabels, o.GroupLabels) && maps.Equal(m.CommonLabels, o.CommonLabels) &&
 		maps.Equal(m.CommonAnnotations, o.CommonAnnotations) && maps.Equal(m.RouteLabels, o.RouteLabels)
 }

@@ -16,20 +16,20 @@ import (
 
 // DefaultHeartbeats select the heartbeats of the usual rule sets.
 func DefaultHeartbeats() []labels.Matchers {
-	return []labels.Matchers{{heartbeatNames}}
+	return []labels.Matchers{{heartbeatNameMatcher}}
 }
 
-var heartbeatNames = func() *labels.Matcher {
-	m, err := labels.NewMatcher(labels.MatchRegexp, "alertname", DefaultHeartbeatNames)
+var heartbeatNameMatcher = func() *labels.Matcher {
+	m, err := labels.NewMatcher(labels.MatchRegexp, "alertname", defaultHeartbeatNames)
 	if err != nil {
 		panic(err) // the expression is a constant
 	}
 	return m
 }()
 
-// DefaultHeartbeatNames is the expression that the names of the usual heartbeats
+// defaultHeartbeatNames is the expression that the names of the usual heartbeats
 // match.
-const DefaultHeartbeatNames = "Watchdog|.*Dead.?Man.?s?.?Switch"
+const defaultHeartbeatNames = "Watchdog|.*Dead.?Man.?s?.?Switch"
 
 // HeartbeatState is how a heartbeat fares.
 type HeartbeatState string
@@ -73,23 +73,23 @@ type Beat struct {
 	EveryMillis int64 `json:"everyMillis,omitempty"`
 }
 
-func (b Beat) every() time.Duration { return time.Duration(b.EveryMillis) * time.Millisecond }
+func (b Beat) interval() time.Duration { return time.Duration(b.EveryMillis) * time.Millisecond }
 
-func (b Beat) equal(o Beat) bool {
+func equalBeat(b, o Beat) bool {
 	return b.By == o.By && b.EveryMillis == o.EveryMillis && b.At.Equal(o.At) && b.Since.Equal(o.Since)
 }
 
 const (
 	// maxBeats bounds the Alertmanagers that are recorded of one group.
 	maxBeats = 8
-	// lateAfter is how many of its usual intervals a heartbeat may miss.
-	lateAfter = 3
-	// minLate is the least that counts as late: a busy host delays by seconds.
-	minLate = time.Minute
-	// sameBeat is within how long a notification is a retry of the one before.
-	sameBeat = 5 * time.Second
-	// freshBeat is for how long one arrival alone shows that the path works.
-	freshBeat = 5 * time.Minute
+	// lateIntervals is how many of its usual intervals a heartbeat may miss.
+	lateIntervals = 3
+	// minLateness is the least that counts as late: a busy host delays by seconds.
+	minLateness = time.Minute
+	// retryWindow is within how long a notification is a retry of the one before.
+	retryWindow = 5 * time.Second
+	// freshWindow is for how long one arrival alone shows that the path works.
+	freshWindow = 5 * time.Minute
 )
 
 // IsHeartbeat reports whether the matchers select an alert.
@@ -119,15 +119,15 @@ func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 	switch {
 	case interval <= 0:
 		return beats // overtaken
-	case interval < sameBeat:
+	case interval < retryWindow:
 	case b.EveryMillis == 0:
 		b.EveryMillis = interval.Milliseconds()
 	default:
-		if interval > lateAfter*b.every() {
+		if interval > lateIntervals*b.interval() {
 			b.Since = at
 		}
 		// One pause must not make the next one go unnoticed.
-		b.EveryMillis += (min(interval, 2*b.every()) - b.every()).Milliseconds() / 4
+		b.EveryMillis += (min(interval, 2*b.interval()) - b.interval()).Milliseconds() / 4
 	}
 	b.At = at
 	return beats
@@ -136,7 +136,7 @@ func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 // isLate reports whether a beat is missed at a time. What could not be heard,
 // because Muster started later, does not count.
 func (b Beat) isLate(started, now time.Time) bool {
-	return b.EveryMillis > 0 && now.Sub(latest(b.At, started)) > max(lateAfter*b.every(), minLate)
+	return b.EveryMillis > 0 && now.Sub(latest(b.At, started)) > max(lateIntervals*b.interval(), minLateness)
 }
 
 // wasReplaced reports whether another Alertmanager took the beat's place: it
@@ -144,12 +144,12 @@ func (b Beat) isLate(started, now time.Time) bool {
 // and a pod that is replaced comes back under another name.
 func (b Beat) wasReplaced(all []Beat) bool {
 	return slices.ContainsFunc(all, func(other Beat) bool {
-		return other.By != b.By && other.At.After(b.At) && other.Since.After(b.At.Add(-sameBeat))
+		return other.By != b.By && other.At.After(b.At) && other.Since.After(b.At.Add(-retryWindow))
 	})
 }
 
 // heartbeats returns those of a group of heartbeats, as they fare at a time.
-func heartbeats(g *AlertGroup, started, now time.Time) []Heartbeat {
+func heartbeatsOfGroup(g *AlertGroup, started, now time.Time) []Heartbeat {
 	beats := g.Beats
 	if len(beats) == 0 { // of an earlier version
 		beats = []Beat{{By: g.ExternalURL, At: g.LastNotifiedAt, Since: g.LastNotifiedAt}}
@@ -161,7 +161,7 @@ func heartbeats(g *AlertGroup, started, now time.Time) []Heartbeat {
 				continue
 			}
 			h := Heartbeat{
-				Group: g.ID, Source: g.Source, Alertmanager: b.By, Fingerprint: a.Fingerprint, Labels: a.Labels, At: b.At, Every: b.every(),
+				Group: g.ID, Source: g.Source, Alertmanager: b.By, Fingerprint: a.Fingerprint, Labels: a.Labels, At: b.At, Every: b.interval(),
 				State: HeartbeatArrives,
 			}
 			switch {
@@ -170,7 +170,7 @@ func heartbeats(g *AlertGroup, started, now time.Time) []Heartbeat {
 				h.At, _ = g.LastSeen(a)
 			case b.isLate(started, now) || g.Stale:
 				h.State = HeartbeatLate
-			case b.EveryMillis == 0 && now.Sub(b.At) > freshBeat || b.isLate(b.At, now): // not heard since the start
+			case b.EveryMillis == 0 && now.Sub(b.At) > freshWindow || b.isLate(b.At, now): // not heard since the start
 				h.State = HeartbeatUnknown
 			}
 			out = append(out, h)
@@ -184,14 +184,14 @@ func heartbeats(g *AlertGroup, started, now time.Time) []Heartbeat {
 
 // Heartbeats returns every heartbeat as it fares now, the worst first.
 func (m *Manager) Heartbeats(ctx context.Context) ([]Heartbeat, error) {
-	if err := m.begin(ctx, "heartbeats"); err != nil {
+	if err := m.startOperation(ctx, "heartbeats"); err != nil {
 		return nil, err
 	}
-	return m.index.beating(m.started, m.clock.Now()), nil
+	return m.index.listHeartbeats(m.started, m.clock.Now()), nil
 }
 
 // beating returns the heartbeats of the groups that hold nothing else.
-func (x *index) beating(started, now time.Time) []Heartbeat {
+func (x *index) listHeartbeats(started, now time.Time) []Heartbeat {
 	x.mu.RLock()
 	groups := slices.Collect(maps.Values(x.heartbeats))
 	x.mu.RUnlock()
@@ -209,7 +209,7 @@ func HeartbeatsOf(groups []*AlertGroup, started, now time.Time) []Heartbeat {
 	}
 	newest := map[path]Heartbeat{}
 	for _, g := range groups {
-		for _, h := range heartbeats(g, started, now) {
+		for _, h := range heartbeatsOfGroup(g, started, now) {
 			at := path{h.Source, h.Alertmanager, h.Fingerprint}
 			if known, ok := newest[at]; !ok || cmp.Or(h.At.Compare(known.At), cmp.Compare(h.Group, known.Group)) > 0 {
 				newest[at] = h

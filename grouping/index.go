@@ -14,17 +14,17 @@ import (
 // what its answer is long and not what is held.
 type index struct {
 	mu     sync.RWMutex
-	groups map[ID]*AlertGroup              // guarded by mu
-	alerts map[Fingerprint]map[ID]struct{} // guarded by mu
-	orders map[Sort]*btree.BTreeG[placed]  // guarded by mu
-	stats  Stats                           // guarded by mu
+	groups map[ID]*AlertGroup                 // guarded by mu
+	alerts map[Fingerprint]map[ID]struct{}    // guarded by mu
+	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu
+	stats  Stats                              // guarded by mu
 	// heartbeats are the groups that hold nothing else.
 	heartbeats map[ID]*AlertGroup // guarded by mu
 	matchers   []labels.Matchers  // of heartbeats
 }
 
-// placed is a group at its place in an order.
-type placed struct {
+// indexEntry is a group at its place in an order.
+type indexEntry struct {
 	position
 
 	group *AlertGroup
@@ -36,10 +36,10 @@ const treeDegree = 32
 func newIndex(heartbeats []labels.Matchers) *index {
 	x := &index{
 		groups: map[ID]*AlertGroup{}, alerts: map[Fingerprint]map[ID]struct{}{},
-		orders: map[Sort]*btree.BTreeG[placed]{}, stats: newStats(), heartbeats: map[ID]*AlertGroup{}, matchers: heartbeats,
+		orders: map[Sort]*btree.BTreeG[indexEntry]{}, stats: newStats(), heartbeats: map[ID]*AlertGroup{}, matchers: heartbeats,
 	}
 	for _, s := range Sorts() {
-		x.orders[s] = btree.NewG(treeDegree, func(a, b placed) bool { return comparePositions(a.position, b.position) < 0 })
+		x.orders[s] = btree.NewG(treeDegree, func(a, b indexEntry) bool { return comparePositions(a.position, b.position) < 0 })
 	}
 	return x
 }
@@ -60,13 +60,13 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 	if before != nil {
 		was = before.Alerts
 		delete(x.groups, id)
-		x.stats.count(before, -1)
+		x.stats.addGroup(before, -1)
 		delete(x.heartbeats, id)
 	}
 	if g != nil {
 		is = g.Alerts
 		x.groups[id] = g
-		x.stats.count(g, 1)
+		x.stats.addGroup(g, 1)
 		if IsHeartbeatGroup(x.matchers, g) {
 			x.heartbeats[id] = g
 		}
@@ -74,7 +74,7 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 	for s, tree := range x.orders {
 		s.move(tree, before, g)
 	}
-	zip(was, is, func(a, b *Alert) {
+	walkAlertPairs(was, is, func(a, b *Alert) {
 		switch {
 		case a == nil:
 			ids := x.alerts[b.Fingerprint]
@@ -94,19 +94,19 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 }
 
 // move brings a group to its new place in the order.
-func (s Sort) move(tree *btree.BTreeG[placed], before, after *AlertGroup) {
+func (s Sort) move(tree *btree.BTreeG[indexEntry], before, after *AlertGroup) {
 	var old, now position
 	if before != nil {
-		old = s.position(before)
+		old = s.positionOf(before)
 	}
 	if after != nil {
-		now = s.position(after)
+		now = s.positionOf(after)
 	}
 	if before != nil && old != now {
-		tree.Delete(placed{position: old})
+		tree.Delete(indexEntry{position: old})
 	}
 	if after != nil {
-		tree.ReplaceOrInsert(placed{now, after})
+		tree.ReplaceOrInsert(indexEntry{now, after})
 	}
 }
 
@@ -126,7 +126,7 @@ func (x *index) all() []*AlertGroup {
 
 // ordered returns the groups in an order, as they are now, and how many are in
 // which state.
-func (x *index) ordered(s Sort) (tree *btree.BTreeG[placed], states map[State]int) {
+func (x *index) sortedSnapshot(s Sort) (tree *btree.BTreeG[indexEntry], states map[State]int) {
 	x.mu.Lock() // Clone writes
 	defer x.mu.Unlock()
 	return x.orders[s].Clone(), maps.Clone(x.stats.Groups)
@@ -152,7 +152,7 @@ func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldes
 		if x.stats.Groups[state] == 0 {
 			continue
 		}
-		x.orders[SortUpdated].Descend(func(p placed) bool {
+		x.orders[SortUpdated].Descend(func(p indexEntry) bool {
 			oldest = p.group
 			return p.group.State != state
 		})
@@ -162,7 +162,7 @@ func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldes
 }
 
 // counted returns the summary of what is held.
-func (x *index) counted() Stats {
+func (x *index) totals() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.stats.clone()

@@ -118,9 +118,9 @@ func TestRemovalsAreForgotten(t *testing.T) {
 	at := func(d time.Duration) Stamp { return NewStamp(base.Add(d), 0, testWriter) }
 	g := NewAlertGroup(AlertGroup{
 		Meta:    Meta{Key: drawnKey(0), Stamp: at(0)},
-		Removed: map[Fingerprint]Stamp{fp("old"): at(-removalAge - second), fp("new"): at(-removalAge + second)},
+		Removed: map[Fingerprint]Stamp{fp("old"): at(-removalRetention - second), fp("new"): at(-removalRetention + second)},
 	})
-	require.Equal(t, map[Fingerprint]Stamp{fp("new"): at(-removalAge + second)}, g.PruneRemovals().Removed)
+	require.Equal(t, map[Fingerprint]Stamp{fp("new"): at(-removalRetention + second)}, g.PruneRemovals().Removed)
 	require.Len(t, g.Removed, 2, "groups are immutable")
 	g = g.PruneRemovals()
 	require.Same(t, g, g.PruneRemovals(), "nothing is copied where nothing goes")
@@ -130,6 +130,6 @@ func TestRemovalsAreForgotten(t *testing.T) {
 		many[Fingerprint(fmt.Sprintf("%016x", i))] = at(-time.Duration(i) * time.Millisecond)
 	}
 	g = NewAlertGroup(AlertGroup{Meta: Meta{Key: drawnKey(0), Stamp: at(0)}, Removed: many}).PruneRemovals()
-	require.Len(t, g.Removed, fewerRemovals)
-	require.Equal(t, at(-(fewerRemovals-1)*time.Millisecond), slices.Min(slices.Collect(maps.Values(g.Removed))), "the newest stay")
+	require.Len(t, g.Removed, prunedRemovals)
+	require.Equal(t, at(-(prunedRemovals-1)*time.Millisecond), slices.Min(slices.Collect(maps.Values(g.Removed))), "the newest stay")
 }

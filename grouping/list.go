@@ -146,7 +146,7 @@ type position struct {
 // cursor holds it, and a cursor is part of an address.
 const maxSortName = 200
 
-func (s Sort) position(g *AlertGroup) position {
+func (s Sort) positionOf(g *AlertGroup) position {
 	p := position{name: g.Name[:min(len(g.Name), maxSortName)], id: g.ID}
 	switch s {
 	case SortNewest:
@@ -208,11 +208,11 @@ func (x *index) page(q ListQuery) (GroupPage, error) {
 		}
 	}
 
-	order, states := x.ordered(sort)
+	order, states := x.sortedSnapshot(sort)
 	counted := len(q.Matchers)+len(q.Words) == 0 && q.Receiver == "" && q.Source == ""
 	page := GroupPage{Groups: []*AlertGroup{}}
 	var last position
-	look := func(p placed) bool {
+	look := func(p indexEntry) bool {
 		if !q.Selects(p.group) {
 			return true
 		}
@@ -229,7 +229,7 @@ func (x *index) page(q ListQuery) (GroupPage, error) {
 		return true
 	}
 	if counted && q.Cursor != "" {
-		order.AscendGreaterOrEqual(placed{position: after}, look)
+		order.AscendGreaterOrEqual(indexEntry{position: after}, look)
 	} else {
 		order.Ascend(look)
 	}

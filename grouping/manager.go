@@ -104,7 +104,7 @@ type Manager struct {
 	clock   *Clock
 	logger  *slog.Logger
 	opts    Options
-	metrics *metrics
+	metrics *managerMetrics
 	started time.Time
 	watch   func(Update)
 
@@ -123,11 +123,11 @@ func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, l
 		storage: storage, clock: clock, logger: logger, opts: opts, watch: func(Update) {}, started: clock.Now(),
 		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
 	}
-	m.metrics = newMetrics(reg, m)
+	m.metrics = newManagerMetrics(reg, m)
 	if f, ok := storage.(Follower); ok {
 		f.Follow(func(id ID, g *AlertGroup) {
 			clock.ObserveGroup(g)
-			m.changed(Update{ID: id, Group: g})
+			m.groupChanged(Update{ID: id, Group: g})
 		})
 	}
 	return m, nil
@@ -145,7 +145,7 @@ func (m *Manager) Stamp() Stamp { return m.clock.Stamp() }
 // times at which something was last heard. A new group for which there is no
 // room gives a *FullError.
 func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
-	if err := m.begin(ctx, "ingest"); err != nil {
+	if err := m.startOperation(ctx, "ingest"); err != nil {
 		return Outcome{}, err
 	}
 	n.Stamp = cmp.Or(n.Stamp, m.clock.Stamp())
@@ -161,18 +161,18 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		return c, nil
 	})
 	if err == nil {
-		m.closeElsewhere(ctx, g, events)
+		m.resolveUnderOtherKeys(ctx, g, events)
 	}
-	return Outcome{Group: g, Events: events, Cut: m.countCut(n, events)}, err
+	return Outcome{Group: g, Events: events, Cut: m.countRejected(n, events)}, err
 }
 
-func (m *Manager) countCut(n Notification, events []Event) (cut uint64) {
+func (m *Manager) countRejected(n Notification, events []Event) (cut uint64) {
 	for _, e := range events {
 		if e.Kind == EventNotified {
 			cut = e.Truncated - n.Truncated
 		}
 	}
-	m.metrics.cut.Add(float64(cut))
+	m.metrics.rejectedAlerts.Add(float64(cut))
 	return cut
 }
 
@@ -194,15 +194,15 @@ func (m *Manager) admit(ctx context.Context, key Key) error {
 			case base.Counts.Firing > 0:
 				return Change{}, errNoChange
 			}
-			return m.remove(base, base.fingerprints()), nil
+			return m.planRemoval(base, base.fingerprints()), nil
 		})
 		switch {
 		case errors.Is(err, ErrGroupNotFound), g != nil: // it changed meanwhile
-			m.changed(Update{ID: oldest.ID, Group: g})
+			m.groupChanged(Update{ID: oldest.ID, Group: g})
 		case err != nil:
 			return err
 		default:
-			m.metrics.evicted.Inc()
+			m.metrics.evictedGroups.Inc()
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (m *Manager) admit(ctx context.Context, key Key) error {
 // AddAlertToGroup applies word of one alert to a group, which is made if it
 // does not exist. It says nothing of the group's other alerts.
 func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert) (*AlertGroup, error) {
-	if err := m.begin(ctx, "add_alert"); err != nil {
+	if err := m.startOperation(ctx, "add_alert"); err != nil {
 		return nil, err
 	}
 	if err := m.admit(ctx, key); err != nil {
@@ -230,22 +230,22 @@ func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert)
 // RemoveAlertFromGroup removes an alert; the last one takes the group and its
 // timer along.
 func (m *Manager) RemoveAlertFromGroup(ctx context.Context, id ID, fp Fingerprint) error {
-	if err := m.begin(ctx, "remove_alert"); err != nil {
+	if err := m.startOperation(ctx, "remove_alert"); err != nil {
 		return err
 	}
 	_, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
 		if base.Alert(fp) == nil {
 			return Change{}, &GroupNotFoundError{ID: id, Fingerprint: fp}
 		}
-		return m.remove(base, []Fingerprint{fp}), nil
+		return m.planRemoval(base, []Fingerprint{fp}), nil
 	})
 	return err
 }
 
 // remove is the change that removes alerts from a group, or the group with its
 // last alert.
-func (m *Manager) remove(g *AlertGroup, fps []Fingerprint) Change {
-	c := Change{Stamp: deletion(g, m.clock.Stamp())}
+func (m *Manager) planRemoval(g *AlertGroup, fps []Fingerprint) Change {
+	c := Change{Stamp: deletionStamp(g, m.clock.Stamp())}
 	if c.Group, c.Events = removeAlerts(g, fps, c.Stamp); len(c.Group.Alerts) == 0 {
 		c.Group = nil
 	}
@@ -254,7 +254,7 @@ func (m *Manager) remove(g *AlertGroup, fps []Fingerprint) Change {
 
 // GetGroup returns a group, or a *GroupNotFoundError.
 func (m *Manager) GetGroup(ctx context.Context, id ID) (*AlertGroup, error) {
-	if err := m.begin(ctx, "get"); err != nil {
+	if err := m.startOperation(ctx, "get"); err != nil {
 		return nil, err
 	}
 	return m.storage.Load(ctx, id)
@@ -263,7 +263,7 @@ func (m *Manager) GetGroup(ctx context.Context, id ID) (*AlertGroup, error) {
 // ListGroups returns a page of the groups that the query selects. A query that
 // cannot be answered gives an error that is ErrBadQuery.
 func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error) {
-	if err := m.begin(ctx, "list"); err != nil {
+	if err := m.startOperation(ctx, "list"); err != nil {
 		return GroupPage{}, err
 	}
 	return m.index.page(q)
@@ -271,7 +271,7 @@ func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error
 
 // AllGroups returns every group, in no order.
 func (m *Manager) AllGroups(ctx context.Context) ([]*AlertGroup, error) {
-	if err := m.begin(ctx, "all"); err != nil {
+	if err := m.startOperation(ctx, "all"); err != nil {
 		return nil, err
 	}
 	return m.index.all(), nil
@@ -280,7 +280,7 @@ func (m *Manager) AllGroups(ctx context.Context) ([]*AlertGroup, error) {
 // GetGroupByFingerprint returns the groups that hold the alert, by ID, or a
 // *GroupNotFoundError.
 func (m *Manager) GetGroupByFingerprint(ctx context.Context, fp Fingerprint) ([]*AlertGroup, error) {
-	if err := m.begin(ctx, "get_by_fingerprint"); err != nil {
+	if err := m.startOperation(ctx, "get_by_fingerprint"); err != nil {
 		return nil, err
 	}
 	var groups []*AlertGroup
@@ -302,7 +302,7 @@ func (m *Manager) GetGroupByFingerprint(ctx context.Context, fp Fingerprint) ([]
 
 // Events returns a page of the history, newest first.
 func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) {
-	if err := m.begin(ctx, "events"); err != nil {
+	if err := m.startOperation(ctx, "events"); err != nil {
 		return EventPage{}, err
 	}
 	if err := q.validate(); err != nil {
@@ -314,7 +314,7 @@ func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 // RestoreGroups makes the manager know the groups that are stored, resumes
 // their timers and returns their number.
 func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
-	if err := m.begin(ctx, "restore"); err != nil {
+	if err := m.startOperation(ctx, "restore"); err != nil {
 		return 0, err
 	}
 	n := 0
@@ -328,7 +328,7 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 			return n, err
 		}
 		m.clock.restore(g.Stamp)
-		m.changed(Update{ID: g.ID, Group: g})
+		m.groupChanged(Update{ID: g.ID, Group: g})
 		n++
 	}
 	// What was removed is newest in the history alone.
@@ -346,7 +346,7 @@ func (m *Manager) rules() rules {
 	return rules{settle: m.opts.Settle, groupWait: m.opts.Wait, maxAlerts: m.opts.MaxAlerts, heartbeats: m.opts.Heartbeats}
 }
 
-func (m *Manager) begin(ctx context.Context, operation string) error {
+func (m *Manager) startOperation(ctx context.Context, operation string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -354,10 +354,10 @@ func (m *Manager) begin(ctx context.Context, operation string) error {
 	return nil
 }
 
-// maxTries is how often a write is tried against a storage that others write
+// maxAttempts is how often a write is tried against a storage that others write
 // to. Writers of one process queue, so only replicas can collide, and with full
 // jitter sixteen of them in a row do not happen by chance.
-const maxTries = 16
+const maxAttempts = 16
 
 // errNoChange is a plan's answer that nothing is to be written.
 var errNoChange = errors.New("no change")
@@ -386,7 +386,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 			}
 			return nil, err
 		}
-		c.Base, c.Deferred = base, try > maxTries
+		c.Base, c.Deferred = base, try > maxAttempts
 		var stored *AlertGroup
 		if c.Group == nil {
 			err = m.storage.Delete(ctx, c)
@@ -395,7 +395,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 			stored, err = m.storage.Store(ctx, c)
 		}
 		if err == nil {
-			m.changed(Update{ID: id, Group: stored, Events: c.Events})
+			m.groupChanged(Update{ID: id, Group: stored, Events: c.Events})
 			return stored, nil
 		}
 		var mismatch *VersionMismatchError
@@ -404,14 +404,14 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 		}
 		m.metrics.conflicts.Inc()
 		base = Merge(base, mismatch.Stored)
-		if err := pause(ctx, try); err != nil {
+		if err := backOff(ctx, try); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // pause waits before another try: a random part of a time that doubles.
-func pause(ctx context.Context, try int) error {
+func backOff(ctx context.Context, try int) error {
 	const first, most = time.Millisecond, 50 * time.Millisecond
 	t := time.NewTimer(rand.N(min(first<<min(try, 10), most))) //nolint:gosec // G404: jitter, no secret
 	defer t.Stop()
@@ -425,7 +425,7 @@ func pause(ctx context.Context, try int) error {
 
 // changed takes note of a change: in the index, in the timers and for whoever
 // watches.
-func (m *Manager) changed(u Update) {
+func (m *Manager) groupChanged(u Update) {
 	if u.Group != nil && u.Group.IsTombstone() {
 		u.Group = nil
 	}

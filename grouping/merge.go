@@ -27,8 +27,8 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 	if compareMeta(&a.Meta, &b.Meta) < 0 {
 		g.Meta = b.Meta
 	}
-	join := func(fp Fingerprint, x, y *Alert) {
-		since := max(a.since(fp, x), b.since(fp, y))
+	mergeOne := func(fp Fingerprint, x, y *Alert) {
+		since := max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
 		if since <= g.Deleted {
 			since = ""
 		}
@@ -38,21 +38,21 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 			g.Removed[fp] = since
 		}
 	}
-	zip(a.Alerts, b.Alerts, func(x, y *Alert) {
+	walkAlertPairs(a.Alerts, b.Alerts, func(x, y *Alert) {
 		if x != nil {
-			join(x.Fingerprint, x, y)
+			mergeOne(x.Fingerprint, x, y)
 		} else {
-			join(y.Fingerprint, x, y)
+			mergeOne(y.Fingerprint, x, y)
 		}
 	})
 	for fp := range a.Removed {
 		if a.Alert(fp) == nil && b.Alert(fp) == nil {
-			join(fp, nil, nil)
+			mergeOne(fp, nil, nil)
 		}
 	}
 	for fp := range b.Removed {
 		if _, done := a.Removed[fp]; !done && a.Alert(fp) == nil && b.Alert(fp) == nil {
-			join(fp, nil, nil)
+			mergeOne(fp, nil, nil)
 		}
 	}
 	// A group's own fields are never older than its alerts: if they are gone,
@@ -66,7 +66,7 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 
 // since returns the stamp of the removal that the group knows of the alert,
 // which it holds as alert, or not at all.
-func (g *AlertGroup) since(fp Fingerprint, alert *Alert) Stamp {
+func (g *AlertGroup) lastRemoval(fp Fingerprint, alert *Alert) Stamp {
 	if alert != nil {
 		return alert.RemovalStamp
 	}
@@ -93,11 +93,11 @@ func mergeAlerts(x, y *Alert, since, deleted Stamp) *Alert {
 	var recorded []Episode
 	switch {
 	case x != nil && y != nil && x != y:
-		recorded = joinEpisodes(x.Recorded, y.Recorded, gone)
+		recorded = mergeEpisodes(x.Recorded, y.Recorded, gone)
 	case winner.RemovalStamp == since && !slices.ContainsFunc(winner.Recorded, func(e Episode) bool { return e.Stamp <= gone }):
 		return winner // as most are, of two copies of a large group
 	default:
-		recorded = joinEpisodes(winner.Recorded, nil, gone)
+		recorded = mergeEpisodes(winner.Recorded, nil, gone)
 	}
 	if winner.RemovalStamp == since && slices.EqualFunc(winner.Recorded, recorded, equalEpisode) {
 		return winner
@@ -125,7 +125,7 @@ func compareAlerts(a, b *Alert) int {
 }
 
 func compareMeta(a, b *Meta) int {
-	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a.equal(b) {
+	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || equalMeta(a, b) {
 		return c
 	}
 	return cmp.Or(compareContent(a, b), strings.Compare(a.Unknown, b.Unknown))
@@ -139,7 +139,7 @@ func compareContent(a, b any) int {
 
 // zip calls fn for every fingerprint of two sorted lists with the alerts that
 // carry it, nil where one list has none.
-func zip(a, b []*Alert, fn func(x, y *Alert)) {
+func walkAlertPairs(a, b []*Alert, fn func(x, y *Alert)) {
 	for len(a) > 0 || len(b) > 0 {
 		switch {
 		case len(b) == 0 || len(a) > 0 && a[0].Fingerprint < b[0].Fingerprint:

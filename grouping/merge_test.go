@@ -21,7 +21,7 @@ type replica struct {
 
 func (r *replica) stamp(now time.Time) Stamp {
 	r.last = max(r.last+1, clockReading(now.Add(r.skew)))
-	return newStamp(r.last, r.writer)
+	return stampOfReading(r.last, r.writer)
 }
 
 // history is what several replicas make of one group: each write goes to one
@@ -75,12 +75,12 @@ func (h *history) act(t *rapid.T) {
 		}
 		r.group, events = removeAlerts(r.group, fps, stamp)
 	case op == "delete" && live:
-		r.group = Tombstone(r.group.ID, deletion(r.group, r.stamp(now)))
+		r.group = Tombstone(r.group.ID, deletionStamp(r.group, r.stamp(now)))
 	case op == "flush" && live:
 		stamp = r.stamp(now)
-		c := begin(r.group, testKey, stamp)
-		c.meta.Settling, c.meta.Stale = false, rapid.Bool().Draw(t, "stale")
-		r.group, events = c.finish()
+		tr := newTransition(r.group, testKey, stamp)
+		tr.meta.Settling, tr.meta.Stale = false, rapid.Bool().Draw(t, "stale")
+		r.group, events = tr.finish()
 	case op == "add":
 		stamp = r.stamp(now)
 		r.group, events = applyAlert(r.group, testKey, drawAlert(t), stamp, testRules)
@@ -211,7 +211,7 @@ func TestWhatWasDeletedStaysAway(t *testing.T) {
 			return // nothing to delete
 		}
 		s := h.replicas[0].stamp(base)
-		grave := Tombstone(g.ID, deletion(g, s))
+		grave := Tombstone(g.ID, deletionStamp(g, s))
 		require.True(t, Merge(g, grave).IsTombstone())
 		for _, other := range h.states {
 			m := Merge(other, grave)
@@ -277,18 +277,18 @@ func drawEpisodes(t *rapid.T) []Episode {
 		}
 		return e
 	}), 0, 30).Draw(t, "episodes")
-	return joinEpisodes(eps, nil, "")
+	return mergeEpisodes(eps, nil, "")
 }
 
-func TestJoinEpisodes(t *testing.T) {
+func TestMergeEpisodes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, c := drawEpisodes(t), drawEpisodes(t), drawEpisodes(t)
 		since := rapid.SampledFrom([]Stamp{"", NewStamp(base, 20, testWriter)}).Draw(t, "since")
-		ab := joinEpisodes(a, b, since)
-		require.Equal(t, ab, joinEpisodes(b, a, since), "commutative")
-		require.Equal(t, joinEpisodes(ab, c, since), joinEpisodes(a, joinEpisodes(b, c, since), since), "associative")
-		require.Equal(t, ab, joinEpisodes(ab, ab, since), "idempotent")
-		require.Equal(t, ab, joinEpisodes(ab, a, since), "what is known is no news")
+		ab := mergeEpisodes(a, b, since)
+		require.Equal(t, ab, mergeEpisodes(b, a, since), "commutative")
+		require.Equal(t, mergeEpisodes(ab, c, since), mergeEpisodes(a, mergeEpisodes(b, c, since), since), "associative")
+		require.Equal(t, ab, mergeEpisodes(ab, ab, since), "idempotent")
+		require.Equal(t, ab, mergeEpisodes(ab, a, since), "what is known is no news")
 
 		require.LessOrEqual(t, len(ab), maxEpisodes)
 		for i, e := range ab {

@@ -25,10 +25,10 @@ const (
 // NewStamp returns the stamp of the given time, counter and writer (16 hex
 // digits).
 func NewStamp(t time.Time, counter uint16, writer string) Stamp {
-	return newStamp(clockReading(t)|uint64(counter), writer)
+	return stampOfReading(clockReading(t)|uint64(counter), writer)
 }
 
-func newStamp(reading uint64, writer string) Stamp {
+func stampOfReading(reading uint64, writer string) Stamp {
 	return Stamp(fmt.Sprintf("%016x%s", reading, writer))
 }
 
@@ -74,18 +74,18 @@ func (s Stamp) supersedes(old Stamp) Stamp {
 	if s > old {
 		return s
 	}
-	return newStamp(old.reading()+1, s.Writer())
+	return stampOfReading(old.reading()+1, s.Writer())
 }
 
 // isLate reports whether a write stamped s arrived before what is already
 // recorded under old, by clocks that can be believed.
-func (s Stamp) isLate(old Stamp) bool {
+func (s Stamp) precedes(old Stamp) bool {
 	return s <= old && old.Time().Sub(s.Time()) <= maxSkew
 }
 
 // deletion returns the stamp of a removal at s from the group: after all that
 // it removes, even where that carries stamps of a clock that ran ahead.
-func deletion(g *AlertGroup, s Stamp) Stamp {
+func deletionStamp(g *AlertGroup, s Stamp) Stamp {
 	s = s.supersedes(g.Stamp)
 	for _, a := range g.Alerts {
 		s = s.supersedes(a.Stamp)

@@ -75,17 +75,17 @@ func TestStampTextOrderIsTimeOrder(t *testing.T) {
 		}
 		if a > b {
 			require.Equal(t, a, next)
-			require.False(t, a.isLate(b))
+			require.False(t, a.precedes(b))
 		}
 	})
 }
 
-func TestStampIsLate(t *testing.T) {
+func TestStampPrecedes(t *testing.T) {
 	old := NewStamp(base, 5, testWriter)
 	for _, tc := range []struct {
-		at      time.Duration
-		counter uint16
-		late    bool
+		at       time.Duration
+		counter  uint16
+		precedes bool
 	}{
 		{0, 6, false},
 		{0, 5, true}, // the same write once more
@@ -96,9 +96,9 @@ func TestStampIsLate(t *testing.T) {
 		{-maxSkew - time.Millisecond, 0, false}, // then it is the stored one that is wrong
 		{-87600 * time.Hour, 0, false},
 	} {
-		require.Equal(t, tc.late, NewStamp(base.Add(tc.at), tc.counter, testWriter).isLate(old), "%+v", tc)
+		require.Equal(t, tc.precedes, NewStamp(base.Add(tc.at), tc.counter, testWriter).precedes(old), "%+v", tc)
 	}
-	require.False(t, old.isLate(""))
+	require.False(t, old.precedes(""))
 }
 
 func TestClockObserve(t *testing.T) {
@@ -175,13 +175,13 @@ func TestStampsThatAreNone(t *testing.T) {
 func TestDeletionIsAfterAllThatItDeletes(t *testing.T) {
 	ahead := NewStamp(base.Add(time.Hour), 0, testWriter)
 	g, _ := applyAlert(nil, testKey, fires("a", 0), ahead, testRules)
-	s := deletion(g, NewStamp(base, 0, testWriter))
+	s := deletionStamp(g, NewStamp(base, 0, testWriter))
 	require.Greater(t, s, ahead)
 	require.True(t, Merge(g, Tombstone(g.ID, s)).IsTombstone())
 
 	// Whatever the group's own fields say.
 	odd := NewAlertGroup(AlertGroup{Alerts: []*Alert{{Stamp: ahead}}})
-	require.Greater(t, deletion(odd, NewStamp(base, 0, testWriter)), ahead)
+	require.Greater(t, deletionStamp(odd, NewStamp(base, 0, testWriter)), ahead)
 }
 
 // Times that no clock shows must neither overflow nor panic.
@@ -229,7 +229,7 @@ func farOff(t *testing.T, start, end time.Time, arrival int) {
 		checkGroup(t, next)
 		checkEvents(t, next, n.Stamp, events)
 		for _, s := range Sorts() {
-			_, err := parseCursor(s.position(next).cursor(s), s)
+			_, err := parseCursor(s.positionOf(next).cursor(s), s)
 			require.NoError(t, err)
 		}
 		next.ResolvedAt()

@@ -37,18 +37,18 @@ type SourceStats struct {
 
 // GetMetrics returns the number of groups by state and of alerts by status.
 func (m *Manager) GetMetrics(ctx context.Context) (Metrics, error) {
-	if err := m.begin(ctx, "metrics"); err != nil {
+	if err := m.startOperation(ctx, "metrics"); err != nil {
 		return Metrics{}, err
 	}
-	return m.index.counted().Metrics, nil
+	return m.index.totals().Metrics, nil
 }
 
 // GetStats returns a summary of what is held.
 func (m *Manager) GetStats(ctx context.Context) (Stats, error) {
-	if err := m.begin(ctx, "stats"); err != nil {
+	if err := m.startOperation(ctx, "stats"); err != nil {
 		return Stats{}, err
 	}
-	return m.index.counted(), nil
+	return m.index.totals(), nil
 }
 
 func newStats() Stats {
@@ -64,7 +64,7 @@ func newStats() Stats {
 
 // count counts a group in (by is 1) or out (-1). A time is that of the last
 // notification, whether its group is still held or not.
-func (s *Stats) count(g *AlertGroup, by int) {
+func (s *Stats) addGroup(g *AlertGroup, by int) {
 	s.Groups[g.State] += by
 	s.Alerts[StatusFiring] += by * g.Counts.Firing
 	s.Alerts[StatusResolved] += by * g.Counts.Resolved
@@ -110,20 +110,20 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
-type metrics struct {
-	operations *prometheus.CounterVec
-	conflicts  prometheus.Counter
-	flushes    prometheus.Counter
-	evicted    prometheus.Counter
-	cut        prometheus.Counter
+type managerMetrics struct {
+	operations     *prometheus.CounterVec
+	conflicts      prometheus.Counter
+	flushes        prometheus.Counter
+	evictedGroups  prometheus.Counter
+	rejectedAlerts prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
+func newManagerMetrics(reg prometheus.Registerer, m *Manager) *managerMetrics {
 	factory := promauto.With(reg)
 	if reg != nil {
 		reg.MustRegister(newGauges(m))
 	}
-	return &metrics{
+	return &managerMetrics{
 		operations: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_group_operations_total", Help: "Operations of the group manager, by operation.",
 		}, []string{"operation"}),
@@ -133,10 +133,10 @@ func newMetrics(reg prometheus.Registerer, m *Manager) *metrics {
 		flushes: factory.NewCounter(prometheus.CounterOpts{
 			Name: "muster_timer_flushes_total", Help: "Flushes of groups that changed something: of several replicas one counts it.",
 		}),
-		evicted: factory.NewCounter(prometheus.CounterOpts{
+		evictedGroups: factory.NewCounter(prometheus.CounterOpts{
 			Name: "muster_groups_evicted_total", Help: "Groups removed before their retention ended, to make room for new ones.",
 		}),
-		cut: factory.NewCounter(prometheus.CounterOpts{
+		rejectedAlerts: factory.NewCounter(prometheus.CounterOpts{
 			Name: "muster_alerts_cut_total", Help: "Firing alerts of notifications that were left out since their group is full.",
 		}),
 	}

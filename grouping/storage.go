@@ -104,7 +104,7 @@ func (c *Change) Delta(fn func(before, after *Alert)) {
 	if c.Group != nil {
 		after = c.Group.Alerts
 	}
-	zip(before, after, func(x, y *Alert) {
+	walkAlertPairs(before, after, func(x, y *Alert) {
 		if x == nil || y == nil || !x.Equal(y) {
 			fn(x, y)
 		}

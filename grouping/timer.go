@@ -22,7 +22,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			t.Stop()
 			return nil
-		case <-m.deadlines.sooner:
+		case <-m.deadlines.wake:
 			t.Stop()
 		case <-t.C:
 		}
@@ -34,7 +34,7 @@ func (m *Manager) flush(ctx context.Context, id ID) {
 	g, err := m.UpdateGroupState(ctx, id)
 	switch {
 	case errors.Is(err, ErrGroupNotFound) || err == nil && g == nil:
-		m.changed(Update{ID: id})
+		m.groupChanged(Update{ID: id})
 	case ctx.Err() != nil:
 	case err != nil:
 		m.logger.Warn("A group could not be flushed and will be tried again", "group", id, "err", err)
@@ -66,7 +66,7 @@ func (m *Manager) nextFlush(g *AlertGroup) time.Time {
 // returns the group, nil if that ended it. Of several replicas that do so at
 // once one stores the change, and nothing is stored where nothing changes.
 func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (*AlertGroup, error) {
-	if err := m.begin(ctx, "update_state"); err != nil {
+	if err := m.startOperation(ctx, "update_state"); err != nil {
 		return nil, err
 	}
 	flushed := false
@@ -93,25 +93,25 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	expired := expiredAlerts(g, now.Add(-m.opts.Retention))
 	switch {
 	case len(expired) == len(g.Alerts) && (g.Truncated == 0 || now.Sub(g.LastNotifiedAt) > m.opts.Retention):
-		return m.remove(g, expired), true
+		return m.planRemoval(g, expired), true
 	case len(expired) > 0 && len(expired) < len(g.Alerts):
-		return m.remove(g, expired), true
+		return m.planRemoval(g, expired), true
 	}
-	if c, ok := m.planElsewhere(g); ok {
+	if c, ok := m.planResolutions(g); ok {
 		return c, true
 	}
-	c := begin(g, g.Key, m.clock.Stamp())
+	tr := newTransition(g, g.Key, m.clock.Stamp())
 	switch {
 	case g.Settling && !now.Before(g.FlushAt):
-		c.meta.Settling, c.meta.FlushAt = false, c.at.Add(m.opts.Interval)
+		tr.meta.Settling, tr.meta.FlushAt = false, tr.at.Add(m.opts.Interval)
 	case g.Counts.Firing > 0 && !g.Stale && now.Sub(g.LastNotifiedAt) > m.opts.StaleAfter:
-		c.meta.Stale = true
-		c.log.group(EventStale, g.GroupLabels)
+		tr.meta.Stale = true
+		tr.log.addForGroup(EventStale, g.GroupLabels)
 	default:
 		return Change{}, false
 	}
-	next, events := c.finish()
-	return Change{Group: next, Stamp: c.stamp, Events: events}, true
+	next, events := tr.finish()
+	return Change{Group: next, Stamp: tr.stamp, Events: events}, true
 }
 
 // expiredAlerts returns the alerts that ceased to fire before the time.
@@ -128,7 +128,7 @@ func expiredAlerts(g *AlertGroup, before time.Time) []Fingerprint {
 // CleanupExpiredGroups ends every group that is past its retention now and
 // returns their number. Run does so as groups come due.
 func (m *Manager) CleanupExpiredGroups(ctx context.Context) (int, error) {
-	if err := m.begin(ctx, "cleanup"); err != nil {
+	if err := m.startOperation(ctx, "cleanup"); err != nil {
 		return 0, err
 	}
 	n := 0
@@ -149,7 +149,7 @@ func (m *Manager) CleanupExpiredGroups(ctx context.Context) (int, error) {
 // concurrent use.
 type deadlines struct {
 	// sooner has a value when a deadline came before all others.
-	sooner chan struct{}
+	wake chan struct{}
 
 	mu     sync.Mutex
 	queue  deadlineHeap     // guarded by mu
@@ -163,7 +163,7 @@ type deadline struct {
 }
 
 func newDeadlines() deadlines {
-	return deadlines{sooner: make(chan struct{}, 1), groups: map[ID]*deadline{}}
+	return deadlines{wake: make(chan struct{}, 1), groups: map[ID]*deadline{}}
 }
 
 func (d *deadlines) set(id ID, at time.Time) {
@@ -181,7 +181,7 @@ func (d *deadlines) set(id ID, at time.Time) {
 	}
 	if item.pos == 0 {
 		select {
-		case d.sooner <- struct{}{}:
+		case d.wake <- struct{}{}:
 		default:
 		}
 	}

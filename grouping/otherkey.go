@@ -10,9 +10,9 @@ import (
 // the old ones again. So a resolution that arrives under one key also ends the
 // alert under the other keys of the same source and receiver.
 
-// sibling returns the alert as g holds it, if g is another group of the source
+// alertUnderOtherKey returns the alert as g holds it, if g is another group of the source
 // and the receiver of o.
-func (g *AlertGroup) sibling(o *AlertGroup, fp Fingerprint) *Alert {
+func (g *AlertGroup) alertUnderOtherKey(o *AlertGroup, fp Fingerprint) *Alert {
 	if g.ID == o.ID || g.Source != o.Source || g.Receiver != o.Receiver {
 		return nil
 	}
@@ -31,7 +31,7 @@ func (g *AlertGroup) endedBy(a, other *Alert) bool {
 
 // elsewhere returns the resolutions under other keys that end alerts of the
 // group: of each alert the newest.
-func (x *index) elsewhere(g *AlertGroup) map[Fingerprint]*Alert {
+func (x *index) resolutionsUnderOtherKeys(g *AlertGroup) map[Fingerprint]*Alert {
 	if g.Counts.Firing+g.Counts.Unreported == 0 {
 		return nil
 	}
@@ -40,7 +40,7 @@ func (x *index) elsewhere(g *AlertGroup) map[Fingerprint]*Alert {
 	var ends map[Fingerprint]*Alert
 	for _, a := range g.Alerts {
 		for id := range x.alerts[a.Fingerprint] {
-			other := x.groups[id].sibling(g, a.Fingerprint)
+			other := x.groups[id].alertUnderOtherKey(g, a.Fingerprint)
 			if other == nil || !g.endedBy(a, other) || ends[a.Fingerprint] != nil && ends[a.Fingerprint].Stamp >= other.Stamp {
 				continue
 			}
@@ -53,9 +53,9 @@ func (x *index) elsewhere(g *AlertGroup) map[Fingerprint]*Alert {
 	return ends
 }
 
-// openElsewhere returns the groups under other keys in which an alert is not
+// openUnderOtherKeys returns the groups under other keys in which an alert is not
 // resolved that the events resolve.
-func (x *index) openElsewhere(g *AlertGroup, events []Event) map[ID]struct{} {
+func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{} {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	open := map[ID]struct{}{}
@@ -65,7 +65,7 @@ func (x *index) openElsewhere(g *AlertGroup, events []Event) map[ID]struct{} {
 			continue
 		}
 		for id := range x.alerts[e.Fingerprint] {
-			if other := x.groups[id].sibling(g, e.Fingerprint); other != nil && other.Status != StatusResolved {
+			if other := x.groups[id].alertUnderOtherKey(g, e.Fingerprint); other != nil && other.Status != StatusResolved {
 				open[id] = struct{}{}
 			}
 		}
@@ -73,35 +73,35 @@ func (x *index) openElsewhere(g *AlertGroup, events []Event) map[ID]struct{} {
 	return open
 }
 
-// resolveElsewhere returns the group with the resolutions of other keys. The
+// applyResolutions returns the group with the resolutions of other keys. The
 // alerts keep their own labels and annotations.
-func resolveElsewhere(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) (*AlertGroup, []Event) {
-	c := begin(g, g.Key, stamp)
-	c.rules, c.partial = r, true
-	for i, a := range c.alerts {
+func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) (*AlertGroup, []Event) {
+	tr := newTransition(g, g.Key, stamp)
+	tr.rules, tr.partial = r, true
+	for i, a := range tr.alerts {
 		other := ends[a.Fingerprint]
 		if other == nil {
 			continue
 		}
-		c.by = other.ReportedBy
-		c.alerts[i] = c.resolve(a, NotifiedAlert{
+		tr.sender = other.ReportedBy
+		tr.alerts[i] = tr.resolve(a, NotifiedAlert{
 			Fingerprint: a.Fingerprint, Status: StatusResolved, Labels: a.Labels, Annotations: a.Annotations,
 			GeneratorURL: a.GeneratorURL, StartsAt: other.StartsAt, EndsAt: other.EndsAt,
 		})
 	}
-	c.meta.CommonLabels, c.meta.CommonAnnotations = c.common()
-	return c.finish()
+	tr.meta.CommonLabels, tr.meta.CommonAnnotations = tr.common()
+	return tr.finish()
 }
 
-// closeElsewhere ends the alerts under other keys that the events of a write
+// resolveUnderOtherKeys ends the alerts under other keys that the events of a write
 // resolve. What fails here is done by the next flush of the other group.
-func (m *Manager) closeElsewhere(ctx context.Context, g *AlertGroup, events []Event) {
-	for id := range m.index.openElsewhere(g, events) {
+func (m *Manager) resolveUnderOtherKeys(ctx context.Context, g *AlertGroup, events []Event) {
+	for id := range m.index.openUnderOtherKeys(g, events) {
 		_, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
 			if base == nil || base.IsTombstone() {
 				return Change{}, &GroupNotFoundError{ID: id}
 			}
-			c, ok := m.planElsewhere(base)
+			c, ok := m.planResolutions(base)
 			if !ok {
 				return c, errNoChange
 			}
@@ -113,14 +113,14 @@ func (m *Manager) closeElsewhere(ctx context.Context, g *AlertGroup, events []Ev
 	}
 }
 
-// planElsewhere returns what the resolutions of other keys change, false if
+// planResolutions returns what the resolutions of other keys change, false if
 // nothing.
-func (m *Manager) planElsewhere(g *AlertGroup) (c Change, changes bool) {
-	ends := m.index.elsewhere(g)
+func (m *Manager) planResolutions(g *AlertGroup) (c Change, changes bool) {
+	ends := m.index.resolutionsUnderOtherKeys(g)
 	if len(ends) == 0 {
 		return c, false
 	}
 	c.Stamp = m.clock.Stamp()
-	c.Group, c.Events = resolveElsewhere(g, ends, c.Stamp, m.rules())
+	c.Group, c.Events = applyResolutions(g, ends, c.Stamp, m.rules())
 	return c, true
 }

@@ -13,15 +13,15 @@ func TestBeatsAreRecorded(t *testing.T) {
 	beats := recordBeat(nil, "am", at(0))
 	require.Equal(t, []Beat{{By: "am", At: at(0), Since: at(0)}}, beats)
 	beats = recordBeat(beats, "am", at(2))
-	require.Zero(t, beats[0].every(), "a retry is no beat")
+	require.Zero(t, beats[0].interval(), "a retry is no beat")
 	beats = recordBeat(beats, "am", at(302))
-	require.Equal(t, 300*time.Second, beats[0].every())
+	require.Equal(t, 300*time.Second, beats[0].interval())
 	require.Equal(t, beats, recordBeat(beats, "am", at(200)), "an overtaken one changes nothing")
 	before := beats[0]
 	after := recordBeat(beats, "am", at(100_000))
 	require.Equal(t, before, beats[0], "a record is never changed")
 	require.Equal(t, at(100_000), after[0].Since)
-	require.Less(t, after[0].every(), 10*time.Minute, "one pause does not set the rhythm")
+	require.Less(t, after[0].interval(), 10*time.Minute, "one pause does not set the rhythm")
 	for i := range 2 * maxBeats {
 		beats = recordBeat(beats, string(rune('a'+i)), at(1000+i))
 	}
