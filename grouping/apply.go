@@ -22,15 +22,15 @@ type Notification struct {
 	RouteLabels       Labels
 	ExternalURL       string // of the Alertmanager that sent it
 	Reason            string // as sent; "" before Alertmanager 0.32
-	Truncated         uint64 // alerts cut from the message; 0: it is complete
+	Truncated         uint64 // number of alerts truncated from the message; 0: the message is complete
 
-	// Stamp is the arrival: taken when the request is accepted, before its
-	// body is read.
+	// Stamp is the time of arrival. It is taken when the request is accepted,
+	// before its body is read.
 	Stamp Stamp
 }
 
-// Truncate counts alerts that were cut from the message. The number comes from
-// the wire, so it stops at its end instead of beginning at 0 again.
+// Truncate adds to the number of alerts truncated from the message. The number
+// comes from the wire, so the sum saturates instead of overflowing.
 func (n *Notification) Truncate(alerts uint64) {
 	if n.Truncated += alerts; n.Truncated < alerts {
 		n.Truncated = math.MaxUint64
@@ -53,25 +53,25 @@ type rules struct {
 	settle    time.Duration // --group.settle
 	groupWait time.Duration // --group.wait
 	maxAlerts int           // --group.max-alerts; 0: no limit
-	// heartbeats select the alerts whose rhythm is recorded.
+	// heartbeats selects the alerts whose intervals are recorded.
 	heartbeats []labels.Matchers
 }
 
-// apply returns the group after the notification, and what happened. It is
-// pure: where g, which may be nil or a tombstone, and n are equal, so are the
-// results. Applying one notification twice changes nothing the second time but
-// the times at which something was last heard.
+// apply returns the group after the notification, and the events of the change.
+// g may be nil or a tombstone. apply is a pure function: equal arguments give
+// equal results. If a notification is applied a second time, only counters and
+// last-seen times change.
 func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	tr := newTransition(g, n.Key, n.Stamp)
 	tr.rules, tr.sender = r, n.ExternalURL
-	// Another replica's notification may have overtaken this one: then what it
-	// says of alerts that we know is old.
+	// Another replica's notification may have overtaken this one. Then its view
+	// of known alerts is outdated.
 	tr.outdated = tr.before != nil && n.Stamp.precedes(tr.before.Stamp)
 
 	listed := make(map[Fingerprint]NotifiedAlert, len(n.Alerts))
 	var firing, resolved int
 	for _, na := range n.Alerts {
-		// Of an alert that is listed twice the first entry that fires counts.
+		// If an alert is listed twice, the first firing entry wins.
 		if before, twice := listed[na.Fingerprint]; twice && (before.Status == StatusFiring || na.Status != StatusFiring) {
 			continue
 		}
@@ -117,8 +117,8 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	return tr.finish()
 }
 
-// applyAlert returns the group after word of a single alert; nothing is said
-// of the others.
+// applyAlert returns the group after a report of a single alert. The report
+// does not change the other alerts.
 func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) (*AlertGroup, []Event) {
 	tr := newTransition(g, key, stamp)
 	tr.rules, tr.partial = r, true
@@ -130,7 +130,8 @@ func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) 
 	return tr.finish()
 }
 
-// removeAlerts returns the group without the alerts.
+// removeAlerts returns the group without the alerts, and the events of the
+// removal.
 func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, []Event) {
 	tr := newTransition(g, g.Key, stamp)
 	for _, fp := range fps {
@@ -148,17 +149,17 @@ func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, [
 	return tr.finish()
 }
 
-// change is a group in the making.
+// transition builds the next state of a group.
 type transition struct {
 	rules
 	before       *AlertGroup // nil for a new group
 	at           time.Time   // arrival
 	stamp        Stamp
 	sender       string // external URL of the sender
-	outdated     bool   // overtaken: what is known already is newer
-	partial      bool   // what is not listed was not omitted
-	inDispute    bool   // one side of a dispute was heard again
-	disputeEnded bool   // a dispute about an alert that was resolved already is over
+	outdated     bool   // the stored state is newer than the notification
+	partial      bool   // an alert that is not listed does not count as omitted
+	inDispute    bool   // a status change belongs to a dispute between Alertmanagers
+	disputeEnded bool   // a dispute about an already resolved alert ended
 
 	id      ID
 	deleted Stamp
@@ -181,13 +182,14 @@ func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
 	}
 	tr.log = eventLog{stamp: stamp, key: key, id: tr.id}
 	if tr.before == nil {
-		// The group's own fields, too, are written after what was deleted.
+		// The group's own fields must also be newer than the deletion.
 		tr.meta = Meta{Key: key, CreatedAt: tr.at, Settling: true, Stamp: tr.deleted}
 	}
 	return tr
 }
 
-// finish completes the group and its events: opened comes first, closed last.
+// finish completes the group and its events. The opened event comes first, the
+// closed event last.
 func (tr *transition) finish() (*AlertGroup, []Event) {
 	if tr.before == nil || tr.fromFuture(tr.meta.CreatedAt) {
 		tr.meta.CreatedAt, tr.meta.FlushAt = tr.at, tr.at.Add(tr.groupWait)
@@ -196,7 +198,7 @@ func (tr *transition) finish() (*AlertGroup, []Event) {
 		tr.meta.Stamp = tr.stamp.supersedes(tr.meta.Stamp)
 		tr.meta.UpdatedAt = tr.at
 	}
-	// No alert is ever newer than its group's own fields: Merge counts on it.
+	// No alert may be newer than its group's own fields. Merge relies on this.
 	for _, a := range tr.alerts {
 		tr.meta.Stamp = max(tr.meta.Stamp, a.Stamp)
 	}
@@ -208,7 +210,8 @@ func (tr *transition) finish() (*AlertGroup, []Event) {
 	isOpen := g.State != StateResolved
 	switch {
 	case tr.inDispute && !slices.ContainsFunc(tr.log.events, func(e Event) bool { return e.Kind != EventNotified }):
-		// A dispute opens and closes its group no more often than its alert.
+		// If a dispute wrote no event for its alert, it writes no opened or closed
+		// event for the group either.
 	case !wasOpen && isOpen:
 		events := tr.log.events
 		tr.log.events = nil
@@ -222,14 +225,15 @@ func (tr *transition) finish() (*AlertGroup, []Event) {
 	return g, tr.log.events
 }
 
-// find returns the place of the alert in the list, and whether it is there.
+// find returns the alert's index in the list and true, or the index at which to
+// insert it and false.
 func (tr *transition) find(fp Fingerprint) (int, bool) {
 	return slices.BinarySearchFunc(tr.alerts, fp, func(a *Alert, fp Fingerprint) int {
 		return cmp.Compare(a.Fingerprint, fp)
 	})
 }
 
-// remove removes the alert at the place in the list.
+// remove removes the alert at the index in the list.
 func (tr *transition) remove(i int) {
 	a := tr.alerts[i]
 	tr.log.addForAlert(EventExpired, a)
@@ -237,53 +241,54 @@ func (tr *transition) remove(i int) {
 	tr.alerts = slices.Delete(tr.alerts, i, i+1)
 }
 
-// enforceLimit keeps the group within its limit. For an alert that is new and fires
-// one goes that does not: the resolved before the unreported, and the longest
-// quiet first. What there is no room for is not taken: it goes out of listed,
-// and counts as cut if it fires.
-func (tr *transition) enforceLimit(listed map[Fingerprint]NotifiedAlert) (cut uint64) {
-	var fresh []Fingerprint
+// enforceLimit keeps the group within its maximum number of alerts. It evicts
+// alerts that do not fire to make room for new firing alerts. It evicts resolved
+// alerts before unreported ones, and those that changed longest ago first. New
+// alerts that still exceed the limit are removed from listed. It returns how many
+// of those fire.
+func (tr *transition) enforceLimit(listed map[Fingerprint]NotifiedAlert) (rejected uint64) {
+	var added []Fingerprint
 	firing := 0
 	for fp, na := range listed {
 		if _, known := tr.find(fp); known {
 			continue
 		}
-		fresh = append(fresh, fp)
+		added = append(added, fp)
 		if na.Status == StatusFiring {
 			firing++
 		}
 	}
-	if tr.maxAlerts == 0 || len(tr.alerts)+len(fresh) <= tr.maxAlerts {
+	if tr.maxAlerts == 0 || len(tr.alerts)+len(added) <= tr.maxAlerts {
 		return 0
 	}
-	var quiet []*Alert
+	var evictable []*Alert
 	for _, a := range tr.alerts {
 		if _, ok := listed[a.Fingerprint]; !ok && a.Status != StatusFiring {
-			quiet = append(quiet, a)
+			evictable = append(evictable, a)
 		}
 	}
-	slices.SortFunc(quiet, func(a, b *Alert) int {
+	slices.SortFunc(evictable, func(a, b *Alert) int {
 		return cmp.Or(cmp.Compare(a.Status, b.Status), a.ChangedAt.Compare(b.ChangedAt), compareFingerprints(a, b))
 	})
-	over := max(0, len(tr.alerts)+firing-tr.maxAlerts)
-	for _, a := range quiet[:min(over, len(quiet))] {
+	excess := max(0, len(tr.alerts)+firing-tr.maxAlerts)
+	for _, a := range evictable[:min(excess, len(evictable))] {
 		i, _ := tr.find(a.Fingerprint)
 		tr.remove(i)
 	}
-	slices.SortFunc(fresh, func(a, b Fingerprint) int { // those that fire first
+	slices.SortFunc(added, func(a, b Fingerprint) int { // firing alerts first
 		return cmp.Or(cmp.Compare(listed[a].Status, listed[b].Status), cmp.Compare(a, b))
 	})
-	room := max(0, tr.maxAlerts-len(tr.alerts))
-	for _, fp := range fresh[min(room, len(fresh)):] {
+	free := max(0, tr.maxAlerts-len(tr.alerts))
+	for _, fp := range added[min(free, len(added)):] {
 		if listed[fp].Status == StatusFiring {
-			cut++
+			rejected++
 		}
 		delete(listed, fp)
 	}
-	return cut
+	return rejected
 }
 
-// observe applies what a message says of one alert.
+// applyListed applies one alert that the message lists.
 func (tr *transition) applyListed(na NotifiedAlert) {
 	if na.Status != StatusFiring {
 		na.Status = StatusResolved
@@ -305,23 +310,24 @@ func (tr *transition) applyListed(na NotifiedAlert) {
 	}
 }
 
-// startOf returns the start of the episode that na is about. One that lies
-// inside the episode that we know to be over is a second source's: Alertmanager,
-// too, joins what overlaps and keeps the earliest start.
+// startOf returns the start of the episode that na reports. If the reported start
+// lies inside a known ended episode, a second Prometheus reported that episode.
+// Alertmanager merges such overlapping episodes and keeps the earliest start, so
+// startOf does too.
 func (tr *transition) startOf(a *Alert, na NotifiedAlert) time.Time {
-	switch over := a.Status == StatusResolved; {
-	case na.StartsAt.IsZero() && over && na.Status == StatusFiring:
-		return tr.at // the sender gives no times
+	switch ended := a.Status == StatusResolved; {
+	case na.StartsAt.IsZero() && ended && na.Status == StatusFiring:
+		return tr.at // the sender sends no times
 	case na.StartsAt.IsZero(),
-		over && na.StartsAt.After(a.StartsAt) && na.StartsAt.Before(a.EndsAt):
+		ended && na.StartsAt.After(a.StartsAt) && na.StartsAt.Before(a.EndsAt):
 		return a.StartsAt
 	default:
 		return na.StartsAt
 	}
 }
 
-// meet records an alert of which this is the first word. It can be that of its
-// end.
+// addAlert records an alert that is seen for the first time. It may already be
+// resolved.
 func (tr *transition) addAlert(na NotifiedAlert) *Alert {
 	a := &Alert{
 		Fingerprint: na.Fingerprint, Status: na.Status, StartsAt: na.StartsAt,
@@ -331,12 +337,13 @@ func (tr *transition) addAlert(na NotifiedAlert) *Alert {
 		a.EndsAt = tr.endOf(na)
 	}
 	if na.StartsAt.IsZero() {
-		a.StartsAt = tr.at // no later than its end, though: that came before
+		a.StartsAt = tr.at // but never later than the end
 		if na.Status == StatusResolved {
 			a.StartsAt = earliest(tr.at, a.EndsAt)
 		}
 	}
-	// Should it come back: its record goes on after the one of its removal.
+	// If the alert was removed before, its new record must be newer than the
+	// removal.
 	a.RemovalStamp = tr.removed[na.Fingerprint]
 	a.Stamp = max(a.RemovalStamp, tr.deleted)
 	delete(tr.removed, na.Fingerprint)
@@ -352,7 +359,7 @@ func (tr *transition) addAlert(na NotifiedAlert) *Alert {
 // fire applies "firing" to a known alert.
 func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 	if a.Status == StatusFiring && na.StartsAt.Equal(a.StartsAt) && tr.isUnchanged(a, na) {
-		return a // as of most alerts of a large group: spare them the copy below
+		return a // true for most alerts of a large group: avoid the copy below
 	}
 	seenAt, _ := tr.lastSeen(a)
 	next := *a
@@ -362,15 +369,15 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 	}
 	switch {
 	case a.Status != StatusResolved && na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt):
-		// It ended and fired again between two notifications, unseen: the new
-		// start lies after our last word of the old episode.
+		// The alert ended and fired again between two notifications: the new start
+		// is after the last report of the old episode.
 		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 		tr.log.addForAlert(EventRefired, &next)
 
 	case a.Status != StatusResolved:
-		// The same episode. Its start can move back, and a second source's
-		// later start is no news.
+		// The same episode. Its start can move back. A later start comes from a
+		// second Prometheus and changes nothing.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 		if a.Status == StatusUnreported {
 			tr.log.addForAlert(EventReturned, &next)
@@ -381,14 +388,15 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		tr.log.addForAlert(EventRefired, &next)
 
 	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt):
-		// The other replica's older view, sent after its peer timeout.
+		// This is the older view of another replica, sent after its peer timeout.
 		return a
 
 	default:
-		// The same start after a resolution. It is a dispute only when the
-		// resolution is repeated: until then the Alertmanager that sent it may
-		// be gone, its pod replaced by one with another name. A dispute is
-		// shown, and not written into the history at each turn.
+		// The alert fires with the same start after a resolution. This becomes a
+		// dispute only when the resolution is repeated. Until then, the
+		// Alertmanager that sent the resolution may have been replaced by a pod
+		// with another name. The page shows a dispute. The history gets no event
+		// each time the reported status changes.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 		if tr.inDispute = tr.inDispute || a.Disputed; !a.Disputed {
 			tr.log.addForAlert(EventReopened, &next)
@@ -400,21 +408,21 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 // resolve applies "resolved" to a known alert.
 func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 	if na.StartsAt.Before(a.StartsAt) && !na.EndsAt.After(a.StartsAt) {
-		return a // an episode before the newest, listed again
+		return a // an older episode is listed again
 	}
 	seenAt, _ := tr.lastSeen(a)
 	next := *a
 	next.Status, next.EndsAt = StatusResolved, tr.endOf(na)
 	if a.Status == StatusResolved {
 		if !na.StartsAt.After(a.StartsAt) {
-			// Listed again while the source re-posts it; another replica's end
-			// of the same episode may be later.
+			// Prometheus re-posts a resolution, so it is listed again. Another
+			// replica may report a later end of the same episode.
 			if !na.EndsAt.After(a.EndsAt) {
 				return a
 			}
 			next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 			if a.Disputed {
-				next.Disputed, tr.disputeEnded = false, true // the other side has come round
+				next.Disputed, tr.disputeEnded = false, true // both sides now report it resolved
 				tr.log.addForAlert(EventResolved, &next)
 			}
 			return tr.recordIfChanged(a, &next, na)
@@ -425,15 +433,15 @@ func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 	}
 	next.ChangedAt = tr.at
 	if na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt) {
-		// The end of an episode that was never announced.
+		// The end of an episode whose start was never reported.
 		next.StartsAt = na.StartsAt
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 	} else {
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 	}
 	if next.Disputed = a.Status == StatusFiring && endIsRecorded(a, na); next.Disputed {
-		// The same end as before the alert was reported as firing again: two
-		// views of one episode, even where they come under one external URL.
+		// This end was already reported before the alert fired again. So there are
+		// two views of one episode, even if both have the same external URL.
 		tr.inDispute = true
 	} else {
 		tr.log.addForAlert(EventResolved, &next)
@@ -441,14 +449,14 @@ func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 	return tr.recordIfChanged(a, &next, na)
 }
 
-// endIsRecorded reports whether the end that na reports is on record for the alert's
-// newest episode, which fires.
+// endIsRecorded reports whether the alert's newest episode has the same recorded
+// end as na.
 func endIsRecorded(a *Alert, na NotifiedAlert) bool {
 	return !na.EndsAt.IsZero() && na.EndsAt.Equal(recordedEnd(a))
 }
 
-// recordedEnd returns the last end that was reported of the alert's newest
-// episode, though it may fire again; zero if there is none.
+// recordedEnd returns the last reported end of the alert's newest episode, or
+// zero. The alert may have fired again since.
 func recordedEnd(a *Alert) time.Time {
 	for _, e := range a.Recorded {
 		if e.StartsAt.Equal(a.StartsAt) {
@@ -458,8 +466,8 @@ func recordedEnd(a *Alert) time.Time {
 	return time.Time{}
 }
 
-// endOf returns the end that a resolution gives, or, where it gives none, the
-// arrival.
+// endOf returns the end in a resolution. If the resolution has no end, it returns
+// the time of arrival.
 func (tr *transition) endOf(na NotifiedAlert) time.Time {
 	if na.EndsAt.IsZero() {
 		return tr.at
@@ -467,23 +475,23 @@ func (tr *transition) endOf(na NotifiedAlert) time.Time {
 	return na.EndsAt
 }
 
-// isOtherSender reports whether the message comes from another Alertmanager than
-// the one with the external URL. Where either is unknown it cannot be told.
+// isOtherSender reports whether another Alertmanager than the one with the
+// external URL sent the message. It returns false if either URL is unknown.
 func (tr *transition) isOtherSender(by string) bool {
 	return tr.sender != by && tr.sender != "" && by != ""
 }
 
-// isRecent reports whether t is so near to the arrival that the views of two
-// Alertmanagers may not have met yet.
+// isRecent reports whether t is less than the settle time before the arrival.
+// Within that time, two Alertmanagers may still have different views.
 func (tr *transition) isRecent(t time.Time) bool {
 	return tr.at.Sub(t) < tr.settle && !tr.fromFuture(t)
 }
 
-// fromFuture reports whether t, one of our own times, was written by a broken
-// clock.
+// fromFuture reports whether a broken clock of Muster wrote t: t is more than
+// maxSkew after the arrival.
 func (tr *transition) fromFuture(t time.Time) bool { return t.Sub(tr.at) > maxSkew }
 
-// past returns t, or the arrival if t was written by a broken clock.
+// correctFuture returns t, or the arrival if a broken clock wrote t.
 func (tr *transition) correctFuture(t time.Time) time.Time {
 	if tr.fromFuture(t) {
 		return tr.at
@@ -491,7 +499,7 @@ func (tr *transition) correctFuture(t time.Time) time.Time {
 	return t
 }
 
-// lastSeen is AlertGroup.LastSeen of the group before the change.
+// lastSeen calls AlertGroup.LastSeen of the group before the transition.
 func (tr *transition) lastSeen(a *Alert) (time.Time, string) {
 	if tr.before == nil {
 		return a.LastSeenAt, a.ReportedBy
@@ -499,9 +507,10 @@ func (tr *transition) lastSeen(a *Alert) (time.Time, string) {
 	return tr.before.LastSeen(a)
 }
 
-// isStale reports whether the message omits an alert that another Alertmanager
-// of the cluster reported as firing moments ago: a replica sends the view that
-// it took before it waited for its peers, so what it omits may be newer than it.
+// omitsRecentlyReported reports whether the message omits an alert that another
+// Alertmanager of the cluster recently reported as firing. A replica sends the view
+// that it had before it waited for its peers. So the omitted alert may be newer
+// than that view.
 func (tr *transition) omitsRecentlyReported(listed map[Fingerprint]NotifiedAlert) bool {
 	for _, a := range tr.alerts {
 		if _, ok := listed[a.Fingerprint]; ok || a.Status != StatusFiring {
@@ -514,8 +523,8 @@ func (tr *transition) omitsRecentlyReported(listed map[Fingerprint]NotifiedAlert
 	return false
 }
 
-// omit applies that a complete message does not list an alert: one that fires
-// is no longer reported, and a dispute about one that is resolved is over.
+// applyOmitted applies that a complete message does not list an alert. A firing
+// alert becomes unreported. A dispute about a resolved alert ends.
 func (tr *transition) applyOmitted(a *Alert) *Alert {
 	if a.Status != StatusFiring && !a.Disputed {
 		return a
@@ -533,9 +542,8 @@ func (tr *transition) applyOmitted(a *Alert) *Alert {
 	return &next
 }
 
-// recordIfChanged returns next, written, or before where nothing changed but the
-// time at which the alert was last seen: for a complete notification that
-// follows from the group.
+// recordIfChanged records next and returns it. If only the last-seen time changed,
+// it returns before: after a complete notification, the group has that time.
 func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Alert {
 	if next.Status == before.Status && next.Disputed == before.Disputed &&
 		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) && tr.isUnchanged(before, na) {
@@ -544,14 +552,15 @@ func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Al
 	return tr.recordAlert(next, na)
 }
 
-// isUnchanged reports whether all but the status and the times that the
-// message gives is on record, and nothing has to be written to tell when.
+// isUnchanged reports whether the alert's recorded content equals that of the
+// message, without status, start and end. It returns false if the last-seen time
+// must be written to the alert.
 func (tr *transition) isUnchanged(a *Alert, na NotifiedAlert) bool {
 	return !tr.partial && !tr.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
 		maps.Equal(na.Labels, a.Labels) && maps.Equal(na.Annotations, a.Annotations)
 }
 
-// write completes a with what the message says and stamps it.
+// recordAlert fills a with the content of the message and stamps it. It changes a.
 func (tr *transition) recordAlert(a *Alert, na NotifiedAlert) *Alert {
 	a.Labels, a.Annotations, a.GeneratorURL, a.Grafana = na.Labels, na.Annotations, na.GeneratorURL, na.Grafana
 	a.LastSeenAt, a.ReportedBy = tr.at, tr.sender
@@ -559,16 +568,16 @@ func (tr *transition) recordAlert(a *Alert, na NotifiedAlert) *Alert {
 	a.Stamp = tr.stamp.supersedes(a.Stamp)
 	e := Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt, Stamp: a.Stamp}
 	if a.EndsAt.IsZero() {
-		// Reported over and firing again: whether the same end will be reported
-		// once more tells a dispute from a second resolution.
+		// The alert was resolved and fires again. Keep the old end: if it is
+		// reported once more, this is a dispute and not a second resolution.
 		e.EndsAt = recordedEnd(a)
 	}
 	a.Recorded = putEpisode(a.Recorded, e)
 	return a
 }
 
-// common returns the labels and annotations that the firing alerts share, or,
-// where none fires, all alerts.
+// common returns the labels and annotations that all firing alerts share. If no
+// alert fires, it returns those that all alerts share.
 func (tr *transition) common() (ls, annotations Labels) {
 	firing := slices.DeleteFunc(slices.Clone(tr.alerts), func(a *Alert) bool { return a.Status != StatusFiring })
 	if len(firing) == 0 {
@@ -585,7 +594,7 @@ func (tr *transition) common() (ls, annotations Labels) {
 	return ls, annotations
 }
 
-// intersect deletes from l what o does not have with the same value.
+// intersect deletes every entry of l that o does not have with the same value.
 func intersect(l, o Labels) {
 	maps.DeleteFunc(l, func(name, value string) bool {
 		other, ok := o[name]
