@@ -7,79 +7,86 @@ import (
 	"time"
 )
 
-// Status is what is known of an alert.
+// Status is the last known status of an alert.
 type Status string
 
-// An alert that a complete notification of its group omitted is unreported:
-// it was muted, or Alertmanager no longer knows it. It is not resolved.
+// The statuses of an alert. A firing alert becomes unreported if a complete
+// notification of its group omits it: it was muted, or Alertmanager no longer knows
+// it. It is not resolved.
 const (
 	StatusFiring     Status = "firing"
 	StatusResolved   Status = "resolved"
 	StatusUnreported Status = "unreported"
 )
 
-// Episode is one firing of an alert, in the source's own times. A zero EndsAt
-// means that it goes on, or, where another follows, that its end was never
-// reported.
+// Episode is one firing of an alert, in the times of the source. A zero EndsAt
+// means that the alert still fires. If another episode follows, it means that the
+// end was never reported.
 type Episode struct {
 	StartsAt time.Time `json:"startsAt,omitzero"`
 	EndsAt   time.Time `json:"endsAt,omitzero"`
-	// Stamp is that of the write that last changed the episode.
+	// Stamp is the stamp of the write that last changed the episode.
 	Stamp Stamp `json:"stamp,omitzero"`
 }
 
-// maxEpisodes bounds the episodes kept per alert. A flapping alert makes one
-// every few minutes; sixteen show the pattern, the history has the rest.
+// maxEpisodes is the maximum number of recorded episodes of an alert. A flapping
+// alert makes one every few minutes. Sixteen show the pattern, and the history has
+// the others.
 const maxEpisodes = 16
 
-// Alert is what is known of one alert in one group. It is immutable.
+// Alert is one alert of one group. It is immutable.
 type Alert struct {
 	Fingerprint  Fingerprint `json:"fingerprint"`
 	Status       Status      `json:"status"`
 	Labels       Labels      `json:"labels,omitempty"`
 	Annotations  Labels      `json:"annotations,omitempty"`
 	GeneratorURL string      `json:"generatorURL,omitempty"`
-	// Grafana is what Grafana adds; nil if Alertmanager sent the alert.
+	// Grafana holds the fields that only Grafana sends, or nil if Alertmanager sent
+	// the alert.
 	Grafana *Grafana `json:"grafana,omitempty"`
 
-	// StartsAt and EndsAt are those of the newest episode, as the source gave
-	// them. EndsAt is zero unless the alert is resolved.
+	// StartsAt and EndsAt belong to the newest episode. They are the times that the
+	// source reported. EndsAt is zero unless the alert is resolved.
 	StartsAt time.Time `json:"startsAt,omitzero"`
 	EndsAt   time.Time `json:"endsAt,omitzero"`
 
-	// FirstSeenAt, LastSeenAt and ChangedAt are our times: of the first word
-	// of the alert, the last one written down (AlertGroup.LastSeen knows the
-	// true last), and the last change of its status.
+	// FirstSeenAt, LastSeenAt and ChangedAt are times of Muster's clock: of the
+	// first report of the alert, of its last recorded report and of the last change
+	// of its status. AlertGroup.LastSeen also knows reports that were not recorded
+	// because they changed nothing.
 	FirstSeenAt time.Time `json:"firstSeenAt,omitzero"`
 	LastSeenAt  time.Time `json:"lastSeenAt,omitzero"`
 	ChangedAt   time.Time `json:"changedAt,omitzero"`
 
-	// ReportedBy is the external URL of the Alertmanager whose word this is.
+	// ReportedBy is the external URL of the Alertmanager that sent the last recorded
+	// report.
 	ReportedBy string `json:"reportedBy,omitempty"`
-	// Disputed says that the Alertmanagers of one cluster disagree: one holds
-	// the newest episode for over, another goes on reporting it as firing.
+	// Disputed is true while the Alertmanagers of one cluster disagree: one reports
+	// the newest episode as resolved, another still reports it as firing.
 	Disputed bool `json:"disputed,omitempty"`
 
-	// Recorded holds the newest episodes, oldest first, as they were written
-	// down: the newest keeps the end that was last reported of it even where it
-	// fires again. Episodes makes the readable list of them.
+	// Recorded holds the newest episodes as they were written, oldest first. The
+	// newest one keeps its last reported end even if the alert fires again. To show
+	// episodes, use Episodes.
 	Recorded []Episode `json:"episodes,omitempty"`
 
-	// RemovalStamp is the stamp of the alert's last removal from the group: what was
-	// written at or before it is gone.
+	// RemovalStamp is the stamp of the alert's last removal from the group.
+	// Everything written at or before it is deleted.
 	RemovalStamp Stamp `json:"since,omitzero"`
-	// Stamp is that of the write that last changed the alert.
+	// Stamp is the stamp of the write that last changed the alert.
 	Stamp Stamp `json:"-"`
-	// Unknown is what a later version of Muster stored beside these fields, as a
-	// JSON object or "". It stays when the alert changes.
+	// Unknown holds the stored fields that this version of Muster does not know, as
+	// a JSON object or "". A later version wrote them. A change of the alert keeps
+	// them.
 	Unknown string `json:"-"`
 }
 
 // Name returns the alert's name, or "" if it has none.
 func (a *Alert) Name() string { return a.Labels["alertname"] }
 
-// Began returns when the alert began, for ages and orders. A start in the future
-// counts from when it was reported: it would be the newest for years.
+// Began returns the time at which the alert started, for ages and sort orders. If
+// StartsAt is in the future, it returns the time of the report instead. Otherwise
+// the alert would be the newest for years.
 func (a *Alert) Began() time.Time {
 	if a.StartsAt.After(a.ChangedAt) && !a.ChangedAt.IsZero() {
 		return a.ChangedAt
@@ -87,18 +94,19 @@ func (a *Alert) Began() time.Time {
 	return a.StartsAt
 }
 
-// Episodes returns the alert's episodes, oldest first, without their stamps.
-// The newest is the alert's own StartsAt and EndsAt. An earlier one whose end
-// was never reported is shown to end where the next begins.
+// Episodes returns the alert's episodes, oldest first, without their stamps. The
+// newest one has the alert's own StartsAt and EndsAt. If the end of an earlier one
+// was never reported, it ends at the start of the next one.
 func (a *Alert) Episodes() []Episode {
 	eps := make([]Episode, 0, len(a.Recorded)+1)
-	var last Episode // the last written of those so far
+	var last Episode // the last written episode so far
 	for _, e := range a.Recorded {
 		if !e.StartsAt.Before(a.StartsAt) {
 			break
 		}
-		// A start that was written down before an earlier one, and no end with
-		// it, is that one's own: the source moved it back since.
+		// This episode has a later start than last, but was written before it, and
+		// without an end after last. So both are one episode: the source moved its
+		// start back.
 		if e.Stamp < last.Stamp && (e.EndsAt.IsZero() || e.StartsAt.Before(last.EndsAt)) {
 			continue
 		}
@@ -114,13 +122,13 @@ func (a *Alert) Episodes() []Episode {
 			e.EndsAt = eps[i+1].StartsAt
 		}
 		if !e.EndsAt.IsZero() && e.EndsAt.Before(e.StartsAt) {
-			e.EndsAt = e.StartsAt // the sender's times are beyond reason
+			e.EndsAt = e.StartsAt // the sender reported an end before the start
 		}
 	}
 	return eps
 }
 
-// Equal reports whether both say the same, stamps included.
+// Equal reports whether both alerts are equal in every field, including stamps.
 func (a *Alert) Equal(b *Alert) bool {
 	if a == b {
 		return true
@@ -137,15 +145,15 @@ func equalEpisode(x, y Episode) bool {
 	return x.Stamp == y.Stamp && x.StartsAt.Equal(y.StartsAt) && x.EndsAt.Equal(y.EndsAt)
 }
 
-// record returns eps with e in the place of the episode that starts with it,
-// bounded to the newest written.
+// putEpisode returns eps with e. An episode with the same start is replaced. The
+// result holds no more than the maxEpisodes newest writes.
 func putEpisode(eps []Episode, e Episode) []Episode {
 	return mergeEpisodes(eps, []Episode{e}, "")
 }
 
-// mergeEpisodes unites two lists: per start the newest write wins, what was
-// written at or before the stamp since is left out, and the maxEpisodes newest
-// writes stay. It is commutative, associative and idempotent.
+// mergeEpisodes merges two lists. For each start, the newest write wins. Episodes
+// written at or before the stamp since are discarded, and only the maxEpisodes
+// newest writes are kept. It is commutative, associative and idempotent.
 func mergeEpisodes(a, b []Episode, since Stamp) []Episode {
 	out := make([]Episode, 0, len(a)+len(b))
 	for _, e := range slices.Concat(a, b) {
@@ -165,7 +173,8 @@ func mergeEpisodes(a, b []Episode, since Stamp) []Episode {
 	return out
 }
 
-// compareEpisodes orders by write, then, for a total order, by content.
+// compareEpisodes orders episodes by stamp. Equal stamps are ordered by content, so
+// that the order is total.
 func compareEpisodes(x, y Episode) int {
 	if c := strings.Compare(string(x.Stamp), string(y.Stamp)); c != 0 {
 		return c

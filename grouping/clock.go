@@ -9,9 +9,9 @@ import (
 
 // Clock hands out stamps that strictly increase. It is safe for concurrent use.
 //
-// A Clock that knows no other clock shows the host's time. After it was first
-// held against the clock that all replicas share, it counts on from there with
-// the monotonic clock. So a host whose clock is set does not write stamps that
+// Before the first Sync, a Clock shows the host's time. Sync compares it with the
+// clock that all replicas share. From then on, the monotonic clock advances it. So
+// if somebody sets the host's clock, this process still does not write stamps that
 // are older than those of the other replicas.
 type Clock struct {
 	host   func() time.Time     // the time of day, which may step
@@ -20,32 +20,32 @@ type Clock struct {
 
 	mu        sync.Mutex
 	last      uint64        // guarded by mu; the reading of the newest stamp
-	hostStart time.Time     // guarded by mu; the host's time at uptime zero, once shared
-	offset    time.Duration // guarded by mu; from the host's clock to the shared one
+	hostStart time.Time     // guarded by mu; the host's time at uptime zero; zero before the first Sync
+	offset    time.Duration // guarded by mu; the shared clock minus the host's clock
 }
 
 const (
-	// maxSuccessors is how many stamps after its own newest one a clock follows,
-	// even if that one is ahead of the time. They were written by replicas that
-	// superseded it, and the next stamp must supersede theirs.
+	// maxSuccessors is how many stamps after its own newest one a clock still
+	// follows, even if they are ahead of the time. Replicas wrote them to
+	// supersede that stamp, and the next stamp must supersede theirs.
 	maxSuccessors = 1 << 15
-	// maxRestored is how far a stored stamp may be ahead of a clock that knows
-	// no other clock. It is more than a wrong time zone.
+	// maxRestored is how far a stored stamp may be ahead of a clock that is not
+	// synchronized. It is larger than the error of a wrong time zone.
 	maxRestored = 24 * time.Hour
 )
 
-// NewClock returns a clock of this host with a new random writer id.
+// NewClock returns a clock of this host with a new random writer ID.
 func NewClock() *Clock { return NewClockOf(hostTime, uptime) }
 
-// NewClockOf returns a clock over the given time of day and the given time since
-// some fixed moment. The second one must never step.
+// NewClockOf returns a clock that reads the time of day from host, and the time
+// since a fixed moment from uptime. uptime must never step.
 func NewClockOf(host func() time.Time, uptime func() time.Duration) *Clock {
 	var b [writerLen / 2]byte
 	_, _ = rand.Read(b[:]) // documented never to fail
 	return &Clock{host: host, uptime: uptime, writer: hex.EncodeToString(b[:])}
 }
 
-// Writer returns this process's id, the tail of its stamps.
+// Writer returns the ID of this process, which ends all its stamps.
 func (c *Clock) Writer() string { return c.writer }
 
 // Stamp returns the next stamp.
@@ -63,7 +63,7 @@ func (c *Clock) Now() time.Time {
 	return c.nowLocked()
 }
 
-// now is Now for callers that hold mu.
+// nowLocked does the work of Now. The caller holds mu.
 func (c *Clock) nowLocked() time.Time {
 	if c.hostStart.IsZero() {
 		return c.host()
@@ -71,11 +71,13 @@ func (c *Clock) nowLocked() time.Time {
 	return c.hostStart.Add(c.uptime() + c.offset)
 }
 
-// Observe moves the clock past a stamp seen from elsewhere, so that what this
-// process writes next is ordered after it. A stamp from the far future is not
-// followed; Observe reports false.
+// Observe advances the clock to a stamp of another process, so that the next stamp
+// of this process is greater. It ignores a stamp from the far future and returns
+// false.
 func (c *Clock) Observe(s Stamp) bool { return c.advance(s, maxSkew) }
 
+// advance advances the clock to the stamp. It returns false, and changes nothing, if
+// the stamp is more than skew ahead.
 func (c *Clock) advance(s Stamp, skew time.Duration) bool {
 	reading := s.reading()
 	c.mu.Lock()
@@ -87,8 +89,9 @@ func (c *Clock) advance(s Stamp, skew time.Duration) bool {
 	return true
 }
 
-// ObserveGroup moves the clock past everything that the group, which may be
-// nil, says. No alert is newer than its group's own fields.
+// ObserveGroup advances the clock to the newest stamp of the group, which may be
+// nil. It does not look at the alerts, because no alert is newer than its group's
+// own fields.
 func (c *Clock) ObserveGroup(g *AlertGroup) {
 	if g != nil {
 		c.Observe(g.Stamp)
@@ -96,9 +99,9 @@ func (c *Clock) ObserveGroup(g *AlertGroup) {
 	}
 }
 
-// restore moves the clock past a stamp that was stored before this process
-// began. If no clock is shared, the writer was on this host and the host's clock
-// was set back since: its stamps are followed further.
+// restore advances the clock to a stamp that was stored before this process
+// started. Without a shared clock, only this host wrote stamps. If they are ahead,
+// the host's clock was set back since, so restore accepts a larger difference.
 func (c *Clock) restore(s Stamp) {
 	c.mu.Lock()
 	shared := !c.hostStart.IsZero()
@@ -110,8 +113,8 @@ func (c *Clock) restore(s Stamp) {
 	}
 }
 
-// Sync holds the clock against the one that all replicas share, which read
-// asks for its time. A zero time means that there is no such clock.
+// Sync corrects the clock by the clock that all replicas share. read returns the
+// time of that clock, or a zero time if there is no such clock.
 func (c *Clock) Sync(read func() (time.Time, error)) error {
 	sent := c.uptime()
 	reading, err := read()
@@ -122,15 +125,16 @@ func (c *Clock) Sync(read func() (time.Time, error)) error {
 	return nil
 }
 
-// adjust takes in a reading of the shared clock that was made at some moment of
-// the trip that ends now. It moves no further than the reading demands: one
-// that was long on its way tells little.
-func (c *Clock) adjust(trip time.Duration, reading time.Time) {
+// adjust corrects the offset by a reading of the shared clock. The reading was made
+// at an unknown moment of the round trip that ends now, so it only limits the
+// offset. adjust changes the offset by no more than these limits require: after a
+// long round trip, a reading says little.
+func (c *Clock) adjust(roundTrip time.Duration, reading time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.hostStart.IsZero() {
 		c.hostStart = c.host().Add(-c.uptime())
 	}
 	received := c.hostStart.Add(c.uptime())
-	c.offset = min(max(c.offset, reading.Sub(received)), reading.Sub(received.Add(-trip)))
+	c.offset = min(max(c.offset, reading.Sub(received)), reading.Sub(received.Add(-roundTrip)))
 }

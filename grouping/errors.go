@@ -5,19 +5,18 @@ import (
 	"fmt"
 )
 
-// The three things that can be wrong with a stored group, for errors.Is. The
-// types below say more, for errors.As.
+// These errors are for errors.Is. The types below have the details, for errors.As.
 var (
 	ErrGroupNotFound   = errors.New("group not found")
-	ErrVersionMismatch = errors.New("group changed meanwhile")
+	ErrVersionMismatch = errors.New("group was changed by another writer")
 	ErrStorage         = errors.New("storage failed")
 )
 
-// GroupNotFoundError says that no group, or no alert of a group, is held under
-// an identity. It is an answer, not a fault.
+// GroupNotFoundError means that a group, or an alert of a group, does not exist. It
+// is an answer, not a fault.
 type GroupNotFoundError struct {
-	ID          ID
-	Fingerprint Fingerprint // set where an alert was asked for
+	ID          ID          // "": any group
+	Fingerprint Fingerprint // set if an alert was requested
 }
 
 func (e *GroupNotFoundError) Error() string {
@@ -25,33 +24,33 @@ func (e *GroupNotFoundError) Error() string {
 	case e.Fingerprint == "":
 		return fmt.Sprintf("group %s not found", e.ID)
 	case e.ID == "":
-		return fmt.Sprintf("no group holds alert %s", e.Fingerprint)
+		return fmt.Sprintf("alert %s not found in any group", e.Fingerprint)
 	default:
-		return fmt.Sprintf("group %s holds no alert %s", e.ID, e.Fingerprint)
+		return fmt.Sprintf("alert %s not found in group %s", e.Fingerprint, e.ID)
 	}
 }
 
 // Is makes errors.Is(err, ErrGroupNotFound) true.
 func (*GroupNotFoundError) Is(target error) bool { return target == ErrGroupNotFound }
 
-// VersionMismatchError says that a compare-and-set found something newer. It
-// is an answer, not a fault.
+// VersionMismatchError means that a compare-and-set found records that another
+// writer changed. It is an answer, not a fault.
 type VersionMismatchError struct {
 	ID ID
-	// Stored is what the storage holds of the records that differ, or more.
-	// Merging it into the writer's copy gives a base that can be stored against.
+	// Stored holds at least the stored records that differ. The writer merges it
+	// into its own copy and uses the result as Change.Base of the next attempt.
 	Stored *AlertGroup
 }
 
 func (e *VersionMismatchError) Error() string {
-	return fmt.Sprintf("group %s changed meanwhile", e.ID)
+	return fmt.Sprintf("group %s was changed by another writer", e.ID)
 }
 
 // Is makes errors.Is(err, ErrVersionMismatch) true.
 func (*VersionMismatchError) Is(target error) bool { return target == ErrVersionMismatch }
 
-// StorageError wraps every fault of a storage backend: it was unreachable, too
-// slow, or refused the operation.
+// StorageError wraps every fault of a storage backend: the backend was unreachable,
+// was too slow or rejected the operation.
 type StorageError struct {
 	Backend string // "redis", "file", "memory"
 	Op      string // "store", "load", …
@@ -66,18 +65,25 @@ func (e *StorageError) Unwrap() error { return e.Err }
 // Is makes errors.Is(err, ErrStorage) true.
 func (*StorageError) Is(target error) bool { return target == ErrStorage }
 
-// FullError says that a group or an alert is not taken since as many are held
-// as a limit allows, and all of them fire.
+// FullError means that a new group, alert or source was rejected because its limit
+// is reached and nothing can be evicted.
 type FullError struct {
-	What  string // "groups", "alerts", "sources"
+	What  string // "group", "alert" or "source"
 	Limit int
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("as many as %d %s are held, the limit, and none of them can go", e.Limit, e.What)
+	switch e.What {
+	case "group":
+		return fmt.Sprintf("group limit of %d reached and all groups are firing", e.Limit)
+	case "alert":
+		return fmt.Sprintf("limit of %d alerts in a group reached and no alert can be evicted", e.Limit)
+	default:
+		return fmt.Sprintf("%s limit of %d reached", e.What, e.Limit)
+	}
 }
 
-// DamagedGroupError says that what is stored of one group cannot be read.
+// DamagedGroupError means that a stored group cannot be read.
 type DamagedGroupError struct {
 	ID  ID
 	Err error

@@ -67,7 +67,7 @@ func TestTooManyGroups(t *testing.T) {
 	_, err := m.Ingest(t.Context(), of("new4", alert("new4")))
 	var full *grouping.FullError
 	require.ErrorAs(t, err, &full)
-	require.Equal(t, grouping.FullError{What: "groups", Limit: 4}, *full)
+	require.Equal(t, grouping.FullError{What: "group", Limit: 4}, *full)
 	_, err = m.AddAlertToGroup(t.Context(), of("new4").Key, alert("new4"))
 	require.ErrorAs(t, err, &full)
 	keep(of("firing", alert("a"), alert("f"))) // what is known goes on
@@ -88,7 +88,7 @@ func TestTooManySources(t *testing.T) {
 	require.NoError(t, from("b"))
 	var full *grouping.FullError
 	require.ErrorAs(t, from("c"), &full)
-	require.Equal(t, "sources", full.What)
+	require.Equal(t, "source", full.What)
 	require.NoError(t, from("a"))
 }
 
@@ -102,7 +102,7 @@ func TestTooManyAlertsInAGroup(t *testing.T) {
 	var full *grouping.FullError
 	_, err = m.AddAlertToGroup(t.Context(), of("g").Key, alert("e"))
 	require.ErrorAs(t, err, &full)
-	require.Equal(t, grouping.FullError{What: "alerts", Limit: 2}, *full)
+	require.Equal(t, grouping.FullError{What: "alert", Limit: 2}, *full)
 }
 
 // heap returns the bytes that are in use.

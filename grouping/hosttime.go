@@ -3,11 +3,11 @@ package grouping
 import "time"
 
 // hostTime returns the host's time of day. It steps if somebody sets the host's
-// clock. A test of the whole program replaces this file.
+// clock. A test that runs the whole program replaces this file.
 func hostTime() time.Time { return time.Now() }
 
-// started is when this process began, on the monotonic clock.
+// started is the time at which this process started, with a monotonic reading.
 var started = time.Now()
 
-// uptime returns how long the process has run. It never steps.
+// uptime returns the time since the process started. It never steps.
 func uptime() time.Duration { return time.Since(started) }

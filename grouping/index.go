@@ -143,11 +143,11 @@ func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldes
 	case x.groups[key.ID()] != nil:
 		return nil, nil
 	case maxSources > 0 && !known && len(x.stats.Sources) >= maxSources:
-		return &FullError{What: "sources", Limit: maxSources}, nil
+		return &FullError{What: "source", Limit: maxSources}, nil
 	case maxGroups == 0 || len(x.groups) < maxGroups:
 		return nil, nil
 	}
-	full = &FullError{What: "groups", Limit: maxGroups}
+	full = &FullError{What: "group", Limit: maxGroups}
 	for _, state := range []State{StateResolved, StateUnreported} {
 		if x.stats.Groups[state] == 0 {
 			continue

@@ -13,29 +13,33 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options are the durations by which a Manager works.
+// Options are the settings of a Manager.
 type Options struct {
-	// Wait is how long a new group settles before its first flush, Interval the
-	// time between its flushes after that.
+	// Wait is the time from a group's creation to its first flush. Interval is
+	// the time between its later flushes.
 	Wait, Interval time.Duration
-	// Settle is for how long after a resolution a firing with the same start,
-	// from another Alertmanager, is held to be that replica's older view.
+	// Settle is a time after a resolution. If another Alertmanager reports the
+	// alert as firing with the same start within it, this is the older view of
+	// that replica.
 	Settle time.Duration
-	// StaleAfter is how long a firing group may be without a word before it is
-	// marked stale. It should be longer than Alertmanager's repeat_interval.
+	// StaleAfter is the time without a notification after which a firing group
+	// is marked stale. It should be longer than Alertmanager's repeat_interval.
 	StaleAfter time.Duration
-	// Retention is how long a group stays after its last alert stopped firing,
-	// and an alert that stopped firing in a group that goes on.
+	// Retention is how long an alert is kept after it stopped firing. A group is
+	// removed with its last alert.
 	Retention time.Duration
-	// MaxGroups, MaxAlerts and MaxSources bound the groups, the alerts of each
-	// and the sources that are held. 0: no limit. For what is new the oldest
-	// that does not fire goes; where all fire the new is refused.
+	// MaxGroups, MaxAlerts and MaxSources are the maximum numbers of groups, of
+	// alerts in a group and of sources. 0: no limit. A new group or alert evicts
+	// the oldest one that does not fire. If all fire, the new one is rejected. A
+	// new source never evicts another.
 	MaxGroups, MaxAlerts, MaxSources int
-	// Heartbeats select the alerts that always fire, each element by itself.
+	// Heartbeats selects the alerts that always fire. An alert is selected if any
+	// element matches it.
 	Heartbeats []labels.Matchers
 }
 
-// DefaultOptions are Alertmanager's own defaults where it has one.
+// DefaultOptions holds the default of every option. They equal Alertmanager's own
+// defaults if it has the same setting.
 var DefaultOptions = Options{
 	Wait:       30 * time.Second,
 	Interval:   5 * time.Minute,
@@ -50,9 +54,9 @@ var DefaultOptions = Options{
 
 func (o Options) validate() error {
 	for _, d := range []struct {
-		name  string
-		value time.Duration
-		least time.Duration
+		name    string
+		value   time.Duration
+		minimum time.Duration
 	}{
 		{"wait", o.Wait, 0},
 		{"interval", o.Interval, time.Millisecond},
@@ -60,8 +64,8 @@ func (o Options) validate() error {
 		{"stale after", o.StaleAfter, time.Millisecond},
 		{"retention", o.Retention, time.Millisecond},
 	} {
-		if d.value < d.least {
-			return fmt.Errorf("group %s: %s is less than %s", d.name, d.value, d.least)
+		if d.value < d.minimum {
+			return fmt.Errorf("group %s %s is less than the minimum of %s", d.name, d.value, d.minimum)
 		}
 	}
 	for _, n := range []struct {
@@ -73,32 +77,33 @@ func (o Options) validate() error {
 		{"sources", o.MaxSources},
 	} {
 		if n.value < 0 {
-			return fmt.Errorf("most %s: %d is less than 0", n.name, n.value)
+			return fmt.Errorf("maximum number of %s %d is less than 0", n.name, n.value)
 		}
 	}
 	return nil
 }
 
-// Update is a change of a group, by this process or by another replica.
+// Update is a change of a group, made by this process or by another replica.
 type Update struct {
 	ID     ID
-	Before *AlertGroup // nil: it was not known
-	Group  *AlertGroup // nil: the group is gone
-	Events []Event     // of a change by this process
+	Before *AlertGroup // nil: the group was not known before
+	Group  *AlertGroup // nil: the group was removed
+	Events []Event     // empty if another replica made the change
 }
 
-// Outcome is what became of a notification.
+// Outcome is the result of a notification.
 type Outcome struct {
 	Group  *AlertGroup
 	Events []Event
-	// Cut counts the firing alerts for which the group has no room.
+	// Cut is the number of firing alerts that were rejected because the group has
+	// its maximum number of alerts.
 	Cut uint64
 }
 
-// Manager keeps alert groups: it applies notifications to them, runs their
+// Manager manages alert groups. It applies notifications to them, runs their
 // timers and answers queries. It works on any GroupStorage and is safe for
-// concurrent use. Every operation checks its context before it touches
-// anything.
+// concurrent use. Every operation that takes a context returns its cause if it
+// ended before the operation. Then nothing is read or written.
 type Manager struct {
 	storage GroupStorage
 	clock   *Clock
@@ -113,8 +118,9 @@ type Manager struct {
 	deadlines deadlines
 }
 
-// NewManager returns a manager of the groups in the storage. RestoreGroups
-// makes it know those that are there already; Run runs its timers.
+// NewManager returns a manager of the groups in the storage. It neither loads
+// stored groups nor starts a goroutine: RestoreGroups loads, and Run runs the
+// timers.
 func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, logger *slog.Logger, opts Options) (*Manager, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -133,17 +139,18 @@ func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, l
 	return m, nil
 }
 
-// Watch makes the manager call fn after every change of a group. It is called
-// once, before the manager is used. fn must not block.
+// Watch makes the manager call fn after every change of a group. Call Watch at
+// most once, before the manager is used. fn must not block and must be safe for
+// concurrent use.
 func (m *Manager) Watch(fn func(Update)) { m.watch = fn }
 
 // Stamp returns the stamp of a notification that arrives now.
 func (m *Manager) Stamp() Stamp { return m.clock.Stamp() }
 
-// Ingest applies a notification. On return without an error it is kept, as the
-// storage keeps things; a repeated one changes nothing but counters and the
-// times at which something was last heard. A new group for which there is no
-// room gives a *FullError.
+// Ingest applies a notification. If it returns without an error, the result is
+// stored with the durability of the storage. A repeated notification changes only
+// counters and last-seen times. If a limit leaves no room for a new group, Ingest
+// returns a *FullError.
 func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	if err := m.startOperation(ctx, "ingest"); err != nil {
 		return Outcome{}, err
@@ -166,18 +173,20 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	return Outcome{Group: g, Events: events, Cut: m.countRejected(n, events)}, err
 }
 
-func (m *Manager) countRejected(n Notification, events []Event) (cut uint64) {
+// countRejected returns how many firing alerts of the notification were rejected
+// because its group is full, and counts them in a metric.
+func (m *Manager) countRejected(n Notification, events []Event) (rejected uint64) {
 	for _, e := range events {
 		if e.Kind == EventNotified {
-			cut = e.Truncated - n.Truncated
+			rejected = e.Truncated - n.Truncated
 		}
 	}
-	m.metrics.rejectedAlerts.Add(float64(cut))
-	return cut
+	m.metrics.rejectedAlerts.Add(float64(rejected))
+	return rejected
 }
 
-// admit makes room for a group that is new: one that ceased to fire goes.
-// Several that come at once may exceed a limit by their number.
+// admit makes room for a new group: if a limit is reached, it evicts the oldest
+// group that does not fire. Concurrent calls may exceed a limit by their number.
 func (m *Manager) admit(ctx context.Context, key Key) error {
 	for {
 		full, oldest := m.index.room(key, m.opts.MaxGroups, m.opts.MaxSources)
@@ -197,7 +206,7 @@ func (m *Manager) admit(ctx context.Context, key Key) error {
 			return m.planRemoval(base, base.fingerprints()), nil
 		})
 		switch {
-		case errors.Is(err, ErrGroupNotFound), g != nil: // it changed meanwhile
+		case errors.Is(err, ErrGroupNotFound), g != nil: // the group was changed concurrently
 			m.groupChanged(Update{ID: oldest.ID, Group: g})
 		case err != nil:
 			return err
@@ -207,8 +216,9 @@ func (m *Manager) admit(ctx context.Context, key Key) error {
 	}
 }
 
-// AddAlertToGroup applies word of one alert to a group, which is made if it
-// does not exist. It says nothing of the group's other alerts.
+// AddAlertToGroup applies a report of one alert to a group. It creates the group
+// if it does not exist. The group's other alerts do not change. If a limit leaves
+// no room, it returns a *FullError.
 func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert) (*AlertGroup, error) {
 	if err := m.startOperation(ctx, "add_alert"); err != nil {
 		return nil, err
@@ -221,14 +231,15 @@ func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert)
 		c.Stamp = stamp
 		c.Group, c.Events = applyAlert(base, key, a, stamp, m.rules())
 		if c.Group.Alert(a.Fingerprint) == nil {
-			return c, &FullError{What: "alerts", Limit: m.opts.MaxAlerts}
+			return c, &FullError{What: "alert", Limit: m.opts.MaxAlerts}
 		}
 		return c, nil
 	})
 }
 
-// RemoveAlertFromGroup removes an alert; the last one takes the group and its
-// timer along.
+// RemoveAlertFromGroup removes an alert. If it was the last one, the group and its
+// timer are removed too. If the group does not hold the alert, it returns a
+// *GroupNotFoundError.
 func (m *Manager) RemoveAlertFromGroup(ctx context.Context, id ID, fp Fingerprint) error {
 	if err := m.startOperation(ctx, "remove_alert"); err != nil {
 		return err
@@ -242,8 +253,8 @@ func (m *Manager) RemoveAlertFromGroup(ctx context.Context, id ID, fp Fingerprin
 	return err
 }
 
-// remove is the change that removes alerts from a group, or the group with its
-// last alert.
+// planRemoval returns the change that removes alerts from a group. If no alert is
+// left, the change deletes the group.
 func (m *Manager) planRemoval(g *AlertGroup, fps []Fingerprint) Change {
 	c := Change{Stamp: deletionStamp(g, m.clock.Stamp())}
 	if c.Group, c.Events = removeAlerts(g, fps, c.Stamp); len(c.Group.Alerts) == 0 {
@@ -252,7 +263,7 @@ func (m *Manager) planRemoval(g *AlertGroup, fps []Fingerprint) Change {
 	return c
 }
 
-// GetGroup returns a group, or a *GroupNotFoundError.
+// GetGroup returns the group, or a *GroupNotFoundError if it does not exist.
 func (m *Manager) GetGroup(ctx context.Context, id ID) (*AlertGroup, error) {
 	if err := m.startOperation(ctx, "get"); err != nil {
 		return nil, err
@@ -260,8 +271,8 @@ func (m *Manager) GetGroup(ctx context.Context, id ID) (*AlertGroup, error) {
 	return m.storage.Load(ctx, id)
 }
 
-// ListGroups returns a page of the groups that the query selects. A query that
-// cannot be answered gives an error that is ErrBadQuery.
+// ListGroups returns a page of the groups that the query selects. If the query is
+// not valid, it returns an error that wraps ErrBadQuery.
 func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error) {
 	if err := m.startOperation(ctx, "list"); err != nil {
 		return GroupPage{}, err
@@ -269,7 +280,7 @@ func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error
 	return m.index.page(q)
 }
 
-// AllGroups returns every group, in no order.
+// AllGroups returns every group, in no particular order.
 func (m *Manager) AllGroups(ctx context.Context) ([]*AlertGroup, error) {
 	if err := m.startOperation(ctx, "all"); err != nil {
 		return nil, err
@@ -277,8 +288,8 @@ func (m *Manager) AllGroups(ctx context.Context) ([]*AlertGroup, error) {
 	return m.index.all(), nil
 }
 
-// GetGroupByFingerprint returns the groups that hold the alert, by ID, or a
-// *GroupNotFoundError.
+// GetGroupByFingerprint returns the groups that hold the alert, sorted by ID. If
+// no group holds it, it returns a *GroupNotFoundError.
 func (m *Manager) GetGroupByFingerprint(ctx context.Context, fp Fingerprint) ([]*AlertGroup, error) {
 	if err := m.startOperation(ctx, "get_by_fingerprint"); err != nil {
 		return nil, err
@@ -300,7 +311,8 @@ func (m *Manager) GetGroupByFingerprint(ctx context.Context, fp Fingerprint) ([]
 	return groups, nil
 }
 
-// Events returns a page of the history, newest first.
+// Events returns a page of the history, newest first. If the query is not valid,
+// it returns an error that wraps ErrBadQuery.
 func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 	if err := m.startOperation(ctx, "events"); err != nil {
 		return EventPage{}, err
@@ -311,8 +323,8 @@ func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 	return m.storage.Events(ctx, q)
 }
 
-// RestoreGroups makes the manager know the groups that are stored, resumes
-// their timers and returns their number.
+// RestoreGroups loads the stored groups, resumes their timers and returns their
+// number.
 func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 	if err := m.startOperation(ctx, "restore"); err != nil {
 		return 0, err
@@ -320,8 +332,8 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 	n := 0
 	for g, err := range m.storage.LoadAll(ctx) {
 		if damaged, ok := errors.AsType[*DamagedGroupError](err); ok {
-			// It must not hide the others.
-			m.logger.Warn("A stored group cannot be read and is left out", "group", damaged.ID, "err", err)
+			// A damaged group must not hide the others.
+			m.logger.Warn("Skipping a stored group that cannot be read", "group", damaged.ID, "err", err)
 			continue
 		}
 		if err != nil {
@@ -331,7 +343,7 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 		m.groupChanged(Update{ID: g.ID, Group: g})
 		n++
 	}
-	// What was removed is newest in the history alone.
+	// The newest write may be a removal. Then only the history has its stamp.
 	newest, err := m.storage.Events(ctx, EventQuery{Limit: 1})
 	if err != nil {
 		return n, err
@@ -346,6 +358,8 @@ func (m *Manager) rules() rules {
 	return rules{settle: m.opts.Settle, groupWait: m.opts.Wait, maxAlerts: m.opts.MaxAlerts, heartbeats: m.opts.Heartbeats}
 }
 
+// startOperation counts the operation. If the context ended, it returns the cause
+// instead.
 func (m *Manager) startOperation(ctx context.Context, operation string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -354,18 +368,18 @@ func (m *Manager) startOperation(ctx context.Context, operation string) error {
 	return nil
 }
 
-// maxAttempts is how often a write is tried against a storage that others write
-// to. Writers of one process queue, so only replicas can collide, and with full
-// jitter sixteen of them in a row do not happen by chance.
+// maxAttempts is the maximum number of attempts of a write before it is deferred.
+// Writers of one process queue, so only replicas can conflict. With full jitter,
+// sixteen conflicts in a row do not happen by chance.
 const maxAttempts = 16
 
-// errNoChange is a plan's answer that nothing is to be written.
+// errNoChange is returned by a plan if there is nothing to write.
 var errNoChange = errors.New("no change")
 
-// write loads the group, plans a change of it (base is nil, or a tombstone,
-// where there is no group) and stores it against what was loaded. Where that
-// changed meanwhile it joins both and plans again: no update is lost. It
-// returns the group as stored, nil if the change deletes it.
+// write loads the group, plans a change and stores it by compare-and-set. If there
+// is no group, base is nil or a tombstone. On a conflict, write merges the stored
+// and the loaded state and plans again, so no update is lost. It returns the group
+// as stored, or nil if the change deletes it.
 func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) (Change, error)) (*AlertGroup, error) {
 	unlock, err := m.queues.lock(ctx, id)
 	if err != nil {
@@ -377,7 +391,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 	if err != nil && !errors.Is(err, ErrGroupNotFound) {
 		return nil, err
 	}
-	for try := 1; ; try++ {
+	for attempt := 1; ; attempt++ {
 		m.clock.ObserveGroup(base)
 		c, err := plan(base)
 		if err != nil {
@@ -386,7 +400,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 			}
 			return nil, err
 		}
-		c.Base, c.Deferred = base, try > maxAttempts
+		c.Base, c.Deferred = base, attempt > maxAttempts
 		var stored *AlertGroup
 		if c.Group == nil {
 			err = m.storage.Delete(ctx, c)
@@ -404,16 +418,17 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 		}
 		m.metrics.conflicts.Inc()
 		base = Merge(base, mismatch.Stored)
-		if err := backOff(ctx, try); err != nil {
+		if err := backOff(ctx, attempt); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// pause waits before another try: a random part of a time that doubles.
-func backOff(ctx context.Context, try int) error {
-	const first, most = time.Millisecond, 50 * time.Millisecond
-	t := time.NewTimer(rand.N(min(first<<min(try, 10), most))) //nolint:gosec // G404: jitter, no secret
+// backOff waits before the next attempt of a write: exponential backoff with full
+// jitter.
+func backOff(ctx context.Context, attempt int) error {
+	const initial, maximum = time.Millisecond, 50 * time.Millisecond
+	t := time.NewTimer(rand.N(min(initial<<min(attempt, 10), maximum))) //nolint:gosec // G404: jitter, no secret
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
@@ -423,8 +438,8 @@ func backOff(ctx context.Context, try int) error {
 	}
 }
 
-// changed takes note of a change: in the index, in the timers and for whoever
-// watches.
+// groupChanged applies a change to the index and the timers, and passes it to the
+// watcher.
 func (m *Manager) groupChanged(u Update) {
 	if u.Group != nil && u.Group.IsTombstone() {
 		u.Group = nil

@@ -273,7 +273,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	opts := grouping.DefaultOptions
 	opts.Interval = 0
 	_, err := grouping.NewManager(memory(), grouping.NewClock(), nil, promslog.NewNopLogger(), opts)
-	require.ErrorContains(t, err, "group interval: 0s is less than 1ms")
+	require.ErrorContains(t, err, "group interval 0s is less than the minimum of 1ms")
 }
 
 // spy counts the calls of a storage and lets others write before its stores.

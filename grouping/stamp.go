@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// Stamp says when a record was written, and by whom: a hybrid logical clock
-// (48 bits of Unix milliseconds, 16 bits of counter) and the random id of the
-// writing process, as 32 hex digits. Text order is time order, and no two
-// writes share a stamp. The empty stamp is before every other.
+// Stamp states when a record was written, and by which process. It has 32 hex
+// digits: a hybrid logical timestamp (48 bits of Unix milliseconds, 16 bits of
+// counter) and the random ID of the writing process. Text order is time order, and
+// no two writes have the same stamp. The empty stamp is less than every other.
 type Stamp string
 
 const (
 	stampLen  = 32
 	writerLen = 16
 
-	// maxSkew is how far a stamp may lie ahead of the clock before it is held
-	// to come from a broken one. Clocks are corrected against Redis TIME, so a
-	// healthy replica is within milliseconds.
+	// maxSkew is the maximum time by which a stamp may be ahead of the clock. A
+	// stamp that is further ahead comes from a broken clock. Clocks are corrected
+	// by Redis TIME, so healthy replicas differ by milliseconds.
 	maxSkew = 10 * time.Second
 )
 
-// NewStamp returns the stamp of the given time, counter and writer (16 hex
-// digits).
+// NewStamp returns the stamp of the given time, counter and writer. The writer has
+// 16 hex digits.
 func NewStamp(t time.Time, counter uint16, writer string) Stamp {
 	return stampOfReading(clockReading(t)|uint64(counter), writer)
 }
@@ -39,7 +39,8 @@ func clockReading(t time.Time) uint64 {
 // Valid reports whether the stamp is well formed.
 func (s Stamp) Valid() bool { return len(s) == stampLen && isLowerHex(string(s)) }
 
-// Time returns the stamp's time, in whole milliseconds, UTC.
+// Time returns the stamp's time in UTC, with a precision of milliseconds. It is zero
+// for an empty stamp.
 func (s Stamp) Time() time.Time {
 	if s == "" {
 		return time.Time{}
@@ -47,7 +48,8 @@ func (s Stamp) Time() time.Time {
 	return time.UnixMilli(int64(s.reading() >> 16)).UTC()
 }
 
-// Writer returns the id of the process that took the stamp.
+// Writer returns the ID of the process that made the stamp, or "" if the stamp is
+// not valid.
 func (s Stamp) Writer() string {
 	if !s.Valid() {
 		return ""
@@ -66,10 +68,10 @@ func (s Stamp) reading() uint64 {
 	return n
 }
 
-// supersedes returns the stamp that a write stamped s gives to a record that
-// carries old: s itself, or, where old lies in the far future, the first stamp
-// after old. So a replica whose clock stood in 2036 loses to the next write
-// instead of winning for good.
+// supersedes returns the stamp for a record that has the stamp old and is now
+// written with stamp s. It returns s if s is greater, otherwise the next stamp after
+// old. So a record from a clock that was years ahead loses against the next write,
+// instead of winning for years.
 func (s Stamp) supersedes(old Stamp) Stamp {
 	if s > old {
 		return s
@@ -77,14 +79,16 @@ func (s Stamp) supersedes(old Stamp) Stamp {
 	return stampOfReading(old.reading()+1, s.Writer())
 }
 
-// isLate reports whether a write stamped s arrived before what is already
-// recorded under old, by clocks that can be believed.
+// precedes reports whether a notification with stamp s arrived no later than the
+// recorded stamp old. It returns false if old is so far ahead that a broken clock
+// made it.
 func (s Stamp) precedes(old Stamp) bool {
 	return s <= old && old.Time().Sub(s.Time()) <= maxSkew
 }
 
-// deletion returns the stamp of a removal at s from the group: after all that
-// it removes, even where that carries stamps of a clock that ran ahead.
+// deletionStamp returns the stamp of a removal from the group at s. It is greater
+// than the stamp of every record that is removed, even if a clock that was ahead
+// made that stamp.
 func deletionStamp(g *AlertGroup, s Stamp) Stamp {
 	s = s.supersedes(g.Stamp)
 	for _, a := range g.Alerts {

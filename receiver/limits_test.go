@@ -84,7 +84,7 @@ func TestNoRoom(t *testing.T) {
 	h := newHouse(t, Options{Groups: opts})
 	require.Equal(t, uint64(2), h.answerTo(t, manyAlerts(5)).Cut)
 	h.answerTo(t, body(wireKey, `"groupKey":"second"`))
-	for path, text := range map[string]string{"/webhook": "as many as 2 groups are held", "/webhook/another": "as many as 1 sources are held"} {
+	for path, text := range map[string]string{"/webhook": "group limit of 2 reached", "/webhook/another": "source limit of 1 reached"} {
 		w := h.do(http.MethodPost, path, strings.NewReader(body(wireKey, `"groupKey":"third"`)))
 		h.refused(t, path, w, http.StatusServiceUnavailable, text+", the limit, and none of them can go")
 	}
