@@ -99,14 +99,14 @@ func (a *Alert) Began() time.Time {
 // was never reported, it ends at the start of the next one.
 func (a *Alert) Episodes() []Episode {
 	eps := make([]Episode, 0, len(a.Recorded)+1)
-	var last Episode // the last written episode so far
+	var last Episode // the episode with the newest stamp so far
 	for _, e := range a.Recorded {
 		if !e.StartsAt.Before(a.StartsAt) {
 			break
 		}
-		// This episode has a later start than last, but was written before it, and
-		// without an end after last. So both are one episode: the source moved its
-		// start back.
+		// This episode starts after last, but was written before it. If it has no end,
+		// or starts before last ends, both are one episode: the source moved its start
+		// back.
 		if e.Stamp < last.Stamp && (e.EndsAt.IsZero() || e.StartsAt.Before(last.EndsAt)) {
 			continue
 		}

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// State is what a group's alerts amount to.
+// State is the state of a group. It follows from the statuses of its alerts.
 type State string
 
-// The states of a group. A group of which a truncated notification cut alerts
-// is never resolved: what was cut may still fire, so it is unreported.
+// The states of a group. If its last notification was truncated, a group is
+// unreported and not resolved, because the truncated alerts may still fire.
 const (
 	StateFiring     State = "firing"     // all known alerts fire
 	StateMixed      State = "mixed"      // some fire, some do not
-	StateResolved   State = "resolved"   // none fires, none is unreported
-	StateUnreported State = "unreported" // none fires, some are unreported
+	StateResolved   State = "resolved"   // all are resolved
+	StateUnreported State = "unreported" // no alert fires, some are unreported
 )
 
 // States lists every state, the most urgent first.
@@ -25,15 +25,15 @@ func States() []State {
 	return []State{StateFiring, StateMixed, StateUnreported, StateResolved}
 }
 
-// Counts says how many alerts of a group have which status.
+// Counts holds the number of alerts of a group by status.
 type Counts struct {
 	Firing     int `json:"firing"`
 	Resolved   int `json:"resolved"`
 	Unreported int `json:"unreported"`
 }
 
-// Meta is what a group knows apart from its alerts. The newest write wins it
-// whole.
+// Meta holds the fields of a group without its alerts. They are one record: the
+// newest write replaces all of them.
 type Meta struct {
 	Key
 
@@ -47,64 +47,66 @@ type Meta struct {
 	UpdatedAt      time.Time `json:"updatedAt,omitzero"`
 	LastNotifiedAt time.Time `json:"lastNotifiedAt,omitzero"`
 	LastReason     string    `json:"lastReason,omitempty"`
-	// Truncated is the number of alerts cut from the last notification.
+	// Truncated is the number of alerts truncated from the last notification.
 	Truncated uint64 `json:"truncated,omitempty"`
 
-	// CompleteAt and CompleteBy are arrival and sender of the last complete
-	// notification: until then every alert that fires was reported by it.
+	// CompleteAt and CompleteBy are the arrival and the sender of the last complete
+	// notification. Such a notification reports every alert that fires.
 	CompleteAt time.Time `json:"completeAt,omitzero"`
 	CompleteBy string    `json:"completeBy,omitempty"`
 
-	// Settling is true until the group's first flush, at FlushAt. Stale is set
-	// by a flush that finds a firing group long without a word.
+	// Settling is true until the group's first flush, at FlushAt. A flush sets Stale
+	// if the group fires and had no notification for the time Options.StaleAfter.
 	Settling bool      `json:"settling,omitempty"`
 	Stale    bool      `json:"stale,omitempty"`
 	FlushAt  time.Time `json:"flushAt,omitzero"`
 
-	// Beats are the arrivals at a group of heartbeats, by Alertmanager.
+	// Beats holds the arrivals at a group of heartbeats, one element per
+	// Alertmanager.
 	Beats []Beat `json:"beats,omitempty"`
 
-	// Stamp is that of the write that last changed these fields.
+	// Stamp is the stamp of the write that last changed these fields.
 	Stamp Stamp `json:"-"`
-	// Unknown is as that of an Alert.
+	// Unknown holds unknown stored fields, as in an Alert.
 	Unknown string `json:"-"`
 }
 
-// AlertGroup mirrors one aggregation group of Alertmanager for one receiver.
-// It is immutable; NewAlertGroup makes one.
+// AlertGroup mirrors one aggregation group of Alertmanager for one receiver. It is
+// immutable. Use NewAlertGroup to make one.
 type AlertGroup struct {
 	ID ID
 	Meta
 
 	// Alerts is sorted by fingerprint.
 	Alerts []*Alert
-	// Removed holds the stamps of removed alerts for a while, so that an older
-	// copy of the group does not bring them back.
+	// Removed holds the removal stamps of removed alerts for a while. So an older
+	// copy of the group does not restore them.
 	Removed map[Fingerprint]Stamp
-	// Deleted says that everything written at or before it is gone. A group of
-	// which nothing else is left is a tombstone.
+	// Deleted is the stamp of the group's last deletion. Everything written at or
+	// before it is deleted. A group that has nothing else is a tombstone.
 	Deleted Stamp
 
-	// Version and Notifications are counters for display: after a rollback of
-	// the storage they may repeat.
+	// Version and Notifications are counters for display only. After a rollback of
+	// the storage, they may repeat.
 	Version       int64
 	Notifications int64
 
-	// What follows from the rest. Name is what to call the group: its
-	// alertname, else its group labels, else its receiver. Severity is the
-	// worst of the firing alerts, or, where none fires, of all; NewestAt is when
-	// the newest alert of that severity started.
+	// The fields below are derived from those above. Name is the group's alertname,
+	// else its group labels, else its receiver. Severity is the most urgent severity
+	// of the firing alerts, or of all alerts if no alert fires. NewestAt is the start
+	// of the newest alert with that severity.
 	State    State
 	Counts   Counts
 	Name     string
 	Severity Severity
-	// Severities counts the firing alerts by the word in their label severity.
+	// Severities holds the number of firing alerts by the value of their severity
+	// label.
 	Severities map[string]int
 	NewestAt   time.Time
 }
 
-// NewAlertGroup completes g: it sorts the alerts and derives what follows from
-// them. The caller hands g over.
+// NewAlertGroup sorts the alerts of g and sets the derived fields. It takes
+// ownership of g: the caller must not use it or its alerts' slice afterwards.
 func NewAlertGroup(g AlertGroup) *AlertGroup {
 	if !slices.IsSortedFunc(g.Alerts, compareFingerprints) {
 		slices.SortFunc(g.Alerts, compareFingerprints)
@@ -149,19 +151,21 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 	return &g
 }
 
-// How long and of how many alerts a group remembers that they were removed:
-// longer than a replica may be cut off and still bring them back. One that is
-// forgotten too early comes back resolved, and expires once more.
 const (
+	// removalRetention is how long a group keeps the removal stamp of an alert. A
+	// replica that is cut off for longer may restore the alert. Then the alert comes
+	// back as resolved, and expires once more.
 	removalRetention = 24 * time.Hour
-	maxRemovals      = 1000
-	// prunedRemovals is to how many they are cut, so that a flood does not sort
-	// them at each write.
+	// maxRemovals is the maximum number of removal stamps that a group keeps.
+	maxRemovals = 1000
+	// prunedRemovals is the number that remains if the maximum is exceeded. It is
+	// lower than the maximum, so that a flood does not sort the stamps at each write.
 	prunedRemovals = maxRemovals * 3 / 4
 )
 
-// PruneRemovals returns the group without the removals that are too old to matter at
-// its last write, or too many.
+// PruneRemovals returns the group without old removal stamps: those that exceeded
+// their retention at the group's last write, and the oldest if there are too many.
+// It returns g itself if there is nothing to prune.
 func (g *AlertGroup) PruneRemovals() *AlertGroup {
 	if len(g.Removed) == 0 {
 		return g
@@ -202,16 +206,17 @@ func groupName(m *Meta) string {
 
 func compareFingerprints(a, b *Alert) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) }
 
-// Tombstone returns what is left of a group deleted at the stamp.
+// Tombstone returns the tombstone of a group that was deleted at the stamp.
 func Tombstone(id ID, deleted Stamp) *AlertGroup {
 	return &AlertGroup{ID: id, Deleted: deleted}
 }
 
-// IsTombstone reports whether nothing is left of the group but the fact that
-// it was deleted.
+// IsTombstone reports whether the group was deleted: it has neither alerts nor
+// fields of its own.
 func (g *AlertGroup) IsTombstone() bool { return g.Stamp == "" && len(g.Alerts) == 0 }
 
-// Alert returns the alert with the fingerprint, or nil.
+// Alert returns the alert with the fingerprint, or nil if the group does not hold
+// it. The group may be nil.
 func (g *AlertGroup) Alert(fp Fingerprint) *Alert {
 	if g == nil {
 		return nil
@@ -233,9 +238,9 @@ func (g *AlertGroup) fingerprints() []Fingerprint {
 	return fps
 }
 
-// LastSeen returns when the alert was last reported, and by which
-// Alertmanager: a firing alert was reported by every complete notification of
-// its group, though only changes are written to the alert itself.
+// LastSeen returns when the alert was last reported, and the external URL of the
+// Alertmanager that reported it. Every complete notification of a group reports all
+// its firing alerts, but only changes are written to the alert itself.
 func (g *AlertGroup) LastSeen(a *Alert) (at time.Time, by string) {
 	if a.Status == StatusFiring && g.CompleteAt.After(a.LastSeenAt) {
 		return g.CompleteAt, g.CompleteBy
@@ -243,7 +248,7 @@ func (g *AlertGroup) LastSeen(a *Alert) (at time.Time, by string) {
 	return a.LastSeenAt, a.ReportedBy
 }
 
-// ResolvedAt returns when the group's last alert was reported resolved, or
+// ResolvedAt returns when the group's last alert was reported as resolved. It is
 // zero if the group is not resolved.
 func (g *AlertGroup) ResolvedAt() time.Time {
 	var at time.Time
@@ -257,11 +262,11 @@ func (g *AlertGroup) ResolvedAt() time.Time {
 	return at
 }
 
-// maxGroupEpisodes bounds the episodes listed per group.
+// maxGroupEpisodes is the maximum number of episodes that are listed for a group.
 const maxGroupEpisodes = 50
 
-// Episodes returns the group's episodes, oldest first: the times during which
-// at least one alert fired.
+// Episodes returns the newest episodes of the group, oldest first. An episode of a
+// group is a time during which at least one alert fired.
 func (g *AlertGroup) Episodes() []Episode {
 	var all []Episode
 	for _, a := range g.Alerts {
@@ -282,8 +287,8 @@ func (g *AlertGroup) Episodes() []Episode {
 	return out[max(0, len(out)-maxGroupEpisodes):]
 }
 
-// Equal reports whether both hold the same records, stamps included. Counters
-// for display do not count.
+// Equal reports whether both groups have equal records, including stamps. It ignores
+// the counters for display. Either group may be nil.
 func (g *AlertGroup) Equal(o *AlertGroup) bool {
 	if g == o {
 		return true

@@ -9,28 +9,28 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// index knows the groups as they were last heard of: by alert, in every order
-// of a list, and counted. It follows every change, so that a question costs
-// what its answer is long and not what is held.
+// index holds the current groups: by ID, by alert, in every sort order of a list,
+// and as totals. It is updated with every change. So the cost of a query depends on
+// the size of its result, not on the number of groups. It is safe for concurrent use.
 type index struct {
 	mu     sync.RWMutex
 	groups map[ID]*AlertGroup                 // guarded by mu
 	alerts map[Fingerprint]map[ID]struct{}    // guarded by mu
 	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu
 	stats  Stats                              // guarded by mu
-	// heartbeats are the groups that hold nothing else.
+	// heartbeats holds the groups that contain only heartbeats.
 	heartbeats map[ID]*AlertGroup // guarded by mu
-	matchers   []labels.Matchers  // of heartbeats
+	matchers   []labels.Matchers  // they select heartbeats; never changed
 }
 
-// indexEntry is a group at its place in an order.
+// indexEntry is a group with its position in a sort order.
 type indexEntry struct {
 	position
 
 	group *AlertGroup
 }
 
-// treeDegree makes nodes of some kilobytes.
+// treeDegree gives tree nodes a size of a few kilobytes.
 const treeDegree = 32
 
 func newIndex(heartbeats []labels.Matchers) *index {
@@ -44,27 +44,27 @@ func newIndex(heartbeats []labels.Matchers) *index {
 	return x
 }
 
-// update takes note of the group, nil if it is gone. It returns what was known
-// of it, and what is known now.
+// update replaces the group in the index, or removes it if g is nil. It returns the
+// indexed group before and after the update, nil if there is no group.
 func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	before = x.groups[id]
 	if g != nil {
-		// Two changes may be heard of in the wrong order: the older one must
-		// not take back the newer one. (One that was removed meanwhile comes
-		// back until its next flush does not find it.)
+		// Two changes may arrive in the wrong order, and the older one must not
+		// replace the newer one. If the group was removed in between, it comes back
+		// until its next flush does not find it.
 		g = Merge(before, g).PruneRemovals()
 	}
-	var was, is []*Alert
+	var oldAlerts, newAlerts []*Alert
 	if before != nil {
-		was = before.Alerts
+		oldAlerts = before.Alerts
 		delete(x.groups, id)
 		x.stats.addGroup(before, -1)
 		delete(x.heartbeats, id)
 	}
 	if g != nil {
-		is = g.Alerts
+		newAlerts = g.Alerts
 		x.groups[id] = g
 		x.stats.addGroup(g, 1)
 		if IsHeartbeatGroup(x.matchers, g) {
@@ -74,7 +74,7 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 	for s, tree := range x.orders {
 		s.move(tree, before, g)
 	}
-	walkAlertPairs(was, is, func(a, b *Alert) {
+	walkAlertPairs(oldAlerts, newAlerts, func(a, b *Alert) {
 		switch {
 		case a == nil:
 			ids := x.alerts[b.Fingerprint]
@@ -93,20 +93,21 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 	return before, g
 }
 
-// move brings a group to its new place in the order.
+// move moves a group to its new position in the sort order. before is nil for a new
+// group, after for a removed one.
 func (s Sort) move(tree *btree.BTreeG[indexEntry], before, after *AlertGroup) {
-	var old, now position
+	var oldPosition, newPosition position
 	if before != nil {
-		old = s.positionOf(before)
+		oldPosition = s.positionOf(before)
 	}
 	if after != nil {
-		now = s.positionOf(after)
+		newPosition = s.positionOf(after)
 	}
-	if before != nil && old != now {
-		tree.Delete(indexEntry{position: old})
+	if before != nil && oldPosition != newPosition {
+		tree.Delete(indexEntry{position: oldPosition})
 	}
 	if after != nil {
-		tree.ReplaceOrInsert(indexEntry{now, after})
+		tree.ReplaceOrInsert(indexEntry{newPosition, after})
 	}
 }
 
@@ -117,24 +118,25 @@ func (x *index) lookup(fp Fingerprint) []ID {
 	return slices.Sorted(maps.Keys(x.alerts[fp]))
 }
 
-// all returns all groups, in no order.
+// all returns all groups, in no particular order.
 func (x *index) all() []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return slices.AppendSeq(make([]*AlertGroup, 0, len(x.groups)), maps.Values(x.groups))
 }
 
-// ordered returns the groups in an order, as they are now, and how many are in
-// which state.
+// sortedSnapshot returns a copy of the current groups in a sort order, and the number
+// of groups by state. Later updates do not change the copy.
 func (x *index) sortedSnapshot(s Sort) (tree *btree.BTreeG[indexEntry], states map[State]int) {
 	x.mu.Lock() // Clone writes
 	defer x.mu.Unlock()
 	return x.orders[s].Clone(), maps.Clone(x.stats.Groups)
 }
 
-// room tells whether there is none for a group, and then which group may go:
-// the one that is resolved, or unreported, and has not changed for the longest.
-// A limit of 0 is none.
+// room reports whether the limits leave room for a new group. If not, full is the
+// limit that is reached, and oldest is the group to evict, or nil if no group can be
+// evicted. It prefers resolved groups to unreported ones, and takes the one that
+// changed longest ago. A limit of 0 means no limit.
 func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldest *AlertGroup) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -161,7 +163,7 @@ func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldes
 	return full, nil
 }
 
-// counted returns the summary of what is held.
+// totals returns a copy of the totals of all groups.
 func (x *index) totals() Stats {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

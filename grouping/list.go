@@ -11,55 +11,56 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// ErrBadQuery says that a query cannot be answered as it stands: the caller's
-// fault, told in the error's text.
+// ErrBadQuery means that a query is not valid. An error that wraps it names the
+// parameter and its value.
 var ErrBadQuery = errors.New("bad query")
 
-// Sort is an order of groups.
+// Sort is a sort order of groups.
 type Sort string
 
-// The orders of a list of groups. Ties are broken by the first 200 bytes of the
-// name, then by ID.
+// The sort orders of a list of groups. Equal groups are sorted by the first 200 bytes
+// of the name, then by ID.
 const (
-	SortSeverity Sort = "severity" // firing before quiet, the worst first, then the newest
-	SortNewest   Sort = "newest"   // the last to fire first
+	SortSeverity Sort = "severity" // firing before not firing, the most urgent first, then the newest
+	SortNewest   Sort = "newest"   // the group with the newest alert first
 	SortName     Sort = "name"
-	SortCount    Sort = "count"   // the most firing alerts first
-	SortUpdated  Sort = "updated" // the last changed first
+	SortCount    Sort = "count"   // the group with the most firing alerts first
+	SortUpdated  Sort = "updated" // the last changed group first
 )
 
-// Sorts lists every order, the default first.
+// Sorts lists every sort order, the default first.
 func Sorts() []Sort {
 	return []Sort{SortSeverity, SortNewest, SortName, SortCount, SortUpdated}
 }
 
 // ListQuery selects groups. The zero value selects all.
 type ListQuery struct {
-	// Matchers select the groups with an alert that fulfils all of them and is
-	// in one of the States. If a group has no alert, its group labels count.
+	// Matchers selects the groups with an alert that matches all of them and is in
+	// one of the States. If a group has no alert, its group labels must match.
 	Matchers labels.Matchers
-	// Words select the groups in which each of them occurs, in any case: in a
-	// label name, a label value or an annotation of an alert that is in one of
-	// the States, in a group label, in the receiver or in the source.
+	// Words selects the groups that contain every word, ignoring case. A word may
+	// be part of a label name, a label value or an annotation of an alert that is in
+	// one of the States. It may also be part of a group label, of the receiver or of
+	// the source.
 	Words    []string
-	States   []State // none: all
+	States   []State // empty: all
 	Receiver string  // "": all
 	Source   string  // "": all
 	Sort     Sort    // "": SortSeverity
 	Limit    int     // 0: DefaultLimit
-	Cursor   string  // Next of the page before
+	Cursor   string  // GroupPage.Next of the previous page; "": the first page
 }
 
-// GroupPage is a page of groups. Total counts all groups that the query
-// selects; Next is empty on the last page.
+// GroupPage is a page of groups. Total is the number of all groups that the query
+// selects. Next is the cursor of the next page, or empty on the last page.
 type GroupPage struct {
 	Groups []*AlertGroup
 	Total  int
 	Next   string
 }
 
-// Selects reports whether the query selects the group, wherever the cursor
-// stands.
+// Selects reports whether the query selects the group. It ignores the cursor and the
+// limit.
 func (q *ListQuery) Selects(g *AlertGroup) bool {
 	if q.Receiver != "" && q.Receiver != g.Receiver || q.Source != "" && q.Source != g.Source ||
 		len(q.States) > 0 && !slices.Contains(q.States, g.State) || !q.matchesAny(g) {
@@ -73,14 +74,14 @@ func (q *ListQuery) Selects(g *AlertGroup) bool {
 	return true
 }
 
-// MatchesAlert reports whether the query's states and matchers select the
-// alert. Both judge the same alert: a group that fires is not found by an alert
-// that is resolved.
+// MatchesAlert reports whether the query's states and matchers select the alert. The
+// same alert must satisfy both: a query for firing groups does not find a group by a
+// resolved alert.
 func (q *ListQuery) MatchesAlert(a *Alert) bool {
 	return q.Wants(a.Status) && matches(q.Matchers, a.Labels)
 }
 
-// Wants reports whether the query's states ask for alerts with the status.
+// Wants reports whether the query's states select alerts with the status.
 func (q *ListQuery) Wants(status Status) bool {
 	if len(q.States) == 0 {
 		return true
@@ -134,16 +135,16 @@ func labelsMention(l Labels, word string) bool {
 	return false
 }
 
-// position is a group's place in an order: ascending by its fields, the last
-// of which is unique.
+// position is the position of a group in a sort order. Positions are compared field
+// by field, ascending. The last field is unique.
 type position struct {
 	rank, number int64
-	name         string // no more than maxSortName of it
+	name         string // truncated to maxSortName bytes
 	id           ID
 }
 
-// maxSortName bounds the part of a name that an order looks at, in bytes. The
-// cursor holds it, and a cursor is part of an address.
+// maxSortName is the maximum number of bytes of a name that are used for sorting. The
+// name is part of the cursor, and the cursor is part of a URL.
 const maxSortName = 200
 
 func (s Sort) positionOf(g *AlertGroup) position {
@@ -170,8 +171,8 @@ func comparePositions(a, b position) int {
 		cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id))
 }
 
-// cursor returns the place in an order as text. It names the order: the same
-// numbers are another place in another one.
+// cursor returns the position as text. It contains the sort order, because the same
+// numbers mean another position in another order.
 func (p position) cursor(s Sort) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%s %d %d %s %s", s, p.rank, p.number, p.id, p.name))
 }
@@ -185,17 +186,17 @@ func parseCursor(cursor string, s Sort) (position, error) {
 	}
 	parts := strings.SplitN(string(text), " ", 5)
 	if err != nil || len(parts) != 5 || !p.id.Valid() {
-		return p, fmt.Errorf("%w: cursor: not one that this server gave out", ErrBadQuery)
+		return p, fmt.Errorf("%w: cursor: not a cursor from an earlier response", ErrBadQuery)
 	}
 	if of != s {
-		return p, fmt.Errorf("%w: cursor: given out for another order than %s", ErrBadQuery, s)
+		return p, fmt.Errorf("%w: cursor: from a response with another sort order than %s", ErrBadQuery, s)
 	}
 	p.name = parts[4]
 	return p, nil
 }
 
-// page returns the query's page. Where only states are asked for it looks at
-// no more than is on it: they are counted.
+// page returns the page that the query asks for. If the query selects by state only,
+// the total is already known, and page reads only the groups of the page.
 func (x *index) page(q ListQuery) (GroupPage, error) {
 	sort, limit, err := q.pageSettings()
 	if err != nil {
@@ -209,10 +210,10 @@ func (x *index) page(q ListQuery) (GroupPage, error) {
 	}
 
 	order, states := x.sortedSnapshot(sort)
-	counted := len(q.Matchers)+len(q.Words) == 0 && q.Receiver == "" && q.Source == ""
+	statesOnly := len(q.Matchers)+len(q.Words) == 0 && q.Receiver == "" && q.Source == ""
 	page := GroupPage{Groups: []*AlertGroup{}}
 	var last position
-	look := func(p indexEntry) bool {
+	visit := func(p indexEntry) bool {
 		if !q.Selects(p.group) {
 			return true
 		}
@@ -222,18 +223,18 @@ func (x *index) page(q ListQuery) (GroupPage, error) {
 		case len(page.Groups) < limit:
 			page.Groups = append(page.Groups, p.group)
 			last = p.position
-		default: // one more than the page tells that there is a next one
+		default: // a group after the full page: there is a next page
 			page.Next = last.cursor(sort)
-			return !counted
+			return !statesOnly
 		}
 		return true
 	}
-	if counted && q.Cursor != "" {
-		order.AscendGreaterOrEqual(indexEntry{position: after}, look)
+	if statesOnly && q.Cursor != "" {
+		order.AscendGreaterOrEqual(indexEntry{position: after}, visit)
 	} else {
-		order.Ascend(look)
+		order.Ascend(visit)
 	}
-	if counted {
+	if statesOnly {
 		page.Total = 0
 		for state, n := range states {
 			if len(q.States) == 0 || slices.Contains(q.States, state) {

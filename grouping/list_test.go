@@ -170,7 +170,7 @@ func TestACursorBelongsToItsOrder(t *testing.T) {
 				require.NoError(t, err)
 				continue
 			}
-			require.EqualError(t, err, "bad query: cursor: given out for another order than "+string(asked))
+			require.EqualError(t, err, "bad query: cursor: from a response with another sort order than "+string(asked))
 		}
 	}
 }

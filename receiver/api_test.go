@@ -161,7 +161,7 @@ func TestBadQueries(t *testing.T) {
 		"/api/v1/groups?state=open":                          `bad query: state: "open" is not one of firing, mixed, unreported, resolved, all`,
 		"/api/v1/groups?limit=0":                             `bad query: limit: "0" is not a number between 1 and 1000`,
 		"/api/v1/groups?limit=many":                          `bad query: limit: "many" is not a number between 1 and 1000`,
-		"/api/v1/groups?cursor=xyz":                          "bad query: cursor: not one that this server gave out",
+		"/api/v1/groups?cursor=xyz":                          "bad query: cursor: not a cursor from an earlier response",
 		"/api/v1/groups?alerts=maybe":                        `bad query: alerts: "maybe" is neither true nor false`,
 		"/api/v1/events?since=yesterday":                     `bad query: since: "yesterday" is not a time: use RFC 3339`,
 		"/api/v1/events?kind=explode":                        `bad query: kind: "explode" is not one of `,
