@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// EventKind says what happened. Transitions only: a repeated notification
-// writes one notified, never a row per alert.
+// EventKind is the kind of an event. Only changes make events of an alert: a repeated
+// notification writes one notified event and no event per alert.
 type EventKind string
 
 // The kinds of events.
 const (
-	EventOpened     EventKind = "opened"     // a group has its first firing alert
-	EventFired      EventKind = "fired"      // an alert fires, for the first time
+	EventOpened     EventKind = "opened"     // a new or resolved group has a firing alert
+	EventFired      EventKind = "fired"      // an alert fires for the first time
 	EventRefired    EventKind = "refired"    // an alert fires again: a new episode
 	EventReopened   EventKind = "reopened"   // a resolved alert fires again, same episode
 	EventResolved   EventKind = "resolved"   // an alert is reported resolved
 	EventUnreported EventKind = "unreported" // a firing alert is no longer reported
 	EventReturned   EventKind = "returned"   // an unreported alert is reported firing again
 	EventNotified   EventKind = "notified"   // a notification arrived
-	EventClosed     EventKind = "closed"     // a group's last alert is resolved
-	EventStale      EventKind = "stale"      // a firing group is long without a word
-	EventExpired    EventKind = "expired"    // a group or an alert is past its retention, or was removed
+	EventClosed     EventKind = "closed"     // all alerts of a group are resolved
+	EventStale      EventKind = "stale"      // a firing group had no notification for a long time
+	EventExpired    EventKind = "expired"    // a group or an alert exceeded its retention, or was removed
 )
 
 // EventKinds lists every kind.
@@ -32,8 +32,8 @@ func EventKinds() []EventKind {
 	}
 }
 
-// Event is one line of history. Its ID is unique, of fixed width, and its text
-// order is time order.
+// Event is one entry of the history. Its ID is unique and has a fixed length. The text
+// order of IDs is the time order of events.
 type Event struct {
 	ID          string      `json:"id"`
 	Time        time.Time   `json:"time"`
@@ -42,23 +42,24 @@ type Event struct {
 	Source      string      `json:"source"`
 	Receiver    string      `json:"receiver"`
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
-	// Labels are the alert's, or the group labels where no alert is meant.
+	// Labels holds the labels of the alert, or the group labels if the event is not
+	// about one alert.
 	Labels Labels `json:"labels,omitempty"`
 
-	// The rest belongs to notified.
+	// The fields below are set only in notified events.
 	Reason      string `json:"reason,omitempty"`
 	ExternalURL string `json:"externalURL,omitempty"`
 	Firing      int    `json:"firing,omitempty"`
 	Resolved    int    `json:"resolved,omitempty"`
 	Truncated   uint64 `json:"truncated,omitempty"`
-	// Unknown is as that of an Alert.
+	// Unknown holds unknown stored fields, as in an Alert.
 	Unknown string `json:"-"`
 }
 
 // Stamp returns the stamp of the write that made the event.
 func (e *Event) Stamp() Stamp { return Stamp(e.ID[:min(stampLen, len(e.ID))]) }
 
-// eventLog numbers the events of one write.
+// eventLog collects the events of one write and gives them their IDs.
 type eventLog struct {
 	stamp  Stamp
 	key    Key

@@ -10,11 +10,11 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// A heartbeat is an alert that always fires, to prove that the path from its
-// Prometheus to here works. What one looks for is its absence, so each is
-// watched by itself: per source, Alertmanager and label set.
+// A heartbeat is an alert that always fires. It proves that the path from its
+// Prometheus to Muster works. A missing heartbeat is the problem, so each one is
+// watched separately: per source, Alertmanager and label set.
 
-// DefaultHeartbeats select the heartbeats of the usual rule sets.
+// DefaultHeartbeats returns matchers that select the heartbeats of common rule sets.
 func DefaultHeartbeats() []labels.Matchers {
 	return []labels.Matchers{{heartbeatNameMatcher}}
 }
@@ -27,19 +27,19 @@ var heartbeatNameMatcher = func() *labels.Matcher {
 	return m
 }()
 
-// defaultHeartbeatNames is the expression that the names of the usual heartbeats
-// match.
+// defaultHeartbeatNames is a regular expression that matches the names of common
+// heartbeats.
 const defaultHeartbeatNames = "Watchdog|.*Dead.?Man.?s?.?Switch"
 
-// HeartbeatState is how a heartbeat fares.
+// HeartbeatState is the state of a heartbeat.
 type HeartbeatState string
 
-// The states of a heartbeat. One whose rhythm is not known proves nothing,
-// except for what it has just said.
+// The states of a heartbeat. A heartbeat without a known interval is unknown, unless
+// it arrived recently.
 const (
 	HeartbeatArrives HeartbeatState = "arrives"
 	HeartbeatLate    HeartbeatState = "late"
-	HeartbeatEnded   HeartbeatState = "ended" // resolved, or no longer reported
+	HeartbeatEnded   HeartbeatState = "ended" // resolved or unreported
 	HeartbeatUnknown HeartbeatState = "unknown"
 )
 
@@ -48,10 +48,10 @@ func HeartbeatStates() []HeartbeatState {
 	return []HeartbeatState{HeartbeatEnded, HeartbeatLate, HeartbeatUnknown, HeartbeatArrives}
 }
 
-// IsBroken reports whether something is wrong with a heartbeat.
+// IsBroken reports whether the heartbeat is late or ended.
 func (s HeartbeatState) IsBroken() bool { return s == HeartbeatLate || s == HeartbeatEnded }
 
-// Heartbeat is one heartbeat as it fares at a time.
+// Heartbeat is one heartbeat with its state at a given time.
 type Heartbeat struct {
 	Group        ID
 	Source       string
@@ -59,17 +59,16 @@ type Heartbeat struct {
 	Fingerprint  Fingerprint
 	Labels       Labels
 	State        HeartbeatState
-	At           time.Time     // of its last arrival
-	Every        time.Duration // its usual interval; 0: not known
+	At           time.Time     // last arrival
+	Every        time.Duration // usual interval; 0: not known
 }
 
-// Beat is what is recorded of the notifications of one Alertmanager about a
-// group of heartbeats.
+// Beat records the notifications of one Alertmanager about a group of heartbeats.
 type Beat struct {
-	By    string    `json:"by,omitempty"` // external URL
-	At    time.Time `json:"at"`           // of the last one
-	Since time.Time `json:"since"`        // from when on they came without a long pause
-	// EveryMillis is the usual interval in milliseconds; 0: it is not known.
+	By    string    `json:"by,omitempty"` // external URL of the Alertmanager
+	At    time.Time `json:"at"`           // last notification
+	Since time.Time `json:"since"`        // first notification after the last long pause
+	// EveryMillis is the usual interval in milliseconds; 0: not known.
 	EveryMillis int64 `json:"everyMillis,omitempty"`
 }
 
@@ -80,29 +79,33 @@ func equalBeat(b, o Beat) bool {
 }
 
 const (
-	// maxBeats bounds the Alertmanagers that are recorded of one group.
+	// maxBeats is the maximum number of Alertmanagers that are recorded for a group.
 	maxBeats = 8
-	// lateIntervals is how many of its usual intervals a heartbeat may miss.
+	// lateIntervals is the number of usual intervals after which a heartbeat is late.
 	lateIntervals = 3
-	// minLateness is the least that counts as late: a busy host delays by seconds.
+	// minLateness is the minimum time after which a heartbeat is late. A busy host
+	// delays notifications by seconds.
 	minLateness = time.Minute
-	// retryWindow is within how long a notification is a retry of the one before.
+	// retryWindow is the time within which a notification counts as a retry of the
+	// previous one.
 	retryWindow = 5 * time.Second
-	// freshWindow is for how long one arrival alone shows that the path works.
+	// freshWindow is the time for which a single arrival shows that the path works.
 	freshWindow = 5 * time.Minute
 )
 
-// IsHeartbeat reports whether the matchers select an alert.
+// IsHeartbeat reports whether an element of matchers selects an alert with the labels.
+// An element without a matcher selects nothing.
 func IsHeartbeat(matchers []labels.Matchers, l Labels) bool {
 	return slices.ContainsFunc(matchers, func(m labels.Matchers) bool { return len(m) > 0 && matches(m, l) })
 }
 
-// IsHeartbeatGroup reports whether a group holds heartbeats and nothing else.
+// IsHeartbeatGroup reports whether a group contains only heartbeats, and at least one.
 func IsHeartbeatGroup(matchers []labels.Matchers, g *AlertGroup) bool {
 	return len(g.Alerts) > 0 && !slices.ContainsFunc(g.Alerts, func(a *Alert) bool { return !IsHeartbeat(matchers, a.Labels) })
 }
 
-// recordBeat returns the record after a notification at a time.
+// recordBeat returns beats after a notification that arrived at the given time from
+// the Alertmanager with the external URL by. It does not change beats.
 func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 	beats = slices.Clone(beats)
 	i := slices.IndexFunc(beats, func(b Beat) bool { return b.By == by })
@@ -118,7 +121,7 @@ func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 	interval := at.Sub(b.At)
 	switch {
 	case interval <= 0:
-		return beats // overtaken
+		return beats // a newer notification is already recorded
 	case interval < retryWindow:
 	case b.EveryMillis == 0:
 		b.EveryMillis = interval.Milliseconds()
@@ -126,32 +129,34 @@ func recordBeat(beats []Beat, by string, at time.Time) []Beat {
 		if interval > lateIntervals*b.interval() {
 			b.Since = at
 		}
-		// One pause must not make the next one go unnoticed.
+		// A single long pause must not set the interval, or the next pause would not
+		// be late.
 		b.EveryMillis += (min(interval, 2*b.interval()) - b.interval()).Milliseconds() / 4
 	}
 	b.At = at
 	return beats
 }
 
-// isLate reports whether a beat is missed at a time. What could not be heard,
-// because Muster started later, does not count.
+// isLate reports whether the next notification is late at the time now. The time
+// before the start of Muster does not count, because Muster could not receive then.
 func (b Beat) isLate(started, now time.Time) bool {
 	return b.EveryMillis > 0 && now.Sub(latest(b.At, started)) > max(lateIntervals*b.interval(), minLateness)
 }
 
-// wasReplaced reports whether another Alertmanager took the beat's place: it
-// began only when this one had ended. Of the replicas of a cluster one notifies,
-// and a pod that is replaced comes back under another name.
+// wasReplaced reports whether another Alertmanager replaced this one: the other one
+// started to notify after the last notification of this one. Only one replica of a
+// cluster notifies, and a replaced pod has another name.
 func (b Beat) wasReplaced(all []Beat) bool {
 	return slices.ContainsFunc(all, func(other Beat) bool {
 		return other.By != b.By && other.At.After(b.At) && other.Since.After(b.At.Add(-retryWindow))
 	})
 }
 
-// heartbeats returns those of a group of heartbeats, as they fare at a time.
+// heartbeatsOfGroup returns the heartbeats of a group of heartbeats, with their states
+// at the time now.
 func heartbeatsOfGroup(g *AlertGroup, started, now time.Time) []Heartbeat {
 	beats := g.Beats
-	if len(beats) == 0 { // of an earlier version
+	if len(beats) == 0 { // an earlier version of Muster stored the group
 		beats = []Beat{{By: g.ExternalURL, At: g.LastNotifiedAt, Since: g.LastNotifiedAt}}
 	}
 	var out []Heartbeat
@@ -170,19 +175,19 @@ func heartbeatsOfGroup(g *AlertGroup, started, now time.Time) []Heartbeat {
 				h.At, _ = g.LastSeen(a)
 			case b.isLate(started, now) || g.Stale:
 				h.State = HeartbeatLate
-			case b.EveryMillis == 0 && now.Sub(b.At) > freshWindow || b.isLate(b.At, now): // not heard since the start
+			case b.EveryMillis == 0 && now.Sub(b.At) > freshWindow || b.isLate(b.At, now): // none arrived since the start
 				h.State = HeartbeatUnknown
 			}
 			out = append(out, h)
 			if a.Status != StatusFiring {
-				break // said once, whoever notified
+				break // one entry is enough, whichever Alertmanager notified
 			}
 		}
 	}
 	return out
 }
 
-// Heartbeats returns every heartbeat as it fares now, the worst first.
+// Heartbeats returns every heartbeat with its current state, the worst first.
 func (m *Manager) Heartbeats(ctx context.Context) ([]Heartbeat, error) {
 	if err := m.startOperation(ctx, "heartbeats"); err != nil {
 		return nil, err
@@ -190,7 +195,7 @@ func (m *Manager) Heartbeats(ctx context.Context) ([]Heartbeat, error) {
 	return m.index.listHeartbeats(m.started, m.clock.Now()), nil
 }
 
-// beating returns the heartbeats of the groups that hold nothing else.
+// listHeartbeats returns the heartbeats of all groups that contain only heartbeats.
 func (x *index) listHeartbeats(started, now time.Time) []Heartbeat {
 	x.mu.RLock()
 	groups := slices.Collect(maps.Values(x.heartbeats))
@@ -198,10 +203,10 @@ func (x *index) listHeartbeats(started, now time.Time) []Heartbeat {
 	return HeartbeatsOf(groups, started, now)
 }
 
-// HeartbeatsOf returns the heartbeats of groups that hold nothing else as they
-// fare at a time, the worst first. started is since when they could be heard. Of
-// several groups that hold one heartbeat, since a route was edited or leads to
-// two receivers, the one that was notified last tells.
+// HeartbeatsOf returns the heartbeats of groups that contain only heartbeats, with
+// their states at the time now, the worst first. started is the time since which
+// Muster could receive them. Several groups may hold the same heartbeat, if a route
+// was edited or leads to two receivers. Then the last notified group counts.
 func HeartbeatsOf(groups []*AlertGroup, started, now time.Time) []Heartbeat {
 	type path struct {
 		source, alertmanager string

@@ -8,19 +8,21 @@ import (
 	"slices"
 )
 
-// Key identifies an alert group: the source it was posted to, the receiver in
-// Alertmanager's configuration (unquoted) and Alertmanager's group key.
+// Key identifies an alert group. It consists of the source that received the
+// notification, the receiver in Alertmanager's configuration (unquoted) and
+// Alertmanager's group key.
 //
-// The group key alone is not enough: two routes with equal matchers share it.
-// The external URL is left out on purpose: it differs between HA replicas.
+// The group key alone is not enough, because two routes with equal matchers have the
+// same one. The external URL is not part of the Key, because it differs between HA
+// replicas.
 type Key struct {
 	Source   string `json:"source"`
 	Receiver string `json:"receiver"`
 	GroupKey string `json:"groupKey"`
 }
 
-// ID is the permalink and the storage key of an alert group: 20 lower-case hex
-// digits, the head of SHA-256 over the length-prefixed parts of its Key.
+// ID identifies an alert group in URLs and in the storage. It has 20 lower-case hex
+// digits: the beginning of a SHA-256 hash over the length-prefixed parts of the Key.
 type ID string
 
 const idLen = 20
@@ -37,8 +39,8 @@ func (k Key) ID() ID {
 	return ID(hex.EncodeToString(h.Sum(nil))[:idLen])
 }
 
-// Valid reports whether the ID has the shape of a group ID. Only valid IDs
-// become part of a storage key.
+// Valid reports whether the ID has the format of a group ID. Only valid IDs become
+// part of a storage key.
 func (id ID) Valid() bool { return len(id) == idLen && isLowerHex(string(id)) }
 
 // Fingerprint identifies an alert inside a group: 16 lower-case hex digits.
@@ -46,12 +48,13 @@ type Fingerprint string
 
 const fingerprintLen = 16
 
-// Valid reports whether the fingerprint has the shape that Alertmanager and
-// Grafana give it. It need not match the labels: senders hash as they like.
+// Valid reports whether the fingerprint has the format that Alertmanager and Grafana
+// use. It does not compare the fingerprint with labels, because senders may compute
+// it in other ways.
 func (f Fingerprint) Valid() bool { return len(f) == fingerprintLen && isLowerHex(string(f)) }
 
-// Labels is a set of label or annotation names and values. It is never
-// changed after it was attached to an alert or a group.
+// Labels is a set of label or annotation names and values. It must not be changed
+// after an alert or a group has it.
 type Labels map[string]string
 
 // Names returns the sorted names.
@@ -64,8 +67,8 @@ func (l Labels) Names() []string {
 	return names
 }
 
-// Fingerprint returns the fingerprint that Alertmanager gives an alert with
-// these labels: FNV-1a over the sorted names and values, each ended by 0xff.
+// Fingerprint returns the fingerprint that Alertmanager computes for an alert with
+// these labels: FNV-1a over the sorted names and values, with 0xff after each.
 func (l Labels) Fingerprint() Fingerprint {
 	h := fnv.New64a()
 	sep := []byte{0xff}

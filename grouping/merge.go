@@ -8,11 +8,11 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Merge joins two states of one group, either of which may be nil: per alert,
-// and for the group's own fields, the newest write wins by a total order;
-// episodes unite; what was deleted or removed later than it was written stays
-// away. It is commutative, associative and idempotent, so replicas that have
-// seen the same writes agree, in whatever order they saw them.
+// Merge merges two states of one group. Either may be nil. For each alert, and for
+// the group's own fields, the newest write wins by a total order. Episodes of both
+// states are kept. A record that was written at or before a deletion or removal is
+// not restored. Merge is commutative, associative and idempotent. So replicas that
+// saw the same writes agree, even if they saw them in different orders.
 func Merge(a, b *AlertGroup) *AlertGroup {
 	switch {
 	case a == nil || a == b:
@@ -28,14 +28,14 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 		g.Meta = b.Meta
 	}
 	mergeOne := func(fp Fingerprint, x, y *Alert) {
-		since := max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
-		if since <= g.Deleted {
-			since = ""
+		removal := max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
+		if removal <= g.Deleted {
+			removal = ""
 		}
-		if alert := mergeAlerts(x, y, since, g.Deleted); alert != nil {
+		if alert := mergeAlerts(x, y, removal, g.Deleted); alert != nil {
 			g.Alerts = append(g.Alerts, alert)
-		} else if since != "" {
-			g.Removed[fp] = since
+		} else if removal != "" {
+			g.Removed[fp] = removal
 		}
 	}
 	walkAlertPairs(a.Alerts, b.Alerts, func(x, y *Alert) {
@@ -55,17 +55,17 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 			mergeOne(fp, nil, nil)
 		}
 	}
-	// A group's own fields are never older than its alerts: if they are gone,
-	// all is.
+	// A group's own fields are never older than its alerts. If the fields are
+	// deleted, the whole group is.
 	if len(g.Alerts) == 0 && g.Stamp <= g.Deleted {
 		g.Meta = Meta{}
-		return &g // as Tombstone makes it: nothing follows from nothing
+		return &g // a tombstone: it has no derived fields
 	}
 	return NewAlertGroup(g)
 }
 
-// since returns the stamp of the removal that the group knows of the alert,
-// which it holds as alert, or not at all.
+// lastRemoval returns the stamp of the alert's last removal from the group, or "".
+// alert is the group's alert with the fingerprint, or nil.
 func (g *AlertGroup) lastRemoval(fp Fingerprint, alert *Alert) Stamp {
 	if alert != nil {
 		return alert.RemovalStamp
@@ -73,14 +73,15 @@ func (g *AlertGroup) lastRemoval(fp Fingerprint, alert *Alert) Stamp {
 	return g.Removed[fp]
 }
 
-// mergeAlerts joins two records of one alert, either of which may be nil. The
-// result is nil if neither was written after since and deleted.
-func mergeAlerts(x, y *Alert, since, deleted Stamp) *Alert {
-	gone := max(since, deleted)
-	if x != nil && x.Stamp <= gone {
+// mergeAlerts merges two records of one alert. Either may be nil. It discards what
+// was written at or before the stamps of the alert's removal and the group's
+// deletion. It returns nil if nothing remains.
+func mergeAlerts(x, y *Alert, removal, deletion Stamp) *Alert {
+	discarded := max(removal, deletion)
+	if x != nil && x.Stamp <= discarded {
 		x = nil
 	}
-	if y != nil && y.Stamp <= gone {
+	if y != nil && y.Stamp <= discarded {
 		y = nil
 	}
 	winner := x
@@ -93,24 +94,24 @@ func mergeAlerts(x, y *Alert, since, deleted Stamp) *Alert {
 	var recorded []Episode
 	switch {
 	case x != nil && y != nil && x != y:
-		recorded = mergeEpisodes(x.Recorded, y.Recorded, gone)
-	case winner.RemovalStamp == since && !slices.ContainsFunc(winner.Recorded, func(e Episode) bool { return e.Stamp <= gone }):
-		return winner // as most are, of two copies of a large group
+		recorded = mergeEpisodes(x.Recorded, y.Recorded, discarded)
+	case winner.RemovalStamp == removal && !slices.ContainsFunc(winner.Recorded, func(e Episode) bool { return e.Stamp <= discarded }):
+		return winner // true for most alerts of two copies of a large group
 	default:
-		recorded = mergeEpisodes(winner.Recorded, nil, gone)
+		recorded = mergeEpisodes(winner.Recorded, nil, discarded)
 	}
-	if winner.RemovalStamp == since && slices.EqualFunc(winner.Recorded, recorded, equalEpisode) {
+	if winner.RemovalStamp == removal && slices.EqualFunc(winner.Recorded, recorded, equalEpisode) {
 		return winner
 	}
 	merged := *winner
-	merged.RemovalStamp, merged.Recorded = since, recorded
+	merged.RemovalStamp, merged.Recorded = removal, recorded
 	return &merged
 }
 
-// compareAlerts orders two records of one alert: the newer write is greater.
-// Stamps are unique, so the rest only serves damaged or foreign data, where
-// replicas must agree all the same: the later end, so that resolved wins over
-// firing, and at last the content.
+// compareAlerts orders two records of one alert: the newer write is greater. Stamps
+// are unique, so equal stamps occur only in damaged or foreign data. Replicas must
+// agree there too. Then the later end is greater, so that resolved wins over firing.
+// Equal ends are ordered by content.
 func compareAlerts(a, b *Alert) int {
 	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a == b {
 		return c
@@ -118,12 +119,13 @@ func compareAlerts(a, b *Alert) int {
 	if c := a.EndsAt.Compare(b.EndsAt); c != 0 {
 		return c
 	}
-	// Episodes are united whoever wins.
+	// Episodes and removals are merged separately, so they do not count here.
 	x, y := *a, *b
 	x.Recorded, y.Recorded, x.RemovalStamp, y.RemovalStamp = nil, nil, "", ""
 	return cmp.Or(compareContent(&x, &y), strings.Compare(a.Unknown, b.Unknown))
 }
 
+// compareMeta orders the own fields of two states of one group, like compareAlerts.
 func compareMeta(a, b *Meta) int {
 	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || equalMeta(a, b) {
 		return c
@@ -131,14 +133,16 @@ func compareMeta(a, b *Meta) int {
 	return cmp.Or(compareContent(a, b), strings.Compare(a.Unknown, b.Unknown))
 }
 
+// compareContent orders two values by their JSON text.
 func compareContent(a, b any) int {
 	x, _ := json.Marshal(a, json.Deterministic(true))
 	y, _ := json.Marshal(b, json.Deterministic(true))
 	return slices.Compare(x, y)
 }
 
-// zip calls fn for every fingerprint of two sorted lists with the alerts that
-// carry it, nil where one list has none.
+// walkAlertPairs walks two lists of alerts that are sorted by fingerprint. It calls
+// fn once for every fingerprint, with the alert of each list. An alert is nil if its
+// list does not hold the fingerprint.
 func walkAlertPairs(a, b []*Alert, fn func(x, y *Alert)) {
 	for len(a) > 0 || len(b) > 0 {
 		switch {

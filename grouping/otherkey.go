@@ -6,12 +6,12 @@ import (
 	"maps"
 )
 
-// An edited route gives its groups new keys, and Alertmanager never mentions
-// the old ones again. So a resolution that arrives under one key also ends the
-// alert under the other keys of the same source and receiver.
+// If a route is edited, its groups get new keys, and Alertmanager never reports the
+// old keys again. So a resolution that arrives under one key also resolves the alert
+// under the other keys of the same source and receiver.
 
-// alertUnderOtherKey returns the alert as g holds it, if g is another group of the source
-// and the receiver of o.
+// alertUnderOtherKey returns the alert of g with the fingerprint, if g is another
+// group with the same source and receiver as o. Otherwise it returns nil.
 func (g *AlertGroup) alertUnderOtherKey(o *AlertGroup, fp Fingerprint) *Alert {
 	if g.ID == o.ID || g.Source != o.Source || g.Receiver != o.Receiver {
 		return nil
@@ -19,18 +19,18 @@ func (g *AlertGroup) alertUnderOtherKey(o *AlertGroup, fp Fingerprint) *Alert {
 	return g.Alert(fp)
 }
 
-// endedBy reports whether other, the same alert under another key, shows that
-// the alert is over: it was resolved after a was last reported, in the
-// episode of a or a later one, and no other replica goes on to report it.
+// endedBy reports whether other, the same alert under another key, shows that the
+// alert ended. For that, other was resolved after the last report of a, in the episode
+// of a or a later one. No other replica may still report it as firing.
 func (g *AlertGroup) endedBy(a, other *Alert) bool {
 	seenAt, _ := g.LastSeen(a)
 	return a.Status != StatusResolved && other.Status == StatusResolved && !other.Disputed &&
 		other.LastSeenAt.After(seenAt) && (!other.StartsAt.Before(a.StartsAt) || other.EndsAt.After(a.StartsAt)) &&
-		maps.Equal(a.Labels, other.Labels) // senders choose fingerprints
+		maps.Equal(a.Labels, other.Labels) // senders choose their fingerprints, so compare labels too
 }
 
-// elsewhere returns the resolutions under other keys that end alerts of the
-// group: of each alert the newest.
+// resolutionsUnderOtherKeys returns the resolutions under other keys that end alerts
+// of the group. For each alert, it returns the newest one.
 func (x *index) resolutionsUnderOtherKeys(g *AlertGroup) map[Fingerprint]*Alert {
 	if g.Counts.Firing+g.Counts.Unreported == 0 {
 		return nil
@@ -53,8 +53,8 @@ func (x *index) resolutionsUnderOtherKeys(g *AlertGroup) map[Fingerprint]*Alert 
 	return ends
 }
 
-// openUnderOtherKeys returns the groups under other keys in which an alert is not
-// resolved that the events resolve.
+// openUnderOtherKeys returns the groups under other keys that hold a not yet resolved
+// alert which the events resolve.
 func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{} {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -73,8 +73,8 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{
 	return open
 }
 
-// applyResolutions returns the group with the resolutions of other keys. The
-// alerts keep their own labels and annotations.
+// applyResolutions returns the group after the resolutions of its alerts under other
+// keys. The alerts keep their own labels and annotations.
 func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) (*AlertGroup, []Event) {
 	tr := newTransition(g, g.Key, stamp)
 	tr.rules, tr.partial = r, true
@@ -93,8 +93,8 @@ func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r
 	return tr.finish()
 }
 
-// resolveUnderOtherKeys ends the alerts under other keys that the events of a write
-// resolve. What fails here is done by the next flush of the other group.
+// resolveUnderOtherKeys resolves the alerts under other keys that the events of a
+// write resolve. If this fails, the next flush of the other group does it.
 func (m *Manager) resolveUnderOtherKeys(ctx context.Context, g *AlertGroup, events []Event) {
 	for id := range m.index.openUnderOtherKeys(g, events) {
 		_, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
@@ -108,13 +108,14 @@ func (m *Manager) resolveUnderOtherKeys(ctx context.Context, g *AlertGroup, even
 			return c, nil
 		})
 		if err != nil && !errors.Is(err, ErrGroupNotFound) {
-			m.logger.Info("A group could not be told that an alert was resolved under another key; its next flush tries again", "group", id, "err", err)
+			m.logger.Info("Failed to resolve an alert under another group key, the next flush of the group will retry",
+				"group", id, "err", err)
 		}
 	}
 }
 
-// planResolutions returns what the resolutions of other keys change, false if
-// nothing.
+// planResolutions returns the change that applies the resolutions under other keys. It
+// returns false if there is nothing to change.
 func (m *Manager) planResolutions(g *AlertGroup) (c Change, changes bool) {
 	ends := m.index.resolutionsUnderOtherKeys(g)
 	if len(ends) == 0 {

@@ -5,21 +5,22 @@ import (
 	"sync"
 )
 
-// queues lets the writers of one process to one group follow one another:
-// optimistic retries of many of them would collapse. Unlike a mutex it honours
-// a context, and it is meant to be held while the storage is written to.
+// queues serializes the writers of this process per group. Many concurrent writers
+// with optimistic retries would mostly conflict. Unlike a mutex, lock returns if its
+// context ends, and a writer may hold the lock while it writes to the storage. It is
+// safe for concurrent use.
 type queues struct {
 	mu     sync.Mutex
 	groups map[ID]*queue // guarded by mu
 }
 
 type queue struct {
-	turn    chan struct{} // holds one token: whoever takes it writes
-	waiting int           // guarded by queues.mu; those who write or want to
+	turn    chan struct{} // holds one value; a writer takes it, writes and puts it back
+	writers int           // guarded by queues.mu; the number of active and waiting writers
 }
 
-// lock waits for the turn to write to the group and returns the function that
-// passes it on.
+// lock waits until no other writer of this process writes to the group. The caller
+// must call unlock after its write. If the context ends first, lock returns its cause.
 func (q *queues) lock(ctx context.Context, id ID) (unlock func(), err error) {
 	q.mu.Lock()
 	if q.groups == nil {
@@ -31,13 +32,13 @@ func (q *queues) lock(ctx context.Context, id ID) (unlock func(), err error) {
 		group.turn <- struct{}{}
 		q.groups[id] = group
 	}
-	group.waiting++
+	group.writers++
 	q.mu.Unlock()
 
 	leave := func() {
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		if group.waiting--; group.waiting == 0 {
+		if group.writers--; group.writers == 0 {
 			delete(q.groups, id)
 		}
 	}

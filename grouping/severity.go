@@ -9,23 +9,24 @@ import (
 	"sync/atomic"
 )
 
-// Severity ranks alerts by the word in their severity label. Shops use
-// different words: Prometheus' own rules critical, warning, info and none;
-// syslog, PagerDuty, Zabbix and others have their own.
+// Severity ranks alerts by the value of their severity label. Prometheus' own rules
+// use critical, warning, info and none. Syslog, PagerDuty, Zabbix and others use
+// other values.
 type Severity int
 
-// The severities. Their order is that of a page; Compare tells the urgency.
+// The severities, in the order in which a page shows them. Use Compare to order by
+// urgency.
 const (
 	SeverityCritical Severity = iota
 	SeverityWarning
 	SeverityInfo
-	SeverityOther // another word, or no label
-	SeverityNone  // "none": not meant to be looked at
+	SeverityOther // an unknown value, or no label
+	SeverityNone  // "none": nobody needs to look at it
 )
 
-// Compare returns a negative number if a is more urgent than b. A word that is
-// not known may mean anything, so it ranks beside a warning: it must not sort
-// below what is known to be harmless.
+// Compare returns a negative number if a is more urgent than b, 0 if both are equally
+// urgent, otherwise a positive number. An unknown value may mean anything, so it must
+// not rank below values that are known to be harmless. It ranks like a warning.
 func (a Severity) Compare(b Severity) int { return cmp.Compare(a.urgency(), b.urgency()) }
 
 func (a Severity) urgency() int {
@@ -41,58 +42,62 @@ func (a Severity) urgency() int {
 	}
 }
 
-// DefaultSeverityLabel is the label that holds the word.
+// DefaultSeverityLabel is the default name of the label that holds the severity.
 const DefaultSeverityLabel = "severity"
 
-// severityNames are what a setting calls the severities that have words.
+// severityNames maps the names that a setting may use to severities.
 var severityNames = map[string]Severity{
 	"critical": SeverityCritical, "warning": SeverityWarning, "info": SeverityInfo, "none": SeverityNone,
 }
 
-// severityWords are the words that are known without a setting: those of
-// Prometheus' rules, syslog, Zabbix, PagerDuty, and numbered scales.
-func severityWords() map[string]Severity {
-	words := map[string]Severity{}
+// defaultSeverityValues returns the label values that are known without a setting:
+// those of Prometheus' rules, syslog, Zabbix, PagerDuty and numbered scales.
+func defaultSeverityValues() map[string]Severity {
+	values := map[string]Severity{}
 	for severity, list := range map[Severity][]string{
-		SeverityCritical: {"critical", "crit", "page", "emergency", "emerg", "alert", "panic", "disaster", "fatal", "blocker", "urgent", "p0", "p1", "sev0", "sev1"},
-		SeverityWarning:  {"warning", "warn", "major", "error", "err", "high", "average", "medium", "moderate", "p2", "p3", "sev2", "sev3"},
-		SeverityInfo:     {"info", "information", "informational", "minor", "notice", "low", "debug", "p4", "p5", "sev4", "sev5"},
-		SeverityNone:     {"none"},
+		SeverityCritical: {
+			"critical", "crit", "page", "emergency", "emerg", "alert", "panic", "disaster", "fatal", "blocker", "urgent",
+			"p0", "p1", "sev0", "sev1",
+		},
+		SeverityWarning: {"warning", "warn", "major", "error", "err", "high", "average", "medium", "moderate", "p2", "p3", "sev2", "sev3"},
+		SeverityInfo:    {"info", "information", "informational", "minor", "notice", "low", "debug", "p4", "p5", "sev4", "sev5"},
+		SeverityNone:    {"none"},
 	} {
-		for _, word := range list {
-			words[word] = severity
+		for _, value := range list {
+			values[value] = severity
 		}
 	}
-	return words
+	return values
 }
 
-// severityScale is the label and the words in force.
+// severityScale holds the name of the severity label and the severities of its
+// values, in lower case.
 type severityScale struct {
-	label string
-	words map[string]Severity
+	label  string
+	values map[string]Severity
 }
 
-// scale is one for the whole process: the severity follows from an alert's
-// labels wherever an alert is made, also by the storage, which knows no
-// settings. main sets it once, before anything else.
+// scale is global to the process. The severity is derived from an alert's labels
+// wherever an alert is made, and the storage, which has no such settings, makes
+// alerts too. main sets scale once, before anything else.
 var scale atomic.Pointer[severityScale]
 
 func currentScale() *severityScale {
 	if s := scale.Load(); s != nil {
 		return s
 	}
-	s := &severityScale{label: DefaultSeverityLabel, words: severityWords()}
+	s := &severityScale{label: DefaultSeverityLabel, values: defaultSeverityValues()}
 	scale.CompareAndSwap(nil, s)
 	return scale.Load()
 }
 
-// SetSeverities sets the label that holds the severity, and words beside the
-// known ones, each as "critical=word,word". It must be called before any group
-// is made or read.
+// SetSeverities sets the name of the label that holds the severity, and adds label
+// values to the default ones. Each setting has the form "critical=word,word". Call
+// SetSeverities before any group is made or read.
 func SetSeverities(label string, settings []string) error {
-	s := &severityScale{label: label, words: severityWords()}
+	s := &severityScale{label: label, values: defaultSeverityValues()}
 	if label == "" {
-		return errors.New("the label of the severity is empty")
+		return errors.New("name of the severity label is empty")
 	}
 	for _, setting := range settings {
 		name, list, _ := strings.Cut(setting, "=")
@@ -100,14 +105,15 @@ func SetSeverities(label string, settings []string) error {
 		if !ok || list == "" {
 			return fmt.Errorf("%q is not of the form critical=word,word with one of %v", setting, severityNamesSorted())
 		}
-		for word := range strings.SplitSeq(list, ",") {
-			s.words[strings.ToLower(strings.TrimSpace(word))] = severity
+		for value := range strings.SplitSeq(list, ",") {
+			s.values[strings.ToLower(strings.TrimSpace(value))] = severity
 		}
 	}
 	scale.Store(s)
 	return nil
 }
 
+// severityNamesSorted returns the names that a setting may use, the most urgent first.
 func severityNamesSorted() []string {
 	names := make([]string, 0, len(severityNames))
 	for name := range severityNames {
@@ -120,15 +126,15 @@ func severityNamesSorted() []string {
 // SeverityLabel returns the name of the label that holds the severity.
 func SeverityLabel() string { return currentScale().label }
 
-// Severity returns the rank of the alert's severity label.
+// Severity returns the severity of the alert.
 func (a *Alert) Severity() Severity { return SeverityOf(a.SeverityWord()) }
 
-// SeverityWord returns the word in the alert's severity label.
+// SeverityWord returns the value of the alert's severity label, or "".
 func (a *Alert) SeverityWord() string { return a.Labels[currentScale().label] }
 
-// SeverityOf returns the rank of a word.
-func SeverityOf(word string) Severity {
-	if severity, ok := currentScale().words[strings.ToLower(word)]; ok {
+// SeverityOf returns the severity of a label value. It ignores case.
+func SeverityOf(value string) Severity {
+	if severity, ok := currentScale().values[strings.ToLower(value)]; ok {
 		return severity
 	}
 	return SeverityOther

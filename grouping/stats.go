@@ -9,30 +9,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics counts what is held, for gauges.
+// Metrics holds the numbers of groups and alerts.
 type Metrics struct {
 	Groups map[State]int
-	Alerts map[Status]int
+	Alerts map[Status]int // an alert counts once in each of its groups
 }
 
-// Stats is a summary of what is held.
+// Stats is a summary of all groups.
 type Stats struct {
 	Metrics
 
-	Receivers        map[string]int // groups by receiver
-	Sources          map[string]SourceStats
+	Receivers        map[string]int         // number of groups by receiver
+	Sources          map[string]SourceStats // by name of the source
 	LastNotification time.Time
 }
 
-// SourceStats is a summary of one source.
+// SourceStats is a summary of the groups of one source.
 type SourceStats struct {
 	Groups           int
-	Firing           int // groups that fire
+	Firing           int // number of groups with a firing alert
 	LastNotification time.Time
-	// Alertmanagers holds the time of the last notification per external URL.
+	// Alertmanagers holds the time of the last notification by external URL.
 	Alertmanagers map[string]time.Time
 
-	groupsOf map[string]int // by external URL
+	groupsOf map[string]int // number of groups by external URL
 }
 
 // GetMetrics returns the number of groups by state and of alerts by status.
@@ -43,7 +43,7 @@ func (m *Manager) GetMetrics(ctx context.Context) (Metrics, error) {
 	return m.index.totals().Metrics, nil
 }
 
-// GetStats returns a summary of what is held.
+// GetStats returns a summary of all groups.
 func (m *Manager) GetStats(ctx context.Context) (Stats, error) {
 	if err := m.startOperation(ctx, "stats"); err != nil {
 		return Stats{}, err
@@ -62,14 +62,14 @@ func newStats() Stats {
 	return s
 }
 
-// count counts a group in (by is 1) or out (-1). A time is that of the last
-// notification, whether its group is still held or not.
-func (s *Stats) addGroup(g *AlertGroup, by int) {
-	s.Groups[g.State] += by
-	s.Alerts[StatusFiring] += by * g.Counts.Firing
-	s.Alerts[StatusResolved] += by * g.Counts.Resolved
-	s.Alerts[StatusUnreported] += by * g.Counts.Unreported
-	if s.Receivers[g.Receiver] += by; s.Receivers[g.Receiver] == 0 {
+// addGroup adds a group to the numbers if sign is 1, and subtracts it if sign is -1.
+// The times of the last notification also count groups that were removed since.
+func (s *Stats) addGroup(g *AlertGroup, sign int) {
+	s.Groups[g.State] += sign
+	s.Alerts[StatusFiring] += sign * g.Counts.Firing
+	s.Alerts[StatusResolved] += sign * g.Counts.Resolved
+	s.Alerts[StatusUnreported] += sign * g.Counts.Unreported
+	if s.Receivers[g.Receiver] += sign; s.Receivers[g.Receiver] == 0 {
 		delete(s.Receivers, g.Receiver)
 	}
 	s.LastNotification = latest(s.LastNotification, g.LastNotifiedAt)
@@ -78,13 +78,13 @@ func (s *Stats) addGroup(g *AlertGroup, by int) {
 	if !ok {
 		src.Alertmanagers, src.groupsOf = map[string]time.Time{}, map[string]int{}
 	}
-	src.Groups += by
+	src.Groups += sign
 	if g.Counts.Firing > 0 {
-		src.Firing += by
+		src.Firing += sign
 	}
 	src.LastNotification = latest(src.LastNotification, g.LastNotifiedAt)
 	src.Alertmanagers[g.ExternalURL] = latest(src.Alertmanagers[g.ExternalURL], g.LastNotifiedAt)
-	if src.groupsOf[g.ExternalURL] += by; src.groupsOf[g.ExternalURL] == 0 {
+	if src.groupsOf[g.ExternalURL] += sign; src.groupsOf[g.ExternalURL] == 0 {
 		delete(src.groupsOf, g.ExternalURL)
 		delete(src.Alertmanagers, g.ExternalURL)
 	}
@@ -110,6 +110,7 @@ func latest(a, b time.Time) time.Time {
 	return a
 }
 
+// managerMetrics holds the counters of a Manager.
 type managerMetrics struct {
 	operations     *prometheus.CounterVec
 	conflicts      prometheus.Counter
@@ -125,24 +126,24 @@ func newManagerMetrics(reg prometheus.Registerer, m *Manager) *managerMetrics {
 	}
 	return &managerMetrics{
 		operations: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_group_operations_total", Help: "Operations of the group manager, by operation.",
+			Name: "muster_group_operations_total", Help: "Total number of operations of the group manager, by operation.",
 		}, []string{"operation"}),
 		conflicts: factory.NewCounter(prometheus.CounterOpts{
-			Name: "muster_version_conflicts_total", Help: "Writes that found a group changed meanwhile and were joined and tried again.",
+			Name: "muster_version_conflicts_total", Help: "Total number of writes that conflicted with another writer and were merged and retried.",
 		}),
 		flushes: factory.NewCounter(prometheus.CounterOpts{
-			Name: "muster_timer_flushes_total", Help: "Flushes of groups that changed something: of several replicas one counts it.",
+			Name: "muster_timer_flushes_total", Help: "Total number of flushes that changed a group. Only one of several replicas counts a flush.",
 		}),
 		evictedGroups: factory.NewCounter(prometheus.CounterOpts{
-			Name: "muster_groups_evicted_total", Help: "Groups removed before their retention ended, to make room for new ones.",
+			Name: "muster_groups_evicted_total", Help: "Total number of groups evicted before their retention ended, to make room for new groups.",
 		}),
 		rejectedAlerts: factory.NewCounter(prometheus.CounterOpts{
-			Name: "muster_alerts_cut_total", Help: "Firing alerts of notifications that were left out since their group is full.",
+			Name: "muster_alerts_cut_total", Help: "Total number of firing alerts rejected because their group had its maximum number of alerts.",
 		}),
 	}
 }
 
-// gauges tells what is held when it is scraped.
+// gauges is a collector. It reads the values from the manager at each scrape.
 type gauges struct {
 	manager *Manager
 
@@ -155,12 +156,13 @@ func newGauges(m *Manager) *gauges {
 	}
 	return &gauges{
 		manager:      m,
-		groups:       desc("muster_groups", "Alert groups held, by state.", "state"),
-		alerts:       desc("muster_alerts", "Alerts held, by status; one that is in several groups counts in each.", "status"),
-		sourceFiring: desc("muster_source_firing_groups", "Number of alert groups of which an alert fires, by source.", "source"),
+		groups:       desc("muster_groups", "Number of alert groups, by state.", "state"),
+		alerts:       desc("muster_alerts", "Number of alerts, by status. An alert in several groups counts once in each.", "status"),
+		sourceFiring: desc("muster_source_firing_groups", "Number of alert groups with a firing alert, by source.", "source"),
 		lastNotification: desc("muster_last_notification_timestamp_seconds",
-			"Unix time of the last notification, by source; after a restart that of the restored groups.", "source"),
-		heartbeats: desc("muster_heartbeats", "Number of heartbeats, by source and state: arrives, late, ended, or unknown, which is before its rhythm is known.",
+			"Unix time of the last notification, by source. After a restart, it is the time from the restored groups.", "source"),
+		heartbeats: desc("muster_heartbeats",
+			"Number of heartbeats, by source and state: arrives, late, ended, or unknown (interval not known yet).",
 			"source", "state"),
 	}
 }
@@ -174,7 +176,7 @@ func (c *gauges) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *gauges) Collect(ch chan<- prometheus.Metric) {
-	held, err := c.manager.GetStats(context.Background())
+	stats, err := c.manager.GetStats(context.Background())
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(c.groups, err)
 		return
@@ -182,21 +184,21 @@ func (c *gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	for state, n := range held.Groups {
+	for state, n := range stats.Groups {
 		gauge(c.groups, float64(n), string(state))
 	}
-	for status, n := range held.Alerts {
+	for status, n := range stats.Alerts {
 		gauge(c.alerts, float64(n), string(status))
 	}
-	for name, source := range held.Sources {
+	for name, source := range stats.Sources {
 		gauge(c.sourceFiring, float64(source.Firing), name)
 		gauge(c.lastNotification, float64(source.LastNotification.UnixMilli())/1000, name)
 	}
-	c.collectHeartbeats(held.Sources, gauge)
+	c.collectHeartbeats(stats.Sources, gauge)
 }
 
 func (c *gauges) collectHeartbeats(sources map[string]SourceStats, gauge func(*prometheus.Desc, float64, ...string)) {
-	beats, err := c.manager.Heartbeats(context.Background())
+	heartbeats, err := c.manager.Heartbeats(context.Background())
 	if err != nil {
 		return
 	}
@@ -205,8 +207,8 @@ func (c *gauges) collectHeartbeats(sources map[string]SourceStats, gauge func(*p
 		state  HeartbeatState
 	}
 	counts := map[key]int{}
-	for _, b := range beats {
-		counts[key{b.Source, b.State}]++
+	for _, h := range heartbeats {
+		counts[key{h.Source, h.State}]++
 	}
 	for name := range sources {
 		for _, state := range HeartbeatStates() {

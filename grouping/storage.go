@@ -11,77 +11,83 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// GroupStorage keeps alert groups and their history. Every implementation is
-// safe for concurrent use, honours a cancelled context before it touches
-// anything, returns immutable values and keeps those it is given. Faults come
-// as *StorageError; "not found" and "changed meanwhile" are answers.
+// GroupStorage stores alert groups and their history.
+//
+// Every implementation is safe for concurrent use. If the context of a call ended
+// before the call, it neither reads nor writes. It returns immutable values, and may
+// keep the values that it gets. A fault is a *StorageError. A *GroupNotFoundError and
+// a *VersionMismatchError are answers, not faults.
 type GroupStorage interface {
-	// Store writes what differs between change.Base and change.Group, with the
-	// events, all or nothing, and returns the group as stored, its counters
-	// included. Where an alert that differs is not stored as change.Base has it,
-	// or a group is stored and change.Base is nil, it writes nothing and returns
-	// a *VersionMismatchError. The group's own fields are kept if the stored
-	// ones are newer, unless change.Exclusive. Counters never go back: they are
-	// at least those of change.Group, and grow by one where change.Notified.
-	// A write that was already applied (its answer was lost) is reported as
-	// done and not applied again.
+	// Store writes the records that differ between change.Base and change.Group,
+	// and the events. It writes all of them or nothing. It returns the group as
+	// stored, including its counters.
+	//
+	// Store writes nothing and returns a *VersionMismatchError on a conflict: the
+	// stored state of an alert that differs is not that of change.Base, or
+	// change.Base is nil and a group is stored. If the stored fields of the group
+	// itself are newer, Store keeps them. If change.Exclusive is set, this is a
+	// conflict too.
+	//
+	// Counters never decrease. They are at least those of change.Group, and
+	// change.Notified increments Notifications by one. If the write was already
+	// applied but its answer was lost, Store succeeds and does not apply it again.
 	Store(ctx context.Context, change Change) (*AlertGroup, error)
 
-	// Load returns a group, or a *GroupNotFoundError.
+	// Load returns the group, or a *GroupNotFoundError if it is not stored.
 	Load(ctx context.Context, id ID) (*AlertGroup, error)
 
-	// Delete removes a group that is stored as change.Base has it; otherwise it
-	// removes nothing and returns a *VersionMismatchError. It leaves a
-	// tombstone with change.Stamp for a while. change.Group is not used. A
-	// group that is not stored is deleted already.
+	// Delete deletes the group if its stored state is that of change.Base. Otherwise
+	// it deletes nothing and returns a *VersionMismatchError. A tombstone with
+	// change.Stamp remains for a while. Delete does not use change.Group. If the
+	// group is not stored, Delete succeeds.
 	Delete(ctx context.Context, change Change) error
 
-	// ListKeys returns the IDs of all groups, in no order.
+	// ListKeys returns the IDs of all groups, in no particular order.
 	ListKeys(ctx context.Context) ([]ID, error)
 
 	// Size returns the number of groups.
 	Size(ctx context.Context) (int, error)
 
-	// LoadAll streams all groups, in no order. A group that cannot be read
-	// yields its error and the stream goes on; a fault ends it.
+	// LoadAll streams all groups, in no particular order. For a group that cannot be
+	// read it yields a *DamagedGroupError and continues. A fault ends the stream.
 	LoadAll(ctx context.Context) iter.Seq2[*AlertGroup, error]
 
-	// StoreAll merges the groups into what is stored: nothing newer is lost.
+	// StoreAll merges the groups with the stored ones, so no newer record is lost.
 	StoreAll(ctx context.Context, groups []*AlertGroup) error
 
-	// Ping reports whether the storage can be used.
+	// Ping returns an error if the storage cannot be used.
 	Ping(ctx context.Context) error
 
 	// Events returns a page of the history, newest first.
 	Events(ctx context.Context, q EventQuery) (EventPage, error)
 }
 
-// Follower is a GroupStorage whose groups also change by the hand of others.
+// Follower is a GroupStorage whose groups other processes change too.
 type Follower interface {
-	// Follow makes the storage call fn after each change that it did not get
-	// through Store or Delete; group is nil when it is gone. It is called once,
-	// before the storage is used. fn must not block or call the storage.
+	// Follow makes the storage call fn after each change that was not made by its
+	// own Store or Delete. group is nil if the group was deleted. Call Follow at most
+	// once, before the storage is used. fn must not block or call the storage.
 	Follow(fn func(id ID, group *AlertGroup))
 }
 
 // Change is one write to one group.
 type Change struct {
-	// Group is what the group shall be, Base what the writer started from: nil
-	// if there was no group.
+	// Group is the new state of the group, or nil to delete it. Base is the state
+	// that the writer started from, or nil if there was no group.
 	Group, Base *AlertGroup
-	// Stamp is that of the write.
+	// Stamp is the stamp of the write.
 	Stamp Stamp
-	// Events go into the history with the write.
+	// Events are added to the history together with the write.
 	Events []Event
-	// Notified says that the write applies a notification: the group's
-	// Notifications counter grows by one.
+	// Notified is true if the write applies a notification. It increments the
+	// group's Notifications counter by one.
 	Notified bool
-	// Exclusive demands that the group's own fields are stored as Base has
-	// them, so that of several replicas one writes.
+	// Exclusive requires that the stored fields of the group itself are those of
+	// Base. So if several replicas make the same change, only one of them writes.
 	Exclusive bool
-	// Deferred says that the writer has given up on compare-and-set for now: a
-	// storage that joins a working copy with a backend keeps the change in the
-	// copy and joins it with the backend later. Others take no notice.
+	// Deferred is true if the writer stops trying compare-and-set for now. A storage
+	// with a working copy and a backend then keeps the change in its copy and merges
+	// it with the backend later. Other storages ignore Deferred.
 	Deferred bool
 }
 
@@ -93,9 +99,9 @@ func (c *Change) ID() ID {
 	return c.Base.ID
 }
 
-// Delta calls fn for every alert that differs between Base and Group: before
-// is nil for a new alert, after for a removed one. It walks both sorted lists
-// once and compares pointers, so what did not change costs next to nothing.
+// Delta calls fn for every alert that differs between Base and Group. before is nil
+// for a new alert, after is nil for a removed one. Delta walks both sorted lists once
+// and compares pointers first, so unchanged alerts cost little.
 func (c *Change) Delta(fn func(before, after *Alert)) {
 	var before, after []*Alert
 	if c.Base != nil {
@@ -111,29 +117,30 @@ func (c *Change) Delta(fn func(before, after *Alert)) {
 	})
 }
 
-// EventQuery selects history.
+// EventQuery selects events of the history. The zero value selects all.
 type EventQuery struct {
 	Group        ID          // only this group's events
 	Fingerprint  Fingerprint // only this alert's events
-	Since, Until time.Time   // Since inclusive, Until exclusive; zero: open
-	Kinds        []EventKind // none: all
+	Since, Until time.Time   // Since is inclusive, Until is exclusive; zero: no limit
+	Kinds        []EventKind // empty: all
 	Receiver     string      // "": all
 	Source       string      // "": all
 	Matchers     labels.Matchers
-	// Words select the events in which each of them occurs, in any case: in a
-	// label name, a label value, the receiver or the source.
+	// Words selects the events that contain every word, ignoring case. A word may be
+	// part of a label name, a label value, the receiver or the source.
 	Words  []string
-	Cursor string // Next of the page before
+	Cursor string // EventPage.Next of the previous page; "": the first page
 	Limit  int    // 0: DefaultLimit
 }
 
-// EventPage is a page of history. Next is empty on the last page.
+// EventPage is a page of the history. Next is the cursor of the next page, or empty on
+// the last page.
 type EventPage struct {
 	Events []Event
 	Next   string
 }
 
-// Page sizes.
+// The default and the maximum number of entries on a page.
 const (
 	DefaultLimit = 100
 	MaxLimit     = 1000
@@ -155,8 +162,8 @@ func validateLimit(limit int) error {
 	return nil
 }
 
-// Matches reports whether the event is one that the query asks for, wherever
-// the cursor stands.
+// Matches reports whether the query selects the event. It ignores the cursor and the
+// limit.
 func (q *EventQuery) Matches(e *Event) bool {
 	switch {
 	case q.Group != "" && e.GroupID != q.Group,
@@ -170,14 +177,16 @@ func (q *EventQuery) Matches(e *Event) bool {
 	if len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Kind) {
 		return false
 	}
-	return matches(q.Matchers, e.Labels) && !slices.ContainsFunc(q.Words, func(word string) bool { return !e.mentions(strings.ToLower(word)) })
+	missing := func(word string) bool { return !e.mentions(strings.ToLower(word)) }
+	return matches(q.Matchers, e.Labels) && !slices.ContainsFunc(q.Words, missing)
 }
 
 func (e *Event) mentions(word string) bool {
-	return strings.Contains(strings.ToLower(e.Receiver), word) || strings.Contains(strings.ToLower(e.Source), word) || labelsMention(e.Labels, word)
+	return strings.Contains(strings.ToLower(e.Receiver), word) || strings.Contains(strings.ToLower(e.Source), word) ||
+		labelsMention(e.Labels, word)
 }
 
-// matches reports whether all matchers match; a missing label counts as empty.
+// matches reports whether all matchers match. A missing label counts as empty.
 func matches(ms labels.Matchers, l Labels) bool {
 	for _, m := range ms {
 		if !m.Matches(l[m.Name]) {
@@ -187,17 +196,17 @@ func matches(ms labels.Matchers, l Labels) bool {
 	return true
 }
 
-// StorageStatus is how a storage fares.
+// StorageStatus is the status of a storage.
 type StorageStatus struct {
 	Mode          string // "memory", "redis", "file"
 	Healthy       bool
 	Reason        string    // why it is not healthy: one of a fixed set of words
 	DegradedSince time.Time // zero while healthy
-	DirtyGroups   int       // kept here, not yet in the durable backend
-	Partial       bool      // not yet merged with the durable backend since start
-	Restored      int       // groups found in the durable backend at start
-	Replicas      int       // other processes that lately wrote to the durable backend
-	RecoveredAt   time.Time // when it last came back; zero: it never failed
-	WrittenBack   int       // groups brought to it then
-	Problems      []string  // sentences: what is wrong with how the durable backend is set up
+	DirtyGroups   int       // number of groups with changes that are not yet in the durable backend
+	Partial       bool      // true until the first merge with the durable backend since the start
+	Restored      int       // number of groups found in the durable backend at start
+	Replicas      int       // number of other processes that recently wrote to the durable backend
+	RecoveredAt   time.Time // time of the last recovery; zero: it never failed
+	WrittenBack   int       // number of groups written to the durable backend at the last recovery
+	Problems      []string  // problems with the configuration of the durable backend, as sentences
 }

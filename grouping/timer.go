@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Run flushes groups when they are due, until the context ends. One goroutine
-// and one queue of deadlines serve all groups.
+// Run flushes groups when they are due, until the context ends. It returns nil. One
+// goroutine and one queue of deadlines serve all groups.
 func (m *Manager) Run(ctx context.Context) error {
 	for {
 		id, wait := m.deadlines.next(m.clock.Now())
@@ -29,7 +29,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// flush runs one due flush and sets the group's next deadline.
+// flush flushes a due group and sets its next deadline.
 func (m *Manager) flush(ctx context.Context, id ID) {
 	g, err := m.UpdateGroupState(ctx, id)
 	switch {
@@ -37,34 +37,34 @@ func (m *Manager) flush(ctx context.Context, id ID) {
 		m.groupChanged(Update{ID: id})
 	case ctx.Err() != nil:
 	case err != nil:
-		m.logger.Warn("A group could not be flushed and will be tried again", "group", id, "err", err)
+		m.logger.Warn("Failed to flush a group, will retry", "group", id, "err", err)
 		m.deadlines.set(id, m.clock.Now().Add(min(m.opts.Interval, flushRetry)))
 	default:
 		m.deadlines.set(id, m.nextFlush(g))
 	}
 }
 
-// flushRetry is when a flush that failed is tried again: soon enough for a
-// group's state to be right a little later, rarely enough for a storage in
-// trouble.
+// flushRetry is the delay before a failed flush is retried. It is short enough to
+// correct a group's state soon, and long enough not to overload a failing storage.
 const flushRetry = 10 * time.Second
 
-// nextFlush returns when the group is due: at its stored deadline, or at the
-// first multiple of the interval after it, so that replicas agree on it
-// without a write for each tick.
+// nextFlush returns when the group is due. If its stored deadline has passed, that is
+// the next multiple of the interval after the deadline. So replicas agree on the time
+// without a write at each interval.
 func (m *Manager) nextFlush(g *AlertGroup) time.Time {
 	now := m.clock.Now()
 	if g.Settling || g.FlushAt.After(now) {
 		return g.FlushAt
 	}
-	missed := now.Sub(g.FlushAt) / m.opts.Interval
-	return g.FlushAt.Add((missed + 1) * m.opts.Interval)
+	passed := now.Sub(g.FlushAt) / m.opts.Interval
+	return g.FlushAt.Add((passed + 1) * m.opts.Interval)
 }
 
-// UpdateGroupState brings a group's state up to the time: it settles, it is
-// marked stale, alerts and at last the group itself pass their retention. It
-// returns the group, nil if that ended it. Of several replicas that do so at
-// once one stores the change, and nothing is stored where nothing changes.
+// UpdateGroupState makes the changes of a group that are due: its first flush ends, it
+// becomes stale, or alerts exceed their retention. The group is deleted with its last
+// alert. UpdateGroupState returns the group, or nil if it was deleted. If several
+// replicas call it at once, only one stores the change. If nothing changes, nothing is
+// stored.
 func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (*AlertGroup, error) {
 	if err := m.startOperation(ctx, "update_state"); err != nil {
 		return nil, err
@@ -87,7 +87,8 @@ func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (*AlertGroup, err
 	return g, err
 }
 
-// planFlush returns what a flush changes, false if nothing.
+// planFlush returns the change that a flush makes. It returns false if there is nothing
+// to change.
 func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	now := m.clock.Now()
 	expired := expiredAlerts(g, now.Add(-m.opts.Retention))
@@ -114,7 +115,7 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	return Change{Group: next, Stamp: tr.stamp, Events: events}, true
 }
 
-// expiredAlerts returns the alerts that ceased to fire before the time.
+// expiredAlerts returns the alerts that stopped firing before the given time.
 func expiredAlerts(g *AlertGroup, before time.Time) []Fingerprint {
 	var fps []Fingerprint
 	for _, a := range g.Alerts {
@@ -125,15 +126,16 @@ func expiredAlerts(g *AlertGroup, before time.Time) []Fingerprint {
 	return fps
 }
 
-// CleanupExpiredGroups ends every group that is past its retention now and
-// returns their number. Run does so as groups come due.
+// CleanupExpiredGroups updates every group now and returns how many groups it deleted
+// because they exceeded their retention. Run does the same for each group when it is
+// due.
 func (m *Manager) CleanupExpiredGroups(ctx context.Context) (int, error) {
 	if err := m.startOperation(ctx, "cleanup"); err != nil {
 		return 0, err
 	}
 	n := 0
-	for _, held := range m.index.all() {
-		g, err := m.UpdateGroupState(ctx, held.ID)
+	for _, indexed := range m.index.all() {
+		g, err := m.UpdateGroupState(ctx, indexed.ID)
 		switch {
 		case errors.Is(err, ErrGroupNotFound):
 		case err != nil:
@@ -145,10 +147,10 @@ func (m *Manager) CleanupExpiredGroups(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// deadlines is a queue of the times at which groups are due. It is safe for
+// deadlines is a priority queue of the times at which groups are due. It is safe for
 // concurrent use.
 type deadlines struct {
-	// sooner has a value when a deadline came before all others.
+	// wake receives a value if the first deadline changed.
 	wake chan struct{}
 
 	mu     sync.Mutex
@@ -159,7 +161,7 @@ type deadlines struct {
 type deadline struct {
 	id  ID
 	at  time.Time
-	pos int // in the heap
+	pos int // index in the heap
 }
 
 func newDeadlines() deadlines {
@@ -196,12 +198,13 @@ func (d *deadlines) remove(id ID) {
 	}
 }
 
-// next takes a group that is due, or returns the time to wait for the first.
+// next removes and returns a group that is due. If no group is due, it returns "" and
+// the time until the first deadline.
 func (d *deadlines) next(now time.Time) (ID, time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.queue) == 0 {
-		return "", time.Hour // sooner ends it
+		return "", time.Hour // wake ends the wait
 	}
 	first := d.queue[0]
 	if wait := first.at.Sub(now); wait > 0 {

@@ -221,12 +221,12 @@ func TestGaugesAreCollectedFromTheState(t *testing.T) {
 	_, err = m.Ingest(t.Context(), notification(alert("a"), alert("b")))
 	require.NoError(t, err)
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP muster_alerts Alerts held, by status; one that is in several groups counts in each.
+# HELP muster_alerts Number of alerts, by status. An alert in several groups counts once in each.
 # TYPE muster_alerts gauge
 muster_alerts{status="firing"} 2
 muster_alerts{status="resolved"} 0
 muster_alerts{status="unreported"} 0
-# HELP muster_groups Alert groups held, by state.
+# HELP muster_groups Number of alert groups, by state.
 # TYPE muster_groups gauge
 muster_groups{state="firing"} 1
 muster_groups{state="mixed"} 0
