@@ -30,59 +30,71 @@ func beatAlert(prometheus string, status grouping.Status) grouping.NotifiedAlert
 	return na
 }
 
-// beating runs a manager in simulated time.
-func beating(t *testing.T, test func(ingest func(grouping.Notification), states func() map[string]grouping.HeartbeatState, m *grouping.Manager, reg *prometheus.Registry)) {
+// heartbeatStates maps "<source> <prometheus> <alertmanager>" to a state.
+type heartbeatStates map[string]grouping.HeartbeatState
+
+// heartbeatTest is a manager that receives heartbeats.
+type heartbeatTest struct {
+	t       *testing.T
+	manager *grouping.Manager
+	reg     *prometheus.Registry
+}
+
+func (h heartbeatTest) ingest(n grouping.Notification) {
+	n.Stamp = h.manager.Stamp()
+	_, err := h.manager.Ingest(context.Background(), n)
+	require.NoError(h.t, err)
+}
+
+func (h heartbeatTest) states() heartbeatStates {
+	all, err := h.manager.Heartbeats(context.Background())
+	require.NoError(h.t, err)
+	out := heartbeatStates{}
+	for _, hb := range all {
+		out[hb.Source+" "+hb.Labels["prometheus"]+" "+hb.Alertmanager] = hb.State
+	}
+	require.Len(h.t, out, len(all))
+	return out
+}
+
+// testHeartbeats runs a test in simulated time.
+func testHeartbeats(t *testing.T, test func(h heartbeatTest)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		m, err := grouping.NewManager(memory(), grouping.NewClock(), reg, promslog.NewNopLogger(), grouping.DefaultOptions)
 		require.NoError(t, err)
-		ingest := func(n grouping.Notification) {
-			n.Stamp = m.Stamp()
-			_, err := m.Ingest(context.Background(), n)
-			require.NoError(t, err)
-		}
-		states := func() map[string]grouping.HeartbeatState {
-			all, err := m.Heartbeats(context.Background())
-			require.NoError(t, err)
-			out := map[string]grouping.HeartbeatState{}
-			for _, h := range all {
-				out[h.Source+" "+h.Labels["prometheus"]+" "+h.Alertmanager] = h.State
-			}
-			require.Len(t, out, len(all))
-			return out
-		}
-		test(ingest, states, m, reg)
+		test(heartbeatTest{t, m, reg})
 	})
 }
 
-// Each heartbeat is watched by its own rhythm.
-func TestAHeartbeatIsLateByItsOwnRhythm(t *testing.T) {
-	beating(t, func(ingest func(grouping.Notification), states func() map[string]grouping.HeartbeatState, _ *grouping.Manager, reg *prometheus.Registry) {
+// Each heartbeat is late by its own usual interval.
+func TestAHeartbeatIsLateByItsOwnInterval(t *testing.T) {
+	testHeartbeats(t, func(h heartbeatTest) {
 		const often, seldom = "often a am", "seldom a am"
-		ingest(watchdog("often", "am"))
-		ingest(watchdog("seldom", "am"))
-		require.Equal(t, map[string]grouping.HeartbeatState{often: grouping.HeartbeatArrives, seldom: grouping.HeartbeatArrives}, states())
+		h.ingest(watchdog("often", "am"))
+		h.ingest(watchdog("seldom", "am"))
+		require.Equal(t, heartbeatStates{often: grouping.HeartbeatArrives, seldom: grouping.HeartbeatArrives}, h.states())
 		time.Sleep(6 * time.Minute)
-		require.Equal(t, map[string]grouping.HeartbeatState{often: grouping.HeartbeatUnknown, seldom: grouping.HeartbeatUnknown}, states(), "one arrival is no rhythm")
+		require.Equal(t, heartbeatStates{often: grouping.HeartbeatUnknown, seldom: grouping.HeartbeatUnknown}, h.states(), "a single arrival gives no interval")
 		for range 12 {
 			for range 12 {
 				time.Sleep(5 * time.Minute)
-				ingest(watchdog("often", "am"))
+				h.ingest(watchdog("often", "am"))
 			}
-			ingest(watchdog("seldom", "am"))
+			h.ingest(watchdog("seldom", "am"))
 		}
-		require.Equal(t, map[string]grouping.HeartbeatState{often: grouping.HeartbeatArrives, seldom: grouping.HeartbeatArrives}, states())
+		require.Equal(t, heartbeatStates{often: grouping.HeartbeatArrives, seldom: grouping.HeartbeatArrives}, h.states())
 		time.Sleep(14 * time.Minute)
-		require.Equal(t, grouping.HeartbeatArrives, states()[often])
+		require.Equal(t, grouping.HeartbeatArrives, h.states()[often])
 		time.Sleep(2 * time.Minute)
-		require.Equal(t, map[string]grouping.HeartbeatState{often: grouping.HeartbeatLate, seldom: grouping.HeartbeatArrives}, states(), "one stands for no other")
-		require.InDelta(t, 1, gaugeOf(t, reg, "muster_heartbeats", "often", "late"), 0)
-		require.InDelta(t, 0, gaugeOf(t, reg, "muster_heartbeats", "seldom", "late"), 0)
-		ingest(watchdog("often", "am"))
-		require.Equal(t, grouping.HeartbeatArrives, states()[often])
+		require.Equal(t, heartbeatStates{often: grouping.HeartbeatLate, seldom: grouping.HeartbeatArrives}, h.states(), "a late heartbeat does not affect another")
+		require.InDelta(t, 1, gaugeOf(t, h.reg, "muster_heartbeats", "often", "late"), 0)
+		require.InDelta(t, 0, gaugeOf(t, h.reg, "muster_heartbeats", "seldom", "late"), 0)
+		h.ingest(watchdog("often", "am"))
+		require.Equal(t, grouping.HeartbeatArrives, h.states()[often])
 		time.Sleep(20 * time.Minute)
-		require.Equal(t, grouping.HeartbeatLate, states()[often], "a pause does not hide the next one")
+		require.Equal(t, grouping.HeartbeatLate, h.states()[often], "after one pause, the next pause is still late")
 	})
 }
 
@@ -105,38 +117,38 @@ func gaugeOf(t *testing.T, reg *prometheus.Registry, name string, values ...stri
 	return 0
 }
 
-// Of a heartbeat that ended nothing else arrives, though its group goes on.
-func TestAHeartbeatThatEndsIsSaid(t *testing.T) {
-	beating(t, func(ingest func(grouping.Notification), states func() map[string]grouping.HeartbeatState, _ *grouping.Manager, _ *prometheus.Registry) {
-		ingest(watchdog("prod", "am", beatAlert("a", grouping.StatusFiring), beatAlert("b", grouping.StatusFiring)))
+// A heartbeat can end while its group still gets notifications.
+func TestAHeartbeatThatEndsIsReported(t *testing.T) {
+	testHeartbeats(t, func(h heartbeatTest) {
+		h.ingest(watchdog("prod", "am", beatAlert("a", grouping.StatusFiring), beatAlert("b", grouping.StatusFiring)))
 		time.Sleep(time.Minute)
-		ingest(watchdog("prod", "am", beatAlert("a", grouping.StatusFiring), beatAlert("b", grouping.StatusResolved)))
-		require.Equal(t, map[string]grouping.HeartbeatState{"prod a am": grouping.HeartbeatArrives, "prod b am": grouping.HeartbeatEnded}, states())
+		h.ingest(watchdog("prod", "am", beatAlert("a", grouping.StatusFiring), beatAlert("b", grouping.StatusResolved)))
+		require.Equal(t, heartbeatStates{"prod a am": grouping.HeartbeatArrives, "prod b am": grouping.HeartbeatEnded}, h.states())
 		time.Sleep(time.Minute)
-		ingest(watchdog("prod", "am", beatAlert("b", grouping.StatusFiring)))
-		require.Equal(t, map[string]grouping.HeartbeatState{"prod a am": grouping.HeartbeatEnded, "prod b am": grouping.HeartbeatArrives}, states(), "left out is ended, too")
+		h.ingest(watchdog("prod", "am", beatAlert("b", grouping.StatusFiring)))
+		require.Equal(t, heartbeatStates{"prod a am": grouping.HeartbeatEnded, "prod b am": grouping.HeartbeatArrives}, h.states(), "an omitted heartbeat ended too")
 	})
 }
 
-// A heartbeat whose route was edited goes on under another key.
+// If its route was edited, a heartbeat continues under another key.
 func TestAHeartbeatUnderAnotherKey(t *testing.T) {
-	beating(t, func(ingest func(grouping.Notification), states func() map[string]grouping.HeartbeatState, _ *grouping.Manager, _ *prometheus.Registry) {
+	testHeartbeats(t, func(h heartbeatTest) {
 		for range 5 {
-			ingest(watchdog("prod", "am"))
+			h.ingest(watchdog("prod", "am"))
 			time.Sleep(5 * time.Minute)
 		}
 		for range 5 {
 			n := watchdog("prod", "am")
 			n.GroupKey = "edited"
-			ingest(n)
+			h.ingest(n)
 			time.Sleep(5 * time.Minute)
 		}
-		require.Equal(t, map[string]grouping.HeartbeatState{"prod a am": grouping.HeartbeatArrives}, states())
+		require.Equal(t, heartbeatStates{"prod a am": grouping.HeartbeatArrives}, h.states())
 	})
 }
 
-// What could not be heard while Muster was down is not late.
-func TestAHeartbeatIsNotLateForAStop(t *testing.T) {
+// A heartbeat is not late because Muster was down and could not receive it.
+func TestAHeartbeatIsNotLateAfterADowntime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memory()
 		first := newManager(t, store, grouping.DefaultOptions)
@@ -157,35 +169,34 @@ func TestAHeartbeatIsNotLateForAStop(t *testing.T) {
 			require.Len(t, all, 1)
 			return all[0].State
 		}
-		require.Equal(t, grouping.HeartbeatUnknown, state(), "it proves nothing either")
+		require.Equal(t, grouping.HeartbeatUnknown, state(), "without an arrival since the start, the state is not known")
 		time.Sleep(16 * time.Minute)
 		require.Equal(t, grouping.HeartbeatLate, state())
 	})
 }
 
-// Replicas of a cluster notify in each other's place. Two Alertmanagers that
-// both notify are two paths.
+// Only one replica of a cluster notifies at a time. Two Alertmanagers that both
+// notify are two paths.
 func TestHeartbeatsOfSeveralAlertmanagers(t *testing.T) {
-	beating(t, func(ingest func(grouping.Notification), states func() map[string]grouping.HeartbeatState, _ *grouping.Manager, _ *prometheus.Registry) {
+	testHeartbeats(t, func(h heartbeatTest) {
 		for range 6 {
-			ingest(watchdog("ha", "am-0"))
-			ingest(watchdog("two", "am-0"))
-			ingest(watchdog("two", "am-1"))
+			h.ingest(watchdog("ha", "am-0"))
+			h.ingest(watchdog("two", "am-0"))
+			h.ingest(watchdog("two", "am-1"))
 			time.Sleep(5 * time.Minute)
 		}
 		for range 6 {
-			ingest(watchdog("ha", "am-1")) // am-0 died, or its pod was replaced
-			ingest(watchdog("two", "am-1"))
+			h.ingest(watchdog("ha", "am-1")) // am-0 died or its pod was replaced
+			h.ingest(watchdog("two", "am-1"))
 			time.Sleep(5 * time.Minute)
 		}
-		require.Equal(t, map[string]grouping.HeartbeatState{
+		require.Equal(t, heartbeatStates{
 			"ha a am-1": grouping.HeartbeatArrives, "two a am-0": grouping.HeartbeatLate, "two a am-1": grouping.HeartbeatArrives,
-		}, states())
+		}, h.states())
 	})
 }
 
-// When a source was last heard is known from the restored groups, also by a
-// process that has heard nothing yet.
+// After a restart, the time of the last notification comes from the restored groups.
 func TestTheLastNotificationSurvivesARestart(t *testing.T) {
 	store := memory()
 	first := newManager(t, store, grouping.DefaultOptions)
@@ -199,7 +210,7 @@ func TestTheLastNotificationSurvivesARestart(t *testing.T) {
 	_, err = again.RestoreGroups(t.Context())
 	require.NoError(t, err)
 	require.InDelta(t, n.Stamp.Time().Unix(), gaugeOf(t, reg, "muster_last_notification_timestamp_seconds", "prod"), 1)
-	require.InDelta(t, 1, gaugeOf(t, reg, "muster_source_firing_groups", "prod"), 0, "a group of which one alert fires counts")
+	require.InDelta(t, 1, gaugeOf(t, reg, "muster_source_firing_groups", "prod"), 0, "a group with one firing alert counts")
 	problems, err := testutil.GatherAndLint(reg)
 	require.NoError(t, err)
 	require.Empty(t, problems)
