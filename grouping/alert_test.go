@@ -7,16 +7,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A start in the future counts from its arrival: it is the newest for a moment,
-// not for ten years.
+// A start in the future counts as the time of the report. So the alert is not the
+// newest for ten years.
 func TestAStartInTheFutureCountsFromItsArrival(t *testing.T) {
 	ahead := fires("a", 10*365*24*time.Hour)
 	first := Notification{Key: drawnKey(1), Stamp: NewStamp(base, 0, testWriter), Alerts: []NotifiedAlert{ahead}}
 	g, _ := apply(nil, first, testRules)
 	require.True(t, g.NewestAt.Equal(base))
-	require.True(t, g.Alerts[0].StartsAt.Equal(ahead.StartsAt), "what was sent is kept")
+	require.True(t, g.Alerts[0].StartsAt.Equal(ahead.StartsAt), "the sent time is kept")
 
-	// Said again it does not become newer.
+	// A repeated report does not make it newer.
 	again := first
 	again.Stamp = NewStamp(base.Add(time.Hour), 0, testWriter)
 	g, _ = apply(g, again, testRules)
@@ -25,7 +25,7 @@ func TestAStartInTheFutureCountsFromItsArrival(t *testing.T) {
 	late := Notification{Key: drawnKey(2), Stamp: NewStamp(base.Add(2*minute), 0, testWriter), Alerts: []NotifiedAlert{fires("b", minute)}}
 	fresh, _ := apply(nil, late, testRules)
 	for _, sort := range []Sort{SortSeverity, SortNewest} {
-		page, err := listed([]*AlertGroup{g, fresh}, ListQuery{Sort: sort})
+		page, err := listPage([]*AlertGroup{g, fresh}, ListQuery{Sort: sort})
 		require.NoError(t, err)
 		require.Equal(t, []ID{fresh.ID, g.ID}, []ID{page.Groups[0].ID, page.Groups[1].ID}, sort)
 	}

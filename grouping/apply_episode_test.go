@@ -1,6 +1,6 @@
 package grouping
 
-// applyCases are the lives of episodes, as notifications tell them.
+// applyCases are about the start and the end of episodes.
 var applyCases = []applyCase{
 	{
 		"the first alert opens the group",
@@ -18,7 +18,7 @@ var applyCases = []applyCase{
 			bbbb firing 12:02:00 - 1`,
 	},
 	{
-		"a repeat is one notified",
+		"a repeat makes one notified event",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(fires("a", 0)), 0, "N"},
@@ -55,7 +55,7 @@ var applyCases = []applyCase{
 			bbbb firing 12:09:00 - 1`,
 	},
 	{
-		"a resolution is the first word of an alert",
+		"an alert is first reported as resolved",
 		[]step{{0, am0, list(ended("a", -5*minute, -minute)), 0, "Raaaa N C"}},
 		StateResolved, `aaaa resolved 11:55:00 11:59:00 1`,
 	},
@@ -78,7 +78,7 @@ var applyCases = []applyCase{
 		StateFiring, `aaaa firing 12:01:00 - 2`,
 	},
 	{
-		"an episode is first heard of when it is over",
+		"an episode is first reported when it is resolved",
 		[]step{
 			{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
 			{5 * minute, am0, list(ended("a", 0, minute), fires("b", 0)), 0, "Raaaa N"},
@@ -89,7 +89,7 @@ var applyCases = []applyCase{
 			bbbb firing 12:00:00 - 1`,
 	},
 	{
-		"the end of an episode that was never announced, while the one before it fires",
+		"an unreported episode ends while the previous one fires",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", 2*minute, 3*minute)), 0, "Raaaa N C"},
@@ -186,7 +186,7 @@ var applyCases = []applyCase{
 	},
 	{
 		// On Kubernetes the replicas of a cluster often share an external URL.
-		"replicas that cannot be told apart disagree",
+		"replicas with the same external URL disagree",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},

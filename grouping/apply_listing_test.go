@@ -2,8 +2,8 @@ package grouping
 
 import "time"
 
-// listingCases are about starts that move, and about what a message lists and
-// leaves out.
+// listingCases are about starts that move, and about alerts that a message lists or
+// omits.
 var listingCases = []applyCase{
 	{
 		"a start moves back while the alert fires",
@@ -14,7 +14,7 @@ var listingCases = []applyCase{
 		StateFiring, `aaaa firing 11:50:00 - 1`,
 	},
 	{
-		"the start that moved back is not an episode of its own later on",
+		"a start that moved back does not become a separate episode",
 		[]step{
 			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(fires("a", -10*minute)), 0, "N"},
@@ -24,7 +24,7 @@ var listingCases = []applyCase{
 		StateFiring, `aaaa firing 12:19:00 - 2`,
 	},
 	{
-		"nor if it was over once before it moved back",
+		"nor if the episode was resolved before its start moved back",
 		[]step{
 			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", -minute, minute)), 0, "Raaaa N C"},
@@ -52,7 +52,7 @@ var listingCases = []applyCase{
 		StateResolved, `aaaa resolved 11:50:00 12:06:00 1`,
 	},
 	{
-		"a start after our last word of a firing alert is a new episode",
+		"a start after the last report of a firing alert is a new episode",
 		[]step{
 			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(fires("a", 2*minute)), 0, "faaaa N"},
@@ -60,7 +60,7 @@ var listingCases = []applyCase{
 		StateFiring, `aaaa firing 12:02:00 - 2`,
 	},
 	{
-		"the last word of an alert may be a repeat that changed nothing",
+		"the last report of an alert may be a repeat that changed nothing",
 		[]step{
 			{0, am0, list(fires("a", -minute)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(fires("a", -minute)), 0, "N"},
@@ -140,7 +140,7 @@ var listingCases = []applyCase{
 		StateUnreported, `aaaa unreported 12:00:00 - 1`,
 	},
 	{
-		"what a truncated body leaves out is unchanged",
+		"alerts that a truncated body omits do not change",
 		[]step{
 			{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
 			{5 * minute, am0, list(fires("b", 0)), 1, "N"},
@@ -158,7 +158,7 @@ var listingCases = []applyCase{
 		StateUnreported, `aaaa resolved 12:00:00 12:01:00 1`,
 	},
 	{
-		"until a complete notification says that all is over",
+		"until a complete notification lists only resolved alerts",
 		[]step{
 			{0, am0, list(fires("a", 0)), 3, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", 0, minute)), 3, "Raaaa N"},
@@ -169,7 +169,7 @@ var listingCases = []applyCase{
 			bbbb resolved 12:00:00 12:08:00 1`,
 	},
 	{
-		"what another replica omits moments after it was reported goes on firing",
+		"an alert that another replica omits moments after its report still fires",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(fires("a", 0), fires("b", 4*minute)), 0, "Fbbbb N"},
@@ -180,7 +180,7 @@ var listingCases = []applyCase{
 			bbbb firing 12:04:00 - 1`,
 	},
 	{
-		"what it omits later on is unreported",
+		"an alert that it omits later is unreported",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(fires("a", 0), fires("b", 4*minute)), 0, "Fbbbb N"},
@@ -201,17 +201,17 @@ var listingCases = []applyCase{
 			bbbb unreported 12:00:00 - 1`,
 	},
 	{
-		"of an alert that a body has twice the first counts",
+		"if a body has an alert twice, the first firing entry wins",
 		[]step{{0, am0, list(fires("a", -minute), ended("a", -minute, 0), fires("a", -5*minute)), 0, "O Faaaa N"}},
 		StateFiring, `aaaa firing 11:59:00 - 1`,
 	},
 	{
-		"of an alert that a body has twice the one that fires counts",
+		"if a body has an alert twice, the firing entry wins",
 		[]step{{0, am0, list(ended("a", -minute, 0), fires("a", -minute)), 0, "O Faaaa N"}},
 		StateFiring, `aaaa firing 11:59:00 - 1`,
 	},
 	{
-		"a notification that was overtaken says nothing of known alerts",
+		"an outdated notification does not change known alerts",
 		[]step{
 			{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", 0, minute), fires("c", minute)), 0, "Raaaa Fcccc N"},
@@ -223,7 +223,7 @@ var listingCases = []applyCase{
 			cccc firing 12:01:00 - 1`,
 	},
 	{
-		"what was written by a clock in the far future gives way",
+		"a write from a clock in the far future is superseded",
 		[]step{
 			{87600 * time.Hour, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"},
 			{5 * minute, am1, list(ended("a", 0, minute)), 0, "ubbbb Raaaa N"},
@@ -233,7 +233,7 @@ var listingCases = []applyCase{
 			bbbb unreported 12:00:00 - 1`,
 	},
 	{
-		"so does a resolution by such a clock",
+		"a resolution from such a clock is superseded too",
 		[]step{
 			{87600 * time.Hour, am0, list(ended("a", 0, minute)), 0, "Raaaa N C"},
 			{5 * minute, am1, list(fires("a", 0)), 0, "O oaaaa N"},
@@ -241,7 +241,7 @@ var listingCases = []applyCase{
 		StateFiring, `aaaa firing 12:00:00 - 1`,
 	},
 	{
-		"a sender that gives no times",
+		"a sender that sends no times",
 		[]step{
 			{0, "", list(NotifiedAlert{Fingerprint: fp("a"), Status: StatusFiring}), 0, "O Faaaa N"},
 			{minute, "", list(NotifiedAlert{Fingerprint: fp("a"), Status: StatusFiring}), 0, "N"},

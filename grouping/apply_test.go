@@ -16,10 +16,10 @@ var (
 
 const am0, am1 = "http://am-0", "http://am-1"
 
-// fp is the fingerprint whose short form is the letter four times.
+// fp returns a fingerprint that repeats the letter.
 func fp(letter string) Fingerprint { return Fingerprint(strings.Repeat(letter, fingerprintLen)) }
 
-// fires is an alert reported as firing since start, counted from base.
+// fires returns an alert that fires since start, relative to base.
 func fires(letter string, start time.Duration) NotifiedAlert {
 	return NotifiedAlert{
 		Fingerprint: fp(letter), Status: StatusFiring, Labels: Labels{"alertname": "X", "instance": letter},
@@ -27,16 +27,16 @@ func fires(letter string, start time.Duration) NotifiedAlert {
 	}
 }
 
-// ended is an alert reported as resolved.
+// ended returns a resolved alert.
 func ended(letter string, start, end time.Duration) NotifiedAlert {
 	a := fires(letter, start)
 	a.Status, a.EndsAt = StatusResolved, base.Add(end)
 	return a
 }
 
-// step is a notification and the events that it is to make.
+// step is a notification and the events that it must make.
 type step struct {
-	at        time.Duration // of its arrival, counted from base
+	at        time.Duration // arrival, relative to base
 	by        string
 	alerts    []NotifiedAlert
 	truncated uint64
@@ -55,15 +55,14 @@ type applyCase struct {
 	name  string
 	steps []step
 	state State
-	want  string // the alerts at the end, as describe has them
+	want  string // the alerts at the end, in the format of describe
 }
 
 func list(alerts ...NotifiedAlert) []NotifiedAlert { return alerts }
 
 const second, minute = time.Second, time.Minute
 
-// Each rule of the design once, as a story: what is to happen is written beside
-// each notification.
+// Each case tests one rule. The expected events are written beside each notification.
 func TestApply(t *testing.T) {
 	for _, tc := range slices.Concat(applyCases, listingCases) {
 		t.Run(tc.name, func(t *testing.T) {
@@ -87,23 +86,23 @@ func run(t *testing.T, steps []step) *AlertGroup {
 		n := s.notification(i)
 		before := snapshot(t, g)
 		next, events := apply(g, n, testRules)
-		require.Equal(t, before, snapshot(t, g), "the group it was applied to has changed")
+		require.Equal(t, before, snapshot(t, g), "apply must not change its argument")
 		again, eventsAgain := apply(g, n, testRules)
-		require.Equal(t, snapshot(t, next), snapshot(t, again), "it is not a pure function")
+		require.Equal(t, snapshot(t, next), snapshot(t, again), "apply must be a pure function")
 		require.Equal(t, events, eventsAgain)
 		checkGroup(t, next)
 		checkEvents(t, next, n.Stamp, events)
 		for _, e := range events {
-			require.False(t, ids[e.ID], "an ID is given twice")
+			require.False(t, ids[e.ID], "event IDs must be unique")
 			ids[e.ID] = true
 		}
-		require.Equal(t, s.want, strings.Join(tell(events), " "), "notification %d", i)
+		require.Equal(t, s.want, strings.Join(abbreviate(events), " "), "notification %d", i)
 		g = next
 	}
 	return g
 }
 
-// Two Alertmanagers contradict each other at each group_interval, for a day.
+// Two Alertmanagers contradict each other at each group_interval for a day.
 func TestADisputeIsNotFlappedThroughTheHistory(t *testing.T) {
 	steps := []step{
 		{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
@@ -121,7 +120,7 @@ func TestADisputeIsNotFlappedThroughTheHistory(t *testing.T) {
 	require.Len(t, g.Alerts[0].Recorded, 1)
 }
 
-// A row of the group is not swallowed because an alert beside it is disputed.
+// A disputed alert does not hide the events of other alerts.
 func TestADisputeDoesNotHideOthers(t *testing.T) {
 	run(t, []step{
 		{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
@@ -143,24 +142,24 @@ func TestApplyTimesAndSender(t *testing.T) {
 	require.Equal(t, []time.Time{at(0), at(0), at(0)}, []time.Time{a.FirstSeenAt, a.LastSeenAt, a.ChangedAt},
 		"a repeat is not written to the alert")
 	seenAt, by := g.LastSeen(a)
-	require.Equal(t, at(5*minute), seenAt, "but it is known")
+	require.Equal(t, at(5*minute), seenAt, "but LastSeen knows it")
 	require.Equal(t, am1, by)
 
 	g, _ = apply(g, step{10 * minute, am0, list(fires("a", -minute)), 0, ""}.notification(9), testRules)
 	b := g.Alert(fp("b"))
 	require.Equal(t, []time.Time{at(0), at(5 * minute), at(10 * minute)}, []time.Time{b.FirstSeenAt, b.LastSeenAt, b.ChangedAt})
-	require.Equal(t, am1, b.ReportedBy, "it was the last to report it")
+	require.Equal(t, am1, b.ReportedBy, "this one reported the alert last")
 
 	g, _ = apply(g, step{11 * minute, am0, list(fires("a", -minute)), 1, ""}.notification(9), testRules)
-	require.Equal(t, at(11*minute), g.Alert(fp("a")).LastSeenAt, "a truncated message is written to what it lists")
+	require.Equal(t, at(11*minute), g.Alert(fp("a")).LastSeenAt, "a truncated message is written to the listed alerts")
 }
 
-func TestApplyTakesTheNewestWords(t *testing.T) {
+func TestApplyTakesTheNewestAnnotations(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
 	na := fires("a", 0)
 	na.Annotations, na.GeneratorURL = Labels{"summary": "is down since 5m"}, "http://prom-1/graph"
 	g, events := apply(g, step{minute, am0, list(na), 0, ""}.notification(1), testRules)
-	require.Equal(t, []string{"N"}, tell(events))
+	require.Equal(t, []string{"N"}, abbreviate(events))
 	require.Equal(t, na.Annotations, g.Alerts[0].Annotations)
 	require.Equal(t, na.GeneratorURL, g.Alerts[0].GeneratorURL)
 }
@@ -177,73 +176,73 @@ func TestApplyMeta(t *testing.T) {
 	last := events[len(events)-1]
 	require.Equal(t, []any{EventNotified, 2, 0, am0, n.Reason}, []any{last.Kind, last.Firing, last.Resolved, last.ExternalURL, last.Reason})
 
-	// Of a truncated body the common labels are those of what was kept.
-	cut := step{minute, am1, list(fires("a", 0)), 7, ""}.notification(1)
-	cut.CommonLabels = Labels{"alertname": "X", "instance": "a"}
-	after, events := apply(g, cut, testRules)
+	// After a truncated body, the common labels are recomputed from the known alerts.
+	truncated := step{minute, am1, list(fires("a", 0)), 7, ""}.notification(1)
+	truncated.CommonLabels = Labels{"alertname": "X", "instance": "a"}
+	after, events := apply(g, truncated, testRules)
 	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
 	require.Equal(t, uint64(7), after.Truncated)
 	require.Equal(t, am0, after.CompleteBy)
 	require.Equal(t, base, after.CreatedAt)
 
-	// Where none fires they are those of all.
-	over := step{minute, am0, list(ended("a", 0, second), ended("b", 0, second)), 1, ""}.notification(1)
-	over.CommonLabels = nil
-	none, _ := apply(g, over, testRules)
-	require.Equal(t, Labels{"alertname": "X"}, none.CommonLabels)
+	// If no alert fires, they are those of all alerts.
+	allResolved := step{minute, am0, list(ended("a", 0, second), ended("b", 0, second)), 1, ""}.notification(1)
+	allResolved.CommonLabels = nil
+	after, _ = apply(g, allResolved, testRules)
+	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
 	require.Equal(t, uint64(7), events[len(events)-1].Truncated)
 
-	// So they are of a view that is older than what we know.
+	// They are also recomputed if the view is older than the known state.
 	stale := step{5 * second, am1, list(fires("a", 0)), 0, ""}.notification(1)
-	stale.CommonLabels = cut.CommonLabels
+	stale.CommonLabels = truncated.CommonLabels
 	after, _ = apply(g, stale, testRules)
 	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
 
-	// An overtaken one leaves the group's own fields alone.
+	// An outdated notification does not change the group's own fields.
 	late := step{-second, am1, nil, 0, ""}.notification(1)
 	after, events = apply(g, late, testRules)
 	require.Equal(t, g.Meta, after.Meta)
-	require.Equal(t, []string{"N"}, tell(events))
+	require.Equal(t, []string{"N"}, abbreviate(events))
 }
 
 func TestApplyAfterDeletion(t *testing.T) {
-	deleted := NewStamp(base.Add(10*365*24*time.Hour), 0, testWriter) // by a clock that ran ahead
-	grave := Tombstone(testKey.ID(), deleted)
-	g, events := apply(grave, step{0, am0, list(fires("a", 0)), 0, ""}.notification(0), testRules)
+	deleted := NewStamp(base.Add(10*365*24*time.Hour), 0, testWriter) // by a clock that was ahead
+	tombstone := Tombstone(testKey.ID(), deleted)
+	g, events := apply(tombstone, step{0, am0, list(fires("a", 0)), 0, ""}.notification(0), testRules)
 	checkGroup(t, g)
-	require.Equal(t, []string{"O", "Faaaa", "N"}, tell(events))
+	require.Equal(t, []string{"O", "Faaaa", "N"}, abbreviate(events))
 	require.True(t, g.Settling)
 	require.Greater(t, g.Meta.Stamp, deleted)
-	require.Equal(t, snapshot(t, g), snapshot(t, Merge(grave, g)), "the deletion comes before it")
+	require.Equal(t, snapshot(t, g), snapshot(t, Merge(tombstone, g)), "the new group is newer than the deletion")
 
-	empty, _ := apply(grave, step{0, am0, nil, 0, ""}.notification(0), testRules)
-	require.Greater(t, empty.Meta.Stamp, deleted, "the group's own fields, too, are written after it")
-	require.False(t, Merge(grave, empty).IsTombstone())
+	empty, _ := apply(tombstone, step{0, am0, nil, 0, ""}.notification(0), testRules)
+	require.Greater(t, empty.Meta.Stamp, deleted, "the group's own fields are newer than the deletion")
+	require.False(t, Merge(tombstone, empty).IsTombstone())
 
-	h, _ := applyAlert(grave, testKey, fires("a", 0), NewStamp(base, 1, testWriter), testRules)
+	h, _ := applyAlert(tombstone, testKey, fires("a", 0), NewStamp(base, 1, testWriter), testRules)
 	checkGroup(t, h)
-	require.Equal(t, snapshot(t, h), snapshot(t, Merge(grave, h)))
+	require.Equal(t, snapshot(t, h), snapshot(t, Merge(tombstone, h)))
 }
 
 func TestApplyAlert(t *testing.T) {
 	g, events := applyAlert(nil, testKey, fires("a", 0), NewStamp(base, 0, testWriter), testRules)
 	checkGroup(t, g)
-	require.Equal(t, []string{"O", "Faaaa"}, tell(events))
+	require.Equal(t, []string{"O", "Faaaa"}, abbreviate(events))
 	require.Equal(t, Labels{"alertname": "X", "instance": "a"}, g.CommonLabels)
 
 	g, events = applyAlert(g, testKey, fires("b", 0), NewStamp(base, 1, testWriter), testRules)
-	require.Equal(t, []string{"Fbbbb"}, tell(events), "nothing is said of the other")
+	require.Equal(t, []string{"Fbbbb"}, abbreviate(events), "the other alert does not change")
 	require.Equal(t, Labels{"alertname": "X"}, g.CommonLabels)
 
 	g, events = applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 2, testWriter), testRules)
-	require.Equal(t, []string{"Rbbbb"}, tell(events))
-	// It names no Alertmanager: its word cannot be another one's older view.
+	require.Equal(t, []string{"Rbbbb"}, abbreviate(events))
+	// The report names no Alertmanager, so it is not the older view of a replica.
 	g, events = applyAlert(g, testKey, fires("b", 0), NewStamp(base, 3, testWriter), testRules)
-	require.Equal(t, []string{"obbbb"}, tell(events))
+	require.Equal(t, []string{"obbbb"}, abbreviate(events))
 	require.False(t, g.Alert(fp("b")).Disputed)
 
 	late, events := applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 1, testWriter), testRules)
-	require.Empty(t, events, "an overtaken word")
+	require.Empty(t, events, "an outdated report changes nothing")
 	require.Same(t, g.Alert(fp("b")), late.Alert(fp("b")))
 
 	g = run(t, []step{
@@ -251,7 +250,7 @@ func TestApplyAlert(t *testing.T) {
 		{minute, am0, list(ended("a", 0, second)), 0, "Raaaa N C"},
 	})
 	g, events = applyAlert(g, testKey, fires("a", 0), NewStamp(base.Add(minute+second), 0, testWriter), testRules)
-	require.Equal(t, []string{"O", "oaaaa"}, tell(events))
+	require.Equal(t, []string{"O", "oaaaa"}, abbreviate(events))
 	require.False(t, g.Alert(fp("a")).Disputed)
 }
 
@@ -261,33 +260,33 @@ func TestRemoveAndAddAgain(t *testing.T) {
 	removed := NewStamp(base.Add(minute), 0, testWriter)
 	g, events := removeAlerts(g, []Fingerprint{fp("a"), fp("f")}, removed)
 	checkGroup(t, g)
-	require.Equal(t, []string{"Xaaaa"}, tell(events), "what it does not hold is not removed")
+	require.Equal(t, []string{"Xaaaa"}, abbreviate(events), "an unknown alert is not removed")
 	require.Equal(t, map[Fingerprint]Stamp{fp("a"): removed}, g.Removed)
 	require.Equal(t, Labels{"alertname": "X", "instance": "b"}, g.CommonLabels)
-	require.Nil(t, Merge(old, g).Alert(fp("a")), "an older copy brings it back")
+	require.Nil(t, Merge(old, g).Alert(fp("a")), "an older copy must not restore the alert")
 
 	back, events := apply(g, step{2 * minute, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0), testRules)
 	checkGroup(t, back)
-	require.Equal(t, []string{"Faaaa", "N"}, tell(events), "it is a new record")
+	require.Equal(t, []string{"Faaaa", "N"}, abbreviate(events), "it is a new record")
 	require.Equal(t, removed, back.Alert(fp("a")).RemovalStamp)
 	require.Empty(t, back.Removed)
 	merged := Merge(old, back).Alert(fp("a"))
 	require.Equal(t, base.Add(2*minute), merged.FirstSeenAt)
-	require.Len(t, merged.Recorded, 1, "what was removed stays away")
+	require.Len(t, merged.Recorded, 1, "removed episodes are not restored")
 
 	closed, events := removeAlerts(run(t, []step{
 		{0, am0, list(fires("a", 0), ended("b", 0, second)), 0, "O Faaaa Rbbbb N"},
 	}), []Fingerprint{fp("a")}, removed)
-	require.Equal(t, []string{"Xaaaa", "C"}, tell(events), "the last that fired is gone")
+	require.Equal(t, []string{"Xaaaa", "C"}, abbreviate(events), "removing the last firing alert closes the group")
 
 	empty, events := removeAlerts(closed, []Fingerprint{fp("b")}, removed)
-	require.Equal(t, []string{"Xbbbb", "X"}, tell(events))
+	require.Equal(t, []string{"Xbbbb", "X"}, abbreviate(events))
 	require.Empty(t, empty.Alerts)
 }
 
-// A clock that stood years ahead leaves nothing behind that keeps a group, or
-// an alert, from being flushed or from expiring.
-func TestTheFarFutureIsForgotten(t *testing.T) {
+// Times from a clock that was years ahead must not prevent a group from being flushed,
+// or an alert from expiring.
+func TestTimesInTheFarFutureAreReplaced(t *testing.T) {
 	g := run(t, []step{
 		{3650 * day, am0, list(fires("a", 0), fires("b", 0), ended("c", 0, second)), 0, "O Faaaa Fbbbb Rcccc N"},
 		{minute, am1, list(fires("a", 0), ended("c", 0, minute)), 0, "ubbbb N"},
@@ -300,7 +299,7 @@ func TestTheFarFutureIsForgotten(t *testing.T) {
 	}
 }
 
-func TestASenderThatGivesNoTimes(t *testing.T) {
+func TestASenderThatSendsNoTimes(t *testing.T) {
 	bare := func(s Status) []NotifiedAlert { return list(NotifiedAlert{Fingerprint: fp("a"), Status: s}) }
 	steps := []step{
 		{0, am0, bare(StatusFiring), 0, "O Faaaa N"},

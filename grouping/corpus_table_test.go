@@ -2,11 +2,11 @@ package grouping
 
 import "time"
 
-// wantGroup is the expected end of one group. alerts has a line per alert, in
-// the words of describe; story has its events, in the letters of letters.
+// wantGroup is the expected end state of one group. alerts has one line per alert, in
+// the format of describe. story has the events, abbreviated by letters.
 type wantGroup struct {
-	source, receiver string // "": whatever
-	key, not         string // a part of the group key, and one that it lacks
+	source, receiver string // "": any
+	key, not         string // a part of the group key, and a text that it must not contain
 	state            State
 	alerts           string
 	story            string
@@ -14,9 +14,9 @@ type wantGroup struct {
 
 type wantScenario struct {
 	name string
-	// settle is what a user of the scenario's (shortened) timings would set: the
-	// wait of the last peer, (n-1) × peer-timeout, and a second for the delivery.
-	// With one Alertmanager it has no say, so the default does.
+	// settle is the value that fits the scenario's shortened timings: the wait of
+	// the last peer, (n-1) × peer-timeout, plus a second for the delivery. With one
+	// Alertmanager it has no effect, so the default is used.
 	settle time.Duration
 	groups []wantGroup
 }
@@ -42,7 +42,7 @@ var corpusTable = []wantScenario{
 		story: `O F31c3 F4ede N  F692f N  R4ede N  N  R31c3 N  R692f N C
 			O f4ede N  f31c3 R4ede N  R31c3 N C`,
 	}}},
-	// A resolved alert that is listed again and again is not news.
+	// A resolved alert that is listed repeatedly makes no events.
 	{"01b-resolved-resent", defaultSettle, []wantGroup{{
 		receiver: "node-team", state: StateResolved,
 		alerts: `
@@ -55,7 +55,7 @@ var corpusTable = []wantScenario{
 	}}},
 	{"02-send-resolved", defaultSettle, []wantGroup{
 		{
-			// 007: an episode of 2aa7 that is first heard of when it is over.
+			// 007: an episode of 2aa7 is first reported when it is resolved.
 			source: "resolved-true", receiver: "both", state: StateResolved,
 			alerts: `
 				2aa7 resolved 22:30:44.129 22:30:44.331 2
@@ -63,8 +63,8 @@ var corpusTable = []wantScenario{
 			story: `O F2aa7 F30b8 N  R2aa7 N  R30b8 N C  O f30b8 N  R2aa7 N  N  R30b8 N C`,
 		},
 		{
-			// This hook hears of no end: what is left out is not resolved, and a
-			// start after our last word is a new episode.
+			// This hook gets no resolutions. An omitted alert is not resolved, and a
+			// start after the last report is a new episode.
 			source: "resolved-false", receiver: "both", state: StateMixed,
 			alerts: `
 				2aa7 unreported 22:30:32.113 - 1
@@ -72,8 +72,8 @@ var corpusTable = []wantScenario{
 			story: `O F2aa7 F30b8 N  u2aa7 f30b8 N  N`,
 		},
 	}},
-	// bd0f reopens with the start it had; 71e0 flaps unseen; f63f's start moves
-	// ten minutes back.
+	// bd0f reopens with the same start. 71e0 flaps between two notifications. The
+	// start of f63f moves back by ten minutes.
 	{"03-resolve-and-refire", defaultSettle, []wantGroup{{
 		receiver: "db-team", state: StateResolved,
 		alerts: `
@@ -124,8 +124,9 @@ var corpusTable = []wantScenario{
 				R0ce6 R13b5 R5d53 R7c4e Rad0d N  R10e8 R96ee Rad2a N C`,
 		},
 		{
-			// 018: all that is shown is resolved while what was cut off fires: not
-			// closed. 006, 008: what is left out was cut off, not unreported.
+			// 018: all listed alerts are resolved, but truncated ones fire, so the group
+			// is not closed. 006, 008: the omitted alerts were truncated, so they are
+			// not unreported.
 			source: "max5", receiver: "limited", state: StateResolved,
 			alerts: `
 				0ce6 resolved 22:34:57.113 22:34:58.706 1
@@ -150,8 +151,8 @@ var corpusTable = []wantScenario{
 				R10e8 R96ee Rad2a N C`,
 		},
 	}},
-	// f959 and 54ce resolve while they are silenced, 89bc after it: no word of
-	// that ever comes. 42f3's second episode is heard of only at its end.
+	// f959 and 54ce resolve while they are silenced, and 89bc after that. No
+	// notification reports it. The second episode of 42f3 is reported only at its end.
 	{"06-silence", defaultSettle, []wantGroup{{
 		receiver: "web-oncall", state: StateUnreported,
 		alerts: `
@@ -180,9 +181,9 @@ var corpusTable = []wantScenario{
 			story: `O F9852 N  R9852 N C  O f9852 N  R9852 N C  O F39a2 N  R39a2 N C`,
 		},
 	}},
-	// Peer timeout 3 s. 2bd5: the replicas disagree, first within the settle
-	// time, then 19 s later: one reopened, and no row for the turns after it.
-	// 6940: a stale firing 1.5 s after its second resolution changes nothing.
+	// Peer timeout 3 s. 2bd5: the replicas disagree, first within the settle time,
+	// then 19 s later. This makes one reopened event and no later events. 6940: an
+	// outdated firing 1.5 s after its second resolution changes nothing.
 	{"08-ha-two-replicas", 4 * time.Second, []wantGroup{{
 		receiver: "payments", state: StateResolved,
 		alerts: `
@@ -200,8 +201,8 @@ var corpusTable = []wantScenario{
 			F6940 N  N  R6940 N  N  f6940 N  N  R6940 N  N  N  f6940 N
 			R1490 R31c3 R692f R6940 Rc632 N C`,
 	}}},
-	// Peer timeout 2 s: the third replica waits for 4 s. After aaaf fires, the
-	// same comes 13 more times, from all three.
+	// Peer timeout 2 s, so the third replica waits for 4 s. After aaaf fires, all
+	// three replicas repeat it, 13 times in total.
 	{"09-ha-three-replicas", 5 * time.Second, []wantGroup{{
 		receiver: "db", state: StateResolved,
 		alerts: `
@@ -247,7 +248,7 @@ var corpusTable = []wantScenario{
 			f319 resolved 22:49:27.013 22:50:28.244 1`,
 		story: `O Fcb31 N  Rcb31 N C  O Ff319 N  R70e0 N  Rf319 N C`,
 	}}},
-	// effd's source went away while Alertmanager was down: no end is ever sent.
+	// effd's source stopped while Alertmanager was down, so no end is ever sent.
 	{"13-restart", defaultSettle, []wantGroup{{
 		receiver: "platform", state: StateMixed,
 		alerts: `
@@ -267,8 +268,8 @@ var corpusTable = []wantScenario{
 		{source: "plain", receiver: "plain", state: StateResolved, alerts: payloadAlerts, story: payloadStory},
 		{source: "KubePodCrashLooping", receiver: "plain", state: StateResolved, alerts: payloadAlerts, story: payloadStory},
 	}},
-	// Two Prometheus replicas: Watchdog's start moves back by 0.8 s, which is
-	// no new episode.
+	// Two Prometheus replicas. The start of Watchdog moves back by 0.8 s, which is not
+	// a new episode.
 	{"17-real-prometheus", defaultSettle, []wantGroup{
 		{
 			key: "InstanceDown", state: StateResolved,
@@ -288,7 +289,7 @@ var corpusTable = []wantScenario{
 			story:  `O F6a31 N  N  N  N  N  R6a31 N C`,
 		},
 	}},
-	// 8e8b resolved while muted; a reload brings the word of it after all.
+	// 8e8b resolved while it was muted. After a reload, a notification reports it.
 	{"18-mute-interval", defaultSettle, []wantGroup{{
 		receiver: "office", state: StateResolved,
 		alerts: `
@@ -315,9 +316,9 @@ const (
 	payloadStory = `O F4b3a Fb190 N  R4b3a N  N  Rb190 N C`
 )
 
-// One alert is in several groups: receiver and route are part of a group's
-// identity. The key that a route had before it was edited hears no more: there
-// the alert goes on firing.
+// One alert is in several groups, because receiver and route are part of a group's
+// identity. The key that a route had before it was edited gets no notifications, so
+// the alert still fires there.
 var groupKeys = []wantGroup{
 	{receiver: "nodes", key: "mountpoint=~", state: StateResolved, alerts: `2aa7 resolved 22:38:48.909 22:39:35.987 1`},
 	{receiver: "nodes", not: "mountpoint=~", state: StateResolved, alerts: `eecf resolved 22:38:48.909 22:39:35.987 1`},
@@ -332,5 +333,8 @@ var groupKeys = []wantGroup{
 	{receiver: "storage.team", key: `team=~"storage|db"`, state: StateFiring, alerts: `bfc6 firing 22:38:48.909 - 1`},
 	{receiver: "storage.crew", key: `team="storage"`, state: StateFiring, alerts: `bfc6 firing 22:38:48.909 - 1`},
 	{receiver: "audit", key: `team="storage"`, state: StateResolved, alerts: `bfc6 resolved 22:38:48.909 22:39:35.987 1`},
-	{receiver: "audit (copy+1)", source: "audit_(copy+1)", key: `team="storage"`, state: StateResolved, alerts: `bfc6 resolved 22:38:48.909 22:39:35.987 1`},
+	{
+		receiver: "audit (copy+1)", source: "audit_(copy+1)", key: `team="storage"`, state: StateResolved,
+		alerts: `bfc6 resolved 22:38:48.909 22:39:35.987 1`,
+	},
 }

@@ -18,11 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The corpus was recorded from real Alertmanagers; its index.md says of each
-// body why it was sent.
+// The corpus was recorded from real Alertmanagers. Its index.md files explain why each
+// body was sent.
 const corpus = "../testdata/corpus"
 
-// message is Alertmanager's webhook message as far as the domain reads it.
+// message holds the fields of Alertmanager's webhook message that the domain reads.
 type message struct {
 	template.Data
 
@@ -40,9 +40,9 @@ type arrival struct {
 
 var quoted = regexp.MustCompile(`\\([\\.+*?()|\[\]{}^$])`)
 
-// readScenario returns the notifications of a scenario in the order of their
-// arrival. Custom payloads, which name no group, are left out. What the
-// recording receiver answered does not matter: we had the body.
+// readScenario returns the notifications of a scenario in the order of their arrival.
+// It skips custom payloads without a group key. The answer of the recording receiver
+// does not matter.
 func readScenario(t *testing.T, name string) []Notification {
 	t.Helper()
 	f, err := os.Open(filepath.Join(corpus, name, "meta.jsonl"))
@@ -88,14 +88,14 @@ func readBody(t *testing.T, name string) (Notification, bool) {
 	return n, true
 }
 
-// replayed is what a replay leaves of one group. story tells its events in
-// their order, each notification's ended by N, or by C if it closes the group.
+// replayed is the result of a replay for one group. story holds its abbreviated events
+// in order. The events of each notification end with N, or with C if the group closes.
 type replayed struct {
 	group *AlertGroup
 	story []string
 }
 
-// replay applies the notifications, each of them so many times in a row.
+// replay applies each notification as often as times says, and returns the groups.
 func replay(t *testing.T, ns []Notification, r rules, times int) map[ID]*replayed {
 	t.Helper()
 	groups := map[ID]*replayed{}
@@ -110,23 +110,23 @@ func replay(t *testing.T, ns []Notification, r rules, times int) map[ID]*replaye
 			again.Stamp = stampOfReading(n.Stamp.reading()+uint64(i), testWriter)
 			before := snapshot(t, g.group)
 			next, events := apply(g.group, again, r)
-			require.Equal(t, before, snapshot(t, g.group), "the group it was applied to has changed")
+			require.Equal(t, before, snapshot(t, g.group), "apply must not change its argument")
 			checkGroup(t, next)
 			checkEvents(t, next, again.Stamp, events)
 			g.group = next
-			g.story = append(g.story, tell(events)...)
+			g.story = append(g.story, abbreviate(events)...)
 		}
 	}
 	return groups
 }
 
-// letters abbreviates the kinds of events, for tables.
+// letters maps kinds of events to abbreviations for the tables.
 var letters = map[EventKind]string{
 	EventOpened: "O", EventFired: "F", EventRefired: "f", EventReopened: "o", EventResolved: "R",
 	EventUnreported: "u", EventReturned: "b", EventNotified: "N", EventClosed: "C", EventExpired: "X", EventStale: "S",
 }
 
-func tell(events []Event) []string {
+func abbreviate(events []Event) []string {
 	story := make([]string, 0, len(events))
 	for _, e := range events {
 		story = append(story, letters[e.Kind]+short(e.Fingerprint))
@@ -136,7 +136,7 @@ func tell(events []Event) []string {
 
 func short(fp Fingerprint) string { return string(fp[:min(4, len(fp))]) }
 
-// describe writes an alert as the tables do: the head of its fingerprint,
+// describe formats an alert for the tables: the first four digits of its fingerprint,
 // status, start, end, number of episodes, and whether it is disputed.
 func describe(a *Alert) string {
 	clock := func(t time.Time) string {
@@ -152,9 +152,9 @@ func describe(a *Alert) string {
 	return s
 }
 
-// TestCorpus replays what real Alertmanagers sent and compares with what the
-// corpus's index says was going on. The tables are written from that index and
-// from the bodies' times, not from what the code does.
+// TestCorpus replays bodies of real Alertmanagers and compares the result with tables.
+// The tables were written from the index of the corpus and from the times in the
+// bodies, not from the results of the code.
 func TestCorpus(t *testing.T) {
 	for _, sc := range corpusTable {
 		t.Run(sc.name, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// find returns the one group that the table means.
+// find returns the only group that matches the expectation.
 func find(t *testing.T, groups map[ID]*replayed, want wantGroup) *replayed {
 	t.Helper()
 	var found []*replayed
@@ -201,8 +201,8 @@ func table(text string) []string {
 	return lines
 }
 
-// scenarios lists the folders of recorded notifications. 14b is Alertmanager's
-// event recorder, which sends no notifications.
+// scenarios lists the directories of recorded notifications. It skips 14b, which has
+// the output of Alertmanager's event recorder and no notifications.
 func scenarios(t *testing.T) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(corpus, "*", "meta.jsonl"))
@@ -216,7 +216,7 @@ func scenarios(t *testing.T) []string {
 	return names
 }
 
-func TestTheWholeCorpusIsReplayed(t *testing.T) {
+func TestEveryScenarioIsReplayed(t *testing.T) {
 	var tested []string
 	for _, sc := range corpusTable {
 		tested = append(tested, sc.name)
@@ -224,7 +224,7 @@ func TestTheWholeCorpusIsReplayed(t *testing.T) {
 	require.ElementsMatch(t, scenarios(t), append(tested, "15-labels", "15-labels-am025", "16-big-group"))
 }
 
-// One alert per notification: what is odd is their labels, not their story.
+// These scenarios have one alert per notification, with unusual labels.
 func TestCorpusOddLabels(t *testing.T) {
 	for name, want := range map[string]int{"15-labels": 20, "15-labels-am025": 7} {
 		groups := replay(t, readScenario(t, name), rules{settle: 15 * time.Second}, 1)
@@ -236,7 +236,7 @@ func TestCorpusOddLabels(t *testing.T) {
 	}
 	groups := replay(t, readScenario(t, "15-labels"), rules{}, 1)
 	old := find(t, groups, wantGroup{key: `alertname="OldAlert"`}).group.Alerts[0]
-	require.True(t, time.Date(2019, 3, 4, 3, 6, 7, 123456789, time.UTC).Equal(old.StartsAt), "the offset counts")
+	require.True(t, time.Date(2019, 3, 4, 3, 6, 7, 123456789, time.UTC).Equal(old.StartsAt), "the UTC offset counts")
 	future := find(t, groups, wantGroup{key: `alertname="FutureAlert"`}).group
 	require.True(t, future.Alerts[0].StartsAt.After(future.LastNotifiedAt))
 	require.Equal(t, "all-kinds", find(t, groups, wantGroup{key: `instance="c:9100"`}).group.Receiver)
@@ -250,8 +250,8 @@ func TestCorpusBigGroup(t *testing.T) {
 	require.Len(t, g.story, 102+102)
 }
 
-// A retry, a repeat and an HA duplicate cannot be told from one another: all
-// of them must be no-ops.
+// A retry, a repeat and an HA duplicate look the same. None of them may change
+// anything.
 func TestEachBodyTwiceIsEachBodyOnce(t *testing.T) {
 	for _, name := range scenarios(t) {
 		t.Run(name, func(t *testing.T) {
@@ -264,13 +264,13 @@ func TestEachBodyTwiceIsEachBodyOnce(t *testing.T) {
 				require.Equal(t, timeless(want.group), timeless(got.group))
 				notified := func(s string) bool { return s == "N" }
 				require.Equal(t, slices.DeleteFunc(slices.Clone(want.story), notified),
-					slices.DeleteFunc(slices.Clone(got.story), notified), "a repeat is news")
+					slices.DeleteFunc(slices.Clone(got.story), notified), "a repeat must not make events")
 			}
 		})
 	}
 }
 
-// timeless returns what must not depend on how often the same was said.
+// timeless returns the parts of a group that must not depend on the number of repeats.
 func timeless(g *AlertGroup) map[string]any {
 	alerts := map[Fingerprint]any{}
 	for _, a := range g.Alerts {
@@ -283,8 +283,8 @@ func timeless(g *AlertGroup) map[string]any {
 	return map[string]any{"meta": m, "alerts": alerts, "state": g.State, "counts": g.Counts, "episodes": g.Episodes()}
 }
 
-// Every fingerprint that an Alertmanager gave out, in notifications and in
-// answers of its API, is the one that we compute.
+// Labels.Fingerprint must compute the same fingerprints as Alertmanager, in
+// notifications and in answers of its API.
 func TestCorpusFingerprints(t *testing.T) {
 	n := 0
 	var walk func(file string, v any)
@@ -312,7 +312,7 @@ func TestCorpusFingerprints(t *testing.T) {
 		}
 	}
 	require.NoError(t, filepath.WalkDir(corpus, func(path string, d fs.DirEntry, err error) error {
-		// Grafana's hash hidden labels, too; the recorder's are decimal.
+		// Grafana's fingerprints include hidden labels. The recorder's are decimal.
 		if err == nil && d.IsDir() && (d.Name() == "other-senders" || d.Name() == "14b-event-recorder") {
 			return filepath.SkipDir
 		}
@@ -329,7 +329,7 @@ func TestCorpusFingerprints(t *testing.T) {
 	require.Greater(t, n, 700)
 }
 
-// What other senders post is taken as it is, fingerprints included.
+// Bodies of other senders are accepted unchanged, including their fingerprints.
 func TestOtherSenders(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(corpus, "other-senders", "*.json"))
 	require.NoError(t, err)

@@ -29,7 +29,8 @@ func of(group string, alerts ...grouping.NotifiedAlert) grouping.Notification {
 	return n
 }
 
-func held(t *testing.T, m *grouping.Manager) []string {
+// groupKeys returns the keys of all groups, the last changed first.
+func groupKeys(t *testing.T, m *grouping.Manager) []string {
 	t.Helper()
 	page, err := m.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortUpdated})
 	require.NoError(t, err)
@@ -40,15 +41,15 @@ func held(t *testing.T, m *grouping.Manager) []string {
 	return keys
 }
 
-// For a new group the oldest resolved one goes, then the oldest unreported one.
-// A group that fires never goes: then the new one is refused.
+// A new group evicts the oldest resolved group, then the oldest unreported one. A firing
+// group is never evicted. If all groups fire, the new one is rejected.
 func TestTooManyGroups(t *testing.T) {
 	m := limited(t, 4, 0, 0)
 	keep := func(n grouping.Notification) {
 		t.Helper()
 		_, err := m.Ingest(t.Context(), n)
 		require.NoError(t, err)
-		time.Sleep(2 * time.Millisecond) // the clock of stamps has milliseconds
+		time.Sleep(2 * time.Millisecond) // stamps have a precision of milliseconds
 	}
 	for _, n := range []grouping.Notification{
 		of("firing", alert("a")), of("unreported", alert("b")), of("resolved", alert("c")), of("later", alert("d")),
@@ -56,13 +57,13 @@ func TestTooManyGroups(t *testing.T) {
 	} {
 		keep(n)
 	}
-	for _, step := range []struct{ come, left string }{
+	for _, step := range []struct{ added, want string }{
 		{"new1", "[new1 later unreported firing]"},
 		{"new2", "[new2 new1 unreported firing]"},
 		{"new3", "[new3 new2 new1 firing]"},
 	} {
-		keep(of(step.come, alert(step.come)))
-		require.Equal(t, step.left, fmt.Sprint(held(t, m)))
+		keep(of(step.added, alert(step.added)))
+		require.Equal(t, step.want, fmt.Sprint(groupKeys(t, m)))
 	}
 	_, err := m.Ingest(t.Context(), of("new4", alert("new4")))
 	var full *grouping.FullError
@@ -70,10 +71,10 @@ func TestTooManyGroups(t *testing.T) {
 	require.Equal(t, grouping.FullError{What: "group", Limit: 4}, *full)
 	_, err = m.AddAlertToGroup(t.Context(), of("new4").Key, alert("new4"))
 	require.ErrorAs(t, err, &full)
-	keep(of("firing", alert("a"), alert("f"))) // what is known goes on
+	keep(of("firing", alert("a"), alert("f"))) // a known group is still updated
 	keep(of("new1", resolved(alert("new1"))))
 	keep(of("new4", alert("new4")))
-	require.Equal(t, "[new4 firing new3 new2]", fmt.Sprint(held(t, m)))
+	require.Equal(t, "[new4 firing new3 new2]", fmt.Sprint(groupKeys(t, m)))
 }
 
 func TestTooManySources(t *testing.T) {
@@ -105,7 +106,7 @@ func TestTooManyAlertsInAGroup(t *testing.T) {
 	require.Equal(t, grouping.FullError{What: "alert", Limit: 2}, *full)
 }
 
-// heap returns the bytes that are in use.
+// heap returns the number of heap bytes in use.
 func heap() uint64 {
 	runtime.GC()
 	var s runtime.MemStats
@@ -113,16 +114,16 @@ func heap() uint64 {
 	return s.HeapAlloc
 }
 
-// What is held, and so the memory, stays bounded however much new comes: groups
-// from many sides at once, alerts of one group.
+// The number of groups and alerts, and so the memory, stays limited under a flood of
+// new groups from concurrent senders, or of new alerts of one group.
 func TestFloods(t *testing.T) {
 	const groups, alerts = 200, 100
 	for name, fn := range map[string]func(i int) grouping.Notification{
-		"groups that end":   func(i int) grouping.Notification { return of(fmt.Sprint(i), resolved(alert("a"))) },
-		"groups that go on": func(i int) grouping.Notification { return of(fmt.Sprint("on", i), alert("a")) },
-		"alerts that end":   func(i int) grouping.Notification { return of("one", resolved(alert(fmt.Sprint(i)))) },
-		"alerts left out":   func(i int) grouping.Notification { return of("one", alert(fmt.Sprint("o", i))) },
-		"alerts that go on": func(i int) grouping.Notification {
+		"resolved groups": func(i int) grouping.Notification { return of(fmt.Sprint(i), resolved(alert("a"))) },
+		"firing groups":   func(i int) grouping.Notification { return of(fmt.Sprint("on", i), alert("a")) },
+		"resolved alerts": func(i int) grouping.Notification { return of("one", resolved(alert(fmt.Sprint(i)))) },
+		"rejected alerts": func(i int) grouping.Notification { return of("one", alert(fmt.Sprint("o", i))) },
+		"firing alerts": func(i int) grouping.Notification {
 			n := of("one", alert(fmt.Sprint("a", i)))
 			n.Truncated = 1
 			return n
@@ -149,7 +150,7 @@ func TestFloods(t *testing.T) {
 			before := heap()
 			flood(3000, 8000)
 			grown := int64(heap()) - int64(before)
-			require.Less(t, grown, int64(8<<20), "5,000 more left %d bytes", grown)
+			require.Less(t, grown, int64(8<<20), "5,000 more notifications used %d bytes", grown)
 			page, err := m.ListGroups(t.Context(), grouping.ListQuery{Limit: grouping.MaxLimit})
 			require.NoError(t, err)
 			require.LessOrEqual(t, page.Total, groups+4)
@@ -161,8 +162,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// A group that goes on for long does not gather what it forgot.
-func TestRemovalsOfAGroupThatGoesOn(t *testing.T) {
+// A long-lived group does not accumulate removal stamps.
+func TestRemovalsOfALongLivedGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := limited(t, 0, 0, 0)
 		for range 60 {
@@ -174,8 +175,8 @@ func TestRemovalsOfAGroupThatGoesOn(t *testing.T) {
 		}
 		g, err := m.GetGroup(t.Context(), of("g").ID())
 		require.NoError(t, err)
-		require.Len(t, g.Alerts, 29, "of seven days, and the one that fires")
-		require.LessOrEqual(t, len(g.Removed), 5, "of one day")
+		require.Len(t, g.Alerts, 29, "28 alerts of seven days, and the firing one")
+		require.LessOrEqual(t, len(g.Removed), 5, "only removals of one day")
 		require.NotEmpty(t, g.Removed)
 	})
 }

@@ -38,8 +38,8 @@ func TestSeverity(t *testing.T) {
 	require.Equal(t, SeverityOther, (&Alert{}).Severity())
 }
 
-// The severity is that of the worst alert that fires, or, where none does, of
-// all; the newest is the newest of that severity.
+// The severity is that of the most urgent firing alert. If no alert fires, all alerts
+// count. NewestAt is the start of the newest alert with that severity.
 func TestGroupSeverity(t *testing.T) {
 	alert := func(letter string, status Status, severity string, start time.Duration) *Alert {
 		return &Alert{Fingerprint: fp(letter), Status: status, Labels: Labels{"severity": severity}, StartsAt: base.Add(start)}
@@ -50,14 +50,14 @@ func TestGroupSeverity(t *testing.T) {
 		want   Severity
 		newest time.Time
 	}{
-		{"nothing", nil, SeverityNone, time.Time{}},
-		{"the worst", []*Alert{
+		{"no alert", nil, SeverityNone, time.Time{}},
+		{"the most urgent", []*Alert{
 			alert("a", StatusFiring, "info", 9*second), alert("b", StatusFiring, "critical", 0), alert("c", StatusFiring, "critical", second),
 		}, SeverityCritical, base.Add(second)},
-		{"what is over does not count", []*Alert{
+		{"resolved alerts do not count", []*Alert{
 			alert("a", StatusResolved, "critical", 0), alert("b", StatusFiring, "warning", 0), alert("c", StatusUnreported, "critical", 0),
 		}, SeverityWarning, base},
-		{"unless all is over", []*Alert{
+		{"unless no alert fires", []*Alert{
 			alert("a", StatusResolved, "critical", 0), alert("b", StatusUnreported, "warning", 0),
 		}, SeverityCritical, base},
 		{"a heartbeat", []*Alert{alert("a", StatusFiring, "none", second)}, SeverityNone, base.Add(second)},
@@ -75,7 +75,7 @@ func TestNewAlertGroupSorts(t *testing.T) {
 	require.Nil(t, g.Alert(fp("c")))
 }
 
-// A group's episode lasts from its first firing alert to none left.
+// An episode of a group lasts while at least one alert fires.
 func TestGroupEpisodes(t *testing.T) {
 	g := run(t, []step{
 		{minute, am0, list(fires("a", 0)), 0, "O Faaaa N"},
@@ -86,20 +86,20 @@ func TestGroupEpisodes(t *testing.T) {
 	})
 	require.Equal(t, []Episode{
 		{StartsAt: base, EndsAt: base.Add(3 * minute)},
-		{StartsAt: base.Add(17 * minute)}, // nobody said that c is over
+		{StartsAt: base.Add(17 * minute)}, // no end of c was reported
 	}, g.Episodes())
 	require.True(t, g.ResolvedAt().IsZero())
 
 	g, _ = apply(g, step{30 * minute, am0, list(ended("c", 17*minute, 26*minute)), 0, ""}.notification(0), testRules)
 	require.Equal(t, base.Add(26*minute), g.Episodes()[1].EndsAt)
-	require.Equal(t, base.Add(30*minute), g.ResolvedAt(), "by our clock")
+	require.Equal(t, base.Add(30*minute), g.ResolvedAt(), "a time of Muster's clock")
 }
 
 func TestEpisodesAreBounded(t *testing.T) {
 	var g *AlertGroup
 	for i := range time.Duration(maxGroupEpisodes + 20) {
 		for _, l := range []string{"a", "b", "c", "d"} {
-			// Each alert in its own minutes: the group has as many episodes as all.
+			// The alerts fire in different minutes, so the group has all their episodes.
 			start := (4*i + time.Duration(l[0]-'a')) * minute
 			for j, na := range list(fires(l, start), ended(l, start, start+second)) {
 				g, _ = applyAlert(g, testKey, na, NewStamp(base.Add(start), uint16(j), testWriter), testRules)
@@ -113,7 +113,7 @@ func TestEpisodesAreBounded(t *testing.T) {
 	require.Equal(t, base.Add(newest), g.Episodes()[maxGroupEpisodes-1].StartsAt)
 }
 
-// A field that is left out of Equal would be a change that is never stored.
+// If Equal ignored a field, its changes would never be stored.
 func TestEqualSeesEveryField(t *testing.T) {
 	eachField(t, reflect.TypeFor[Alert](), func(change func(v any)) bool {
 		var a, b Alert
@@ -140,7 +140,7 @@ func TestEqualSeesEveryField(t *testing.T) {
 	} {
 		require.False(t, (&AlertGroup{}).Equal(b))
 	}
-	require.True(t, (&AlertGroup{}).Equal(&AlertGroup{Version: 3, Notifications: 4}), "counters are for display")
+	require.True(t, (&AlertGroup{}).Equal(&AlertGroup{Version: 3, Notifications: 4}), "counters for display are ignored")
 }
 
 func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bool) {
@@ -174,8 +174,7 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 	}
 }
 
-// bigGroup is one of Alertmanager's largest: 10,000 alerts with the labels
-// that alerts have.
+// bigGroup returns n alerts with a realistic number of labels.
 func bigGroup(n int) []NotifiedAlert {
 	alerts := make([]NotifiedAlert, n)
 	for i := range alerts {
@@ -188,7 +187,7 @@ func bigGroup(n int) []NotifiedAlert {
 			Annotations: Labels{"summary": "is down", "runbook": "https://example.net/down"}, StartsAt: base,
 		}
 	}
-	// In the order of the body, which is not that of the fingerprints.
+	// The order of alerts in a body is not the order of fingerprints.
 	rand.Shuffle(n, func(i, j int) { alerts[i], alerts[j] = alerts[j], alerts[i] })
 	return alerts
 }
@@ -206,7 +205,10 @@ func BenchmarkApplyNew10000(b *testing.B) {
 func BenchmarkApplyOneOf10000(b *testing.B) {
 	alerts := bigGroup(10_000)
 	g, _ := apply(nil, Notification{Key: testKey, Alerts: alerts, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter)}, testRules)
-	next := Notification{Key: testKey, Alerts: append([]NotifiedAlert(nil), alerts...), ExternalURL: am0, Stamp: NewStamp(base.Add(minute), 0, testWriter)}
+	next := Notification{
+		Key: testKey, Alerts: append([]NotifiedAlert(nil), alerts...), ExternalURL: am0,
+		Stamp: NewStamp(base.Add(minute), 0, testWriter),
+	}
 	next.Alerts[5000].Status, next.Alerts[5000].EndsAt = StatusResolved, base.Add(second)
 	b.ReportAllocs()
 	for b.Loop() {

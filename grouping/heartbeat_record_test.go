@@ -8,33 +8,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestBeatsAreRecorded(t *testing.T) {
+func TestRecordBeat(t *testing.T) {
 	at := func(s int) time.Time { return base.Add(time.Duration(s) * time.Second) }
 	beats := recordBeat(nil, "am", at(0))
 	require.Equal(t, []Beat{{By: "am", At: at(0), Since: at(0)}}, beats)
 	beats = recordBeat(beats, "am", at(2))
-	require.Zero(t, beats[0].interval(), "a retry is no beat")
+	require.Zero(t, beats[0].interval(), "a retry does not count")
 	beats = recordBeat(beats, "am", at(302))
 	require.Equal(t, 300*time.Second, beats[0].interval())
-	require.Equal(t, beats, recordBeat(beats, "am", at(200)), "an overtaken one changes nothing")
+	require.Equal(t, beats, recordBeat(beats, "am", at(200)), "an outdated notification changes nothing")
 	before := beats[0]
 	after := recordBeat(beats, "am", at(100_000))
-	require.Equal(t, before, beats[0], "a record is never changed")
+	require.Equal(t, before, beats[0], "recordBeat must not change its argument")
 	require.Equal(t, at(100_000), after[0].Since)
-	require.Less(t, after[0].interval(), 10*time.Minute, "one pause does not set the rhythm")
+	require.Less(t, after[0].interval(), 10*time.Minute, "one pause does not set the interval")
 	for i := range 2 * maxBeats {
 		beats = recordBeat(beats, string(rune('a'+i)), at(1000+i))
 	}
 	require.Len(t, beats, maxBeats)
 }
 
-func TestWhatAHeartbeatIs(t *testing.T) {
+func TestIsHeartbeat(t *testing.T) {
 	for name, want := range map[string]bool{
-		"Watchdog": true, "DeadMansSwitch": true, "PrometheusAlertmanagerE2eDeadManSwitch": true, "DeadManSwitch": true, "Dead-mans-switch": false,
-		"WatchdogDown": false, "": false,
+		"Watchdog": true, "DeadMansSwitch": true, "PrometheusAlertmanagerE2eDeadManSwitch": true, "DeadManSwitch": true,
+		"Dead-mans-switch": false, "WatchdogDown": false, "": false,
 	} {
 		require.Equal(t, want, IsHeartbeat(DefaultHeartbeats(), Labels{"alertname": name, "severity": "critical"}), name)
 	}
 	require.False(t, IsHeartbeat(nil, Labels{"alertname": "Watchdog"}))
-	require.False(t, IsHeartbeat([]labels.Matchers{nil}, Labels{"alertname": "Watchdog"}), "no matchers select nothing")
+	require.False(t, IsHeartbeat([]labels.Matchers{nil}, Labels{"alertname": "Watchdog"}), "an element without a matcher selects nothing")
 }

@@ -76,7 +76,8 @@ func TestAHeartbeatIsLateByItsOwnInterval(t *testing.T) {
 		h.ingest(watchdog("seldom", "am"))
 		require.Equal(t, heartbeatStates{often: grouping.HeartbeatArrives, seldom: grouping.HeartbeatArrives}, h.states())
 		time.Sleep(6 * time.Minute)
-		require.Equal(t, heartbeatStates{often: grouping.HeartbeatUnknown, seldom: grouping.HeartbeatUnknown}, h.states(), "a single arrival gives no interval")
+		require.Equal(t, heartbeatStates{often: grouping.HeartbeatUnknown, seldom: grouping.HeartbeatUnknown}, h.states(),
+			"a single arrival gives no interval")
 		for range 12 {
 			for range 12 {
 				time.Sleep(5 * time.Minute)
@@ -88,7 +89,8 @@ func TestAHeartbeatIsLateByItsOwnInterval(t *testing.T) {
 		time.Sleep(14 * time.Minute)
 		require.Equal(t, grouping.HeartbeatArrives, h.states()[often])
 		time.Sleep(2 * time.Minute)
-		require.Equal(t, heartbeatStates{often: grouping.HeartbeatLate, seldom: grouping.HeartbeatArrives}, h.states(), "a late heartbeat does not affect another")
+		require.Equal(t, heartbeatStates{often: grouping.HeartbeatLate, seldom: grouping.HeartbeatArrives}, h.states(),
+			"a late heartbeat does not affect another")
 		require.InDelta(t, 1, gaugeOf(t, h.reg, "muster_heartbeats", "often", "late"), 0)
 		require.InDelta(t, 0, gaugeOf(t, h.reg, "muster_heartbeats", "seldom", "late"), 0)
 		h.ingest(watchdog("often", "am"))
@@ -126,7 +128,8 @@ func TestAHeartbeatThatEndsIsReported(t *testing.T) {
 		require.Equal(t, heartbeatStates{"prod a am": grouping.HeartbeatArrives, "prod b am": grouping.HeartbeatEnded}, h.states())
 		time.Sleep(time.Minute)
 		h.ingest(watchdog("prod", "am", beatAlert("b", grouping.StatusFiring)))
-		require.Equal(t, heartbeatStates{"prod a am": grouping.HeartbeatEnded, "prod b am": grouping.HeartbeatArrives}, h.states(), "an omitted heartbeat ended too")
+		require.Equal(t, heartbeatStates{"prod a am": grouping.HeartbeatEnded, "prod b am": grouping.HeartbeatArrives}, h.states(),
+			"an omitted heartbeat ended too")
 	})
 }
 
@@ -200,7 +203,10 @@ func TestHeartbeatsOfSeveralAlertmanagers(t *testing.T) {
 func TestTheLastNotificationSurvivesARestart(t *testing.T) {
 	store := memory()
 	first := newManager(t, store, grouping.DefaultOptions)
-	n := grouping.Notification{Key: grouping.Key{Source: "prod", Receiver: "r", GroupKey: "k"}, Stamp: first.Stamp(), Alerts: []grouping.NotifiedAlert{alert("a"), resolved(alert("b"))}}
+	n := grouping.Notification{
+		Key: grouping.Key{Source: "prod", Receiver: "r", GroupKey: "k"}, Stamp: first.Stamp(),
+		Alerts: []grouping.NotifiedAlert{alert("a"), resolved(alert("b"))},
+	}
 	_, err := first.Ingest(t.Context(), n)
 	require.NoError(t, err)
 

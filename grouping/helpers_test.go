@@ -11,17 +11,17 @@ import (
 
 const testWriter = "00000000000000aa"
 
-// base is a moment at which tests begin.
+// base is the time at which tests start.
 var base = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// fataler is what checks need of a *testing.T or a *rapid.T.
+// fataler holds the methods of *testing.T and *rapid.T that the checks need.
 type fataler interface {
 	Helper()
 	Errorf(format string, args ...any)
 	FailNow()
 }
 
-// checkGroup checks what holds for every group, whatever happened to it.
+// checkGroup checks the invariants of a group.
 func checkGroup(t fataler, g *AlertGroup) {
 	t.Helper()
 	require.True(t, g.ID.Valid())
@@ -29,10 +29,10 @@ func checkGroup(t fataler, g *AlertGroup) {
 		return
 	}
 	require.Equal(t, g.ID, g.Key.ID())
-	require.True(t, slices.IsSortedFunc(g.Alerts, compareFingerprints), "alerts are out of order")
+	require.True(t, slices.IsSortedFunc(g.Alerts, compareFingerprints), "alerts must be sorted")
 	var c Counts
 	for i, a := range g.Alerts {
-		require.True(t, i == 0 || g.Alerts[i-1].Fingerprint != a.Fingerprint, "an alert is there twice")
+		require.True(t, i == 0 || g.Alerts[i-1].Fingerprint != a.Fingerprint, "fingerprints must be unique")
 		switch a.Status {
 		case StatusFiring:
 			c.Firing++
@@ -49,7 +49,7 @@ func checkGroup(t fataler, g *AlertGroup) {
 	require.Equal(t, wantState(c, g.Truncated), g.State)
 	checkEpisodes(t, g.Episodes(), maxGroupEpisodes)
 	for fp, s := range g.Removed {
-		require.Nil(t, g.Alert(fp), "an alert is held and removed")
+		require.Nil(t, g.Alert(fp), "an alert of the group must not be in Removed")
 		require.Greater(t, s, g.Deleted)
 	}
 }
@@ -70,8 +70,8 @@ func wantState(c Counts, truncated uint64) State {
 func checkAlert(t fataler, g *AlertGroup, a *Alert) {
 	t.Helper()
 	require.True(t, a.Stamp.Valid(), "%q", a.Stamp)
-	require.Greater(t, a.Stamp, max(a.RemovalStamp, g.Deleted), "an alert that is gone is held")
-	require.LessOrEqual(t, a.Stamp, g.Meta.Stamp, "an alert is newer than its group")
+	require.Greater(t, a.Stamp, max(a.RemovalStamp, g.Deleted), "an alert must be newer than its removal and the deletion")
+	require.LessOrEqual(t, a.Stamp, g.Meta.Stamp, "an alert must not be newer than its group")
 	require.Equal(t, a.Status == StatusResolved, !a.EndsAt.IsZero(), "the end of a %s alert", a.Status)
 	require.LessOrEqual(t, len(a.Recorded), maxEpisodes)
 	for i, e := range a.Recorded {
@@ -85,42 +85,41 @@ func checkAlert(t fataler, g *AlertGroup, a *Alert) {
 	require.Equal(t, a.EndsAt.IsZero(), last.EndsAt.IsZero())
 }
 
-// checkEpisodes checks that episodes follow one another, and only the last
-// can be open.
-func checkEpisodes(t fataler, eps []Episode, most int) {
+// checkEpisodes checks that episodes do not overlap, and that only the last one may be
+// open.
+func checkEpisodes(t fataler, eps []Episode, maximum int) {
 	t.Helper()
-	require.LessOrEqual(t, len(eps), most)
+	require.LessOrEqual(t, len(eps), maximum)
 	for i, e := range eps {
-		require.True(t, i == len(eps)-1 || !e.EndsAt.IsZero(), "an episode in between is open")
-		require.True(t, e.EndsAt.IsZero() || !e.EndsAt.Before(e.StartsAt), "an episode ends before it starts")
-		require.True(t, i == 0 || !eps[i-1].EndsAt.After(e.StartsAt), "episodes overlap")
+		require.True(t, i == len(eps)-1 || !e.EndsAt.IsZero(), "only the last episode may be open")
+		require.True(t, e.EndsAt.IsZero() || !e.EndsAt.Before(e.StartsAt), "an episode must not end before it starts")
+		require.True(t, i == 0 || !eps[i-1].EndsAt.After(e.StartsAt), "episodes must not overlap")
 	}
 }
 
-// checkEvents checks what holds for the events of every write.
+// checkEvents checks the invariants of the events of one write.
 func checkEvents(t fataler, g *AlertGroup, s Stamp, events []Event) {
 	t.Helper()
 	for i, e := range events {
 		require.Len(t, e.ID, stampLen+6)
 		require.True(t, strings.HasPrefix(e.ID, string(s)))
-		require.True(t, i == 0 || events[i-1].ID < e.ID, "IDs do not rise")
+		require.True(t, i == 0 || events[i-1].ID < e.ID, "IDs must increase")
 		require.True(t, e.Time.Equal(s.Time()))
 		require.Equal(t, g.ID, e.GroupID)
 		require.Contains(t, EventKinds(), e.Kind)
 		switch e.Kind {
 		case EventOpened:
-			require.Zero(t, i, "opened is not the first")
+			require.Zero(t, i, "opened must be the first event")
 		case EventClosed:
-			require.Equal(t, len(events)-1, i, "closed is not the last")
+			require.Equal(t, len(events)-1, i, "closed must be the last event")
 		case EventFired, EventRefired, EventReopened, EventResolved, EventUnreported, EventReturned:
 			require.NotEmpty(t, e.Fingerprint)
-		default: // of a group, or of either
+		default: // an event of a group, or of a group or an alert
 		}
 	}
 }
 
-// snapshot writes down everything that a group holds, for a comparison that
-// shares nothing with it.
+// snapshot returns the whole content of a group as text, to compare it later.
 func snapshot(t fataler, g *AlertGroup) string {
 	t.Helper()
 	if g == nil {

@@ -14,7 +14,7 @@ func TestKeyID(t *testing.T) {
 		{Source: "prod", Receiver: k.Receiver, GroupKey: k.GroupKey},
 		{Source: k.Source, Receiver: "team.b", GroupKey: k.GroupKey},
 		{Source: k.Source, Receiver: k.Receiver, GroupKey: `{}:{alertname="Y"}`},
-		// The parts are length-prefixed: moving a byte across a border counts.
+		// The parts are length-prefixed, so moving a byte between parts changes the ID.
 		{Source: "defaultt", Receiver: "eam.a", GroupKey: k.GroupKey},
 	} {
 		require.NotEqual(t, k.ID(), other.ID(), "%+v", other)

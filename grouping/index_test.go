@@ -9,23 +9,22 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever happened to the groups, the index is the one that is made of those
-// that are left.
-func TestAnIndexIsThatOfItsGroups(t *testing.T) {
+// After any updates, the index equals a new index of the remaining groups.
+func TestAnIndexMatchesItsGroups(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x, held := newIndex(nil), map[ID]*AlertGroup{}
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			for i, g := range drawGroups(t) {
 				before := held[g.ID]
-				gone := rapid.IntRange(0, 3).Draw(t, "gone") == 0
-				if gone {
+				removed := rapid.IntRange(0, 3).Draw(t, "removed") == 0
+				if removed {
 					g = nil
 					delete(held, drawn(i))
 				}
 				was, got := x.update(drawn(i), g)
 				require.Same(t, before, was)
-				if !gone {
-					require.Equal(t, Merge(before, g), got, "the newer of both")
+				if !removed {
+					require.Equal(t, Merge(before, g), got, "the index merges both")
 					held[got.ID] = got
 				}
 			}
@@ -48,10 +47,10 @@ func TestAnIndexIsThatOfItsGroups(t *testing.T) {
 	})
 }
 
-// drawn is the ID of the group that drawGroups makes as its i-th.
+// drawn returns the ID of the i-th group of drawGroups.
 func drawn(i int) ID { return drawnKey(i).ID() }
 
-// countsOf leaves out when what is gone was heard of last.
+// countsOf returns the statistics without times, which also count removed groups.
 func countsOf(s Stats) Stats {
 	s = s.clone()
 	s.LastNotification = time.Time{}
@@ -65,7 +64,7 @@ func countsOf(s Stats) Stats {
 	return s
 }
 
-// A total that is counted is the one that is found by looking.
+// The total from the index equals the total from reading all groups.
 func TestTotals(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups := drawGroups(t)
@@ -77,12 +76,12 @@ func TestTotals(t *testing.T) {
 			}
 		}
 		for {
-			page, err := listed(groups, q)
+			page, err := listPage(groups, q)
 			require.NoError(t, err)
 			require.Equal(t, found, page.Total)
-			looked := q
-			looked.Source = "default" // of all
-			same, err := listed(groups, looked)
+			readAll := q
+			readAll.Source = "default" // the source of all groups
+			same, err := listPage(groups, readAll)
 			require.NoError(t, err)
 			require.Equal(t, same, page)
 			if q.Cursor = page.Next; q.Cursor == "" {

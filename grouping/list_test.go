@@ -15,8 +15,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// listed returns a page of the groups.
-func listed(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
+// listPage returns the page of the groups that the query asks for.
+func listPage(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
 	x := newIndex(nil)
 	for _, g := range groups {
 		x.update(g.ID, g)
@@ -24,18 +24,20 @@ func listed(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
 	return x.page(q)
 }
 
-// longName is one that an alert can have: it must not become part of an address.
+// longName is a valid name of an alert that is too long for a URL.
 var longName = strings.Repeat("ü", 15_000)
 
 func drawnKey(i int) Key { return Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)} }
 
-// drawGroups draws groups of which many tie in all that they are sorted by.
+// drawGroups draws groups. Many of them are equal in the fields that are used for
+// sorting.
 func drawGroups(t *rapid.T) []*AlertGroup {
+	names := rapid.SampledFrom([]string{"", "A", "A B", "B\n1 2", "Überlast", "\xff", longName + "1", longName + "2"})
 	var groups []*AlertGroup
 	for i := range rapid.IntRange(0, 40).Draw(t, "groups") {
 		n := Notification{
 			Key: drawnKey(i), Stamp: NewStamp(base.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "updated"))*second), uint16(i), testWriter),
-			GroupLabels: Labels{"alertname": rapid.SampledFrom([]string{"", "A", "A B", "B\n1 2", "Überlast", "\xff", longName + "1", longName + "2"}).Draw(t, "name")},
+			GroupLabels: Labels{"alertname": names.Draw(t, "name")},
 			Truncated:   rapid.Uint64Range(0, 1).Draw(t, "truncated"),
 		}
 		for j := range rapid.IntRange(0, 3).Draw(t, "alerts") {
@@ -52,8 +54,8 @@ func drawGroups(t *rapid.T) []*AlertGroup {
 	return groups
 }
 
-// The pages of a list, one after another, are the whole list in its order,
-// whatever the limit and whatever order the groups come in.
+// All pages of a list together are the whole sorted list, for any limit and any order
+// in which the groups were added.
 func TestPagesAreTheWholeList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups := drawGroups(t)
@@ -61,7 +63,7 @@ func TestPagesAreTheWholeList(t *testing.T) {
 			Sort:  rapid.SampledFrom(append(Sorts(), "")).Draw(t, "sort"),
 			Limit: rapid.IntRange(1, 12).Draw(t, "limit"),
 		}
-		whole, err := listed(groups, ListQuery{Sort: q.Sort, Limit: MaxLimit})
+		whole, err := listPage(groups, ListQuery{Sort: q.Sort, Limit: MaxLimit})
 		require.NoError(t, err)
 		require.Empty(t, whole.Next)
 		requireSorted(t, q.Sort, whole.Groups)
@@ -69,26 +71,26 @@ func TestPagesAreTheWholeList(t *testing.T) {
 
 		got := []*AlertGroup{}
 		for pages := 0; ; pages++ {
-			page, err := listed(rapid.Permutation(groups).Draw(t, "order"), q)
+			page, err := listPage(rapid.Permutation(groups).Draw(t, "order"), q)
 			require.NoError(t, err)
-			require.Equal(t, len(groups), page.Total, "the total is that of all pages")
+			require.Equal(t, len(groups), page.Total, "the total counts all pages")
 			require.LessOrEqual(t, len(page.Groups), q.Limit)
 			got = append(got, page.Groups...)
 			if q.Cursor = page.Next; q.Cursor == "" {
 				break
 			}
-			require.Less(t, len(q.Cursor), 500, "a cursor is part of an address")
-			require.Len(t, page.Groups, q.Limit, "a page before the last is not full")
-			require.Less(t, pages, len(groups), "it does not end")
+			require.Less(t, len(q.Cursor), 500, "a cursor is part of a URL")
+			require.Len(t, page.Groups, q.Limit, "all pages but the last must be full")
+			require.Less(t, pages, len(groups), "the list must end")
 		}
 		require.Equal(t, whole.Groups, got)
 	})
 }
 
-// requireSorted checks the order by its own words, not by positions.
+// requireSorted checks the order by the definition of Sort, without positions.
 func requireSorted(t *rapid.T, s Sort, groups []*AlertGroup) {
 	t.Helper()
-	begin := func(name string) string { return name[:min(len(name), 200)] }
+	prefix := func(name string) string { return name[:min(len(name), 200)] }
 	for i := 1; i < len(groups); i++ {
 		a, b := groups[i-1], groups[i]
 		var before, tie bool
@@ -103,21 +105,22 @@ func requireSorted(t *rapid.T, s Sort, groups []*AlertGroup) {
 			tie = true
 		default:
 			urgency := func(g *AlertGroup) int {
-				quiet := slices.Index([]State{StateUnreported, StateResolved}, g.State) + 1
-				return quiet*10 + g.Severity.urgency()
+				stateRank := slices.Index([]State{StateUnreported, StateResolved}, g.State) + 1
+				return stateRank*10 + g.Severity.urgency()
 			}
 			before = urgency(a) < urgency(b) || urgency(a) == urgency(b) && a.NewestAt.After(b.NewestAt)
 			tie = urgency(a) == urgency(b) && a.NewestAt.Equal(b.NewestAt)
 		}
 		if tie {
-			x, y := begin(a.Name), begin(b.Name)
+			x, y := prefix(a.Name), prefix(b.Name)
 			before = x < y || x == y && a.ID < b.ID
 		}
 		require.True(t, before, "%s: %d comes before %d", s, i-1, i)
 	}
 }
 
-// A group that comes or goes between two pages moves no other one.
+// If a group is added or removed between two pages, the other groups are still listed
+// exactly once.
 func TestPagesWhileTheListChanges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups := drawGroups(t)
@@ -135,7 +138,7 @@ func TestPagesWhileTheListChanges(t *testing.T) {
 				delete(steady, g)
 				return true
 			})
-			page, err := listed(now, q)
+			page, err := listPage(now, q)
 			require.NoError(t, err)
 			for _, g := range page.Groups {
 				if _, ok := steady[g]; ok {
@@ -152,20 +155,21 @@ func TestPagesWhileTheListChanges(t *testing.T) {
 	})
 }
 
-// A cursor of one order is no place in another.
+// A cursor of one sort order is not valid for another one.
 func TestACursorBelongsToItsOrder(t *testing.T) {
 	var groups []*AlertGroup
 	for i := range 3 {
 		g, _ := apply(nil, Notification{
-			Key: Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)}, Alerts: list(fires("a", 0)), Stamp: NewStamp(base, uint16(i), testWriter),
+			Key:    Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)},
+			Alerts: list(fires("a", 0)), Stamp: NewStamp(base, uint16(i), testWriter),
 		}, testRules)
 		groups = append(groups, g)
 	}
 	for _, given := range Sorts() {
-		page, err := listed(groups, ListQuery{Sort: given, Limit: 1})
+		page, err := listPage(groups, ListQuery{Sort: given, Limit: 1})
 		require.NoError(t, err)
 		for _, asked := range Sorts() {
-			_, err := listed(groups, ListQuery{Sort: asked, Limit: 1, Cursor: page.Next})
+			_, err := listPage(groups, ListQuery{Sort: asked, Limit: 1, Cursor: page.Next})
 			if asked == given {
 				require.NoError(t, err)
 				continue
@@ -184,11 +188,11 @@ func TestBadCursorsAndQueries(t *testing.T) {
 		encode("1 2 " + id + " name"), encode("name 1 2 " + id + " name"), encode("odd 1 2 " + id + " name"),
 		strings.Repeat("A", 100_000),
 	} {
-		_, err := listed(nil, ListQuery{Cursor: cursor})
+		_, err := listPage(nil, ListQuery{Cursor: cursor})
 		require.ErrorIs(t, err, ErrBadQuery, "%.40q", cursor)
 	}
 	for _, q := range []ListQuery{{Limit: -1}, {Limit: MaxLimit + 1}, {Sort: "size"}, {States: []State{"odd"}}} {
-		_, err := listed(nil, q)
+		_, err := listPage(nil, q)
 		require.ErrorIs(t, err, ErrBadQuery, "%+v", q)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -199,9 +203,9 @@ func TestBadCursorsAndQueries(t *testing.T) {
 		got, err := parseCursor(p.cursor(SortName), SortName)
 		require.NoError(t, err)
 		require.Equal(t, p, got)
-		require.Regexp(t, `^[A-Za-z0-9_-]+$`, p.cursor(SortName), "it goes into a URL as it is")
+		require.Regexp(t, `^[A-Za-z0-9_-]+$`, p.cursor(SortName), "a cursor is not escaped in a URL")
 
-		_, err = listed(nil, ListQuery{Cursor: rapid.String().Draw(t, "cursor")})
+		_, err = listPage(nil, ListQuery{Cursor: rapid.String().Draw(t, "cursor")})
 		require.True(t, err == nil || errors.Is(err, ErrBadQuery))
 	})
 }
@@ -238,22 +242,22 @@ func TestSelects(t *testing.T) {
 	}{
 		{"everything", ListQuery{}, g, true},
 		{"a matcher", ListQuery{Matchers: eq("severity", "critical")}, g, true},
-		{"all of them, on one alert", ListQuery{Matchers: append(eq("severity", "critical"), eq("alertname", "DiskFull")...)}, g, true},
-		{"not one on each", ListQuery{Matchers: append(eq("severity", "critical"), eq("alertname", "LinkDown")...)}, g, false},
+		{"all matchers, on one alert", ListQuery{Matchers: append(eq("severity", "critical"), eq("alertname", "DiskFull")...)}, g, true},
+		{"not one matcher on each alert", ListQuery{Matchers: append(eq("severity", "critical"), eq("alertname", "LinkDown")...)}, g, false},
 		{"a missing label is empty", ListQuery{Matchers: eq("instance", "")}, g, true},
-		{"a missing label is not something", ListQuery{Matchers: match(labels.MatchNotEqual, "severity", "warning")}, g, true},
+		{"a missing label is unequal to a value", ListQuery{Matchers: match(labels.MatchNotEqual, "severity", "warning")}, g, true},
 		{"a regular expression is anchored", ListQuery{Matchers: match(labels.MatchRegexp, "instance", "node")}, g, false},
 		{"a regular expression", ListQuery{Matchers: match(labels.MatchRegexp, "instance", "node-.*")}, g, true},
 		{"a negative one", ListQuery{Matchers: match(labels.MatchNotRegexp, "alertname", "Disk.*|Link.*")}, g, false},
-		{"group labels are no alert's", ListQuery{Matchers: eq("cluster", "eu-1")}, g, false},
-		{"but those of a group that holds none", ListQuery{Matchers: eq("cluster", "eu-1")}, empty, true},
-		{"which has no others", ListQuery{Matchers: eq("severity", "critical")}, empty, false},
+		{"group labels do not match", ListQuery{Matchers: eq("cluster", "eu-1")}, g, false},
+		{"but those of a group without alerts do", ListQuery{Matchers: eq("cluster", "eu-1")}, empty, true},
+		{"which has no other labels", ListQuery{Matchers: eq("severity", "critical")}, empty, false},
 		{"a word of a value", ListQuery{Words: []string{"diskf"}}, g, true},
 		{"a word of a name", ListQuery{Words: []string{"INSTANCE"}}, g, true},
 		{"a word of an annotation, in any case", ListQuery{Words: []string{"ПЛАТТЕ"}}, g, true},
 		{"a word of the receiver", ListQuery{Words: []string{"tea"}}, g, true},
 		{"a word of the group labels", ListQuery{Words: []string{"eu-1"}}, g, true},
-		{"all words, wherever", ListQuery{Words: []string{"node-1", "linkdown"}}, g, true},
+		{"all words, in any place", ListQuery{Words: []string{"node-1", "linkdown"}}, g, true},
 		{"not all words", ListQuery{Words: []string{"node-1", "nowhere"}}, g, false},
 		{"a state", ListQuery{States: []State{StateMixed, StateFiring}}, g, true},
 		{"another state", ListQuery{States: []State{StateResolved}}, g, false},
@@ -262,16 +266,16 @@ func TestSelects(t *testing.T) {
 		{"the source", ListQuery{Source: "default"}, g, true},
 		{"another source", ListQuery{Source: "prod"}, g, false},
 		{"a word of the source", ListQuery{Words: []string{"DEFAULT"}}, g, true},
-		{"of those that fire, one that fires", ListQuery{States: fire, Matchers: eq("severity", "warning")}, mixed, true},
-		{"of those that fire, one that does not", ListQuery{States: fire, Matchers: eq("severity", "critical")}, mixed, false},
-		{"of those that fire, what one lacks", ListQuery{States: fire, Matchers: match(labels.MatchNotEqual, "severity", "warning")}, mixed, false},
-		{"of all, one that is resolved", ListQuery{Matchers: eq("severity", "critical")}, mixed, true},
-		{"of those that fire, a word of one that fires", ListQuery{States: fire, Words: []string{"linkdown"}}, mixed, true},
-		{"of those that fire, a word of one that does not", ListQuery{States: fire, Words: []string{"diskfull"}}, mixed, false},
-		{"of all, a word of one that is resolved", ListQuery{Words: []string{"diskfull"}}, mixed, true},
+		{"firing, a firing alert", ListQuery{States: fire, Matchers: eq("severity", "warning")}, mixed, true},
+		{"firing, a resolved alert", ListQuery{States: fire, Matchers: eq("severity", "critical")}, mixed, false},
+		{"firing, a label unequal", ListQuery{States: fire, Matchers: match(labels.MatchNotEqual, "severity", "warning")}, mixed, false},
+		{"any state, a resolved alert", ListQuery{Matchers: eq("severity", "critical")}, mixed, true},
+		{"firing, a word of a firing alert", ListQuery{States: fire, Words: []string{"linkdown"}}, mixed, true},
+		{"firing, a word of a resolved alert", ListQuery{States: fire, Words: []string{"diskfull"}}, mixed, false},
+		{"any state, a word of a resolved alert", ListQuery{Words: []string{"diskfull"}}, mixed, true},
 	} {
 		require.Equal(t, tc.want, tc.q.Selects(tc.group), tc.name)
-		page, err := listed([]*AlertGroup{tc.group}, tc.q)
+		page, err := listPage([]*AlertGroup{tc.group}, tc.q)
 		require.NoError(t, err)
 		require.Equal(t, tc.want, page.Total == 1 && len(page.Groups) == 1, tc.name)
 	}
@@ -291,7 +295,10 @@ func BenchmarkListOf10000(b *testing.B) {
 	var groups []*AlertGroup
 	for i := range 10_000 {
 		a := fires("a", time.Duration(rand.IntN(1e6))*second)
-		a.Labels = Labels{"alertname": fmt.Sprint("Alert", i%100), "severity": []string{"critical", "warning", "info"}[i%3], "instance": fmt.Sprint("node-", i)}
+		a.Labels = Labels{
+			"alertname": fmt.Sprint("Alert", i%100), "severity": []string{"critical", "warning", "info"}[i%3],
+			"instance": fmt.Sprint("node-", i),
+		}
 		g, _ := apply(nil, Notification{
 			Key:   Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)},
 			Stamp: NewStamp(base, uint16(i), testWriter), Alerts: list(a), GroupLabels: Labels{"alertname": a.Labels["alertname"]},

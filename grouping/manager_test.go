@@ -32,7 +32,7 @@ func newManager(t *testing.T, s grouping.GroupStorage, opts grouping.Options) *g
 
 func memory() *storage.Memory { return storage.NewMemory(storage.MemoryOptions{}) }
 
-// alert returns an alert of the instance, firing since a minute ago.
+// alert returns an alert of the instance that has been firing for a minute.
 func alert(instance string) grouping.NotifiedAlert {
 	l := grouping.Labels{"alertname": "Down", "instance": instance}
 	return grouping.NotifiedAlert{
@@ -89,7 +89,7 @@ func TestAddAlertToGroup(t *testing.T) {
 	require.NoError(t, err)
 	g, err := m.AddAlertToGroup(t.Context(), key, alert("b"))
 	require.NoError(t, err)
-	require.Equal(t, grouping.Counts{Firing: 2}, g.Counts, "word of one alert says nothing of the others")
+	require.Equal(t, grouping.Counts{Firing: 2}, g.Counts, "a report of one alert does not change the others")
 	require.Equal(t, grouping.Labels{"alertname": "Down"}, g.CommonLabels)
 
 	got, err := m.GetGroup(t.Context(), key.ID())
@@ -116,7 +116,7 @@ func TestRemoveAlertFromGroup(t *testing.T) {
 
 	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), key.ID(), b.Fingerprint))
 	_, err = m.GetGroup(t.Context(), key.ID())
-	require.ErrorIs(t, err, grouping.ErrGroupNotFound, "the last alert takes the group along")
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound, "removing the last alert removes the group")
 	_, err = m.GetGroupByFingerprint(t.Context(), b.Fingerprint)
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
 
@@ -206,7 +206,7 @@ func TestAConflictLosesNothing(t *testing.T) {
 	_, err := m.Ingest(t.Context(), notification(a, alert("b")))
 	require.NoError(t, err)
 
-	// Another replica writes the same alert after m has loaded the group.
+	// Another replica writes the same alert after m loaded the group.
 	s.beforeStore(1, func() {
 		_, err := replica.AddAlertToGroup(context.Background(), key, resolved(a))
 		require.NoError(t, err)
@@ -224,10 +224,10 @@ func TestContentionIsNeverAnError(t *testing.T) {
 	m, replica := newManager(t, s, grouping.DefaultOptions), newManager(t, s.GroupStorage, grouping.DefaultOptions)
 	a := alert("a")
 	first := notification(a)
-	first.Stamp = replica.Stamp() // of one clock, so that their order is known
+	first.Stamp = replica.Stamp() // all stamps come from one clock, so their order is known
 	_, err := m.Ingest(t.Context(), first)
 	require.NoError(t, err)
-	// Notifications that arrived earlier but are stored just before each try.
+	// Notifications that arrived earlier, but are stored just before each attempt.
 	var earlier []grouping.Notification
 	for i := range 16 {
 		b := a
@@ -248,7 +248,7 @@ func TestContentionIsNeverAnError(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 16, i)
 	require.Equal(t, grouping.StateResolved, out.Group.State)
-	require.True(t, s.lastChange().Deferred, "after sixteen tries the storage may join it later")
+	require.True(t, s.lastChange().Deferred, "after sixteen attempts, the write is deferred")
 }
 
 func TestManyWritersOfOneGroup(t *testing.T) {
@@ -276,7 +276,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	require.ErrorContains(t, err, "group interval 0s is less than the minimum of 1ms")
 }
 
-// spy counts the calls of a storage and lets others write before its stores.
+// spy counts the calls of a storage, and lets a test write before a Store.
 type spy struct {
 	grouping.GroupStorage
 

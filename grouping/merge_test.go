@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// replica is one process with its own copy of one group and its own clock,
-// which may be slow, or years ahead.
+// replica is one process with its own copy of one group and its own clock. The clock
+// may be slow or years ahead.
 type replica struct {
 	writer string
 	skew   time.Duration
@@ -24,9 +24,9 @@ func (r *replica) stamp(now time.Time) Stamp {
 	return stampOfReading(r.last, r.writer)
 }
 
-// history is what several replicas make of one group: each write goes to one
-// of them, and now and then one hears of another's copy. states holds every
-// copy that there ever was.
+// history holds several replicas of one group. Each write changes one of them, and
+// sometimes a replica merges the copy of another one. states holds every copy that
+// existed.
 type history struct {
 	replicas []*replica
 	states   []*AlertGroup
@@ -48,18 +48,19 @@ func drawHistory(t *rapid.T) *history {
 	return h
 }
 
-// act lets something happen to one replica.
+// act performs a random operation on one replica.
 func (h *history) act(t *rapid.T) {
 	r := rapid.SampledFrom(h.replicas).Draw(t, "replica")
-	// So few moments that many writes fall into the same millisecond.
+	// There are few times, so many writes have the same millisecond.
 	now := base.Add(rapid.SampledFrom([]time.Duration{
 		0, time.Millisecond, second, 5 * second, 20 * second, minute, 5 * minute, time.Hour,
 	}).Draw(t, "at"))
 	live := r.group != nil && !r.group.IsTombstone()
 	var stamp Stamp
 	var events []Event
-	switch op := rapid.SampledFrom([]string{"notify", "notify", "notify", "hear", "hear", "add", "remove", "flush", "delete", "flap"}).Draw(t, "op"); {
-	case op == "hear":
+	ops := rapid.SampledFrom([]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap"})
+	switch op := ops.Draw(t, "op"); {
+	case op == "merge":
 		from := rapid.SampledFrom(h.replicas).Draw(t, "from")
 		r.group = Merge(r.group, from.group)
 		if r.group != nil {
@@ -85,7 +86,7 @@ func (h *history) act(t *rapid.T) {
 		stamp = r.stamp(now)
 		r.group, events = applyAlert(r.group, testKey, drawAlert(t), stamp, testRules)
 	case op == "flap":
-		// More episodes than are kept.
+		// These are more episodes than the maximum.
 		for i := range time.Duration(maxEpisodes + 4) {
 			for _, a := range list(fires("a", i*minute), ended("a", i*minute, i*minute+second)) {
 				r.group, _ = applyAlert(r.group, testKey, a, r.stamp(now), testRules)
@@ -97,7 +98,7 @@ func (h *history) act(t *rapid.T) {
 			Key: testKey, Stamp: stamp, Alerts: rapid.SliceOfN(rapid.Custom(drawAlert), 0, 5).Draw(t, "alerts"),
 			ExternalURL: rapid.SampledFrom([]string{am0, am1, ""}).Draw(t, "by"),
 			Truncated:   rapid.SampledFrom([]uint64{0, 0, 2}).Draw(t, "truncated"),
-			Reason:      string(stamp), // tells one notification from another
+			Reason:      string(stamp), // makes the notification unique
 		}, testRules)
 	}
 	if stamp != "" {
@@ -116,8 +117,8 @@ func drawAlert(t *rapid.T) NotifiedAlert {
 	return a
 }
 
-// same demands that two states are one, in every field and as text.
-func same(t *rapid.T, want, got *AlertGroup, law string) {
+// requireSame requires that two states are equal in every field and as text.
+func requireSame(t *rapid.T, want, got *AlertGroup, law string) {
 	t.Helper()
 	require.True(t, want.Equal(got), "%s:\n%s\n%s", law, snapshot(t, want), snapshot(t, got))
 	require.Equal(t, snapshot(t, want), snapshot(t, got), law)
@@ -130,19 +131,19 @@ func TestMergeLaws(t *testing.T) {
 		a, b, c := state.Draw(t, "a"), state.Draw(t, "b"), state.Draw(t, "c")
 		a, b, c = drawLater(t, a), drawLater(t, b), drawLater(t, c)
 		ab := Merge(a, b)
-		same(t, ab, Merge(b, a), "commutative")
-		same(t, Merge(ab, c), Merge(a, Merge(b, c)), "associative")
-		same(t, ab, Merge(ab, a), "what is known is no news")
-		same(t, ab, Merge(b, ab), "what is known is no news")
-		same(t, ab, Merge(ab, clone(ab)), "idempotent")
+		requireSame(t, ab, Merge(b, a), "commutative")
+		requireSame(t, Merge(ab, c), Merge(a, Merge(b, c)), "associative")
+		requireSame(t, ab, Merge(ab, a), "a known state changes nothing")
+		requireSame(t, ab, Merge(b, ab), "a known state changes nothing")
+		requireSame(t, ab, Merge(ab, clone(ab)), "idempotent")
 		if m := Merge(ab, c); m != nil {
 			checkGroup(t, m)
 		}
 	})
 }
 
-// drawLater returns a copy in which a later version has left fields of its own.
-// An older one may have written the same records without them.
+// drawLater returns a copy that may have unknown fields of a later version. An older
+// version may have written the same records without these fields.
 func drawLater(t *rapid.T, g *AlertGroup) *AlertGroup {
 	if g = clone(g); g == nil {
 		return nil
@@ -157,8 +158,8 @@ func drawLater(t *rapid.T, g *AlertGroup) *AlertGroup {
 	return g
 }
 
-// clone returns a copy that shares no alert with the group, so that no
-// comparison of pointers hides a difference.
+// clone returns a copy with copied alerts, so that a comparison of pointers cannot hide
+// a difference.
 func clone(g *AlertGroup) *AlertGroup {
 	if g == nil {
 		return nil
@@ -172,8 +173,8 @@ func clone(g *AlertGroup) *AlertGroup {
 	return &c
 }
 
-// Replicas that have heard of the same writes agree, in whatever order, how
-// often, and by what ways they heard of them.
+// Replicas that saw the same writes agree. The order, the number of repeats and the
+// path of the writes do not matter.
 func TestMergeConverges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := drawHistory(t)
@@ -181,29 +182,29 @@ func TestMergeConverges(t *testing.T) {
 		for _, r := range h.replicas {
 			want = Merge(want, r.group)
 		}
-		// Each replica's last copy says all that it ever knew.
+		// The last copy of each replica includes all its earlier copies.
 		var all *AlertGroup
 		for _, s := range h.states {
 			all = Merge(all, s)
 		}
-		same(t, want, all, "a replica forgets")
+		requireSame(t, want, all, "a replica must not lose a write")
 
-		var heard []*AlertGroup
+		var received []*AlertGroup
 		for _, r := range h.replicas {
-			heard = append(heard, r.group)
+			received = append(received, r.group)
 		}
-		heard = append(heard, rapid.SliceOf(rapid.SampledFrom(h.states)).Draw(t, "late and doubled")...)
+		received = append(received, rapid.SliceOf(rapid.SampledFrom(h.states)).Draw(t, "late and repeated")...)
 		for range 2 {
 			var got *AlertGroup
-			for _, s := range rapid.Permutation(heard).Draw(t, "order") {
+			for _, s := range rapid.Permutation(received).Draw(t, "order") {
 				got = Merge(got, s)
 			}
-			same(t, want, got, "it does not converge")
+			requireSame(t, want, got, "replicas must converge")
 		}
 	})
 }
 
-func TestWhatWasDeletedStaysAway(t *testing.T) {
+func TestDeletedRecordsAreNotRestored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		h := drawHistory(t)
 		g := rapid.SampledFrom(h.states).Draw(t, "state")
@@ -211,14 +212,14 @@ func TestWhatWasDeletedStaysAway(t *testing.T) {
 			return // nothing to delete
 		}
 		s := h.replicas[0].stamp(base)
-		grave := Tombstone(g.ID, deletionStamp(g, s))
-		require.True(t, Merge(g, grave).IsTombstone())
+		tombstone := Tombstone(g.ID, deletionStamp(g, s))
+		require.True(t, Merge(g, tombstone).IsTombstone())
 		for _, other := range h.states {
-			m := Merge(other, grave)
-			newer := other != nil && (other.Meta.Stamp > grave.Deleted)
-			require.Equal(t, newer, !m.IsTombstone(), "only a newer write brings it back")
+			m := Merge(other, tombstone)
+			newer := other != nil && (other.Meta.Stamp > tombstone.Deleted)
+			require.Equal(t, newer, !m.IsTombstone(), "only a newer write restores it")
 			for _, a := range m.Alerts {
-				require.Greater(t, a.Stamp, grave.Deleted)
+				require.Greater(t, a.Stamp, tombstone.Deleted)
 			}
 		}
 
@@ -230,18 +231,17 @@ func TestWhatWasDeletedStaysAway(t *testing.T) {
 		for _, other := range h.states {
 			for _, a := range Merge(other, without).Alerts {
 				since := without.Removed[a.Fingerprint]
-				require.Greater(t, a.Stamp, since, "only a newer write brings it back")
+				require.Greater(t, a.Stamp, since, "only a newer write restores it")
 				for _, e := range a.Recorded {
-					require.Greater(t, e.Stamp, since, "its past comes back")
+					require.Greater(t, e.Stamp, since, "removed episodes are not restored")
 				}
 			}
 		}
 	})
 }
 
-// Damaged or foreign data can carry one stamp twice: replicas agree all the
-// same.
-func TestMergeOfOneStampTwice(t *testing.T) {
+// Damaged or foreign data may have equal stamps. Replicas must still agree.
+func TestMergeOfEqualStamps(t *testing.T) {
 	s := NewStamp(base, 0, testWriter)
 	var groups []*AlertGroup
 	for i := range 12 {
@@ -262,7 +262,7 @@ func TestMergeOfOneStampTwice(t *testing.T) {
 		for _, g := range rapid.Permutation(groups).Draw(t, "order") {
 			got = Merge(got, g)
 		}
-		same(t, want, got, "it does not converge")
+		requireSame(t, want, got, "replicas must converge")
 	})
 }
 
@@ -288,24 +288,24 @@ func TestMergeEpisodes(t *testing.T) {
 		require.Equal(t, ab, mergeEpisodes(b, a, since), "commutative")
 		require.Equal(t, mergeEpisodes(ab, c, since), mergeEpisodes(a, mergeEpisodes(b, c, since), since), "associative")
 		require.Equal(t, ab, mergeEpisodes(ab, ab, since), "idempotent")
-		require.Equal(t, ab, mergeEpisodes(ab, a, since), "what is known is no news")
+		require.Equal(t, ab, mergeEpisodes(ab, a, since), "known episodes change nothing")
 
 		require.LessOrEqual(t, len(ab), maxEpisodes)
 		for i, e := range ab {
 			require.Greater(t, e.Stamp, since)
 			require.True(t, i == 0 || ab[i-1].StartsAt.Before(e.StartsAt))
 		}
-		// Nothing newer than what is kept was dropped.
+		// No discarded episode is newer than a kept one.
 		for _, e := range slices.Concat(a, b) {
 			kept := slices.ContainsFunc(ab, func(k Episode) bool { return k.StartsAt.Equal(e.StartsAt) && k.Stamp >= e.Stamp })
 			full := len(ab) == maxEpisodes && !slices.ContainsFunc(ab, func(k Episode) bool { return k.Stamp < e.Stamp })
-			require.True(t, kept || e.Stamp <= since || full, "%+v is lost", e)
+			require.True(t, kept || e.Stamp <= since || full, "%+v must not be lost", e)
 		}
 	})
 }
 
-// Two replicas heard of different episodes: together they know both.
-func TestMergeUnitesEpisodes(t *testing.T) {
+// Two replicas saw different episodes. The merged group has both.
+func TestMergeKeepsEpisodesOfBoth(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
 	x, _ := applyAlert(g, testKey, ended("a", 2*minute, 3*minute), NewStamp(base.Add(4*minute), 0, testWriter), testRules)
 	for _, na := range list(fires("a", 6*minute), ended("a", 6*minute, 7*minute)) {
@@ -318,10 +318,10 @@ func TestMergeUnitesEpisodes(t *testing.T) {
 	}
 }
 
-func TestMergeSharesWhatDoesNotDiffer(t *testing.T) {
+func TestMergeSharesEqualAlerts(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"}})
 	h, _ := apply(g, step{minute, am0, list(ended("a", 0, second), fires("b", 0)), 0, ""}.notification(0), testRules)
-	require.Same(t, g.Alert(fp("b")), h.Alert(fp("b")), "what a message says again is not copied")
+	require.Same(t, g.Alert(fp("b")), h.Alert(fp("b")), "an unchanged alert is not copied")
 	require.Same(t, h.Alert(fp("a")), Merge(g, h).Alert(fp("a")))
 	require.Same(t, g, Merge(g, nil))
 	require.Same(t, g, Merge(nil, g))

@@ -13,7 +13,7 @@ import (
 	"muster/grouping"
 )
 
-// keyed is a manager that is given notifications under several keys.
+// keyed is a manager that receives notifications under several keys.
 type keyed struct {
 	*grouping.Manager
 	t require.TestingT
@@ -53,7 +53,7 @@ func TestAResolutionUnderAnotherKeyClosesTheOldGroup(t *testing.T) {
 		m.post(of("new", resolved(a), b))
 		g := m.group("old")
 		require.Equal(t, grouping.StateMixed, g.State)
-		require.Equal(t, grouping.StatusFiring, g.Alert(b.Fingerprint).Status, "the other alert goes on")
+		require.Equal(t, grouping.StatusFiring, g.Alert(b.Fingerprint).Status, "the other alert still fires")
 		require.Equal(t, []grouping.EventKind{grouping.EventResolved}, m.kinds("old")[:1])
 
 		end := resolved(b)
@@ -68,7 +68,7 @@ func TestAResolutionUnderAnotherKeyClosesTheOldGroup(t *testing.T) {
 	})
 }
 
-func TestAnUnreportedAlertIsClosedByAResolutionElsewhere(t *testing.T) {
+func TestAResolutionUnderAnotherKeyResolvesAnUnreportedAlert(t *testing.T) {
 	inBubble(t, func(t *testing.T, m keyed) {
 		a, b := alert("a"), alert("b")
 		m.post(of("old", a, b))
@@ -80,9 +80,9 @@ func TestAnUnreportedAlertIsClosedByAResolutionElsewhere(t *testing.T) {
 	})
 }
 
-// Only the same alert of the same source and receiver ends, and only by a
-// resolution that is newer than what its own key says.
-func TestWhatAResolutionElsewhereDoesNotClose(t *testing.T) {
+// A resolution resolves only the same alert of the same source and receiver, and only if
+// it is newer than the last report under the alert's own key.
+func TestAResolutionUnderAnotherKeyResolvesOnlyTheSameAlert(t *testing.T) {
 	inBubble(t, func(t *testing.T, m keyed) {
 		a := alert("a")
 		otherSource, otherReceiver := of("source", a), of("receiver", a)
@@ -104,9 +104,9 @@ func TestWhatAResolutionElsewhereDoesNotClose(t *testing.T) {
 	})
 }
 
-// An alert that two routes send to one receiver has two groups that live. What
-// closes one early does not keep it from firing again.
-func TestTwoRoutesToOneReceiverAreNotDisturbed(t *testing.T) {
+// If two routes send an alert to one receiver, it has two active groups. A group that was
+// closed too early can fire again.
+func TestTwoRoutesToOneReceiver(t *testing.T) {
 	inBubble(t, func(t *testing.T, m keyed) {
 		a := alert("a")
 		m.post(of("one", a))
@@ -115,7 +115,7 @@ func TestTwoRoutesToOneReceiverAreNotDisturbed(t *testing.T) {
 		require.Equal(t, grouping.StateResolved, m.group("two").State)
 		before := m.kinds("two")
 		m.post(of("two", resolved(a)))
-		require.Len(t, m.kinds("two"), len(before)+1, "its own resolution says nothing new")
+		require.Len(t, m.kinds("two"), len(before)+1, "its own resolution makes only a notified event")
 
 		m.post(of("two", a)) // the same start: the resolution was premature
 		require.Equal(t, grouping.StateFiring, m.group("two").State)
@@ -133,13 +133,13 @@ func TestTwoRoutesToOneReceiverAreNotDisturbed(t *testing.T) {
 	})
 }
 
-// What a process that died did not close, the next one does: with the first
-// flush of the group.
-func TestARestartClosesWhatWasResolvedElsewhere(t *testing.T) {
+// If a process stops before it resolves the alert under the other key, the next process
+// does it at the group's first flush.
+func TestARestartAppliesResolutionsUnderOtherKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory()
 		a := alert("a")
-		// The two keys came through replicas that did not know of each other.
+		// Two replicas that do not share changes received the two keys.
 		keyed{newManager(t, s, timing), t}.post(of("old", a))
 		blind := keyed{newManager(t, s, timing), t}
 		blind.post(of("new", a))
@@ -155,9 +155,8 @@ func TestARestartClosesWhatWasResolvedElsewhere(t *testing.T) {
 	})
 }
 
-// In whatever order two keys report their alerts, an alert fires under a key
-// exactly if it fired there at last and was not resolved under another key
-// since.
+// Several keys report their alerts in any order. An alert fires under a key if its last
+// report there was firing, and no other key reported it as resolved since.
 func TestKeysInAnyOrder(t *testing.T) {
 	for seed := range uint64(100) {
 		synctest.Test(t, func(t *testing.T) { reportInAnyOrder(t, rand.New(rand.NewPCG(seed, 1))) })
@@ -173,7 +172,7 @@ func reportInAnyOrder(t *testing.T, random *rand.Rand) {
 	for range 20 {
 		key, name := keys[random.IntN(len(keys))], names[random.IntN(len(names))]
 		n := of(key, newest[name])
-		n.Truncated = 1 // nothing is said of the other alert
+		n.Truncated = 1 // the other alert does not count as omitted
 		switch random.IntN(4) {
 		case 0:
 			n.Alerts[0] = resolved(n.Alerts[0])
@@ -191,7 +190,7 @@ func reportInAnyOrder(t *testing.T, random *rand.Rand) {
 		for _, k := range keys {
 			g, err := m.UpdateGroupState(t.Context(), of(k).ID())
 			if errors.Is(err, grouping.ErrGroupNotFound) {
-				continue // nothing came under this key yet
+				continue // no notification with this key yet
 			}
 			require.NoError(t, err)
 			for _, name := range names {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A word that is not known may mean anything, so it does not rank below what is
-// known to be harmless.
+// An unknown value may mean anything, so it must not rank below values that are known
+// to be harmless.
 func TestSeverityWords(t *testing.T) {
 	for severity, words := range map[Severity][]string{
 		SeverityCritical: {"critical", "CRIT", "page", "emerg", "alert", "P1", "sev1", "Disaster"},
@@ -21,27 +21,28 @@ func TestSeverityWords(t *testing.T) {
 			require.Equal(t, severity, SeverityOf(word), word)
 		}
 	}
-	require.Zero(t, SeverityOther.Compare(SeverityWarning), "beside warning")
+	require.Zero(t, SeverityOther.Compare(SeverityWarning), "an unknown value ranks like a warning")
 	require.Negative(t, SeverityOther.Compare(SeverityInfo))
 	require.Negative(t, SeverityCritical.Compare(SeverityOther))
 	require.Negative(t, SeverityInfo.Compare(SeverityNone))
 }
 
-func TestSeveritiesAreASetting(t *testing.T) {
+func TestSetSeverities(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, SetSeverities(DefaultSeverityLabel, nil)) })
 	require.NoError(t, SetSeverities("level", []string{"critical=boom, Bang", "info=warning"}))
 	a := &Alert{Labels: Labels{"level": "bang", DefaultSeverityLabel: "info"}}
 	require.Equal(t, SeverityCritical, a.Severity())
-	require.Equal(t, SeverityInfo, SeverityOf("warning"), "a setting goes before what is known")
-	require.Equal(t, SeverityCritical, SeverityOf("page"), "the known words stay")
+	require.Equal(t, SeverityInfo, SeverityOf("warning"), "a setting overrides a default")
+	require.Equal(t, SeverityCritical, SeverityOf("page"), "the other defaults stay")
 	for _, bad := range []string{"critical", "critical=", "loud=x", "=x"} {
 		require.ErrorContains(t, SetSeverities("level", []string{bad}), "is not of the form critical=word,word")
 	}
 	require.Error(t, SetSeverities("", nil))
 }
 
-// A group is as bad as its worst alert, and an unknown word is no harmless one.
-func TestAnUnknownSeverityIsNotHidden(t *testing.T) {
+// The severity of a group is that of its most urgent alert. An unknown value ranks like
+// a warning.
+func TestAnUnknownSeverityRanksLikeAWarning(t *testing.T) {
 	alert := func(name, severity string, ago time.Duration) *Alert {
 		l := Labels{"alertname": name, "severity": severity}
 		return &Alert{Fingerprint: l.Fingerprint(), Status: StatusFiring, Labels: l, StartsAt: time.Unix(1_700_000_000, 0).Add(-ago)}
@@ -55,6 +56,6 @@ func TestAnUnknownSeverityIsNotHidden(t *testing.T) {
 		return comparePositions(SortSeverity.positionOf(a), SortSeverity.positionOf(b)) < 0
 	}
 	require.True(t, before(group(alert("w", "ticket", time.Hour)), group(alert("i", "info", 0))))
-	require.True(t, before(group(alert("w", "", time.Hour)), group(alert("i", "info", 0))), "no label is no word either")
-	require.True(t, before(group(alert("w", "ticket", 0)), group(alert("i", "warning", time.Hour))), "the newest of both")
+	require.True(t, before(group(alert("w", "", time.Hour)), group(alert("i", "info", 0))), "a missing label is unknown too")
+	require.True(t, before(group(alert("w", "ticket", 0)), group(alert("i", "warning", time.Hour))), "equal urgency: the newest first")
 }

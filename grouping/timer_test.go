@@ -21,7 +21,7 @@ var timing = grouping.Options{
 	StaleAfter: time.Hour, Retention: 24 * time.Hour,
 }
 
-// timed is a manager that runs its timers until stop.
+// timed is a manager with running timers. stop stops them.
 type timed struct {
 	*grouping.Manager
 	reg  *prometheus.Registry
@@ -62,7 +62,7 @@ func (m timed) flushes(t *testing.T) float64 {
 	return 0
 }
 
-// passTime lets the time pass and the timers do their work.
+// passTime advances the time and waits until the timers are idle.
 func passTime(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -93,7 +93,7 @@ func TestGroupInterval(t *testing.T) {
 		version := m.group(t).Version
 		require.InDelta(t, 1, m.flushes(t), 0, "a flush that changes nothing stores nothing")
 		passTime(7 * time.Minute)
-		require.True(t, m.group(t).Stale, "the next flush after an hour without a word")
+		require.True(t, m.group(t).Stale, "the first flush after an hour without a notification")
 		require.Equal(t, version+1, m.group(t).Version)
 		page, err := m.Events(t.Context(), grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventStale}})
 		require.NoError(t, err)
@@ -101,7 +101,7 @@ func TestGroupInterval(t *testing.T) {
 
 		_, err = m.Ingest(t.Context(), notification(alert("a")))
 		require.NoError(t, err)
-		require.False(t, m.group(t).Stale, "a notification ends it")
+		require.False(t, m.group(t).Stale, "a notification clears stale")
 	})
 }
 
@@ -116,7 +116,7 @@ func TestRetention(t *testing.T) {
 		require.NoError(t, err)
 		passTime(24*time.Hour + 6*time.Minute)
 		g := m.group(t)
-		require.Nil(t, g.Alert(a.Fingerprint), "a resolved alert leaves a group that goes on")
+		require.Nil(t, g.Alert(a.Fingerprint), "a resolved alert is removed from a group that still fires")
 		require.NotNil(t, g.Alert(b.Fingerprint), "a firing alert never expires")
 
 		_, err = m.Ingest(t.Context(), notification(resolved(b)))
@@ -150,7 +150,7 @@ func TestCleanupExpiredGroups(t *testing.T) {
 	})
 }
 
-func TestTheLastAlertTakesTheTimerAlong(t *testing.T) {
+func TestRemovingTheLastAlertRemovesTheTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &spy{GroupStorage: memory()}
 		m := runManager(t, s)
@@ -181,7 +181,7 @@ func TestTimersResumeAfterARestart(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		passTime(9 * time.Second)
-		require.True(t, second.group(t).Settling, "the deadline is the stored one")
+		require.True(t, second.group(t).Settling, "the stored deadline is used")
 		passTime(2 * time.Second)
 		require.False(t, second.group(t).Settling)
 		groups, err := second.GetGroupByFingerprint(t.Context(), alert("a").Fingerprint)
@@ -209,7 +209,7 @@ func TestAFlushHappensOnceAcrossReplicas(t *testing.T) {
 			total += r.flushes(t)
 			r.stop()
 		}
-		require.InDelta(t, 2, total, 0, "one that settles, one that finds it stale")
+		require.InDelta(t, 2, total, 0, "one flush ends the group wait, one marks the group stale")
 		require.EqualValues(t, 3, replicas[0].group(t).Version)
 	})
 }
