@@ -150,7 +150,7 @@ var listingCases = []applyCase{
 			bbbb firing 12:00:00 - 1`,
 	},
 	{
-		"a truncated group is never closed: what was cut may fire",
+		"a truncated group is never closed, because truncated alerts may fire",
 		[]step{
 			{0, am0, list(fires("a", 0)), 3, "O Faaaa N"},
 			{5 * minute, am0, list(ended("a", 0, minute)), 3, "Raaaa N"},

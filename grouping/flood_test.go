@@ -114,8 +114,8 @@ func heap() uint64 {
 	return s.HeapAlloc
 }
 
-// The number of groups and alerts, and so the memory, stays limited under a flood of
-// new groups from concurrent senders, or of new alerts of one group.
+// Concurrent senders flood the manager with new groups, or with new alerts of one
+// group. The number of groups and alerts stays limited, and so does the memory.
 func TestFloods(t *testing.T) {
 	const groups, alerts = 200, 100
 	for name, fn := range map[string]func(i int) grouping.Notification{

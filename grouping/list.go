@@ -78,7 +78,7 @@ func (q *ListQuery) Selects(g *AlertGroup) bool {
 // same alert must satisfy both: a query for firing groups does not find a group by a
 // resolved alert.
 func (q *ListQuery) MatchesAlert(a *Alert) bool {
-	return q.Wants(a.Status) && matches(q.Matchers, a.Labels)
+	return q.Wants(a.Status) && allMatch(q.Matchers, a.Labels)
 }
 
 // Wants reports whether the query's states select alerts with the status.
@@ -100,7 +100,7 @@ func (q *ListQuery) Wants(status Status) bool {
 
 func (q *ListQuery) matchesAny(g *AlertGroup) bool {
 	if len(g.Alerts) == 0 {
-		return matches(q.Matchers, g.GroupLabels)
+		return allMatch(q.Matchers, g.GroupLabels)
 	}
 	return len(q.Matchers) == 0 || slices.ContainsFunc(g.Alerts, q.MatchesAlert)
 }

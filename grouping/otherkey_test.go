@@ -80,8 +80,8 @@ func TestAResolutionUnderAnotherKeyResolvesAnUnreportedAlert(t *testing.T) {
 	})
 }
 
-// A resolution resolves only the same alert of the same source and receiver, and only if
-// it is newer than the last report under the alert's own key.
+// A resolution resolves only the same alert of the same source and receiver. It must be
+// newer than the last report under the alert's own key.
 func TestAResolutionUnderAnotherKeyResolvesOnlyTheSameAlert(t *testing.T) {
 	inBubble(t, func(t *testing.T, m keyed) {
 		a := alert("a")

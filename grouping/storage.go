@@ -178,7 +178,7 @@ func (q *EventQuery) Matches(e *Event) bool {
 		return false
 	}
 	missing := func(word string) bool { return !e.mentions(strings.ToLower(word)) }
-	return matches(q.Matchers, e.Labels) && !slices.ContainsFunc(q.Words, missing)
+	return allMatch(q.Matchers, e.Labels) && !slices.ContainsFunc(q.Words, missing)
 }
 
 func (e *Event) mentions(word string) bool {
@@ -186,8 +186,8 @@ func (e *Event) mentions(word string) bool {
 		labelsMention(e.Labels, word)
 }
 
-// matches reports whether all matchers match. A missing label counts as empty.
-func matches(ms labels.Matchers, l Labels) bool {
+// allMatch reports whether all matchers match. A missing label counts as empty.
+func allMatch(ms labels.Matchers, l Labels) bool {
 	for _, m := range ms {
 		if !m.Matches(l[m.Name]) {
 			return false
