@@ -353,10 +353,10 @@ func contractCancelled(t *testing.T, w *writer) {
 		calls["Index"] = func() error { _, err := d.Index(ctx); return err }
 		calls["LoadMany"] = func() error { _, _, err := d.LoadMany(ctx, []grouping.ID{g.ID}); return err }
 		calls["PushEvents"] = func() error { return d.PushEvents(ctx, c.Events) }
-		calls["Trace"] = func() error { _, err := d.Trace(ctx, nil); return err }
-		calls["EventsOf"] = func() error { _, err := d.EventsOf(ctx, nil); return err }
-		calls["Absent"] = func() error { _, err := d.Absent(ctx, c.Events); return err }
-		calls["Lacking"] = func() error { _, err := d.Lacking(ctx, []grouping.ID{g.ID}); return err }
+		calls["CheckLineage"] = func() error { _, err := d.CheckLineage(ctx, nil); return err }
+		calls["LoadEvents"] = func() error { _, err := d.LoadEvents(ctx, nil); return err }
+		calls["MissingEvents"] = func() error { _, err := d.MissingEvents(ctx, c.Events); return err }
+		calls["FindLosses"] = func() error { _, err := d.FindLosses(ctx, []grouping.ID{g.ID}); return err }
 		calls["Now"] = func() error { _, err := d.Now(ctx); return err }
 	}
 	for name, call := range calls {

@@ -39,21 +39,21 @@ type Durable interface {
 	// a hint: the caller finds out by sequence and epoch what it missed.
 	Follow(ctx context.Context, from []Position, fn func(shard int, entries []LogEntry)) error
 
-	// Trace tells whether the shards' logs still hold the entries at the
+	// CheckLineage tells whether the shards' logs still hold the entries at the
 	// positions. If not, acknowledged writes may be gone, although others came
 	// since and made the sequence as high as before.
-	Trace(ctx context.Context, seen []Position) (Lineage, error)
+	CheckLineage(ctx context.Context, seen []Position) (Lineage, error)
 
 	// EventsOf returns the events of the writes that the entries tell of.
-	EventsOf(ctx context.Context, entries []LogEntry) ([]grouping.Event, error)
+	LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.Event, error)
 
-	// Absent returns those of the events that the history should hold and does
+	// MissingEvents returns those of the events that the history should hold and does
 	// not.
-	Absent(ctx context.Context, events []grouping.Event) ([]grouping.Event, error)
+	MissingEvents(ctx context.Context, events []grouping.Event) ([]grouping.Event, error)
 
-	// Lacking tells what the backend has lost of the groups, or of the history,
+	// FindLosses tells what the backend has lost of the groups, or of the history,
 	// without an outage: an eviction policy takes single keys.
-	Lacking(ctx context.Context, ids []grouping.ID) (Lack, error)
+	FindLosses(ctx context.Context, ids []grouping.ID) (Losses, error)
 
 	// PushEvents puts events into the history; those that are there already
 	// stay as they are.
@@ -86,8 +86,8 @@ const (
 	LineageLost    Lineage = "lost"
 )
 
-// Lack is what a backend has lost.
-type Lack struct {
+// Losses is what a backend has lost.
+type Losses struct {
 	Groups    []grouping.ID // not stored
 	Timelines []grouping.ID // of which the group is stored and its history is not
 	History   bool          // events of any group

@@ -48,11 +48,14 @@ func TestRedisRefusals(t *testing.T) {
 			"events":      func() error { _, err := w.Events(t.Context(), grouping.EventQuery{}); return err },
 			"position":    func() error { _, err := r.Position(t.Context()); return err },
 			"push events": func() error { return r.PushEvents(t.Context(), w.change(g, g.Key).Events) },
-			"trace":       func() error { _, err := r.Trace(t.Context(), []Position{{StreamID: "1-1", Token: "x"}}); return err },
-			"absent":      func() error { _, err := r.Absent(t.Context(), w.change(g, g.Key).Events); return err },
-			"lacking":     func() error { _, err := r.Lacking(t.Context(), []grouping.ID{g.ID}); return err },
+			"trace": func() error {
+				_, err := r.CheckLineage(t.Context(), []Position{{StreamID: "1-1", Token: "x"}})
+				return err
+			},
+			"absent":  func() error { _, err := r.MissingEvents(t.Context(), w.change(g, g.Key).Events); return err },
+			"lacking": func() error { _, err := r.FindLosses(t.Context(), []grouping.ID{g.ID}); return err },
 			"events of": func() error {
-				_, err := r.EventsOf(t.Context(), []LogEntry{{ID: g.ID, Position: Position{Token: string(g.Stamp)}}})
+				_, err := r.LoadEvents(t.Context(), []LogEntry{{ID: g.ID, Position: Position{Token: string(g.Stamp)}}})
 				return err
 			},
 			"time":   func() error { _, err := r.Now(t.Context()); return err },

@@ -170,27 +170,27 @@ func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.
 	return s.next.PushEvents(ctx, events)
 }
 
-func (s *instrumentedDurable) Trace(ctx context.Context, seen []Position) (l Lineage, err error) {
+func (s *instrumentedDurable) CheckLineage(ctx context.Context, seen []Position) (l Lineage, err error) {
 	defer s.observe(ctx, "trace", time.Now(), &err)
-	return s.next.Trace(ctx, seen)
+	return s.next.CheckLineage(ctx, seen)
 }
 
-func (s *instrumentedDurable) EventsOf(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
+func (s *instrumentedDurable) LoadEvents(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
 	defer s.observe(ctx, "events_of", time.Now(), &err)
-	return s.next.EventsOf(ctx, entries)
+	return s.next.LoadEvents(ctx, entries)
 }
 
-func (s *instrumentedDurable) Absent(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
+func (s *instrumentedDurable) MissingEvents(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
 	defer s.observe(ctx, "absent", time.Now(), &err)
-	return s.next.Absent(ctx, events)
+	return s.next.MissingEvents(ctx, events)
 }
 
 // HasLog implements Durable.
 func (s *instrumentedDurable) HasLog() bool { return s.next.HasLog() }
 
-func (s *instrumentedDurable) Lacking(ctx context.Context, ids []grouping.ID) (lack Lack, err error) {
+func (s *instrumentedDurable) FindLosses(ctx context.Context, ids []grouping.ID) (lack Losses, err error) {
 	defer s.observe(ctx, "lacking", time.Now(), &err)
-	return s.next.Lacking(ctx, ids)
+	return s.next.FindLosses(ctx, ids)
 }
 
 func (s *instrumentedDurable) Check(ctx context.Context) (problems []string, err error) {

@@ -32,7 +32,7 @@ func (m *Tiered) trace(ctx context.Context, now []Position) ([]Position, error) 
 	lineage := LineageLost
 	if sameEpochs(seen, now) && !behind(now, seen) {
 		var err error
-		if lineage, err = m.durable.Trace(ctx, seen); err != nil {
+		if lineage, err = m.durable.CheckLineage(ctx, seen); err != nil {
 			m.fault(FaultReason(err), err)
 			return nil, err
 		}
@@ -119,7 +119,7 @@ func (m *Tiered) pushHistory(ctx context.Context) error {
 // pushEvents puts the events that are absent into the history. It returns how
 // many acknowledged writes the backend had lost: those that it once had.
 func (m *Tiered) pushEvents(ctx context.Context, events []grouping.Event) (lost int, err error) {
-	absent, err := m.durable.Absent(ctx, events)
+	absent, err := m.durable.MissingEvents(ctx, events)
 	if err != nil || len(absent) == 0 {
 		return 0, err
 	}
@@ -174,7 +174,7 @@ func (m *Tiered) sweep(ctx context.Context) error {
 	}
 	ids := m.unswept[:n]
 	m.unswept = m.unswept[n:]
-	lack, err := m.durable.Lacking(ctx, ids)
+	lack, err := m.durable.FindLosses(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (m *Tiered) sweep(ctx context.Context) error {
 
 // mendLack brings back what was removed from the backend, and reports whether
 // there was something to bring back.
-func (m *Tiered) mendLack(ctx context.Context, lack Lack) (mended bool, err error) {
+func (m *Tiered) mendLack(ctx context.Context, lack Losses) (mended bool, err error) {
 	for part := range slices.Chunk(lack.Groups, batch) {
 		if err := m.pull(ctx, part, nil); err != nil {
 			return false, err
@@ -198,7 +198,7 @@ func (m *Tiered) mendLack(ctx context.Context, lack Lack) (mended bool, err erro
 		m.unpushed = allEvents
 	}
 	m.mu.Unlock()
-	events := m.memory.EventsOf(slices.Concat(lack.Groups, lack.Timelines))
+	events := m.memory.EventsOfGroups(slices.Concat(lack.Groups, lack.Timelines))
 	lost := 0
 	for part := range slices.Chunk(events, 10*batch) {
 		n, err := m.pushEvents(ctx, part)

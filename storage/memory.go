@@ -24,9 +24,9 @@ type MemoryOptions struct {
 // replica may be cut off and still bring back what it holds.
 const tombstoneAge = 24 * time.Hour
 
-// maxGraves bounds the tombstones in a flood of groups that come and go, some
+// maxTombstones bounds the tombstones in a flood of groups that come and go, some
 // 400 bytes each.
-const maxGraves = 50_000
+const maxTombstones = 50_000
 
 // Memory keeps groups and history in memory. It is the storage of a Muster
 // without a backend, and the working copy of a Tiered.
@@ -36,10 +36,10 @@ type Memory struct {
 	mu     sync.RWMutex
 	groups map[grouping.ID]*grouping.AlertGroup // guarded by mu
 	// gone holds the tombstones, the oldest first in graves.
-	gone   map[grouping.ID]*grouping.AlertGroup // guarded by mu
-	graves []grouping.ID                        // guarded by mu
+	tombstones   map[grouping.ID]*grouping.AlertGroup // guarded by mu
+	tombstoneIDs []grouping.ID                        // guarded by mu
 	// written holds the stamp of each group's last write, to know it again.
-	written map[grouping.ID]grouping.Stamp // guarded by mu
+	lastWrites map[grouping.ID]grouping.Stamp // guarded by mu
 	// events is sorted by ID. They come almost in order, so inserting one moves
 	// few; a reader takes a copy of the pointers and holds no lock while it looks.
 	events []*grouping.Event // guarded by mu
@@ -50,8 +50,8 @@ func NewMemory(opts MemoryOptions) *Memory {
 	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
 	orDefault(&opts.MaxEvents, 100_000)
 	return &Memory{
-		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, gone: map[grouping.ID]*grouping.AlertGroup{},
-		written: map[grouping.ID]grouping.Stamp{},
+		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, tombstones: map[grouping.ID]*grouping.AlertGroup{},
+		lastWrites: map[grouping.ID]grouping.Stamp{},
 	}
 }
 
@@ -63,7 +63,7 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id := c.ID()
-	stored := m.held(id)
+	stored := m.lookUp(id)
 	if m.applied(c) {
 		return stored, nil
 	}
@@ -75,8 +75,8 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if c.Notified {
 		next.Notifications++
 	}
-	m.put(&next)
-	m.written[id] = c.Stamp
+	m.set(&next)
+	m.lastWrites[id] = c.Stamp
 	m.addEvents(c.Events)
 	return &next, nil
 }
@@ -87,7 +87,7 @@ func (m *Memory) applied(c grouping.Change) bool {
 	if m.groups[id] == nil {
 		return false
 	}
-	if m.written[id] == c.Stamp && c.Stamp != "" {
+	if m.lastWrites[id] == c.Stamp && c.Stamp != "" {
 		return true
 	}
 	if len(c.Events) == 0 {
@@ -152,60 +152,60 @@ func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
 	if stored.Stamp != c.Base.Stamp || !slices.EqualFunc(stored.Alerts, c.Base.Alerts, (*grouping.Alert).Equal) {
 		return &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	m.put(grouping.Tombstone(id, c.Stamp))
+	m.set(grouping.Tombstone(id, c.Stamp))
 	m.addEvents(c.Events)
 	return nil
 }
 
 // Put joins a group, or a tombstone, with what is held and reports whether
 // that changed it.
-func (m *Memory) Put(g *grouping.AlertGroup) (merged *grouping.AlertGroup, changed bool) {
+func (m *Memory) Merge(g *grouping.AlertGroup) (merged *grouping.AlertGroup, changed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	held := m.held(g.ID)
+	held := m.lookUp(g.ID)
 	merged = grouping.Merge(held, g).PruneRemovals()
 	changed = !merged.Equal(held)
 	if !changed && merged.Version == held.Version && merged.Notifications == held.Notifications {
 		return held, false
 	}
-	m.put(merged)
+	m.set(merged)
 	return merged, changed
 }
 
 // Peek returns a group, or its tombstone, or nil.
-func (m *Memory) Peek(id grouping.ID) *grouping.AlertGroup {
+func (m *Memory) Get(id grouping.ID) *grouping.AlertGroup {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.held(id)
+	return m.lookUp(id)
 }
 
 // held is Peek for those who hold mu.
-func (m *Memory) held(id grouping.ID) *grouping.AlertGroup {
+func (m *Memory) lookUp(id grouping.ID) *grouping.AlertGroup {
 	if g := m.groups[id]; g != nil {
 		return g
 	}
-	return m.gone[id]
+	return m.tombstones[id]
 }
 
-func (m *Memory) put(g *grouping.AlertGroup) {
+func (m *Memory) set(g *grouping.AlertGroup) {
 	if !g.IsTombstone() {
-		delete(m.gone, g.ID)
+		delete(m.tombstones, g.ID)
 		m.groups[g.ID] = g
 		return
 	}
 	delete(m.groups, g.ID)
-	delete(m.written, g.ID)
-	if m.gone[g.ID] == nil {
-		m.graves = append(m.graves, g.ID)
+	delete(m.lastWrites, g.ID)
+	if m.tombstones[g.ID] == nil {
+		m.tombstoneIDs = append(m.tombstoneIDs, g.ID)
 	}
-	m.gone[g.ID] = g
-	for len(m.graves) > 0 {
-		old := m.gone[m.graves[0]]
-		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge && len(m.graves) <= maxGraves {
+	m.tombstones[g.ID] = g
+	for len(m.tombstoneIDs) > 0 {
+		old := m.tombstones[m.tombstoneIDs[0]]
+		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge && len(m.tombstoneIDs) <= maxTombstones {
 			break
 		}
-		delete(m.gone, m.graves[0])
-		m.graves = m.graves[1:]
+		delete(m.tombstones, m.tombstoneIDs[0])
+		m.tombstoneIDs = m.tombstoneIDs[1:]
 	}
 }
 
@@ -273,7 +273,7 @@ func (m *Memory) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) er
 		return context.Cause(ctx)
 	}
 	for _, g := range groups {
-		m.Put(g)
+		m.Merge(g)
 	}
 	return nil
 }
@@ -324,7 +324,7 @@ func (m *Memory) EventsSince(id string) []grouping.Event {
 }
 
 // EventsOf returns the events of the groups, oldest first.
-func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
+func (m *Memory) EventsOfGroups(ids []grouping.ID) (events []grouping.Event) {
 	if len(ids) == 0 {
 		return nil
 	}

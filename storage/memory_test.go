@@ -21,29 +21,29 @@ func TestMemoryPut(t *testing.T) {
 	g := w.add(t, groupKey("g"), a("x", "1"))
 	older := w.change(g, g.Key, a("x", "2")).Group
 	newer := w.change(g, g.Key, a("x", "3"), a("y", "1")).Group
-	merged, changed := m.Put(newer)
+	merged, changed := m.Merge(newer)
 	require.True(t, changed)
 	require.True(t, merged.Equal(newer))
-	again, changed := m.Put(older)
+	again, changed := m.Merge(older)
 	require.False(t, changed, "it says nothing new")
 	require.Same(t, merged, again)
 
 	ahead := *newer
 	ahead.Version, ahead.Notifications = 7, 5
-	merged, changed = m.Put(&ahead)
+	merged, changed = m.Merge(&ahead)
 	require.False(t, changed, "counters are for display")
 	require.Equal(t, []int64{7, 5}, []int64{merged.Version, merged.Notifications})
 	require.Same(t, merged, w.mustLoad(t, g.Key))
 
 	tombstone := grouping.Tombstone(g.ID, w.Stamp())
-	merged, changed = m.Put(tombstone)
+	merged, changed = m.Merge(tombstone)
 	require.True(t, changed)
 	require.True(t, merged.IsTombstone())
 	n, err := m.Size(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, n)
-	require.NotNil(t, m.Peek(g.ID))
-	merged, changed = m.Put(newer)
+	require.NotNil(t, m.Get(g.ID))
+	merged, changed = m.Merge(newer)
 	require.False(t, changed)
 	require.True(t, merged.IsTombstone(), "what was deleted stays away")
 }
@@ -61,7 +61,7 @@ func TestMemoryForgetsTombstones(t *testing.T) {
 		}
 		held := func() (n int) {
 			for i := range 11 {
-				if m.Peek(groupKey(fmt.Sprint(i)).ID()) != nil {
+				if m.Get(groupKey(fmt.Sprint(i)).ID()) != nil {
 					n++
 				}
 			}
@@ -69,10 +69,10 @@ func TestMemoryForgetsTombstones(t *testing.T) {
 		}
 		require.Equal(t, 10, held())
 		time.Sleep(2 * time.Minute)
-		m.Put(grouping.Tombstone(groupKey("10").ID(), w.Stamp()))
+		m.Merge(grouping.Tombstone(groupKey("10").ID(), w.Stamp()))
 		require.Equal(t, 6, held(), "five are old")
-		require.Len(t, m.graves, 6)
-		require.Empty(t, m.written)
+		require.Len(t, m.tombstoneIDs, 6)
+		require.Empty(t, m.lastWrites)
 	})
 }
 

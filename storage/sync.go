@@ -232,7 +232,7 @@ func (m *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[groupin
 		if remote != nil {
 			m.join(remote)
 		}
-		if local := m.memory.Peek(id); local != nil && !local.Equal(remote) && (remote != nil || !local.IsTombstone()) {
+		if local := m.memory.Get(id); local != nil && !local.Equal(remote) && (remote != nil || !local.IsTombstone()) {
 			m.markDirty(id)
 		}
 		if remote != nil && !remote.IsTombstone() {
@@ -247,7 +247,7 @@ func (m *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[groupin
 // join merges a group of the backend into the copy and tells whoever follows.
 func (m *Tiered) join(remote *grouping.AlertGroup) {
 	m.clock.ObserveGroup(remote)
-	merged, changed := m.memory.Put(remote)
+	merged, changed := m.memory.Merge(remote)
 	if !changed {
 		return
 	}
@@ -341,7 +341,7 @@ func (m *Tiered) pushGroup(ctx context.Context, id grouping.ID, remote *grouping
 	if remote != nil {
 		m.join(remote)
 	}
-	local := m.memory.Peek(id)
+	local := m.memory.Get(id)
 	if local == nil || local.Equal(remote) || remote == nil && local.IsTombstone() {
 		return true, nil
 	}
@@ -456,7 +456,7 @@ func (m *Tiered) look(ctx context.Context, read, expected []Position) ([]Positio
 		m.fault(FaultReason(err), err)
 		return nil, err
 	}
-	lineage, err := m.durable.Trace(ctx, read)
+	lineage, err := m.durable.CheckLineage(ctx, read)
 	if err != nil {
 		m.fault(FaultReason(err), err)
 		return nil, err
@@ -497,7 +497,7 @@ func (m *Tiered) take(ctx context.Context, entries []LogEntry, covered int64) er
 			return err
 		}
 	}
-	events, err := m.durable.EventsOf(ctx, others)
+	events, err := m.durable.LoadEvents(ctx, others)
 	m.memory.PutEvents(events)
 	return err
 }

@@ -227,7 +227,7 @@ func (m *Tiered) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if lookUp {
 		m.pushFrom(c.Events)
 	}
-	merged, _ := m.memory.Put(stored)
+	merged, _ := m.memory.Merge(stored)
 	return merged, nil
 }
 
@@ -246,7 +246,7 @@ func (m *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 	}
 	m.forget(c.ID())
 	m.memory.PutEvents(c.Events)
-	m.memory.Put(grouping.Tombstone(c.ID(), c.Stamp))
+	m.memory.Merge(grouping.Tombstone(c.ID(), c.Stamp))
 	return nil
 }
 
@@ -318,7 +318,7 @@ func (m *Tiered) mend(ctx context.Context, c grouping.Change, mismatch *grouping
 	if err := m.push(ctx, []grouping.ID{id}); err != nil {
 		m.logger.Debug("A group could not be pushed", "group", id, "err", err)
 	}
-	if g := m.memory.Peek(id); g != nil {
+	if g := m.memory.Get(id); g != nil {
 		return &grouping.VersionMismatchError{ID: id, Stored: g}
 	}
 	return mismatch
@@ -414,7 +414,7 @@ func (m *Tiered) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) er
 	}
 	ids := make([]grouping.ID, 0, len(groups))
 	for _, g := range groups {
-		m.memory.Put(g)
+		m.memory.Merge(g)
 		ids = append(ids, g.ID)
 	}
 	m.markDirty(ids...)

@@ -463,23 +463,23 @@ func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event) error {
 	return f.do(ctx, "push events", func() error { return f.Durable.PushEvents(ctx, events) })
 }
 
-func (f *flaky) Trace(ctx context.Context, seen []Position) (l Lineage, err error) {
-	err = f.do(ctx, "trace", func() (err error) { l, err = f.Durable.Trace(ctx, seen); return err })
+func (f *flaky) CheckLineage(ctx context.Context, seen []Position) (l Lineage, err error) {
+	err = f.do(ctx, "trace", func() (err error) { l, err = f.Durable.CheckLineage(ctx, seen); return err })
 	return l, err
 }
 
-func (f *flaky) EventsOf(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
-	err = f.do(ctx, "events of", func() (err error) { events, err = f.Durable.EventsOf(ctx, entries); return err })
+func (f *flaky) LoadEvents(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
+	err = f.do(ctx, "events of", func() (err error) { events, err = f.Durable.LoadEvents(ctx, entries); return err })
 	return events, err
 }
 
-func (f *flaky) Absent(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
-	err = f.do(ctx, "absent", func() (err error) { absent, err = f.Durable.Absent(ctx, events); return err })
+func (f *flaky) MissingEvents(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
+	err = f.do(ctx, "absent", func() (err error) { absent, err = f.Durable.MissingEvents(ctx, events); return err })
 	return absent, err
 }
 
-func (f *flaky) Lacking(ctx context.Context, ids []grouping.ID) (lack Lack, err error) {
-	err = f.do(ctx, "lacking", func() (err error) { lack, err = f.Durable.Lacking(ctx, ids); return err })
+func (f *flaky) FindLosses(ctx context.Context, ids []grouping.ID) (lack Losses, err error) {
+	err = f.do(ctx, "lacking", func() (err error) { lack, err = f.Durable.FindLosses(ctx, ids); return err })
 	return lack, err
 }
 
