@@ -73,7 +73,7 @@ func TestInstrument(t *testing.T) {
 	}
 
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP muster_storage_operations_total Storage operations, by backend, operation and result.
+# HELP muster_storage_operations_total Total number of storage operations, by backend, operation and result.
 # TYPE muster_storage_operations_total counter
 muster_storage_operations_total{backend="memory",operation="store",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="absent",result="ok"} 1

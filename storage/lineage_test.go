@@ -282,28 +282,28 @@ func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
 
 func TestLedger(t *testing.T) {
 	var l ledger
-	l.begin("a")
-	require.False(t, l.end("a", true))
+	l.started("a")
+	require.False(t, l.finished("a", true))
 	require.False(t, l.missed(), "the position was not asked for since")
-	l.looks()
+	l.beforePositionCheck()
 	require.True(t, l.missed())
-	l.hear("a")
+	l.seenInLog("a")
 	require.False(t, l.missed())
 
-	l.begin("b")
-	l.hear("b") // before the answer
-	l.end("b", true)
-	l.begin("c")
-	l.end("c", false)
-	l.looks()
+	l.started("b")
+	l.seenInLog("b") // before the answer
+	l.finished("b", true)
+	l.started("c")
+	l.finished("c", false)
+	l.beforePositionCheck()
 	require.False(t, l.missed())
 
-	l.begin("d")
-	l.begin("e")
-	l.end("d", true)
+	l.started("d")
+	l.started("e")
+	l.finished("d", true)
 	l.clear()
-	l.looks()
+	l.beforePositionCheck()
 	require.False(t, l.missed())
-	require.True(t, l.end("e", true), "the log may have told of it before it was followed again")
+	require.True(t, l.finished("e", true), "the log may have told of it before it was followed again")
 	require.False(t, l.missed())
 }

@@ -210,7 +210,7 @@ func TestStoredBefore(t *testing.T) {
 
 // What a newer schema wrote is left alone, and said.
 func TestStoredByANewerVersion(t *testing.T) {
-	const said = "a newer version of Muster (schema 2, this one reads 1)"
+	const said = "a newer version of Muster (schema 2, this version reads schema 1)"
 	t.Run("file", func(t *testing.T) {
 		f := openFile(t, FileOptions{})
 		require.NoError(t, f.update("test", func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("2")) }))
