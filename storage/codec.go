@@ -100,7 +100,7 @@ func encode(stamp grouping.Stamp, v any) (string, error) {
 
 func decode(text string, v any) (grouping.Stamp, error) {
 	if len(text) <= stampLen {
-		return "", fmt.Errorf("record of %d bytes is too short: the minimum is %d", len(text), stampLen+1)
+		return "", fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), stampLen+1)
 	}
 	stamp, err := decodeStamp(text[:stampLen])
 	if err != nil {
@@ -221,7 +221,7 @@ func changedFields(c *grouping.Change) ([]field, error) {
 		return fields, failed
 	}
 	for fp, stamp := range base.Removed {
-		if _, kept := next.Removed[fp]; !kept && next.Alert(fp) == nil {
+		if _, remains := next.Removed[fp]; !remains && next.Alert(fp) == nil {
 			fields = append(fields, field{fieldAlert + string(fp), stamp, ""})
 		}
 	}

@@ -196,7 +196,7 @@ func (s *instrumentedDurable) MissingEvents(ctx context.Context, events []groupi
 // HasLog implements Durable.
 func (s *instrumentedDurable) HasLog() bool { return s.next.HasLog() }
 
-func (s *instrumentedDurable) FindLosses(ctx context.Context, ids []grouping.ID) (lack Losses, err error) {
+func (s *instrumentedDurable) FindLosses(ctx context.Context, ids []grouping.ID) (losses Losses, err error) {
 	defer s.record(ctx, "lacking", time.Now(), &err)
 	return s.next.FindLosses(ctx, ids)
 }

@@ -280,7 +280,7 @@ func (t *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 // A reason that is not empty means that the backend failed. A conflict is an answer
 // and not a failure.
 //
-// The write continues if the client goes away: otherwise its result would be
+// The write continues if the client disconnects: otherwise its result would be
 // unknown.
 func (t *Tiered) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
 	if _, reason = t.breaker.state(); reason != "" {
