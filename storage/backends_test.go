@@ -21,11 +21,12 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(redisLogger{promslog.NewNopLogger(), &secrets{}})
-	// A closed pool of the client looks once a second whether it is closed.
+	// A closed connection pool of the client still checks once a second whether it
+	// is closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// A new backend is one line here.
+// A new backend needs one more test function here.
 
 func TestMemoryContract(t *testing.T) {
 	testContract(t, func(*testing.T) grouping.GroupStorage { return NewMemory(MemoryOptions{}) })
@@ -63,26 +64,26 @@ func TestInstrumentedContract(t *testing.T) {
 	})
 }
 
-func TestManagerContract(t *testing.T) {
+func TestTieredContract(t *testing.T) {
 	testContract(t, func(t *testing.T) grouping.GroupStorage {
 		r := openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()})
-		m, err := NewTiered(NewMemory(MemoryOptions{}), r, grouping.NewClock(), prometheus.NewRegistry(),
+		tiered, err := NewTiered(NewMemory(MemoryOptions{}), r, grouping.NewClock(), prometheus.NewRegistry(),
 			promslog.NewNopLogger(), TieredOptions{WriteTimeout: 20 * time.Second})
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
-		go func() { done <- m.Run(ctx) }()
+		go func() { done <- tiered.Run(ctx) }()
 		t.Cleanup(func() {
 			cancel()
 			require.NoError(t, <-done)
 		})
-		<-m.Restored()
-		return m
+		<-tiered.Restored()
+		return tiered
 	})
 }
 
-// openRedis returns a Redis that waits for its answers: the tests share few
-// cores with the race detector, and are not about how fast they are.
+// openRedis returns a Redis with long time limits. The tests share few cores with
+// the race detector and do not test speed.
 func openRedis(t *testing.T, opts RedisOptions) *Redis {
 	t.Helper()
 	const patience = 20 * time.Second
@@ -92,20 +93,21 @@ func openRedis(t *testing.T, opts RedisOptions) *Redis {
 	return r
 }
 
-// redisServer is a real redis-server in a folder of its own.
+// redisServer is a real redis-server with its own directory.
 type redisServer struct {
 	cmd    *exec.Cmd
 	socket string
 }
 
-// startRedis starts a redis-server that ends with the test.
+// startRedis starts a redis-server that runs until the end of the test.
 func startRedis(t *testing.T, args ...string) *redisServer {
 	t.Helper()
 	if os.Getenv("SHORT") == "1" {
 		t.Skip("SHORT=1: without a real Redis")
 	}
 	path, err := exec.LookPath("redis-server")
-	require.NoError(t, err, "redis-server is not installed: run scripts/install-redis.sh (Debian: apt-get install redis-server), or set SHORT=1")
+	require.NoError(t, err,
+		"redis-server is not installed: run scripts/install-redis.sh (Debian: apt-get install redis-server), or set SHORT=1")
 	dir := t.TempDir()
 	s := &redisServer{socket: filepath.Join(dir, "s")}
 	args = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)
@@ -123,7 +125,7 @@ func startRedis(t *testing.T, args ...string) *redisServer {
 	return s
 }
 
-// pause stops the server in its tracks, or lets it go on.
+// pause suspends the server, or resumes it.
 func (s *redisServer) pause(t *testing.T, stop bool) {
 	t.Helper()
 	signal := syscall.SIGCONT
@@ -133,7 +135,7 @@ func (s *redisServer) pause(t *testing.T, stop bool) {
 	require.NoError(t, s.cmd.Process.Signal(signal))
 }
 
-// open returns a Redis whose keys are its own.
+// open returns a Redis with its own key prefix.
 func (s *redisServer) open(t *testing.T) *Redis {
 	t.Helper()
 	return openRedis(t, RedisOptions{URL: "unix://" + s.socket, KeyPrefix: "test-" + grouping.NewClock().Writer()})

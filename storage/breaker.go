@@ -5,39 +5,44 @@ import (
 	"time"
 )
 
-// tolerated is how many errors in a row are put down to chance: a connection
-// that broke. A timeout is never one: it cost its caller the whole wait. Nor is
-// a number of shards, or a file that was moved: writes would go where nobody
-// looks.
-const tolerated = 2
+// maxFailures is the maximum number of failures in a row that leave the breaker
+// closed. A few failures are normal, for example when a connection breaks.
+//
+// Some failures open the breaker at once. A timeout made the caller wait for the
+// whole time limit. With another number of shards, or with a file that was moved,
+// writes would go to a place that other processes do not read.
+const maxFailures = 2
 
-// breaker knows, from the writes that were really made, whether a backend
-// takes writes. It opens on one timeout, on another number of shards, on a file
-// that was moved or on three errors in a row; it is closed by whoever brought the
-// backend up to date. A write that found no connection says nothing: it waited for
-// others of this process.
+// breaker stops writes to a backend that fails. It judges by the results of real
+// writes. It opens after one timeout, if the number of shards differs, if the file
+// was moved, or after three failures in a row. The caller closes it after the
+// backend has received all pending changes.
+//
+// A write that got no connection from the pool does not count. It waited for other
+// writes of this process, which says nothing about the backend.
 type breaker struct {
 	mu       sync.Mutex
-	failures int       // guarded by mu; in a row
-	since    time.Time // guarded by mu; zero: closed
-	reason   string    // guarded by mu; of the last failure while open
+	failures int       // guarded by mu; number of failures in a row
+	since    time.Time // guarded by mu; when it opened, zero while it is closed
+	reason   string    // guarded by mu; reason of the last failure while open
 }
 
-// state returns since when and why writes are not tried: zero and "" where
-// they are.
+// state returns the time when the breaker opened and the reason of the last
+// failure. Both are zero while the breaker is closed.
 func (b *breaker) state() (since time.Time, reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.since, b.reason
 }
 
+// success records a write that succeeded.
 func (b *breaker) success() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failures = 0
 }
 
-// failure counts a failed write and reports whether that opened the breaker.
+// failure records a failed write and reports whether it opened the breaker.
 func (b *breaker) failure(reason string) (opened bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -45,7 +50,7 @@ func (b *breaker) failure(reason string) (opened bool) {
 		return false
 	}
 	b.failures++
-	if b.failures <= tolerated && reason != reasonTimeout && reason != reasonShards && reason != reasonMoved {
+	if b.failures <= maxFailures && reason != reasonTimeout && reason != reasonShards && reason != reasonMoved {
 		return false
 	}
 	opened = b.since.IsZero()

@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// checkTimeout is how long a check may take: it is not urgent, but a round waits
-// for it.
+// checkTimeout is the time limit of a check of the configuration. Nothing else runs
+// in this round until the check ends.
 const checkTimeout = 5 * time.Second
 
-// check asks the backend how it is set up. A backend that cannot be reached
-// tells nothing: what it told before stays.
-func (m *Tiered) check(ctx context.Context) {
+// updateProblems asks the backend for problems of its configuration and logs each
+// new one. If the backend cannot be reached, the problems of the last check stay.
+func (t *Tiered) updateProblems(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	problems, err := m.durable.Check(ctx)
+	problems, err := t.durable.Check(ctx)
 	if err != nil {
-		m.logger.Debug("The storage backend could not be checked", "backend", m.durable.Name(), "err", err)
+		t.logger.Debug("Failed to check the configuration of the storage backend", "backend", t.durable.Name(), "err", err)
 		return
 	}
-	m.mu.Lock()
-	before := make(map[string]bool, len(m.problems))
-	for _, p := range m.problems {
+	t.mu.Lock()
+	before := make(map[string]bool, len(t.problems))
+	for _, p := range t.problems {
 		before[p] = true
 	}
-	m.problems = problems
-	said := m.said
-	m.mu.Unlock()
+	t.problems = problems
+	lastFault := t.lastFault
+	t.mu.Unlock()
 	for _, p := range problems {
-		if !before[p] && !strings.Contains(said, p) {
-			m.logger.Warn("The storage backend is not set up as it must be", "backend", m.durable.Name(), "problem", p)
+		if !before[p] && !strings.Contains(lastFault, p) {
+			t.logger.Warn("The storage backend has a configuration problem", "backend", t.durable.Name(), "problem", p)
 		}
 	}
 }

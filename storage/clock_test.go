@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostClock is the clock of a host that somebody sets.
+// hostClock is the clock of a host. A test can set it.
 type hostClock struct{ set atomic.Int64 }
 
 func (h *hostClock) step(d time.Duration) { h.set.Add(int64(d)) }
@@ -27,8 +27,8 @@ func (h *hostClock) clock() *grouping.Clock {
 	)
 }
 
-// alternate lets the replicas fire and resolve one alert in turn. Each change
-// must be applied, whatever their clocks show.
+// alternate makes the replicas fire and resolve one alert in turn. Each change must
+// be applied, even if their clocks differ.
 func alternate(t *testing.T, replicas ...replica) {
 	t.Helper()
 	a := firing("a")
@@ -51,8 +51,8 @@ func alternate(t *testing.T, replicas ...replica) {
 	}
 }
 
-// A replica whose host's clock is set while it runs goes on to write what is
-// newer than all that it has seen.
+// If the clock of the host is set, the replica must still write stamps that are
+// greater than all stamps it has seen.
 func TestAHostsClockIsSet(t *testing.T) {
 	for _, step := range []time.Duration{-time.Hour, -5 * time.Second, 5 * time.Second, time.Hour} {
 		t.Run(step.String(), func(t *testing.T) {
@@ -70,9 +70,9 @@ func TestAHostsClockIsSet(t *testing.T) {
 	}
 }
 
-// Replicas whose clocks differ and cannot be held against a shared one still
-// order their writes by what each has seen of the others. What is far ahead
-// is not followed.
+// Replicas may have different clocks and no shared clock. Each still orders its
+// writes after all writes that it has seen. It does not follow a clock that is far
+// ahead.
 func TestReplicasWithoutASharedClock(t *testing.T) {
 	for _, ahead := range []time.Duration{9 * time.Second, time.Hour, 10 * 365 * 24 * time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
@@ -95,8 +95,8 @@ func TestReplicasWithoutASharedClock(t *testing.T) {
 	}
 }
 
-// A file is opened again by a process whose host's clock is an hour back. What
-// happens then is newer than what is stored.
+// A new process opens a file while the clock of its host is one hour behind. Its
+// writes must be newer than what is stored.
 func TestAFileAfterTheClockWasSetBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "muster.db")
 	var host hostClock
@@ -108,11 +108,11 @@ func TestAFileAfterTheClockWasSetBack(t *testing.T) {
 	}
 	r, stop := open()
 	alternate(t, r)
-	gone := testKey
-	gone.GroupKey = "gone"
-	_, err := r.AddAlertToGroup(t.Context(), gone, firing("a"))
+	removed := testKey
+	removed.GroupKey = "gone"
+	_, err := r.AddAlertToGroup(t.Context(), removed, firing("a"))
 	require.NoError(t, err)
-	require.NoError(t, r.RemoveAlertFromGroup(t.Context(), gone.ID(), firing("a").Fingerprint))
+	require.NoError(t, r.RemoveAlertFromGroup(t.Context(), removed.ID(), firing("a").Fingerprint))
 	page, err := r.Events(t.Context(), grouping.EventQuery{Limit: 1})
 	require.NoError(t, err)
 	newest := page.Events[0]
@@ -124,14 +124,14 @@ func TestAFileAfterTheClockWasSetBack(t *testing.T) {
 	defer stop()
 	_, err = r.RestoreGroups(t.Context())
 	require.NoError(t, err)
-	require.Greater(t, string(r.Stamp()), newest.ID, "what is written now is ordered before what is stored")
+	require.Greater(t, string(r.Stamp()), newest.ID, "new writes are ordered before stored ones")
 	alternate(t, r)
-	_, err = r.AddAlertToGroup(t.Context(), gone, firing("a"))
+	_, err = r.AddAlertToGroup(t.Context(), removed, firing("a"))
 	require.NoError(t, err)
-	g, err := r.GetGroup(t.Context(), gone.ID())
+	g, err := r.GetGroup(t.Context(), removed.ID())
 	require.NoError(t, err)
 	require.NotNil(t, g.Alert(firing("a").Fingerprint))
-	page, err = r.Events(t.Context(), grouping.EventQuery{Group: gone.ID(), Limit: 1})
+	page, err = r.Events(t.Context(), grouping.EventQuery{Group: removed.ID(), Limit: 1})
 	require.NoError(t, err)
 	require.Equal(t, grouping.EventFired, page.Events[0].Kind, "the newest event is not the newest")
 }

@@ -13,37 +13,38 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A stored record is its stamp, in text order, followed by its JSON: what
-// compares records never has to decode them. The stamp alone says that the
-// record was removed.
+// A stored record is its stamp followed by its JSON. The text order of stamps is
+// their time order, so records are compared without decoding them. A stamp alone is
+// the tombstone of a record.
 //
-// JSON by go-json-experiment, the coming encoding/json/v2: it reads and writes
-// every field of ours as encoding/json does, in half of the time.
+// The JSON library is go-json-experiment, which will become encoding/json/v2. It
+// reads and writes all fields of Muster like encoding/json, in half of the time.
 
-// schema is the version of the stored form. A change that an older Muster
-// cannot read counts it up.
+// schema is the version of the stored form. It must increase with each change that
+// older versions of Muster cannot read.
 const schema = "1"
 
-// schemaError says that another version wrote what is stored.
+// schemaError means that the stored data has another schema.
 type schemaError struct{ found string }
 
 func (e *schemaError) Error() string {
 	which := "another version of Muster"
-	if newer(e.found) {
+	if isNewer(e.found) {
 		which = "a newer version of Muster"
 	}
-	return fmt.Sprintf("%s (schema %s, this one reads %s)", which, e.found, schema)
+	return fmt.Sprintf("%s (schema %s, this version reads schema %s)", which, e.found, schema)
 }
 
-func newer(found string) bool {
+// isNewer reports whether the schema is newer than the one of this version.
+func isNewer(found string) bool {
 	theirs, err := strconv.Atoi(found)
-	ours, _ := strconv.Atoi(schema) // it is one
+	ours, _ := strconv.Atoi(schema) // it is a number
 	return err == nil && theirs > ours
 }
 
 const stampLen = 32
 
-// The fields of a stored group.
+// The names of the fields of a stored group.
 const (
 	fieldMeta          = "m"
 	fieldDeleted       = "d"
@@ -54,12 +55,12 @@ const (
 	fieldAlert         = "a:" // followed by the fingerprint
 )
 
-// encoding is how records are written: bytes that are no UTF-8 become U+FFFD,
-// since an alert that cannot be stored would stay unstored for ever.
+// encoding are the options for writing records. Bytes that are not UTF-8 become
+// U+FFFD. Otherwise an alert with such bytes could never be stored.
 var encoding = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 
-// The forms that are stored: what a later version adds to one is kept, and
-// written again, though it is not understood.
+// The stored forms. Unknown holds the fields that a later version added. They are
+// written back unchanged.
 type (
 	storedMeta struct {
 		*grouping.Meta
@@ -88,7 +89,7 @@ func encodeAlert(a *grouping.Alert) (string, error) {
 
 func encode(stamp grouping.Stamp, v any) (string, error) {
 	if !stamp.Valid() {
-		return "", fmt.Errorf("%q is no stamp", stamp)
+		return "", fmt.Errorf("%q is not a stamp", stamp)
 	}
 	text, err := json.Marshal(v, encoding)
 	if err != nil {
@@ -99,7 +100,7 @@ func encode(stamp grouping.Stamp, v any) (string, error) {
 
 func decode(text string, v any) (grouping.Stamp, error) {
 	if len(text) <= stampLen {
-		return "", fmt.Errorf("%d bytes are no record", len(text))
+		return "", fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), stampLen+1)
 	}
 	stamp, err := decodeStamp(text[:stampLen])
 	if err != nil {
@@ -112,11 +113,11 @@ func decodeStamp(text string) (grouping.Stamp, error) {
 	if stamp := grouping.Stamp(text); stamp.Valid() {
 		return stamp, nil
 	}
-	return "", fmt.Errorf("%q is no stamp", text)
+	return "", fmt.Errorf("%q is not a stamp", text)
 }
 
-// decodeGroup reads a group from its fields, all or some of them. It returns
-// nil if there are none, and passes over fields that a later version may add.
+// decodeGroup decodes a group from all or some of its fields. It returns nil if
+// there are no fields. It ignores unknown fields, which a later version may add.
 func decodeGroup(id grouping.ID, fields map[string]string) (*grouping.AlertGroup, *grouping.DamagedGroupError) {
 	if len(fields) == 0 {
 		return nil, nil
@@ -127,21 +128,20 @@ func decodeGroup(id grouping.ID, fields map[string]string) (*grouping.AlertGroup
 			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", name, err)}
 		}
 	}
-	// A writer that brings the word of a deletion need not have seen all that it
-	// takes.
+	// The writer of a deletion may not know all alerts that the deletion removes.
 	g.Alerts = slices.DeleteFunc(g.Alerts, func(a *grouping.Alert) bool { return a.Stamp <= g.Deleted })
 	maps.DeleteFunc(g.Removed, func(_ grouping.Fingerprint, s grouping.Stamp) bool { return s <= g.Deleted })
 	if g.IsTombstone() {
-		return &g, nil // nothing follows from nothing
+		return &g, nil // a tombstone has no derived fields
 	}
 	return grouping.NewAlertGroup(g), nil
 }
 
 func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 	switch fp, isAlert := strings.CutPrefix(name, fieldAlert); {
-	case isAlert && len(value) == 0: // of a conflict: nothing is stored
+	case isAlert && len(value) == 0: // a conflict reports that the alert is not stored
 	case isAlert && !grouping.Fingerprint(fp).Valid():
-		return fmt.Errorf("%q is no fingerprint", fp)
+		return fmt.Errorf("%q is not a fingerprint", fp)
 	case isAlert && len(value) == stampLen:
 		g.Removed[grouping.Fingerprint(fp)], err = decodeStamp(value)
 	case isAlert:
@@ -157,8 +157,8 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 		g.Unknown = string(s.Unknown)
 	case name == fieldDeleted && value != "":
 		g.Deleted, err = decodeStamp(value)
-	case name == fieldSchema && newer(value):
-		return fmt.Errorf("it was written by %w", &schemaError{value})
+	case name == fieldSchema && isNewer(value):
+		return fmt.Errorf("written by %w", &schemaError{value})
 	case name == fieldVersion:
 		g.Version, err = strconv.ParseInt(value, 10, 64)
 	case name == fieldNotifications:
@@ -167,15 +167,15 @@ func decodeField(g *grouping.AlertGroup, name, value string) (err error) {
 	return err
 }
 
-// field is one field that a change writes: what the writer took to be stored,
-// and the new value, "" to delete it.
+// field is one field that a change writes. expected is the stamp that the writer
+// expects to be stored. value is the new value; "" deletes the field.
 type field struct {
 	name     string
 	expected grouping.Stamp
 	value    string
 }
 
-// changedFields returns the alerts' fields that a change writes.
+// changedFields returns the fields of the alerts that the change writes.
 func changedFields(c *grouping.Change) ([]field, error) {
 	var (
 		fields []field
@@ -192,7 +192,7 @@ func changedFields(c *grouping.Change) ([]field, error) {
 	c.Delta(func(before, after *grouping.Alert) {
 		f := field{}
 		if after != nil && !after.Fingerprint.Valid() {
-			failed = fmt.Errorf("%q is no fingerprint", after.Fingerprint)
+			failed = fmt.Errorf("%q is not a fingerprint", after.Fingerprint)
 		}
 		switch {
 		case after != nil:
@@ -221,15 +221,15 @@ func changedFields(c *grouping.Change) ([]field, error) {
 		return fields, failed
 	}
 	for fp, stamp := range base.Removed {
-		if _, kept := next.Removed[fp]; !kept && next.Alert(fp) == nil {
+		if _, remains := next.Removed[fp]; !remains && next.Alert(fp) == nil {
 			fields = append(fields, field{fieldAlert + string(fp), stamp, ""})
 		}
 	}
 	return fields, failed
 }
 
-// An event is stored as its ID followed by its JSON, so that text order is time
-// order and one event is one text.
+// An event is stored as its ID followed by its JSON. So the text order of events is
+// their time order, and one event has one text.
 
 func encodeEvent(e *grouping.Event) (string, error) {
 	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Unknown)}, encoding)
@@ -239,7 +239,7 @@ func encodeEvent(e *grouping.Event) (string, error) {
 func decodeEvent(text string) (e grouping.Event, err error) {
 	i := strings.IndexByte(text, '{')
 	if i < 0 {
-		return e, fmt.Errorf("%q is no event", text)
+		return e, fmt.Errorf("%q is not an event", text)
 	}
 	s := storedEvent{Event: &e}
 	err = json.Unmarshal([]byte(text[i:]), &s)

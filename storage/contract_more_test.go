@@ -28,16 +28,16 @@ func contractDelete(t *testing.T, w *writer) {
 	require.Equal(t, []grouping.ID{kept.ID}, ids)
 	page, err := w.Events(t.Context(), grouping.EventQuery{Group: g.ID})
 	require.NoError(t, err)
-	require.Equal(t, grouping.EventExpired, page.Events[0].Kind, "its history stays")
+	require.Equal(t, grouping.EventExpired, page.Events[0].Kind, "the history of a deleted group must be kept")
 	require.Len(t, page.Events, 2)
 }
 
 func contractDeleteConflict(t *testing.T, w *writer) {
 	for name, meanwhile := range map[string]func(*grouping.AlertGroup) grouping.Change{
-		"an alert changed": func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key, a("x", "2")) },
-		"an alert came":    func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key, a("new", "1")) },
-		"one was removed":  func(g *grouping.AlertGroup) grouping.Change { return w.removal(g, "x") },
-		"its own fields":   func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key) },
+		"an alert changed":               func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key, a("x", "2")) },
+		"an alert was added":             func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key, a("new", "1")) },
+		"an alert was removed":           func(g *grouping.AlertGroup) grouping.Change { return w.removal(g, "x") },
+		"the group's own fields changed": func(g *grouping.AlertGroup) grouping.Change { return w.change(g, g.Key) },
 	} {
 		key := groupKey(name)
 		g := w.add(t, key, a("x", "1"), a("y", "1"))
@@ -51,7 +51,7 @@ func contractDeleteConflict(t *testing.T, w *writer) {
 		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
 	}
 
-	// An alert that came while the group's own fields, newer, were kept.
+	// An alert was added, while newer fields of the group were kept.
 	key := groupKey("late")
 	base := w.add(t, key, a("x", "1"))
 	late := w.change(base, key, a("late", "1"))
@@ -72,13 +72,13 @@ func contractTombstone(t *testing.T, w *writer) {
 		_, err := w.Store(t.Context(), c)
 		stored := conflict(t, key.ID(), err)
 		require.Equal(t, deletion.Stamp, stored.Deleted)
-		require.True(t, grouping.Merge(c.Group, stored).IsTombstone(), "it was written before the deletion")
+		require.True(t, grouping.Merge(c.Group, stored).IsTombstone(), "the write is older than the deletion")
 	}
 	require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{older.Group}))
 	_, err := w.Load(t.Context(), key.ID())
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
 
-	// A newer write makes a new group. It hears of the deletion first.
+	// A newer write creates the group again. It conflicts with the tombstone first.
 	again := w.change(nil, key, a("x", "3"))
 	_, err = w.Store(t.Context(), again)
 	tombstone := conflict(t, key.ID(), err)
@@ -88,7 +88,7 @@ func contractTombstone(t *testing.T, w *writer) {
 	require.Equal(t, map[string]string{"x": "3"}, values(g))
 	require.Equal(t, deletion.Stamp, g.Deleted)
 	require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{older.Group}))
-	require.Equal(t, map[string]string{"x": "3"}, values(w.mustLoad(t, key)), "what was deleted stays away")
+	require.Equal(t, map[string]string{"x": "3"}, values(w.mustLoad(t, key)), "deleted alerts must stay deleted")
 	ids, err := w.ListKeys(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []grouping.ID{key.ID()}, ids)
@@ -105,9 +105,9 @@ func contractRemoved(t *testing.T, w *writer) {
 	require.Equal(t, removal.Stamp, g.Removed[fingerprint("x")])
 
 	g = w.mustStore(t, w.change(g, key, a("y", "2")))
-	require.Equal(t, removal.Stamp, w.mustLoad(t, key).Removed[fingerprint("x")], "other writes keep it")
+	require.Equal(t, removal.Stamp, w.mustLoad(t, key).Removed[fingerprint("x")], "other writes must keep the removal")
 
-	// The removal is forgotten by a writer that says so.
+	// A writer can delete the record of a removal.
 	c := w.change(g, key, a("x", "3"))
 	next := *c.Group
 	next.Removed = nil
@@ -116,9 +116,9 @@ func contractRemoved(t *testing.T, w *writer) {
 	require.Equal(t, map[string]string{"x": "3", "y": "2"}, values(w.mustLoad(t, key)))
 }
 
-// Two copies of a group meet of which one was deleted and made again, while
-// the other lived on: what was written before the deletion is gone, and must
-// not be a conflict for ever.
+// Two copies of a group are merged. One was deleted and created again, the other
+// was changed meanwhile. Alerts from before the deletion are deleted, and they must
+// not cause conflicts for ever.
 func contractDeletedThreshold(t *testing.T, w *writer) {
 	key := groupKey("g")
 	base := w.add(t, key, a("x", "1"), a("y", "1"), a("z", "1"))
@@ -131,13 +131,13 @@ func contractDeletedThreshold(t *testing.T, w *writer) {
 	remade := w.change(grouping.Tombstone(key.ID(), deleted), key, a("x", "2")).Group
 	w.mustStore(t, grouping.Change{Group: grouping.Merge(base, remade), Base: base, Stamp: w.Stamp()})
 	g := w.mustLoad(t, key)
-	require.Equal(t, map[string]string{"x": "2"}, values(g), "what the writer had not seen is gone as well")
+	require.Equal(t, map[string]string{"x": "2"}, values(g), "alerts that the writer had not seen must be deleted as well")
 	require.Empty(t, g.Removed)
 	require.Equal(t, deleted, g.Deleted)
 	g = w.mustStore(t, w.change(g, key, a("y", "3"), a("unseen", "3"), a("z", "3")))
 	require.Equal(t, map[string]string{"x": "2", "y": "3", "z": "3", "unseen": "3"}, values(grouping.Merge(g, w.mustLoad(t, key))))
 
-	// A writer that knows of a deletion of which the storage does not.
+	// A writer knows about a deletion that the storage does not know.
 	key = groupKey("other")
 	w.add(t, key, a("x", "1"), a("y", "1"))
 	deleted = w.Stamp()
@@ -173,7 +173,7 @@ func contractKeys(t *testing.T, w *writer) {
 
 func contractLoadAll(t *testing.T, w *writer) {
 	want := map[grouping.ID]*grouping.AlertGroup{}
-	for i := range 120 { // more than are read at once
+	for i := range 120 { // more than one batch
 		g := w.add(t, groupKey(fmt.Sprint(i)), a("x", "1"), a("y", fmt.Sprint(i)))
 		want[g.ID] = g
 	}
@@ -191,7 +191,7 @@ func contractLoadAll(t *testing.T, w *writer) {
 			break
 		}
 	}
-	require.Equal(t, 3, n, "the stream can be left")
+	require.Equal(t, 3, n, "the reader must be able to stop the stream")
 }
 
 func contractStoreAll(t *testing.T, w *writer) {
@@ -201,9 +201,9 @@ func contractStoreAll(t *testing.T, w *writer) {
 	stored := w.add(t, key, a("y", "stored"), a("x", "newer"))
 	other := w.change(nil, groupKey("other"), a("x", "1")).Group
 	doomed := w.add(t, groupKey("doomed"), a("x", "1"))
-	gone := grouping.Tombstone(doomed.ID, w.Stamp())
-	for range 2 { // twice is as good as once
-		require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{ours, other, gone, grouping.Tombstone(groupKey("never").ID(), w.Stamp())}))
+	tombstone, neverStored := grouping.Tombstone(doomed.ID, w.Stamp()), grouping.Tombstone(groupKey("never").ID(), w.Stamp())
+	for range 2 { // the second call must change nothing
+		require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{ours, other, tombstone, neverStored}))
 	}
 	g := w.mustLoad(t, key)
 	require.Equal(t, map[string]string{"x": "newer", "y": "stored", "new": "ours"}, values(g))
@@ -217,7 +217,7 @@ func contractStoreAll(t *testing.T, w *writer) {
 	require.Equal(t, 2, n)
 }
 
-// fillHistory writes events to three groups, two a write, and returns them
+// fillHistory writes events of three groups, two with each write. It returns them
 // newest first.
 func fillHistory(t *testing.T, w *writer, writes int) []grouping.Event {
 	t.Helper()
@@ -265,7 +265,7 @@ func contractEventPages(t *testing.T, w *writer) {
 		require.Equal(t, want, got, "limit %d", limit)
 		require.Equal(t, wantPages, n, "limit %d", limit)
 	}
-	// What comes while a reader turns pages does not shift them.
+	// Events that arrive while a reader turns pages do not shift the pages.
 	page, err := w.Events(t.Context(), grouping.EventQuery{Limit: 50})
 	require.NoError(t, err)
 	fillHistory(t, w, 3)
@@ -353,16 +353,16 @@ func contractCancelled(t *testing.T, w *writer) {
 		calls["Index"] = func() error { _, err := d.Index(ctx); return err }
 		calls["LoadMany"] = func() error { _, _, err := d.LoadMany(ctx, []grouping.ID{g.ID}); return err }
 		calls["PushEvents"] = func() error { return d.PushEvents(ctx, c.Events) }
-		calls["Trace"] = func() error { _, err := d.Trace(ctx, nil); return err }
-		calls["EventsOf"] = func() error { _, err := d.EventsOf(ctx, nil); return err }
-		calls["Absent"] = func() error { _, err := d.Absent(ctx, c.Events); return err }
-		calls["Lacking"] = func() error { _, err := d.Lacking(ctx, []grouping.ID{g.ID}); return err }
+		calls["CheckLineage"] = func() error { _, err := d.CheckLineage(ctx, nil); return err }
+		calls["LoadEvents"] = func() error { _, err := d.LoadEvents(ctx, nil); return err }
+		calls["MissingEvents"] = func() error { _, err := d.MissingEvents(ctx, c.Events); return err }
+		calls["FindLosses"] = func() error { _, err := d.FindLosses(ctx, []grouping.ID{g.ID}); return err }
 		calls["Now"] = func() error { _, err := d.Now(ctx); return err }
 	}
 	for name, call := range calls {
 		err := call()
 		require.ErrorIs(t, err, cause, name)
-		require.NotErrorIs(t, err, grouping.ErrStorage, "%s: that the caller went away is no fault", name)
+		require.NotErrorIs(t, err, grouping.ErrStorage, "%s: a cancelled caller is not a fault", name)
 	}
 	require.True(t, w.mustLoad(t, key).Equal(g))
 	page, err := w.Events(t.Context(), grouping.EventQuery{})

@@ -16,35 +16,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// testContract checks each sentence of the contract of grouping.GroupStorage.
-// open returns an empty storage that ends with the test.
+// testContract checks each sentence of the contract of grouping.GroupStorage. open
+// returns an empty storage that is closed at the end of the test.
 func testContract(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 	for name, test := range map[string]func(*testing.T, *writer){
-		"every field comes back":                   contractRoundTrip,
-		"absent is an answer":                      contractAbsent,
-		"different alerts do not conflict":         contractDifferentAlerts,
-		"the same alert conflicts":                 contractSameAlert,
-		"a conflict writes nothing":                contractConflictWritesNothing,
-		"a group where none was expected":          contractUnexpectedGroup,
-		"no group where one was expected":          contractMissingGroup,
-		"own fields are kept if newer":             contractMetaKept,
-		"exclusive":                                contractExclusive,
-		"a repeated write is done once":            contractRepeated,
-		"counters never go back":                   contractCounters,
-		"delete":                                   contractDelete,
-		"delete what changed meanwhile":            contractDeleteConflict,
-		"what is older than a deletion stays away": contractTombstone,
-		"a removed alert stays away":               contractRemoved,
-		"what a deletion took is no conflict":      contractDeletedThreshold,
-		"keys and size":                            contractKeys,
-		"all groups are streamed":                  contractLoadAll,
-		"StoreAll merges":                          contractStoreAll,
-		"values are immutable":                     contractImmutable,
-		"a hundred writers of one group":           contractConcurrent,
-		"events: pages":                            contractEventPages,
-		"events: filters":                          contractEventFilters,
-		"events: written once":                     contractEventsOnce,
-		"a cancelled context touches nothing":      contractCancelled,
+		"every field is stored":                  contractRoundTrip,
+		"not found is an answer":                 contractNotFound,
+		"different alerts do not conflict":       contractDifferentAlerts,
+		"the same alert conflicts":               contractSameAlert,
+		"a conflict writes nothing":              contractConflictWritesNothing,
+		"a new group that is already stored":     contractUnexpectedGroup,
+		"a change to a group that is not stored": contractMissingGroup,
+		"newer fields of the group are kept":     contractMetaKept,
+		"exclusive":                              contractExclusive,
+		"a repeated write is applied once":       contractRepeated,
+		"counters never go back":                 contractCounters,
+		"delete":                                 contractDelete,
+		"delete a group that changed meanwhile":  contractDeleteConflict,
+		"a write older than a deletion":          contractTombstone,
+		"a removed alert stays removed":          contractRemoved,
+		"a deletion causes no later conflict":    contractDeletedThreshold,
+		"keys and size":                          contractKeys,
+		"all groups are streamed":                contractLoadAll,
+		"StoreAll merges":                        contractStoreAll,
+		"values are immutable":                   contractImmutable,
+		"a hundred writers of one group":         contractConcurrent,
+		"events: pages":                          contractEventPages,
+		"events: filters":                        contractEventFilters,
+		"events: written once":                   contractEventsOnce,
+		"a cancelled context changes nothing":    contractCancelled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +53,7 @@ func testContract(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 	}
 }
 
-// writer writes groups to a storage as grouping.Manager does.
+// writer writes groups to a storage in the same way as grouping.Manager.
 type writer struct {
 	grouping.GroupStorage
 	*grouping.Clock
@@ -75,7 +75,7 @@ func firingAlert(name, value string, s grouping.Stamp) *grouping.Alert {
 	}
 }
 
-// change is a write of the alerts, each "name=value", into base.
+// change returns a write that puts the alerts, each "name=value", into base.
 func (w *writer) change(base *grouping.AlertGroup, key grouping.Key, alerts ...[2]string) grouping.Change {
 	s := w.Stamp()
 	g := grouping.AlertGroup{ID: key.ID(), Meta: grouping.Meta{Key: key, CreatedAt: s.Time()}}
@@ -101,7 +101,7 @@ func (w *writer) change(base *grouping.AlertGroup, key grouping.Key, alerts ...[
 	}
 }
 
-// removal is a write that removes an alert from base.
+// removal returns a write that removes an alert from base.
 func (w *writer) removal(base *grouping.AlertGroup, name string) grouping.Change {
 	c := w.change(base, base.Key)
 	g := *c.Group
@@ -126,7 +126,7 @@ func (w *writer) mustLoad(t *testing.T, key grouping.Key) *grouping.AlertGroup {
 	return g
 }
 
-// add stores alerts into whatever is stored.
+// add stores alerts in the group with the key, which may exist or not.
 func (w *writer) add(t *testing.T, key grouping.Key, alerts ...[2]string) *grouping.AlertGroup {
 	t.Helper()
 	base, err := w.Load(t.Context(), key.ID())
@@ -136,18 +136,18 @@ func (w *writer) add(t *testing.T, key grouping.Key, alerts ...[2]string) *group
 	return w.mustStore(t, w.change(base, key, alerts...))
 }
 
-// conflict checks that the error is one and returns what is stored.
+// conflict checks that the error is a conflict and returns the stored group.
 func conflict(t *testing.T, id grouping.ID, err error) *grouping.AlertGroup {
 	t.Helper()
 	require.ErrorIs(t, err, grouping.ErrVersionMismatch)
-	require.NotErrorIs(t, err, grouping.ErrStorage, "a conflict is no fault")
+	require.NotErrorIs(t, err, grouping.ErrStorage, "a conflict is not a fault")
 	var mismatch *grouping.VersionMismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, id, mismatch.ID)
 	return mismatch.Stored
 }
 
-// values returns what the alerts of a group say, by name.
+// values returns the annotation "value" of each alert, by the name of the alert.
 func values(g *grouping.AlertGroup) map[string]string {
 	m := map[string]string{}
 	for _, a := range g.Alerts {
@@ -178,8 +178,9 @@ func contractRoundTrip(t *testing.T, w *writer) {
 		Alerts: []*grouping.Alert{
 			{
 				Fingerprint: "00000000000000ff", Status: grouping.StatusResolved, Labels: odd, Annotations: odd,
-				GeneratorURL: "javascript:alert(1)", Grafana: &grouping.Grafana{PanelURL: "http://grafana/<&>", Values: map[string]float64{"A": -1.5e-9, "ü": 0}},
-				StartsAt: first, EndsAt: last, FirstSeenAt: now, LastSeenAt: now,
+				GeneratorURL: "javascript:alert(1)",
+				Grafana:      &grouping.Grafana{PanelURL: "http://grafana/<&>", Values: map[string]float64{"A": -1.5e-9, "ü": 0}},
+				StartsAt:     first, EndsAt: last, FirstSeenAt: now, LastSeenAt: now,
 				ChangedAt: now, ReportedBy: "http://am-0", Disputed: true,
 				Recorded:     []grouping.Episode{{StartsAt: first, EndsAt: now, Stamp: s}, {StartsAt: now, Stamp: s}},
 				RemovalStamp: grouping.NewStamp(now.Add(-time.Hour), 7, "00000000000000aa"), Stamp: s,
@@ -213,15 +214,16 @@ func contractRoundTrip(t *testing.T, w *writer) {
 	require.Equal(t, []grouping.Event{event}, page.Events)
 }
 
-func contractAbsent(t *testing.T, w *writer) {
-	for _, id := range []grouping.ID{groupKey("none").ID(), "", "../../etc", "*", grouping.ID(string(groupKey("none").ID()) + "\r\nFLUSHALL")} {
+func contractNotFound(t *testing.T, w *writer) {
+	injection := grouping.ID(string(groupKey("none").ID()) + "\r\nFLUSHALL")
+	for _, id := range []grouping.ID{groupKey("none").ID(), "", "../../etc", "*", injection} {
 		g, err := w.Load(t.Context(), id)
 		require.Nil(t, g)
 		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
-		require.NotErrorIs(t, err, grouping.ErrStorage, "absent is no fault")
-		var absent *grouping.GroupNotFoundError
-		require.ErrorAs(t, err, &absent)
-		require.Equal(t, id, absent.ID)
+		require.NotErrorIs(t, err, grouping.ErrStorage, "not found is not a fault")
+		var notFound *grouping.GroupNotFoundError
+		require.ErrorAs(t, err, &notFound)
+		require.Equal(t, id, notFound.ID)
 		if id != "" {
 			page, err := w.Events(t.Context(), grouping.EventQuery{Group: id})
 			require.NoError(t, err)
@@ -229,7 +231,7 @@ func contractAbsent(t *testing.T, w *writer) {
 		}
 	}
 	c := w.change(nil, groupKey("none"), a("x", "1"))
-	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: c.Group, Stamp: w.Stamp()}), "it is deleted already")
+	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: c.Group, Stamp: w.Stamp()}), "the group is already deleted")
 	n, err := w.Size(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, n)
@@ -238,8 +240,8 @@ func contractAbsent(t *testing.T, w *writer) {
 func contractDifferentAlerts(t *testing.T, w *writer) {
 	key := groupKey("g")
 	base := w.add(t, key, a("x", "1"), a("y", "1"), a("z", "1"))
-	// Three writers started from the same group. Where a write carried more
-	// than what it changed, it would take back what the others wrote.
+	// Three writers start from the same group. A write that contained more than its
+	// own changes would undo the changes of the others.
 	changeX, changeY, removeZ := w.change(base, key, a("x", "2")), w.change(base, key, a("y", "2"), a("new", "1")), w.removal(base, "z")
 	w.mustStore(t, changeX)
 	w.mustStore(t, removeZ)
@@ -269,7 +271,7 @@ func contractSameAlert(t *testing.T, w *writer) {
 			touched = "z"
 		}
 		require.True(t, merged.Alert(fingerprint(touched)).Equal(theirs.Alert(fingerprint(touched))), name)
-		// What is merged is a base that can be stored against.
+		// The merged group can be the base of the next write.
 		next := w.change(merged, key, a(touched, "merged "+name))
 		got := grouping.Merge(merged, w.mustStore(t, next))
 		require.Equal(t, "merged "+name, values(got)[touched])
@@ -278,14 +280,14 @@ func contractSameAlert(t *testing.T, w *writer) {
 	require.Equal(t, "1", values(g)["y"])
 	require.NotContains(t, values(g), "w")
 
-	// An alert that one removed and another changes is the same alert.
+	// Removing and changing the same alert conflict, too.
 	base = g
 	w.mustStore(t, w.removal(base, "y"))
 	_, err := w.Store(t.Context(), w.change(base, key, a("y", "2")))
 	merged := grouping.Merge(base, conflict(t, key.ID(), err))
 	require.Nil(t, merged.Alert(fingerprint("y")))
 	w.mustStore(t, w.change(merged, key, a("y", "back")))
-	require.Equal(t, "back", values(w.mustLoad(t, key))["y"], "a removed alert that is reported again comes back")
+	require.Equal(t, "back", values(w.mustLoad(t, key))["y"], "a removed alert that is reported again must be stored")
 }
 
 func contractConflictWritesNothing(t *testing.T, w *writer) {
@@ -307,23 +309,24 @@ func contractUnexpectedGroup(t *testing.T, w *writer) {
 	stored := w.add(t, key, a("x", "1"))
 	_, err := w.Store(t.Context(), w.change(nil, key, a("y", "1")))
 	merged := conflict(t, key.ID(), err)
-	require.True(t, merged.Equal(stored), "all of it is returned: the writer knows nothing")
+	require.True(t, merged.Equal(stored), "the whole group must be returned, because the writer knows nothing of it")
 	w.mustStore(t, w.change(merged, key, a("y", "1")))
 	require.Equal(t, map[string]string{"x": "1", "y": "1"}, values(w.mustLoad(t, key)))
 }
 
-// A storage that lost a group must not keep a part of it as if it were all.
+// A storage that lost a group must not store a part of it as if it were the whole
+// group.
 func contractMissingGroup(t *testing.T, w *writer) {
 	key := groupKey("g")
 	lost := w.change(nil, key, a("x", "1")).Group
 	_, err := w.Store(t.Context(), w.change(lost, key, a("y", "1")))
-	if err == nil { // then all of it is there
+	if err == nil { // then the whole group is stored
 		require.Equal(t, map[string]string{"x": "1", "y": "1"}, values(w.mustLoad(t, key)))
 		return
 	}
 	stored := conflict(t, key.ID(), err)
 	if _, err := w.Load(t.Context(), key.ID()); err == nil {
-		require.True(t, grouping.Merge(lost, stored).Equal(lost), "what the storage lost it got back")
+		require.True(t, grouping.Merge(lost, stored).Equal(lost), "the storage must contain the group that it lost")
 		return
 	}
 	require.True(t, grouping.Merge(lost, stored).Equal(lost))
@@ -341,7 +344,7 @@ func contractMetaKept(t *testing.T, w *writer) {
 	for _, g := range []*grouping.AlertGroup{returned, w.mustLoad(t, key)} {
 		require.Equal(t, "newer", g.LastReason)
 		require.Equal(t, newer.Stamp, g.Stamp)
-		require.Contains(t, values(g), "y", "the alert is stored all the same")
+		require.Contains(t, values(g), "y", "the alert must be stored nevertheless")
 	}
 	newest := w.change(w.mustLoad(t, key), key)
 	newest.Group = withReason(newest.Group, "newest")
@@ -365,10 +368,11 @@ func contractExclusive(t *testing.T, w *writer) {
 	second.Exclusive = true
 	_, err := w.Store(t.Context(), second)
 	stored := conflict(t, key.ID(), err)
-	require.Equal(t, flush.Stamp, stored.Stamp, "of two that flush at once one writes")
+	require.Equal(t, flush.Stamp, stored.Stamp, "only one of two concurrent flushes may write")
 	require.Equal(t, flush.Stamp, w.mustLoad(t, key).Meta.Stamp)
 
-	// Even an older write: it changed what the flush had judged by.
+	// An older write conflicts as well: it changed the state that the flush was
+	// based on.
 	third := w.change(w.mustLoad(t, key), key)
 	third.Exclusive = true
 	w.add(t, key, a("y", "1"))
@@ -391,18 +395,18 @@ func contractRepeated(t *testing.T, w *writer) {
 
 	first := w.change(g, key, a("x", "3"))
 	g = w.mustStore(t, first)
-	w.mustStore(t, w.change(g, key, a("y", "1"))) // another one came between
+	w.mustStore(t, w.change(g, key, a("y", "1"))) // another write came in between
 	_, err := w.Store(t.Context(), first)
 	if err != nil {
-		conflict(t, key.ID(), err) // known as changed, by a storage that loses no answers
+		conflict(t, key.ID(), err) // allowed for a storage that loses no answers
 	}
 	g = w.mustLoad(t, key)
 	require.Equal(t, []int64{4, 4}, []int64{g.Version, g.Notifications})
 	require.Equal(t, map[string]string{"x": "3", "y": "1"}, values(g))
 
-	gone := grouping.Change{Base: g, Stamp: w.Stamp()}
-	require.NoError(t, w.Delete(t.Context(), gone))
-	require.NoError(t, w.Delete(t.Context(), gone))
+	removed := grouping.Change{Base: g, Stamp: w.Stamp()}
+	require.NoError(t, w.Delete(t.Context(), removed))
+	require.NoError(t, w.Delete(t.Context(), removed))
 }
 
 func contractCounters(t *testing.T, w *writer) {
@@ -412,7 +416,8 @@ func contractCounters(t *testing.T, w *writer) {
 	ahead.Version, ahead.Notifications = 100, 50
 	c.Group, c.Notified = &ahead, false
 	g := w.mustStore(t, c)
-	require.Equal(t, []int64{101, 50}, []int64{g.Version, g.Notifications}, "at least the writer's; only a notification counts")
+	require.Equal(t, []int64{101, 50}, []int64{g.Version, g.Notifications},
+		"counters are at least those of the writer, and only a notification increases them")
 
 	behind := w.change(g, key, a("x", "2"))
 	old := *behind.Group
@@ -439,13 +444,13 @@ func contractConcurrent(t *testing.T, w *writer) {
 				case errors.As(err, &mismatch):
 					base := grouping.Merge(c.Base, mismatch.Stored)
 					c = w.change(base, key, a(fmt.Sprint(i), "1"), a(fmt.Sprint("shared ", i%10), fmt.Sprint(i)))
-				case !errors.Is(err, grouping.ErrStorage): // a hundred are more than the connections: the same again
+				case !errors.Is(err, grouping.ErrStorage): // more writers than connections: try again
 					t.Error(err)
 					return
 				}
 				<-time.After(rand.N(time.Duration(1+min(try, 20)) * time.Millisecond))
 			}
-			t.Error("a writer never got through")
+			t.Error("a writer did not succeed")
 		})
 	}
 	wg.Wait()
@@ -467,5 +472,5 @@ func contractImmutable(t *testing.T, w *writer) {
 		require.Equal(t, int64(1), g.Version)
 		require.Empty(t, g.Removed)
 	}
-	require.Equal(t, map[string]string{"y": "1"}, values(c.Group), "what was handed in is not written to")
+	require.Equal(t, map[string]string{"y": "1"}, values(c.Group), "the storage must not change the group that it was given")
 }

@@ -1,5 +1,6 @@
-// Package storage keeps alert groups and their history: in memory, in one file,
-// in Redis, and, by the Tiered that joins memory with one of the others, in
-// both at once. What each owes its callers is the contract of
-// grouping.GroupStorage, which one suite of tests checks over all of them.
+// Package storage keeps alert groups and their history: in memory, in one file or
+// in Redis. Tiered joins memory with one of the other two.
+//
+// The interface grouping.GroupStorage is the contract of all of them. One test
+// suite checks it for every backend.
 package storage

@@ -10,99 +10,119 @@ import (
 	"muster/grouping"
 )
 
-// Durable is a backend that outlives the process and that other replicas may
-// write to as well: what Tiered joins its working copy with.
+// Durable is a backend that keeps its data when the process ends. Other replicas
+// may write to the same backend. Tiered joins one Durable with its working copy in
+// memory.
+//
+// All methods are safe for concurrent use. When a write returns without an error,
+// the backend has acknowledged it. A failure of the backend is a
+// *grouping.StorageError. If the context was cancelled, the methods return the cause
+// of the cancellation.
 type Durable interface {
 	grouping.GroupStorage
 
-	// Name is the backend's word in metrics and on the status page.
+	// Name returns the name of the backend in metrics and on the status page, for
+	// example "redis".
 	Name() string
 
-	// HasLog reports whether there is a log, which tells each process of its own
-	// writes, too. A backend that one process alone writes needs none.
+	// HasLog reports whether the backend has a log of all writes. Each process then
+	// also reads its own writes from the log. A backend that only one process can
+	// write needs no log.
 	HasLog() bool
 
-	// Position returns where each shard's log stands, to follow it from there.
-	// It writes the shard's epoch if there is none: so it fails where writes do.
+	// Position returns the current position of the log of each shard. Follow
+	// continues from there. Position creates the epoch of a shard that has no
+	// epoch. So it fails if writes fail.
 	Position(ctx context.Context) ([]Position, error)
 
-	// Index returns the token of the last write of every group.
+	// Index returns the token of the last write of every stored group.
 	Index(ctx context.Context) (map[grouping.ID]string, error)
 
-	// LoadMany returns the groups that are stored under the IDs, tombstones
-	// included; what is absent there is absent here. One that cannot be read is
-	// absent too, and comes back in damaged.
-	LoadMany(ctx context.Context, ids []grouping.ID) (groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error)
+	// LoadMany returns the groups that are stored under the IDs, including
+	// tombstones. An ID that is not stored is missing in the map. A group that
+	// cannot be read is also missing in the map and is listed in damaged.
+	LoadMany(ctx context.Context, ids []grouping.ID) (
+		groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+	)
 
-	// Follow calls fn with what is logged after the positions, in order per
-	// shard, until the context ends (then it returns nil) or a fault. The log is
-	// a hint: the caller finds out by sequence and epoch what it missed.
+	// Follow calls fn with the log entries after the positions, in order for each
+	// shard. It returns nil when the context ends, and an error if the backend
+	// fails. The log is only a hint: the caller must compare sequence numbers and
+	// epochs to detect missed entries.
 	Follow(ctx context.Context, from []Position, fn func(shard int, entries []LogEntry)) error
 
-	// Trace tells whether the shards' logs still hold the entries at the
-	// positions. If not, acknowledged writes may be gone, although others came
-	// since and made the sequence as high as before.
-	Trace(ctx context.Context, seen []Position) (Lineage, error)
+	// CheckLineage reports whether the logs still contain the entries at the
+	// positions. If they do not, the backend may have lost acknowledged writes.
+	// Sequence numbers alone cannot show that, because new writes may have used the
+	// same numbers again.
+	CheckLineage(ctx context.Context, seen []Position) (Lineage, error)
 
-	// EventsOf returns the events of the writes that the entries tell of.
-	EventsOf(ctx context.Context, entries []LogEntry) ([]grouping.Event, error)
+	// LoadEvents returns the history events of the writes in the log entries.
+	LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.Event, error)
 
-	// Absent returns those of the events that the history should hold and does
-	// not.
-	Absent(ctx context.Context, events []grouping.Event) ([]grouping.Event, error)
+	// MissingEvents returns those of the given events that the history should
+	// contain but does not. Events that a limit or the retention removed are not
+	// missing.
+	MissingEvents(ctx context.Context, events []grouping.Event) ([]grouping.Event, error)
 
-	// Lacking tells what the backend has lost of the groups, or of the history,
-	// without an outage: an eviction policy takes single keys.
-	Lacking(ctx context.Context, ids []grouping.ID) (Lack, error)
+	// FindLosses returns what the backend has lost without an outage: the given
+	// groups, their timelines, or a part of the history. For example, an eviction
+	// policy of Redis deletes single keys.
+	FindLosses(ctx context.Context, ids []grouping.ID) (Losses, error)
 
-	// PushEvents puts events into the history; those that are there already
-	// stay as they are.
+	// PushEvents adds events to the history. Events that are already stored do not
+	// change.
 	PushEvents(ctx context.Context, events []grouping.Event) error
 
-	// Check returns, a sentence each, what is wrong with how the backend is set
-	// up: what an operator must change. An error means that it cannot be told.
+	// Check returns what is wrong with the configuration of the backend, one
+	// sentence for each problem. The operator must change it. An error means that
+	// the configuration could not be checked.
 	Check(ctx context.Context) (problems []string, err error)
 
-	// Now returns the backend's time, a clock that all replicas share. The zero
-	// time means that it has no clock of its own.
+	// Now returns the time of the backend, a clock that all replicas share. The
+	// zero time means that the backend has no clock of its own.
 	Now(ctx context.Context) (time.Time, error)
 }
 
-// Position is where a shard's log stands.
+// Position is a position in the log of one shard.
 type Position struct {
-	Epoch    string // random, written once: another one means that data was lost
+	Epoch    string // random, written once; another epoch means that data was lost
 	Seq      int64  // grows by one with each write
 	StreamID string // of the last entry
-	Token    string // of the last entry; "": not known
+	Token    string // identifies the write of the last entry; "" means not known
 }
 
-// Lineage says whether what was seen in the logs is still there.
+// Lineage says whether the log entries that were read before are still in the log.
 type Lineage string
 
-// Unknown is the answer if a log was trimmed or removed past what was seen.
+// LineageHeld: the entries are still there. LineageLost: other entries took their
+// place, so acknowledged writes were lost. LineageUnknown: the log was trimmed or
+// deleted beyond the entries, so it is not known whether writes were lost.
 const (
 	LineageHeld    Lineage = "held"
 	LineageUnknown Lineage = "unknown"
 	LineageLost    Lineage = "lost"
 )
 
-// Lack is what a backend has lost.
-type Lack struct {
-	Groups    []grouping.ID // not stored
-	Timelines []grouping.ID // of which the group is stored and its history is not
-	History   bool          // events of any group
+// Losses lists the data that a backend has lost.
+type Losses struct {
+	Groups    []grouping.ID // groups that are not stored
+	Timelines []grouping.ID // groups that are stored without their history
+	History   bool          // whether events of any group may be lost
 }
 
 // LogEntry says that a group was written.
 type LogEntry struct {
-	Position // its token is the write's stamp
+	Position // its Token is the stamp of the write
 	ID       grouping.ID
 	Writer   string
-	Previous string // token of the entry before; "": not known
+	Previous string // token of the previous entry; "" means not known
 }
 
-// What a GroupStorage owes follows from what a Durable gives.
+// The functions below implement methods of grouping.GroupStorage with methods of
+// Durable. All backends share them.
 
+// loadOne implements Load.
 func loadOne(ctx context.Context, d Durable, id grouping.ID) (*grouping.AlertGroup, error) {
 	groups, damaged, err := d.LoadMany(ctx, []grouping.ID{id})
 	switch {
@@ -116,6 +136,7 @@ func loadOne(ctx context.Context, d Durable, id grouping.ID) (*grouping.AlertGro
 	return groups[id], nil
 }
 
+// indexKeys implements ListKeys.
 func indexKeys(ctx context.Context, d Durable) ([]grouping.ID, error) {
 	index, err := d.Index(ctx)
 	ids := make([]grouping.ID, 0, len(index))
@@ -125,6 +146,7 @@ func indexKeys(ctx context.Context, d Durable) ([]grouping.ID, error) {
 	return ids, err
 }
 
+// loadAll implements LoadAll.
 func loadAll(ctx context.Context, d Durable) iter.Seq2[*grouping.AlertGroup, error] {
 	return func(yield func(*grouping.AlertGroup, error) bool) {
 		ids, err := d.ListKeys(ctx)
@@ -152,12 +174,13 @@ func loadAll(ctx context.Context, d Durable) iter.Seq2[*grouping.AlertGroup, err
 	}
 }
 
+// storeAll implements StoreAll.
 func storeAll(ctx context.Context, d Durable, groups []*grouping.AlertGroup) error {
-	// A write is known by its stamp, so each needs one of its own.
+	// The stamp identifies a write, so each write needs its own stamp.
 	clock := grouping.NewClock()
 	for _, g := range groups {
 		for {
-			err := joinOne(ctx, d, g, clock.Stamp())
+			err := mergeInto(ctx, d, g, clock.Stamp())
 			if !errors.Is(err, grouping.ErrVersionMismatch) {
 				if err != nil {
 					return err
@@ -169,8 +192,8 @@ func storeAll(ctx context.Context, d Durable, groups []*grouping.AlertGroup) err
 	return nil
 }
 
-// joinOne merges one group into what is stored of it.
-func joinOne(ctx context.Context, d Durable, g *grouping.AlertGroup, stamp grouping.Stamp) error {
+// mergeInto merges one group into the stored state of that group.
+func mergeInto(ctx context.Context, d Durable, g *grouping.AlertGroup, stamp grouping.Stamp) error {
 	groups, damaged, err := d.LoadMany(ctx, []grouping.ID{g.ID})
 	if err != nil {
 		return err

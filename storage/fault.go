@@ -13,10 +13,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The reasons for which a backend fails: the words of a metric's label.
+// The reasons for a failure of a backend. They are values of a label of metrics.
 const (
 	reasonTimeout = "timeout"
-	reasonStalled = "stalled" // it answers, but not in the time that the bytes need
+	reasonStalled = "stalled" // the backend answers, but too slowly for this amount of data
 	reasonRefused = "refused"
 	reasonClosed  = "closed"
 	reasonPool    = "pool"
@@ -29,7 +29,7 @@ const (
 	reasonOther   = "other"
 )
 
-// faultPrefixes maps how Redis begins an error to a reason.
+// faultPrefixes maps the prefixes of error texts of Redis to reasons.
 var faultPrefixes = []struct{ prefix, reason string }{
 	{"LOADING", "loading"},
 	{"READONLY", "readonly"},
@@ -41,13 +41,14 @@ var faultPrefixes = []struct{ prefix, reason string }{
 	{"WRONGPASS", reasonAuth},
 	{"NOPERM", reasonAuth},
 	{"CLUSTERDOWN", "clusterdown"},
-	{"TRYAGAIN", "tryagain"}, // a slot of a cluster is being moved
+	{"TRYAGAIN", "tryagain"}, // the cluster is moving a hash slot
 	{"MOVED", reasonMoved},
 	{"MASTERDOWN", "masterdown"},
 	{"ERR max number of clients", "maxclients"},
 }
 
-// FaultReason returns why a backend failed, as one of a few words.
+// FaultReason returns the reason of a failure of a backend, as one of a fixed set
+// of words.
 func FaultReason(err error) string {
 	var (
 		answer      redis.Error

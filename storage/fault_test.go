@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What Redis answers where it refuses.
+// The answers of Redis when it refuses a command.
 func TestRedisRefusals(t *testing.T) {
 	for answer, want := range map[string]string{
 		"LOADING Redis is loading the dataset in memory":                         "loading",
@@ -48,11 +48,14 @@ func TestRedisRefusals(t *testing.T) {
 			"events":      func() error { _, err := w.Events(t.Context(), grouping.EventQuery{}); return err },
 			"position":    func() error { _, err := r.Position(t.Context()); return err },
 			"push events": func() error { return r.PushEvents(t.Context(), w.change(g, g.Key).Events) },
-			"trace":       func() error { _, err := r.Trace(t.Context(), []Position{{StreamID: "1-1", Token: "x"}}); return err },
-			"absent":      func() error { _, err := r.Absent(t.Context(), w.change(g, g.Key).Events); return err },
-			"lacking":     func() error { _, err := r.Lacking(t.Context(), []grouping.ID{g.ID}); return err },
+			"trace": func() error {
+				_, err := r.CheckLineage(t.Context(), []Position{{StreamID: "1-1", Token: "x"}})
+				return err
+			},
+			"absent":  func() error { _, err := r.MissingEvents(t.Context(), w.change(g, g.Key).Events); return err },
+			"lacking": func() error { _, err := r.FindLosses(t.Context(), []grouping.ID{g.ID}); return err },
 			"events of": func() error {
-				_, err := r.EventsOf(t.Context(), []LogEntry{{ID: g.ID, Position: Position{Token: string(g.Stamp)}}})
+				_, err := r.LoadEvents(t.Context(), []LogEntry{{ID: g.ID, Position: Position{Token: string(g.Stamp)}}})
 				return err
 			},
 			"time":   func() error { _, err := r.Now(t.Context()); return err },
@@ -90,11 +93,12 @@ func TestFaultReason(t *testing.T) {
 		{redis.ErrPoolTimeout, "pool"},
 		{errors.New("disk on fire"), "other"},
 	} {
-		require.Equal(t, test.want, FaultReason(&grouping.StorageError{Backend: "redis", Op: "store", Err: fmt.Errorf("x: %w", test.err)}), "%v", test.err)
+		err := &grouping.StorageError{Backend: "redis", Op: "store", Err: fmt.Errorf("x: %w", test.err)}
+		require.Equal(t, test.want, FaultReason(err), "%v", test.err)
 	}
 }
 
-// Nobody listens: that is known at once.
+// If no server listens on the address, the fault is known at once.
 func TestRedisIsNotThere(t *testing.T) {
 	server := miniredis.RunT(t)
 	r, err := NewRedis(RedisOptions{URL: "redis://" + server.Addr()}, promslog.NewNopLogger())
@@ -110,9 +114,9 @@ func TestRedisIsNotThere(t *testing.T) {
 	require.Equal(t, "closed", FaultReason(err))
 }
 
-// A server that hangs is given up after half a second, at the caller's
-// deadline, or when the caller goes away, whichever comes first; and what was
-// sent may be applied all the same.
+// A call to a server that hangs ends after half a second, at the deadline of the
+// caller, or when the caller is cancelled: at the earliest of these. The server may
+// still apply the command.
 func TestRedisHangs(t *testing.T) {
 	server := startRedis(t)
 	r, err := NewRedis(RedisOptions{URL: "unix://" + server.socket}, promslog.NewNopLogger())
@@ -135,7 +139,7 @@ func TestRedisHangs(t *testing.T) {
 	_, err = r.Load(ctx, g.ID)
 	cancel()
 	require.Equal(t, "timeout", FaultReason(err))
-	require.ErrorIs(t, err, grouping.ErrStorage, "that Redis is slow is a fault")
+	require.ErrorIs(t, err, grouping.ErrStorage, "a slow Redis is a fault")
 
 	cause := errors.New("the client went away")
 	ctx, away := context.WithCancelCause(t.Context())
@@ -150,14 +154,14 @@ func TestRedisHangs(t *testing.T) {
 
 	server.pause(t, false)
 	stored := w.mustStore(t, c) // the same write again
-	require.Equal(t, []int64{2, 2}, []int64{stored.Version, stored.Notifications}, "it was applied, or is now: once")
+	require.Equal(t, []int64{2, 2}, []int64{stored.Version, stored.Notifications}, "the write must be applied once")
 	require.Equal(t, "2", values(w.mustLoad(t, g.Key))["x"])
 	page, err := w.Events(t.Context(), grouping.EventQuery{})
 	require.NoError(t, err)
 	require.Len(t, page.Events, 2)
 }
 
-// A server without memory refuses a write whole.
+// A server without free memory must refuse the whole write.
 func TestRedisIsFull(t *testing.T) {
 	server := startRedis(t)
 	r := server.open(t)
@@ -169,7 +173,7 @@ func TestRedisIsFull(t *testing.T) {
 	_, err = w.Store(t.Context(), w.removal(g, "y"))
 	require.Equal(t, "oom", FaultReason(err))
 	_, err = r.Position(t.Context())
-	require.Equal(t, "oom", FaultReason(err), "it tells whether writes succeed")
+	require.Equal(t, "oom", FaultReason(err), "Position must fail if writes fail")
 	require.NoError(t, r.client.ConfigSet(t.Context(), "maxmemory", "0").Err())
 	require.True(t, w.mustLoad(t, g.Key).Equal(g))
 	page, err := w.Events(t.Context(), grouping.EventQuery{})
@@ -185,5 +189,5 @@ func TestRedisIsAReplica(t *testing.T) {
 	require.NoError(t, r.client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 	_, err := w.Store(t.Context(), w.change(g, g.Key))
 	require.Equal(t, "readonly", FaultReason(err))
-	require.True(t, w.mustLoad(t, g.Key).Equal(g), "reads go on")
+	require.True(t, w.mustLoad(t, g.Key).Equal(g), "reads must still succeed")
 }

@@ -216,7 +216,7 @@ func (f *File) dropTombstones(tx *bbolt.Tx) error {
 	oldest := grouping.NewStamp(f.now().Add(-tombstoneAge), 0, "")
 	n := 0
 	for _, g := range f.graves {
-		if g.deleted >= oldest && len(f.graves)-n <= maxGraves {
+		if g.deleted >= oldest && len(f.graves)-n <= maxTombstones {
 			break
 		}
 		n++

@@ -11,24 +11,24 @@ import (
 // Nobody but this process writes to a file, and nothing takes single records
 // from it.
 
-// Trace implements Durable. A file has no log.
-func (f *File) Trace(ctx context.Context, _ []Position) (Lineage, error) {
+// CheckLineage implements Durable. A file has no log.
+func (f *File) CheckLineage(ctx context.Context, _ []Position) (Lineage, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
 	return LineageHeld, nil
 }
 
-// EventsOf implements Durable.
-func (f *File) EventsOf(ctx context.Context, _ []LogEntry) ([]grouping.Event, error) {
+// LoadEvents implements Durable.
+func (f *File) LoadEvents(ctx context.Context, _ []LogEntry) ([]grouping.Event, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	return nil, nil
 }
 
-// Absent implements Durable.
-func (f *File) Absent(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
+// MissingEvents implements Durable.
+func (f *File) MissingEvents(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -44,10 +44,10 @@ func (f *File) Absent(ctx context.Context, events []grouping.Event) (absent []gr
 	return absent, err
 }
 
-// Lacking implements Durable.
-func (f *File) Lacking(ctx context.Context, _ []grouping.ID) (Lack, error) {
+// FindLosses implements Durable.
+func (f *File) FindLosses(ctx context.Context, _ []grouping.ID) (Losses, error) {
 	if ctx.Err() != nil {
-		return Lack{}, context.Cause(ctx)
+		return Losses{}, context.Cause(ctx)
 	}
-	return Lack{}, nil
+	return Losses{}, nil
 }

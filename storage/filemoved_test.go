@@ -203,7 +203,7 @@ func TestFileMovedIsLoggedOnce(t *testing.T) {
 	for range 5 {
 		_, _, err := m.catchUp(t.Context())
 		require.Equal(t, reasonMoved, FaultReason(err))
-		m.check(t.Context())
+		m.updateProblems(t.Context())
 	}
 	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 	require.Contains(t, log.String(), "reason=moved")

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// blockTime is how long a read of the log waits: a cancelled context does
-	// not end a read that blocks.
+	// blockTime is how long one read of the log waits for new entries. It must be
+	// short because a cancelled context does not interrupt a read that waits.
 	blockTime = time.Second
-	// maxEntries bounds what one read of the log brings: a slow link must bring it
-	// in the time that the read has.
+	// maxEntries is the maximum number of entries in one read of the log. A slow
+	// connection must transfer them within the time limit of the read.
 	maxEntries = 200
 )
 
@@ -45,7 +45,7 @@ func (r *Redis) followShard(ctx context.Context, shard int, last string, fn func
 		case err != nil && ctx.Err() == nil:
 			return r.fault(ctx, "follow", err)
 		case err != nil:
-			continue // it was told to end
+			continue // the context ended
 		}
 		entries := make([]LogEntry, 0, len(streams[0].Messages))
 		for _, m := range streams[0].Messages {

@@ -21,7 +21,7 @@ func (r *Redis) Events(ctx context.Context, q grouping.EventQuery) (grouping.Eve
 	var keys []string
 	switch {
 	case q.Group != "" && !q.Group.Valid():
-		return page, nil // only an ID becomes part of a key
+		return page, nil // only a valid ID may become part of a key
 	case q.Group != "":
 		keys = []string{r.key(r.shard(q.Group), "t:"+string(q.Group))}
 	default:
@@ -44,8 +44,8 @@ func (r *Redis) Events(ctx context.Context, q grouping.EventQuery) (grouping.Eve
 	return page, nil
 }
 
-// newest returns the newest events of one key that the query selects: one more
-// than a page, to tell whether there is a next one.
+// newest returns the newest events of one key that match the query. It returns up
+// to one event more than a page has, which shows that there is a next page.
 func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) ([]grouping.Event, error) {
 	const chunk = 500
 	from, to := "-", "+"
@@ -69,7 +69,7 @@ func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) 
 		for _, m := range members {
 			e, err := decodeEvent(m)
 			if err != nil {
-				continue // of a later schema, or damaged: the rest can be read
+				continue // it has a newer schema or is damaged; other events are readable
 			}
 			if q.Matches(&e) {
 				if events = append(events, e); len(events) > q.Limit {
@@ -84,13 +84,13 @@ func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) 
 	}
 }
 
-// timePrefix returns how the IDs of events at the time begin.
+// timePrefix returns the prefix of the IDs of events at this time.
 func timePrefix(t time.Time) string {
 	return string(grouping.NewStamp(t, 0, ""))
 }
 
-// roundUp returns the first whole millisecond, which is what an ID tells, that
-// is not before the time.
+// roundUp returns the first whole millisecond that is not before the time. The IDs
+// of events have a resolution of milliseconds.
 func roundUp(t time.Time) time.Time {
 	return t.Add(time.Millisecond - 1)
 }
@@ -112,22 +112,22 @@ func (r *Redis) PushEvents(ctx context.Context, events []grouping.Event) error {
 	return nil
 }
 
-// pushBatch pushes as many of the events as the pace allows, one in any case,
-// and returns how many it tried.
+// pushBatch pushes as many events as the pace allows, and at least one. It returns
+// the number of events that it tried to push.
 func (r *Redis) pushBatch(ctx context.Context, events []grouping.Event) (n int, err error) {
 	var (
-		most      = r.pace.size()
+		maxBytes  = r.pace.size()
 		bytes     int
 		pipe      = r.writer.Pipeline()
 		histories = map[string]bool{}
 		timelines = map[string]bool{}
 	)
-	for n < len(events) && n < indexCount && bytes < most {
+	for n < len(events) && n < indexCount && bytes < maxBytes {
 		e := &events[n]
 		n++
 		text, err := encodeEvent(e)
 		if err != nil || !e.GroupID.Valid() {
-			continue // it was not encodable when it happened either
+			continue // it could not be encoded when it happened either
 		}
 		shard, member := r.shard(e.GroupID), redis.Z{Member: text}
 		history, timeline := r.key(shard, "h"), r.key(shard, "t:"+string(e.GroupID))
@@ -141,7 +141,7 @@ func (r *Redis) pushBatch(ctx context.Context, events []grouping.Event) (n int, 
 	}
 	for key := range timelines {
 		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxTimeline-1))
-		// The group may be gone; if it is not, its next write decides.
+		// The group may be deleted. If it is not, its next write sets the right expiry.
 		pipe.Expire(ctx, key, r.opts.HistoryRetention)
 	}
 	if pipe.Len() == 0 {

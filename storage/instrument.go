@@ -11,13 +11,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// storageMetrics are those of every backend.
+// storageMetrics are the metrics that all backends share.
 type storageMetrics struct {
 	operations *prometheus.CounterVec
 	duration   *prometheus.HistogramVec
 }
 
-// instrumented counts and times the calls of a GroupStorage: nothing else does.
+// instrumented counts and times the calls of a GroupStorage. No other code measures
+// them.
 type instrumented struct {
 	grouping.GroupStorage
 
@@ -25,8 +26,9 @@ type instrumented struct {
 	metrics storageMetrics
 }
 
-// Instrument returns the storage with its calls counted and timed. Absent,
-// changed meanwhile and cancelled are results, not errors.
+// Instrument returns a storage that counts and times all calls of next. "Not
+// found", conflicts and cancelled calls are counted as results of their own, not as
+// errors.
 func Instrument(next grouping.GroupStorage, backend string, reg prometheus.Registerer) grouping.GroupStorage {
 	return newInstrumented(next, backend, reg)
 }
@@ -39,17 +41,18 @@ func InstrumentDurable(next Durable, reg prometheus.Registerer) Durable {
 func newInstrumented(next grouping.GroupStorage, backend string, reg prometheus.Registerer) *instrumented {
 	return &instrumented{next, backend, storageMetrics{
 		operations: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_storage_operations_total", Help: "Storage operations, by backend, operation and result.",
+			Name: "muster_storage_operations_total", Help: "Total number of storage operations, by backend, operation and result.",
 		}, []string{"backend", "operation", "result"})),
 		duration: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "muster_storage_duration_seconds", Help: "Duration of storage operations, by backend and operation.",
+			Name: "muster_storage_duration_seconds", Help: "Duration of storage operations in seconds, by backend and operation.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8), // 0.1 ms to 1.6 s
 		}, []string{"backend", "operation"})),
 	}}
 }
 
-// register returns the collector, or its like that is registered already: all
-// backends share the metrics.
+// register registers the collector and returns it. If the same metric is already
+// registered, register returns the existing collector. All backends share the
+// metrics.
 func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	err := reg.Register(c)
 	if registered, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
@@ -58,16 +61,19 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 		}
 	}
 	if err != nil {
-		panic(err) // a mistake in this file
+		panic(err) // a bug: the metrics above are invalid
 	}
 	return c
 }
 
-func (s *instrumented) observe(ctx context.Context, operation string, started time.Time, err *error) {
+// record counts and times one call. It takes a pointer to the error because it is
+// deferred, before the call has set it.
+func (s *instrumented) record(ctx context.Context, operation string, started time.Time, err *error) {
 	s.metrics.duration.WithLabelValues(s.backend, operation).Observe(time.Since(started).Seconds())
 	s.metrics.operations.WithLabelValues(s.backend, operation, result(ctx, *err)).Inc()
 }
 
+// result returns the value of the label "result".
 func result(ctx context.Context, err error) string {
 	switch {
 	case err == nil:
@@ -84,34 +90,34 @@ func result(ctx context.Context, err error) string {
 }
 
 func (s *instrumented) Store(ctx context.Context, c grouping.Change) (g *grouping.AlertGroup, err error) {
-	defer s.observe(ctx, "store", time.Now(), &err)
+	defer s.record(ctx, "store", time.Now(), &err)
 	return s.GroupStorage.Store(ctx, c)
 }
 
 func (s *instrumented) Load(ctx context.Context, id grouping.ID) (g *grouping.AlertGroup, err error) {
-	defer s.observe(ctx, "load", time.Now(), &err)
+	defer s.record(ctx, "load", time.Now(), &err)
 	return s.GroupStorage.Load(ctx, id)
 }
 
 func (s *instrumented) Delete(ctx context.Context, c grouping.Change) (err error) {
-	defer s.observe(ctx, "delete", time.Now(), &err)
+	defer s.record(ctx, "delete", time.Now(), &err)
 	return s.GroupStorage.Delete(ctx, c)
 }
 
 func (s *instrumented) ListKeys(ctx context.Context) (ids []grouping.ID, err error) {
-	defer s.observe(ctx, "list_keys", time.Now(), &err)
+	defer s.record(ctx, "list_keys", time.Now(), &err)
 	return s.GroupStorage.ListKeys(ctx)
 }
 
 func (s *instrumented) Size(ctx context.Context) (n int, err error) {
-	defer s.observe(ctx, "size", time.Now(), &err)
+	defer s.record(ctx, "size", time.Now(), &err)
 	return s.GroupStorage.Size(ctx)
 }
 
 func (s *instrumented) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
 	return func(yield func(*grouping.AlertGroup, error) bool) {
 		var last error
-		defer s.observe(ctx, "load_all", time.Now(), &last)
+		defer s.record(ctx, "load_all", time.Now(), &last)
 		for g, err := range s.GroupStorage.LoadAll(ctx) {
 			last = err
 			if !yield(g, err) {
@@ -122,22 +128,22 @@ func (s *instrumented) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGro
 }
 
 func (s *instrumented) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) (err error) {
-	defer s.observe(ctx, "store_all", time.Now(), &err)
+	defer s.record(ctx, "store_all", time.Now(), &err)
 	return s.GroupStorage.StoreAll(ctx, groups)
 }
 
 func (s *instrumented) Ping(ctx context.Context) (err error) {
-	defer s.observe(ctx, "ping", time.Now(), &err)
+	defer s.record(ctx, "ping", time.Now(), &err)
 	return s.GroupStorage.Ping(ctx)
 }
 
 func (s *instrumented) Events(ctx context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
-	defer s.observe(ctx, "events", time.Now(), &err)
+	defer s.record(ctx, "events", time.Now(), &err)
 	return s.GroupStorage.Events(ctx, q)
 }
 
-// instrumentedDurable adds the calls of Durable. Follow is not one of them: it
-// lasts for hours.
+// instrumentedDurable measures the calls of Durable, except Follow, which runs for
+// hours.
 type instrumentedDurable struct {
 	*instrumented
 
@@ -147,17 +153,19 @@ type instrumentedDurable struct {
 func (s *instrumentedDurable) Name() string { return s.next.Name() }
 
 func (s *instrumentedDurable) Position(ctx context.Context) (p []Position, err error) {
-	defer s.observe(ctx, "position", time.Now(), &err)
+	defer s.record(ctx, "position", time.Now(), &err)
 	return s.next.Position(ctx)
 }
 
 func (s *instrumentedDurable) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
-	defer s.observe(ctx, "index", time.Now(), &err)
+	defer s.record(ctx, "index", time.Now(), &err)
 	return s.next.Index(ctx)
 }
 
-func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error) {
-	defer s.observe(ctx, "load_many", time.Now(), &err)
+func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (
+	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+) {
+	defer s.record(ctx, "load_many", time.Now(), &err)
 	return s.next.LoadMany(ctx, ids)
 }
 
@@ -166,39 +174,39 @@ func (s *instrumentedDurable) Follow(ctx context.Context, from []Position, fn fu
 }
 
 func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.Event) (err error) {
-	defer s.observe(ctx, "push_events", time.Now(), &err)
+	defer s.record(ctx, "push_events", time.Now(), &err)
 	return s.next.PushEvents(ctx, events)
 }
 
-func (s *instrumentedDurable) Trace(ctx context.Context, seen []Position) (l Lineage, err error) {
-	defer s.observe(ctx, "trace", time.Now(), &err)
-	return s.next.Trace(ctx, seen)
+func (s *instrumentedDurable) CheckLineage(ctx context.Context, seen []Position) (lineage Lineage, err error) {
+	defer s.record(ctx, "trace", time.Now(), &err)
+	return s.next.CheckLineage(ctx, seen)
 }
 
-func (s *instrumentedDurable) EventsOf(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
-	defer s.observe(ctx, "events_of", time.Now(), &err)
-	return s.next.EventsOf(ctx, entries)
+func (s *instrumentedDurable) LoadEvents(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
+	defer s.record(ctx, "events_of", time.Now(), &err)
+	return s.next.LoadEvents(ctx, entries)
 }
 
-func (s *instrumentedDurable) Absent(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
-	defer s.observe(ctx, "absent", time.Now(), &err)
-	return s.next.Absent(ctx, events)
+func (s *instrumentedDurable) MissingEvents(ctx context.Context, events []grouping.Event) (missing []grouping.Event, err error) {
+	defer s.record(ctx, "absent", time.Now(), &err)
+	return s.next.MissingEvents(ctx, events)
 }
 
 // HasLog implements Durable.
 func (s *instrumentedDurable) HasLog() bool { return s.next.HasLog() }
 
-func (s *instrumentedDurable) Lacking(ctx context.Context, ids []grouping.ID) (lack Lack, err error) {
-	defer s.observe(ctx, "lacking", time.Now(), &err)
-	return s.next.Lacking(ctx, ids)
+func (s *instrumentedDurable) FindLosses(ctx context.Context, ids []grouping.ID) (losses Losses, err error) {
+	defer s.record(ctx, "lacking", time.Now(), &err)
+	return s.next.FindLosses(ctx, ids)
 }
 
 func (s *instrumentedDurable) Check(ctx context.Context) (problems []string, err error) {
-	defer s.observe(ctx, "check", time.Now(), &err)
+	defer s.record(ctx, "check", time.Now(), &err)
 	return s.next.Check(ctx)
 }
 
 func (s *instrumentedDurable) Now(ctx context.Context) (now time.Time, err error) {
-	defer s.observe(ctx, "time", time.Now(), &err)
+	defer s.record(ctx, "time", time.Now(), &err)
 	return s.next.Now(ctx)
 }

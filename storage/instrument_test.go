@@ -54,13 +54,13 @@ func TestInstrument(t *testing.T) {
 	_, _, err = d.LoadMany(t.Context(), nil)
 	require.NoError(t, err)
 	require.NoError(t, d.PushEvents(t.Context(), nil))
-	_, err = d.Trace(t.Context(), from)
+	_, err = d.CheckLineage(t.Context(), from)
 	require.NoError(t, err)
-	_, err = d.EventsOf(t.Context(), nil)
+	_, err = d.LoadEvents(t.Context(), nil)
 	require.NoError(t, err)
-	_, err = d.Absent(t.Context(), nil)
+	_, err = d.MissingEvents(t.Context(), nil)
 	require.NoError(t, err)
-	_, err = d.Lacking(t.Context(), nil)
+	_, err = d.FindLosses(t.Context(), nil)
 	require.NoError(t, err)
 	_, err = d.Now(t.Context())
 	require.NoError(t, err)
@@ -73,7 +73,7 @@ func TestInstrument(t *testing.T) {
 	}
 
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP muster_storage_operations_total Storage operations, by backend, operation and result.
+# HELP muster_storage_operations_total Total number of storage operations, by backend, operation and result.
 # TYPE muster_storage_operations_total counter
 muster_storage_operations_total{backend="memory",operation="store",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="absent",result="ok"} 1

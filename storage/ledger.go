@@ -2,97 +2,102 @@ package storage
 
 import "sync"
 
-// ledger knows the acknowledged writes of this process that the log has not
-// told of yet. The log tells of every write, in order: one that it passes over
-// was lost between the acknowledgement and the entry's arrival here.
+// ledger finds acknowledged writes of this process that the backend lost. The log
+// lists every write in order. So if the log was read past the position of an
+// acknowledged write and did not contain it, the backend lost that write.
+//
+// It is safe for concurrent use. The zero value is usable.
 type ledger struct {
-	// off says that there is no log to compare with.
-	off bool
+	// disabled says that the backend has no log to compare with.
+	disabled bool
 
 	mu sync.Mutex
-	// pending holds the writes under way, and what is known of them.
-	pending map[string]knowledge // guarded by mu
-	// acked holds those that were acknowledged, and at which look.
+	// pending holds the writes in progress and what the log said about each.
+	pending map[string]logState // guarded by mu
+	// acked holds the acknowledged writes that were not yet seen in the log. The
+	// value is the number of position checks before the acknowledgement.
 	acked map[string]int // guarded by mu
-	look  int            // guarded by mu
+	// checks counts the position checks.
+	checks int // guarded by mu
 }
 
-// knowledge is what is known of a write under way.
-type knowledge int
+// logState says whether the log contained a write that is still in progress.
+type logState int
 
 const (
-	unheard  knowledge = iota
-	heard              // the log told of it
-	doubtful           // the log may have told of it where nobody listened
+	notSeen   logState = iota
+	seen               // the log contained it
+	maybeSeen          // it may be in a part of the log that was not read
 )
 
-// begin takes note that a write is tried.
-func (l *ledger) begin(token string) {
-	if l.off {
+// started records that a write is sent to the backend.
+func (l *ledger) started(token string) {
+	if l.disabled {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pending == nil {
-		l.pending, l.acked = map[string]knowledge{}, map[string]int{}
+		l.pending, l.acked = map[string]logState{}, map[string]int{}
 	}
-	l.pending[token] = unheard
+	l.pending[token] = notSeen
 }
 
-// end takes note of what became of the write. It reports whether an acknowledged
-// one must be looked up, since the log will not tell of it.
-func (l *ledger) end(token string, acknowledged bool) (lookUp bool) {
-	if l.off {
+// finished records the result of a write. It returns true if the write was
+// acknowledged and may be in a part of the log that was not read. The caller must
+// then look the write up in the history.
+func (l *ledger) finished(token string, acknowledged bool) (lookUp bool) {
+	if l.disabled {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known := l.pending[token]
-	if acknowledged && known == unheard {
-		l.acked[token] = l.look
+	state := l.pending[token]
+	if acknowledged && state == notSeen {
+		l.acked[token] = l.checks
 	}
 	delete(l.pending, token)
-	return acknowledged && known == doubtful
+	return acknowledged && state == maybeSeen
 }
 
-// hear takes note that the log told of a write.
-func (l *ledger) hear(token string) {
+// seenInLog records that the log contains a write.
+func (l *ledger) seenInLog(token string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.pending[token]; ok {
-		l.pending[token] = heard
+		l.pending[token] = seen
 	}
 	delete(l.acked, token)
 }
 
-// looks takes note that the log's position is about to be asked for: every
-// write that was acknowledged until now stands before it.
-func (l *ledger) looks() {
+// beforePositionCheck must be called before the position of the log is read.
+// Every write that was acknowledged until now is before that position.
+func (l *ledger) beforePositionCheck() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.look++
+	l.checks++
 }
 
-// missed reports whether a write stands before the last position that was asked
-// for and the log, read up to there, did not tell of it.
+// missed reports whether an acknowledged write is missing in the log. The log
+// must have been read up to the position of the last check.
 func (l *ledger) missed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, look := range l.acked {
-		if look < l.look {
+	for _, checks := range l.acked {
+		if checks < l.checks {
 			return true
 		}
 	}
 	return false
 }
 
-// clear forgets the acknowledged writes: the log is followed from another place,
-// and all that the backend may lack is looked for.
+// clear discards the acknowledged writes. It is called when the log is followed
+// from another position. The caller then compares the whole history instead.
 func (l *ledger) clear() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.acked)
 	for token := range l.pending {
-		l.pending[token] = doubtful
+		l.pending[token] = maybeSeen
 	}
 }

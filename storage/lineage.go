@@ -7,33 +7,34 @@ import (
 	"muster/grouping"
 )
 
-// A backend loses acknowledged writes if it goes back in time: a failover to a
-// replica that lagged, a restored snapshot. New writes then make its sequence
-// as high as before. So a loss is known by the lineage of the log, not by its
-// height:
-//   - each entry names the one before it, so the follower notices the change;
-//   - once a second the last entry that was seen is looked up;
-//   - every write of this process must come back through the log.
+// A backend loses acknowledged writes if it goes back in time, for example after a
+// failover to a replica that lagged, or when a snapshot is restored. New writes can
+// then bring the sequence number to its old value. So the sequence number alone
+// does not show a loss. Three checks do:
+//   - Each log entry names the previous entry. So a reader notices a changed log.
+//   - Once a second the last entry that was read is looked up in the log.
+//   - Every write of this process must appear in the log.
 //
 // The copy holds the recent events of all replicas. After a loss each replica
-// compares them with the history and writes back what is absent.
+// compares them with the history and writes back the events that are missing.
 
-// trace compares the log with what was seen of it. It returns the positions
-// from which to follow it: those that were seen, if all is still there.
-func (m *Tiered) trace(ctx context.Context, now []Position) ([]Position, error) {
-	m.mu.Lock()
-	seen := slices.Clone(m.last)
-	m.mu.Unlock()
+// findStart checks whether the log entries that were read before are still in the
+// log. It returns the positions from which to follow the log: those read before if
+// nothing was lost, otherwise the current ones.
+func (t *Tiered) findStart(ctx context.Context, now []Position) ([]Position, error) {
+	t.mu.Lock()
+	seen := slices.Clone(t.lastPositions)
+	t.mu.Unlock()
 	if seen == nil {
-		m.ledger.clear()
-		m.setLast(now)
+		t.ledger.clear()
+		t.setLastPositions(now)
 		return now, nil
 	}
 	lineage := LineageLost
 	if sameEpochs(seen, now) && !behind(now, seen) {
 		var err error
-		if lineage, err = m.durable.Trace(ctx, seen); err != nil {
-			m.fault(FaultReason(err), err)
+		if lineage, err = t.durable.CheckLineage(ctx, seen); err != nil {
+			t.recordFault(FaultReason(err), err)
 			return nil, err
 		}
 	}
@@ -41,173 +42,176 @@ func (m *Tiered) trace(ctx context.Context, now []Position) ([]Position, error) 
 	case LineageHeld:
 		return seen, nil
 	case LineageLost:
-		m.noteLoss()
+		t.recordLoss()
 	default:
-		m.pushAll()
+		t.recheckAll()
 	}
-	m.setLast(now)
+	t.setLastPositions(now)
 	return now, nil
 }
 
-func (m *Tiered) setLast(p []Position) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.last = p
+func (t *Tiered) setLastPositions(p []Position) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lastPositions = p
 }
 
-// noteLoss takes note that the backend lost acknowledged writes.
-func (m *Tiered) noteLoss() {
-	m.logger.Warn("The storage backend lost data and gets back what is held here", "backend", m.durable.Name())
-	m.mu.Lock()
-	m.warned = true
-	m.mu.Unlock()
-	m.pushAll()
+// recordLoss logs that the backend lost acknowledged writes and starts the repair.
+func (t *Tiered) recordLoss() {
+	t.logger.Warn("The storage backend lost data, which is now written back from memory", "backend", t.durable.Name())
+	t.mu.Lock()
+	t.lossLogged = true
+	t.mu.Unlock()
+	t.recheckAll()
 }
 
-// pushAll makes the next push compare the whole history. What the backend lacks
-// of groups the next comparison finds.
-func (m *Tiered) pushAll() {
-	m.ledger.clear()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.unpushed = allEvents
-	m.seen = map[grouping.ID]sight{} // what was seen there may be gone
+// recheckAll makes the next push compare the whole history, and the next comparison
+// pull every group.
+func (t *Tiered) recheckAll() {
+	t.ledger.clear()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pushEventsFrom = allEvents
+	t.seen = map[grouping.ID]seenWrite{} // the backend may have lost the writes seen there
 }
 
-// pushFrom makes the next push compare the history from the events on.
-func (m *Tiered) pushFrom(events []grouping.Event) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(events) > 0 && (m.unpushed == "" || events[0].ID < m.unpushed) {
-		m.unpushed = events[0].ID
+// markUnpushed makes the next push compare the history from the first of these
+// events on.
+func (t *Tiered) markUnpushed(events []grouping.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(events) > 0 && (t.pushEventsFrom == "" || events[0].ID < t.pushEventsFrom) {
+		t.pushEventsFrom = events[0].ID
 	}
 }
 
-// pushHistory brings the events that the backend may lack to it.
-func (m *Tiered) pushHistory(ctx context.Context) error {
-	m.mu.Lock()
-	since := m.unpushed
-	m.unpushed = ""
-	m.mu.Unlock()
+// pushHistory pushes the events that the backend may not have.
+func (t *Tiered) pushHistory(ctx context.Context) error {
+	t.mu.Lock()
+	since := t.pushEventsFrom
+	t.pushEventsFrom = ""
+	t.mu.Unlock()
 	if since == "" {
 		return nil
 	}
 	lost := 0
-	for events := range slices.Chunk(m.memory.EventsSince(since), 10*batch) {
-		n, err := m.pushEvents(ctx, events)
+	for events := range slices.Chunk(t.memory.EventsSince(since), 10*batch) {
+		n, err := t.pushEvents(ctx, events)
 		lost += n
 		if err != nil {
-			since = max(since, events[0].ID) // those before are there
-			m.noteWrittenBack(lost)
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			if m.unpushed == "" || since < m.unpushed {
-				m.unpushed = since
+			since = max(since, events[0].ID) // earlier events are already pushed
+			t.countWrittenBack(lost)
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if t.pushEventsFrom == "" || since < t.pushEventsFrom {
+				t.pushEventsFrom = since
 			}
 			return err
 		}
 	}
-	m.noteWrittenBack(lost)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.unpushed == "" {
-		clear(m.kept)
+	t.countWrittenBack(lost)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pushEventsFrom == "" {
+		clear(t.memoryOnly)
 	}
 	return nil
 }
 
-// pushEvents puts the events that are absent into the history. It returns how
-// many acknowledged writes the backend had lost: those that it once had.
-func (m *Tiered) pushEvents(ctx context.Context, events []grouping.Event) (lost int, err error) {
-	absent, err := m.durable.Absent(ctx, events)
-	if err != nil || len(absent) == 0 {
+// pushEvents adds the missing ones of the events to the history. It returns the
+// number of acknowledged writes that the backend had lost. Writes that were stored
+// only in memory do not count.
+func (t *Tiered) pushEvents(ctx context.Context, events []grouping.Event) (lost int, err error) {
+	missing, err := t.durable.MissingEvents(ctx, events)
+	if err != nil || len(missing) == 0 {
 		return 0, err
 	}
-	if err := m.durable.PushEvents(ctx, absent); err != nil {
+	if err := t.durable.PushEvents(ctx, missing); err != nil {
 		return 0, err
 	}
 	writes := map[grouping.Stamp]bool{}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := range absent {
-		if stamp := absent[i].Stamp(); !m.kept[stamp] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range missing {
+		if stamp := missing[i].Stamp(); !t.memoryOnly[stamp] {
 			writes[stamp] = true
 		}
 	}
 	return len(writes), nil
 }
 
-// noteWrittenBack counts acknowledged writes that were lost.
-func (m *Tiered) noteWrittenBack(lost int) {
-	m.mu.Lock()
-	warned := m.warned
-	m.warned = false
-	m.mu.Unlock()
+// countWrittenBack counts lost writes that were written back, and logs their
+// number.
+func (t *Tiered) countWrittenBack(lost int) {
+	t.mu.Lock()
+	logged := t.lossLogged
+	t.lossLogged = false
+	t.mu.Unlock()
 	if lost == 0 {
 		return
 	}
-	m.lostWrites.Add(float64(lost))
-	log := m.logger.Warn
-	if warned {
-		log = m.logger.Info // it was said when it was noticed
+	t.lostWrites.Add(float64(lost))
+	log := t.logger.Warn
+	if logged {
+		log = t.logger.Info // the loss was already logged as a warning
 	}
-	log("The storage backend had lost acknowledged writes, which were written back", "backend", m.durable.Name(), "writes", lost)
+	log("Wrote back acknowledged writes that the storage backend had lost", "backend", t.durable.Name(), "writes", lost)
 }
 
-// sweepSize is how many groups are looked at once a second: all of 10,000
-// groups within ten seconds, for some 100 KB a second.
-const sweepSize = 1000
+// lossCheckSize is the number of groups that are checked once a second. 10,000
+// groups are checked within ten seconds. This costs about 100 KB per second.
+const lossCheckSize = 1000
 
-// sweep looks whether single keys were removed from the backend: of the next
-// groups, or of all of them if something was missing last time.
-func (m *Tiered) sweep(ctx context.Context) error {
-	if len(m.unswept) == 0 {
-		ids, err := m.memory.ListKeys(ctx)
+// checkLosses checks whether single keys were deleted in the backend. It checks the
+// next lossCheckSize groups, or all groups if something was missing last time.
+func (t *Tiered) checkLosses(ctx context.Context) error {
+	if len(t.uncheckedGroups) == 0 {
+		ids, err := t.memory.ListKeys(ctx)
 		if err != nil {
 			return err
 		}
-		m.unswept = ids
+		t.uncheckedGroups = ids
 	}
-	n := min(sweepSize, len(m.unswept))
-	if m.sweepAll {
-		n = len(m.unswept)
+	n := min(lossCheckSize, len(t.uncheckedGroups))
+	if t.checkAllGroups {
+		n = len(t.uncheckedGroups)
 	}
-	ids := m.unswept[:n]
-	m.unswept = m.unswept[n:]
-	lack, err := m.durable.Lacking(ctx, ids)
+	ids := t.uncheckedGroups[:n]
+	t.uncheckedGroups = t.uncheckedGroups[n:]
+	losses, err := t.durable.FindLosses(ctx, ids)
 	if err != nil {
 		return err
 	}
-	m.sweepAll, err = m.mendLack(ctx, lack)
+	t.checkAllGroups, err = t.restoreLosses(ctx, losses)
 	return err
 }
 
-// mendLack brings back what was removed from the backend, and reports whether
-// there was something to bring back.
-func (m *Tiered) mendLack(ctx context.Context, lack Lack) (mended bool, err error) {
-	for part := range slices.Chunk(lack.Groups, batch) {
-		if err := m.pull(ctx, part, nil); err != nil {
+// restoreLosses writes back what was deleted in the backend. It reports whether
+// there was anything to write back.
+func (t *Tiered) restoreLosses(ctx context.Context, losses Losses) (restored bool, err error) {
+	for part := range slices.Chunk(losses.Groups, batch) {
+		if err := t.pull(ctx, part, nil); err != nil {
 			return false, err
 		}
 	}
-	m.mu.Lock()
-	for _, id := range lack.Groups {
-		mended = mended || m.dirty[id] > 0
+	t.mu.Lock()
+	for _, id := range losses.Groups {
+		restored = restored || t.dirty[id] > 0
 	}
-	if lack.History {
-		m.unpushed = allEvents
+	if losses.History {
+		t.pushEventsFrom = allEvents
 	}
-	m.mu.Unlock()
-	events := m.memory.EventsOf(slices.Concat(lack.Groups, lack.Timelines))
+	t.mu.Unlock()
+	events := t.memory.EventsOfGroups(slices.Concat(losses.Groups, losses.Timelines))
 	lost := 0
 	for part := range slices.Chunk(events, 10*batch) {
-		n, err := m.pushEvents(ctx, part)
+		n, err := t.pushEvents(ctx, part)
 		lost += n
 		if err != nil {
-			m.noteWrittenBack(lost)
+			t.countWrittenBack(lost)
 			return false, err
 		}
 	}
-	m.noteWrittenBack(lost)
-	return mended || lost > 0 || lack.History, nil
+	t.countWrittenBack(lost)
+	return restored || lost > 0 || losses.History, nil
 }

@@ -16,21 +16,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// timeMachine is a Redis whose keys can go back in time, as after a failover to
-// a replica that lagged, all at once.
+// timeMachine is a Redis that can restore an earlier state of all keys at once, as
+// after a failover to a replica that lagged.
 type timeMachine struct {
 	*Redis
 
-	kept map[string]string
+	saved map[string]string
 }
 
-func (m *timeMachine) keep(t *testing.T) {
+func (m *timeMachine) save(t *testing.T) {
 	t.Helper()
-	m.kept = map[string]string{}
+	m.saved = map[string]string{}
 	keys, err := m.client.Keys(t.Context(), m.opts.KeyPrefix+":*").Result()
 	require.NoError(t, err)
 	for _, key := range keys {
-		m.kept[key], err = m.client.Dump(t.Context(), key).Result()
+		m.saved[key], err = m.client.Dump(t.Context(), key).Result()
 		require.NoError(t, err)
 	}
 }
@@ -41,7 +41,7 @@ func (m *timeMachine) goBack(t *testing.T) {
 	require.NoError(t, err)
 	_, err = m.client.TxPipelined(t.Context(), func(pipe redis.Pipeliner) error {
 		pipe.Del(t.Context(), keys...)
-		for key, dump := range m.kept {
+		for key, dump := range m.saved {
 			pipe.Restore(t.Context(), key, 0, dump)
 		}
 		return nil
@@ -49,13 +49,13 @@ func (m *timeMachine) goBack(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// chronicle collects the events that replicas acknowledge.
+// chronicle collects the events that replicas acknowledged.
 type chronicle struct {
 	ids map[string]grouping.ID
 	n   int
 }
 
-// add lets an alert of the group fire with another value and resolve in turn.
+// add fires n new alerts of the group, one notification each.
 func (c *chronicle) add(t *testing.T, r replica, group string, n int) {
 	t.Helper()
 	key := testKey
@@ -82,8 +82,9 @@ func inRedisAt(t *testing.T, r *Redis) map[grouping.ID]*grouping.AlertGroup {
 	return groups
 }
 
-// held reads a history to its end.
-func held(t *testing.T, d Durable, group grouping.ID) map[string]bool {
+// eventIDs returns the IDs of all events in the history of a group, or of all
+// groups if group is "".
+func eventIDs(t *testing.T, d Durable, group grouping.ID) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
 	q := grouping.EventQuery{Group: group, Limit: grouping.MaxLimit}
@@ -99,16 +100,16 @@ func held(t *testing.T, d Durable, group grouping.ID) map[string]bool {
 	}
 }
 
-// require waits until all that was acknowledged is in the history and in the
+// require waits until all acknowledged events are in the history and in the
 // timelines.
 func (c *chronicle) require(t *testing.T, d Durable) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		all, timelines := held(t, d, ""), map[grouping.ID]map[string]bool{}
+		all, timelines := eventIDs(t, d, ""), map[grouping.ID]map[string]bool{}
 		missing := 0
 		for id, group := range c.ids {
 			if timelines[group] == nil {
-				timelines[group] = held(t, d, group)
+				timelines[group] = eventIDs(t, d, group)
 			}
 			if !all[id] || !timelines[group][id] {
 				missing++
@@ -118,7 +119,7 @@ func (c *chronicle) require(t *testing.T, d Durable) {
 	}, 10*time.Second, 20*time.Millisecond, "acknowledged events are missing")
 }
 
-// again opens one more client of the keys of the first.
+// again opens another client for the keys of r.
 func (s *redisServer) again(t *testing.T, r *Redis) *Redis {
 	t.Helper()
 	return openRedis(t, r.opts)
@@ -129,8 +130,10 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 	for _, shards := range []int{1, 5} {
 		t.Run(fmt.Sprintf("%d shards", shards), func(t *testing.T) {
 			t.Parallel()
-			past := &timeMachine{Redis: openRedis(t, RedisOptions{URL: "unix://" + server.socket, KeyPrefix: fmt.Sprint("past", shards), Shards: shards})}
-			one, other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{}), startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
+			opts := RedisOptions{URL: "unix://" + server.socket, KeyPrefix: fmt.Sprint("past", shards), Shards: shards}
+			past := &timeMachine{Redis: openRedis(t, opts)}
+			one := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
+			other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
 			c := &chronicle{ids: map[string]grouping.ID{}}
 			groups := []string{"a", "b", "c", "d", "e", "f"}
 			both := func(n int) {
@@ -140,17 +143,17 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 				}
 			}
 			both(2)
-			past.keep(t)
+			past.save(t)
 			both(2)
 			past.goBack(t)
-			both(5) // more than was lost: the sequence is higher than before
+			both(5) // more writes than were lost, so that the sequence number exceeds the old one
 			c.require(t, past)
 			one.clean(t)
 			other.clean(t)
 			lost := testutil.ToFloat64(one.storage.lostWrites) + testutil.ToFloat64(other.storage.lostWrites)
-			require.GreaterOrEqual(t, lost, float64(2*2*len(groups)), "every lost write is counted")
+			require.GreaterOrEqual(t, lost, float64(2*2*len(groups)), "every lost write must be counted")
 
-			// What a replica that starts now finds is what the others hold.
+			// A replica that starts now finds the same groups that the others have.
 			for g, err := range past.LoadAll(t.Context()) {
 				require.NoError(t, err)
 				own, err := one.GetGroup(t.Context(), g.ID)
@@ -161,39 +164,41 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 	}
 }
 
-// The events of a replica that is gone are held by the others.
+// If a replica has ended, the other replicas still have its events.
 func TestARollbackAfterItsWriterEnded(t *testing.T) {
 	server := startRedis(t)
 	past := &timeMachine{Redis: server.open(t)}
 	one := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
-	gone, stop := runReplica(t, server.again(t, past.Redis), grouping.NewClock(), TieredOptions{})
+	ended, stop := runReplica(t, server.again(t, past.Redis), grouping.NewClock(), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
 	c.add(t, one, "a", 2)
-	past.keep(t)
-	c.add(t, gone, "b", 3)
+	past.save(t)
+	c.add(t, ended, "b", 3)
 	require.Eventually(t, func() bool { return len(one.storage.memory.EventsSince("0")) == len(c.ids) }, 5*time.Second, time.Millisecond,
-		"the other replica's events are not held")
+		"the events of the other replica must be in the copy")
 	stop()
 	past.goBack(t)
 	c.add(t, one, "c", 10)
 	c.require(t, past)
 }
 
-// After a failover to a host whose clock is behind, new entries stand before
-// those that were seen. A reader that waits for later ones misses them.
+// After a failover to a host whose clock is behind, new entries come before the
+// entries that were read. A reader that waits for later entries misses them.
 func TestARollbackToALogWithEarlierEntries(t *testing.T) {
 	server := startRedis(t)
 	past := &timeMachine{Redis: server.open(t)}
-	one, other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{}), startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
+	one := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
+	other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
 	c.add(t, one, "a", 2)
-	past.keep(t)
+	past.save(t)
 	later := fmt.Sprintf("%d-*", time.Now().Add(time.Hour).UnixMilli())
 	at, err := past.Position(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, past.client.HIncrBy(t.Context(), past.key(0, "meta"), "seq", 1).Err())
 	require.NoError(t, past.client.XAdd(t.Context(), &redis.XAddArgs{Stream: past.key(0, "log"), ID: later, Values: []any{
-		"seq", at[0].Seq + 1, "epoch", at[0].Epoch, "id", string(testKey.ID()), "token", string(one.Stamp()), "writer", "w", "previous", at[0].Token,
+		"seq", at[0].Seq + 1, "epoch", at[0].Epoch, "id", string(testKey.ID()),
+		"token", string(one.Stamp()), "writer", "w", "previous", at[0].Token,
 	}}).Err())
 	c.add(t, one, "b", 2)
 	c.add(t, other, "c", 2)
@@ -205,12 +210,12 @@ func TestARollbackToALogWithEarlierEntries(t *testing.T) {
 		require.Eventually(t, func() bool {
 			n, err := r.ListGroups(context.Background(), grouping.ListQuery{})
 			return err == nil && len(n.Groups) == 5
-		}, 10*time.Second, 5*time.Millisecond, "each replica hears of what the other wrote since")
+		}, 10*time.Second, 5*time.Millisecond, "each replica must see the later writes of the other")
 	}
 }
 
-// What an eviction policy, or an operator, took comes back before the index is
-// compared.
+// Keys that an eviction policy or an operator deleted are restored before the next
+// comparison of the index.
 func TestARemovedKeyComesBack(t *testing.T) {
 	server := startRedis(t)
 	for _, name := range []string{"g:", "t:", "index", "h", "log", "meta"} {
@@ -249,8 +254,8 @@ func TestARemovedKeyComesBack(t *testing.T) {
 	}
 }
 
-// A log that was only trimmed, or a quiet day, is no loss.
-func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
+// A trimmed log or a time without writes is not a loss.
+func TestATrimmedLogIsNotALoss(t *testing.T) {
 	server := miniredis.RunT(t)
 	r := openRedis(t, RedisOptions{URL: "redis://" + server.Addr(), MaxLog: 5})
 	one := startReplicaOn(t, openRedis(t, r.opts), TieredOptions{})
@@ -282,28 +287,28 @@ func TestNoLossIsSeenWhereThereIsNone(t *testing.T) {
 
 func TestLedger(t *testing.T) {
 	var l ledger
-	l.begin("a")
-	require.False(t, l.end("a", true))
-	require.False(t, l.missed(), "the position was not asked for since")
-	l.looks()
+	l.started("a")
+	require.False(t, l.finished("a", true))
+	require.False(t, l.missed(), "the position was not checked since then")
+	l.beforePositionCheck()
 	require.True(t, l.missed())
-	l.hear("a")
+	l.seenInLog("a")
 	require.False(t, l.missed())
 
-	l.begin("b")
-	l.hear("b") // before the answer
-	l.end("b", true)
-	l.begin("c")
-	l.end("c", false)
-	l.looks()
+	l.started("b")
+	l.seenInLog("b") // before the answer of the backend
+	l.finished("b", true)
+	l.started("c")
+	l.finished("c", false)
+	l.beforePositionCheck()
 	require.False(t, l.missed())
 
-	l.begin("d")
-	l.begin("e")
-	l.end("d", true)
+	l.started("d")
+	l.started("e")
+	l.finished("d", true)
 	l.clear()
-	l.looks()
+	l.beforePositionCheck()
 	require.False(t, l.missed())
-	require.True(t, l.end("e", true), "the log may have told of it before it was followed again")
+	require.True(t, l.finished("e", true), "the write may be in the part of the log that was not read")
 	require.False(t, l.missed())
 }

@@ -12,36 +12,41 @@ import (
 	"muster/grouping"
 )
 
-// MemoryOptions bound what a Memory keeps. The zero value is usable.
+// MemoryOptions are the limits of a Memory. The zero value is usable.
 type MemoryOptions struct {
-	// HistoryRetention is how long events are kept, MaxEvents how many. Zero:
-	// 30 days, 100,000 (about 40 MB).
+	// HistoryRetention is the time for which events are kept. Zero means 30 days.
 	HistoryRetention time.Duration
-	MaxEvents        int
+	// MaxEvents is the maximum number of events. Zero means 100,000, which need
+	// about 40 MB.
+	MaxEvents int
 }
 
-// tombstoneAge is how long a deleted group is remembered: longer than a
-// replica may be cut off and still bring back what it holds.
+// tombstoneAge is the time for which the tombstone of a deleted group is kept. It
+// must be longer than the time for which a replica may be cut off. Otherwise such a
+// replica would store the deleted group again.
 const tombstoneAge = 24 * time.Hour
 
-// maxGraves bounds the tombstones in a flood of groups that come and go, some
-// 400 bytes each.
-const maxGraves = 50_000
+// maxTombstones is the maximum number of tombstones, for the case that very many
+// groups are created and deleted. A tombstone needs about 400 bytes.
+const maxTombstones = 50_000
 
-// Memory keeps groups and history in memory. It is the storage of a Muster
-// without a backend, and the working copy of a Tiered.
+// Memory keeps groups and history in memory. It is the storage of a Muster without
+// a backend, and the working copy of a Tiered. It is safe for concurrent use.
 type Memory struct {
 	opts MemoryOptions
 
 	mu     sync.RWMutex
 	groups map[grouping.ID]*grouping.AlertGroup // guarded by mu
-	// gone holds the tombstones, the oldest first in graves.
-	gone   map[grouping.ID]*grouping.AlertGroup // guarded by mu
-	graves []grouping.ID                        // guarded by mu
-	// written holds the stamp of each group's last write, to know it again.
-	written map[grouping.ID]grouping.Stamp // guarded by mu
-	// events is sorted by ID. They come almost in order, so inserting one moves
-	// few; a reader takes a copy of the pointers and holds no lock while it looks.
+	// tombstones holds the tombstones of deleted groups.
+	tombstones map[grouping.ID]*grouping.AlertGroup // guarded by mu
+	// tombstoneIDs holds the IDs of the tombstones, oldest first.
+	tombstoneIDs []grouping.ID // guarded by mu
+	// lastWrites holds the stamp of the last write of each group. It shows that a
+	// repeated write was already applied.
+	lastWrites map[grouping.ID]grouping.Stamp // guarded by mu
+	// events is sorted by ID. Events arrive almost in order, so an insertion moves
+	// only a few. A reader copies the pointers and holds no lock while it filters
+	// them.
 	events []*grouping.Event // guarded by mu
 }
 
@@ -50,8 +55,8 @@ func NewMemory(opts MemoryOptions) *Memory {
 	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
 	orDefault(&opts.MaxEvents, 100_000)
 	return &Memory{
-		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, gone: map[grouping.ID]*grouping.AlertGroup{},
-		written: map[grouping.ID]grouping.Stamp{},
+		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, tombstones: map[grouping.ID]*grouping.AlertGroup{},
+		lastWrites: map[grouping.ID]grouping.Stamp{},
 	}
 }
 
@@ -63,7 +68,7 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	id := c.ID()
-	stored := m.held(id)
+	stored := m.lookUp(id)
 	if m.applied(c) {
 		return stored, nil
 	}
@@ -75,19 +80,19 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if c.Notified {
 		next.Notifications++
 	}
-	m.put(&next)
-	m.written[id] = c.Stamp
+	m.set(&next)
+	m.lastWrites[id] = c.Stamp
 	m.addEvents(c.Events)
 	return &next, nil
 }
 
-// applied reports whether the change was made already.
+// applied reports whether the change was already made.
 func (m *Memory) applied(c grouping.Change) bool {
 	id := c.ID()
 	if m.groups[id] == nil {
 		return false
 	}
-	if m.written[id] == c.Stamp && c.Stamp != "" {
+	if m.lastWrites[id] == c.Stamp && c.Stamp != "" {
 		return true
 	}
 	if len(c.Events) == 0 {
@@ -97,8 +102,8 @@ func (m *Memory) applied(c grouping.Change) bool {
 	return found
 }
 
-// conflicts reports whether what the change touches is not stored as its base
-// has it.
+// conflicts reports whether the stored state of what the change touches differs
+// from the base of the change.
 func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
 	if stored == nil {
 		stored = &grouping.AlertGroup{}
@@ -107,7 +112,7 @@ func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
 	if c.Base != nil {
 		base = *c.Base
 	}
-	// A delta is of no use where the rest of the group is missing.
+	// A delta cannot be applied if the rest of the group is missing.
 	if stored.IsTombstone() != base.IsTombstone() || c.Exclusive && stored.Stamp != base.Stamp {
 		return true
 	}
@@ -124,8 +129,8 @@ func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
 	return conflict
 }
 
-// lastWrite returns the stamp of the last write, or of the removal, of an
-// alert: none if it was deleted since.
+// lastWrite returns the stamp of the last write or removal of an alert. It returns
+// "" if the group was deleted after that.
 func lastWrite(g *grouping.AlertGroup, fp grouping.Fingerprint, deleted grouping.Stamp) grouping.Stamp {
 	last := g.Removed[fp]
 	if a := g.Alert(fp); a != nil {
@@ -152,60 +157,63 @@ func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
 	if stored.Stamp != c.Base.Stamp || !slices.EqualFunc(stored.Alerts, c.Base.Alerts, (*grouping.Alert).Equal) {
 		return &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	m.put(grouping.Tombstone(id, c.Stamp))
+	m.set(grouping.Tombstone(id, c.Stamp))
 	m.addEvents(c.Events)
 	return nil
 }
 
-// Put joins a group, or a tombstone, with what is held and reports whether
-// that changed it.
-func (m *Memory) Put(g *grouping.AlertGroup) (merged *grouping.AlertGroup, changed bool) {
+// Merge merges a group or a tombstone into the stored state. It returns the merged
+// state and reports whether the stored state changed.
+func (m *Memory) Merge(g *grouping.AlertGroup) (merged *grouping.AlertGroup, changed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	held := m.held(g.ID)
-	merged = grouping.Merge(held, g).PruneRemovals()
-	changed = !merged.Equal(held)
-	if !changed && merged.Version == held.Version && merged.Notifications == held.Notifications {
-		return held, false
+	stored := m.lookUp(g.ID)
+	merged = grouping.Merge(stored, g).PruneRemovals()
+	changed = !merged.Equal(stored)
+	if !changed && merged.Version == stored.Version && merged.Notifications == stored.Notifications {
+		return stored, false
 	}
-	m.put(merged)
+	m.set(merged)
 	return merged, changed
 }
 
-// Peek returns a group, or its tombstone, or nil.
-func (m *Memory) Peek(id grouping.ID) *grouping.AlertGroup {
+// Get returns a group or its tombstone. It returns nil if there is neither. Unlike
+// Load, it also returns tombstones.
+func (m *Memory) Get(id grouping.ID) *grouping.AlertGroup {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.held(id)
+	return m.lookUp(id)
 }
 
-// held is Peek for those who hold mu.
-func (m *Memory) held(id grouping.ID) *grouping.AlertGroup {
+// lookUp is Get for callers that hold mu.
+func (m *Memory) lookUp(id grouping.ID) *grouping.AlertGroup {
 	if g := m.groups[id]; g != nil {
 		return g
 	}
-	return m.gone[id]
+	return m.tombstones[id]
 }
 
-func (m *Memory) put(g *grouping.AlertGroup) {
+// set replaces a group or stores a tombstone. It discards tombstones that are too
+// old or too many. The caller must hold mu.
+func (m *Memory) set(g *grouping.AlertGroup) {
 	if !g.IsTombstone() {
-		delete(m.gone, g.ID)
+		delete(m.tombstones, g.ID)
 		m.groups[g.ID] = g
 		return
 	}
 	delete(m.groups, g.ID)
-	delete(m.written, g.ID)
-	if m.gone[g.ID] == nil {
-		m.graves = append(m.graves, g.ID)
+	delete(m.lastWrites, g.ID)
+	if m.tombstones[g.ID] == nil {
+		m.tombstoneIDs = append(m.tombstoneIDs, g.ID)
 	}
-	m.gone[g.ID] = g
-	for len(m.graves) > 0 {
-		old := m.gone[m.graves[0]]
-		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge && len(m.graves) <= maxGraves {
+	m.tombstones[g.ID] = g
+	for len(m.tombstoneIDs) > 0 {
+		old := m.tombstones[m.tombstoneIDs[0]]
+		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge && len(m.tombstoneIDs) <= maxTombstones {
 			break
 		}
-		delete(m.gone, m.graves[0])
-		m.graves = m.graves[1:]
+		delete(m.tombstones, m.tombstoneIDs[0])
+		m.tombstoneIDs = m.tombstoneIDs[1:]
 	}
 }
 
@@ -273,7 +281,7 @@ func (m *Memory) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) er
 		return context.Cause(ctx)
 	}
 	for _, g := range groups {
-		m.Put(g)
+		m.Merge(g)
 	}
 	return nil
 }
@@ -286,32 +294,35 @@ func (m *Memory) Ping(ctx context.Context) error {
 	return nil
 }
 
-// PutEvents adds events to the history; those that are there already stay.
+// PutEvents adds events to the history. Events that are already stored do not
+// change.
 func (m *Memory) PutEvents(events []grouping.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.addEvents(events)
 }
 
+// addEvents is PutEvents for callers that hold mu. It also evicts events beyond
+// the limit and the retention.
 func (m *Memory) addEvents(events []grouping.Event) {
 	for _, e := range events {
 		if i, found := m.findEvent(e.ID); !found {
 			m.events = slices.Insert(m.events, i, &e)
 		}
 	}
-	keep := max(0, len(m.events)-m.opts.MaxEvents)
+	first := max(0, len(m.events)-m.opts.MaxEvents)
 	oldest := time.Now().Add(-m.opts.HistoryRetention)
-	for keep < len(m.events) && m.events[keep].Time.Before(oldest) {
-		keep++
+	for first < len(m.events) && m.events[first].Time.Before(oldest) {
+		first++
 	}
-	m.events = m.events[keep:]
+	m.events = m.events[first:]
 }
 
 func (m *Memory) findEvent(id string) (int, bool) {
 	return slices.BinarySearchFunc(m.events, id, func(e *grouping.Event, id string) int { return strings.Compare(e.ID, id) })
 }
 
-// EventsSince returns the events from the ID on, oldest first.
+// EventsSince returns the events with this ID and with greater IDs, oldest first.
 func (m *Memory) EventsSince(id string) []grouping.Event {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -323,19 +334,19 @@ func (m *Memory) EventsSince(id string) []grouping.Event {
 	return events
 }
 
-// EventsOf returns the events of the groups, oldest first.
-func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
+// EventsOfGroups returns the events of the groups, oldest first.
+func (m *Memory) EventsOfGroups(ids []grouping.ID) (events []grouping.Event) {
 	if len(ids) == 0 {
 		return nil
 	}
-	of := make(map[grouping.ID]bool, len(ids))
+	wanted := make(map[grouping.ID]bool, len(ids))
 	for _, id := range ids {
-		of[id] = true
+		wanted[id] = true
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, e := range m.events {
-		if of[e.GroupID] {
+		if wanted[e.GroupID] {
 			events = append(events, *e)
 		}
 	}

@@ -15,37 +15,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMemoryPut(t *testing.T) {
+func TestMemoryMerge(t *testing.T) {
 	m := NewMemory(MemoryOptions{})
 	w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
 	g := w.add(t, groupKey("g"), a("x", "1"))
 	older := w.change(g, g.Key, a("x", "2")).Group
 	newer := w.change(g, g.Key, a("x", "3"), a("y", "1")).Group
-	merged, changed := m.Put(newer)
+	merged, changed := m.Merge(newer)
 	require.True(t, changed)
 	require.True(t, merged.Equal(newer))
-	again, changed := m.Put(older)
-	require.False(t, changed, "it says nothing new")
+	again, changed := m.Merge(older)
+	require.False(t, changed, "an older state must change nothing")
 	require.Same(t, merged, again)
 
 	ahead := *newer
 	ahead.Version, ahead.Notifications = 7, 5
-	merged, changed = m.Put(&ahead)
+	merged, changed = m.Merge(&ahead)
 	require.False(t, changed, "counters are for display")
 	require.Equal(t, []int64{7, 5}, []int64{merged.Version, merged.Notifications})
 	require.Same(t, merged, w.mustLoad(t, g.Key))
 
 	tombstone := grouping.Tombstone(g.ID, w.Stamp())
-	merged, changed = m.Put(tombstone)
+	merged, changed = m.Merge(tombstone)
 	require.True(t, changed)
 	require.True(t, merged.IsTombstone())
 	n, err := m.Size(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, n)
-	require.NotNil(t, m.Peek(g.ID))
-	merged, changed = m.Put(newer)
+	require.NotNil(t, m.Get(g.ID))
+	merged, changed = m.Merge(newer)
 	require.False(t, changed)
-	require.True(t, merged.IsTombstone(), "what was deleted stays away")
+	require.True(t, merged.IsTombstone(), "a deleted group must stay deleted")
 }
 
 func TestMemoryForgetsTombstones(t *testing.T) {
@@ -59,20 +59,20 @@ func TestMemoryForgetsTombstones(t *testing.T) {
 				time.Sleep(tombstoneAge - time.Minute)
 			}
 		}
-		held := func() (n int) {
+		count := func() (n int) {
 			for i := range 11 {
-				if m.Peek(groupKey(fmt.Sprint(i)).ID()) != nil {
+				if m.Get(groupKey(fmt.Sprint(i)).ID()) != nil {
 					n++
 				}
 			}
 			return n
 		}
-		require.Equal(t, 10, held())
+		require.Equal(t, 10, count())
 		time.Sleep(2 * time.Minute)
-		m.Put(grouping.Tombstone(groupKey("10").ID(), w.Stamp()))
-		require.Equal(t, 6, held(), "five are old")
-		require.Len(t, m.graves, 6)
-		require.Empty(t, m.written)
+		m.Merge(grouping.Tombstone(groupKey("10").ID(), w.Stamp()))
+		require.Equal(t, 6, count(), "five tombstones are too old")
+		require.Len(t, m.tombstoneIDs, 6)
+		require.Empty(t, m.lastWrites)
 	})
 }
 
@@ -88,11 +88,11 @@ func TestMemoryHistoryIsBounded(t *testing.T) {
 		fillHistory(t, w, 1)
 		page, err = m.Events(context.Background(), grouping.EventQuery{})
 		require.NoError(t, err)
-		require.Len(t, page.Events, 2, "the others are past their time")
+		require.Len(t, page.Events, 2, "the other events are older than the retention")
 	})
 }
 
-// Events of other replicas come late and in any order.
+// Events of other replicas arrive late and in any order.
 func TestMemoryPutEvents(t *testing.T) {
 	m := NewMemory(MemoryOptions{})
 	w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
@@ -110,15 +110,15 @@ func TestMemoryPutEvents(t *testing.T) {
 	require.Equal(t, want[10], since[0])
 }
 
-// A reader holds no lock while it looks: events that come meanwhile must not
-// move under its eyes. The race detector watches.
+// A reader holds no lock while it filters events. Events that arrive meanwhile must
+// not change what it reads. The race detector would report that.
 func TestMemoryEventsWhileOthersCome(t *testing.T) {
 	w := &writer{GroupStorage: NewMemory(MemoryOptions{}), Clock: grouping.NewClock()}
 	all := fillHistory(t, w, 100)
 	m := NewMemory(MemoryOptions{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for i := range all { // newest first, so that each moves all others
+		for i := range all { // newest first, so that each insertion moves all other events
 			m.PutEvents(all[i : i+1])
 		}
 	})
@@ -126,7 +126,7 @@ func TestMemoryEventsWhileOthersCome(t *testing.T) {
 		for range 100 {
 			page, err := m.Events(context.Background(), grouping.EventQuery{Limit: 1000})
 			if err != nil || !slices.IsSortedFunc(page.Events, func(a, b grouping.Event) int { return strings.Compare(b.ID, a.ID) }) {
-				t.Error("a page in disorder", err)
+				t.Error("a page is not sorted", err)
 			}
 		}
 	})

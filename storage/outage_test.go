@@ -18,11 +18,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowLink is what a link of 300 ms per 64 KB passes on.
+// slowLink is the bandwidth in bytes per second of a connection that needs 300 ms
+// for 64 KB.
 const slowLink = 64_000 * 10 / 3
 
-// startOn runs a Muster's storage on the Redis at the URL, with the settings of
-// production, until the test ends.
+// startOn runs the storage of a Muster on the Redis at the URL until the test ends.
+// It uses the settings of production.
 func startOn(t *testing.T, url string) replica {
 	t.Helper()
 	redis, err := NewRedis(RedisOptions{URL: url}, promslog.NewNopLogger())
@@ -44,7 +45,8 @@ func startOn(t *testing.T, url string) replica {
 	return replica{m, joined, nil}
 }
 
-// notification is one of a number of alerts that fire, about a kilobyte each.
+// notification returns a notification with a number of firing alerts, each about 1
+// KB.
 func notification(group string, alerts int) grouping.Notification {
 	n := grouping.Notification{Key: testKey}
 	n.GroupKey = group
@@ -56,7 +58,8 @@ func notification(group string, alerts int) grouping.Notification {
 	return n
 }
 
-// An outage of thousands of events ends over a link that needs seconds for them.
+// A recovery with thousands of events succeeds over a connection that needs seconds
+// for them.
 func TestRecoveryOverASlowLink(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
@@ -89,11 +92,11 @@ func TestRecoveryOverASlowLink(t *testing.T) {
 		require.Len(t, fired, alerts)
 	}
 
-	// And one that starts over that link finds them all.
+	// A Muster that starts over the same connection finds all groups.
 	require.Equal(t, groups, startOn(t, "redis://"+link.addr).storage.Status().Restored)
 }
 
-// A storm is no fault of Redis: no write gives up while Redis answers.
+// A storm is not a fault of Redis: no write times out while Redis answers.
 func TestAStormOfLargeGroups(t *testing.T) {
 	for name, test := range map[string]struct {
 		url             string
@@ -122,8 +125,8 @@ func TestAStormOfLargeGroups(t *testing.T) {
 	}
 }
 
-// A Redis that hangs is known at the first write, whatever its size, and those
-// who wait for their turn do not wait for it too.
+// A Redis that hangs is detected by the first write, whatever its size. Writes that
+// wait for their turn do not wait for another time limit.
 func TestARedisThatHangsInAStorm(t *testing.T) {
 	server := startRedis(t)
 	r := startOn(t, "unix://"+server.socket)
@@ -145,8 +148,8 @@ func TestARedisThatHangsInAStorm(t *testing.T) {
 	r.clean(t)
 }
 
-// The last push tries until its time is up, whatever the backend did before.
-func TestTheLastPush(t *testing.T) {
+// Drain tries until its context ends, whatever the backend did before.
+func TestDrain(t *testing.T) {
 	const groups = maxNamed + 5
 	start := func(t *testing.T) (replica, func() error) {
 		t.Helper()
@@ -168,7 +171,7 @@ func TestTheLastPush(t *testing.T) {
 		return replica{m, joined, backend}, func() error { cancel(); return <-done }
 	}
 
-	t.Run("the backend comes back", func(t *testing.T) {
+	t.Run("the backend recovers", func(t *testing.T) {
 		r, stop := start(t)
 		require.NoError(t, stop())
 		drained := make(chan error, 1)
@@ -177,14 +180,14 @@ func TestTheLastPush(t *testing.T) {
 		go func() { drained <- r.storage.Drain(ctx) }()
 		select {
 		case err := <-drained:
-			require.Fail(t, "it gave up", "%v", err)
+			require.Fail(t, "Drain returned early", "%v", err)
 		case <-time.After(10 * resyncPause):
 		}
 		r.backend.heal()
 		require.NoError(t, <-drained)
 		require.Zero(t, r.storage.Status().DirtyGroups)
 	})
-	t.Run("it does not", func(t *testing.T) {
+	t.Run("the backend does not recover", func(t *testing.T) {
 		r, stop := start(t)
 		require.NoError(t, stop())
 		ctx, cancel := context.WithTimeout(t.Context(), 2*resyncPause)

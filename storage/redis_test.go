@@ -130,7 +130,7 @@ func TestRedisTakesOnlyIDs(t *testing.T) {
 	c := w.change(nil, groupKey("g"), a("x", "1"))
 	c.Group.Alerts[0].Fingerprint = "../x"
 	_, err := w.Store(t.Context(), c)
-	require.ErrorContains(t, err, "is no fingerprint")
+	require.ErrorContains(t, err, "is not a fingerprint")
 }
 
 func TestRedisExpiry(t *testing.T) {
@@ -257,9 +257,9 @@ func TestRedisTellsWhichGroupIsDamaged(t *testing.T) {
 	}{
 		"truncated alert":     {"a:" + string(fingerprint("x")), "%s{\"fingerprint\":\"", "field a:" + string(fingerprint("x"))},
 		"alert of junk":       {"a:" + string(fingerprint("x")), "junk", "field a:" + string(fingerprint("x")) + ": 4 bytes"},
-		"stamp of junk":       {"a:" + string(fingerprint("x")), strings.Repeat("z", 32) + "{}", "is no stamp"},
-		"removal of junk":     {"a:" + string(fingerprint("x")), strings.Repeat("z", 32), "is no stamp"},
-		"name of junk":        {"a:../x", "%s{}", "is no fingerprint"},
+		"stamp of junk":       {"a:" + string(fingerprint("x")), strings.Repeat("z", 32) + "{}", "is not a stamp"},
+		"removal of junk":     {"a:" + string(fingerprint("x")), strings.Repeat("z", 32), "is not a stamp"},
+		"name of junk":        {"a:../x", "%s{}", "is not a fingerprint"},
 		"own fields of junk":  {"m", "%s[]", "field m"},
 		"wrong type":          {"m", "%s{\"createdAt\":5}", "field m"},
 		"version of junk":     {"v", "many", "field v"},

@@ -28,8 +28,8 @@ var (
 	lackingScript = redis.NewScript(lackingSource)
 )
 
-// Trace implements Durable.
-func (r *Redis) Trace(ctx context.Context, seen []Position) (Lineage, error) {
+// CheckLineage implements Durable.
+func (r *Redis) CheckLineage(ctx context.Context, seen []Position) (Lineage, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
@@ -52,9 +52,9 @@ func (r *Redis) Trace(ctx context.Context, seen []Position) (Lineage, error) {
 	return lineage, nil
 }
 
-// EventsOf implements Durable. The ID of an event begins with the stamp of its
+// LoadEvents implements Durable. The ID of an event begins with the stamp of its
 // write.
-func (r *Redis) EventsOf(ctx context.Context, entries []LogEntry) ([]grouping.Event, error) {
+func (r *Redis) LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.Event, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -88,8 +88,8 @@ func (r *Redis) EventsOf(ctx context.Context, entries []LogEntry) ([]grouping.Ev
 	return events, nil
 }
 
-// Absent implements Durable.
-func (r *Redis) Absent(ctx context.Context, events []grouping.Event) ([]grouping.Event, error) {
+// MissingEvents implements Durable.
+func (r *Redis) MissingEvents(ctx context.Context, events []grouping.Event) ([]grouping.Event, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -139,10 +139,10 @@ func (r *Redis) absentPart(ctx context.Context, shard int, events []grouping.Eve
 // HasLog implements Durable.
 func (r *Redis) HasLog() bool { return true }
 
-// Lacking implements Durable.
-func (r *Redis) Lacking(ctx context.Context, ids []grouping.ID) (Lack, error) {
+// FindLosses implements Durable.
+func (r *Redis) FindLosses(ctx context.Context, ids []grouping.ID) (Losses, error) {
 	if ctx.Err() != nil {
-		return Lack{}, context.Cause(ctx)
+		return Losses{}, context.Cause(ctx)
 	}
 	lack := r.evicted.take()
 	shards := make([][]grouping.ID, r.opts.Shards)
@@ -162,7 +162,7 @@ func (r *Redis) Lacking(ctx context.Context, ids []grouping.ID) (Lack, error) {
 	return lack, nil
 }
 
-func (r *Redis) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *Lack) error {
+func (r *Redis) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *Losses) error {
 	keys, args := []string{r.key(shard, "index"), r.key(shard, "h")}, make([]any, 0, len(ids))
 	for _, id := range ids {
 		keys = append(keys, r.groupKey(id), r.key(shard, "t:"+string(id)))
@@ -226,10 +226,10 @@ func (e *evicted) shrank(shard int, length int64) bool {
 }
 
 // take returns what was found since it was last called.
-func (e *evicted) take() Lack {
+func (e *evicted) take() Losses {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	lack := Lack{History: e.history}
+	lack := Losses{History: e.history}
 	for id := range e.timelines {
 		lack.Timelines = append(lack.Timelines, id)
 	}

@@ -16,89 +16,92 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The copy and the backend are joined in rounds: a round compares the index,
-// pulls what differs, pushes what the backend lacks, and then follows the
-// backend's log until something is amiss. Then the next round starts.
+// The copy and the backend are merged in rounds. A round compares the index, pulls
+// the groups that differ and pushes what the backend does not have. Then it follows
+// the log of the backend until something is wrong. Then the next round starts.
 
 const (
-	// batch is how many groups are loaded at once: a few hundred kilobytes.
+	// batch is the number of groups that are loaded at once: a few hundred
+	// kilobytes.
 	batch = 100
-	// pushers is how many groups are pushed at once: half of the connections,
-	// so that the traffic finds one too.
+	// pushers is the number of groups that are pushed at once. It is half of the
+	// number of connections, so that other traffic also finds a free one.
 	pushers = 8
-	// resyncPause keeps a log that is wrong all the time from taking a core.
+	// resyncPause limits the CPU time that is used if every round ends with an
+	// error.
 	resyncPause = 50 * time.Millisecond
-	// maxNamed is how many of the lost groups the last error names.
+	// maxNamed is the maximum number of lost groups that the error of Drain names.
 	maxNamed = 20
 )
 
-// errResync ends a round of which the log can no longer be trusted.
-var errResync = errors.New("the log does not tell all that changed")
+// errResync ends a round because the log cannot be trusted any more.
+var errResync = errors.New("the log of the storage backend is incomplete")
 
-// Run joins the copy with the backend until the context ends. Drain then brings
-// what is dirty to the backend a last time.
-func (m *Tiered) Run(ctx context.Context) error {
+// Run keeps the copy and the backend equal until the context ends. It always
+// returns nil. Call Drain after it to push the groups that are still dirty.
+func (t *Tiered) Run(ctx context.Context) error {
 	for {
-		err := m.round(ctx)
+		err := t.round(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the end of a life is no failure
+			return nil //nolint:nilerr // the context ended, which is not a failure
 		}
 		wait := resyncPause
 		if !errors.Is(err, errResync) {
-			m.noteUnreached(FaultReason(err))
-			m.logger.Debug("The storage backend could not be followed", "backend", m.durable.Name(), "err", err)
-			// Jitter, so that replicas do not come back all at once.
-			wait = m.opts.CheckInterval/2 + rand.N(m.opts.CheckInterval/2+1) //nolint:gosec // G404: jitter, no secret
+			t.setStartFault(FaultReason(err))
+			t.logger.Debug("Failed to synchronize with the storage backend", "backend", t.durable.Name(), "err", err)
+			// The jitter keeps replicas from reconnecting all at once.
+			wait = t.opts.CheckInterval/2 + rand.N(t.opts.CheckInterval/2+1) //nolint:gosec // G404: jitter is not a secret
 		}
-		t := time.NewTimer(wait)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			t.Stop()
+			timer.Stop()
 			return nil
-		case <-t.C:
+		case <-timer.C:
 		}
 	}
 }
 
-// Drain brings what is dirty to the backend, after Run has ended. It tries until
-// the context ends: the backend may come back meanwhile. It pushes as fast as it
-// can and returns an error that names what is left, since that is lost with the
-// process.
-func (m *Tiered) Drain(ctx context.Context) error {
+// Drain pushes the dirty groups to the backend. It must be called after Run has
+// returned. It tries until the context ends, because the backend may recover
+// meanwhile. It has no rate limit. If groups are left, it returns an error that
+// names them: they are lost when the process ends.
+func (t *Tiered) Drain(ctx context.Context) error {
 	for {
-		// A file that was removed is written again by the second look. Another
-		// fault shows when something is pushed.
-		_, err := m.durable.Position(ctx)
+		// Position may detect that the file was removed. The next call of Position
+		// then writes the file again. Other failures show when groups are pushed.
+		_, err := t.durable.Position(ctx)
 		if fileLost(err) {
-			m.fault(FaultReason(err), err)
+			t.recordFault(FaultReason(err), err)
 		} else {
-			err = m.pushDirty(ctx, 0)
+			err = t.pushDirty(ctx, 0)
 		}
-		n := m.Status().DirtyGroups
-		// A path that another file took is no loss if nothing waits for it.
+		n := t.Status().DirtyGroups
+		// If nothing is dirty, nothing is lost: not even if another file is now at
+		// the path.
 		if n == 0 && (err == nil || fileLost(err)) {
 			return nil
 		}
-		t := time.NewTimer(resyncPause)
+		timer := time.NewTimer(resyncPause)
 		select {
 		case <-ctx.Done():
-			t.Stop()
+			timer.Stop()
 			return fmt.Errorf("%d groups changed since the storage backend failed and are lost with this process%s: %w",
-				n, m.nameDirty(), cmp.Or(err, errors.New("others write to them all the time")))
-		case <-t.C:
+				n, t.nameDirty(), cmp.Or(err, errors.New("other replicas change them all the time")))
+		case <-timer.C:
 		}
 	}
 }
 
-// nameDirty lists the dirty groups for the last error, some of them if they are
-// many.
-func (m *Tiered) nameDirty() string {
-	m.mu.Lock()
-	ids := make([]string, 0, len(m.dirty))
-	for id := range m.dirty {
+// nameDirty returns the IDs of dirty groups for an error text: at most maxNamed of
+// them.
+func (t *Tiered) nameDirty() string {
+	t.mu.Lock()
+	ids := make([]string, 0, len(t.dirty))
+	for id := range t.dirty {
 		ids = append(ids, string(id))
 	}
-	m.mu.Unlock()
+	t.mu.Unlock()
 	if len(ids) == 0 {
 		return ""
 	}
@@ -111,199 +114,201 @@ func (m *Tiered) nameDirty() string {
 	return " (" + text + ")"
 }
 
-// round catches up and follows the log until that fails or is not enough.
-func (m *Tiered) round(ctx context.Context) error {
-	from, now, err := m.catchUp(ctx)
-	m.check(ctx)
+// round makes the copy and the backend equal, and then follows the log until an
+// error occurs.
+func (t *Tiered) round(ctx context.Context) error {
+	from, now, err := t.catchUp(ctx)
+	t.updateProblems(ctx)
 	if err != nil {
 		return err
 	}
-	return m.follow(ctx, from, now)
+	return t.followLog(ctx, from, now)
 }
 
-// catchUp makes the copy and the backend equal. It returns the positions of the
-// log up to which it was followed, and those from before the comparison.
-func (m *Tiered) catchUp(ctx context.Context) (from, now []Position, err error) {
-	m.syncClock(ctx)
-	m.ledger.looks()
-	now, err = m.durable.Position(ctx)
+// catchUp makes the copy and the backend equal. It returns two positions for each
+// shard. The log must be followed from the first. The copy includes all writes up
+// to the second, which was read before the index was compared.
+func (t *Tiered) catchUp(ctx context.Context) (from, now []Position, err error) {
+	t.syncClock(ctx)
+	t.ledger.beforePositionCheck()
+	now, err = t.durable.Position(ctx)
 	if err != nil {
-		m.fault(FaultReason(err), err)
+		t.recordFault(FaultReason(err), err)
 		return nil, nil, err
 	}
-	if from, err = m.trace(ctx, now); err != nil {
+	if from, err = t.findStart(ctx, now); err != nil {
 		return nil, nil, err
 	}
-	found, err := m.compare(ctx)
+	found, err := t.compare(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	// Traffic goes on and makes groups dirty while these are pushed: the last
-	// few are pushed once the breaker is closed and no more come.
-	writtenBack := m.Status().DirtyGroups
-	if err := m.pushDirty(ctx, m.opts.PushRate); err != nil {
-		m.fault(FaultReason(err), err)
+	// Groups become dirty while these are pushed, because traffic continues. The
+	// last few are pushed after the breaker was closed: then new writes reach the
+	// backend again.
+	writtenBack := t.Status().DirtyGroups
+	if err := t.pushDirty(ctx, t.opts.PushRate); err != nil {
+		t.recordFault(FaultReason(err), err)
 		return nil, nil, err
 	}
 	select {
-	case <-m.restored:
+	case <-t.restored:
 	default:
-		m.mu.Lock()
-		m.groups = found
-		m.mu.Unlock()
-		close(m.restored)
-		m.logger.Info("Restored alert groups", "backend", m.durable.Name(), "groups", found)
+		t.mu.Lock()
+		t.restoredGroups = found
+		t.mu.Unlock()
+		close(t.restored)
+		t.logger.Info("Restored alert groups", "backend", t.durable.Name(), "groups", found)
 	}
-	if m.breaker.close() {
-		m.recoveries.Inc()
-		m.mu.Lock()
-		m.recoveredAt, m.writtenBack = time.Now(), writtenBack
-		m.mu.Unlock()
-		m.logger.Info("Writes to the storage backend succeed again", "backend", m.durable.Name(), "writtenBack", writtenBack)
+	if t.breaker.close() {
+		t.recoveries.Inc()
+		t.mu.Lock()
+		t.recoveredAt, t.writtenBack = time.Now(), writtenBack
+		t.mu.Unlock()
+		t.logger.Info("Writes to the storage backend succeed again", "backend", t.durable.Name(), "writtenBack", writtenBack)
 	}
-	return from, now, m.pushDirty(ctx, m.opts.PushRate)
+	return from, now, t.pushDirty(ctx, t.opts.PushRate)
 }
 
-// noteUnreached remembers why a round failed: until the first one succeeds the
-// status tells it, before any write did.
-func (m *Tiered) noteUnreached(reason string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.unreached == "" {
-		m.unreachedAt = time.Now()
+// setStartFault stores why a round failed. Status reports it until the first round
+// succeeds, even if no write has failed yet.
+func (t *Tiered) setStartFault(reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.startFault == "" {
+		t.startFaultAt = time.Now()
 	}
-	m.unreached = reason
+	t.startFault = reason
 }
 
-// syncClock holds the clock against the backend's: stamps of all replicas are
-// then comparable, whatever their hosts believe.
-func (m *Tiered) syncClock(ctx context.Context) {
-	if err := m.clock.Sync(func() (time.Time, error) { return m.durable.Now(ctx) }); err != nil {
-		m.logger.Debug("The storage backend's clock could not be read", "backend", m.durable.Name(), "err", err)
+// syncClock compares the clock with the clock of the backend. The stamps of all
+// replicas are then comparable, even if the clocks of their hosts differ.
+func (t *Tiered) syncClock(ctx context.Context) {
+	if err := t.clock.Sync(func() (time.Time, error) { return t.durable.Now(ctx) }); err != nil {
+		t.logger.Debug("Failed to read the clock of the storage backend", "backend", t.durable.Name(), "err", err)
 	}
 }
 
-// compare pulls every group of which the backend's last write is not one that
-// the copy has seen, marks dirty what the backend lacks, and returns the number
-// of groups found there.
-func (m *Tiered) compare(ctx context.Context) (found int, err error) {
-	index, err := m.durable.Index(ctx)
+// compare pulls every group whose last write in the backend was not seen by the
+// copy. It marks groups dirty that the backend does not have. It returns the number
+// of groups in the backend.
+func (t *Tiered) compare(ctx context.Context) (found int, err error) {
+	index, err := t.durable.Index(ctx)
 	if err != nil {
 		return 0, err
 	}
-	held, err := m.memory.ListKeys(ctx)
+	local, err := t.memory.ListKeys(ctx)
 	if err != nil {
 		return 0, err
 	}
 	var differ []grouping.ID
-	m.mu.Lock()
+	t.mu.Lock()
 	for id, token := range index {
-		if m.seen[id].token != token {
+		if t.seen[id].token != token {
 			differ = append(differ, id)
 		}
 	}
-	m.mu.Unlock()
-	for _, id := range held {
+	t.mu.Unlock()
+	for _, id := range local {
 		if _, ok := index[id]; !ok {
-			differ = append(differ, id) // deleted there, or lost
+			differ = append(differ, id) // deleted in the backend, or lost
 		}
 	}
 	for part := range slices.Chunk(differ, batch) {
-		if err := m.pull(ctx, part, index); err != nil {
+		if err := t.pull(ctx, part, index); err != nil {
 			return 0, err
 		}
 	}
 	return len(index), nil
 }
 
-// pull joins the groups in the backend into the copy. What the copy has and
-// the backend lacks becomes dirty. The tokens are those of writes not younger
-// than what is loaded.
-func (m *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[grouping.ID]string) error {
-	groups, damaged, err := m.durable.LoadMany(ctx, ids)
+// pull merges groups of the backend into the copy. A group becomes dirty if the
+// copy has changes that the backend does not have. The tokens must be those of
+// writes that are not newer than the loaded groups.
+func (t *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[grouping.ID]string) error {
+	groups, damaged, err := t.durable.LoadMany(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for _, d := range damaged {
-		m.logger.Warn("A group in the storage backend cannot be read", "backend", m.durable.Name(), "err", d)
+		t.logger.Warn("Failed to read a group in the storage backend", "backend", t.durable.Name(), "err", d)
 	}
 	for _, id := range ids {
 		remote := groups[id]
 		if remote != nil {
-			m.join(remote)
+			t.mergeRemote(remote)
 		}
-		if local := m.memory.Peek(id); local != nil && !local.Equal(remote) && (remote != nil || !local.IsTombstone()) {
-			m.markDirty(id)
+		if local := t.memory.Get(id); local != nil && !local.Equal(remote) && (remote != nil || !local.IsTombstone()) {
+			t.markDirty(id)
 		}
 		if remote != nil && !remote.IsTombstone() {
-			m.saw(id, tokens[id], remote.Version)
+			t.setSeen(id, tokens[id], remote.Version)
 		} else {
-			m.forget(id)
+			t.clearSeen(id)
 		}
 	}
 	return nil
 }
 
-// join merges a group of the backend into the copy and tells whoever follows.
-func (m *Tiered) join(remote *grouping.AlertGroup) {
-	m.clock.ObserveGroup(remote)
-	merged, changed := m.memory.Put(remote)
+// mergeRemote merges a group of the backend into the copy and calls the follower.
+func (t *Tiered) mergeRemote(remote *grouping.AlertGroup) {
+	t.clock.ObserveGroup(remote)
+	merged, changed := t.memory.Merge(remote)
 	if !changed {
 		return
 	}
 	if merged.IsTombstone() {
 		merged = nil
 	}
-	m.notify(remote.ID, merged)
+	t.notify(remote.ID, merged)
 }
 
-// pushDirty brings all that the backend lacks to it: history first, so that a
-// group never shows without it. The rate is in groups per second, 0: no limit.
-func (m *Tiered) pushDirty(ctx context.Context, rate int) error {
-	if err := m.pushHistory(ctx); err != nil {
+// pushDirty pushes everything that the backend does not have. It pushes the history
+// first, so that a stored group always has its history. The rate is the maximum
+// number of groups per second; 0 means no limit.
+func (t *Tiered) pushDirty(ctx context.Context, rate int) error {
+	if err := t.pushHistory(ctx); err != nil {
 		return err
 	}
-	m.mu.Lock()
-	ids := make([]grouping.ID, 0, len(m.dirty))
-	for id := range m.dirty {
+	t.mu.Lock()
+	ids := make([]grouping.ID, 0, len(t.dirty))
+	for id := range t.dirty {
 		ids = append(ids, id)
 	}
-	m.mu.Unlock()
-	// The longest waiting have the oldest stamps, but a map forgets: any order
-	// is right, none is worse.
+	t.mu.Unlock()
 	var pause time.Duration
 	if rate > 0 {
 		pause = time.Second * batch / time.Duration(rate)
 	}
 	for part := range slices.Chunk(ids, batch) {
 		started := time.Now()
-		if err := m.push(ctx, part); err != nil {
+		if err := t.push(ctx, part); err != nil {
 			return err
 		}
 		if len(part) < batch {
 			break
 		}
-		t := time.NewTimer(pause - time.Since(started))
+		timer := time.NewTimer(pause - time.Since(started))
 		select {
 		case <-ctx.Done():
-			t.Stop()
+			timer.Stop()
 			return context.Cause(ctx)
-		case <-t.C:
+		case <-timer.C:
 		}
 	}
 	return nil
 }
 
-// push joins dirty groups with what the backend holds of them, in both places.
-func (m *Tiered) push(ctx context.Context, ids []grouping.ID) error {
-	m.mu.Lock()
+// push merges dirty groups with their state in the backend, in both places.
+func (t *Tiered) push(ctx context.Context, ids []grouping.ID) error {
+	t.mu.Lock()
 	marks := make(map[grouping.ID]uint64, len(ids))
 	for _, id := range ids {
-		marks[id] = m.dirty[id]
+		marks[id] = t.dirty[id]
 	}
-	m.mu.Unlock()
+	t.mu.Unlock()
 
-	groups, _, err := m.durable.LoadMany(ctx, ids)
+	groups, _, err := t.durable.LoadMany(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -315,7 +320,7 @@ func (m *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 	clean := make([]grouping.ID, 0, len(ids))
 	for _, id := range ids {
 		g.Go(func() error {
-			done, err := m.pushGroup(ctx, id, groups[id])
+			done, err := t.pushGroup(ctx, id, groups[id])
 			if done {
 				mu.Lock()
 				defer mu.Unlock()
@@ -325,73 +330,74 @@ func (m *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 		})
 	}
 	err = g.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, id := range clean {
-		if m.dirty[id] == marks[id] {
-			delete(m.dirty, id)
+		if t.dirty[id] == marks[id] {
+			delete(t.dirty, id)
 		}
 	}
 	return err
 }
 
-// pushGroup brings one group, of which the backend holds remote, to it. Where
-// another writer is faster the group stays dirty and is tried again.
-func (m *Tiered) pushGroup(ctx context.Context, id grouping.ID, remote *grouping.AlertGroup) (done bool, err error) {
+// pushGroup pushes one group. remote is its state in the backend. If another
+// replica writes first, the group stays dirty and the next push tries again.
+func (t *Tiered) pushGroup(ctx context.Context, id grouping.ID, remote *grouping.AlertGroup) (done bool, err error) {
 	if remote != nil {
-		m.join(remote)
+		t.mergeRemote(remote)
 	}
-	local := m.memory.Peek(id)
+	local := t.memory.Get(id)
 	if local == nil || local.Equal(remote) || remote == nil && local.IsTombstone() {
 		return true, nil
 	}
 	var stored *grouping.AlertGroup
-	stamp := m.clock.Stamp()
+	stamp := t.clock.Stamp()
 	if local.IsTombstone() {
-		err = m.durable.Delete(ctx, grouping.Change{Base: remote, Stamp: local.Deleted})
+		err = t.durable.Delete(ctx, grouping.Change{Base: remote, Stamp: local.Deleted})
 	} else {
-		stored, err = m.durable.Store(ctx, grouping.Change{Group: local, Base: remote, Stamp: stamp})
+		stored, err = t.durable.Store(ctx, grouping.Change{Group: local, Base: remote, Stamp: stamp})
 	}
 	_, damaged := errors.AsType[*grouping.DamagedGroupError](err)
 	switch {
 	case errors.Is(err, grouping.ErrVersionMismatch):
 		return false, nil
 	case damaged:
-		// What is stored cannot be read. The group stays in the copy, dirty, and
-		// must not keep the others from being pushed.
-		m.logger.Warn("A group cannot be joined with what is stored of it", "group", id, "err", err)
+		// The stored group cannot be read. The group stays dirty in the copy, and
+		// other groups must still be pushed.
+		t.logger.Warn("Failed to merge a group with its damaged state in the storage backend", "group", id, "err", err)
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("push group %s: %w", id, err)
 	}
 	if stored != nil {
-		m.wrote(id, string(stamp), stored.Version)
+		t.advanceSeen(id, string(stamp), stored.Version)
 	}
 	return true, nil
 }
 
-// follow takes in what is logged after from, until that fails or is not enough.
-// The copy has the groups as of the positions in now.
-func (m *Tiered) follow(ctx context.Context, from, now []Position) error {
+// followLog applies the log entries after the positions in from. It returns when an
+// error occurs or the log cannot be trusted. The copy already includes the groups
+// as of the positions in now.
+func (t *Tiered) followLog(ctx context.Context, from, now []Position) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	seen := slices.Clone(from)
 	var mu sync.Mutex // guards seen
-	// The next round sees what was lost since the last word of this one.
+	// The next round uses the positions to detect writes that were lost.
 	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.last = seen
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.lastPositions = seen
 	}()
 
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
-		err := m.durable.Follow(ctx, from, func(shard int, entries []LogEntry) {
+		err := t.durable.Follow(ctx, from, func(shard int, entries []LogEntry) {
 			mu.Lock()
-			n := m.advance(&seen[shard], entries)
+			n := t.advance(&seen[shard], entries)
 			mu.Unlock()
-			if err := m.take(ctx, entries[:n], now[shard].Seq); err != nil {
+			if err := t.applyEntries(ctx, entries[:n], now[shard].Seq); err != nil {
 				cancel(err)
 			}
 			if n < len(entries) {
@@ -405,119 +411,124 @@ func (m *Tiered) follow(ctx context.Context, from, now []Position) error {
 	defer func() { <-followed }()
 	defer cancel(nil)
 
-	check := time.NewTicker(m.opts.CheckInterval)
+	check := time.NewTicker(t.opts.CheckInterval)
 	defer check.Stop()
-	compare := time.NewTicker(m.opts.CompareInterval)
+	compare := time.NewTicker(t.opts.CompareInterval)
 	defer compare.Stop()
-	// What the log should have told by the next check.
+	// expected are the positions that must have been read by the next check.
 	expected := now
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-compare.C:
-			m.check(ctx)
-			if _, err := m.compare(ctx); err != nil {
+			t.updateProblems(ctx)
+			if _, err := t.compare(ctx); err != nil {
 				return err
 			}
 		case <-check.C:
-			m.syncClock(ctx)
-			if _, reason := m.breaker.state(); reason != "" {
+			t.syncClock(ctx)
+			if _, reason := t.breaker.state(); reason != "" {
 				return errResync
 			}
-			if err := m.pushDirty(ctx, m.opts.PushRate); err != nil {
-				m.fault(FaultReason(err), err)
+			if err := t.pushDirty(ctx, t.opts.PushRate); err != nil {
+				t.recordFault(FaultReason(err), err)
 				return err
 			}
 			mu.Lock()
 			read := slices.Clone(seen)
 			mu.Unlock()
 			var err error
-			if expected, err = m.look(ctx, read, expected); err != nil {
+			if expected, err = t.checkLog(ctx, read, expected); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// look compares what was read of the log with what it should have told, and
-// returns what it should have told by the next look.
-func (m *Tiered) look(ctx context.Context, read, expected []Position) ([]Position, error) {
+// checkLog checks that the log was read up to the expected positions and that
+// nothing in it was lost. It returns the positions for the next check.
+func (t *Tiered) checkLog(ctx context.Context, read, expected []Position) ([]Position, error) {
 	if behind(read, expected) {
 		return nil, errResync
 	}
-	if m.ledger.missed() {
-		m.noteLoss()
+	if t.ledger.missed() {
+		t.recordLoss()
 		return nil, errResync
 	}
-	m.ledger.looks()
-	now, err := m.durable.Position(ctx)
+	t.ledger.beforePositionCheck()
+	now, err := t.durable.Position(ctx)
 	if err != nil {
-		m.fault(FaultReason(err), err)
+		t.recordFault(FaultReason(err), err)
 		return nil, err
 	}
-	lineage, err := m.durable.Trace(ctx, read)
+	lineage, err := t.durable.CheckLineage(ctx, read)
 	if err != nil {
-		m.fault(FaultReason(err), err)
+		t.recordFault(FaultReason(err), err)
 		return nil, err
 	}
 	if lineage != LineageHeld || !sameEpochs(read, now) || behind(now, read) {
 		return nil, errResync
 	}
-	return now, m.sweep(ctx)
+	return now, t.checkLosses(ctx)
 }
 
-// take joins the groups that the entries tell of, unless it was this process
-// that wrote them, or the copy has them already, as it has up to covered. It
-// keeps the history of what others wrote: the backend may lose it.
-func (m *Tiered) take(ctx context.Context, entries []LogEntry, covered int64) error {
+// applyEntries pulls the groups in the log entries. It skips writes of this process
+// and writes that the copy already includes: those up to the sequence number
+// covered.
+//
+// It also loads the history events of other processes into the copy, because the
+// backend may lose them.
+func (t *Tiered) applyEntries(ctx context.Context, entries []LogEntry, covered int64) error {
 	tokens := make(map[grouping.ID]string, len(entries))
 	var ids []grouping.ID
-	others := make([]LogEntry, 0, len(entries))
-	m.mu.Lock()
+	foreign := make([]LogEntry, 0, len(entries))
+	t.mu.Lock()
 	for _, e := range entries {
-		// What this process wrote is in the copy, or makes its group dirty.
-		if e.Writer == m.clock.Writer() {
+		// A write of this process is already in the copy, or its group is dirty.
+		if e.Writer == t.clock.Writer() {
 			continue
 		}
-		// Each write is ordered after all that was seen when it was made.
-		m.clock.Observe(grouping.Stamp(e.Token))
-		m.others[e.Writer] = time.Now()
-		others = append(others, e)
-		if e.Seq > covered && e.Token != m.seen[e.ID].token {
+		// Stamps of this process must be greater than all stamps it has seen.
+		t.clock.Observe(grouping.Stamp(e.Token))
+		t.replicas[e.Writer] = time.Now()
+		foreign = append(foreign, e)
+		if e.Seq > covered && e.Token != t.seen[e.ID].token {
 			tokens[e.ID] = e.Token
 		}
 	}
-	m.mu.Unlock()
+	t.mu.Unlock()
 	for id := range tokens {
 		ids = append(ids, id)
 	}
 	for part := range slices.Chunk(ids, batch) {
-		if err := m.pull(ctx, part, tokens); err != nil {
+		if err := t.pull(ctx, part, tokens); err != nil {
 			return err
 		}
 	}
-	events, err := m.durable.EventsOf(ctx, others)
-	m.memory.PutEvents(events)
+	events, err := t.durable.LoadEvents(ctx, foreign)
+	t.memory.PutEvents(events)
 	return err
 }
 
-// advance moves the position past the entries and returns how many follow it:
-// before the next one, entries were missed or lost.
-func (m *Tiered) advance(p *Position, entries []LogEntry) int {
+// advance moves the position past the entries and returns how many of them are
+// consecutive. If it returns less than len(entries), entries were missed or lost
+// before the next one.
+func (t *Tiered) advance(p *Position, entries []LogEntry) int {
 	for i, e := range entries {
 		follows := e.Previous == "" || p.Token == "" || e.Previous == p.Token
 		if e.Epoch != p.Epoch || e.Seq != p.Seq+1 || !follows {
 			return i
 		}
-		if e.Writer == m.clock.Writer() {
-			m.ledger.hear(e.Token)
+		if e.Writer == t.clock.Writer() {
+			t.ledger.seenInLog(e.Token)
 		}
 		*p = e.Position
 	}
 	return len(entries)
 }
 
+// behind reports whether a shard was read only to a position before the expected one.
 func behind(seen, expected []Position) bool {
 	for i := range seen {
 		if seen[i].Seq < expected[i].Seq {

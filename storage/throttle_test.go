@@ -10,17 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// link is a proxy before a Redis: a network that is slow, or is gone.
+// link is a proxy before a Redis. It simulates a network that is slow or broken.
 type link struct {
 	addr string
 
-	mu    sync.Mutex
-	gone  bool                  // guarded by mu
-	conns map[net.Conn]struct{} // guarded by mu
+	mu     sync.Mutex
+	broken bool                  // guarded by mu
+	conns  map[net.Conn]struct{} // guarded by mu
 }
 
-// startLink starts a link to a unix socket that passes on a number of bytes per
-// second and connection, in each direction, until the test ends. 0: no limit.
+// startLink starts a link to a unix socket until the test ends. rate is the maximum
+// number of bytes per second for each connection and direction. 0 means no limit.
 func startLink(t *testing.T, socket string, rate int) *link {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,22 +44,24 @@ func startLink(t *testing.T, socket string, rate int) *link {
 	return l
 }
 
-// cut breaks all connections and every one that is made, or lets them be.
-func (l *link) cut(gone bool) {
+// cut closes all connections and rejects new ones if broken is true. Otherwise it
+// accepts new connections again.
+func (l *link) cut(broken bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gone = gone
+	l.broken = broken
 	for conn := range l.conns {
-		if gone {
+		if broken {
 			_ = conn.Close()
 		}
 	}
 }
 
-func (l *link) keep(conn net.Conn) bool {
+// register records a connection. It returns false if the link is broken.
+func (l *link) register(conn net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.gone {
+	if l.broken {
 		return false
 	}
 	l.conns[conn] = struct{}{}
@@ -73,7 +75,7 @@ func (l *link) serve(client net.Conn, socket string, rate int) {
 		return
 	}
 	defer func() { _ = server.Close() }()
-	if !l.keep(client) || !l.keep(server) {
+	if !l.register(client) || !l.register(server) {
 		return
 	}
 	var wg sync.WaitGroup
@@ -82,14 +84,14 @@ func (l *link) serve(client net.Conn, socket string, rate int) {
 	wg.Wait()
 }
 
-// throttle copies until one side closes, and closes both.
+// throttle copies until one side closes its connection. Then it closes both.
 func throttle(to, from net.Conn, rate int) {
 	defer func() { _, _ = to.Close(), from.Close() }()
 	if rate == 0 {
 		_, _ = io.Copy(to, from)
 		return
 	}
-	// What is sent waits here, as in the buffers of a network.
+	// Sent data waits here, as in the buffers of a network.
 	sent := make(chan []byte, 1<<16)
 	defer close(sent)
 	go func() {
@@ -100,7 +102,7 @@ func throttle(to, from net.Conn, rate int) {
 				break
 			}
 		}
-		for range sent { // nobody is left to take it
+		for range sent { // discard the rest
 		}
 	}()
 	for {

@@ -15,11 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Outage is what a Tiered does with a write while its backend fails.
+// Outage says what a Tiered does with a write while its backend fails.
 type Outage string
 
-// Degrade keeps the write in memory and brings it to the backend later; strict
-// refuses it.
+// OutageDegrade keeps the write in memory and writes it to the backend later.
+// OutageStrict rejects the write.
 const (
 	OutageDegrade Outage = "degrade"
 	OutageStrict  Outage = "strict"
@@ -28,17 +28,20 @@ const (
 // TieredOptions are the settings of a Tiered. The zero value is usable.
 type TieredOptions struct {
 	Outage Outage // "": OutageDegrade
-	// WriteTimeout bounds a write to the backend, with its wait for others; past it
-	// its outcome counts as unknown. Zero: 20 s, less than a server has to answer.
-	// A backend that hangs must be known much earlier, and only it can tell that.
+	// WriteTimeout is the time limit of one write to the backend. It includes the
+	// wait for other writes. After it the result of the write counts as unknown.
+	// Zero means 20 s, which is less than an HTTP request may take. A backend that
+	// hangs must be detected much earlier, and the backend itself does that.
 	WriteTimeout time.Duration
-	// PushRate bounds the groups written back per second after an outage, so
-	// that a recovering backend is not brought down again. Zero: 2,000, a tenth
-	// of what one core of Redis writes.
+	// PushRate is the maximum number of groups that are written back per second
+	// after an outage. The limit keeps a backend that recovers from failing again.
+	// Zero means 2,000: a tenth of what one core of Redis can write.
 	PushRate int
-	// CheckInterval is the time between looks at the backend's epoch, sequence
-	// and dirty groups; CompareInterval that between comparisons of the whole
-	// index. Zero: a second, a minute.
+	// CheckInterval is the time between two checks of the log, and between two
+	// pushes of dirty groups. Zero means one second.
+	//
+	// CompareInterval is the time between two comparisons of the whole index. Zero
+	// means one minute.
 	CheckInterval, CompareInterval time.Duration
 }
 
@@ -50,13 +53,15 @@ func (o TieredOptions) withDefaults() (TieredOptions, error) {
 	orDefault(&o.CompareInterval, time.Minute)
 	switch {
 	case o.Outage != OutageDegrade && o.Outage != OutageStrict:
-		return o, fmt.Errorf("storage outage: %q is neither %q nor %q", o.Outage, OutageDegrade, OutageStrict)
+		return o, fmt.Errorf("storage outage mode must be %q or %q, not %q", OutageDegrade, OutageStrict, o.Outage)
 	case o.WriteTimeout < 0 || o.PushRate < 0 || o.CheckInterval < 0 || o.CompareInterval < 0:
-		return o, errors.New("storage: a time or rate is negative")
+		return o, fmt.Errorf("storage options must not be negative: write timeout %s, push rate %d, check interval %s, compare interval %s",
+			o.WriteTimeout, o.PushRate, o.CheckInterval, o.CompareInterval)
 	}
 	return o, nil
 }
 
+// orDefault sets v to the default value if v is zero.
 func orDefault[T comparable](v *T, value T) {
 	var zero T
 	if *v == zero {
@@ -64,11 +69,15 @@ func orDefault[T comparable](v *T, value T) {
 	}
 }
 
-// Tiered joins a working copy in memory with a durable backend. The copy is
-// whole, so reads are answered from it and go on when the backend is gone.
-// Writes go to the backend first, then to the copy; while the backend fails
-// they stay in the copy, their groups marked dirty, and are brought to it by
-// Run when it is back. It is a grouping.GroupStorage and a grouping.Follower.
+// Tiered joins a working copy in memory with a durable backend. It implements
+// grouping.GroupStorage and grouping.Follower, and is safe for concurrent use.
+//
+// The copy holds all groups, so reads are answered from it. Reads continue to work
+// while the backend fails.
+//
+// A write goes to the backend first, then to the copy. While the backend fails, a
+// write changes the copy only and marks its group dirty: the backend must still get
+// the change. Run pushes dirty groups to the backend after it has recovered.
 type Tiered struct {
 	memory  *Memory
 	durable Durable
@@ -77,7 +86,8 @@ type Tiered struct {
 	opts    TieredOptions
 	notify  func(grouping.ID, *grouping.AlertGroup)
 	breaker breaker
-	// restored is closed when the copy was first joined with the backend.
+	// restored is closed when the copy was merged with the backend for the first
+	// time.
 	restored chan struct{}
 
 	fallbacks  *prometheus.CounterVec
@@ -85,357 +95,383 @@ type Tiered struct {
 	lostWrites prometheus.Counter
 	ledger     ledger
 
-	// unswept are the groups that the next looks for removed keys are about,
-	// sweepAll says that the next look is about all of them. Run alone uses them.
-	unswept  []grouping.ID
-	sweepAll bool
+	// uncheckedGroups are the groups that the next checks for lost keys cover.
+	// Only the goroutine of Run uses it.
+	uncheckedGroups []grouping.ID
+	// checkAllGroups says that the next check covers all groups at once. Only the
+	// goroutine of Run uses it.
+	checkAllGroups bool
 
 	mu sync.Mutex
-	// dirty holds the groups of which the backend may lack something. The value
-	// counts the reasons, so that a push knows whether another came meanwhile.
+	// dirty holds the groups that may have changes which the backend does not have.
+	// The value counts the reasons, so that a push can tell if another change came
+	// meanwhile.
 	dirty map[grouping.ID]uint64 // guarded by mu
-	// seen holds, of each group, the last write up to which the copy has all.
-	seen map[grouping.ID]sight // guarded by mu
-	// others holds when each other process was last heard to write.
-	others map[string]time.Time // guarded by mu
-	// unpushed is the ID of the first event that the backend may lack.
-	unpushed string // guarded by mu; "": it has all
-	groups   int    // guarded by mu; found in the backend at start
-	// kept holds the writes whose events the backend was not given yet.
-	kept   map[grouping.Stamp]bool // guarded by mu
-	warned bool                    // guarded by mu; a loss was logged and is not yet mended
-	// unreached is why the copy could not be joined with the backend since the
-	// start, unreachedAt since when.
-	unreached   string    // guarded by mu
-	unreachedAt time.Time // guarded by mu
-	// recoveredAt is when the backend last came back, writtenBack how many
-	// groups were brought to it then.
-	recoveredAt time.Time  // guarded by mu
-	writtenBack int        // guarded by mu
-	last        []Position // guarded by mu; the last heard of the log
-	problems    []string   // guarded by mu; what the last check found
-	said        string     // guarded by mu; why the last outage began
+	// seen holds, for each group, the last write of the log that the copy includes.
+	seen map[grouping.ID]seenWrite // guarded by mu
+	// replicas holds the time of the last write of each other process.
+	replicas map[string]time.Time // guarded by mu
+	// pushEventsFrom is the ID of the first event that the backend may not have.
+	// "" means that the backend has all events.
+	pushEventsFrom string // guarded by mu
+	// restoredGroups is the number of groups that the backend had at start.
+	restoredGroups int // guarded by mu
+	// memoryOnly holds the writes whose events were never sent to the backend.
+	memoryOnly map[grouping.Stamp]bool // guarded by mu
+	// lossLogged says that a loss was logged and is not yet repaired.
+	lossLogged bool // guarded by mu
+	// startFault is the reason why the copy could not be merged with the backend
+	// since the start. startFaultAt is the time of the first such failure.
+	startFault   string    // guarded by mu
+	startFaultAt time.Time // guarded by mu
+	// recoveredAt is the time when the backend last recovered. writtenBack is the
+	// number of groups that were pushed to it then.
+	recoveredAt time.Time // guarded by mu
+	writtenBack int       // guarded by mu
+	// lastPositions are the positions up to which the log was read.
+	lastPositions []Position // guarded by mu
+	// problems are the results of the last Check.
+	problems []string // guarded by mu
+	// lastFault is the text of the error that began the last outage.
+	lastFault string // guarded by mu
 }
 
-// allEvents is before the ID of every event.
+// allEvents sorts before the ID of every event.
 const allEvents = "0"
 
-// NewTiered returns a manager of the two. Run does its work in the background.
-func NewTiered(memory *Memory, durable Durable, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger, opts TieredOptions) (*Tiered, error) {
+// NewTiered returns a storage that joins memory and durable. It starts nothing:
+// the caller must call Run.
+func NewTiered(
+	memory *Memory, durable Durable, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger, opts TieredOptions,
+) (*Tiered, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	m := &Tiered{
+	t := &Tiered{
 		memory: memory, durable: durable, clock: clock, logger: logger, opts: opts,
 		notify:   func(grouping.ID, *grouping.AlertGroup) {},
 		restored: make(chan struct{}),
-		ledger:   ledger{off: !durable.HasLog()},
-		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]sight{}, others: map[string]time.Time{},
-		kept: map[grouping.Stamp]bool{},
+		ledger:   ledger{disabled: !durable.HasLog()},
+		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]seenWrite{}, replicas: map[string]time.Time{},
+		memoryOnly: map[grouping.Stamp]bool{},
 	}
 	factory := promauto.With(reg)
-	m.fallbacks = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "muster_storage_fallback_total", Help: "Writes kept in memory because the durable backend failed, by reason.",
+	t.fallbacks = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "muster_storage_fallback_total",
+		Help: "Total number of writes that were stored only in memory because the durable backend failed, by reason.",
 	}, []string{"reason"})
-	m.recoveries = factory.NewCounter(prometheus.CounterOpts{
-		Name: "muster_storage_recovery_total", Help: "Times that the durable backend came back and was brought up to date.",
+	t.recoveries = factory.NewCounter(prometheus.CounterOpts{
+		Name: "muster_storage_recovery_total", Help: "Total number of times that the durable backend recovered and received all pending changes.",
 	})
-	m.lostWrites = factory.NewCounter(prometheus.CounterOpts{
+	t.lostWrites = factory.NewCounter(prometheus.CounterOpts{
 		Name: "muster_storage_lost_writes_total",
-		Help: "Total number of acknowledged writes that the durable backend had lost and that were written back to its history.",
+		Help: "Total number of acknowledged writes that the durable backend lost and that were written back to its history.",
 	})
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "muster_dirty_groups", Help: "Groups of which the durable backend lacks something.",
-	}, func() float64 { return float64(m.Status().DirtyGroups) })
+		Name: "muster_dirty_groups", Help: "Number of groups with changes that are not yet in the durable backend.",
+	}, func() float64 { return float64(t.Status().DirtyGroups) })
 	factory.NewCounterFunc(prometheus.CounterOpts{
-		Name: "muster_groups_restored_total", Help: "Groups found in the durable backend at start.",
-	}, func() float64 { return float64(m.Status().Restored) })
+		Name: "muster_groups_restored_total", Help: "Number of groups that the durable backend had at start.",
+	}, func() float64 { return float64(t.Status().Restored) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "muster_storage_health", Help: "Whether writes to the backend succeed (1) or not (0).",
+		Name: "muster_storage_health", Help: "Whether writes to the backend succeed (1) or fail (0).",
 		ConstLabels: prometheus.Labels{"backend": durable.Name()},
 	}, func() float64 {
-		if m.Status().Healthy {
+		if t.Status().Healthy {
 			return 1
 		}
 		return 0
 	})
-	return m, nil
+	return t, nil
 }
 
 // Follow implements grouping.Follower.
-func (m *Tiered) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { m.notify = fn }
+func (t *Tiered) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { t.notify = fn }
 
-// Restored is closed once the copy was joined with the backend for the first
-// time.
-func (m *Tiered) Restored() <-chan struct{} { return m.restored }
+// Restored returns a channel that is closed when the copy was merged with the
+// backend for the first time.
+func (t *Tiered) Restored() <-chan struct{} { return t.restored }
 
-// replicaAge is for how long a process that wrote is counted as another
-// replica: it writes at least when a group settles or is repeated.
+// replicaAge is the time for which a process counts as another replica after its
+// last write. Every replica writes at least when a group settles and when a
+// notification repeats.
 const replicaAge = 6 * time.Hour
 
-// Status tells how the backend fares.
-func (m *Tiered) Status() grouping.StorageStatus {
-	since, reason := m.breaker.state()
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// Status returns the state of the backend, for the status page and for metrics.
+func (t *Tiered) Status() grouping.StorageStatus {
+	since, reason := t.breaker.state()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := grouping.StorageStatus{
-		Mode: m.durable.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
-		DirtyGroups: len(m.dirty), Restored: m.groups, RecoveredAt: m.recoveredAt, WrittenBack: m.writtenBack,
-		Problems: m.problems,
+		Mode: t.durable.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
+		DirtyGroups: len(t.dirty), Restored: t.restoredGroups, RecoveredAt: t.recoveredAt, WrittenBack: t.writtenBack,
+		Problems: t.problems,
 	}
-	for writer, at := range m.others {
+	for writer, at := range t.replicas {
 		if time.Since(at) > replicaAge {
-			delete(m.others, writer)
+			delete(t.replicas, writer)
 		}
 	}
-	s.Replicas = len(m.others)
+	s.Replicas = len(t.replicas)
 	select {
-	case <-m.restored:
+	case <-t.restored:
 	default:
 		s.Partial = true
-		if s.Healthy && m.unreached != "" {
-			s.Healthy, s.Reason, s.DegradedSince = false, m.unreached, m.unreachedAt
+		if s.Healthy && t.startFault != "" {
+			s.Healthy, s.Reason, s.DegradedSince = false, t.startFault, t.startFaultAt
 		}
 	}
 	return s
 }
 
 // Store implements grouping.GroupStorage.
-func (m *Tiered) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+func (t *Tiered) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	if c.Deferred {
-		return m.keep(ctx, c, "contended")
+		return t.storeInMemory(ctx, c, "contended")
 	}
 	var stored *grouping.AlertGroup
-	m.ledger.begin(string(c.Stamp))
-	reason, err := m.write(ctx, c, func(ctx context.Context) (err error) {
-		stored, err = m.durable.Store(ctx, c)
+	t.ledger.started(string(c.Stamp))
+	reason, err := t.write(ctx, c, func(ctx context.Context) (err error) {
+		stored, err = t.durable.Store(ctx, c)
 		return err
 	})
-	lookUp := m.ledger.end(string(c.Stamp), reason == "" && err == nil)
+	lookUp := t.ledger.finished(string(c.Stamp), reason == "" && err == nil)
 	if reason != "" {
-		return m.keepOrRefuse(ctx, c, reason, err)
+		return t.fallBack(ctx, c, reason, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m.wrote(stored.ID, string(c.Stamp), stored.Version)
-	m.memory.PutEvents(c.Events)
+	t.advanceSeen(stored.ID, string(c.Stamp), stored.Version)
+	t.memory.PutEvents(c.Events)
 	if lookUp {
-		m.pushFrom(c.Events)
+		t.markUnpushed(c.Events)
 	}
-	merged, _ := m.memory.Put(stored)
+	merged, _ := t.memory.Merge(stored)
 	return merged, nil
 }
 
 // Delete implements grouping.GroupStorage.
-func (m *Tiered) Delete(ctx context.Context, c grouping.Change) error {
+func (t *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	reason, err := m.write(ctx, c, func(ctx context.Context) error { return m.durable.Delete(ctx, c) })
+	reason, err := t.write(ctx, c, func(ctx context.Context) error { return t.durable.Delete(ctx, c) })
 	if reason != "" {
-		_, err = m.keepOrRefuse(ctx, c, reason, err)
+		_, err = t.fallBack(ctx, c, reason, err)
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	m.forget(c.ID())
-	m.memory.PutEvents(c.Events)
-	m.memory.Put(grouping.Tombstone(c.ID(), c.Stamp))
+	t.clearSeen(c.ID())
+	t.memory.PutEvents(c.Events)
+	t.memory.Merge(grouping.Tombstone(c.ID(), c.Stamp))
 	return nil
 }
 
-// write runs one write against the backend unless it is known to fail. A
-// reason says that it failed: a conflict is an answer, not a fault.
+// write calls fn, which makes one write to the backend. It does not call fn while
+// the breaker is open.
 //
-// The write is not cut short when the client goes away: what became of it
-// would be unknown.
-func (m *Tiered) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
-	if _, reason = m.breaker.state(); reason != "" {
-		return reason, &grouping.StorageError{Backend: m.durable.Name(), Op: "store", Err: errBreakerOpen}
+// A reason that is not empty means that the backend failed. A conflict is an answer
+// and not a failure.
+//
+// The write continues if the client disconnects: otherwise its result would be
+// unknown.
+func (t *Tiered) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
+	if _, reason = t.breaker.state(); reason != "" {
+		return reason, &grouping.StorageError{Backend: t.durable.Name(), Op: "store", Err: errBreakerOpen}
 	}
-	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.opts.WriteTimeout)
+	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.opts.WriteTimeout)
 	defer cancel()
 	err = fn(wctx)
 	var mismatch *grouping.VersionMismatchError
 	switch {
 	case err == nil:
-		m.breaker.success()
+		t.breaker.success()
 		return "", nil
 	case errors.As(err, &mismatch):
-		m.breaker.success()
-		return "", m.mend(wctx, c, mismatch)
+		t.breaker.success()
+		return "", t.resolveConflict(wctx, c, mismatch)
 	default:
 		if _, damaged := errors.AsType[*grouping.DamagedGroupError](err); damaged {
-			return reasonDamaged, err // of this group alone
+			return reasonDamaged, err // only this group is affected
 		}
 		reason = FaultReason(err)
-		m.fault(reason, err)
+		t.recordFault(reason, err)
 		return reason, err
 	}
 }
 
-// errBreakerOpen says that a write was not tried, since others failed lately.
-var errBreakerOpen = errors.New("not tried: earlier writes failed")
+// errBreakerOpen means that a write was not tried because earlier writes failed.
+var errBreakerOpen = errors.New("write not tried: earlier writes failed")
 
-func (m *Tiered) fault(reason string, err error) {
-	if !m.breaker.failure(reason) {
+// recordFault counts a failure of the backend. It logs one warning when the
+// failure opens the breaker.
+func (t *Tiered) recordFault(reason string, err error) {
+	if !t.breaker.failure(reason) {
 		return
 	}
-	m.logger.Warn("Writes to the storage backend fail", "backend", m.durable.Name(), "reason", reason,
-		"outage", string(m.opts.Outage), "err", err)
-	m.mu.Lock()
-	m.said = err.Error()
-	m.mu.Unlock()
+	t.logger.Warn("Writes to the storage backend fail", "backend", t.durable.Name(), "reason", reason,
+		"outage", string(t.opts.Outage), "err", err)
+	t.mu.Lock()
+	t.lastFault = err.Error()
+	t.mu.Unlock()
 	if fileLost(err) {
-		m.markAllDirty()
+		t.markAllDirty()
 	}
 }
 
-// markAllDirty takes note that the backend may lack all that the copy holds.
-func (m *Tiered) markAllDirty() {
-	m.markDirty(m.memory.keys()...)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.unpushed = allEvents
+// markAllDirty marks everything that the copy holds: the backend may have lost it.
+func (t *Tiered) markAllDirty() {
+	t.markDirty(t.memory.keys()...)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pushEventsFrom = allEvents
 }
 
-// mend looks at a conflict. Mostly another replica was faster and the caller
-// joins both. But where the backend holds nothing that the writer had not seen,
-// it is behind the copy: the group is dirty, or the backend went back in time.
-// Then it gets what it lacks, and the writer's next try can succeed.
-func (m *Tiered) mend(ctx context.Context, c grouping.Change, mismatch *grouping.VersionMismatchError) error {
+// resolveConflict decides what to do after a conflict. Usually another replica
+// wrote first, and the caller merges both states.
+//
+// But the stored state may contain nothing that the writer has not seen. Then the
+// backend is behind the copy: the group is dirty, or the backend went back in time.
+// In that case resolveConflict pushes the group, so that the next try of the writer
+// can succeed.
+func (t *Tiered) resolveConflict(ctx context.Context, c grouping.Change, mismatch *grouping.VersionMismatchError) error {
 	id := c.ID()
 	if c.Base == nil || !grouping.Merge(c.Base, mismatch.Stored).Equal(c.Base) {
 		return mismatch
 	}
-	m.markDirty(id)
-	if err := m.push(ctx, []grouping.ID{id}); err != nil {
-		m.logger.Debug("A group could not be pushed", "group", id, "err", err)
+	t.markDirty(id)
+	if err := t.push(ctx, []grouping.ID{id}); err != nil {
+		t.logger.Debug("Failed to push a group to the storage backend", "group", id, "err", err)
 	}
-	if g := m.memory.Peek(id); g != nil {
+	if g := t.memory.Get(id); g != nil {
 		return &grouping.VersionMismatchError{ID: id, Stored: g}
 	}
 	return mismatch
 }
 
-func (m *Tiered) keepOrRefuse(ctx context.Context, c grouping.Change, reason string, err error) (*grouping.AlertGroup, error) {
-	if m.opts.Outage == OutageStrict {
+// fallBack handles a write that the backend did not take: OutageStrict rejects
+// it, OutageDegrade stores it in memory.
+func (t *Tiered) fallBack(ctx context.Context, c grouping.Change, reason string, err error) (*grouping.AlertGroup, error) {
+	if t.opts.Outage == OutageStrict {
 		return nil, err
 	}
-	return m.keep(ctx, c, reason)
+	return t.storeInMemory(ctx, c, reason)
 }
 
-// keep makes the change in the copy alone and marks the group dirty.
-func (m *Tiered) keep(ctx context.Context, c grouping.Change, reason string) (g *grouping.AlertGroup, err error) {
+// storeInMemory makes the change in the copy only and marks the group dirty.
+func (t *Tiered) storeInMemory(ctx context.Context, c grouping.Change, reason string) (g *grouping.AlertGroup, err error) {
 	if c.Group == nil {
-		err = m.memory.Delete(ctx, c)
+		err = t.memory.Delete(ctx, c)
 	} else {
-		g, err = m.memory.Store(ctx, c)
+		g, err = t.memory.Store(ctx, c)
 	}
 	if err != nil {
 		return nil, err
 	}
-	m.fallbacks.WithLabelValues(reason).Inc()
-	m.markDirty(c.ID())
+	t.fallbacks.WithLabelValues(reason).Inc()
+	t.markDirty(c.ID())
 	if len(c.Events) > 0 {
-		m.mu.Lock()
-		m.kept[c.Events[0].Stamp()] = true
-		m.mu.Unlock()
-		m.pushFrom(c.Events)
+		t.mu.Lock()
+		t.memoryOnly[c.Events[0].Stamp()] = true
+		t.mu.Unlock()
+		t.markUnpushed(c.Events)
 	}
 	return g, nil
 }
 
-func (m *Tiered) markDirty(ids ...grouping.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// markDirty marks groups whose changes must still be pushed to the backend.
+func (t *Tiered) markDirty(ids ...grouping.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for _, id := range ids {
-		m.dirty[id]++
+		t.dirty[id]++
 	}
 }
 
-// sight is a write of a group: its token and the version that it made.
-type sight struct {
+// seenWrite is a write of a group: its token and the version that it made.
+type seenWrite struct {
 	token   string
 	version int64
 }
 
-// saw takes note that the copy holds a group as of a write.
-func (m *Tiered) saw(id grouping.ID, token string, version int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.seen[id] = sight{token, version}
+// setSeen records that the copy includes a group up to the write with the token.
+func (t *Tiered) setSeen(id grouping.ID, token string, version int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen[id] = seenWrite{token, version}
 }
 
-// forget takes note that a group is gone.
-func (m *Tiered) forget(id grouping.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.seen, id)
+// clearSeen records that a group was deleted.
+func (t *Tiered) clearSeen(id grouping.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.seen, id)
 }
 
-// wrote takes note of a write of this process. Where another one came between
-// what the copy has seen and this write, the log will tell of it, or the next
-// comparison.
-func (m *Tiered) wrote(id grouping.ID, token string, version int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.seen[id].version+1 == version {
-		m.seen[id] = sight{token, version}
+// advanceSeen records a write of this process if it directly follows the last seen
+// write. Otherwise another process wrote in between. Then the log or the next
+// comparison of the index brings that write.
+func (t *Tiered) advanceSeen(id grouping.ID, token string, version int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen[id].version+1 == version {
+		t.seen[id] = seenWrite{token, version}
 	}
 }
 
 // Load implements grouping.GroupStorage.
-func (m *Tiered) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
-	return m.memory.Load(ctx, id)
+func (t *Tiered) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
+	return t.memory.Load(ctx, id)
 }
 
 // ListKeys implements grouping.GroupStorage.
-func (m *Tiered) ListKeys(ctx context.Context) ([]grouping.ID, error) { return m.memory.ListKeys(ctx) }
+func (t *Tiered) ListKeys(ctx context.Context) ([]grouping.ID, error) { return t.memory.ListKeys(ctx) }
 
 // Size implements grouping.GroupStorage.
-func (m *Tiered) Size(ctx context.Context) (int, error) { return m.memory.Size(ctx) }
+func (t *Tiered) Size(ctx context.Context) (int, error) { return t.memory.Size(ctx) }
 
 // LoadAll implements grouping.GroupStorage.
-func (m *Tiered) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
-	return m.memory.LoadAll(ctx)
+func (t *Tiered) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+	return t.memory.LoadAll(ctx)
 }
 
 // StoreAll implements grouping.GroupStorage.
-func (m *Tiered) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
+func (t *Tiered) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	ids := make([]grouping.ID, 0, len(groups))
 	for _, g := range groups {
-		m.memory.Put(g)
+		t.memory.Merge(g)
 		ids = append(ids, g.ID)
 	}
-	m.markDirty(ids...)
-	err := m.push(ctx, ids)
-	if err != nil && m.opts.Outage == OutageDegrade {
+	t.markDirty(ids...)
+	err := t.push(ctx, ids)
+	if err != nil && t.opts.Outage == OutageDegrade {
 		return nil
 	}
 	return err
 }
 
 // Ping implements grouping.GroupStorage.
-func (m *Tiered) Ping(ctx context.Context) error { return m.durable.Ping(ctx) }
+func (t *Tiered) Ping(ctx context.Context) error { return t.durable.Ping(ctx) }
 
-// Events implements grouping.GroupStorage. The backend has the longer history;
-// while it is gone, the copy has the newest part.
-func (m *Tiered) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
-	if _, reason := m.breaker.state(); reason == "" {
-		page, err := m.durable.Events(ctx, q)
+// Events implements grouping.GroupStorage. It reads from the backend, which has the
+// longer history. If the backend fails, it answers from the copy, which has only
+// the newest events.
+func (t *Tiered) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+	if _, reason := t.breaker.state(); reason == "" {
+		page, err := t.durable.Events(ctx, q)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, grouping.ErrStorage) {
 			return page, err
 		}
 	}
-	return m.memory.Events(ctx, q)
+	return t.memory.Events(ctx, q)
 }

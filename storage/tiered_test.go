@@ -29,8 +29,8 @@ func firing(instance string) grouping.NotifiedAlert {
 	}
 }
 
-// replica is one Muster: a grouping.Manager over a Manager over a backend that
-// can be made to fail.
+// replica is one Muster: a grouping.Manager with a Tiered, over a backend that can
+// be made to fail.
 type replica struct {
 	*grouping.Manager
 	storage *Tiered
@@ -84,7 +84,7 @@ func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts Tiere
 	}
 }
 
-// inRedis returns what a replica that starts now finds.
+// inRedis returns the groups that a replica finds when it starts now.
 func inRedis(t *testing.T, addr string) map[grouping.ID]*grouping.AlertGroup {
 	t.Helper()
 	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
@@ -113,7 +113,7 @@ func inRedisReadable(t *testing.T, addr string) map[grouping.ID]*grouping.AlertG
 	return groups
 }
 
-// clean waits until the replica has brought everything to its backend.
+// clean waits until the replica has pushed everything to its backend.
 func (r replica) clean(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -122,17 +122,21 @@ func (r replica) clean(t *testing.T) {
 	}, 10*time.Second, 5*time.Millisecond, "still %+v", r.storage.Status())
 }
 
-// The fault table: each call of a backend is refused, or applied with its
-// answer lost, or slower than its deadline; then the backend recovers. After
-// each, what was acknowledged is there, once, and no conflict counted as a fault.
+// The fault table. Each call of a backend is refused, or is applied but its answer
+// is lost, or is slower than its deadline. Then the backend recovers. After that,
+// every acknowledged change must be stored exactly once, and no conflict may count
+// as a fault.
 func TestFaults(t *testing.T) {
-	for _, op := range []string{"store", "delete", "load", "index", "position", "follow", "push events", "trace", "events of", "absent", "lacking", "now", "events", "ping", "everything"} {
+	for _, op := range []string{
+		"store", "delete", "load", "index", "position", "follow", "push events", "trace", "events of", "absent", "lacking",
+		"now", "events", "ping", "everything",
+	} {
 		for _, how := range []fault{refused, answerLost, slow} {
 			t.Run(fmt.Sprintf("%s %s", op, how), func(t *testing.T) {
 				t.Parallel()
 				server := miniredis.RunT(t)
 				r, other := startReplica(t, server.Addr(), TieredOptions{}), startReplica(t, server.Addr(), TieredOptions{})
-				a, b, gone := firing("a"), firing("b"), firing("gone")
+				a, b, removed := firing("a"), firing("b"), firing("gone")
 				add := func(r replica, alerts ...grouping.NotifiedAlert) {
 					t.Helper()
 					for _, a := range alerts {
@@ -140,7 +144,7 @@ func TestFaults(t *testing.T) {
 						require.NoError(t, err)
 					}
 				}
-				add(r, a, gone)
+				add(r, a, removed)
 
 				r.backend.fail(op, how)
 				b.Annotations = grouping.Labels{"value": "1"}
@@ -148,16 +152,16 @@ func TestFaults(t *testing.T) {
 				ended := b
 				ended.Status, ended.EndsAt = grouping.StatusResolved, time.Date(2026, 11, 23, 3, 30, 0, 0, time.UTC)
 				add(r, ended)
-				require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), gone.Fingerprint))
+				require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), removed.Fingerprint))
 				single := grouping.Key{Source: "default", Receiver: "team", GroupKey: "short"}
 				_, err := r.AddAlertToGroup(t.Context(), single, a)
 				require.NoError(t, err)
 				require.NoError(t, r.RemoveAlertFromGroup(t.Context(), single.ID(), a.Fingerprint))
 				_, err = r.Events(t.Context(), grouping.EventQuery{})
 				require.NoError(t, err)
-				add(other, firing("c")) // another replica goes on meanwhile
+				add(other, firing("c")) // another replica still writes
 				g, err := r.GetGroup(t.Context(), testKey.ID())
-				require.NoError(t, err, "reads go on")
+				require.NoError(t, err, "reads must still succeed")
 				require.NotNil(t, g.Alert(b.Fingerprint))
 
 				r.backend.heal()
@@ -174,9 +178,10 @@ func TestFaults(t *testing.T) {
 				} {
 					require.Eventually(t, func() bool { return equalStatuses(where(), want) }, 10*time.Second, 5*time.Millisecond)
 				}
-				require.NotContains(t, inRedis(t, server.Addr()), single.ID(), "a deleted group stays gone")
+				require.NotContains(t, inRedis(t, server.Addr()), single.ID(), "a deleted group must stay deleted")
 
-				// Once: one event of a kind per alert, one episode per firing.
+				// Exactly once: one event of each kind per alert, one episode per
+				// firing.
 				page, err := r.Events(t.Context(), grouping.EventQuery{Fingerprint: b.Fingerprint})
 				require.NoError(t, err)
 				var kinds []grouping.EventKind
@@ -198,7 +203,7 @@ func equalStatuses(g *grouping.AlertGroup, want map[grouping.Fingerprint]groupin
 	return !slices.ContainsFunc(g.Alerts, func(a *grouping.Alert) bool { return want[a.Fingerprint] != a.Status })
 }
 
-func TestAConflictIsNoFault(t *testing.T) {
+func TestAConflictIsNotAFault(t *testing.T) {
 	server := miniredis.RunT(t)
 	r, other := startReplica(t, server.Addr(), TieredOptions{}), startReplica(t, server.Addr(), TieredOptions{})
 	var wg sync.WaitGroup
@@ -219,8 +224,8 @@ func TestAConflictIsNoFault(t *testing.T) {
 	}
 }
 
-// While a cluster fails over an answer takes seconds. A clock moved by a part of
-// these would put this replica's writes before or after those of all others.
+// While a cluster fails over, an answer can take seconds. If such an answer moved
+// the clock, the stamps of this replica would be wrong compared with all others.
 func TestALateAnswerMovesNoClock(t *testing.T) {
 	r := startReplica(t, miniredis.RunT(t).Addr(), TieredOptions{})
 	r.backend.fail("now", late)
@@ -233,22 +238,22 @@ func TestALateAnswerMovesNoClock(t *testing.T) {
 func TestReplicasFollowEachOther(t *testing.T) {
 	server := miniredis.RunT(t)
 	r, other := startReplica(t, server.Addr(), TieredOptions{}), startReplica(t, server.Addr(), TieredOptions{})
-	var heard sync.Map
-	other.Watch(func(u grouping.Update) { heard.Store(u.ID, u.Group != nil) })
+	var updates sync.Map
+	other.Watch(func(u grouping.Update) { updates.Store(u.ID, u.Group != nil) })
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		groups, err := other.GetGroupByFingerprint(context.Background(), firing("a").Fingerprint)
 		return err == nil && len(groups) == 1
-	}, 5*time.Second, 5*time.Millisecond, "the other replica's index follows")
+	}, 5*time.Second, 5*time.Millisecond, "the index of the other replica must follow")
 	require.Equal(t, 1, other.storage.Status().Replicas)
-	require.Zero(t, r.storage.Status().Replicas, "its own writes are none of another")
+	require.Zero(t, r.storage.Status().Replicas, "its own writes must not count as those of a replica")
 	require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), firing("a").Fingerprint))
 	require.Eventually(t, func() bool {
-		held, ok := heard.Load(testKey.ID())
+		exists, ok := updates.Load(testKey.ID())
 		_, err := other.GetGroup(context.Background(), testKey.ID())
-		return ok && held == false && errors.Is(err, grouping.ErrGroupNotFound)
-	}, 5*time.Second, 5*time.Millisecond, "and hears of its end")
+		return ok && exists == false && errors.Is(err, grouping.ErrGroupNotFound)
+	}, 5*time.Second, 5*time.Millisecond, "the other replica must see the deletion")
 }
 
 func TestThreeManagers100Adds(t *testing.T) {
@@ -274,7 +279,7 @@ func TestThreeManagers100Adds(t *testing.T) {
 	}
 }
 
-func TestStrictRefusesWhatItCannotKeep(t *testing.T) {
+func TestStrictRejectsWrites(t *testing.T) {
 	server := miniredis.RunT(t)
 	r := startReplica(t, server.Addr(), TieredOptions{Outage: OutageStrict})
 	r.backend.fail("store", refused)
@@ -310,7 +315,7 @@ func TestAStartWithoutTheBackendIsNotHealthy(t *testing.T) {
 	require.NoError(t, redis.Close())
 }
 
-func TestADamagedGroupIsNoFaultOfTheBackend(t *testing.T) {
+func TestADamagedGroupIsNotAFaultOfTheBackend(t *testing.T) {
 	server := miniredis.RunT(t)
 	r := startReplica(t, server.Addr(), TieredOptions{})
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
@@ -334,7 +339,7 @@ func TestADamagedGroupIsNoFaultOfTheBackend(t *testing.T) {
 	require.Contains(t, inRedisReadable(t, server.Addr()), other.ID())
 }
 
-func TestALossOfAllDataIsMended(t *testing.T) {
+func TestALossOfAllDataIsRepaired(t *testing.T) {
 	server := miniredis.RunT(t)
 	r := startReplica(t, server.Addr(), TieredOptions{})
 	for i := range 50 {
@@ -356,7 +361,7 @@ func TestALossOfAllDataIsMended(t *testing.T) {
 	}
 	page, err := r.Events(t.Context(), grouping.EventQuery{Limit: 1000})
 	require.NoError(t, err)
-	require.Len(t, page.Events, 150, "fifty opened, a hundred fired: the history is back")
+	require.Len(t, page.Events, 150, "the history must have 50 opened and 100 fired events")
 }
 
 func TestBreaker(t *testing.T) {
@@ -366,13 +371,13 @@ func TestBreaker(t *testing.T) {
 	b.success()
 	require.False(t, b.failure("refused"))
 	require.False(t, b.failure("refused"))
-	require.True(t, b.failure("refused"), "three in a row")
-	require.False(t, b.failure("loading"), "it is open already")
+	require.True(t, b.failure("refused"), "three failures in a row must open the breaker")
+	require.False(t, b.failure("loading"), "the breaker is already open")
 	_, reason := b.state()
 	require.Equal(t, "loading", reason)
 	require.True(t, b.close())
 	require.False(t, b.close())
-	require.True(t, b.failure(reasonTimeout), "one timeout is enough")
+	require.True(t, b.failure(reasonTimeout), "one timeout must open the breaker")
 }
 
 // fault is a way in which a call can fail.
@@ -385,7 +390,7 @@ const (
 	late       fault = "applied after a wait"
 )
 
-// flaky is a backend of which one call, or every one, fails on demand.
+// flaky is a backend that can be told to fail one kind of call or all calls.
 type flaky struct {
 	Durable
 
@@ -417,11 +422,11 @@ func (f *flaky) do(ctx context.Context, op string, call func() error) error {
 		}
 		return broken(errors.New("connection reset by peer"))
 	case late:
-		// As a client that tries again until a cluster has failed over.
+		// Like a client that retries until a cluster has failed over.
 		time.Sleep(250 * time.Millisecond)
 		return call()
 	case slow:
-		// As a client's read timeout does.
+		// Like the read timeout of a client.
 		ctx, cancel := context.WithTimeout(ctx, 250*time.Millisecond)
 		defer cancel()
 		<-ctx.Done()
@@ -440,7 +445,9 @@ func (f *flaky) Delete(ctx context.Context, c grouping.Change) error {
 	return f.do(ctx, "delete", func() error { return f.Durable.Delete(ctx, c) })
 }
 
-func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error) {
+func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (
+	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+) {
 	err = f.do(ctx, "load", func() (err error) { groups, damaged, err = f.Durable.LoadMany(ctx, ids); return err })
 	return groups, damaged, err
 }
@@ -463,24 +470,24 @@ func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event) error {
 	return f.do(ctx, "push events", func() error { return f.Durable.PushEvents(ctx, events) })
 }
 
-func (f *flaky) Trace(ctx context.Context, seen []Position) (l Lineage, err error) {
-	err = f.do(ctx, "trace", func() (err error) { l, err = f.Durable.Trace(ctx, seen); return err })
+func (f *flaky) CheckLineage(ctx context.Context, seen []Position) (l Lineage, err error) {
+	err = f.do(ctx, "trace", func() (err error) { l, err = f.Durable.CheckLineage(ctx, seen); return err })
 	return l, err
 }
 
-func (f *flaky) EventsOf(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
-	err = f.do(ctx, "events of", func() (err error) { events, err = f.Durable.EventsOf(ctx, entries); return err })
+func (f *flaky) LoadEvents(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
+	err = f.do(ctx, "events of", func() (err error) { events, err = f.Durable.LoadEvents(ctx, entries); return err })
 	return events, err
 }
 
-func (f *flaky) Absent(ctx context.Context, events []grouping.Event) (absent []grouping.Event, err error) {
-	err = f.do(ctx, "absent", func() (err error) { absent, err = f.Durable.Absent(ctx, events); return err })
-	return absent, err
+func (f *flaky) MissingEvents(ctx context.Context, events []grouping.Event) (missing []grouping.Event, err error) {
+	err = f.do(ctx, "absent", func() (err error) { missing, err = f.Durable.MissingEvents(ctx, events); return err })
+	return missing, err
 }
 
-func (f *flaky) Lacking(ctx context.Context, ids []grouping.ID) (lack Lack, err error) {
-	err = f.do(ctx, "lacking", func() (err error) { lack, err = f.Durable.Lacking(ctx, ids); return err })
-	return lack, err
+func (f *flaky) FindLosses(ctx context.Context, ids []grouping.ID) (losses Losses, err error) {
+	err = f.do(ctx, "lacking", func() (err error) { losses, err = f.Durable.FindLosses(ctx, ids); return err })
+	return losses, err
 }
 
 func (f *flaky) Now(ctx context.Context) (now time.Time, err error) {

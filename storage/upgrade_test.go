@@ -13,22 +13,23 @@ import (
 	"testing"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
-
-	"muster/grouping"
 )
 
-// What each schema wrote lies in testdata/schema-<n>: a file, the keys of a
-// Redis, and what both hold. `go test ./storage -run TestStoredBefore -update`
-// writes that of the present schema, once, when it is new.
-var update = flag.Bool("update", false, "write testdata of the present schema")
+// The data of each schema is in testdata/schema-<n>: a file, the keys of a Redis,
+// and the contents of both as JSON. `go test ./storage -run TestStoredBefore
+// -update` writes the data of the current schema. Run it once, when the schema is
+// new.
+var update = flag.Bool("update", false, "write the testdata of the current schema")
 
-// stored is what is read back, in the words of the domain.
+// stored is the content of a storage, as values of the domain.
 type stored struct {
 	Groups []*grouping.AlertGroup
 	Events []grouping.Event
@@ -50,9 +51,8 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 	return string(text)
 }
 
-// record writes one of everything: alerts that fire, resolved and fired again,
-// an alert that was removed, a group that was deleted, odd texts, a message that
-// was cut.
+// record writes one of everything: alerts that fire, alerts that resolve and fire
+// again, a removed alert, a deleted group, unusual texts and a truncated message.
 func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
 	m, err := grouping.NewManager(s, grouping.NewClock(), prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -70,7 +70,8 @@ func record(t *testing.T, s grouping.GroupStorage) {
 		}
 		_, err := m.Ingest(t.Context(), grouping.Notification{
 			Key: key, Alerts: []grouping.NotifiedAlert{a, firing("other")}, GroupLabels: grouping.Labels{"x": "\n"}, CommonLabels: odd,
-			CommonAnnotations: grouping.Labels{"summary": "Pod & <b>"}, ExternalURL: "http://alertmanager:9093", Truncated: uint64(i), Stamp: m.Stamp(),
+			CommonAnnotations: grouping.Labels{"summary": "Pod & <b>"}, ExternalURL: "http://alertmanager:9093",
+			Truncated: uint64(i), Stamp: m.Stamp(),
 		})
 		require.NoError(t, err)
 	}
@@ -79,13 +80,13 @@ func record(t *testing.T, s grouping.GroupStorage) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), testKey.ID(), firing("a").Fingerprint))
-	gone := groupKey("gone")
-	_, err = m.AddAlertToGroup(t.Context(), gone, firing("gone"))
+	removed := groupKey("gone")
+	_, err = m.AddAlertToGroup(t.Context(), removed, firing("gone"))
 	require.NoError(t, err)
-	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), gone.ID(), firing("gone").Fingerprint))
+	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), removed.ID(), firing("gone").Fingerprint))
 }
 
-// dump is the keys of a Redis, by their type.
+// dump holds the keys of a Redis, by type.
 type dump struct {
 	Hashes  map[string]map[string]string
 	Sorted  map[string][]redis.Z
@@ -112,7 +113,7 @@ func dumpRedis(t *testing.T, client *redis.Client) dump {
 		case "string":
 			d.Strings[key], err = client.Get(ctx, key).Result()
 		default:
-			require.Fail(t, "a key of a type that is not dumped", "%s %s", key, kind)
+			require.Fail(t, "cannot dump a key of this type", "%s %s", key, kind)
 		}
 		require.NoError(t, err)
 	}
@@ -138,22 +139,23 @@ func (d dump) restore(t *testing.T, client *redis.Client) {
 	}
 }
 
-// far keeps the history of old testdata.
-const far = 100 * 365 * 24 * time.Hour
+// longRetention keeps the history of old testdata.
+const longRetention = 100 * 365 * 24 * time.Hour
 
-// miniClient returns a Redis of our own and a plain client of it.
+// miniClient returns a Redis on a new miniredis, and a plain client of the same
+// server.
 func miniClient(t *testing.T) (*Redis, *redis.Client) {
 	t.Helper()
 	server := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
-	return openRedis(t, RedisOptions{URL: "redis://" + server.Addr(), HistoryRetention: far}), client
+	return openRedis(t, RedisOptions{URL: "redis://" + server.Addr(), HistoryRetention: longRetention}), client
 }
 
 func writeTestdata(t *testing.T, folder string) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(folder, 0o750))
-	f, err := OpenFile(FileOptions{Path: filepath.Join(folder, "muster.db"), HistoryRetention: far})
+	f, err := OpenFile(FileOptions{Path: filepath.Join(folder, "muster.db"), HistoryRetention: longRetention})
 	require.NoError(t, err)
 	record(t, f)
 	r, client := miniClient(t)
@@ -173,7 +175,7 @@ func testdata(t *testing.T, parts ...string) []byte {
 	return text
 }
 
-// What each schema wrote is read as it was meant, and goes on.
+// Data of each schema must be readable, and it must be possible to change it.
 func TestStoredBefore(t *testing.T) {
 	if *update {
 		writeTestdata(t, filepath.Join("testdata", "schema-"+schema))
@@ -183,7 +185,7 @@ func TestStoredBefore(t *testing.T) {
 	require.Contains(t, folders, "testdata/schema-"+schema)
 	for _, folder := range folders {
 		version := filepath.Base(folder)
-		goesOn := func(t *testing.T, s grouping.GroupStorage, before string) {
+		checkStored := func(t *testing.T, s grouping.GroupStorage, before string) {
 			t.Helper()
 			require.JSONEq(t, before, readStored(t, s))
 			m, err := grouping.NewManager(s, grouping.NewClock(), prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -195,22 +197,22 @@ func TestStoredBefore(t *testing.T) {
 			require.Len(t, g.Alerts, 2)
 		}
 		t.Run(version+", file", func(t *testing.T) {
-			f := openFile(t, FileOptions{Path: writeFile(t, testdata(t, version, "muster.db")), HistoryRetention: far})
-			goesOn(t, f, string(testdata(t, version, "file.json")))
+			f := openFile(t, FileOptions{Path: writeFile(t, testdata(t, version, "muster.db")), HistoryRetention: longRetention})
+			checkStored(t, f, string(testdata(t, version, "file.json")))
 		})
 		t.Run(version+", Redis", func(t *testing.T) {
 			var d dump
 			require.NoError(t, json.Unmarshal(testdata(t, version, "keys.json"), &d))
 			r, client := miniClient(t)
 			d.restore(t, client)
-			goesOn(t, r, string(testdata(t, version, "redis.json")))
+			checkStored(t, r, string(testdata(t, version, "redis.json")))
 		})
 	}
 }
 
-// What a newer schema wrote is left alone, and said.
+// Data of a newer schema must not be changed, and the error must name the schema.
 func TestStoredByANewerVersion(t *testing.T) {
-	const said = "a newer version of Muster (schema 2, this one reads 1)"
+	const want = "a newer version of Muster (schema 2, this version reads schema 1)"
 	t.Run("file", func(t *testing.T) {
 		f := openFile(t, FileOptions{})
 		require.NoError(t, f.update("test", func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("2")) }))
@@ -219,10 +221,10 @@ func TestStoredByANewerVersion(t *testing.T) {
 		require.NoError(t, err)
 		_, err = OpenFile(FileOptions{Path: f.opts.Path})
 		requireSentence(t, err, f.opts.Path)
-		require.ErrorContains(t, err, said)
+		require.ErrorContains(t, err, want)
 		after, err := os.ReadFile(f.opts.Path)
 		require.NoError(t, err)
-		require.True(t, bytes.Equal(before, after), "it was written to")
+		require.True(t, bytes.Equal(before, after), "the file was changed")
 	})
 	t.Run("Redis", func(t *testing.T) {
 		server, r, w := mini(t, RedisOptions{})
@@ -239,20 +241,20 @@ func TestStoredByANewerVersion(t *testing.T) {
 		}
 		before := maps.Clone(fields())
 		_, err := r.Load(t.Context(), g.ID)
-		require.ErrorContains(t, err, said)
+		require.ErrorContains(t, err, want)
 		for _, base := range []*grouping.AlertGroup{g, nil} {
 			_, err = r.Store(t.Context(), w.change(base, g.Key, a("x", "2")))
 			var damaged *grouping.DamagedGroupError
 			require.ErrorAs(t, err, &damaged)
-			require.ErrorContains(t, err, said)
+			require.ErrorContains(t, err, want)
 		}
-		require.ErrorContains(t, r.Delete(context.Background(), grouping.Change{Base: g, Stamp: w.Stamp()}), said)
+		require.ErrorContains(t, r.Delete(context.Background(), grouping.Change{Base: g, Stamp: w.Stamp()}), want)
 		require.Equal(t, before, fields())
 	})
 }
 
-// What a later version adds to a record of a group, an alert or an event is not
-// understood, but is there still after this version has written the record.
+// Fields that a later version added to a group, an alert or an event are unknown to
+// this version. They must survive when this version writes the record.
 func TestWhatALaterVersionAddedStays(t *testing.T) {
 	const added = `"later":[1,{"x":"y"}]`
 	later := func(record string) string { return strings.Replace(record, "{", "{"+added+",", 1) }
@@ -290,7 +292,8 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := func() *grouping.Manager {
-				m, err := grouping.NewManager(test.storage, grouping.NewClock(), prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+				reg, logger := prometheus.NewRegistry(), promslog.NewNopLogger()
+				m, err := grouping.NewManager(test.storage, grouping.NewClock(), reg, logger, grouping.DefaultOptions)
 				require.NoError(t, err)
 				return m
 			}
@@ -308,10 +311,11 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, grouping.StatusResolved, g.Alerts[0].Status)
 			for _, field := range fields {
-				require.NotEqual(t, before[field], test.get(field), "it was written")
+				require.NotEqual(t, before[field], test.get(field), "the record must have been written again")
 				require.Contains(t, test.get(field), added)
 			}
-			// One that had no place for it has written the same records without.
+			// An older version has written the same records without the unknown
+			// fields.
 			joined := grouping.Merge(first, g)
 			require.Equal(t, g.Unknown, joined.Unknown)
 			require.JSONEq(t, "{"+added+"}", joined.Alerts[0].Unknown)
