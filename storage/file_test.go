@@ -19,7 +19,9 @@ import (
 	"muster/grouping"
 )
 
-func openFile(t *testing.T, opts FileOptions) *File {
+// openTestFile opens a file that is closed at the end of the test. Without a path it
+// uses a new file.
+func openTestFile(t *testing.T, opts FileOptions) *File {
 	t.Helper()
 	if opts.Path == "" {
 		opts.Path = filepath.Join(t.TempDir(), "muster.db")
@@ -34,7 +36,7 @@ func openFile(t *testing.T, opts FileOptions) *File {
 // pages of every type.
 func filled(t *testing.T) []byte {
 	t.Helper()
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	f.handle.Load().db.NoSync = true
 	w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
 	for i := range 150 {
@@ -271,7 +273,7 @@ func TestFileDamagedWhileOpen(t *testing.T) {
 	} {
 		for _, first := range []string{"read", "write"} {
 			t.Run(test.name+", then a "+first, func(t *testing.T) {
-				f := openFile(t, FileOptions{Path: writeFile(t, content)})
+				f := openTestFile(t, FileOptions{Path: writeFile(t, content)})
 				file, err := os.OpenFile(f.opts.Path, os.O_RDWR, 0)
 				require.NoError(t, err)
 				require.NoError(t, test.damage(file))
@@ -313,7 +315,7 @@ func (g *growing) ReadAt(b []byte, offset int64) (int, error) {
 
 // A file that grows while it is verified does not look truncated.
 func TestFileGrowsWhileRead(t *testing.T) {
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	for i := range 2 { // commits write the two metas in turn
 		before, err := completeMeta(f.handle.Load().raw)
 		require.NoError(t, err)
@@ -341,7 +343,7 @@ func TestFileCommitsTogether(t *testing.T) {
 		{"one cannot", 7, writers - 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := openFile(t, FileOptions{})
+			f := openTestFile(t, FileOptions{})
 			commits := func() int {
 				meta, err := readMeta(f.handle.Load().raw)
 				require.NoError(t, err)

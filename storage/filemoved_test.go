@@ -98,7 +98,7 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "data", "muster.db")
-			f := openFile(t, FileOptions{Path: path})
+			f := openTestFile(t, FileOptions{Path: path})
 			r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{})
 			stopped := sync.OnceFunc(stop)
 			t.Cleanup(stopped)
@@ -143,7 +143,7 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 // A file that is written again has the whole history, also the part that is not
 // in memory. Only the second check writes it: the first one reports the outage.
 func TestFileWrittenAgainHasItsHistory(t *testing.T) {
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
 	for i := range 50 {
 		w.add(t, groupKey(fmt.Sprint("g", i)), a("x", "1"))
@@ -172,7 +172,7 @@ func TestFileWrittenAgainHasItsHistory(t *testing.T) {
 
 // Muster never writes to another database at its path.
 func TestFileReplacedIsLeftAlone(t *testing.T) {
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	path := f.opts.Path
 	require.NoError(t, os.Remove(path))
 	content := otherDatabase(t, path)
@@ -188,7 +188,7 @@ func TestFileReplacedIsLeftAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(content, found))
 
-	openFile(t, FileOptions{Path: path})
+	openTestFile(t, FileOptions{Path: path})
 	_, err = f.Position(t.Context())
 	require.ErrorContains(t, err, fmt.Sprintf("and process %d uses it: give that process another path", os.Getpid()))
 }
@@ -196,7 +196,7 @@ func TestFileReplacedIsLeftAlone(t *testing.T) {
 // An outage is one line in the log, although two parts of the code notice it.
 func TestFileMovedIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	f := openFile(t, FileOptions{Path: filepath.Join(t.TempDir(), "data", "muster.db")})
+	f := openTestFile(t, FileOptions{Path: filepath.Join(t.TempDir(), "data", "muster.db")})
 	m, err := NewTiered(NewMemory(MemoryOptions{}), f, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), TieredOptions{})
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(filepath.Dir(f.opts.Path)))
@@ -212,7 +212,7 @@ func TestFileMovedIsLoggedOnce(t *testing.T) {
 
 // A Muster that is stopped right after its file was removed writes it again.
 func TestFileRemovedBeforeTheStop(t *testing.T) {
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{CheckInterval: time.Hour})
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.NoError(t, err)
@@ -233,7 +233,7 @@ func TestUnfinishedFile(t *testing.T) {
 			require.NoError(t, os.Chtimes(name, time.Time{}, time.Now().Add(-2*unfinishedAge)))
 		}
 	}
-	openFile(t, FileOptions{Path: path})
+	openTestFile(t, FileOptions{Path: path})
 	require.NoFileExists(t, old)
 	require.FileExists(t, young, "another process may be creating it")
 	require.FileExists(t, other)
@@ -249,7 +249,7 @@ func TestOneOwnerOfAPath(t *testing.T) {
 			owners := make([]*File, 5)
 			errs := make([]error, len(owners))
 			if running {
-				f := openFile(t, FileOptions{Path: path})
+				f := openTestFile(t, FileOptions{Path: path})
 				require.NoError(t, os.Remove(path))
 				require.Error(t, f.verifyPath())
 				wg.Go(func() { errs[0] = f.restoreAtPath(); owners[0] = f })
@@ -303,7 +303,7 @@ func TestFileStartSentences(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, info.Size(), "it is left as it is")
 
-	f := openFile(t, FileOptions{Path: link})
+	f := openTestFile(t, FileOptions{Path: link})
 	require.FileExists(t, target, "a link may lead to a file that does not exist yet")
 	require.NoError(t, f.verifyPath())
 }

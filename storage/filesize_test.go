@@ -26,7 +26,7 @@ type simulated struct {
 
 func simulate(t *testing.T, opts FileOptions) *simulated {
 	t.Helper()
-	f := openFile(t, opts)
+	f := openTestFile(t, opts)
 	f.handle.Load().db.NoSync = true
 	s := &simulated{writer: &writer{GroupStorage: f, Clock: grouping.NewClock()}, file: f, now: time.Now()}
 	f.now = s.Clock.Now
@@ -39,7 +39,7 @@ func (s *simulated) advance(d time.Duration) {
 	_ = s.Sync(func() (time.Time, error) { return s.now, nil })
 }
 
-func (s *simulated) size(t *testing.T) int64 {
+func (s *simulated) fileSize(t *testing.T) int64 {
 	t.Helper()
 	info, err := os.Stat(s.file.opts.Path)
 	require.NoError(t, err)
@@ -86,7 +86,7 @@ func TestFileLevelsOffOverAMonth(t *testing.T) {
 			held = held[1:]
 		}
 		if (hour+1)%24 == 0 {
-			sizes[(hour+1)/24] = s.size(t)
+			sizes[(hour+1)/24] = s.fileSize(t)
 		}
 	}
 	t.Logf("MB by day: %.1f, %.1f, %.1f, %.1f", float64(sizes[1])/1e6, float64(sizes[5])/1e6, float64(sizes[10])/1e6, float64(sizes[30])/1e6)
@@ -190,7 +190,7 @@ func TestFullDisk(t *testing.T) {
 		return
 	}
 	signal.Ignore(syscall.SIGXFSZ)
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	r := startReplicaOn(t, f, TieredOptions{})
 	info, err := os.Stat(f.opts.Path)
 	require.NoError(t, err)

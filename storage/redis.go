@@ -127,7 +127,7 @@ type Redis struct {
 func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
 	// A webhook has two seconds in total. If Redis hangs, Muster must know it
 	// after one of them.
-	r, err := newRedis(opts, limits{
+	r, err := newRedisWithLimits(opts, limits{
 		answer: 500 * time.Millisecond, dial: time.Second, pool: time.Second, connections: 16,
 	})
 	if err != nil {
@@ -137,7 +137,8 @@ func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
 	return r, nil
 }
 
-func newRedis(opts RedisOptions, l limits) (*Redis, error) {
+// newRedisWithLimits is NewRedis with other time limits.
+func newRedisWithLimits(opts RedisOptions, l limits) (*Redis, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -190,7 +191,7 @@ func (r *Redis) Name() string { return "redis" }
 // Close closes all connections. It waits for the probes of servers.
 func (r *Redis) Close() error {
 	err := errors.Join(r.client.Close(), r.writer.Close(), r.stream.Close())
-	r.watcher.close()
+	r.watcher.stop()
 	return err
 }
 

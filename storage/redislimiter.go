@@ -34,9 +34,9 @@ func newWriteLimiter(connections int) *writeLimiter {
 	return l
 }
 
-// run runs one write with a number of bytes. If another write finds that a server
+// runWrite runs one write of the given size. If another write finds that a server
 // hangs, all waiting writes fail with its error: they would only find the same.
-func (l *writeLimiter) run(ctx context.Context, bytes int, write func() error) error {
+func (l *writeLimiter) runWrite(ctx context.Context, bytes int, write func() error) error {
 	share := min(max(int64(bytes), l.minShare), maxBytesInFlight)
 	if err := l.acquire(ctx, share); err != nil {
 		return err

@@ -145,7 +145,7 @@ func (r *Redis) Lacking(ctx context.Context, ids []grouping.ID) (Lack, error) {
 	if ctx.Err() != nil {
 		return Lack{}, context.Cause(ctx)
 	}
-	lack := r.evictions.drain()
+	lack := r.evictions.takeAll()
 	shards := make([][]grouping.ID, r.opts.Shards)
 	for _, id := range ids {
 		if id.Valid() {
@@ -229,8 +229,8 @@ func (e *evictions) historyShrank(shard int, length int64) bool {
 	return length < before/2 || !known && length == 0
 }
 
-// drain returns what was found since the last call of drain.
-func (e *evictions) drain() Lack {
+// takeAll returns what was found since its last call.
+func (e *evictions) takeAll() Lack {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	lack := Lack{History: e.history}

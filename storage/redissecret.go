@@ -84,8 +84,8 @@ type passwordFile struct {
 	secrets    *secrets
 }
 
-// load reads the password from the file.
-func (f passwordFile) load() (string, error) {
+// readPassword reads the password from the file.
+func (f passwordFile) readPassword() (string, error) {
 	password, err := ReadSecret(f.path)
 	if err != nil {
 		return "", &fileError{f.flag, reasonAuth, err}
@@ -101,7 +101,7 @@ func (s *servers) credentials(user string) func(context.Context) (string, string
 		return nil
 	}
 	return func(context.Context) (string, string, error) {
-		password, err := s.password.load()
+		password, err := s.password.readPassword()
 		return user, password, err
 	}
 }
@@ -120,7 +120,7 @@ func (s *servers) sentinelLogin() func(context.Context, *redis.Conn) error {
 		if strings.HasPrefix(conn.String(), "Redis<FailoverClient ") {
 			return nil
 		}
-		password, err := s.sentinelPassword.load()
+		password, err := s.sentinelPassword.readPassword()
 		if err != nil {
 			return err
 		}

@@ -115,7 +115,7 @@ func (s *servers) setPasswords(o RedisOptions) error {
 		if file.path == "" {
 			continue
 		}
-		if _, err := file.load(); err != nil {
+		if _, err := file.readPassword(); err != nil {
 			return err
 		}
 	}
@@ -216,10 +216,10 @@ func plainDialer(timeout time.Duration) dialFunc {
 // Apart from redirections, go-redis notices a failover only then.
 const clusterReload = time.Second
 
-// open returns a client, which does not connect yet. The client never sends a
-// command to one server twice, because the server may have applied the first one.
-// In a cluster it follows redirections: the server rejected the command before. It
-// also retries once if a connection broke. This is safe, because the scripts
+// open returns a client, which does not connect yet. Outside a cluster, the client
+// never sends a command twice, because the server may have applied the first one.
+// In a cluster, it follows redirections: the first server has rejected the command.
+// It also retries once if a connection broke. This is safe, because the scripts
 // detect a write that they have applied already.
 func (s *servers) open(l limits) redis.UniversalClient {
 	noNotifications := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}

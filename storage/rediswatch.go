@@ -59,8 +59,8 @@ func newWatcher(probeTimeout time.Duration, config *tls.Config, caFile string) *
 	return &watcher{probeTimeout: probeTimeout, config: config, caFile: caFile, probes: map[string]*probe{}}
 }
 
-// close waits until the running probes have ended. Later probes are not sent.
-func (w *watcher) close() {
+// stop waits until the running probes have ended. Later probes are not sent.
+func (w *watcher) stop() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
@@ -283,8 +283,8 @@ func (c *watchedConn) watch(deadline time.Time, setDeadline func(time.Time) erro
 }
 
 // commandDeadline returns the time at which the current command has taken too long.
-// A command may take twice as long as Muster needs to find a server that hangs,
-// plus the time that its bytes need on a slow link.
+// It allows twice the time that Muster needs to find a server that hangs, plus the
+// time that the bytes of the command need on a slow link.
 func (c *watchedConn) commandDeadline() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

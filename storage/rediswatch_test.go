@@ -80,7 +80,7 @@ func TestWatchedConnections(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWatcher(50*time.Millisecond, nil, "")
-			defer w.close()
+			defer w.stop()
 			conn := dialWatched(t, w, listen(t, test.serve), test.limit)
 			_, err := conn.Write([]byte("a command"))
 			require.NoError(t, err)
@@ -97,7 +97,7 @@ func TestWatchedConnections(t *testing.T) {
 // not time out while the server answers probes.
 func TestWatchedConnectionsTakeTheirTime(t *testing.T) {
 	w := newWatcher(20*time.Millisecond, nil, "")
-	defer w.close()
+	defer w.stop()
 	const size = 1 << 20
 	addr := listen(t, func(n int, conn net.Conn) {
 		if n > 0 {
@@ -128,7 +128,7 @@ func TestWatchedConnectionsTakeTheirTime(t *testing.T) {
 // A read without a deadline waits for data that may come at any time.
 func TestWatchedConnectionsWithoutDeadline(t *testing.T) {
 	w := newWatcher(time.Millisecond, nil, "")
-	defer w.close()
+	defer w.stop()
 	addr := listen(t, func(_ int, conn net.Conn) {
 		<-time.After(50 * time.Millisecond)
 		_, _ = conn.Write([]byte("news"))
@@ -159,7 +159,7 @@ func TestWriteLimiter(t *testing.T) {
 	entered, end := make(chan struct{}), make(chan error)
 	first := make(chan error, 1)
 	go func() {
-		first <- l.run(context.Background(), 100*maxBytesInFlight, func() error { // larger than the limit
+		first <- l.runWrite(context.Background(), 100*maxBytesInFlight, func() error { // larger than the limit
 			close(entered)
 			return <-end
 		})
@@ -167,11 +167,11 @@ func TestWriteLimiter(t *testing.T) {
 	<-entered
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	err := l.run(ctx, 1, func() error { return errors.New("it was not limited") })
+	err := l.runWrite(ctx, 1, func() error { return errors.New("it was not limited") })
 	require.ErrorIs(t, err, redis.ErrPoolTimeout)
 
 	waiting := make(chan error, 1)
-	go func() { waiting <- l.run(context.Background(), 1, func() error { return nil }) }()
+	go func() { waiting <- l.runWrite(context.Background(), 1, func() error { return nil }) }()
 	select {
 	case err := <-waiting:
 		require.Fail(t, "it did not wait", "%v", err)
@@ -182,7 +182,7 @@ func TestWriteLimiter(t *testing.T) {
 	if err := <-waiting; err != nil {
 		require.Equal(t, hung, err, "a waiting write gets the error")
 	}
-	require.NoError(t, l.run(t.Context(), 1, func() error { return nil }), "the next write is tried")
+	require.NoError(t, l.runWrite(t.Context(), 1, func() error { return nil }), "the next write is tried")
 }
 
 // A batch grows up to the size that the link can send in time. It shrinks with each
@@ -219,7 +219,7 @@ func (answeredError) RedisError()     {}
 func TestPushEventsOverSlowLink(t *testing.T) {
 	server := startRedis(t)
 	link := startLink(t, server.socket, 20_000)
-	r, err := newRedis(RedisOptions{URL: "redis://" + link.addr}, limits{
+	r, err := newRedisWithLimits(RedisOptions{URL: "redis://" + link.addr}, limits{
 		answer: 100 * time.Millisecond, dial: time.Second, pool: time.Second, connections: 16,
 	})
 	require.NoError(t, err)

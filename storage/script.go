@@ -73,7 +73,7 @@ func (r *Redis) runStoreScript(ctx context.Context, op string, c grouping.Change
 		r.key(shard, "t:"+string(id)),
 	}
 	var answer []any
-	err = r.limiter.run(ctx, sizeOf(args), func() (err error) {
+	err = r.limiter.runWrite(ctx, sizeOf(args), func() (err error) {
 		answer, err = storeScript.Run(ctx, r.writer, keys, args...).Slice()
 		return err
 	})

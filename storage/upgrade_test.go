@@ -195,7 +195,7 @@ func TestStoredBefore(t *testing.T) {
 			require.Len(t, g.Alerts, 2)
 		}
 		t.Run(version+", file", func(t *testing.T) {
-			f := openFile(t, FileOptions{Path: writeFile(t, testdata(t, version, "muster.db")), HistoryRetention: far})
+			f := openTestFile(t, FileOptions{Path: writeFile(t, testdata(t, version, "muster.db")), HistoryRetention: far})
 			goesOn(t, f, string(testdata(t, version, "file.json")))
 		})
 		t.Run(version+", Redis", func(t *testing.T) {
@@ -212,7 +212,7 @@ func TestStoredBefore(t *testing.T) {
 func TestStoredByANewerVersion(t *testing.T) {
 	const said = "a newer version of Muster (schema 2, this one reads 1)"
 	t.Run("file", func(t *testing.T) {
-		f := openFile(t, FileOptions{})
+		f := openTestFile(t, FileOptions{})
 		require.NoError(t, f.update("test", func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("2")) }))
 		require.NoError(t, f.Close())
 		before, err := os.ReadFile(f.opts.Path)
@@ -259,7 +259,7 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 	fields := []string{fieldMeta, fieldAlert + string(firing("a").Fingerprint)}
 	id := testKey.ID()
 	r, client := miniClient(t)
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	for name, test := range map[string]struct {
 		storage grouping.GroupStorage
 		get     func(field string) string
