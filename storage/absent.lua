@@ -1,32 +1,37 @@
--- Tells which events a shard's history, or the timeline of a group that is
--- stored, does not hold. What a limit or the retention has removed is not absent.
+-- Returns the positions of the events that are missing in the history of a shard,
+-- or in the timeline of a stored group. An event that a limit or the retention
+-- has removed is not missing.
 local history, maxHistory, maxTimeline, retention = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
--- The first event that a limit would keep.
-local function floor(key, most)
-  if redis.call('ZCARD', key) < most then
+-- Returns the oldest event that the limit keeps, or '' if the limit is not reached.
+local function oldestKept(key, maximum)
+  if redis.call('ZCARD', key) < maximum then
     return ''
   end
   return redis.call('ZRANGE', key, 0, 0)[1]
 end
-local function holds(key, from, id)
-  return id < from or #redis.call('ZRANGE', key, '[' .. id .. '{', '[' .. id .. '|', 'BYLEX', 'LIMIT', 0, 1) > 0
+-- Reports whether the key has the event, or the event is before the first that
+-- must be there.
+local function has(key, first, id)
+  return id < first or #redis.call('ZRANGE', key, '[' .. id .. '{', '[' .. id .. '|', 'BYLEX', 'LIMIT', 0, 1) > 0
 end
 
 local oldest = string.format('%012x', math.max(0, tonumber(redis.call('TIME')[1]) - retention) * 1000)
-local from = floor(history, maxHistory)
-if from < oldest then
-  from = oldest
+local firstInHistory = oldestKept(history, maxHistory)
+if firstInHistory < oldest then
+  firstInHistory = oldest
 end
-local timelines = {}
+-- By the position of the group's key: the first event that its timeline must have,
+-- or false if the group is not stored.
+local firstInTimeline = {}
 for i = 2, #KEYS, 2 do
-  timelines[i] = redis.call('EXISTS', KEYS[i]) == 1 and floor(KEYS[i + 1], maxTimeline)
+  firstInTimeline[i] = redis.call('EXISTS', KEYS[i]) == 1 and oldestKept(KEYS[i + 1], maxTimeline)
 end
 local absent = {}
 for i = 4, #ARGV, 2 do
   local id, group = ARGV[i], tonumber(ARGV[i + 1])
-  local since = timelines[group]
-  if id >= oldest and (not holds(history, from, id) or since and not holds(KEYS[group + 1], since, id)) then
+  local first = firstInTimeline[group]
+  if id >= oldest and (not has(history, firstInHistory, id) or first and not has(KEYS[group + 1], first, id)) then
     absent[#absent + 1] = (i - 4) / 2
   end
 end

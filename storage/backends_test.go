@@ -87,7 +87,7 @@ func TestTieredContract(t *testing.T) {
 func openRedis(t *testing.T, opts RedisOptions) *Redis {
 	t.Helper()
 	const patience = 20 * time.Second
-	r, err := newRedis(opts, limits{answer: patience, dial: patience, pool: patience, connections: 16})
+	r, err := newRedisWithLimits(opts, limits{answer: patience, dial: patience, pool: patience, connections: 16})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, r.Close()) })
 	return r

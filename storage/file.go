@@ -18,54 +18,57 @@ import (
 	"syscall"
 	"time"
 
-	"muster/grouping"
-
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"muster/grouping"
 )
 
 // FileOptions are the settings of a File. Only Path must be set.
 type FileOptions struct {
 	Path string
-	// HistoryRetention is how long events are kept, MaxHistory how many bytes
-	// of them. Zero: 30 days, 512 MiB (about a million).
+	// HistoryRetention is how long events are kept. Zero: 30 days.
 	HistoryRetention time.Duration
-	MaxHistory       int64
+	// MaxHistory is the maximum size of the history in bytes. Zero: 512 MiB,
+	// which is about a million events.
+	MaxHistory int64
 }
 
-// File keeps groups and history in one file, which one process holds at a
-// time. What is stored is on disk before Store returns; writes that come
-// together share a sync.
+// File keeps groups and history in one file. Only one process can have the
+// file open. File is safe for concurrent use. A write is on disk when Store
+// returns; concurrent writes share one sync.
 //
-// The file is a bbolt database: one B+ tree, written by copy, so that a crash
-// at any moment leaves the last whole state. Its buckets:
+// The file is a bbolt database: one B+ tree that is written by copying. A crash
+// at any moment leaves the last complete state. Its buckets have these keys:
 //
 //	groups    <id><field>    as in Redis: m, a:<fingerprint>, v, n, d, w
 //	history   <event id>     an event
-//	timeline  <id><event id> nothing: the group's events
+//	timeline  <id><event id> no value: the key names an event of the group
 //	meta      schema, epoch, bytes (of the history)
 type File struct {
 	opts FileOptions
 	now  func() time.Time
-	// held is the open file. The path may lead to another one, or nowhere: then
-	// Position writes it to the path again.
-	held atomic.Pointer[fileHandle]
-	// failing is set while writes fail: Position then tries one.
+	// handle is the open file. It may be missing at its path, or the path may
+	// lead to another file. Position then writes it to the path again.
+	handle atomic.Pointer[fileHandle]
+	// failing is set while writes fail. Position then tries a write.
 	failing atomic.Bool
-	// moved is why writes are refused: the open file is not at its path.
+	// moved is set while the open file is not at its path. Writes then fail
+	// with this error.
 	moved atomic.Pointer[movedFileError]
 
-	// turn holds one token, which the writer of a commit has.
-	turn chan struct{}
-	mu   sync.Mutex
-	// waiting are the writes of the next commit. The first of them makes it.
+	// commitLock is held during a commit. It is a channel with a capacity of 1.
+	commitLock chan struct{}
+	mu         sync.Mutex
+	// waiting are the writes of the next commit. The caller of the first write
+	// makes the commit.
 	waiting []*fileWrite // guarded by mu
-	// graves are the tombstones, the oldest first.
-	graves []grave // guarded by mu
+	// tombstones are sorted by their stamps, the oldest first.
+	tombstones []fileTombstone // guarded by mu
 }
 
-// grave is where the tombstone of a deleted group is.
-type grave struct {
+// fileTombstone names a tombstone in the file.
+type fileTombstone struct {
 	id      grouping.ID
 	deleted grouping.Stamp
 }
@@ -82,29 +85,29 @@ var (
 )
 
 const (
-	// lockWait is how long the start waits for another process to let go of
-	// the file: a Muster that is being replaced takes a moment to end.
-	lockWait = 2 * time.Second
-	// allocSize is by how much the file grows at once: bbolt's 16 MB would be
-	// most of a small file.
+	// lockTimeout is how long the start waits until another process releases
+	// the file. A Muster that is being replaced takes a moment to stop.
+	lockTimeout = 2 * time.Second
+	// allocSize is the number of bytes by which the file grows at once. The
+	// default of bbolt, 16 MB, would be most of a small file.
 	allocSize = 1 << 20
 	idLen     = 20
 )
 
-// OpenFile opens the file, or makes it. The error says in one sentence what is
-// wrong and what to do.
+// OpenFile opens the file, and creates it if it does not exist. The error says
+// in one sentence what is wrong and what to do.
 func OpenFile(opts FileOptions) (*File, error) {
 	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
 	orDefault(&opts.MaxHistory, 512<<20)
 	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
-		return nil, fmt.Errorf("the folder of --storage.path %s cannot be made: %w", opts.Path, err)
+		return nil, fmt.Errorf("the folder of --storage.path %s cannot be created: %w", opts.Path, err)
 	}
-	f := &File{opts: opts, now: time.Now, turn: make(chan struct{}, 1)}
+	f := &File{opts: opts, now: time.Now, commitLock: make(chan struct{}, 1)}
 	h, err := f.openOrCreate()
 	if err != nil {
 		return nil, startError(opts.Path, err)
 	}
-	f.held.Store(h)
+	f.handle.Store(h)
 	f.removeUnfinished()
 	return f, nil
 }
@@ -116,7 +119,7 @@ func (f *File) openOrCreate() (*fileHandle, error) {
 		if !errors.Is(failed, fs.ErrExist) {
 			return h, failed
 		}
-		info, err = os.Stat(f.opts.Path) // another process was faster
+		info, err = os.Stat(f.opts.Path) // another process created the file first
 	}
 	switch {
 	case err != nil:
@@ -128,7 +131,7 @@ func (f *File) openOrCreate() (*fileHandle, error) {
 	case info.Size() == 0:
 		return nil, errEmptyFile
 	}
-	if err := checkLocked(f.opts.Path); err != nil {
+	if err := verifyLocked(f.opts.Path); err != nil {
 		return nil, err
 	}
 	return f.openHandle(f.opts.Path)
@@ -140,7 +143,7 @@ var (
 	errEmptyFile  = errors.New("it is empty")
 )
 
-// startError says what to do.
+// startError turns an error of the start into a sentence that says what to do.
 func startError(path string, err error) error {
 	var (
 		damaged *damagedFileError
@@ -155,31 +158,32 @@ func startError(path string, err error) error {
 		return fmt.Errorf("%s is empty, and Muster never leaves an empty file: put a backup in its place, "+
 			"remove it to start without history, or change --storage.path", path)
 	case errors.As(err, &damaged):
-		return fmt.Errorf("%s is damaged: move it away to start afresh, or change --storage.path (%w)", path, damaged.Err)
+		return fmt.Errorf("%s is damaged: move it away to start with an empty file, or change --storage.path (%w)", path, damaged.Err)
 	case errors.As(err, &other):
 		return fmt.Errorf("%s was written by %w: use that version, or change --storage.path", path, err)
 	case errors.Is(err, bolterrors.ErrTimeout):
-		return fmt.Errorf("%s is in use by %s: stop that, or give this Muster another --storage.path", path, holder(path))
+		return fmt.Errorf("%s is in use by %s: stop that process, or change --storage.path of this Muster", path, holder(path))
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%s cannot be written to: make it writable, or change --storage.path (%w)", path, err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("the disk of %s is full: make room, or change --storage.path (%w)", path, err)
+		return fmt.Errorf("the disk of %s is full: free some space, or change --storage.path (%w)", path, err)
 	default:
-		return fmt.Errorf("%s is not a file that Muster can read: move it away to start afresh, or change --storage.path (%w)", path, err)
+		return fmt.Errorf("%s is not a file that Muster can read: move it away to start with an empty file, "+
+			"or change --storage.path (%w)", path, err)
 	}
 }
 
-// errNoGrowth says that the file may not grow.
+// errNoGrowth says that the file could not grow.
 var errNoGrowth = errors.New("the file cannot grow")
 
-// damagedFileError says that a file is not what was written to it.
+// damagedFileError says that the content of a file is not what Muster wrote.
 type damagedFileError struct{ Err error }
 
 func (e *damagedFileError) Error() string { return "the file is damaged: " + e.Err.Error() }
 func (e *damagedFileError) Unwrap() error { return e.Err }
 
-// prepare makes the buckets, checks the schema, and finds the tombstones to drop
-// those of long ago.
+// prepare creates the buckets, checks the schema, finds the tombstones and
+// removes the old ones.
 func (f *File) prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketMeta} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -198,39 +202,40 @@ func (f *File) prepare(tx *bbolt.Tx) error {
 	if err := meta.Put(keySchema, []byte(schema)); err != nil {
 		return err
 	}
-	f.graves = nil
+	f.tombstones = nil
 	for id, fields := range scanGroups(tx) {
 		if _, live := fields[fieldMeta]; !live {
-			f.graves = append(f.graves, grave{id, grouping.Stamp(fields[fieldDeleted])})
+			f.tombstones = append(f.tombstones, fileTombstone{id, grouping.Stamp(fields[fieldDeleted])})
 		}
 	}
-	slices.SortFunc(f.graves, func(a, b grave) int { return cmp.Compare(a.deleted, b.deleted) })
+	slices.SortFunc(f.tombstones, func(a, b fileTombstone) int { return cmp.Compare(a.deleted, b.deleted) })
 	return f.dropTombstones(tx)
 }
 
-// dropTombstones drops what was deleted long ago, or too much to remember.
+// dropTombstones removes the tombstones that are older than tombstoneAge, and
+// the oldest ones if there are too many.
 func (f *File) dropTombstones(tx *bbolt.Tx) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	groups := tx.Bucket(bucketGroups)
 	oldest := grouping.NewStamp(f.now().Add(-tombstoneAge), 0, "")
 	n := 0
-	for _, g := range f.graves {
-		if g.deleted >= oldest && len(f.graves)-n <= maxTombstones {
+	for _, t := range f.tombstones {
+		if t.deleted >= oldest && len(f.tombstones)-n <= maxTombstones {
 			break
 		}
 		n++
-		if string(groups.Get([]byte(string(g.id)+fieldDeleted))) != string(g.deleted) || groups.Get([]byte(string(g.id)+fieldMeta)) != nil {
-			continue // it came back since
+		if string(groups.Get([]byte(string(t.id)+fieldDeleted))) != string(t.deleted) || groups.Get([]byte(string(t.id)+fieldMeta)) != nil {
+			continue // the group was stored again since then
 		}
-		if err := deletePrefix(groups, []byte(g.id)); err != nil {
+		if err := deletePrefix(groups, []byte(t.id)); err != nil {
 			return err
 		}
 	}
 	tx.OnCommit(func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.graves = slices.Delete(f.graves, 0, n)
+		f.tombstones = slices.Delete(f.tombstones, 0, n)
 	})
 	return nil
 }
@@ -239,7 +244,7 @@ func (f *File) dropTombstones(tx *bbolt.Tx) error {
 func (f *File) Name() string { return "file" }
 
 // Close closes the file.
-func (f *File) Close() error { return f.held.Load().Close() }
+func (f *File) Close() error { return f.handle.Load().Close() }
 
 func (f *File) fault(op string, err error) error {
 	return &grouping.StorageError{Backend: f.Name(), Op: op, Err: err}
@@ -251,7 +256,7 @@ func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGro
 		return nil, context.Cause(ctx)
 	}
 	g := *c.Group
-	return f.change("store", &c, func(groups *bbolt.Bucket, stored *grouping.AlertGroup, fields []field) (*grouping.AlertGroup, error) {
+	write := func(groups *bbolt.Bucket, stored *grouping.AlertGroup, fields []field) (*grouping.AlertGroup, error) {
 		if stored != nil && !c.Exclusive && stored.Stamp > g.Stamp {
 			g = *grouping.Merge(&g, &grouping.AlertGroup{ID: g.ID, Meta: stored.Meta})
 		}
@@ -284,7 +289,8 @@ func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGro
 			}
 		}
 		return &g, nil
-	})
+	}
+	return f.compareAndWrite("store", &c, write)
 }
 
 // Delete implements grouping.GroupStorage.
@@ -294,7 +300,7 @@ func (f *File) Delete(ctx context.Context, c grouping.Change) error {
 	}
 	c.Group = nil
 	id := c.ID()
-	_, err := f.change("delete", &c, func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []field) (*grouping.AlertGroup, error) {
+	_, err := f.compareAndWrite("delete", &c, func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []field) (*grouping.AlertGroup, error) {
 		if err := deletePrefix(groups, []byte(id)); err != nil {
 			return nil, err
 		}
@@ -306,15 +312,19 @@ func (f *File) Delete(ctx context.Context, c grouping.Change) error {
 	if err == nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.graves = append(f.graves, grave{id, c.Stamp})
+		f.tombstones = append(f.tombstones, fileTombstone{id, c.Stamp})
 	}
 	return err
 }
 
-// change compares what is stored with the change's base and, where they agree,
-// writes. The file is held by one process, so reading the whole group costs a
-// walk over neighbouring keys.
-func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *grouping.AlertGroup, []field) (*grouping.AlertGroup, error)) (*grouping.AlertGroup, error) {
+// groupWrite writes one group. It gets the bucket of groups, the stored group
+// and the changed fields of the alerts. It returns the group as stored.
+type groupWrite func(groups *bbolt.Bucket, stored *grouping.AlertGroup, fields []field) (*grouping.AlertGroup, error)
+
+// compareAndWrite compares the stored group with the base of the change, and
+// calls write if they are equal. It reads the whole group. This is cheap,
+// because the keys of a group are neighbours and no other process writes them.
+func (f *File) compareAndWrite(op string, c *grouping.Change, write groupWrite) (*grouping.AlertGroup, error) {
 	id := c.ID()
 	fields, err := changedFields(c)
 	if err != nil {
@@ -328,8 +338,9 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 		}
 		events = append(events, text)
 	}
-	// What the write comes to. It may run again, so each run starts over, and an
-	// answer that is no fault must not end the commit for the others.
+	// These are the results of the write. The function may run twice, so each
+	// run resets them. A conflict is not a fault of the file: it is kept in
+	// answer, so that it does not end the commit for the other writes.
 	var g *grouping.AlertGroup
 	var answer error
 	err = f.update(op, func(tx *bbolt.Tx) (err error) {
@@ -344,7 +355,7 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 			g = stored
 			return nil
 		case op == "delete" && (stored == nil || stored.IsTombstone()):
-			return nil // it is gone already
+			return nil // it is deleted already
 		case conflicts(stored, *c) || op == "delete" && deleteConflicts(stored, c.Base):
 			answer = &grouping.VersionMismatchError{ID: id, Stored: stored}
 			return nil
@@ -360,8 +371,8 @@ func (f *File) change(op string, c *grouping.Change, write func(*bbolt.Bucket, *
 	return g, answer
 }
 
-// deleteConflicts reports whether a group that is to be deleted is not stored
-// as base has it.
+// deleteConflicts reports whether a group that shall be deleted differs from
+// base.
 func deleteConflicts(stored, base *grouping.AlertGroup) bool {
 	return stored.Stamp != base.Stamp ||
 		!slices.EqualFunc(stored.Alerts, base.Alerts, func(a, b *grouping.Alert) bool {
@@ -388,7 +399,7 @@ func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
 	return nil
 }
 
-// scanGroups walks over all groups, tombstones included.
+// scanGroups yields the fields of all groups, tombstones included.
 func scanGroups(tx *bbolt.Tx) iter.Seq2[grouping.ID, map[string]string] {
 	return func(yield func(grouping.ID, map[string]string) bool) {
 		var id grouping.ID
@@ -418,16 +429,17 @@ func (f *File) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, 
 }
 
 // LoadMany implements Durable.
-func (f *File) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.ID]*grouping.AlertGroup, []*grouping.DamagedGroupError, error) {
+func (f *File) LoadMany(ctx context.Context, ids []grouping.ID) (
+	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	groups := make(map[grouping.ID]*grouping.AlertGroup, len(ids))
-	var damaged []*grouping.DamagedGroupError
-	err := f.view("load", func(tx *bbolt.Tx) error {
+	groups = make(map[grouping.ID]*grouping.AlertGroup, len(ids))
+	err = f.view("load", func(tx *bbolt.Tx) error {
 		for _, id := range ids {
 			if !id.Valid() {
-				continue // only an ID becomes part of a key
+				continue // only a valid ID may become part of a key
 			}
 			g, bad := decodeGroup(id, readFields(tx.Bucket(bucketGroups), id))
 			if bad != nil {
@@ -485,7 +497,7 @@ func (f *File) Ping(ctx context.Context) error {
 	return f.view("ping", func(*bbolt.Tx) error { return nil })
 }
 
-// Check implements Durable: the file must be at its path.
+// Check implements Durable. It reports a file that is not at its path.
 func (f *File) Check(context.Context) ([]string, error) {
 	if moved := f.moved.Load(); moved != nil {
 		return []string{moved.Error()}, nil
@@ -493,7 +505,7 @@ func (f *File) Check(context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// Now implements Durable: no clock but the host's.
+// Now implements Durable. A file has no clock, so it returns the zero time.
 func (f *File) Now(ctx context.Context) (time.Time, error) {
 	if ctx.Err() != nil {
 		return time.Time{}, context.Cause(ctx)
@@ -501,14 +513,15 @@ func (f *File) Now(ctx context.Context) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-// Position implements Durable. Nobody else writes to the file, so it stands
-// still; while writes fail it tries one. A file that is not at its path is
-// written there again, if it was known to be away: so everybody hears of it.
+// Position implements Durable. Only this process writes to the file, so the
+// position never changes. While writes fail, Position tries a write. It also
+// writes a moved file to its path again, but only if an earlier call reported
+// the move: so the move is always visible as an outage first.
 func (f *File) Position(ctx context.Context) ([]Position, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if err := f.keepInPlace(); err != nil {
+	if err := f.restoreAtPath(); err != nil {
 		return nil, f.fault("position", err)
 	}
 	if f.failing.Load() {
@@ -526,10 +539,10 @@ func (f *File) Position(ctx context.Context) ([]Position, error) {
 	return []Position{p}, err
 }
 
-// HasLog implements Durable: a file has one owner.
+// HasLog implements Durable. Only one process writes to a file, so it needs no log.
 func (f *File) HasLog() bool { return false }
 
-// Follow implements Durable: there is nobody to follow.
+// Follow implements Durable. It only waits, because a file has no log.
 func (f *File) Follow(ctx context.Context, _ []Position, _ func(int, []LogEntry)) error {
 	<-ctx.Done()
 	return nil

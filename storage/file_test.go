@@ -13,13 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+
+	"muster/grouping"
 )
 
-func openFile(t *testing.T, opts FileOptions) *File {
+// openTestFile opens a file that is closed at the end of the test. Without a path it
+// uses a new file.
+func openTestFile(t *testing.T, opts FileOptions) *File {
 	t.Helper()
 	if opts.Path == "" {
 		opts.Path = filepath.Join(t.TempDir(), "muster.db")
@@ -30,19 +32,19 @@ func openFile(t *testing.T, opts FileOptions) *File {
 	return f
 }
 
-// filled returns the bytes of a file that holds groups, some of them deleted,
-// and history: with pages of every kind.
+// filled returns the content of a file with groups, tombstones and history. It has
+// pages of every type.
 func filled(t *testing.T) []byte {
 	t.Helper()
-	f := openFile(t, FileOptions{})
-	f.held.Load().db.NoSync = true
+	f := openTestFile(t, FileOptions{})
+	f.handle.Load().db.NoSync = true
 	w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
 	for i := range 150 {
 		g := w.add(t, groupKey(fmt.Sprint("g", i)), a("x", strings.Repeat("v", 100)), a("y", "1"))
 		switch i % 10 {
 		case 0:
 			require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
-		case 1: // more than a page holds
+		case 1: // larger than a page
 			w.add(t, g.Key, a("z", strings.Repeat("v", 2*os.Getpagesize())))
 		}
 	}
@@ -59,7 +61,7 @@ func writeFile(t *testing.T, content []byte) (path string) {
 	return path
 }
 
-// meta returns the meta that counts and its offset.
+// metaOf returns the meta of the later transaction and its offset.
 func metaOf(t *testing.T, content []byte) (fileMeta, int) {
 	t.Helper()
 	meta, err := readMeta(bytes.NewReader(content))
@@ -67,7 +69,7 @@ func metaOf(t *testing.T, content []byte) (fileMeta, int) {
 	return meta, int(meta.Txid%2) * int(meta.PageSize)
 }
 
-// A damaged file is refused in one sentence, which says what to do.
+// The start rejects a damaged file with one sentence that says what to do.
 func TestDamagedFile(t *testing.T) {
 	content := filled(t)
 	meta, metaStart := metaOf(t, content)
@@ -79,7 +81,7 @@ func TestDamagedFile(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		damage func(b []byte) []byte
-		want   string // of the sentence; "": it opens
+		want   string // part of the sentence; "": the file opens
 	}{
 		{"nothing", func(b []byte) []byte { return b }, ""},
 		{"empty", func([]byte) []byte { return nil }, "is empty"},
@@ -89,9 +91,9 @@ func TestDamagedFile(t *testing.T) {
 		{"random", func(b []byte) []byte { _, _ = random.Read(b); return b }, notOurs},
 		{"cut to a byte", func(b []byte) []byte { return b[:1] }, notOurs},
 		{"cut to a page", func(b []byte) []byte { return b[:size] }, notOurs},
-		{"cut to two pages", func(b []byte) []byte { return b[:2*size] }, "cut short"},
-		{"cut in the middle", func(b []byte) []byte { return b[:inUse/2] }, "cut short"},
-		{"cut by a byte", func(b []byte) []byte { return b[:inUse-1] }, "cut short"},
+		{"cut to two pages", func(b []byte) []byte { return b[:2*size] }, "truncated"},
+		{"cut in the middle", func(b []byte) []byte { return b[:inUse/2] }, "truncated"},
+		{"cut by a byte", func(b []byte) []byte { return b[:inUse-1] }, "truncated"},
 		{"begins later", func(b []byte) []byte { return b[512:] }, notOurs},
 		{"one meta flipped", func(b []byte) []byte { b[metaStart+40] ^= 1; return b }, ""},
 		{"the other flipped", func(b []byte) []byte { b[size-metaStart+40] ^= 1; return b }, ""},
@@ -100,9 +102,9 @@ func TestDamagedFile(t *testing.T) {
 		{"the root zero", func(b []byte) []byte { clear(b[at(meta.Root):at(meta.Root+1)]); return b }, "page"},
 		{"the free list zero", func(b []byte) []byte { clear(b[at(meta.Freelist):at(meta.Freelist+1)]); return b }, "page"},
 		{"a used page counts as free", func(b []byte) []byte {
-			binary.NativeEndian.PutUint64(b[at(meta.Freelist)+pageHeader:], meta.Root)
+			binary.NativeEndian.PutUint64(b[at(meta.Freelist)+pageHeaderSize:], meta.Root)
 			return b
-		}, "in use and counts as free"},
+		}, "in use and also in the free list"},
 		{"the middle random", func(b []byte) []byte { _, _ = random.Read(b[inUse/4 : inUse/2]); return b }, "page"},
 		{"the middle zero", func(b []byte) []byte { clear(b[inUse/4 : inUse/2]); return b }, "page"},
 		{"the second half zero", func(b []byte) []byte { clear(b[inUse/2:]); return b }, "page"},
@@ -133,7 +135,7 @@ func requireSentence(t *testing.T, err error, path string) {
 	require.NotRegexp(t, `runtime error|goroutine|assertion|0x`, err.Error())
 }
 
-// useAll reads and writes everything that a damaged file may make panic, and
+// useAll makes all reads and writes that a damaged file may cause to panic. It
 // returns the first fault.
 func useAll(t *testing.T, f *File) (fault error) {
 	t.Helper()
@@ -171,9 +173,9 @@ func useAll(t *testing.T, f *File) (fault error) {
 	return fault
 }
 
-// Every page is damaged in turn, in several ways. Either the start says so or
-// all goes on, but for values that cannot be decoded: nothing panics, least of
-// all where nobody can catch it.
+// The test damages each page in turn, in several ways. Either the start reports
+// the damage, or the file can be used, except for values that cannot be decoded.
+// Nothing may panic, least of all in a goroutine of bbolt.
 func TestEveryPageDamaged(t *testing.T) {
 	content := filled(t)
 	meta, _ := metaOf(t, content)
@@ -182,11 +184,11 @@ func TestEveryPageDamaged(t *testing.T) {
 	raw, err := os.Open(path)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, raw.Close()) }()
-	check := fileCheck{r: raw, meta: meta, used: make([]bool, meta.Pages)}
-	require.NoError(t, check.tree(meta.Root, nil, nil))
+	verifier := fileVerifier{r: raw, meta: meta, used: make([]bool, meta.Pages)}
+	require.NoError(t, verifier.verifyTree(meta.Root, nil, nil))
 	heads := []uint64{}
 	for id := uint64(2); id < meta.Pages; id++ {
-		if check.used[id] && binary.NativeEndian.Uint64(content[id*uint64(size):]) == id {
+		if verifier.used[id] && binary.NativeEndian.Uint64(content[id*uint64(size):]) == id {
 			heads = append(heads, id)
 		}
 	}
@@ -229,15 +231,15 @@ func TestEveryPageDamaged(t *testing.T) {
 				continue
 			}
 			opened++
-			f.held.Load().db.NoSync = true
-			_ = useAll(t, f) // values may be nonsense
+			f.handle.Load().db.NoSync = true
+			_ = useAll(t, f) // some values may be invalid
 			require.NoError(t, f.Close())
 		}
 		require.NotZero(t, opened)
 	})
 }
 
-// A file that is damaged while Muster runs is a fault of the backend.
+// If a file is damaged while Muster runs, it is a fault of the backend.
 func TestFileDamagedWhileOpen(t *testing.T) {
 	content := filled(t)
 	meta, _ := metaOf(t, content)
@@ -271,7 +273,7 @@ func TestFileDamagedWhileOpen(t *testing.T) {
 	} {
 		for _, first := range []string{"read", "write"} {
 			t.Run(test.name+", then a "+first, func(t *testing.T) {
-				f := openFile(t, FileOptions{Path: writeFile(t, content)})
+				f := openTestFile(t, FileOptions{Path: writeFile(t, content)})
 				file, err := os.OpenFile(f.opts.Path, os.O_RDWR, 0)
 				require.NoError(t, err)
 				require.NoError(t, test.damage(file))
@@ -285,14 +287,14 @@ func TestFileDamagedWhileOpen(t *testing.T) {
 				require.ErrorIs(t, err, grouping.ErrStorage)
 				require.Equal(t, reasonDamaged, FaultReason(err), "%v", err)
 				_, err = f.Position(t.Context())
-				require.ErrorIs(t, err, grouping.ErrStorage, "it stays away until the next start")
+				require.ErrorIs(t, err, grouping.ErrStorage, "the file is not used until the next start")
 				require.NoError(t, f.Close())
 			})
 		}
 	}
 }
 
-// growing is a file that a commit makes longer after the first look at it.
+// growing is a file that a commit makes longer after its first use.
 type growing struct {
 	*os.File
 
@@ -311,50 +313,50 @@ func (g *growing) ReadAt(b []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// A file that grows while it is looked at is not one that was cut short.
+// A file that grows while it is verified does not look truncated.
 func TestFileGrowsWhileRead(t *testing.T) {
-	f := openFile(t, FileOptions{})
-	for i := range 2 { // the meta that is written is the first, then the second
-		before, err := wholeMeta(f.held.Load().raw)
+	f := openTestFile(t, FileOptions{})
+	for i := range 2 { // commits write the two metas in turn
+		before, err := completeMeta(f.handle.Load().raw)
 		require.NoError(t, err)
-		_, err = wholeMeta(&growing{f.held.Load().raw, sync.OnceFunc(func() {
+		_, err = completeMeta(&growing{f.handle.Load().raw, sync.OnceFunc(func() {
 			require.NoError(t, f.update("store", func(tx *bbolt.Tx) error {
 				return tx.Bucket(bucketMeta).Put(fmt.Append(nil, "key ", i), make([]byte, 4*allocSize))
 			}))
 		})})
 		require.NoError(t, err)
-		after, err := wholeMeta(f.held.Load().raw)
+		after, err := completeMeta(f.handle.Load().raw)
 		require.NoError(t, err)
 		require.Greater(t, after.Pages, before.Pages)
 	}
 }
 
-// Writes that come together are committed together; one that cannot be written
-// does not take the others with it.
+// Concurrent writes are committed together. One write that fails does not fail the
+// others.
 func TestFileCommitsTogether(t *testing.T) {
 	const writers = 20
 	for _, test := range []struct {
-		name             string
-		refused, commits int
+		name            string
+		failed, commits int
 	}{
 		{"all can be written", -1, 1},
 		{"one cannot", 7, writers - 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := openFile(t, FileOptions{})
+			f := openTestFile(t, FileOptions{})
 			commits := func() int {
-				meta, err := readMeta(f.held.Load().raw)
+				meta, err := readMeta(f.handle.Load().raw)
 				require.NoError(t, err)
 				return int(meta.Txid)
 			}
 			before := commits()
-			f.turn <- struct{}{} // a commit is under way
+			f.commitLock <- struct{}{} // a commit is under way
 			errs := make([]error, writers)
 			var wg sync.WaitGroup
 			for i := range writers {
 				wg.Go(func() {
 					errs[i] = f.update("store", func(tx *bbolt.Tx) error {
-						if i == test.refused {
+						if i == test.failed {
 							return os.ErrInvalid
 						}
 						return tx.Bucket(bucketMeta).Put(fmt.Append(nil, "key ", i), []byte("value"))
@@ -366,13 +368,13 @@ func TestFileCommitsTogether(t *testing.T) {
 				defer f.mu.Unlock()
 				return len(f.waiting) == writers
 			}, 10*time.Second, time.Millisecond)
-			<-f.turn
+			<-f.commitLock
 			wg.Wait()
 			require.Equal(t, test.commits, commits()-before)
 			require.NoError(t, f.view("load", func(tx *bbolt.Tx) error {
 				for i, err := range errs {
 					written := tx.Bucket(bucketMeta).Get(fmt.Append(nil, "key ", i)) != nil
-					require.Equal(t, []bool{i != test.refused, i != test.refused}, []bool{err == nil, written})
+					require.Equal(t, []bool{i != test.failed, i != test.failed}, []bool{err == nil, written})
 				}
 				return nil
 			}))

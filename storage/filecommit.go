@@ -2,17 +2,17 @@ package storage
 
 import "go.etcd.io/bbolt"
 
-// How a File is read and written: writes that come together share a sync.
+// This file has the transactions of a File. Concurrent writes share one sync.
 
-// fileWrite is what one caller has to write.
+// fileWrite is the write of one caller.
 type fileWrite struct {
 	fn   func(*bbolt.Tx) error
 	err  error
 	done chan struct{} // closed when err is known
 }
 
-// update runs a write. Writes that come while another is under way are
-// committed together by the first of them.
+// update runs a write and returns when it is on disk. Writes that arrive during
+// a commit wait, and the first of them commits them all together.
 func (f *File) update(op string, fn func(tx *bbolt.Tx) error) error {
 	w := &fileWrite{fn: fn, done: make(chan struct{})}
 	f.mu.Lock()
@@ -20,9 +20,9 @@ func (f *File) update(op string, fn func(tx *bbolt.Tx) error) error {
 	first := len(f.waiting) == 1
 	f.mu.Unlock()
 	if first {
-		f.turn <- struct{}{}
+		f.commitLock <- struct{}{}
 		f.commitWaiting()
-		<-f.turn
+		<-f.commitLock
 	}
 	<-w.done
 	f.failing.Store(w.err != nil)
@@ -32,19 +32,21 @@ func (f *File) update(op string, fn func(tx *bbolt.Tx) error) error {
 	return nil
 }
 
+// commitWaiting commits all waiting writes in one transaction. If one of them
+// fails, it commits each of them in a transaction of its own.
 func (f *File) commitWaiting() {
 	f.mu.Lock()
 	writes := f.waiting
 	f.waiting = nil
 	f.mu.Unlock()
-	refused := false
+	writeFailed := false
 	err := f.commit(func(tx *bbolt.Tx) error {
 		if err := f.dropTombstones(tx); err != nil {
 			return err
 		}
 		for _, w := range writes {
 			if err := w.fn(tx); err != nil {
-				refused = true
+				writeFailed = true
 				return err
 			}
 		}
@@ -52,24 +54,24 @@ func (f *File) commitWaiting() {
 	})
 	for _, w := range writes {
 		w.err = err
-		if refused && len(writes) > 1 {
-			w.err = f.commit(w.fn) // what one cannot write is not the others' fault
+		if writeFailed && len(writes) > 1 {
+			w.err = f.commit(w.fn) // one failed write must not fail the others
 		}
 		close(w.done)
 	}
 }
 
-// commit runs one transaction. A file that is not at its path takes no writes:
-// they would be gone after the next start.
+// commit runs one transaction. It fails if the file is not at its path, because
+// the next start would not find the written data.
 func (f *File) commit(fn func(tx *bbolt.Tx) error) error {
-	if err := f.inPlace(); err != nil {
+	if err := f.verifyPath(); err != nil {
 		return err
 	}
-	return f.held.Load().commit(fn)
+	return f.handle.Load().commit(fn)
 }
 
 func (f *File) view(op string, fn func(tx *bbolt.Tx) error) error {
-	if err := f.held.Load().view(fn); err != nil {
+	if err := f.handle.Load().view(fn); err != nil {
 		return f.fault(op, err)
 	}
 	return nil

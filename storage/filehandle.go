@@ -11,22 +11,23 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// fileHandle is an open database file with its lock. A panic of bbolt's is a
-// fault of the file, not of the process.
+// fileHandle is an open database file with its lock. A panic of bbolt becomes
+// an error of the file, so it does not end the process.
 type fileHandle struct {
 	db *bbolt.DB
-	// raw is the same file, to look at what bbolt would panic on.
+	// raw is the same file. It is used to find damage before bbolt panics on it.
 	raw  *os.File
 	info os.FileInfo
-	// damaged is why the file is left alone: after a panic
-	// bbolt may hold its locks for ever.
+	// damaged is set when the file is found to be damaged. The file is not used
+	// any more then, because bbolt may hold its locks forever after a panic.
 	damaged atomic.Pointer[damagedFileError]
-	// txid is the last transaction, 0 if its outcome is not known. Only commit
-	// uses it.
+	// txid is the ID of the last transaction. It is 0 if the outcome of that
+	// transaction is not known. Only commit uses it.
 	txid int
 }
 
-// openHandle opens the file under the name and makes it ready.
+// openHandle opens the file with the name, creates its buckets and checks its
+// schema.
 func (f *File) openHandle(name string) (*fileHandle, error) {
 	h := &fileHandle{}
 	err := h.open(name)
@@ -41,10 +42,11 @@ func (f *File) openHandle(name string) (*fileHandle, error) {
 
 func (h *fileHandle) open(name string) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.caught(&err)
-	// The list of free pages is kept in the file: without, bbolt walks over the
-	// whole file after every write that failed.
-	if h.db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: lockWait, FreelistType: bbolt.FreelistMapType}); err != nil {
+	defer h.recoverPanic(&err)
+	// bbolt keeps the list of free pages in the file. Without this list, it would
+	// scan the whole file after each failed write.
+	h.db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
 		return err
 	}
 	h.db.AllocSize = allocSize
@@ -55,19 +57,20 @@ func (h *fileHandle) open(name string) (err error) {
 	return err
 }
 
-// checkLocked looks through the file while nobody writes to it.
-func checkLocked(path string) error {
-	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockWait, ReadOnly: true})
+// verifyLocked verifies the file under its lock, so that no other process
+// writes to it meanwhile.
+func verifyLocked(path string) error {
+	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
 	if err != nil {
 		return err
 	}
-	if err := checkFile(path); err != nil {
+	if err := verifyFile(path); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	return db.Close()
 }
 
-// Close closes the file. A damaged one stays locked until the process ends.
+// Close closes the file. A damaged file stays locked until the process ends.
 func (h *fileHandle) Close() error {
 	var errs []error
 	if h.db != nil && h.damaged.Load() == nil {
@@ -79,13 +82,13 @@ func (h *fileHandle) Close() error {
 	return errors.Join(errs...)
 }
 
-// commit runs one transaction, one at a time. It does not roll back after a
-// panic, which reads the damaged pages again: the file is left alone from then
-// on.
+// commit runs one transaction. It must not be called concurrently. After a panic
+// it does not roll back, because that would read the damaged pages again. The
+// file is not used any more then.
 func (h *fileHandle) commit(fn func(tx *bbolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.caught(&err)
-	meta, err := h.intact()
+	defer h.recoverPanic(&err)
+	meta, err := h.intactMeta()
 	if err != nil {
 		return err
 	}
@@ -108,37 +111,38 @@ func (h *fileHandle) commit(fn func(tx *bbolt.Tx) error) (err error) {
 		return nil
 	}
 	if strings.HasPrefix(err.Error(), "file resize error") {
-		return fmt.Errorf("%w: %w", errNoGrowth, err) // bbolt tells it by text alone
+		return fmt.Errorf("%w: %w", errNoGrowth, err) // bbolt has no error value for this
 	}
 	return err
 }
 
 func (h *fileHandle) view(fn func(tx *bbolt.Tx) error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.caught(&err)
-	if _, err := h.intact(); err != nil {
+	defer h.recoverPanic(&err)
+	if _, err := h.intactMeta(); err != nil {
 		return err
 	}
 	return h.db.View(fn)
 }
 
-// intact returns the file's meta, or how the file was damaged since the start, as
-// far as that is seen at once. Without, bbolt panics while it holds the locks that all others
-// wait for.
-func (h *fileHandle) intact() (fileMeta, error) {
+// intactMeta returns the meta of the file, or a *damagedFileError if the file was
+// damaged since the start. It finds only damage that is quick to find. Without
+// this check, bbolt would panic while it holds locks that other callers wait for.
+func (h *fileHandle) intactMeta() (fileMeta, error) {
 	if damaged := h.damaged.Load(); damaged != nil {
 		return fileMeta{}, damaged
 	}
-	meta, err := wholeMeta(h.raw)
+	meta, err := completeMeta(h.raw)
 	if damaged, ok := errors.AsType[*damagedFileError](err); ok {
 		h.damaged.Store(damaged)
 	}
 	return meta, err
 }
 
-// caught makes an error of a panic of bbolt's: a page cannot be read, or is not
-// what it was. It is deferred where panics on faults are set.
-func (h *fileHandle) caught(err *error) {
+// recoverPanic turns a panic of bbolt into an error. bbolt panics if it cannot
+// read a page, or if a page is damaged. Callers defer it after they have called
+// debug.SetPanicOnFault.
+func (h *fileHandle) recoverPanic(err *error) {
 	if r := recover(); r != nil {
 		damaged := &damagedFileError{fmt.Errorf("%v", r)}
 		h.damaged.Store(damaged)

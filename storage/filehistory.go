@@ -12,8 +12,8 @@ import (
 	"muster/grouping"
 )
 
-// The history of a File: one bucket by time, and one that points into it by
-// group.
+// The history of a File has two buckets. One has the events by time. The other
+// one has the IDs of the events by group.
 
 // PushEvents implements Durable.
 func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
@@ -24,7 +24,7 @@ func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
 		for i := range events {
 			text, err := encodeEvent(&events[i])
 			if err != nil || !events[i].GroupID.Valid() {
-				continue // it was not encodable when it happened either
+				continue // the original write could not encode it either
 			}
 			if err := f.addEvents(tx, events[i].GroupID, []string{text}); err != nil {
 				return err
@@ -34,13 +34,14 @@ func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
 	})
 }
 
-// addEvents writes encoded events and drops a few of the oldest that are past
-// their time or too many: so the file stops growing, and no write pays for all.
+// addEvents writes encoded events. It also removes a few of the oldest events if
+// the history is over its limits. This keeps the file from growing, and no
+// single write has to remove many events.
 func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 	history, timeline, meta := tx.Bucket(bucketHistory), tx.Bucket(bucketTimeline), tx.Bucket(bucketMeta)
-	var held int64
+	var size int64
 	if v := meta.Get(keyBytes); len(v) == 8 {
-		held = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: it was one
+		size = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
 	}
 	for _, text := range events {
 		key, value := eventKey(text)
@@ -50,12 +51,12 @@ func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 		if err := errors.Join(history.Put(key, value), timeline.Put(append([]byte(id), key...), nil)); err != nil {
 			return err
 		}
-		held += int64(len(text))
+		size += int64(len(text))
 	}
 	oldest := []byte(grouping.NewStamp(f.now().Add(-f.opts.HistoryRetention), 0, ""))
 	for range 2*len(events) + 1 {
 		k, v := history.Cursor().First()
-		if k == nil || held <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
+		if k == nil || size <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
 			break
 		}
 		e, err := decodeEvent(string(k) + string(v))
@@ -65,12 +66,12 @@ func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 		if err := errors.Join(err, history.Delete(k)); err != nil {
 			return err
 		}
-		held -= int64(len(k) + len(v))
+		size -= int64(len(k) + len(v))
 	}
-	return meta.Put(keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(held, 0))))
+	return meta.Put(keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(size, 0))))
 }
 
-// eventKey splits an encoded event into its ID and the rest.
+// eventKey splits an encoded event into its ID and its JSON.
 func eventKey(text string) (key, value []byte) {
 	i := bytes.IndexByte([]byte(text), '{')
 	return []byte(text[:i]), []byte(text[i:])

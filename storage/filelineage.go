@@ -8,10 +8,10 @@ import (
 	"muster/grouping"
 )
 
-// Nobody but this process writes to a file, and nothing takes single records
-// from it.
+// Only this process writes to a file, and nothing evicts single records from it.
+// So most of these methods have nothing to report.
 
-// CheckLineage implements Durable. A file has no log.
+// CheckLineage implements Durable. A file has no log that could lose entries.
 func (f *File) CheckLineage(ctx context.Context, _ []Position) (Lineage, error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)

@@ -15,7 +15,7 @@ import (
 	"muster/grouping"
 )
 
-// syncedLog is a log that a test reads while it is written.
+// syncedLog is a log that can be read while it is written.
 type syncedLog struct {
 	mu   sync.Mutex
 	text bytes.Buffer // guarded by mu
@@ -33,34 +33,37 @@ func (l *syncedLog) String() string {
 	return l.text.String()
 }
 
-// A file has no log that tells its owner of its own writes, so none of them
-// counts as lost.
-func TestAFileUnderTrafficLosesNothing(t *testing.T) {
+// A file has no log that reports this process its own writes. So a write that no
+// log reports must not count as lost.
+func TestFileUnderTrafficLosesNothing(t *testing.T) {
 	file, err := OpenFile(FileOptions{Path: filepath.Join(t.TempDir(), "muster.db")})
 	require.NoError(t, err)
 	clock, log := grouping.NewClock(), &syncedLog{}
-	joined, err := NewTiered(NewMemory(MemoryOptions{}), file, clock, prometheus.NewRegistry(),
+	tiered, err := NewTiered(NewMemory(MemoryOptions{}), file, clock, prometheus.NewRegistry(),
 		promslog.New(&promslog.Config{Writer: log}), TieredOptions{CheckInterval: 20 * time.Millisecond})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- joined.Run(ctx) }()
+	go func() { done <- tiered.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)
 		require.NoError(t, file.Close())
 	})
-	<-joined.Restored()
-	groups, err := grouping.NewManager(joined, clock, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
+	<-tiered.Restored()
+	groups, err := grouping.NewManager(tiered, clock, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	for i := range 200 {
+		alert := grouping.NotifiedAlert{
+			Fingerprint: "00000000000000aa", Status: grouping.StatusFiring, StartsAt: time.Now().Add(time.Duration(i) * time.Second),
+		}
 		_, err := groups.Ingest(t.Context(), grouping.Notification{
 			Key: grouping.Key{Source: "s", Receiver: "r", GroupKey: string(rune('a' + i%5))}, Stamp: groups.Stamp(),
-			Alerts: []grouping.NotifiedAlert{{Fingerprint: "00000000000000aa", Status: grouping.StatusFiring, StartsAt: time.Now().Add(time.Duration(i) * time.Second)}},
+			Alerts: []grouping.NotifiedAlert{alert},
 		})
 		require.NoError(t, err)
-		time.Sleep(time.Millisecond) // several looks at the backend go by
+		time.Sleep(time.Millisecond) // Tiered compares with the backend several times meanwhile
 	}
 	require.NotContains(t, log.String(), "lost")
-	require.Zero(t, joined.Status().DirtyGroups)
+	require.Zero(t, tiered.Status().DirtyGroups)
 }

@@ -11,9 +11,10 @@ import (
 	"time"
 )
 
-// The open file stays usable when it is removed or renamed, but the next start
-// would not find what is written to it. So a File looks whether the path still
-// leads to it, and writes it there again once the path is free.
+// An open file stays usable after it is removed or renamed. But the next start
+// would not find the data that is written to it. So a File checks whether its
+// path still leads to the open file. If not, it rejects writes, and writes the
+// file to the path again as soon as the path is free.
 
 // movedFileError says that the open file is not at its path, and what to do.
 type movedFileError struct {
@@ -24,28 +25,30 @@ type movedFileError struct {
 func (e *movedFileError) Error() string { return e.text }
 func (e *movedFileError) Unwrap() error { return e.err }
 
-// fileLost reports whether the next start would not find what the file holds.
+// fileLost reports whether the error means that the next start would not find
+// the data of the file.
 func fileLost(err error) bool {
 	_, moved := errors.AsType[*movedFileError](err)
 	_, damaged := errors.AsType[*damagedFileError](err)
 	return moved || damaged
 }
 
-// inPlace reports whether the open file is at its path.
-func (f *File) inPlace() error {
+// verifyPath returns a *movedFileError if the open file is not at its path.
+func (f *File) verifyPath() error {
 	if moved := f.moved.Load(); moved != nil {
 		return moved
 	}
 	info, err := os.Stat(f.opts.Path)
-	if err == nil && os.SameFile(info, f.held.Load().info) {
+	if err == nil && os.SameFile(info, f.handle.Load().info) {
 		return nil
 	}
-	return f.noteMoved(err)
+	return f.setMoved(err)
 }
 
-// noteMoved takes note of what is wrong with the path. Without an error another
-// file is there.
-func (f *File) noteMoved(err error) error {
+// setMoved records and returns what is wrong with the path. err is the error of
+// the last attempt to find or create the file. If it is nil, another file is at
+// the path.
+func (f *File) setMoved(err error) error {
 	path, moved := f.opts.Path, &movedFileError{err: err}
 	switch {
 	case err == nil, errors.Is(err, fs.ErrExist):
@@ -57,7 +60,7 @@ func (f *File) noteMoved(err error) error {
 		}
 		moved.text += ", then Muster writes its own file there again"
 	case !isDirectory(filepath.Dir(path)):
-		moved.text = fmt.Sprintf("the folder of %s was removed: make it again, then Muster writes the file there again", path)
+		moved.text = fmt.Sprintf("the folder of %s was removed: create it again, then Muster writes the file there again", path)
 	case errors.Is(err, fs.ErrNotExist):
 		moved.text = path + " was removed or renamed; Muster writes it again"
 	default:
@@ -72,38 +75,40 @@ func isDirectory(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// keepInPlace writes the file to its path again if it was away before.
-func (f *File) keepInPlace() error {
+// restoreAtPath writes the file to its path again if an earlier call reported
+// that it was moved. Otherwise it only checks the path.
+func (f *File) restoreAtPath() error {
 	if f.moved.Load() == nil {
-		return f.inPlace()
+		return f.verifyPath()
 	}
-	f.turn <- struct{}{} // nothing is committed meanwhile
-	defer func() { <-f.turn }()
-	before := f.held.Load()
+	f.commitLock <- struct{}{} // no commits meanwhile
+	defer func() { <-f.commitLock }()
+	before := f.handle.Load()
 	info, err := os.Stat(f.opts.Path)
 	switch {
 	case err == nil && os.SameFile(info, before.info):
-		f.moved.Store(nil) // it was moved back
+		f.moved.Store(nil) // the file was moved back
 		return nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return f.noteMoved(err)
+		return f.setMoved(err)
 	}
 	h, err := f.create(before)
 	if err != nil {
-		return f.noteMoved(err)
+		return f.setMoved(err)
 	}
-	f.held.Store(h)
+	f.handle.Store(h)
 	f.moved.Store(nil)
-	_ = before.Close() // all that was in it is in the new one
+	_ = before.Close() // the new file has all of its data
 	return nil
 }
 
-// unfinished is in the names of files that do not have their path yet.
+// unfinished is part of the names of files that are not yet at their path.
 const unfinished = ".new-"
 
-// create makes a new file with what another one holds. It gets its path at the
-// end, by a link, which never replaces a file: so nobody finds a part of it, and
-// of two processes one fails. Its lock is held from the beginning.
+// create creates a new file at the path, with the content of from if that is
+// given. It writes and locks a temporary file first, and links it to the path at
+// the end. So no other process can see an unfinished file. A link never replaces
+// a file, so if two processes create the file, one of them fails.
 func (f *File) create(from *fileHandle) (*fileHandle, error) {
 	path := linkTarget(f.opts.Path)
 	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+unfinished)
@@ -128,10 +133,11 @@ func (f *File) create(from *fileHandle) (*fileHandle, error) {
 	return h, nil
 }
 
-// copyTo copies the file, unless it is damaged. Nothing is committed meanwhile.
+// copyTo copies the file to another one. It copies nothing if the file is
+// damaged. The caller holds the commit lock.
 func (h *fileHandle) copyTo(to *os.File) error {
-	if _, err := h.intact(); err != nil {
-		return nil //nolint:nilerr // the new file is filled from memory
+	if _, err := h.intactMeta(); err != nil {
+		return nil //nolint:nilerr // the new file is filled from the memory tier
 	}
 	info, err := h.raw.Stat()
 	if err != nil {
@@ -143,17 +149,18 @@ func (h *fileHandle) copyTo(to *os.File) error {
 	if _, err := io.Copy(to, io.NewSectionReader(h.raw, 0, info.Size())); err != nil {
 		return err
 	}
-	err = checkFile(to.Name())
+	err = verifyFile(to.Name())
 	if damaged, ok := errors.AsType[*damagedFileError](err); ok {
-		h.damaged.Store(damaged) // the next try leaves it out
+		h.damaged.Store(damaged) // the next attempt copies nothing
 	}
 	return errors.Join(err, to.Sync())
 }
 
-// linkTarget follows symbolic links, also to a file that is not there.
+// linkTarget follows symbolic links. Unlike filepath.EvalSymlinks it also follows
+// a link to a file that does not exist.
 func linkTarget(path string) string {
-	const most = 40 // as the kernel
-	for range most {
+	const maxLinks = 40 // as in the Linux kernel
+	for range maxLinks {
 		to, err := os.Readlink(path)
 		if err != nil {
 			break
@@ -166,7 +173,8 @@ func linkTarget(path string) string {
 	return path
 }
 
-// syncFolder makes the names in a folder durable, where the system can.
+// syncFolder makes the names in a folder durable. It ignores errors, because not
+// every system can sync a folder.
 func syncFolder(path string) {
 	folder, err := os.Open(path) //nolint:gosec // G304: the operator's path
 	if err != nil {
@@ -176,11 +184,11 @@ func syncFolder(path string) {
 	_ = folder.Close()
 }
 
-// unfinishedAge is the age of a file that nobody is still making.
+// unfinishedAge is the age above which no process is still creating the file.
 const unfinishedAge = time.Hour
 
-// removeUnfinished removes what a process left behind that died while it made
-// the file.
+// removeUnfinished removes temporary files of processes that ended while they
+// created the file.
 func (f *File) removeUnfinished() {
 	path := linkTarget(f.opts.Path)
 	entries, err := os.ReadDir(filepath.Dir(path))

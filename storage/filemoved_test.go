@@ -11,16 +11,16 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"muster/grouping"
 )
 
-// inFile returns what a Muster that starts now finds at the path: of each group
-// the number of alerts, and the number of events.
+// inFile returns what a Muster that starts now would find at the path: the number
+// of alerts of each group, and the number of events.
 func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) {
 	t.Helper()
 	f, err := OpenFile(FileOptions{Path: path})
@@ -36,7 +36,7 @@ func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) 
 	return groups, len(page.Events)
 }
 
-// otherDatabase makes a database that another Muster left at the path.
+// otherDatabase creates the database of another Muster at the path.
 func otherDatabase(t *testing.T, path string) (content []byte) {
 	t.Helper()
 	f, err := OpenFile(FileOptions{Path: path})
@@ -48,15 +48,15 @@ func otherDatabase(t *testing.T, path string) (content []byte) {
 	return content
 }
 
-// Whatever happens to the path while Muster runs: it is an outage, and once the
-// path is free the file is there again, with all that was acknowledged.
+// The test moves or replaces the file while Muster runs. This is an outage. Once
+// the path is free, the file is there again with all acknowledged writes.
 func TestFileMovedUnderTraffic(t *testing.T) {
 	must := require.NoError
 	for _, test := range []struct {
 		name string
-		// move does something to the file, free makes the path free again.
+		// move moves or replaces the file, free makes the path free again.
 		move, free func(t *testing.T, path string)
-		problem    string // what the status page says until then
+		problem    string // shown on the status page until then
 	}{
 		{name: "removed", move: func(t *testing.T, path string) { must(t, os.Remove(path)) }},
 		{name: "renamed", move: func(t *testing.T, path string) { must(t, os.Rename(path, path+".bak")) }},
@@ -64,13 +64,13 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 			name:    "folder removed",
 			move:    func(t *testing.T, path string) { must(t, os.RemoveAll(filepath.Dir(path))) },
 			free:    func(t *testing.T, path string) { must(t, os.Mkdir(filepath.Dir(path), 0o700)) },
-			problem: "was removed: make it again",
+			problem: "was removed: create it again",
 		},
 		{
 			name:    "folder renamed and back",
 			move:    func(t *testing.T, path string) { must(t, os.Rename(filepath.Dir(path), filepath.Dir(path)+"2")) },
 			free:    func(t *testing.T, path string) { must(t, os.Rename(filepath.Dir(path)+"2", filepath.Dir(path))) },
-			problem: "was removed: make it again",
+			problem: "was removed: create it again",
 		},
 		{
 			name: "replaced by another database",
@@ -98,7 +98,7 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "data", "muster.db")
-			f := openFile(t, FileOptions{Path: path})
+			f := openTestFile(t, FileOptions{Path: path})
 			r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{})
 			stopped := sync.OnceFunc(stop)
 			t.Cleanup(stopped)
@@ -130,7 +130,7 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 			notify(5)
 			require.Eventually(t, func() bool { return len(r.storage.Status().Problems) == 0 }, 10*time.Second, time.Millisecond)
 			_, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: time.Millisecond})
-			require.ErrorIs(t, err, bolterrors.ErrTimeout, "no other Muster may have it")
+			require.ErrorIs(t, err, bolterrors.ErrTimeout, "no other Muster may lock the file")
 			stopped()
 			require.NoError(t, f.Close())
 			groups, held := inFile(t, path)
@@ -140,10 +140,10 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 	}
 }
 
-// A file that is written again has the whole history, also what is not in
-// memory, and only the second look writes it: the first one is the outage.
+// A file that is written again has the whole history, also the part that is not
+// in memory. Only the second check writes it: the first one reports the outage.
 func TestFileWrittenAgainHasItsHistory(t *testing.T) {
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
 	for i := range 50 {
 		w.add(t, groupKey(fmt.Sprint("g", i)), a("x", "1"))
@@ -170,9 +170,9 @@ func TestFileWrittenAgainHasItsHistory(t *testing.T) {
 	require.Len(t, entries, 1, "nothing else is left")
 }
 
-// Another database at the path is never written to.
+// Muster never writes to another database at its path.
 func TestFileReplacedIsLeftAlone(t *testing.T) {
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	path := f.opts.Path
 	require.NoError(t, os.Remove(path))
 	content := otherDatabase(t, path)
@@ -188,15 +188,15 @@ func TestFileReplacedIsLeftAlone(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(content, found))
 
-	openFile(t, FileOptions{Path: path})
+	openTestFile(t, FileOptions{Path: path})
 	_, err = f.Position(t.Context())
 	require.ErrorContains(t, err, fmt.Sprintf("and process %d uses it: give that process another path", os.Getpid()))
 }
 
-// An outage is one line in the log, though two places notice it.
+// An outage is one line in the log, although two parts of the code notice it.
 func TestFileMovedIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
-	f := openFile(t, FileOptions{Path: filepath.Join(t.TempDir(), "data", "muster.db")})
+	f := openTestFile(t, FileOptions{Path: filepath.Join(t.TempDir(), "data", "muster.db")})
 	m, err := NewTiered(NewMemory(MemoryOptions{}), f, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), TieredOptions{})
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(filepath.Dir(f.opts.Path)))
@@ -207,12 +207,12 @@ func TestFileMovedIsLoggedOnce(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 	require.Contains(t, log.String(), "reason=moved")
-	require.Contains(t, log.String(), "make it again")
+	require.Contains(t, log.String(), "create it again")
 }
 
-// Stopped right after its file was removed, a Muster writes it once more.
+// A Muster that is stopped right after its file was removed writes it again.
 func TestFileRemovedBeforeTheStop(t *testing.T) {
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{CheckInterval: time.Hour})
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.NoError(t, err)
@@ -223,7 +223,7 @@ func TestFileRemovedBeforeTheStop(t *testing.T) {
 	require.Equal(t, map[grouping.ID]int{testKey.ID(): 1}, groups)
 }
 
-// What a crash leaves of a file that had no path yet is removed, and never read.
+// The start removes unfinished files that a crash left, and never reads them.
 func TestUnfinishedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "muster.db")
 	old, young, other := path+unfinished+"1", path+unfinished+"2", path+".bak"
@@ -233,14 +233,14 @@ func TestUnfinishedFile(t *testing.T) {
 			require.NoError(t, os.Chtimes(name, time.Time{}, time.Now().Add(-2*unfinishedAge)))
 		}
 	}
-	openFile(t, FileOptions{Path: path})
+	openTestFile(t, FileOptions{Path: path})
 	require.NoFileExists(t, old)
-	require.FileExists(t, young, "another process may be making it")
+	require.FileExists(t, young, "another process may be creating it")
 	require.FileExists(t, other)
 }
 
-// Of several that start on a path at once, and of one that writes its file there
-// again, one has it.
+// If several processes start with one path, or one writes its file there again,
+// exactly one of them gets the path.
 func TestOneOwnerOfAPath(t *testing.T) {
 	for _, running := range []bool{false, true} {
 		t.Run(fmt.Sprint("one runs already: ", running), func(t *testing.T) {
@@ -249,10 +249,10 @@ func TestOneOwnerOfAPath(t *testing.T) {
 			owners := make([]*File, 5)
 			errs := make([]error, len(owners))
 			if running {
-				f := openFile(t, FileOptions{Path: path})
+				f := openTestFile(t, FileOptions{Path: path})
 				require.NoError(t, os.Remove(path))
-				require.Error(t, f.inPlace())
-				wg.Go(func() { errs[0] = f.keepInPlace(); owners[0] = f })
+				require.Error(t, f.verifyPath())
+				wg.Go(func() { errs[0] = f.restoreAtPath(); owners[0] = f })
 			} else {
 				wg.Go(func() { owners[0], errs[0] = OpenFile(FileOptions{Path: path}) })
 			}
@@ -281,7 +281,7 @@ func TestOneOwnerOfAPath(t *testing.T) {
 	}
 }
 
-// A path that cannot be a database of ours is refused with what to do.
+// The start rejects a path that cannot be a database, and says what to do.
 func TestFileStartSentences(t *testing.T) {
 	folder := t.TempDir()
 	empty := writeFile(t, nil)
@@ -303,7 +303,7 @@ func TestFileStartSentences(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, info.Size(), "it is left as it is")
 
-	f := openFile(t, FileOptions{Path: link})
-	require.FileExists(t, target, "a link may lead to a file that is not there yet")
-	require.NoError(t, f.inPlace())
+	f := openTestFile(t, FileOptions{Path: link})
+	require.FileExists(t, target, "a link may lead to a file that does not exist yet")
+	require.NoError(t, f.verifyPath())
 }

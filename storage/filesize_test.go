@@ -16,7 +16,7 @@ import (
 	"muster/grouping"
 )
 
-// simulated is a file whose time is the writer's, which the test moves.
+// simulated is a file that uses the clock of the writer. The test moves this clock.
 type simulated struct {
 	*writer
 
@@ -26,27 +26,28 @@ type simulated struct {
 
 func simulate(t *testing.T, opts FileOptions) *simulated {
 	t.Helper()
-	f := openFile(t, opts)
-	f.held.Load().db.NoSync = true
+	f := openTestFile(t, opts)
+	f.handle.Load().db.NoSync = true
 	s := &simulated{writer: &writer{GroupStorage: f, Clock: grouping.NewClock()}, file: f, now: time.Now()}
 	f.now = s.Clock.Now
 	return s
 }
 
-func (s *simulated) pass(d time.Duration) {
+// advance moves the clock.
+func (s *simulated) advance(d time.Duration) {
 	s.now = s.now.Add(d)
 	_ = s.Sync(func() (time.Time, error) { return s.now, nil })
 }
 
-func (s *simulated) size(t *testing.T) int64 {
+func (s *simulated) fileSize(t *testing.T) int64 {
 	t.Helper()
 	info, err := os.Stat(s.file.opts.Path)
 	require.NoError(t, err)
 	return info.Size()
 }
 
-// keys counts those of a bucket.
-func (s *simulated) keys(t *testing.T, bucket []byte) (n int) {
+// countKeys returns the number of keys in a bucket.
+func (s *simulated) countKeys(t *testing.T, bucket []byte) (n int) {
 	t.Helper()
 	require.NoError(t, s.file.view("count", func(tx *bbolt.Tx) error {
 		n = tx.Bucket(bucket).Stats().KeyN
@@ -60,8 +61,8 @@ func (s *simulated) remove(t *testing.T, g *grouping.AlertGroup) {
 	require.NoError(t, s.Delete(t.Context(), grouping.Change{Base: g, Stamp: s.Stamp()}))
 }
 
-// A month in which groups come, change, and go after three days, with a history
-// of five: the file has its size after ten days.
+// For a month, groups are created, change, and are deleted after three days. The
+// history is kept for five days. The file stops growing after ten days.
 func TestFileLevelsOffOverAMonth(t *testing.T) {
 	const (
 		step      = time.Hour
@@ -73,7 +74,7 @@ func TestFileLevelsOffOverAMonth(t *testing.T) {
 	var held []*grouping.AlertGroup // the oldest first
 	sizes := map[int]int64{}
 	for hour := range 30 * 24 {
-		s.pass(step)
+		s.advance(step)
 		for i := range perStep {
 			key := groupKey(fmt.Sprint("group ", hour, " ", i))
 			g := s.add(t, key, a("x", strings.Repeat("v", 500)), a("y", "1"))
@@ -85,7 +86,7 @@ func TestFileLevelsOffOverAMonth(t *testing.T) {
 			held = held[1:]
 		}
 		if (hour+1)%24 == 0 {
-			sizes[(hour+1)/24] = s.size(t)
+			sizes[(hour+1)/24] = s.fileSize(t)
 		}
 	}
 	t.Logf("MB by day: %.1f, %.1f, %.1f, %.1f", float64(sizes[1])/1e6, float64(sizes[5])/1e6, float64(sizes[10])/1e6, float64(sizes[30])/1e6)
@@ -95,15 +96,15 @@ func TestFileLevelsOffOverAMonth(t *testing.T) {
 	size, err := s.Size(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, len(held), size)
-	events := s.keys(t, bucketHistory)
+	events := s.countKeys(t, bucketHistory)
 	require.InDelta(t, perStep*2*history.Hours(), events, 2*perStep+1)
-	require.Equal(t, events, s.keys(t, bucketTimeline))
-	tombstones := s.keys(t, bucketGroups) - len(held)*s.fields(t, held[0].ID)
+	require.Equal(t, events, s.countKeys(t, bucketTimeline))
+	tombstones := s.countKeys(t, bucketGroups) - len(held)*s.countFields(t, held[0].ID)
 	require.InDelta(t, 2*perStep*tombstoneAge.Hours(), tombstones, 2*2*perStep, "two fields each")
 }
 
-// fields counts those of a group.
-func (s *simulated) fields(t *testing.T, id grouping.ID) (n int) {
+// countFields returns the number of fields of a group.
+func (s *simulated) countFields(t *testing.T, id grouping.ID) (n int) {
 	t.Helper()
 	require.NoError(t, s.file.view("count", func(tx *bbolt.Tx) error {
 		n = len(readFields(tx.Bucket(bucketGroups), id))
@@ -113,8 +114,8 @@ func (s *simulated) fields(t *testing.T, id grouping.ID) (n int) {
 }
 
 func TestFileHistoryIsBounded(t *testing.T) {
-	const most = 50_000
-	s := simulate(t, FileOptions{MaxHistory: most})
+	const maximum = 50_000
+	s := simulate(t, FileOptions{MaxHistory: maximum})
 	g := s.add(t, groupKey("g"), a("x", "0"))
 	bytes := func() (n int) {
 		require.NoError(t, s.file.view("count", func(tx *bbolt.Tx) error {
@@ -127,58 +128,58 @@ func TestFileHistoryIsBounded(t *testing.T) {
 	}
 	for i := range 1000 {
 		g = s.mustStore(t, s.change(g, g.Key, a("x", fmt.Sprint(i))))
-		require.LessOrEqual(t, bytes(), most)
+		require.LessOrEqual(t, bytes(), maximum)
 	}
-	require.Greater(t, bytes(), most*9/10, "it keeps what it may")
-	require.Equal(t, s.keys(t, bucketHistory), s.keys(t, bucketTimeline))
+	require.Greater(t, bytes(), maximum*9/10, "it keeps as much as the limit allows")
+	require.Equal(t, s.countKeys(t, bucketHistory), s.countKeys(t, bucketTimeline))
 	page, err := s.Events(t.Context(), grouping.EventQuery{Limit: 1})
 	require.NoError(t, err)
 	require.Equal(t, string(g.Stamp)+"000000", page.Events[0].ID, "the newest stay")
 
-	s.pass(31 * 24 * time.Hour)
+	s.advance(31 * 24 * time.Hour)
 	for i := range 1000 {
 		g = s.mustStore(t, s.change(g, g.Key, a("x", fmt.Sprint(i))))
-		if s.keys(t, bucketHistory) == i+1 {
+		if s.countKeys(t, bucketHistory) == i+1 {
 			return
 		}
 	}
-	t.Error("what is past its time stays")
+	t.Error("events past their retention stay")
 }
 
-// A group that was deleted is remembered for a day, and no longer, also by a
-// Muster that is not restarted.
+// The tombstone of a deleted group is kept for a day and then removed, also
+// without a restart.
 func TestFileForgetsWhatWasDeleted(t *testing.T) {
 	s := simulate(t, FileOptions{})
-	gone, back := s.add(t, groupKey("gone"), a("x", "1")), s.add(t, groupKey("back"), a("x", "1"))
-	s.remove(t, gone)
-	s.remove(t, back)
-	s.pass(tombstoneAge - time.Minute)
-	tombstones, _, err := s.file.LoadMany(t.Context(), []grouping.ID{back.ID})
+	deleted, restored := s.add(t, groupKey("deleted"), a("x", "1")), s.add(t, groupKey("restored"), a("x", "1"))
+	s.remove(t, deleted)
+	s.remove(t, restored)
+	s.advance(tombstoneAge - time.Minute)
+	tombstones, _, err := s.file.LoadMany(t.Context(), []grouping.ID{restored.ID})
 	require.NoError(t, err)
-	s.mustStore(t, s.change(tombstones[back.ID], back.Key, a("x", "2")))
-	require.Equal(t, 2, s.fields(t, gone.ID), "it is remembered")
+	s.mustStore(t, s.change(tombstones[restored.ID], restored.Key, a("x", "2")))
+	require.Equal(t, 2, s.countFields(t, deleted.ID), "the tombstone is kept")
 
-	s.pass(2 * time.Minute)
+	s.advance(2 * time.Minute)
 	s.add(t, groupKey("other"), a("x", "1"))
-	require.Zero(t, s.fields(t, gone.ID))
-	require.Len(t, s.mustLoad(t, back.Key).Alerts, 1, "it came back since")
-	require.Empty(t, s.file.graves)
+	require.Zero(t, s.countFields(t, deleted.ID))
+	require.Len(t, s.mustLoad(t, restored.Key).Alerts, 1, "it was stored again since then")
+	require.Empty(t, s.file.tombstones)
 
-	s.remove(t, s.mustLoad(t, back.Key))
+	s.remove(t, s.mustLoad(t, restored.Key))
 	require.NoError(t, s.file.Close())
 	again := simulate(t, FileOptions{Path: s.file.opts.Path})
-	require.Equal(t, 2, again.fields(t, back.ID), "it is remembered over a restart")
-	require.Len(t, again.file.graves, 1)
-	again.pass(3 * 24 * time.Hour)
+	require.Equal(t, 2, again.countFields(t, restored.ID), "the tombstone survives a restart")
+	require.Len(t, again.file.tombstones, 1)
+	again.advance(3 * 24 * time.Hour)
 	again.add(t, groupKey("other"), a("x", "2"))
-	require.Zero(t, again.fields(t, back.ID))
+	require.Zero(t, again.countFields(t, restored.ID))
 }
 
-// A disk that is full while Muster runs is an outage like any other: what is
-// acknowledged is kept in memory, is shown, and is written once there is room.
-// The limit of a file's size stands in for the disk's.
+// If the disk becomes full while Muster runs, this is an outage like any other.
+// Acknowledged writes are kept in memory, are shown, and are stored once there is
+// space. The test limits the size of a file instead of filling a disk.
 func TestFullDisk(t *testing.T) {
-	// It holds for all files of a process.
+	// The limit holds for all files of a process, so the test needs its own process.
 	const variable = "MUSTER_TEST_FULL_DISK"
 	if os.Getenv(variable) == "" {
 		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
@@ -189,7 +190,7 @@ func TestFullDisk(t *testing.T) {
 		return
 	}
 	signal.Ignore(syscall.SIGXFSZ)
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	r := startReplicaOn(t, f, TieredOptions{})
 	info, err := os.Stat(f.opts.Path)
 	require.NoError(t, err)
@@ -236,5 +237,5 @@ func TestFullDisk(t *testing.T) {
 		held++
 	}
 	require.Equal(t, n, held)
-	require.NoError(t, checkFile(f.opts.Path))
+	require.NoError(t, verifyFile(f.opts.Path))
 }

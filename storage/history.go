@@ -147,7 +147,7 @@ func (r *Redis) pushBatch(ctx context.Context, events []grouping.Event) (n int, 
 	if pipe.Len() == 0 {
 		return n, nil
 	}
-	err = r.gate.pass(ctx, bytes, func() error {
+	err = r.limiter.runWrite(ctx, bytes, func() error {
 		started := time.Now()
 		_, err := pipe.Exec(ctx)
 		r.pace.sent(bytes, time.Since(started), err)

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// holder names the process that holds the file's lock, as far as the kernel
-// tells.
+// holder names the process that holds the lock of the file, as in "process 4242".
+// It returns "another process" if the kernel does not say which one.
 func holder(path string) string {
 	const unknown = "another process"
 	info, err := os.Stat(path)
@@ -27,7 +27,7 @@ func holder(path string) string {
 	defer func() { _ = locks.Close() }()
 	suffix := fmt.Sprintf(":%d", stat.Ino)
 	for lines := bufio.NewScanner(locks); lines.Scan(); {
-		// 1: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF
+		// A line looks like this: 1: FLOCK  ADVISORY  WRITE 4242 fd:01:1311 0 EOF
 		if f := strings.Fields(lines.Text()); len(f) > 5 && strings.HasSuffix(f[5], suffix) {
 			return "process " + f[4]
 		}

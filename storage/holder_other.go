@@ -2,4 +2,5 @@
 
 package storage
 
+// holder names the process that holds the lock of a file.
 func holder(string) string { return "another process" }

@@ -1,5 +1,6 @@
--- Drops from an index the groups that are no longer stored: those that expired.
--- It looks again, since another writer may have stored one meanwhile.
+-- Removes expired groups from an index. The caller found that they are not stored.
+-- The script checks this again, because another writer may have stored a group
+-- meanwhile.
 for i = 2, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 0 then
     redis.call('HDEL', KEYS[1], ARGV[i - 1])

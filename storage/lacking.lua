@@ -1,6 +1,7 @@
--- Tells which of some groups, and of their timelines, are not stored, and how
--- long the shard's history is. A group that is stored and not in the index is put
--- back there: nobody who starts would find it.
+-- Returns which of some groups are missing, which timelines of stored groups are
+-- missing, and the length of the history of the shard. It also adds stored groups
+-- that are missing in the index: otherwise a Muster that starts would not find
+-- them.
 local index, history = KEYS[1], KEYS[2]
 local groups, timelines = {}, {}
 for i = 1, #ARGV do

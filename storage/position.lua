@@ -1,6 +1,7 @@
--- Tells where a log stands: its epoch, which is written if there is none, its
--- sequence and its last entry, all of one moment. The number of shards is written
--- down, too: who comes with another one would look for the groups elsewhere.
+-- Returns the position of a log: its epoch, its sequence and its last entry, all at
+-- one point in time. It writes the epoch and the number of shards if they are
+-- missing. The number of shards is stored because a process with another number
+-- would not find the groups.
 local meta, log, newEpoch, shards = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
 local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)
 redis.call('HSETNX', meta, 'epoch', newEpoch)

@@ -14,13 +14,13 @@ import (
 	"strings"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/redis/go-redis/v9"
+
+	"muster/grouping"
 )
 
 // RedisOptions are the settings of a Redis. Only URL must be set. An error about
-// one names its flag.
+// an option names its flag.
 type RedisOptions struct {
 	// URL is one of
 	//
@@ -29,24 +29,30 @@ type RedisOptions struct {
 	//	redis://sentinel:password@host:port/db?master_name=m&username=u&password=p&addr=host:port
 	//	redis://user:password@host:port?addr=host:port
 	//
-	// The third names Sentinels, the fourth nodes of a cluster; addr may be
-	// given several times.
+	// The third form names Sentinels, the fourth one names nodes of a cluster.
+	// addr may be given several times.
 	URL string
-	// PasswordFile and SentinelPasswordFile have the passwords that replace those
-	// in the URL. They are read for each connection.
+	// PasswordFile and SentinelPasswordFile are paths of files with passwords.
+	// These passwords replace those in the URL. They are read for each connection.
 	PasswordFile, SentinelPasswordFile string
 	TLS                                RedisTLS
 	KeyPrefix                          string // "": "muster"
 	// Shards is the number of hash tags over which the groups are spread. Zero:
-	// 1, and 16 in a cluster. It is the same for all who share the keys.
+	// 1, and 16 in a cluster. All processes that share the keys need the same
+	// number.
 	Shards int
 	// Retention is how long a resolved group is kept, HistoryRetention how long
-	// events are. Zero: 7 and 30 days.
+	// events are kept. Zero: 7 and 30 days.
 	Retention, HistoryRetention time.Duration
-	// MaxHistory bounds the events kept per shard, MaxTimeline those per group,
-	// MaxLog the entries of the log. Zero: 1,000,000 (about 500 MB at most),
-	// 10,000, 10,000 (some minutes of a storm: who is away longer compares).
-	MaxHistory, MaxTimeline, MaxLog int
+	// MaxHistory is the maximum number of events per shard. Zero: 1,000,000,
+	// which need at most about 500 MB.
+	MaxHistory int
+	// MaxTimeline is the maximum number of events per group. Zero: 10,000.
+	MaxTimeline int
+	// MaxLog is the maximum number of log entries per shard. Zero: 10,000, which
+	// is some minutes of an alert storm. A process that was disconnected for
+	// longer compares all groups instead.
+	MaxLog int
 }
 
 func (o RedisOptions) withDefaults() (RedisOptions, error) {
@@ -58,63 +64,70 @@ func (o RedisOptions) withDefaults() (RedisOptions, error) {
 	orDefault(&o.MaxLog, 10_000)
 	switch {
 	case strings.ContainsAny(o.KeyPrefix, "{}"):
-		// The first braces of a key are its hash tag in a cluster.
+		// In a cluster, the first braces of a key enclose its hash tag.
 		return o, fmt.Errorf("--redis.key-prefix: %q contains a brace", o.KeyPrefix)
 	case o.Shards < 0 || o.Shards > maxShards:
 		return o, fmt.Errorf("--redis.shards: %d is not between 1 and %d", o.Shards, maxShards)
 	case o.Retention < 0 || o.HistoryRetention < 0 || o.MaxHistory < 0 || o.MaxTimeline < 0 || o.MaxLog < 0:
-		return o, errors.New("redis: a time or size is negative")
+		return o, fmt.Errorf("redis: a negative value is not allowed: retention %s, history retention %s, "+
+			"maximum of history %d, timeline %d and log %d", o.Retention, o.HistoryRetention, o.MaxHistory, o.MaxTimeline, o.MaxLog)
 	}
 	return o, nil
 }
 
-// maxShards bounds the connections that follow a log each, clusterShards is
-// enough to spread the groups evenly over the masters of most clusters.
+// maxShards limits the number of connections, because each log is followed on its
+// own connection. clusterShards is enough to spread the groups evenly over the
+// masters of most clusters.
 const (
 	maxShards     = 64
 	clusterShards = 16
 )
 
 // Redis keeps groups in Redis: one hash per group, one field per alert. It is
-// safe for any number of processes to write to: what they write at once is
-// compared and joined alert by alert.
+// safe for concurrent use, and any number of processes may write to one Redis.
+// Concurrent writes to a group are compared and merged alert by alert. Whether a
+// stored write survives a crash of Redis depends on the persistence of Redis.
 //
-// The keys of a shard n carry the hash tag {n}, so that one script may touch
-// them in a cluster:
+// The keys of shard n have the hash tag {n}, so that one script may use them
+// all in a cluster:
 //
-//	prefix:{n}:g:<id>   HASH    a group: m, its own fields; a:<fingerprint>, one
-//	                            alert each; v and n, counters; d, deleted
-//	prefix:{n}:t:<id>   ZSET    the group's history, by text
-//	prefix:{n}:index    HASH    of every group, the stamp of its last write. Not a
-//	                            sorted set: its scores are doubles, too short for
-//	                            a stamp
-//	prefix:{n}:h        ZSET    the shard's history, by text
-//	prefix:{n}:log      STREAM  a capped hint of what changed; each entry names the
-//	                            one before it
+//	prefix:{n}:g:<id>   HASH    a group. Its fields: m, the group's own fields;
+//	                            a:<fingerprint>, one alert; v and n, counters;
+//	                            d, the deletion; w, the stamp of the last write;
+//	                            s, the schema
+//	prefix:{n}:t:<id>   ZSET    the timeline of the group: its events, sorted
+//	                            by text
+//	prefix:{n}:index    HASH    the stamp of the last write of each group. It is
+//	                            not a sorted set, because scores are doubles,
+//	                            which are too short for a stamp
+//	prefix:{n}:h        ZSET    the history of the shard, sorted by text
+//	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
+//	                            the entry before it
 //	prefix:{n}:meta     HASH    epoch, sequence and number of shards
 //
-// Redis 6.2 is the oldest that has all the commands.
+// Muster needs at least Redis 6.2, which is the oldest version with all the
+// commands.
 type Redis struct {
 	opts    RedisOptions
 	secrets *secrets
 	client  redis.UniversalClient
-	// writer stores groups and events, each within the gate.
+	// writer stores groups and events. All of its writes pass the limiter.
 	writer  redis.UniversalClient
-	gate    *gate
+	limiter *writeLimiter
 	pace    pace
 	watcher *watcher
-	// stream reads the log: a reader that blocks must not take the
-	// connections from the writers.
+	// stream reads the logs. It has its own connections, because a read that
+	// blocks must not take a connection from the writers.
 	stream redis.UniversalClient
-	// evicted is what writes have found to be gone.
-	evicted evicted
+	// evictions are the keys that Muster found to be missing.
+	evictions evictions
 }
 
-// NewRedis returns a client of the Redis at the URL. It dials nothing.
+// NewRedis returns a client of the Redis at the URL. It does not connect yet.
 func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
-	// A webhook has two seconds altogether: within one of them a Redis must be
-	// known to hang.
-	r, err := newRedis(opts, limits{
+	// A webhook has two seconds in total. If Redis hangs, Muster must know it
+	// after one of them.
+	r, err := newRedisWithLimits(opts, limits{
 		answer: 500 * time.Millisecond, dial: time.Second, pool: time.Second, connections: 16,
 	})
 	if err != nil {
@@ -124,7 +137,8 @@ func NewRedis(opts RedisOptions, logger *slog.Logger) (*Redis, error) {
 	return r, nil
 }
 
-func newRedis(opts RedisOptions, l limits) (*Redis, error) {
+// newRedisWithLimits is NewRedis with other time limits.
+func newRedisWithLimits(opts RedisOptions, l limits) (*Redis, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -137,56 +151,58 @@ func newRedis(opts RedisOptions, l limits) (*Redis, error) {
 		orDefault(&opts.Shards, clusterShards)
 	}
 	orDefault(&opts.Shards, 1)
-	// A read of the log waits for what may come at any time: nothing is learned
-	// from silence. Each log is read on a connection of its own.
-	blocked := l
-	blocked.connections = max(2, opts.Shards)
+	// The reads of the logs are not watched: they block until there is an entry,
+	// so a silent connection does not mean that Redis hangs. Each log is read on
+	// its own connection.
+	streamLimits := l
+	streamLimits.connections = max(2, opts.Shards)
 	l.watcher = newWatcher(l.answer, s.tlsConfig(), s.caFile)
-	l.answer = max(longestCommand, 3*l.answer)
+	l.answer = max(maxCommandTime, 3*l.answer)
 	return &Redis{
-		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(blocked),
-		gate: newGate(l.connections), watcher: l.watcher,
+		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(streamLimits),
+		limiter: newWriteLimiter(l.connections), watcher: l.watcher,
 	}, nil
 }
 
-// redisLogger passes on what the client says. It says the same of every
-// connection that breaks, so none of it is a warning.
+// redisLogger logs the messages of the Redis client. It uses the level Debug,
+// because the client repeats a message for each broken connection.
 type redisLogger struct {
 	logger  *slog.Logger
 	secrets *secrets
 }
 
 func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
-	l.logger.DebugContext(ctx, "Redis client", "msg", l.secrets.hide(fmt.Sprintf(format, v...)))
+	l.logger.DebugContext(ctx, "Redis client", "msg", l.secrets.redact(fmt.Sprintf(format, v...)))
 }
 
-// hiddenError is an error whose text had a secret in it.
-type hiddenError struct {
+// redactedError replaces the text of an error that contains a secret.
+type redactedError struct {
 	error
 
 	text string
 }
 
-func (e *hiddenError) Error() string { return e.text }
-func (e *hiddenError) Unwrap() error { return e.error }
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.error }
 
 // Name implements Durable.
 func (r *Redis) Name() string { return "redis" }
 
-// Close closes the connections.
+// Close closes all connections. It waits for the probes of servers.
 func (r *Redis) Close() error {
 	err := errors.Join(r.client.Close(), r.writer.Close(), r.stream.Close())
-	r.watcher.close()
+	r.watcher.stop()
 	return err
 }
 
-// fault wraps what the client reports. That the caller went away is none.
+// fault wraps an error of the client. If the caller cancelled the context, that is
+// not a fault of Redis, so fault returns the cause of the cancellation.
 func (r *Redis) fault(ctx context.Context, op string, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return context.Cause(ctx)
 	}
-	if text := r.secrets.hide(err.Error()); text != err.Error() {
-		err = &hiddenError{err, text}
+	if text := r.secrets.redact(err.Error()); text != err.Error() {
+		err = &redactedError{err, text}
 	}
 	return &grouping.StorageError{Backend: r.Name(), Op: op, Err: err}
 }
@@ -194,7 +210,7 @@ func (r *Redis) fault(ctx context.Context, op string, err error) error {
 func (r *Redis) shard(id grouping.ID) int {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id))
-	return int(h.Sum32() % uint32(r.opts.Shards)) //nolint:gosec // G115: a handful
+	return int(h.Sum32() % uint32(r.opts.Shards)) //nolint:gosec // G115: at most maxShards
 }
 
 func (r *Redis) key(shard int, name string) string {
@@ -208,26 +224,28 @@ func (r *Redis) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup,
 	return loadOne(ctx, r, id)
 }
 
-// bulkFields bounds the fields that one pipeline reads: some 2 MB.
-const bulkFields = 2000
+// maxPipelineFields is the maximum number of fields that one pipeline reads: about
+// 2 MB. A group with more fields is read alone.
+const maxPipelineFields = 2000
 
 // LoadMany implements Durable.
-func (r *Redis) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.ID]*grouping.AlertGroup, []*grouping.DamagedGroupError, error) {
+func (r *Redis) LoadMany(ctx context.Context, ids []grouping.ID) (
+	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	groups := make(map[grouping.ID]*grouping.AlertGroup, len(ids))
-	var damaged []*grouping.DamagedGroupError
+	groups = make(map[grouping.ID]*grouping.AlertGroup, len(ids))
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id grouping.ID) bool { return !id.Valid() })
 	for part := range slices.Chunk(ids, batch) {
-		sizes, err := r.sizes(ctx, part)
+		counts, err := r.fieldCounts(ctx, part)
 		if err != nil {
 			return nil, nil, err
 		}
 		for len(part) > 0 {
-			n, fields := 1, sizes[0]
-			for n < len(part) && fields+sizes[n] <= bulkFields {
-				fields += sizes[n]
+			n, fields := 1, counts[0]
+			for n < len(part) && fields+counts[n] <= maxPipelineFields {
+				fields += counts[n]
 				n++
 			}
 			bad, err := r.loadPart(ctx, part[:n], groups)
@@ -235,40 +253,45 @@ func (r *Redis) LoadMany(ctx context.Context, ids []grouping.ID) (map[grouping.I
 				return nil, nil, err
 			}
 			damaged = append(damaged, bad...)
-			part, sizes = part[n:], sizes[n:]
+			part, counts = part[n:], counts[n:]
 		}
 	}
 	return groups, damaged, nil
 }
 
-// sizes returns the number of fields of each group, so that what is read at
-// once is bounded. One group is read at once in any case.
-func (r *Redis) sizes(ctx context.Context, ids []grouping.ID) ([]int, error) {
-	sizes := make([]int, len(ids))
+// fieldCounts returns the number of fields of each group. The caller needs them
+// to limit the size of a pipeline. It reads a single group in any case, so
+// fieldCounts does not ask Redis then.
+func (r *Redis) fieldCounts(ctx context.Context, ids []grouping.ID) ([]int, error) {
+	counts := make([]int, len(ids))
 	if len(ids) == 1 {
-		return sizes, nil
+		return counts, nil
 	}
 	pipe := r.client.Pipeline()
 	answers := make([]*redis.IntCmd, len(ids))
 	for i, id := range ids {
 		answers[i] = pipe.HLen(ctx, r.groupKey(id))
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
+	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
 		return nil, r.fault(ctx, "load", err)
 	}
 	for i := range answers {
-		sizes[i] = int(answers[i].Val()) // 0 where it is of another type
+		counts[i] = int(answers[i].Val()) // 0 if the key has another type
 	}
-	return sizes, nil
+	return counts, nil
 }
 
-func (r *Redis) loadPart(ctx context.Context, ids []grouping.ID, groups map[grouping.ID]*grouping.AlertGroup) (damaged []*grouping.DamagedGroupError, err error) {
+// loadPart reads the groups in one pipeline and adds them to groups. It returns
+// those that cannot be decoded.
+func (r *Redis) loadPart(ctx context.Context, ids []grouping.ID, groups map[grouping.ID]*grouping.AlertGroup) (
+	damaged []*grouping.DamagedGroupError, err error,
+) {
 	pipe := r.client.Pipeline()
 	answers := make([]*redis.MapStringStringCmd, len(ids))
 	for i, id := range ids {
 		answers[i] = pipe.HGetAll(ctx, r.groupKey(id))
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
+	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
 		return nil, r.fault(ctx, "load", err)
 	}
 	for i, id := range ids {
@@ -292,8 +315,9 @@ func (r *Redis) loadPart(ctx context.Context, ids []grouping.ID, groups map[grou
 	return damaged, nil
 }
 
-// isAnswer reports whether Redis answered with an error of its own.
-func isAnswer(err error) bool {
+// isRedisError reports whether err is an error that Redis answered, so Redis could
+// be reached.
+func isRedisError(err error) bool {
 	var answer redis.Error
 	return errors.As(err, &answer)
 }
@@ -301,11 +325,11 @@ func isAnswer(err error) bool {
 //go:embed index.lua
 var indexSource string
 
-// indexScript drops expired groups from the index.
+// indexScript removes expired groups from the index.
 var indexScript = redis.NewScript(indexSource)
 
-// Index implements Durable. A group that expired leaves its entry behind; it is
-// dropped here.
+// Index implements Durable. It also removes the entries of expired groups, because
+// Redis does not remove them from the index.
 func (r *Redis) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -329,10 +353,11 @@ func (r *Redis) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	return index, nil
 }
 
-// indexCount is how many entries of the index are read at once.
+// indexCount is the number of index entries that are read at once.
 const indexCount = 500
 
-// indexPart takes in those entries whose groups are stored.
+// indexPart adds to index the entries in pairs whose groups are stored. It removes
+// the other entries from Redis.
 func (r *Redis) indexPart(ctx context.Context, shard int, pairs []string, index map[grouping.ID]string) error {
 	pipe := r.client.Pipeline()
 	stored := make(map[grouping.ID]*redis.IntCmd, len(pairs)/2)
@@ -347,7 +372,7 @@ func (r *Redis) indexPart(ctx context.Context, shard int, pairs []string, index 
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
-	keys, ghosts := []string{r.key(shard, "index")}, []any(nil)
+	keys, expired := []string{r.key(shard, "index")}, []any(nil)
 	for pair := range slices.Chunk(pairs, 2) {
 		id := grouping.ID(pair[0])
 		switch exists := stored[id]; {
@@ -355,20 +380,20 @@ func (r *Redis) indexPart(ctx context.Context, shard int, pairs []string, index 
 		case exists.Val() == 1:
 			index[id] = pair[1]
 		default:
-			keys, ghosts = append(keys, r.groupKey(id)), append(ghosts, pair[0])
+			keys, expired = append(keys, r.groupKey(id)), append(expired, pair[0])
 		}
 	}
-	if len(ghosts) == 0 {
+	if len(expired) == 0 {
 		return nil
 	}
-	return indexScript.Run(ctx, r.client, keys, ghosts...).Err()
+	return indexScript.Run(ctx, r.client, keys, expired...).Err()
 }
 
 // ListKeys implements grouping.GroupStorage.
 func (r *Redis) ListKeys(ctx context.Context) ([]grouping.ID, error) { return indexKeys(ctx, r) }
 
-// Size implements grouping.GroupStorage. The length of the index would count
-// the groups that expired.
+// Size implements grouping.GroupStorage. It reads the whole index, because the
+// length of the index would include expired groups.
 func (r *Redis) Size(ctx context.Context) (int, error) {
 	index, err := r.Index(ctx)
 	return len(index), err
@@ -410,18 +435,20 @@ func (r *Redis) Now(ctx context.Context) (time.Time, error) {
 //go:embed position.lua
 var positionSource string
 
-// positionScript is no transaction: where Redis refuses its first command, the
-// answers to the others could be taken for those of the connection's next user.
+// positionScript reads the position of a log. A transaction would not be safe: if
+// Redis rejects its first command, the next user of the connection could read the
+// answers to the other commands.
 var positionScript = redis.NewScript(positionSource)
 
-// shardsError says that the groups are spread over another number of shards.
+// shardsError says that the groups in Redis are spread over another number of
+// shards than this process uses.
 type shardsError struct {
 	stored string
 	own    int
 }
 
 func (e *shardsError) Error() string {
-	return fmt.Sprintf("the groups in Redis are spread over %s shards, not over the %d of --redis.shards", e.stored, e.own)
+	return fmt.Sprintf("the groups in Redis are spread over %s shards, but --redis.shards is %d", e.stored, e.own)
 }
 
 // Position implements Durable.

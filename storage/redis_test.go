@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
 )
 
-// mini returns a Redis on a server that the test can look into.
+// mini returns a Redis on a server whose keys the test can read and write.
 func mini(t *testing.T, opts RedisOptions) (*miniredis.Miniredis, *Redis, *writer) {
 	t.Helper()
 	server := miniredis.RunT(t)
@@ -34,8 +34,8 @@ func TestRedisLayout(t *testing.T) {
 			tag = fmt.Sprintf("am:{%d}:", n)
 		}
 	}
-	require.ElementsMatch(t, []string{tag + "g:" + string(g.ID), tag + "t:" + string(g.ID), tag + "index", tag + "log", tag + "meta", tag + "h"},
-		server.Keys(), "every key carries the shard's tag, none anything from outside")
+	keys := []string{tag + "g:" + string(g.ID), tag + "t:" + string(g.ID), tag + "index", tag + "log", tag + "meta", tag + "h"}
+	require.ElementsMatch(t, keys, server.Keys(), "every key has the tag of the shard, and no key contains input from outside")
 	fields, err := server.HKeys(tag + "g:" + string(g.ID))
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{"m", "v", "n", "w", "s", "a:" + string(fingerprint("x"))}, fields)
@@ -44,8 +44,8 @@ func TestRedisLayout(t *testing.T) {
 	require.Equal(t, string(g.Stamp), server.HGet(tag+"index", string(g.ID)))
 }
 
-// A write carries what it changes: what is stored of the rest is not touched,
-// nor is what a later version stores beside it.
+// A write contains only the changed fields. It does not touch the other fields, and
+// not the fields of a later version.
 func TestRedisWritesOnlyWhatChanged(t *testing.T) {
 	server, r, w := mini(t, RedisOptions{})
 	key := groupKey("g")
@@ -53,13 +53,13 @@ func TestRedisWritesOnlyWhatChanged(t *testing.T) {
 	name := r.groupKey(g.ID)
 	untouched := "a:" + string(fingerprint("y"))
 	server.HSet(name, "future", "kept")
-	server.HSet(name, untouched, "not even looked at")
+	server.HSet(name, untouched, "not decoded")
 	c := w.removal(g, "z")
 	c.Group = w.change(c.Group, key, a("x", "2")).Group
 	c.Stamp = w.Stamp()
 	w.mustStore(t, c)
 	require.Equal(t, "kept", server.HGet(name, "future"))
-	require.Equal(t, "not even looked at", server.HGet(name, untouched))
+	require.Equal(t, "not decoded", server.HGet(name, untouched))
 	require.Len(t, server.HGet(name, "a:"+string(fingerprint("z"))), stampLen, "a removed alert leaves its stamp")
 
 	forgotten := w.change(c.Group, key)
@@ -67,11 +67,11 @@ func TestRedisWritesOnlyWhatChanged(t *testing.T) {
 	next.Removed = nil
 	forgotten.Group = grouping.NewAlertGroup(next)
 	w.mustStore(t, forgotten)
-	require.Empty(t, server.HGet(name, "a:"+string(fingerprint("z"))), "until a writer forgets it")
+	require.Empty(t, server.HGet(name, "a:"+string(fingerprint("z"))), "until a writer drops it")
 }
 
-// A failover can take Redis back in time. The next write must not make the
-// group look as if nothing was lost.
+// After a failover, Redis may have older data. The next write must not hide that
+// data was lost.
 func TestRedisWentBackInTime(t *testing.T) {
 	server, r, w := mini(t, RedisOptions{})
 	key := groupKey("g")
@@ -90,14 +90,14 @@ func TestRedisWentBackInTime(t *testing.T) {
 	}
 	_, err = w.Store(t.Context(), w.change(g, key, a("y", "1")))
 	stored := conflict(t, g.ID, err)
-	require.True(t, stored.Equal(old), "it tells what is left")
+	require.True(t, stored.Equal(old), "the conflict has the stored group")
 	require.NoError(t, w.StoreAll(t.Context(), []*grouping.AlertGroup{g}))
 	w.mustStore(t, w.change(g, key, a("y", "1")))
 	require.Equal(t, map[string]string{"x": "2", "y": "1"}, values(w.mustLoad(t, key)))
 }
 
-// A writer that has heard of a deletion knows less than what is stored, and
-// rightly so.
+// A writer that knows an earlier deletion has fewer alerts than Redis stores. Its
+// own deletion must still succeed.
 func TestRedisDeletesWhatWasDeletedBefore(t *testing.T) {
 	_, _, w := mini(t, RedisOptions{})
 	w.add(t, groupKey("g"), a("x", "1"), a("y", "1"))
@@ -108,7 +108,7 @@ func TestRedisDeletesWhatWasDeletedBefore(t *testing.T) {
 	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: base, Stamp: w.Stamp()}))
 }
 
-// Nothing but an ID becomes part of a key: the server is not even asked.
+// Only a valid ID becomes part of a key. For any other ID, Redis is not asked.
 func TestRedisTakesOnlyIDs(t *testing.T) {
 	server, r, w := mini(t, RedisOptions{})
 	server.Close()
@@ -152,7 +152,7 @@ func TestRedisExpiry(t *testing.T) {
 		require.NoError(t, err)
 		n, err := w.Size(t.Context())
 		require.NoError(t, err)
-		require.Empty(t, ids, "the index holds no ghosts")
+		require.Empty(t, ids, "the index has no expired groups")
 		require.Zero(t, n)
 	}
 
@@ -166,9 +166,9 @@ func TestRedisExpiry(t *testing.T) {
 		require.Zero(t, server.TTL(r.groupKey(g.ID)))
 		page, err := w.Events(t.Context(), grouping.EventQuery{Group: g.ID})
 		require.NoError(t, err)
-		require.Len(t, page.Events, 3, "and its history neither")
+		require.Len(t, page.Events, 3, "its history does not expire either")
 	})
-	t.Run("a resolved one does", func(t *testing.T) {
+	t.Run("a resolved group expires", func(t *testing.T) {
 		server, r, w := mini(t, RedisOptions{Retention: retention})
 		g := w.add(t, groupKey("g"), a("x", "1"))
 		w.mustStore(t, resolve(w.change(g, g.Key)))
@@ -181,7 +181,7 @@ func TestRedisExpiry(t *testing.T) {
 		empty(t, w)
 		require.False(t, server.Exists(r.key(0, "index")))
 	})
-	t.Run("unless another writer may have added a firing alert", func(t *testing.T) {
+	t.Run("a resolved group with alerts of another writer does not expire", func(t *testing.T) {
 		server, r, w := mini(t, RedisOptions{Retention: retention})
 		g := w.add(t, groupKey("g"), a("x", "1"))
 		unseen := resolve(w.change(g, g.Key))
@@ -192,7 +192,7 @@ func TestRedisExpiry(t *testing.T) {
 		require.Zero(t, server.TTL(r.groupKey(g.ID)))
 		require.Zero(t, server.TTL(r.key(0, "t:"+string(g.ID))))
 	})
-	t.Run("a tombstone does", func(t *testing.T) {
+	t.Run("a tombstone expires", func(t *testing.T) {
 		server, r, w := mini(t, RedisOptions{Retention: retention})
 		g := w.add(t, groupKey("g"), a("x", "1"))
 		stamp := w.Stamp()
@@ -200,11 +200,13 @@ func TestRedisExpiry(t *testing.T) {
 		groups, damaged, err := r.LoadMany(t.Context(), []grouping.ID{g.ID, "no id", groupKey("none").ID()})
 		require.NoError(t, err)
 		require.Empty(t, damaged)
-		require.Equal(t, map[grouping.ID]*grouping.AlertGroup{g.ID: {ID: g.ID, Deleted: stamp, Removed: map[grouping.Fingerprint]grouping.Stamp{}, Version: 0}}, groups)
+		require.Equal(t, map[grouping.ID]*grouping.AlertGroup{
+			g.ID: {ID: g.ID, Deleted: stamp, Removed: map[grouping.Fingerprint]grouping.Stamp{}, Version: 0},
+		}, groups)
 		require.True(t, groups[g.ID].IsTombstone())
 		later := w.Stamp()
 		require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: groups[g.ID], Stamp: later}))
-		require.Equal(t, string(later), server.HGet(r.groupKey(g.ID), "d"), "deleted since the later of two")
+		require.Equal(t, string(later), server.HGet(r.groupKey(g.ID), "d"), "the later deletion wins")
 		empty(t, w)
 		require.Equal(t, tombstoneAge, server.TTL(r.groupKey(g.ID)))
 		server.FastForward(tombstoneAge + time.Second)
@@ -212,7 +214,7 @@ func TestRedisExpiry(t *testing.T) {
 		require.False(t, server.Exists(r.key(0, "t:"+string(g.ID))))
 		page, err := w.Events(t.Context(), grouping.EventQuery{})
 		require.NoError(t, err)
-		require.Len(t, page.Events, 1, "the history of all groups has its own time")
+		require.Len(t, page.Events, 1, "the history of all groups has its own retention")
 	})
 }
 
@@ -240,7 +242,8 @@ func TestRedisHistoryIsBounded(t *testing.T) {
 	require.Equal(t, 7, count(grouping.EventQuery{}))
 	require.Equal(t, 3, count(grouping.EventQuery{Group: groupKey("0").ID()}))
 
-	// By the server's clock: a writer from the year 2100 ends nothing.
+	// Retention uses the clock of the server: a writer with the year 2100 removes
+	// nothing.
 	g := w.mustLoad(t, groupKey("1"))
 	c := w.change(g, g.Key)
 	c.Stamp = grouping.NewStamp(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), 0, w.Writer())
@@ -248,24 +251,24 @@ func TestRedisHistoryIsBounded(t *testing.T) {
 	require.Equal(t, 7, count(grouping.EventQuery{}))
 	server.SetTime(time.Now().Add(2 * time.Hour))
 	w.add(t, groupKey("1"), a("x", "last"))
-	require.Zero(t, count(grouping.EventQuery{Until: time.Now()}), "what is past its time goes with the next write")
+	require.Zero(t, count(grouping.EventQuery{Until: time.Now()}), "the next write removes events past their retention")
 }
 
-func TestRedisTellsWhichGroupIsDamaged(t *testing.T) {
+func TestRedisReportsDamagedGroup(t *testing.T) {
 	for name, test := range map[string]struct {
 		field, value, want string
 	}{
-		"truncated alert":     {"a:" + string(fingerprint("x")), "%s{\"fingerprint\":\"", "field a:" + string(fingerprint("x"))},
-		"alert of junk":       {"a:" + string(fingerprint("x")), "junk", "field a:" + string(fingerprint("x")) + ": 4 bytes"},
-		"stamp of junk":       {"a:" + string(fingerprint("x")), strings.Repeat("z", 32) + "{}", "is not a stamp"},
-		"removal of junk":     {"a:" + string(fingerprint("x")), strings.Repeat("z", 32), "is not a stamp"},
-		"name of junk":        {"a:../x", "%s{}", "is not a fingerprint"},
-		"own fields of junk":  {"m", "%s[]", "field m"},
-		"wrong type":          {"m", "%s{\"createdAt\":5}", "field m"},
-		"version of junk":     {"v", "many", "field v"},
-		"counter of junk":     {"n", "1e99", "field n"},
-		"deletion of junk":    {"d", "now", "field d"},
-		"another type of key": {"", "", "WRONGTYPE"},
+		"truncated alert":    {"a:" + string(fingerprint("x")), "%s{\"fingerprint\":\"", "field a:" + string(fingerprint("x"))},
+		"invalid alert":      {"a:" + string(fingerprint("x")), "junk", "field a:" + string(fingerprint("x")) + ": 4 bytes"},
+		"invalid stamp":      {"a:" + string(fingerprint("x")), strings.Repeat("z", 32) + "{}", "is not a stamp"},
+		"invalid removal":    {"a:" + string(fingerprint("x")), strings.Repeat("z", 32), "is not a stamp"},
+		"invalid name":       {"a:../x", "%s{}", "is not a fingerprint"},
+		"invalid own fields": {"m", "%s[]", "field m"},
+		"wrong type":         {"m", "%s{\"createdAt\":5}", "field m"},
+		"invalid version":    {"v", "many", "field v"},
+		"invalid counter":    {"n", "1e99", "field n"},
+		"invalid deletion":   {"d", "now", "field d"},
+		"wrong type of key":  {"", "", "WRONGTYPE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -296,14 +299,14 @@ func TestRedisTellsWhichGroupIsDamaged(t *testing.T) {
 				}
 				loaded = append(loaded, g.ID)
 			}
-			require.Equal(t, []grouping.ID{fine.ID}, loaded, "the others are read")
+			require.Equal(t, []grouping.ID{fine.ID}, loaded, "the other groups are read")
 			require.Equal(t, 1, failed)
 		})
 	}
 }
 
-// A key of another type holds no group: it must not be in the way of one.
-func TestRedisWritesADamagedKeyAnew(t *testing.T) {
+// A key of another type has no group. A write replaces it.
+func TestRedisReplacesKeyOfOtherType(t *testing.T) {
 	server, r, w := mini(t, RedisOptions{})
 	g := w.add(t, groupKey("g"), a("x", "1"))
 	server.Del(r.groupKey(g.ID))
@@ -315,8 +318,8 @@ func TestRedisWritesADamagedKeyAnew(t *testing.T) {
 	require.True(t, w.mustLoad(t, g.Key).Equal(g))
 }
 
-// An error in the middle of a script leaves what came before it, so there must
-// be none.
+// Redis does not roll back a script that fails in the middle. So a script must not
+// fail after its first write.
 func TestRedisWritesAllOrNothing(t *testing.T) {
 	for _, key := range []string{"index", "log", "meta", "h", "t:" + string(groupKey("g").ID())} {
 		server, r, w := mini(t, RedisOptions{})
@@ -336,7 +339,7 @@ func TestRedisWritesAllOrNothing(t *testing.T) {
 func TestRedisIndex(t *testing.T) {
 	server, r, w := mini(t, RedisOptions{Shards: 2})
 	want := map[grouping.ID]string{}
-	for i := range 700 { // more than are read at once
+	for i := range 700 { // more than one batch
 		c := w.change(nil, groupKey(fmt.Sprint(i)), a("x", "1"))
 		w.mustStore(t, c)
 		want[c.Group.ID] = string(c.Stamp)
@@ -361,16 +364,16 @@ func TestRedisFollow(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	type heard struct {
+	type followed struct {
 		shard int
 		LogEntry
 	}
-	entries := make(chan heard, 100)
+	entries := make(chan followed, 100)
 	done := make(chan error, 1)
 	go func() {
 		done <- r.Follow(ctx, from, func(shard int, part []LogEntry) {
 			for _, e := range part {
-				entries <- heard{shard, e}
+				entries <- followed{shard, e}
 			}
 		})
 	}()
@@ -383,7 +386,7 @@ func TestRedisFollow(t *testing.T) {
 			require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: stamp}))
 			require.Equal(t, g.ID, e.ID)
 			seq[e.shard]++
-			g.Stamp = stamp // only what the next lines compare
+			g.Stamp = stamp // for the comparison below
 		}
 		e := <-entries
 		require.Equal(t, r.shard(g.ID), e.shard)
@@ -398,12 +401,12 @@ func TestRedisFollow(t *testing.T) {
 		require.Equal(t, seq[shard], p.Seq)
 	}
 	cancel()
-	require.NoError(t, <-done, "its end is no fault")
+	require.NoError(t, <-done, "a cancelled context is not a fault")
 
 	server.FlushAll()
 	lost, err := r.Position(t.Context())
 	require.NoError(t, err)
-	require.NotEqual(t, now[0].Epoch, lost[0].Epoch, "lost data shows by the epoch")
+	require.NotEqual(t, now[0].Epoch, lost[0].Epoch, "after a loss of data the epoch is another one")
 	server.Close()
 	err = r.Follow(t.Context(), lost, func(int, []LogEntry) {})
 	require.ErrorIs(t, err, grouping.ErrStorage)
@@ -427,7 +430,7 @@ func TestRedisOf10000Alerts(t *testing.T) {
 	}
 	g := w.mustStore(t, c)
 	require.True(t, w.mustLoad(t, g.Key).Equal(g))
-	// Some of one size, so that what is read at once must be bounded.
+	// These groups are so large that they need several pipelines.
 	ids := []grouping.ID{g.ID}
 	for i := range 20 {
 		ids = append(ids, w.add(t, groupKey(fmt.Sprint(i)), many[:500]...).ID)
@@ -440,13 +443,13 @@ func TestRedisOf10000Alerts(t *testing.T) {
 	changed := w.mustStore(t, w.change(g, g.Key, a("alert 1", "2")))
 	_, err = w.Store(t.Context(), w.change(g, g.Key, many...))
 	stored := conflict(t, g.ID, err)
-	require.Len(t, stored.Alerts, 1, "only the alert that differs comes back")
+	require.Len(t, stored.Alerts, 1, "the conflict has only the alert that differs")
 	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: changed, Stamp: w.Stamp()}))
 	_, err = w.Load(t.Context(), g.ID)
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
 }
 
-// The script is sent again by whoever finds it gone.
+// The client sends a script again if Redis does not know it any more.
 func TestRedisForgetsItsScripts(t *testing.T) {
 	server := startRedis(t)
 	r := server.open(t)

@@ -19,52 +19,53 @@ func (r *Redis) Check(ctx context.Context) ([]string, error) {
 		return nil, context.Cause(ctx)
 	}
 	var (
-		mu    sync.Mutex
-		found []string // guarded by mu
+		mu       sync.Mutex
+		problems []string // guarded by mu
 	)
-	look := func(ctx context.Context, c *redis.Client) error {
+	inspect := func(ctx context.Context, c *redis.Client) error {
 		info, err := c.Info(ctx).Result()
 		if redis.IsPermissionError(err) {
-			return nil // the user may do no more than Muster needs
+			return nil // INFO is not among the permissions that Muster needs
 		}
 		if err != nil {
 			return err
 		}
 		if _, ok := infoValue(info, "maxmemory_policy"); !ok {
-			policy, _ := c.ConfigGet(ctx, "maxmemory-policy").Result() // it may be forbidden
+			policy, _ := c.ConfigGet(ctx, "maxmemory-policy").Result() // CONFIG may be forbidden
 			info += "\nmaxmemory_policy:" + policy["maxmemory-policy"]
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		found = append(found, serverProblems(info, c != r.client)...)
+		problems = append(problems, serverProblems(info, c != r.client)...)
 		return nil
 	}
 	var err error
 	if cluster, ok := r.client.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, look)
+		err = cluster.ForEachMaster(ctx, inspect)
 	} else if single, ok := r.client.(*redis.Client); ok {
-		err = look(ctx, single)
+		err = inspect(ctx, single)
 	}
 	if err == nil {
-		// What the user may do shows by what is done.
-		if _, err = r.Position(ctx); refusal(err) == "" {
+		// Run a real command to find out whether the user has the permissions.
+		if _, err = r.Position(ctx); connectionProblem(err) == "" {
 			err = nil
 		}
 	}
 	if err != nil {
-		problem := refusal(err)
+		problem := connectionProblem(err)
 		if problem == "" {
 			return nil, r.fault(ctx, "check", err)
 		}
-		found = append(found, r.secrets.hide(problem))
+		problems = append(problems, r.secrets.redact(problem))
 	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
+	slices.Sort(problems)
+	return slices.Compact(problems), nil
 }
 
-// refusal says in a sentence why nothing can be done with Redis, or "": it is
-// down, or the network is.
-func refusal(err error) string {
+// connectionProblem returns a sentence that says what an operator must change, so
+// that Muster can use Redis. It returns "" for any other error, for example if
+// Redis or the network is down.
+func connectionProblem(err error) string {
 	if err == nil {
 		return ""
 	}
@@ -73,27 +74,29 @@ func refusal(err error) string {
 		certificate *tls.CertificateVerificationError
 		unusable    *fileError
 	)
-	who := "Redis"
+	server := "Redis"
 	if strings.Contains(err.Error(), "all sentinels") {
-		who = "Sentinel"
+		server = "Sentinel"
 	}
 	switch {
 	case errors.As(err, &unusable):
-		return "No connection to " + who + " can be made: " + unusable.Error() + ". Muster reads the file again for the next one."
+		return "Muster cannot connect to " + server + ": " + unusable.Error() + ". It reads the file again for the next connection."
 	case errors.As(err, &shards):
-		return "The groups in Redis are spread over " + shards.stored + " shards, and --redis.shards is " + strconv.Itoa(shards.own) + ": set it back, or choose another --redis.key-prefix to begin anew."
+		return fmt.Sprintf("The groups in Redis are spread over %s shards, but --redis.shards is %d. "+
+			"Set it to %[1]s, or choose another --redis.key-prefix to start without history.", shards.stored, shards.own)
 	case redis.HasErrorPrefix(err, "NOAUTH"):
-		return who + " wants a password and was given none."
-	case redis.IsAuthError(err), strings.Contains(err.Error(), "invalid username-password"), strings.Contains(err.Error(), "called without any password"):
-		return who + " refuses the user or the password."
+		return server + " requires a password, but no password is configured."
+	case redis.IsAuthError(err), strings.Contains(err.Error(), "invalid username-password"),
+		strings.Contains(err.Error(), "called without any password"):
+		return server + " refuses the user or the password."
 	case redis.IsPermissionError(err):
-		return "Redis does not let the user do what Muster must: " + lastOf(err).Error() + "."
+		return "The Redis user does not have a permission that Muster needs: " + rootCause(err).Error() + "."
 	case errors.Is(err, redis.Nil):
-		return "No Sentinel knows a master of the URL's master_name."
+		return "No Sentinel knows the master_name in --redis.url."
 	case strings.Contains(err.Error(), "cluster support disabled"):
-		return "Redis is no cluster, but the URL names several servers by addr: name one, or the Sentinels with their master_name."
+		return "Redis is not a cluster, but --redis.url names several servers with addr. Name one server, or the Sentinels with master_name."
 	case strings.Contains(strings.ToLower(err.Error()), "unknown command 'auth'"):
-		return "Redis knows no command to log in with."
+		return "Redis does not know the command AUTH, so Muster cannot log in."
 	case errors.As(err, &certificate):
 		return "The certificate of Redis is not accepted: " + certificate.Err.Error() + "."
 	case tlsAlert(err) != nil:
@@ -103,8 +106,8 @@ func refusal(err error) string {
 	}
 }
 
-// lastOf returns the innermost error: what Redis said.
-func lastOf(err error) error {
+// rootCause returns the innermost error, which is the error that Redis answered.
+func rootCause(err error) error {
 	for {
 		next := errors.Unwrap(err)
 		if next == nil {
@@ -114,33 +117,37 @@ func lastOf(err error) error {
 	}
 }
 
-// serverProblems says what is wrong with a server, by its answer to INFO.
-func serverProblems(info string, inCluster bool) (found []string) {
+// serverProblems returns what is wrong with the setup of a server, one sentence
+// each. info is the answer of the server to INFO.
+func serverProblems(info string, inCluster bool) (problems []string) {
 	value := func(name string) string { v, _ := infoValue(info, name); return v }
-	who := "Redis"
+	server := "Redis"
 	if port := value("tcp_port"); inCluster && port != "" {
-		who = "The Redis of the cluster with port " + port
+		server = "The cluster node with port " + port
 	}
 	if v := value("redis_version"); olderThan62(v) {
-		found = append(found, fmt.Sprintf("%s is version %s, and the oldest that works is 6.2: before it there is no ZRANGE with BYLEX and REV, by which the history is read.", who, v))
+		problems = append(problems, fmt.Sprintf("%s has version %s, but Muster needs at least 6.2: "+
+			"it reads the history with ZRANGE BYLEX REV, which older versions do not have.", server, v))
 	}
 	if value("role") == "slave" {
-		found = append(found, who+" is a replica and cannot be written to: name the primary in the URL, or the Sentinels, which know it.")
+		problems = append(problems, server+" is a replica and rejects writes. Name the primary or the Sentinels in --redis.url.")
 	}
 	if value("cluster_enabled") == "1" && !inCluster {
-		found = append(found, "Redis is a node of a cluster: name a second one in the URL, with addr=host:port.")
+		problems = append(problems, "Redis is a node of a cluster: name a second one in the URL, with addr=host:port.")
 	}
 	switch policy := value("maxmemory_policy"); {
 	case policy == "" || policy == "noeviction":
 	case strings.HasPrefix(policy, "volatile-"):
-		found = append(found, fmt.Sprintf("%s deletes resolved groups and their history when its memory is full: its maxmemory-policy is %s, and must be noeviction.", who, policy))
+		problems = append(problems, fmt.Sprintf("%s evicts resolved groups and their history when its memory is full: "+
+			"its maxmemory-policy is %s, but must be noeviction.", server, policy))
 	default:
-		found = append(found, fmt.Sprintf("%s deletes any group when its memory is full: its maxmemory-policy is %s, and must be noeviction.", who, policy))
+		problems = append(problems, fmt.Sprintf("%s evicts any group when its memory is full: "+
+			"its maxmemory-policy is %s, but must be noeviction.", server, policy))
 	}
-	return found
+	return problems
 }
 
-// infoValue returns a value of the answer to INFO.
+// infoValue returns a value from the answer to INFO.
 func infoValue(info, name string) (string, bool) {
 	for line := range strings.Lines(info) {
 		if v, ok := strings.CutPrefix(line, name+":"); ok {
@@ -150,9 +157,9 @@ func infoValue(info, name string) (string, bool) {
 	return "", false
 }
 
-// olderThan62 reports whether a version is one that Muster does not work with.
-// What is not known is not held against the server: others that speak Redis'
-// protocol count in their own way.
+// olderThan62 reports whether a version is too old for Muster. It returns false
+// for a version that it cannot parse, because other servers with the protocol of
+// Redis have their own version numbers.
 func olderThan62(version string) bool {
 	first, rest, _ := strings.Cut(version, ".")
 	second, _, _ := strings.Cut(rest, ".")

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"sync"
 
-	"muster/grouping"
-
 	"github.com/redis/go-redis/v9"
+
+	"muster/grouping"
 )
 
 //go:embed trace.lua
@@ -20,8 +20,8 @@ var absentSource string
 //go:embed lacking.lua
 var lackingSource string
 
-// traceScript looks an entry of the log up, absentScript events, lackingScript
-// groups.
+// traceScript looks up an entry of a log, absentScript looks up events and
+// lackingScript looks up groups.
 var (
 	traceScript   = redis.NewScript(traceSource)
 	absentScript  = redis.NewScript(absentSource)
@@ -36,7 +36,7 @@ func (r *Redis) CheckLineage(ctx context.Context, seen []Position) (Lineage, err
 	lineage := LineageHeld
 	for shard, p := range seen {
 		if p.Token == "" {
-			continue // the log was empty
+			continue // no entry was seen in this log
 		}
 		answer, err := traceScript.Run(ctx, r.client, []string{r.key(shard, "log")}, p.StreamID, p.Token, p.Seq).Text()
 		if err != nil {
@@ -52,8 +52,8 @@ func (r *Redis) CheckLineage(ctx context.Context, seen []Position) (Lineage, err
 	return lineage, nil
 }
 
-// LoadEvents implements Durable. The ID of an event begins with the stamp of its
-// write.
+// LoadEvents implements Durable. It finds the events of a write by their IDs, which
+// begin with the stamp of the write.
 func (r *Redis) LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.Event, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -71,7 +71,7 @@ func (r *Redis) LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.
 	if len(answers) == 0 {
 		return nil, nil
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isAnswer(err) {
+	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
 		return nil, r.fault(ctx, "events of", err)
 	}
 	var events []grouping.Event
@@ -113,17 +113,18 @@ func (r *Redis) MissingEvents(ctx context.Context, events []grouping.Event) ([]g
 	return absent, nil
 }
 
+// absentPart returns the absent ones of some events of one shard.
 func (r *Redis) absentPart(ctx context.Context, shard int, events []grouping.Event) ([]grouping.Event, error) {
 	keys := []string{r.key(shard, "h")}
 	args := []any{r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds())}
-	at := map[grouping.ID]int{}
+	keyIndex := map[grouping.ID]int{}
 	for i := range events {
 		id := events[i].GroupID
-		if at[id] == 0 {
-			at[id] = len(keys) + 1 // Lua counts from one
+		if keyIndex[id] == 0 {
+			keyIndex[id] = len(keys) + 1 // Lua counts from one
 			keys = append(keys, r.groupKey(id), r.key(shard, "t:"+string(id)))
 		}
-		args = append(args, events[i].ID, at[id])
+		args = append(args, events[i].ID, keyIndex[id])
 	}
 	found, err := absentScript.Run(ctx, r.client, keys, args...).Int64Slice()
 	if err != nil {
@@ -136,7 +137,7 @@ func (r *Redis) absentPart(ctx context.Context, shard int, events []grouping.Eve
 	return absent, nil
 }
 
-// HasLog implements Durable.
+// HasLog implements Durable. Several processes may write to one Redis.
 func (r *Redis) HasLog() bool { return true }
 
 // FindLosses implements Durable.
@@ -144,7 +145,7 @@ func (r *Redis) FindLosses(ctx context.Context, ids []grouping.ID) (Losses, erro
 	if ctx.Err() != nil {
 		return Losses{}, context.Cause(ctx)
 	}
-	lack := r.evicted.take()
+	lack := r.evictions.takeAll()
 	shards := make([][]grouping.ID, r.opts.Shards)
 	for _, id := range ids {
 		if id.Valid() {
@@ -162,6 +163,7 @@ func (r *Redis) FindLosses(ctx context.Context, ids []grouping.ID) (Losses, erro
 	return lack, nil
 }
 
+// lackingPart adds to lack what is missing of some groups of one shard.
 func (r *Redis) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *Losses) error {
 	keys, args := []string{r.key(shard, "index"), r.key(shard, "h")}, make([]any, 0, len(ids))
 	for _, id := range ids {
@@ -180,23 +182,24 @@ func (r *Redis) lackingPart(ctx context.Context, shard int, ids []grouping.ID, l
 		}
 	}
 	length, _ := answer[2].(int64)
-	if r.evicted.shrank(shard, length) {
+	if r.evictions.historyShrank(shard, length) {
 		lack.History = true
 	}
 	return nil
 }
 
-// evicted is what writes, and looks at the length of the history, have found to
-// be gone.
-type evicted struct {
+// evictions collects what Redis has evicted. Writes find missing keys, and Lacking
+// finds a history that became shorter.
+type evictions struct {
 	mu        sync.Mutex
 	timelines map[grouping.ID]bool // guarded by mu
 	history   bool                 // guarded by mu
-	lengths   map[int]int64        // guarded by mu; of the history, by shard
+	lengths   map[int]int64        // guarded by mu; last length of the history, by shard
 }
 
-// note takes in what the script found at a write of the group.
-func (e *evicted) note(shard int, id grouping.ID, what any) {
+// add records what the store script found to be missing at a write of the group:
+// "history", "timeline" or nothing.
+func (e *evictions) add(shard int, id grouping.ID, what any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch what {
@@ -211,10 +214,11 @@ func (e *evicted) note(shard int, id grouping.ID, what any) {
 	}
 }
 
-// shrank reports whether a shard's history is less than half as long as it was,
-// or empty when it is first looked at although the shard has groups. Retention
-// removes a few events at a time.
-func (e *evicted) shrank(shard int, length int64) bool {
+// historyShrank reports whether the history of a shard has become less than half
+// as long as it was at the last call. It also reports an empty history at the
+// first call. Retention does not cause this, because it removes only a few events
+// at a time.
+func (e *evictions) historyShrank(shard int, length int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.lengths == nil {
@@ -225,8 +229,8 @@ func (e *evicted) shrank(shard int, length int64) bool {
 	return length < before/2 || !known && length == 0
 }
 
-// take returns what was found since it was last called.
-func (e *evicted) take() Losses {
+// takeAll returns what was found since its last call.
+func (e *evictions) takeAll() Losses {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	lack := Losses{History: e.history}

@@ -14,11 +14,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Passwords and certificates are rotated while Muster runs, so their files are
+// Passwords and certificates may be rotated while Muster runs. So their files are
 // read for each new connection.
 
-// fileError says that a file of a flag cannot be used for a new connection. The
-// text has nothing of the file's content.
+// fileError says that the file of a flag cannot be used for a new connection. Its
+// text never contains the content of the file.
 type fileError struct {
 	flag, reason string
 	err          error
@@ -27,7 +27,8 @@ type fileError struct {
 func (e *fileError) Error() string { return "--" + e.flag + ": " + e.err.Error() }
 func (e *fileError) Unwrap() error { return e.err }
 
-// ReadSecret reads the secret in a file.
+// ReadSecret returns the content of a file without leading and trailing white
+// space. An empty file is an error.
 func ReadSecret(path string) (string, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
@@ -40,14 +41,15 @@ func ReadSecret(path string) (string, error) {
 	return secret, nil
 }
 
-// secrets are what must not be shown to anyone. It is safe for concurrent use.
+// secrets are values that must not appear in logs and errors. They are safe for
+// concurrent use.
 type secrets struct {
 	mu     sync.Mutex
 	values []string // guarded by mu; the oldest first
 }
 
-// maxSecrets bounds the secrets that are remembered: what Redis says of an old
-// one, it says soon.
+// maxSecrets is the maximum number of secrets that are kept. The oldest one can be
+// dropped, because Redis reports an error about a password immediately.
 const maxSecrets = 16
 
 func (s *secrets) add(value string) {
@@ -62,13 +64,13 @@ func (s *secrets) add(value string) {
 	s.values = append(slices.Clip(s.values), value)
 }
 
-// hide takes the secrets out of a text. Redis repeats a command that it does
-// not know, and that can be the one with the password.
-func (s *secrets) hide(text string) string {
+// redact replaces the secrets in a text. An error of Redis can contain a password:
+// Redis repeats a command that it does not know, such as AUTH.
+func (s *secrets) redact(text string) string {
 	s.mu.Lock()
 	values := slices.Clone(s.values)
 	s.mu.Unlock()
-	// The longest first: one may be the beginning of another.
+	// Replace the longest first, because one secret may be a part of another.
 	slices.SortFunc(values, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	for _, value := range values {
 		text = strings.ReplaceAll(text, value, "<hidden>")
@@ -76,13 +78,14 @@ func (s *secrets) hide(text string) string {
 	return text
 }
 
-// passwordFile is the file of a flag with a password.
+// passwordFile is a file with a password, and the flag that names it.
 type passwordFile struct {
 	flag, path string
 	secrets    *secrets
 }
 
-func (f passwordFile) read() (string, error) {
+// readPassword reads the password from the file.
+func (f passwordFile) readPassword() (string, error) {
 	password, err := ReadSecret(f.path)
 	if err != nil {
 		return "", &fileError{f.flag, reasonAuth, err}
@@ -91,21 +94,23 @@ func (f passwordFile) read() (string, error) {
 	return password, nil
 }
 
-// credentials returns what a client asks for at each new connection, nil if the
-// password has no file.
+// credentials returns a function that a client calls for each new connection. It
+// returns nil if there is no password file.
 func (s *servers) credentials(user string) func(context.Context) (string, string, error) {
 	if s.password.path == "" {
 		return nil
 	}
 	return func(context.Context) (string, string, error) {
-		password, err := s.password.read()
+		password, err := s.password.readPassword()
 		return user, password, err
 	}
 }
 
-// sentinelLogin returns what logs a new connection to a Sentinel in, nil if that
-// password has no file. The client has no credentials by function for Sentinels,
-// and calls this for connections to Redis, too: those have another name.
+// sentinelLogin returns a function that logs in on a new connection to a Sentinel.
+// It returns nil if there is no password file for the Sentinels. The client cannot
+// get the credentials of Sentinels from a function, so Muster uses its OnConnect
+// hook. The client calls this hook for connections to Redis too. The function
+// ignores those; it knows them by their name.
 func (s *servers) sentinelLogin() func(context.Context, *redis.Conn) error {
 	if s.sentinelPassword.path == "" {
 		return nil
@@ -115,7 +120,7 @@ func (s *servers) sentinelLogin() func(context.Context, *redis.Conn) error {
 		if strings.HasPrefix(conn.String(), "Redis<FailoverClient ") {
 			return nil
 		}
-		password, err := s.sentinelPassword.read()
+		password, err := s.sentinelPassword.readPassword()
 		if err != nil {
 			return err
 		}
@@ -126,8 +131,9 @@ func (s *servers) sentinelLogin() func(context.Context, *redis.Conn) error {
 	}
 }
 
-// authorities reads the certificates that sign those of the Redis.
-func authorities(path string) (*x509.CertPool, error) {
+// readAuthorities reads the certificates of the authorities that sign the
+// certificates of the Redis servers.
+func readAuthorities(path string) (*x509.CertPool, error) {
 	const flag = "redis.tls-ca-file"
 	text, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
@@ -135,13 +141,13 @@ func authorities(path string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, &fileError{flag, reasonTLS, fmt.Errorf("%s has no certificate in PEM", path)}
+		return nil, &fileError{flag, reasonTLS, fmt.Errorf("%s has no certificate in PEM format", path)}
 	}
 	return pool, nil
 }
 
-// clientCertificate reads the certificate that Muster shows to the Redis.
-func clientCertificate(o RedisTLS) (*tls.Certificate, error) {
+// readClientCertificate reads the certificate that Muster presents to Redis.
+func readClientCertificate(o RedisTLS) (*tls.Certificate, error) {
 	pair, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
 	if err != nil {
 		return nil, &fileError{"redis.tls-cert-file", reasonTLS, err}

@@ -9,21 +9,20 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/prometheus/common/promslog"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
 )
 
-// A rotated password is taken up without a restart, in whatever order the file
-// and Redis get it, and with a pause between. Nothing that was acknowledged is
-// lost.
+// Muster uses a rotated password without a restart. The file and Redis may get the
+// password in any order and with a pause between. No acknowledged write is lost.
 func TestRedisPasswordIsRotated(t *testing.T) {
 	server := startRedis(t)
 	admin := redis.NewClient(&redis.Options{Network: "unix", Addr: server.socket})
 	defer func() { require.NoError(t, admin.Close()) }()
-	conn := admin.Conn() // it stays logged in
+	conn := admin.Conn() // this connection stays logged in
 	defer func() { require.NoError(t, conn.Close()) }()
 	file := filepath.Join(t.TempDir(), "password")
 	write := func(password string) {
@@ -47,7 +46,7 @@ func TestRedisPasswordIsRotated(t *testing.T) {
 			sent++
 		}
 	}
-	says := func(want string) {
+	waitForProblem := func(want string) {
 		t.Helper()
 		require.Eventually(t, func() bool {
 			s := m.storage.Status()
@@ -66,11 +65,11 @@ func TestRedisPasswordIsRotated(t *testing.T) {
 
 	rotate("third secret")
 	notify()
-	says("Redis refuses the user or the password.")
+	waitForProblem("Redis refuses the user or the password.")
 	require.NoError(t, os.Remove(file))
-	says("--redis.password-file: open " + file + ": no such file")
+	waitForProblem("--redis.password-file: open " + file + ": no such file")
 	write("")
-	says("--redis.password-file: " + file + " is empty")
+	waitForProblem("--redis.password-file: " + file + " is empty")
 	notify()
 	write("third secret")
 	m.clean(t)
@@ -82,7 +81,7 @@ func TestRedisPasswordIsRotated(t *testing.T) {
 	require.Len(t, groups[testKey.ID()].Alerts, sent)
 }
 
-func TestSecretsAreForgotten(t *testing.T) {
+func TestSecretsAreLimited(t *testing.T) {
 	s := &secrets{}
 	for i := range 3 * maxSecrets {
 		s.add(fmt.Sprint("secret-", i, "."))
@@ -90,11 +89,11 @@ func TestSecretsAreForgotten(t *testing.T) {
 		s.add("")
 	}
 	require.Len(t, s.values, maxSecrets)
-	require.Equal(t, "<hidden> secret-1.", s.hide(fmt.Sprintf("secret-%d. secret-1.", 3*maxSecrets-1)))
+	require.Equal(t, "<hidden> secret-1.", s.redact(fmt.Sprintf("secret-%d. secret-1.", 3*maxSecrets-1)))
 }
 
-// The certificates of the authorities and Muster's own are read for each
-// connection. A file that cannot be read is named.
+// The certificates of the authorities and of Muster are read for each connection.
+// The error names a file that cannot be read.
 func TestRedisCertificatesAreRotated(t *testing.T) {
 	server, other := startPongServer(t), startPongServer(t)
 	file := filepath.Join(t.TempDir(), "ca.pem")
@@ -118,9 +117,9 @@ func TestRedisCertificatesAreRotated(t *testing.T) {
 	err = connect()
 	require.ErrorContains(t, err, "--redis.tls-ca-file: open "+file)
 	require.Equal(t, reasonTLS, FaultReason(err))
-	require.Contains(t, refusal(err), "--redis.tls-ca-file: open "+file)
+	require.Contains(t, connectionProblem(err), "--redis.tls-ca-file: open "+file)
 
-	_, err = clientCertificate(RedisTLS{CertFile: file, KeyFile: file})
+	_, err = readClientCertificate(RedisTLS{CertFile: file, KeyFile: file})
 	require.ErrorContains(t, err, "--redis.tls-cert-file: open "+file)
 	require.Equal(t, reasonTLS, FaultReason(err))
 }

@@ -12,18 +12,21 @@ import (
 	"time"
 )
 
-// tlsDialer returns a dialer whose connections tell the client's pool when they
-// are dead. The pool looks at a connection's socket before it uses it, but not
-// through TLS: a server that comes back would cost a failed command for each of
-// the connections that it had, some seconds. So the first that breaks speaks
-// for all that are as old as itself. The file with the certificates of the
-// authorities is read for each connection.
+// tlsDialer returns a dialer of TLS connections that report when they are dead.
+//
+// The pool of the client checks the socket of a connection before it uses it, but
+// it cannot do this through TLS. After a restart of the server, each pooled
+// connection would fail one command, for some seconds in total. So the first
+// connection that breaks marks all connections of its generation as dead: those
+// that were made since the last break.
+//
+// The file with the certificates of the authorities is read for each connection.
 func tlsDialer(dial dialFunc, config *tls.Config, caFile string, timeout time.Duration) dialFunc {
-	var broken atomic.Int64
+	var current atomic.Int64
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout) // with the handshake
+		ctx, cancel := context.WithTimeout(ctx, timeout) // includes the handshake
 		defer cancel()
-		age := broken.Load()
+		generation := current.Load()
 		conn, err := dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
@@ -32,18 +35,18 @@ func tlsDialer(dial dialFunc, config *tls.Config, caFile string, timeout time.Du
 		if err != nil {
 			return nil, err
 		}
-		return &tlsConn{secure, age, &broken}, nil
+		return &tlsConn{secure, generation, &current}, nil
 	}
 }
 
-// tlsClient makes a connection to an address one with TLS. It closes it if that
-// fails.
+// tlsClient starts TLS on a connection to an address. It closes the connection if
+// this fails.
 func tlsClient(ctx context.Context, conn net.Conn, config *tls.Config, caFile, addr string) (net.Conn, error) {
 	config = config.Clone()
 	orDefault(&config.ServerName, hostOf(addr))
 	if caFile != "" {
 		var err error
-		if config.RootCAs, err = authorities(caFile); err != nil {
+		if config.RootCAs, err = readAuthorities(caFile); err != nil {
 			_ = conn.Close()
 			return nil, err
 		}
@@ -68,40 +71,40 @@ func hostOf(addr string) string {
 type tlsConn struct {
 	net.Conn
 
-	age    int64         // how often connections had broken when it was made
-	broken *atomic.Int64 // and now
+	generation int64         // the generation of this connection
+	current    *atomic.Int64 // the generation of new connections
 }
 
 // Read implements net.Conn.
 func (c *tlsConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		c.broken.CompareAndSwap(c.age, c.age+1)
+		c.current.CompareAndSwap(c.generation, c.generation+1)
 	}
 	return n, err
 }
 
-// Write implements net.Conn. A server that does not accept the certificate of
-// its client says so after the handshake and hangs up; who only hears that it
-// cannot write would not know why.
+// Write implements net.Conn. A server that rejects the client certificate sends an
+// alert after the handshake and closes the connection. The error of the write does
+// not tell this reason, so Write also reads the alert.
 func (c *tlsConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, err
 	}
-	c.broken.CompareAndSwap(c.age, c.age+1)
-	_ = c.SetReadDeadline(time.Now().Add(lastWord))
-	if _, said := c.Conn.Read(make([]byte, 1)); tlsAlert(said) != nil {
-		return n, said
+	c.current.CompareAndSwap(c.generation, c.generation+1)
+	_ = c.SetReadDeadline(time.Now().Add(alertTimeout))
+	if _, alert := c.Conn.Read(make([]byte, 1)); tlsAlert(alert) != nil {
+		return n, alert
 	}
 	return n, err
 }
 
-// lastWord is how long what a server said before it hung up is waited for. It is
-// there already, or was lost.
-const lastWord = 10 * time.Millisecond
+// alertTimeout is how long Write waits for an alert. It is short, because the alert
+// has arrived already or was lost.
+const alertTimeout = 10 * time.Millisecond
 
-// tlsAlert returns why the other side ended a TLS connection, or nil.
+// tlsAlert returns the alert with which the server ended a TLS connection, or nil.
 func tlsAlert(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
 		return op.Err
@@ -109,18 +112,18 @@ func tlsAlert(err error) error {
 	return nil
 }
 
-// SyscallConn implements syscall.Conn, by which the pool looks at a connection.
+// SyscallConn implements syscall.Conn. The pool uses it to check a connection.
 func (c *tlsConn) SyscallConn() (syscall.RawConn, error) {
-	if c.broken.Load() != c.age {
+	if c.current.Load() != c.generation {
 		return nil, net.ErrClosed
 	}
-	return alive{}, nil
+	return aliveSocket{}, nil
 }
 
-// alive lets nobody at the socket: what waits there is not what the pool takes
-// it for.
-type alive struct{}
+// aliveSocket is a syscall.RawConn without access to the socket. The pool would
+// take waiting TLS records, such as a session ticket, for an unexpected answer.
+type aliveSocket struct{}
 
-func (alive) Control(func(uintptr)) error    { return nil }
-func (alive) Read(func(uintptr) bool) error  { return nil }
-func (alive) Write(func(uintptr) bool) error { return nil }
+func (aliveSocket) Control(func(uintptr)) error    { return nil }
+func (aliveSocket) Read(func(uintptr) bool) error  { return nil }
+func (aliveSocket) Write(func(uintptr) bool) error { return nil }

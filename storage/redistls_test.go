@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pongServer answers PING over TLS, and can break all its
-// connections at once, as a server does that is started anew.
+// pongServer answers PING over TLS. It can break all of its connections at once,
+// as a server does that is restarted.
 type pongServer struct {
 	net.Listener
 
@@ -90,8 +90,8 @@ func (s *pongServer) breakAll() (n int) {
 	return n
 }
 
-// A server that comes back costs one failed command, not one for each of the
-// connections that it had.
+// After a restart of the server, only one command fails, not one command for each
+// connection in the pool.
 func TestTLSConnectionsBreakTogether(t *testing.T) {
 	const connections = 8
 	server := startPongServer(t)
@@ -113,22 +113,22 @@ func TestTLSConnectionsBreakTogether(t *testing.T) {
 		}
 	}
 	fill()
-	fill() // with the same ones
+	fill() // with the same connections
 	require.Equal(t, connections, server.breakAll())
 	require.Error(t, c.Ping(t.Context()).Err())
 	for range 2 * connections {
 		require.NoError(t, c.Ping(t.Context()).Err())
 	}
 	fill()
-	require.Equal(t, connections, server.breakAll(), "they are kept again")
+	require.Equal(t, connections, server.breakAll(), "the pool keeps its connections again")
 }
 
-func TestTLSDialerGivesUp(t *testing.T) {
+func TestTLSDialerTimesOut(t *testing.T) {
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, silent.Close()) }()
-	began := time.Now()
+	started := time.Now()
 	_, err = tlsDialer(plainDialer(time.Minute), &tls.Config{}, "", 50*time.Millisecond)(context.Background(), "tcp", silent.Addr().String())
-	require.ErrorIs(t, err, context.DeadlineExceeded, fmt.Sprint(time.Since(began)))
+	require.ErrorIs(t, err, context.DeadlineExceeded, fmt.Sprint(time.Since(started)))
 	require.Equal(t, "timeout", FaultReason(err))
 }

@@ -16,49 +16,51 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// RedisTLS are the files for a URL that begins with rediss://. Without a CA
-// those of the system are trusted.
+// RedisTLS are the settings for a URL that begins with rediss://. Without CAFile,
+// the certificate authorities of the system are trusted.
 type RedisTLS struct {
 	CAFile, CertFile, KeyFile string
-	// ServerName is the name that the certificate must have. "": the host that
-	// is dialled.
+	// ServerName is the name that the certificate must have. "": the host to
+	// which the client connects.
 	ServerName string
 }
 
-// servers is how the Redis of a URL is reached: one server, the Sentinels that
-// know it, or nodes of a cluster. One of the three is set.
+// servers are the servers in a URL: one Redis, the Sentinels that know it, or the
+// nodes of a cluster. Exactly one of the three is set.
 type servers struct {
 	single   *redis.Options
 	sentinel *redis.FailoverOptions
 	cluster  *redis.ClusterOptions
 
 	password, sentinelPassword passwordFile
-	// caFile has the certificates that sign those of the servers. "": the system's.
+	// caFile is the path of the certificates of the authorities. "": those of the
+	// system.
 	caFile  string
 	secrets *secrets
 }
 
-// replicaOptions are those of a URL that make the client read from replicas.
+// replicaOptions are the options in a URL that make the client read from replicas.
 var replicaOptions = []string{"read_only", "route_by_latency", "route_randomly", "replica_only", "use_disconnected_replicas"}
 
-const encoded = "in a password each of / ? # % & @ must be percent-encoded"
+// encodingHint explains the most common mistake in a URL.
+const encodingHint = "in a password, each of / ? # % & @ must be percent-encoded"
 
-// parseServers reads the URL as go-redis does. An error names the flag
-// that is wrong, and has nothing of a password in it.
+// parseServers parses the URL as go-redis does. An error names the wrong flag and
+// never contains a part of a password.
 func parseServers(o RedisOptions) (s servers, err error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Fragment != "" {
-		return s, errors.New("--redis.url: is not a URL; " + encoded)
+		return s, errors.New("--redis.url: is not a URL; " + encodingHint)
 	}
 	query := u.Query()
 	for _, name := range replicaOptions {
 		if query.Has(name) {
-			return s, fmt.Errorf("--redis.url: %s is not possible: a replica may be behind and cannot be written to", name)
+			return s, fmt.Errorf("--redis.url: %s is not supported: a replica may be behind and rejects writes", name)
 		}
 	}
 	switch {
 	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
-		return s, errors.New("--redis.url: begins with none of redis://, rediss:// and unix://")
+		return s, errors.New("--redis.url: must begin with redis://, rediss:// or unix://")
 	case query.Has("master_name"):
 		s.sentinel, err = redis.ParseFailoverURL(o.URL)
 	case query.Has("addr"):
@@ -67,21 +69,23 @@ func parseServers(o RedisOptions) (s servers, err error) {
 		s.single, err = redis.ParseURL(o.URL)
 	}
 	if err == nil {
-		err = checkPorts(append(query["addr"], u.Host))
+		err = validatePorts(append(query["addr"], u.Host))
 	}
 	switch {
 	case err != nil && strings.Contains(o.URL, "@"), err != nil && query.Has("password"):
-		// A character that is not encoded makes a part of the password pass for
-		// a port, a path or an option, and the message would have it.
-		return s, errors.New("--redis.url: a port, a path or an option is not valid (which one is not said: it may be a part of the password); " + encoded)
+		// If the password has a character that is not encoded, a part of the
+		// password looks like a port, a path or an option. The error of the
+		// client would contain this part.
+		return s, errors.New("--redis.url: a port, a path or an option is not valid " +
+			"(its value is not shown, because it may be a part of the password); " + encodingHint)
 	case err != nil:
 		return s, fmt.Errorf("--redis.url: %s", strings.TrimPrefix(err.Error(), "redis: "))
 	case s.sentinel != nil && s.sentinel.MasterName == "":
 		return s, errors.New("--redis.url: master_name is empty")
 	case s.cluster != nil && strings.Trim(u.Path, "/0") != "":
-		return s, errors.New("--redis.url: a cluster has no database but 0")
+		return s, errors.New("--redis.url: a cluster has only the database 0")
 	case s.sentinel == nil && o.SentinelPasswordFile != "":
-		return s, errors.New("--redis.sentinel-password-file: the URL names no Sentinels: they come with master_name")
+		return s, errors.New("--redis.sentinel-password-file: the URL names no Sentinels; add master_name to it")
 	}
 	if err := s.setPasswords(o); err != nil {
 		return s, err
@@ -89,8 +93,9 @@ func parseServers(o RedisOptions) (s servers, err error) {
 	return s, s.setTLS(o.TLS)
 }
 
-// checkPorts refuses what would only fail when it is dialled.
-func checkPorts(addresses []string) error {
+// validatePorts rejects invalid ports. Otherwise they would fail only when the
+// client connects.
+func validatePorts(addresses []string) error {
 	for _, address := range addresses {
 		u := url.URL{Host: address}
 		if _, err := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil {
@@ -100,7 +105,8 @@ func checkPorts(addresses []string) error {
 	return nil
 }
 
-// setPasswords takes the passwords of the URL, or the files that replace them.
+// setPasswords sets the password files, and adds the passwords of the files and of
+// the URL to the secrets.
 func (s *servers) setPasswords(o RedisOptions) error {
 	s.secrets = &secrets{}
 	s.password = passwordFile{"redis.password-file", o.PasswordFile, s.secrets}
@@ -109,7 +115,7 @@ func (s *servers) setPasswords(o RedisOptions) error {
 		if file.path == "" {
 			continue
 		}
-		if _, err := file.read(); err != nil {
+		if _, err := file.readPassword(); err != nil {
 			return err
 		}
 	}
@@ -120,7 +126,7 @@ func (s *servers) setPasswords(o RedisOptions) error {
 		s.secrets.add(s.sentinel.Password)
 		s.secrets.add(s.sentinel.SentinelPassword)
 		if s.sentinelPassword.path != "" {
-			s.sentinel.SentinelPassword = "" // else the client would try it
+			s.sentinel.SentinelPassword = "" // otherwise the client would try it
 		}
 	default:
 		s.secrets.add(s.single.Password)
@@ -153,8 +159,8 @@ func (s *servers) setTLS(o RedisTLS) error {
 	}
 	config.MinVersion = tls.VersionTLS12
 	if s.single == nil {
-		// go-redis takes the URL's host for all of them. Empty: each must have a
-		// certificate of its own name.
+		// go-redis would use the host of the URL for all servers. If the name is
+		// empty, the certificate of each server must have its own name.
 		config.ServerName = ""
 	}
 	if o.ServerName != "" {
@@ -162,7 +168,7 @@ func (s *servers) setTLS(o RedisTLS) error {
 	}
 	s.caFile = o.CAFile
 	if o.CAFile != "" {
-		if _, err := authorities(o.CAFile); err != nil {
+		if _, err := readAuthorities(o.CAFile); err != nil {
 			return err
 		}
 	}
@@ -174,23 +180,23 @@ func (s *servers) setTLS(o RedisTLS) error {
 	case o.CertFile == "":
 		return errors.New("--redis.tls-key-file: needs --redis.tls-cert-file")
 	}
-	if _, err := clientCertificate(o); err != nil {
+	if _, err := readClientCertificate(o); err != nil {
 		return err
 	}
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return clientCertificate(o) }
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return readClientCertificate(o) }
 	return nil
 }
 
-// limits bound what a client waits for and holds.
+// limits are the time limits of a client and its maximum number of connections.
 type limits struct {
 	answer, dial, pool time.Duration
 	connections        int // to each server
-	// watcher finds out that a server hangs. nil: an answer that takes longer
-	// than its time limit tells.
+	// watcher finds servers that hang. If it is nil, only the time limits find
+	// them.
 	watcher *watcher
 }
 
-// dialer returns how a client connects.
+// dialer returns the function with which a client connects.
 func (l limits) dialer(config *tls.Config, caFile string) dialFunc {
 	dial := plainDialer(l.dial)
 	if l.watcher != nil {
@@ -206,27 +212,28 @@ func plainDialer(timeout time.Duration) dialFunc {
 	return (&net.Dialer{Timeout: timeout, KeepAliveConfig: net.KeepAliveConfig{Enable: true}}).DialContext
 }
 
-// clusterReload is how soon a client hears of a failover whose victim refuses
-// connections: go-redis asks anew only after this time, or when redirected.
+// clusterReload is how often a client of a cluster reloads the list of masters.
+// Apart from redirections, go-redis notices a failover only then.
 const clusterReload = time.Second
 
-// open returns a client, which dials nothing yet. It never sends twice to one
-// server by itself: a script that was sent may have been applied. In a cluster
-// it follows redirections, where what was sent before was refused, and tries
-// once more where a connection broke; the scripts know what they have applied.
+// open returns a client, which does not connect yet. Outside a cluster, the client
+// never sends a command twice, because the server may have applied the first one.
+// In a cluster, it follows redirections: the first server has rejected the command.
+// It also retries once if a connection broke. This is safe, because the scripts
+// detect a write that they have applied already.
 func (s *servers) open(l limits) redis.UniversalClient {
-	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	noNotifications := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch {
 	case s.cluster != nil:
 		o := *s.cluster
 		o.Addrs = slices.Clone(o.Addrs) // the client appends to them
-		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
 		o.Dialer = l.dialer(o.TLSConfig, s.caFile)
 		o.CredentialsProviderContext = s.credentials(o.Username)
 		o.ClusterStateReloadInterval = clusterReload
-		o.DisableRoutingPolicies = true // asks for COMMAND, which an ACL may forbid
+		o.DisableRoutingPolicies = true // they need COMMAND, which an ACL may forbid
 		return redis.NewClusterClient(&o)
 	case s.sentinel != nil:
 		o := *s.sentinel
@@ -238,7 +245,7 @@ func (s *servers) open(l limits) redis.UniversalClient {
 		return redis.NewFailoverClient(&o)
 	default:
 		o := *s.single
-		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, quiet
+		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.answer, l.answer, l.dial, l.pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.connections
 		o.Dialer = l.dialer(o.TLSConfig, s.caFile)

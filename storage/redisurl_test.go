@@ -26,10 +26,10 @@ func TestRedisOptions(t *testing.T) {
 		{"--redis.url: is not a URL", RedisOptions{URL: "redis://user:%secret@host"}},
 		{"--redis.url: is not a URL", RedisOptions{URL: "redis://:secret#@host"}},
 		{"--redis.url: is not a URL", RedisOptions{URL: "redis://:1#secret@host"}},
-		{"--redis.url: begins with none of redis://, rediss:// and unix://", RedisOptions{URL: "http://user:secret@host"}},
-		{"--redis.url: begins with none", RedisOptions{URL: "secret:secret@host"}},
-		{"--redis.url: begins with none", RedisOptions{URL: "host"}},
-		{"--redis.url: begins with none", RedisOptions{}},
+		{"--redis.url: must begin with redis://, rediss:// or unix://", RedisOptions{URL: "http://user:secret@host"}},
+		{"--redis.url: must begin with", RedisOptions{URL: "secret:secret@host"}},
+		{"--redis.url: must begin with", RedisOptions{URL: "host"}},
+		{"--redis.url: must begin with", RedisOptions{}},
 		{"--redis.url: a port, a path or an option is not valid", RedisOptions{URL: "redis://:1/secret@host"}},
 		{"--redis.url: a port, a path or an option is not valid", RedisOptions{URL: "redis://:1?secret@host"}},
 		{"--redis.url: a port, a path or an option is not valid", RedisOptions{URL: "redis://host?master_name=m&password=x&secret"}},
@@ -42,15 +42,21 @@ func TestRedisOptions(t *testing.T) {
 		{"--redis.url: \"host:65536\" has no valid port", RedisOptions{URL: "redis://host:65536"}},
 		{"--redis.url: \"other:99999\" has no valid port", RedisOptions{URL: "redis://host:1?addr=other:99999"}},
 		{"--redis.url: a port, a path or an option is not valid", RedisOptions{URL: "redis://:345678901?secret@host"}},
-		{"--redis.url: a cluster has no database but 0", RedisOptions{URL: "redis://host/1?addr=other:1"}},
-		{"--redis.url: read_only is not possible", RedisOptions{URL: "redis://host?addr=other:1&read_only=true"}},
-		{"--redis.url: route_by_latency is not possible", RedisOptions{URL: "redis://host?master_name=m&route_by_latency=true"}},
-		{"--redis.url: replica_only is not possible", RedisOptions{URL: "redis://host?master_name=m&replica_only=true"}},
+		{"--redis.url: a cluster has only the database 0", RedisOptions{URL: "redis://host/1?addr=other:1"}},
+		{"--redis.url: read_only is not supported", RedisOptions{URL: "redis://host?addr=other:1&read_only=true"}},
+		{"--redis.url: route_by_latency is not supported", RedisOptions{URL: "redis://host?master_name=m&route_by_latency=true"}},
+		{"--redis.url: replica_only is not supported", RedisOptions{URL: "redis://host?master_name=m&replica_only=true"}},
 		{"--redis.sentinel-password-file: the URL names no Sentinels", RedisOptions{URL: "redis://host", SentinelPasswordFile: "secret"}},
 		{"--redis.tls-ca-file: needs a --redis.url that begins with rediss://", RedisOptions{URL: "redis://host", TLS: RedisTLS{CAFile: "ca"}}},
 		{"--redis.tls-cert-file: needs a --redis.url that begins with rediss://", RedisOptions{URL: "unix:///s", TLS: RedisTLS{CertFile: "c"}}},
-		{"--redis.tls-key-file: needs a --redis.url that begins with rediss://", RedisOptions{URL: "redis://h?master_name=m", TLS: RedisTLS{KeyFile: "k"}}},
-		{"--redis.tls-server-name: needs a --redis.url that begins with rediss://", RedisOptions{URL: "redis://h?addr=h:1", TLS: RedisTLS{ServerName: "k"}}},
+		{
+			"--redis.tls-key-file: needs a --redis.url that begins with rediss://",
+			RedisOptions{URL: "redis://h?master_name=m", TLS: RedisTLS{KeyFile: "k"}},
+		},
+		{
+			"--redis.tls-server-name: needs a --redis.url that begins with rediss://",
+			RedisOptions{URL: "redis://h?addr=h:1", TLS: RedisTLS{ServerName: "k"}},
+		},
 		{"--redis.tls-ca-file: open /none", RedisOptions{URL: "rediss://host", TLS: RedisTLS{CAFile: "/none"}}},
 		{"--redis.tls-ca-file: " + junk + " has no certificate", RedisOptions{URL: "rediss://host", TLS: RedisTLS{CAFile: junk}}},
 		{"--redis.tls-cert-file: needs --redis.tls-key-file", RedisOptions{URL: "rediss://host", TLS: RedisTLS{CertFile: junk}}},
@@ -59,7 +65,7 @@ func TestRedisOptions(t *testing.T) {
 		{"--redis.key-prefix: \"m{1}\" contains a brace", RedisOptions{URL: "redis://host", KeyPrefix: "m{1}"}},
 		{"--redis.shards: 65 is not between 1 and 64", RedisOptions{URL: "redis://host", Shards: 65}},
 		{"--redis.shards: -1 is not between", RedisOptions{URL: "redis://host", Shards: -1}},
-		{"a time or size is negative", RedisOptions{URL: "redis://host", Retention: -1}},
+		{"redis: a negative value is not allowed: retention -1ns", RedisOptions{URL: "redis://host", Retention: -1}},
 	} {
 		_, err := NewRedis(test.options, promslog.NewNopLogger())
 		require.ErrorContains(t, err, test.want, test.options.URL)
@@ -67,10 +73,10 @@ func TestRedisOptions(t *testing.T) {
 	}
 }
 
-// What the URL says of times and retries is overruled: the bounds of a webhook
-// rest on them.
+// Muster overrides the time limits and retries in the URL, because the time limit
+// of a webhook depends on them.
 func TestRedisClients(t *testing.T) {
-	const overruled = "max_retries=9&read_timeout=1m&write_timeout=1m&pool_size=1&pool_timeout=1m&dial_timeout=1m"
+	const overridden = "max_retries=9&read_timeout=1m&write_timeout=1m&pool_size=1&pool_timeout=1m&dial_timeout=1m"
 	file := filepath.Join(t.TempDir(), "password")
 	require.NoError(t, os.WriteFile(file, []byte("from a file\n"), 0o600))
 	for name, test := range map[string]struct {
@@ -79,23 +85,27 @@ func TestRedisClients(t *testing.T) {
 		db, streams int
 		tls         bool
 	}{
-		"one server":   {"redis://u:p%40%2F@127.0.0.1:1/3?" + overruled, "127.0.0.1:1", "u", 3, 4, false},
-		"with TLS":     {"rediss://u@127.0.0.1:1/3?" + overruled, "127.0.0.1:1", "u", 3, 4, true},
-		"unix socket":  {"unix://u:p@/tmp/s?db=3&" + overruled, "/tmp/s", "u", 3, 4, false},
-		"Sentinels":    {"redis://s:sp@127.0.0.1:1/3?master_name=m&addr=127.0.0.1:2&username=u&password=q&" + overruled, "FailoverClient", "u", 3, 4, false},
-		"Sentinel TLS": {"rediss://127.0.0.1:1/3?master_name=m&username=u&" + overruled, "FailoverClient", "u", 3, 4, true},
+		"one server":  {"redis://u:p%40%2F@127.0.0.1:1/3?" + overridden, "127.0.0.1:1", "u", 3, 4, false},
+		"with TLS":    {"rediss://u@127.0.0.1:1/3?" + overridden, "127.0.0.1:1", "u", 3, 4, true},
+		"unix socket": {"unix://u:p@/tmp/s?db=3&" + overridden, "/tmp/s", "u", 3, 4, false},
+		"Sentinels": {
+			"redis://s:sp@127.0.0.1:1/3?master_name=m&addr=127.0.0.1:2&username=u&password=q&" + overridden,
+			"FailoverClient", "u", 3, 4, false,
+		},
+		"Sentinel TLS": {"rediss://127.0.0.1:1/3?master_name=m&username=u&" + overridden, "FailoverClient", "u", 3, 4, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := NewRedis(RedisOptions{URL: test.url, Shards: 4, PasswordFile: file}, promslog.NewNopLogger())
-			require.NoError(t, err, "nothing is dialled")
+			require.NoError(t, err, "it does not connect yet")
 			defer func() { require.NoError(t, r.Close()) }()
 			client, ok := r.client.(*redis.Client)
 			require.True(t, ok)
 			o := client.Options()
 			require.True(t, o.ContextTimeoutEnabled)
-			require.Equal(t, []time.Duration{longestCommand, longestCommand, time.Second, time.Second},
+			require.Equal(t, []time.Duration{maxCommandTime, maxCommandTime, time.Second, time.Second},
 				[]time.Duration{o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout})
-			require.Equal(t, []int{0, 16, 1, test.db}, []int{o.MaxRetries, o.PoolSize, o.DialerRetries, o.DB}, "a script is never sent twice by the client")
+			require.Equal(t, []int{0, 16, 1, test.db}, []int{o.MaxRetries, o.PoolSize, o.DialerRetries, o.DB},
+				"the client never sends a script twice")
 			require.True(t, o.DisableIdentity)
 			require.Equal(t, maintnotifications.ModeDisabled, o.MaintNotificationsConfig.Mode)
 			user, password, err := o.CredentialsProviderContext(t.Context())
@@ -117,26 +127,26 @@ func TestRedisClients(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"u", "from a file"}, []string{user, password})
 
-	r, err = NewRedis(RedisOptions{URL: "rediss://u:p@127.0.0.1:1?addr=127.0.0.1:2&addr=127.0.0.1:3&" + overruled}, promslog.NewNopLogger())
+	r, err = NewRedis(RedisOptions{URL: "rediss://u:p@127.0.0.1:1?addr=127.0.0.1:2&addr=127.0.0.1:3&" + overridden}, promslog.NewNopLogger())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.Close()) }()
 	client, ok := r.client.(*redis.ClusterClient)
 	require.True(t, ok)
 	o := client.Options()
 	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}, o.Addrs)
-	require.Equal(t, []time.Duration{longestCommand, longestCommand, time.Second, time.Second, time.Second},
+	require.Equal(t, []time.Duration{maxCommandTime, maxCommandTime, time.Second, time.Second, time.Second},
 		[]time.Duration{o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout, o.ClusterStateReloadInterval})
 	require.Equal(t, []int{16, 1, 3}, []int{o.PoolSize, o.DialerRetries, o.MaxRedirects})
 	require.True(t, o.ContextTimeoutEnabled && o.DisableIdentity && o.DisableRoutingPolicies)
-	require.Equal(t, []string{"u", "p", ""}, []string{o.Username, o.Password, o.TLSConfig.ServerName}, "each node has a name of its own")
+	require.Equal(t, []string{"u", "p", ""}, []string{o.Username, o.Password, o.TLSConfig.ServerName}, "each node has its own name")
 	require.Equal(t, 16, r.opts.Shards)
 	stream, ok := r.stream.(*redis.ClusterClient)
 	require.True(t, ok)
-	require.NotSame(t, &o.Addrs[0], &stream.Options().Addrs[0], "each client appends to its own")
+	require.NotSame(t, &o.Addrs[0], &stream.Options().Addrs[0], "each client appends to its own list")
 	require.Equal(t, []string{"p"}, r.secrets.values)
 }
 
-func TestRedisHidesSecrets(t *testing.T) {
+func TestRedisRedactsSecrets(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r := &Redis{secrets: &secrets{}}

@@ -12,58 +12,62 @@ import (
 	"time"
 )
 
-// A time limit for an answer cannot tell a server that hangs from one that is
-// busy, nor from a slow link or a process that waits for a core. So the limit is
-// on silence: if no byte moves on a connection for a while, the server is asked
-// on another one. Only if it is silent there too does it hang.
+// A time limit for an answer is not enough to find a server that hangs. The server
+// may be busy, the link may be slow, or this process may wait for a CPU. So Muster
+// limits the time without any bytes. If no bytes move on a connection for a while,
+// Muster sends a probe to the server on another connection. The server hangs only
+// if it does not answer the probe either.
 
 const (
-	// slowestLink is the least that a link has to pass on, in bytes per second: a
-	// command may take the time that its bytes and those of its answer need.
-	slowestLink = 64 << 10
-	// longestCommand bounds a command in any case.
-	longestCommand = time.Minute
-	// lastLook is how long a read waits for bytes that are there already. They
-	// came while this process did not run.
-	lastLook = 10 * time.Millisecond
+	// minLinkSpeed is the minimum speed of a link that Muster supports, in bytes
+	// per second. It gives a command more time if the command or its answer is
+	// large.
+	minLinkSpeed = 64 << 10
+	// maxCommandTime is the maximum time of any command.
+	maxCommandTime = time.Minute
+	// lastReadTimeout is the time limit for the last read before a connection is
+	// given up. It only returns bytes that arrived while this process did not
+	// run.
+	lastReadTimeout = 10 * time.Millisecond
 )
 
-// dialFunc is the form of a dialer of go-redis.
+// dialFunc is the type of a go-redis dialer.
 type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// watcher makes connections that ask the server when they are silent.
+// watcher makes connections that probe the server when no bytes move. It is safe
+// for concurrent use.
 type watcher struct {
-	// patience is how long a server may take to answer when it is asked. It is
-	// asked after half of that time without a byte.
-	patience time.Duration
-	config   *tls.Config // nil: without TLS
-	caFile   string
-	wg       sync.WaitGroup
+	// probeTimeout is the time limit for the answer to a probe. The probe is sent
+	// after half of this time without bytes.
+	probeTimeout time.Duration
+	config       *tls.Config // nil: without TLS
+	caFile       string
+	wg           sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool              // guarded by mu
-	probes map[string]*probe // guarded by mu; under way, by address
+	probes map[string]*probe // guarded by mu; running probes by address
 }
 
-// probe is a question to a server.
+// probe is a PING to a server on a new connection.
 type probe struct {
-	done     chan struct{} // closed when the answer is known
+	done     chan struct{} // closed when answered is known
 	answered bool
 }
 
-func newWatcher(patience time.Duration, config *tls.Config, caFile string) *watcher {
-	return &watcher{patience: patience, config: config, caFile: caFile, probes: map[string]*probe{}}
+func newWatcher(probeTimeout time.Duration, config *tls.Config, caFile string) *watcher {
+	return &watcher{probeTimeout: probeTimeout, config: config, caFile: caFile, probes: map[string]*probe{}}
 }
 
-// close waits for the questions under way.
-func (w *watcher) close() {
+// stop waits until the running probes have ended. Later probes are not sent.
+func (w *watcher) stop() {
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
 	w.wg.Wait()
 }
 
-// dialer returns a dialer of connections that are watched.
+// dialer returns a dialer of watched connections.
 func (w *watcher) dialer(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
@@ -74,9 +78,9 @@ func (w *watcher) dialer(dial dialFunc) dialFunc {
 	}
 }
 
-// ask asks the server at an address whether it answers. All who ask while a
-// question is under way share it.
-func (w *watcher) ask(network, addr string) *probe {
+// startProbe starts a probe of the server at an address. It returns the running
+// probe if there is one, so that concurrent callers share it.
+func (w *watcher) startProbe(network, addr string) *probe {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p := w.probes[addr]; p != nil {
@@ -89,7 +93,7 @@ func (w *watcher) ask(network, addr string) *probe {
 	}
 	w.probes[addr] = p
 	w.wg.Go(func() {
-		p.answered = w.answers(network, addr)
+		p.answered = w.probeServer(network, addr)
 		close(p.done)
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -98,10 +102,11 @@ func (w *watcher) ask(network, addr string) *probe {
 	return p
 }
 
-// answers reports whether the server says anything on a new connection. An
-// error is an answer: it comes without a password, and beyond maxclients.
-func (w *watcher) answers(network, addr string) bool {
-	deadline := time.Now().Add(w.patience)
+// probeServer reports whether the server answers anything on a new connection. An
+// error is an answer too: Redis sends one if the password is missing or there are
+// too many clients.
+func (w *watcher) probeServer(network, addr string) bool {
+	deadline := time.Now().Add(w.probeTimeout)
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
@@ -120,53 +125,53 @@ func (w *watcher) answers(network, addr string) bool {
 	if _, err := conn.Write([]byte("*1\r\n$4\r\nPING\r\n")); err != nil {
 		return false
 	}
-	word := make([]byte, 1)
-	n, err := conn.Read(word)
+	answer := make([]byte, 1)
+	n, err := conn.Read(answer)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		_ = conn.SetReadDeadline(time.Now().Add(lastLook))
-		n, _ = conn.Read(word)
+		_ = conn.SetReadDeadline(time.Now().Add(lastReadTimeout))
+		n, _ = conn.Read(answer)
 	}
 	return n > 0
 }
 
-// watchedConn is a connection of a watcher. The time limits that a client sets
-// bound a command in all. A read without one waits for what may come at any
-// time, and is not watched.
+// watchedConn is a connection of a watcher. The deadlines that the client sets limit
+// a whole command. A read without a deadline is not watched, because it waits for
+// data that may come at any time.
 type watchedConn struct {
 	net.Conn
 
 	watcher       *watcher
 	network, addr string
 
-	mu             sync.Mutex
-	reading        time.Time // guarded by mu; the client's limits
-	writing        time.Time // guarded by mu
-	began          time.Time // guarded by mu; the command under way
-	bytes          int       // guarded by mu; its own and its answer's
-	answersCommand bool      // guarded by mu; a part of the answer was read
+	mu            sync.Mutex
+	readDeadline  time.Time // guarded by mu; as set by the client
+	writeDeadline time.Time // guarded by mu; as set by the client
+	started       time.Time // guarded by mu; when the current command started
+	bytes         int       // guarded by mu; of the current command and its answer
+	reading       bool      // guarded by mu; the client reads the answer
 }
 
 // silenceError says that no bytes moved on a connection.
 type silenceError struct {
-	// asked tells that the server answered on another connection meanwhile.
+	// asked is set if the server answered a probe meanwhile.
 	asked bool
 }
 
 func (e *silenceError) Error() string {
 	if e.asked {
-		return "the server answers, but not to this command in time"
+		return "the server answered a probe, but did not answer this command in time"
 	}
 	return "the server does not answer: i/o timeout"
 }
 
-// Timeout and Temporary implement net.Error.
+// Timeout implements net.Error.
 func (e *silenceError) Timeout() bool { return true }
 
-// Temporary implements net.Error. A TLS connection can be used no more after
-// an error that is not.
+// Temporary implements net.Error. It returns true, because a TLS connection cannot
+// be used after an error that is not temporary.
 func (e *silenceError) Temporary() bool { return true }
 
-// Is makes it one of the errors of a time limit.
+// Is makes errors.Is(err, os.ErrDeadlineExceeded) true.
 func (e *silenceError) Is(target error) bool { return target == os.ErrDeadlineExceeded }
 
 // SetDeadline implements net.Conn.
@@ -178,7 +183,7 @@ func (c *watchedConn) SetDeadline(t time.Time) error {
 func (c *watchedConn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reading = t
+	c.readDeadline = t
 	return c.Conn.SetReadDeadline(t)
 }
 
@@ -186,11 +191,11 @@ func (c *watchedConn) SetReadDeadline(t time.Time) error {
 func (c *watchedConn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.writing = t
+	c.writeDeadline = t
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// SyscallConn implements syscall.Conn, by which the pool looks at a connection.
+// SyscallConn implements syscall.Conn. The pool uses it to check a connection.
 func (c *watchedConn) SyscallConn() (syscall.RawConn, error) {
 	conn, ok := c.Conn.(syscall.Conn)
 	if !ok {
@@ -202,28 +207,28 @@ func (c *watchedConn) SyscallConn() (syscall.RawConn, error) {
 // Read implements net.Conn.
 func (c *watchedConn) Read(p []byte) (int, error) {
 	c.mu.Lock()
-	limit := c.reading
-	c.answersCommand = true
+	deadline := c.readDeadline
+	c.reading = true
 	c.mu.Unlock()
-	if limit.IsZero() || len(p) == 0 {
+	if deadline.IsZero() || len(p) == 0 {
 		return c.Conn.Read(p)
 	}
-	return c.watch(limit, c.Conn.SetReadDeadline, func() (int, error) { return c.Conn.Read(p) })
+	return c.watch(deadline, c.Conn.SetReadDeadline, func() (int, error) { return c.Conn.Read(p) })
 }
 
 // Write implements net.Conn.
 func (c *watchedConn) Write(p []byte) (written int, err error) {
 	c.mu.Lock()
-	limit := c.writing
-	if c.answersCommand || c.began.IsZero() {
-		c.began, c.bytes, c.answersCommand = time.Now(), 0, false
+	deadline := c.writeDeadline
+	if c.reading || c.started.IsZero() {
+		c.started, c.bytes, c.reading = time.Now(), 0, false // a new command
 	}
 	c.mu.Unlock()
-	if limit.IsZero() {
+	if deadline.IsZero() {
 		return c.Conn.Write(p)
 	}
 	for written < len(p) {
-		n, err := c.watch(limit, c.Conn.SetWriteDeadline, func() (int, error) { return c.Conn.Write(p[written:]) })
+		n, err := c.watch(deadline, c.Conn.SetWriteDeadline, func() (int, error) { return c.Conn.Write(p[written:]) })
 		written += n
 		if err != nil {
 			return written, err
@@ -232,18 +237,18 @@ func (c *watchedConn) Write(p []byte) (written int, err error) {
 	return written, nil
 }
 
-// watch runs one read or write until bytes move, the server turns out to hang,
-// or the time for the command is up.
-func (c *watchedConn) watch(limit time.Time, setDeadline func(time.Time) error, move func() (int, error)) (int, error) {
-	try := func(patience time.Duration) (n int, silent bool, err error) {
-		until := time.Now().Add(patience)
-		if limit.Before(until) {
-			until = limit
+// watch runs one read or write. It returns when bytes have moved, when the server
+// is found to hang, or at the deadline of the command.
+func (c *watchedConn) watch(deadline time.Time, setDeadline func(time.Time) error, readOrWrite func() (int, error)) (int, error) {
+	try := func(timeout time.Duration) (n int, silent bool, err error) {
+		until := time.Now().Add(timeout)
+		if deadline.Before(until) {
+			until = deadline
 		}
 		if err := setDeadline(until); err != nil {
 			return 0, false, err
 		}
-		n, err = move()
+		n, err = readOrWrite()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.bytes += n
@@ -253,34 +258,35 @@ func (c *watchedConn) watch(limit time.Time, setDeadline func(time.Time) error, 
 		return n, n == 0, nil
 	}
 	for asked := false; ; asked = true {
-		n, silent, err := try(c.watcher.patience / 2)
+		n, silent, err := try(c.watcher.probeTimeout / 2)
 		if !silent {
 			return n, err
 		}
-		if now := time.Now(); !now.Before(limit) || asked && now.After(c.end()) {
+		if now := time.Now(); !now.Before(deadline) || asked && now.After(c.commandDeadline()) {
 			return 0, &silenceError{asked}
 		}
-		question := c.watcher.ask(c.network, c.addr)
-		if n, silent, err = try(c.watcher.patience); !silent {
+		probe := c.watcher.startProbe(c.network, c.addr)
+		if n, silent, err = try(c.watcher.probeTimeout); !silent {
 			return n, err
 		}
-		if !time.Now().Before(limit) {
+		if !time.Now().Before(deadline) {
 			return 0, &silenceError{asked}
 		}
-		if <-question.done; question.answered {
+		if <-probe.done; probe.answered {
 			continue
 		}
-		if n, silent, err = try(lastLook); !silent {
+		if n, silent, err = try(lastReadTimeout); !silent {
 			return n, err
 		}
 		return 0, &silenceError{}
 	}
 }
 
-// end is when the command under way has taken too long: the time in which a
-// server is found to hang, twice, and what its bytes need.
-func (c *watchedConn) end() time.Time {
+// commandDeadline returns the time at which the current command has taken too long.
+// It allows twice the time that Muster needs to find a server that hangs, plus the
+// time that the bytes of the command need on a slow link.
+func (c *watchedConn) commandDeadline() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.began.Add(3*c.watcher.patience + time.Second*time.Duration(c.bytes)/slowestLink)
+	return c.started.Add(3*c.watcher.probeTimeout + time.Second*time.Duration(c.bytes)/minLinkSpeed)
 }

@@ -10,15 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/prometheus/common/promslog"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
 )
 
-// listen starts a server that serves each connection, by its number, until the
-// test ends.
+// listen starts a server that runs until the test ends. It calls serve for each
+// connection, with the number of the connection.
 func listen(t *testing.T, serve func(n int, conn net.Conn)) net.Addr {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -42,14 +42,15 @@ func listen(t *testing.T, serve func(n int, conn net.Conn)) net.Addr {
 	return listener.Addr()
 }
 
-// answer says that something is wrong, which is an answer.
-func answer(conn net.Conn) {
+// answerWithError answers a command with an error, which counts as an answer.
+func answerWithError(conn net.Conn) {
 	if _, err := bufio.NewReader(conn).ReadByte(); err == nil {
 		_, _ = conn.Write([]byte("-NOAUTH Authentication required.\r\n"))
 	}
 }
 
-func watched(t *testing.T, w *watcher, addr net.Addr, limit time.Duration) net.Conn {
+// dialWatched returns a watched connection with a deadline.
+func dialWatched(t *testing.T, w *watcher, addr net.Addr, limit time.Duration) net.Conn {
 	t.Helper()
 	conn, err := w.dialer(plainDialer(time.Second))(t.Context(), "tcp", addr.String())
 	require.NoError(t, err)
@@ -58,12 +59,13 @@ func watched(t *testing.T, w *watcher, addr net.Addr, limit time.Duration) net.C
 	return conn
 }
 
-// What is silent on one connection hangs only if it is silent on another, too.
+// A server that is silent on one connection hangs only if it is also silent on
+// another one.
 func TestWatchedConnections(t *testing.T) {
 	silent := func(int, net.Conn) {}
 	busy := func(n int, conn net.Conn) {
 		if n > 0 {
-			answer(conn)
+			answerWithError(conn)
 		}
 	}
 	for name, test := range map[string]struct {
@@ -72,14 +74,14 @@ func TestWatchedConnections(t *testing.T) {
 		reason string
 	}{
 		"a server that hangs":            {silent, time.Minute, reasonTimeout},
-		"one that answers others":        {busy, time.Minute, reasonStalled},
-		"a caller that waits no longer":  {silent, time.Millisecond, reasonTimeout},
-		"a caller that waited long then": {busy, 200 * time.Millisecond, reasonStalled},
+		"a server that answers a probe":  {busy, time.Minute, reasonStalled},
+		"a caller with a short deadline": {silent, time.Millisecond, reasonTimeout},
+		"a caller with a long deadline":  {busy, 200 * time.Millisecond, reasonStalled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWatcher(50*time.Millisecond, nil, "")
-			defer w.close()
-			conn := watched(t, w, listen(t, test.serve), test.limit)
+			defer w.stop()
+			conn := dialWatched(t, w, listen(t, test.serve), test.limit)
 			_, err := conn.Write([]byte("a command"))
 			require.NoError(t, err)
 			_, err = conn.Read(make([]byte, 1))
@@ -91,15 +93,15 @@ func TestWatchedConnections(t *testing.T) {
 	}
 }
 
-// Neither a large command nor a late answer is given up while the other side
-// takes it, or answers others.
+// A large command does not time out while the server reads it. A late answer does
+// not time out while the server answers probes.
 func TestWatchedConnectionsTakeTheirTime(t *testing.T) {
 	w := newWatcher(20*time.Millisecond, nil, "")
-	defer w.close()
+	defer w.stop()
 	const size = 1 << 20
 	addr := listen(t, func(n int, conn net.Conn) {
 		if n > 0 {
-			answer(conn)
+			answerWithError(conn)
 			return
 		}
 		part := make([]byte, 1<<16)
@@ -114,7 +116,7 @@ func TestWatchedConnectionsTakeTheirTime(t *testing.T) {
 		<-time.After(100 * time.Millisecond)
 		_, _ = conn.Write([]byte("+OK\r\n"))
 	})
-	conn := watched(t, w, addr, time.Minute)
+	conn := dialWatched(t, w, addr, time.Minute)
 	n, err := conn.Write(make([]byte, size))
 	require.NoError(t, err)
 	require.Equal(t, size, n)
@@ -123,15 +125,15 @@ func TestWatchedConnectionsTakeTheirTime(t *testing.T) {
 	require.Equal(t, "+OK\r\n", said)
 }
 
-// Word that comes at any time is waited for in silence.
-func TestWatchedConnectionsWithoutALimit(t *testing.T) {
+// A read without a deadline waits for data that may come at any time.
+func TestWatchedConnectionsWithoutDeadline(t *testing.T) {
 	w := newWatcher(time.Millisecond, nil, "")
-	defer w.close()
+	defer w.stop()
 	addr := listen(t, func(_ int, conn net.Conn) {
 		<-time.After(50 * time.Millisecond)
 		_, _ = conn.Write([]byte("news"))
 	})
-	conn := watched(t, w, addr, time.Minute)
+	conn := dialWatched(t, w, addr, time.Minute)
 	require.NoError(t, conn.SetReadDeadline(time.Time{}))
 	said := make([]byte, 4)
 	n, err := conn.Read(said)
@@ -139,25 +141,25 @@ func TestWatchedConnectionsWithoutALimit(t *testing.T) {
 	require.Equal(t, "news", string(said[:n]))
 }
 
-// A server that answers on other connections does not make writes fail for
-// all at once.
-func TestAStalledConnectionIsNoOutage(t *testing.T) {
+// One stalled connection does not open the breaker, because the server answers on
+// other connections.
+func TestStalledConnectionIsNotAnOutage(t *testing.T) {
 	var b breaker
 	require.False(t, b.failure(reasonStalled))
 	require.False(t, b.failure(reasonStalled))
 	for range 10 {
-		require.False(t, b.failure(reasonPool), "it waited for others of this process")
+		require.False(t, b.failure(reasonPool), "it waited for other writes of this process")
 	}
 	require.True(t, b.failure(reasonStalled), "three in a row")
 }
 
-func TestGate(t *testing.T) {
-	g := newGate(16)
+func TestWriteLimiter(t *testing.T) {
+	l := newWriteLimiter(16)
 	hung := &silenceError{}
 	entered, end := make(chan struct{}), make(chan error)
 	first := make(chan error, 1)
 	go func() {
-		first <- g.pass(context.Background(), 100*gateBytes, func() error { // larger than all of it
+		first <- l.runWrite(context.Background(), 100*maxBytesInFlight, func() error { // larger than the limit
 			close(entered)
 			return <-end
 		})
@@ -165,11 +167,11 @@ func TestGate(t *testing.T) {
 	<-entered
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	err := g.pass(ctx, 1, func() error { return errors.New("it had no room") })
+	err := l.runWrite(ctx, 1, func() error { return errors.New("it was not limited") })
 	require.ErrorIs(t, err, redis.ErrPoolTimeout)
 
 	waiting := make(chan error, 1)
-	go func() { waiting <- g.pass(context.Background(), 1, func() error { return nil }) }()
+	go func() { waiting <- l.runWrite(context.Background(), 1, func() error { return nil }) }()
 	select {
 	case err := <-waiting:
 		require.Fail(t, "it did not wait", "%v", err)
@@ -178,26 +180,26 @@ func TestGate(t *testing.T) {
 	end <- hung
 	require.Equal(t, hung, <-first)
 	if err := <-waiting; err != nil {
-		require.Equal(t, hung, err, "who waits hears of it")
+		require.Equal(t, hung, err, "a waiting write gets the error")
 	}
-	require.NoError(t, g.pass(t.Context(), 1, func() error { return nil }), "the next one tries")
+	require.NoError(t, l.runWrite(t.Context(), 1, func() error { return nil }), "the next write is tried")
 }
 
-// A batch has the size that the link takes in its time, and shrinks with each
-// time-out until it is one piece.
+// A batch grows up to the size that the link can send in time. It shrinks with each
+// timeout until it has one item.
 func TestPace(t *testing.T) {
 	var p pace
-	require.Equal(t, startBatch, p.size())
+	require.Equal(t, firstBatch, p.size())
 	for range 10 {
 		p.sent(p.size(), time.Millisecond, nil)
 	}
-	require.Equal(t, largestBatch, p.size())
+	require.Equal(t, maxBatch, p.size())
 	p.sent(1000, time.Millisecond, nil)
 	p.sent(p.size(), batchTime/2, nil)
 	p.sent(p.size(), time.Minute, answeredError("OOM"))
-	require.Equal(t, largestBatch, p.size(), "it fits")
+	require.Equal(t, maxBatch, p.size(), "the size is not changed")
 	p.sent(p.size(), 2*batchTime, nil)
-	require.Equal(t, largestBatch/2, p.size())
+	require.Equal(t, maxBatch/2, p.size())
 	p.sent(1000, time.Second, &silenceError{})
 	require.Equal(t, 500, p.size())
 	for range 20 {
@@ -212,17 +214,17 @@ type answeredError string
 func (e answeredError) Error() string { return string(e) }
 func (answeredError) RedisError()     {}
 
-// Events that take longer than their time in one batch are sent in smaller
-// ones, in the end one by one.
-func TestPushEventsInWhatTheLinkTakes(t *testing.T) {
+// If a batch of events takes too long, the events are sent in smaller batches, and
+// finally one by one.
+func TestPushEventsOverSlowLink(t *testing.T) {
 	server := startRedis(t)
 	link := startLink(t, server.socket, 20_000)
-	r, err := newRedis(RedisOptions{URL: "redis://" + link.addr}, limits{
+	r, err := newRedisWithLimits(RedisOptions{URL: "redis://" + link.addr}, limits{
 		answer: 100 * time.Millisecond, dial: time.Second, pool: time.Second, connections: 16,
 	})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.Close()) }()
-	r.pace.bytes = largestBatch
+	r.pace.bytes = maxBatch
 	var events []grouping.Event
 	clock := grouping.NewClock()
 	for range 30 {
@@ -237,5 +239,5 @@ func TestPushEventsInWhatTheLinkTakes(t *testing.T) {
 	page, err := direct.Events(t.Context(), grouping.EventQuery{Limit: 1000})
 	require.NoError(t, err)
 	require.Len(t, page.Events, len(events))
-	require.Less(t, r.pace.size(), largestBatch)
+	require.Less(t, r.pace.size(), maxBatch)
 }

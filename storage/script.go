@@ -7,16 +7,16 @@ import (
 	"fmt"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/redis/go-redis/v9"
+
+	"muster/grouping"
 )
 
 //go:embed store.lua
 var storeSource string
 
-// storeScript writes a change; Run sends its hash, and its text where Redis
-// does not know it.
+// storeScript writes a change. Run sends its hash, and sends its text only if Redis
+// does not know the hash.
 var storeScript = redis.NewScript(storeSource)
 
 // Store implements grouping.GroupStorage.
@@ -24,17 +24,17 @@ func (r *Redis) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGr
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	done, err := r.write(ctx, "store", c)
+	result, err := r.runStoreScript(ctx, "store", c)
 	if err != nil {
 		return nil, err
 	}
 	g := *c.Group
-	g.Version, g.Notifications = done.version, done.notifications
-	if done.keptMeta == "" {
+	g.Version, g.Notifications = result.version, result.notifications
+	if result.keptMeta == "" {
 		return &g, nil
 	}
 	newer := grouping.AlertGroup{ID: g.ID}
-	if err := decodeField(&newer, fieldMeta, done.keptMeta); err != nil {
+	if err := decodeField(&newer, fieldMeta, result.keptMeta); err != nil {
 		return nil, &grouping.DamagedGroupError{ID: g.ID, Err: err}
 	}
 	return grouping.Merge(&g, &newer), nil
@@ -46,24 +46,26 @@ func (r *Redis) Delete(ctx context.Context, c grouping.Change) error {
 		return context.Cause(ctx)
 	}
 	c.Group = nil
-	_, err := r.write(ctx, "delete", c)
+	_, err := r.runStoreScript(ctx, "delete", c)
 	return err
 }
 
-// written is what the script answers.
-type written struct {
+// storeResult is the answer of the store script to a write.
+type storeResult struct {
 	version, notifications int64
-	keptMeta               string // the stored one, where it was newer
+	keptMeta               string // the stored meta if it is newer, otherwise ""
 }
 
-func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (written, error) {
+// runStoreScript runs the store script for one change. A conflict is returned as a
+// *grouping.VersionMismatchError.
+func (r *Redis) runStoreScript(ctx context.Context, op string, c grouping.Change) (storeResult, error) {
 	id := c.ID()
 	if !id.Valid() || !c.Stamp.Valid() {
-		return written{}, fmt.Errorf("%s: %q is no group ID or %q no stamp", op, id, c.Stamp)
+		return storeResult{}, fmt.Errorf("%s: group ID %q or stamp %q is not valid", op, id, c.Stamp)
 	}
 	args, err := r.scriptArgs(op, &c)
 	if err != nil {
-		return written{}, &grouping.DamagedGroupError{ID: id, Err: err}
+		return storeResult{}, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
 	shard := r.shard(id)
 	keys := []string{
@@ -71,31 +73,31 @@ func (r *Redis) write(ctx context.Context, op string, c grouping.Change) (writte
 		r.key(shard, "t:"+string(id)),
 	}
 	var answer []any
-	err = r.gate.pass(ctx, sizeOf(args), func() (err error) {
+	err = r.limiter.runWrite(ctx, sizeOf(args), func() (err error) {
 		answer, err = storeScript.Run(ctx, r.writer, keys, args...).Slice()
 		return err
 	})
 	if err != nil {
-		return written{}, r.fault(ctx, op, err)
+		return storeResult{}, r.fault(ctx, op, err)
 	}
 	if answer[0] == "conflict" {
 		stored, damaged := decodeConflict(id, answer[1])
 		if damaged != nil {
-			return written{}, damaged
+			return storeResult{}, damaged
 		}
-		return written{}, &grouping.VersionMismatchError{ID: id, Stored: stored}
+		return storeResult{}, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	var w written
-	w.version, _ = answer[1].(int64)
-	w.notifications, _ = answer[2].(int64)
-	w.keptMeta, _ = answer[5].(string)
+	var result storeResult
+	result.version, _ = answer[1].(int64)
+	result.notifications, _ = answer[2].(int64)
+	result.keptMeta, _ = answer[5].(string)
 	if len(answer) > 6 {
-		r.evicted.note(shard, id, answer[6])
+		r.evictions.add(shard, id, answer[6])
 	}
-	return w, nil
+	return result, nil
 }
 
-// sizeOf returns about how many bytes the arguments have.
+// sizeOf returns the approximate size of the arguments in bytes.
 func sizeOf(args []any) (bytes int) {
 	for _, arg := range args {
 		text, _ := arg.(string)
@@ -104,8 +106,8 @@ func sizeOf(args []any) (bytes int) {
 	return bytes
 }
 
-// decodeConflict reads the fields that a conflict lists. A group of which
-// nothing is stored comes as an empty one.
+// decodeConflict decodes the stored fields that a conflict returns. It returns an
+// empty group if nothing of the group is stored.
 func decodeConflict(id grouping.ID, list any) (*grouping.AlertGroup, *grouping.DamagedGroupError) {
 	values, _ := list.([]any)
 	fields := make(map[string]string, len(values)/2)
@@ -120,8 +122,8 @@ func decodeConflict(id grouping.ID, list any) (*grouping.AlertGroup, *grouping.D
 	return g, damaged
 }
 
-// scriptArgs returns the script's arguments, in the order in which it reads
-// them.
+// scriptArgs returns the arguments of the store script, in the order in which the
+// script reads them.
 func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 	fields, err := changedFields(c)
 	if err != nil {
@@ -142,8 +144,8 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 		}
 		deleted = string(g.Deleted)
 		if g.State == grouping.StateResolved {
-			// The manager ends groups that are past their retention; this only
-			// catches what no manager is left to end.
+			// The manager deletes groups that are past their retention. The TTL
+			// is for groups that no running Muster deletes.
 			ttl = r.opts.Retention + tombstoneAge
 		}
 		version, notifications = max(version, g.Version), max(notifications, g.Notifications)

@@ -1,37 +1,41 @@
--- Writes one change of one group, all or nothing: everything is read and
--- compared before the first write, since an error leaves what came before it.
--- Stamps are compared as text; payloads are never looked into. The caller is
--- script.go, which also says what each argument is.
+-- Writes one change of one group, all or nothing. The script reads and compares
+-- everything before its first write, because Redis does not roll back a script
+-- that fails. Stamps are compared as text. The JSON of the records is never
+-- decoded. The caller is script.go, which builds the arguments in this order.
 local group, index, log, meta, history, timeline = unpack(KEYS)
-local at = 0
-local function arg() at = at + 1; return ARGV[at] end
+local read = 0 -- the number of arguments that were read
+local function arg() read = read + 1; return ARGV[read] end
 
 local delete = arg() == 'delete'
 local id, token, writer, newEpoch, schema = arg(), arg(), arg(), arg(), arg()
 local hasBase, baseMeta, baseDeleted, baseVersion = arg() == '1', arg(), arg(), tonumber(arg())
 local exclusive, notified = arg() == '1', tonumber(arg())
-local leastVersion, leastNotified = tonumber(arg()), tonumber(arg())
+local minVersion, minNotifications = tonumber(arg()), tonumber(arg())
 local newMeta, deleted, ttl = arg(), arg(), tonumber(arg())
-local graveTTL, maxLog, maxHistory, maxTimeline, retention = tonumber(arg()), arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
+local tombstoneTTL, maxLog = tonumber(arg()), arg()
+local maxHistory, maxTimeline, retention = tonumber(arg()), tonumber(arg()), tonumber(arg())
 local fields = tonumber(arg())
-local fieldsAt = at
-at = at + 3 * fields
+-- Each field has three arguments: its name, the expected stamp and its new value.
+local fieldsAt = read
+read = read + 3 * fields
 local events = tonumber(arg())
-local eventsAt = at
+local eventsAt = read
 
 local STAMP = 32
--- unpack puts its values on Lua's stack, which has room for some thousands.
+-- The maximum number of values that one call of unpack gets. Unpack puts them on the
+-- stack of Lua, which has space for some thousands.
 local BATCH = 1000
+-- Returns the stamp of a stored record.
 local function stamp(value) return value and string.sub(value, 1, STAMP) or '' end
 
--- A key of another type is damaged. The group is written anew; of the others an
--- error must come now, not between two writes.
+-- A key of another type is damaged. If it is the group, the script replaces it. For
+-- the other keys, these commands fail now instead of between two writes.
 local damaged = redis.call('TYPE', group).ok
 damaged = damaged ~= 'hash' and damaged ~= 'none'
 redis.call('HLEN', index)
 redis.call('XLEN', log)
 local lengths = {history = redis.call('ZCARD', history), timeline = redis.call('ZCARD', timeline)}
-local shard = redis.call('HMGET', meta, 'epoch', 'seq')
+local logState = redis.call('HMGET', meta, 'epoch', 'seq')
 
 local head = {false, false, false, false, false, false}
 if not damaged then
@@ -39,46 +43,49 @@ if not damaged then
 end
 local storedMeta, storedDeleted = head[1], head[2] or ''
 local storedVersion = tonumber(head[3] or 0) or 0
-local version, count = storedVersion, tonumber(head[4] or 0) or 0
+local version, notifications = storedVersion, tonumber(head[4] or 0) or 0
 local live = storedMeta and true or false
--- A group that is stored has a history, unless somebody removed that.
+-- A stored group has events in the history and in its timeline. If these keys are
+-- missing, Redis has evicted them.
 local evicted = ''
 if live then
   evicted = lengths.history == 0 and 'history' or lengths.timeline == 0 and 'timeline' or ''
 end
 
--- The answer to an earlier run was lost: it was the last write, or its first
--- event is there.
+-- If the write is applied already, the answer to an earlier run was lost. This is
+-- the case if it was the last write, or if its first event is stored.
 if head[5] == token or (events > 0 and redis.call('ZSCORE', timeline, ARGV[eventsAt + 1])) then
-  return {'applied', version, count, shard[1] or '', tonumber(shard[2] or 0), ''}
+  return {'applied', version, notifications, logState[1] or '', tonumber(logState[2] or 0), ''}
 end
 
-local function everything()
+-- Returns a conflict with all fields of the group.
+local function conflict()
   return {'conflict', damaged and {} or redis.call('HGETALL', group)}
 end
--- A newer Muster wrote it: what it would mean to change it is not known here.
+-- A newer Muster wrote the group, so this version must not change it.
 if (tonumber(head[6] or 0) or 0) > tonumber(schema) then
-  return everything()
+  return conflict()
 end
 if delete and not live then
-  -- It is gone already, at the latest since this stamp.
+  -- The group is deleted already. Keep the later stamp of the two deletions.
   if storedDeleted ~= '' and storedDeleted < deleted then
     redis.call('HSET', group, 'd', deleted)
   end
-  return {'applied', version, count, shard[1] or '', tonumber(shard[2] or 0), ''}
+  return {'applied', version, notifications, logState[1] or '', tonumber(logState[2] or 0), ''}
 end
 
--- A delta is of no use where the rest of the group is missing, or has gone back
--- in time: a failover lost writes that the writer knows of, and one more would
--- hide that. Versions tell no more than this; what is stored is told by stamps.
+-- Reject a change if the rest of the group is missing or older than the writer
+-- expects. In this case a failover has lost writes, and one more write would hide
+-- the loss. The version only finds such a loss; stamps decide about conflicts.
 if live ~= hasBase or storedDeleted > baseDeleted or (live and not delete and storedVersion < baseVersion) then
-  return everything()
+  return conflict()
 end
 if (exclusive or delete) and stamp(storedMeta) ~= baseMeta then
-  return everything()
+  return conflict()
 end
--- What was written or removed before all was deleted is as good as absent.
-local function since(s) return s > baseDeleted and s or '' end
+-- Returns the stamp, or '' if it is not after the last deletion of the group: such
+-- a record counts as absent.
+local function afterDeletion(s) return s > baseDeleted and s or '' end
 local differ, expected = {}, {}
 for first = fieldsAt + 1, fieldsAt + 3 * fields, 3 * BATCH do
   local names = {}
@@ -88,7 +95,7 @@ for first = fieldsAt + 1, fieldsAt + 3 * fields, 3 * BATCH do
   local values = damaged and {} or redis.call('HMGET', group, unpack(names))
   for i, name in ipairs(names) do
     expected[name] = true
-    if since(stamp(values[i])) ~= since(ARGV[first + 3 * (i - 1) + 1]) then
+    if afterDeletion(stamp(values[i])) ~= afterDeletion(ARGV[first + 3 * (i - 1) + 1]) then
       differ[#differ + 1] = name
       differ[#differ + 1] = values[i] or ''
     end
@@ -105,8 +112,8 @@ if delete then
   end
 end
 if #differ > 0 then
-  -- The version is left out: with it the writer would pass for one that has
-  -- seen all of the group.
+  -- Do not return the version. The writer gets only a part of the group here, but
+  -- with the version it would claim that it has read the whole group.
   for i, name in ipairs({'m', 'd'}) do
     if head[i] then
       differ[#differ + 1] = name
@@ -116,27 +123,27 @@ if #differ > 0 then
   return {'conflict', differ}
 end
 
--- From here on everything is written.
+-- All comparisons are done. The rest of the script writes.
 local function inBatches(command, key, args)
   for i = 1, #args, BATCH do
     redis.call(command, key, unpack(args, i, math.min(i + BATCH - 1, #args)))
   end
 end
 
-local kept = ''
-version = math.max(version, leastVersion) + 1
-count = math.max(count, leastNotified) + notified
+local keptMeta = ''
+version = math.max(version, minVersion) + 1
+notifications = math.max(notifications, minNotifications) + notified
 if delete or damaged then
   redis.call('DEL', group)
 end
 if delete then
   redis.call('HSET', group, 'd', deleted, 'w', token, 's', schema)
-  ttl = graveTTL
+  ttl = tombstoneTTL
   redis.call('HDEL', index, id)
 else
-  local set, del = {'v', version, 'n', count, 'w', token, 's', schema}, {}
+  local set, del = {'v', version, 'n', notifications, 'w', token, 's', schema}, {}
   if not exclusive and stamp(storedMeta) > stamp(newMeta) then
-    kept = storedMeta
+    keptMeta = storedMeta
   else
     set[#set + 1] = 'm'
     set[#set + 1] = newMeta
@@ -155,7 +162,8 @@ else
   end
   inBatches('HSET', group, set)
   inBatches('HDEL', group, del)
-  -- Whether the group still fires is known only to who has seen all of it.
+  -- The TTL is for a resolved group. The writer has not read the latest version, so
+  -- the group may have firing alerts: do not let it expire.
   if live and storedVersion ~= baseVersion then
     ttl = 0
   end
@@ -172,7 +180,7 @@ if events > 0 then
   inBatches('ZADD', timeline, members)
   redis.call('ZREMRANGEBYRANK', timeline, 0, -maxTimeline - 1)
   redis.call('ZREMRANGEBYRANK', history, 0, -maxHistory - 1)
-  -- By the server's clock: a writer whose clock is wrong must not end history.
+  -- Use the clock of the server: a writer with a wrong clock must not remove events.
   local oldest = (tonumber(redis.call('TIME')[1]) - retention) * 1000
   if oldest > 0 then
     redis.call('ZREMRANGEBYLEX', history, '-', '(' .. string.format('%012x', oldest))
@@ -189,14 +197,15 @@ end
 redis.call('HSETNX', meta, 'epoch', newEpoch)
 local seq = redis.call('HINCRBY', meta, 'seq', 1)
 local epoch = redis.call('HGET', meta, 'epoch')
--- Each entry names the one before it: a sequence repeats after a loss.
-local before = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+-- Each entry names the entry before it. The sequence is not enough, because it
+-- repeats after a loss of data.
+local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 local previous = ''
-for i = 1, before and #before[2] or 0, 2 do
-  if before[2][i] == 'token' then
-    previous = before[2][i + 1]
+for i = 1, last and #last[2] or 0, 2 do
+  if last[2][i] == 'token' then
+    previous = last[2][i + 1]
   end
 end
 redis.call('XADD', log, 'MAXLEN', '~', maxLog, '*',
   'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer, 'previous', previous)
-return {'done', version, count, epoch, seq, kept, evicted}
+return {'done', version, notifications, epoch, seq, keptMeta, evicted}

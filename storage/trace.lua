@@ -1,5 +1,6 @@
--- Tells whether a log still holds an entry that was seen in it. If not, writes
--- were lost, unless the log was trimmed or removed since: that is not known.
+-- Returns whether a log still has an entry that was seen in it: 'held' or 'lost'.
+-- It returns 'unknown' if the log was trimmed or removed since then, because the
+-- entry may be missing for this reason.
 local log, id, token, seq = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local function field(entry, name)
   for i = 1, #entry[2], 2 do
@@ -8,9 +9,9 @@ local function field(entry, name)
     end
   end
 end
-local at = redis.call('XREVRANGE', log, id, id, 'COUNT', 1)[1]
-if at then
-  return field(at, 'token') == token and 'held' or 'lost'
+local seen = redis.call('XREVRANGE', log, id, id, 'COUNT', 1)[1]
+if seen then
+  return field(seen, 'token') == token and 'held' or 'lost'
 end
 local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
 if not last or seq <= (tonumber(field(last, 'seq')) or 0) - redis.call('XLEN', log) then

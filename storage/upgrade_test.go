@@ -197,7 +197,7 @@ func TestStoredBefore(t *testing.T) {
 			require.Len(t, g.Alerts, 2)
 		}
 		t.Run(version+", file", func(t *testing.T) {
-			f := openFile(t, FileOptions{Path: writeFile(t, testdata(t, version, "muster.db")), HistoryRetention: longRetention})
+			f := openTestFile(t, FileOptions{Path: writeFile(t, testdata(t, version, "muster.db")), HistoryRetention: longRetention})
 			checkStored(t, f, string(testdata(t, version, "file.json")))
 		})
 		t.Run(version+", Redis", func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestStoredBefore(t *testing.T) {
 func TestStoredByANewerVersion(t *testing.T) {
 	const want = "a newer version of Muster (schema 2, this version reads schema 1)"
 	t.Run("file", func(t *testing.T) {
-		f := openFile(t, FileOptions{})
+		f := openTestFile(t, FileOptions{})
 		require.NoError(t, f.update("test", func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("2")) }))
 		require.NoError(t, f.Close())
 		before, err := os.ReadFile(f.opts.Path)
@@ -261,7 +261,7 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 	fields := []string{fieldMeta, fieldAlert + string(firing("a").Fingerprint)}
 	id := testKey.ID()
 	r, client := miniClient(t)
-	f := openFile(t, FileOptions{})
+	f := openTestFile(t, FileOptions{})
 	for name, test := range map[string]struct {
 		storage grouping.GroupStorage
 		get     func(field string) string
