@@ -66,7 +66,7 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	tr.rules, tr.sender = r, n.ExternalURL
 	// Another replica's notification may have overtaken this one. Then its view
 	// of known alerts is outdated.
-	tr.outdated = tr.before != nil && n.Stamp.precedes(tr.before.Stamp)
+	tr.outdated = tr.isOvertaken()
 
 	listed := make(map[Fingerprint]NotifiedAlert, len(n.Alerts))
 	var firing, resolved int
@@ -507,6 +507,13 @@ func (tr *transition) lastSeen(a *Alert) (time.Time, string) {
 	return tr.before.LastSeen(a)
 }
 
+// isOvertaken reports whether a notification that arrived later was applied
+// already. The stamp of the group alone cannot tell: a flush, or a report of one
+// alert, is newer than the notification that waited for it, and lists no other alerts.
+func (tr *transition) isOvertaken() bool {
+	return tr.before != nil && tr.stamp.precedes(tr.before.Stamp) && !tr.at.After(tr.before.LastNotifiedAt)
+}
+
 // omitsRecentlyReported reports whether the message omits an alert that another
 // Alertmanager of the cluster recently reported as firing. A replica sends the view
 // that it had before it waited for its peers. So the omitted alert may be newer
@@ -524,9 +531,10 @@ func (tr *transition) omitsRecentlyReported(listed map[Fingerprint]NotifiedAlert
 }
 
 // applyOmitted applies that a complete message does not list an alert. A firing
-// alert becomes unreported. A dispute about a resolved alert ends.
+// alert becomes unreported. A dispute about a resolved alert ends. An alert that
+// was written after the message arrived does not change.
 func (tr *transition) applyOmitted(a *Alert) *Alert {
-	if a.Status != StatusFiring && !a.Disputed {
+	if a.Status != StatusFiring && !a.Disputed || tr.stamp.precedes(a.Stamp) {
 		return a
 	}
 	next := *a

@@ -82,6 +82,83 @@ func TestGroupWait(t *testing.T) {
 	})
 }
 
+// A notification takes its stamp when it arrives. What Muster itself writes to
+// the group before the notification is applied is newer, and tells of no alert.
+func TestAFlushDoesNotOvertakeANotification(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, memory(), timing)
+		a, b := alert("a"), alert("b")
+		_, err := m.Ingest(t.Context(), notification(a, b))
+		require.NoError(t, err)
+		passTime(timing.Wait)
+		n := notification(resolved(a))
+		n.Stamp = m.Stamp()
+		passTime(3 * time.Millisecond) // its body comes, or its turn
+		flushed, err := m.UpdateGroupState(t.Context(), key.ID())
+		require.NoError(t, err)
+		require.False(t, flushed.Settling)
+		require.Greater(t, flushed.Stamp, n.Stamp)
+
+		out, err := m.Ingest(t.Context(), n)
+		require.NoError(t, err)
+		require.Equal(t, grouping.StatusResolved, out.Group.Alert(a.Fingerprint).Status)
+		require.Equal(t, grouping.StatusUnreported, out.Group.Alert(b.Fingerprint).Status)
+		require.Equal(t, n.Stamp.Time(), out.Group.LastNotifiedAt)
+		require.False(t, out.Group.Settling)
+		require.Greater(t, out.Group.Stamp, flushed.Stamp, "the newest write wins a merge")
+
+		again, err := m.Ingest(t.Context(), n)
+		require.NoError(t, err)
+		require.Equal(t, out.Group.Alerts, again.Group.Alerts, "the same notification once more")
+	})
+}
+
+// The same of a resolution under another key, whose own word stays.
+func TestAResolutionElsewhereDoesNotOvertakeANotification(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, memory(), timing)
+		a, b := alert("a"), alert("b")
+		_, err := m.Ingest(t.Context(), notification(a, b))
+		require.NoError(t, err)
+		passTime(time.Minute)
+		n := notification(a, resolved(b))
+		n.Stamp = m.Stamp()
+		passTime(3 * time.Millisecond)
+		other := notification(resolved(a))
+		other.GroupKey = `{}/{team="a"}:{alertname="Down"}`
+		_, err = m.Ingest(t.Context(), other)
+		require.NoError(t, err)
+		g, err := m.GetGroup(t.Context(), key.ID())
+		require.NoError(t, err)
+		require.Equal(t, grouping.StatusResolved, g.Alert(a.Fingerprint).Status)
+		require.Greater(t, g.Stamp, n.Stamp)
+
+		out, err := m.Ingest(t.Context(), n)
+		require.NoError(t, err)
+		require.Equal(t, grouping.StatusResolved, out.Group.Alert(b.Fingerprint).Status)
+		require.Equal(t, grouping.StatusResolved, out.Group.Alert(a.Fingerprint).Status, "what is newer than the notification stays")
+	})
+}
+
+// A notification omits nothing that was added after it arrived.
+func TestANotificationDoesNotOmitWhatIsNewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t, memory(), timing)
+		a, b := alert("a"), alert("b")
+		_, err := m.Ingest(t.Context(), notification(a))
+		require.NoError(t, err)
+		passTime(time.Minute)
+		n := notification(resolved(a))
+		n.Stamp = m.Stamp()
+		_, err = m.AddAlertToGroup(t.Context(), key, b)
+		require.NoError(t, err)
+		out, err := m.Ingest(t.Context(), n)
+		require.NoError(t, err)
+		require.Equal(t, grouping.StatusResolved, out.Group.Alert(a.Fingerprint).Status)
+		require.Equal(t, grouping.StatusFiring, out.Group.Alert(b.Fingerprint).Status)
+	})
+}
+
 func TestGroupInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := runManager(t, memory())
