@@ -26,7 +26,7 @@ var (
 	eventID = regexp.MustCompile(`"id":"[0-9a-f]{38}"`)
 )
 
-func (h *house) shape(t *testing.T, path string) string {
+func (h *testServer) shape(t *testing.T, path string) string {
 	t.Helper()
 	w := h.get(path)
 	require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
@@ -34,7 +34,7 @@ func (h *house) shape(t *testing.T, path string) string {
 	return eventID.ReplaceAllString(ourTime.ReplaceAllString(w.Body.String(), `"$1":"T"`), `"id":"E"`)
 }
 
-func (h *house) kept(t *testing.T, text string) string {
+func (h *testServer) postKept(t *testing.T, text string) string {
 	t.Helper()
 	w := h.post(text)
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
@@ -48,8 +48,8 @@ const groupShape = `"source":"default","receiver":"team","groupKey":"{}:{}","gro
 	"commonLabels":{},"commonAnnotations":{},"routeLabels":{},"externalURL":"http://am"`
 
 func TestGroupShape(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	alert := `{"fingerprint":"0011223344556677","status":"firing","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
 		"generatorURL":"http://p","startsAt":"2026-11-23T03:00:00Z","firstSeenAt":"T","lastSeenAt":"T",
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]}`
@@ -61,7 +61,7 @@ func TestGroupShape(t *testing.T) {
 	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}],"total":1}`, h.shape(t, "/api/v1/groups?alerts=true"))
 	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}]}`, h.shape(t, "/api/v1/alerts/0011223344556677"))
 
-	h.kept(t, body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wireCut, `"notification_reason":"all alerts resolved"`))
+	h.postKept(t, body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wireCut, `"notification_reason":"all alerts resolved"`))
 	require.JSONEq(t, `{"id":"`+id+`",`+groupShape+`,"state":"resolved","settling":true,"stale":false,"truncated":0,
 		"counts":{"firing":0,"resolved":1,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T","resolvedAt":"T",
 		"notifications":2,"version":2,"lastReason":"all alerts resolved",
@@ -72,8 +72,8 @@ func TestGroupShape(t *testing.T) {
 }
 
 func TestEventShape(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body(wireCut, `"truncatedAlerts":3,"notification_reason":"first notification"`))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body(wireCut, `"truncatedAlerts":3,"notification_reason":"first notification"`))
 	common := `"id":"E","time":"T","groupId":"` + id + `","source":"default","receiver":"team"`
 	want := `{"events":[
 		{` + common + `,"kind":"notified","labels":{},"reason":"first notification","externalURL":"http://am","firing":1,"resolved":0,"truncated":3},
@@ -84,9 +84,9 @@ func TestEventShape(t *testing.T) {
 }
 
 func TestEventQueries(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for i := range 5 {
-		h.kept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), "Down", fmt.Sprintf("Down%d", i)))
+		h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), "Down", fmt.Sprintf("Down%d", i)))
 	}
 	count := func(query string) int {
 		var v struct{ Events []any }
@@ -119,7 +119,7 @@ func TestEventQueries(t *testing.T) {
 }
 
 func TestListQueries(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for i := range 6 {
 		text := body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), wireLabels, fmt.Sprintf(`{"alertname":"A%d","odd":"%d"}`, i, i%2))
 		if i == 5 {
@@ -153,7 +153,7 @@ func TestListQueries(t *testing.T) {
 }
 
 func TestBadQueries(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for path, message := range map[string]string{
 		"/api/v1/groups?filter=" + url.QueryEscape(`a=="b"`): "bad query: filter: unexpected \"=\" at column 3",
 		"/api/v1/groups?filter=" + url.QueryEscape(`a="`):    "bad query: filter: ",
@@ -183,8 +183,8 @@ func TestBadQueries(t *testing.T) {
 }
 
 func TestStatsAndStatus(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body())
+	h := newTestServer(t, Options{})
+	h.postKept(t, body())
 	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"unreported":0},"alerts":{"firing":1,"resolved":0,"unreported":0},
 		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},"lastNotification":"T"}`,
 		h.shape(t, "/api/v1/stats"))
@@ -208,7 +208,7 @@ func TestStatsAndStatus(t *testing.T) {
 }
 
 func TestEveryAnswerIsGuarded(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range []string{"/", "/api/v1/groups", "/metrics", "/-/healthy", "/nothing", "/status", "/api/v1/groups?limit=x"} {
 		header := h.get(path).Header()
 		require.Equal(t, contentSecurityPolicy, header.Get("Content-Security-Policy"), path)
@@ -220,7 +220,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 }
 
 func TestTheWebhookNeverRedirects(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, method := range []string{http.MethodPost, http.MethodPut} {
 		for _, path := range []string{"/webhook", "/webhook/", "/webhook/prod", "/webhook/prod/"} {
 			require.Equal(t, http.StatusOK, h.do(method, path, strings.NewReader(body())).Code, "%s %s", method, path)
@@ -233,7 +233,7 @@ func TestTheWebhookNeverRedirects(t *testing.T) {
 }
 
 func TestABrowserOfAnotherSiteMayNotPost(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, headers := range [][]string{
 		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "null"}, {"Origin", "https://evil.example"},
 	} {
@@ -245,7 +245,7 @@ func TestABrowserOfAnotherSiteMayNotPost(t *testing.T) {
 }
 
 func TestProbes(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		require.Equal(t, http.StatusOK, h.do(method, "/-/healthy", nil).Code)
 		require.Equal(t, http.StatusOK, h.do(method, "/-/ready", nil).Code)
@@ -273,9 +273,9 @@ func (s stub) Stamp() grouping.Stamp { return grouping.NewClock().Stamp() }
 
 func (s stub) AllGroups(context.Context) ([]*grouping.AlertGroup, error) { return nil, nil }
 
-func newStub(t *testing.T, opts Options, ingest func() (grouping.Outcome, error)) (*house, *prometheus.Registry) {
+func newStub(t *testing.T, opts Options, ingest func() (grouping.Outcome, error)) (*testServer, *prometheus.Registry) {
 	t.Helper()
-	h := &house{reg: prometheus.NewRegistry()}
+	h := &testServer{reg: prometheus.NewRegistry()}
 	var err error
 	h.Server, err = New(stub{ingest: ingest}, h.storageStatus, h.reg, h.reg, promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
@@ -320,7 +320,7 @@ func TestTooManyRequestsAtOnce(t *testing.T) {
 }
 
 func TestLabelsAreBounded(t *testing.T) {
-	h := newHouse(t, Options{MaxSources: 3})
+	h := newTestServer(t, Options{MaxSources: 3})
 	for i := range 10 {
 		path := fmt.Sprintf("/webhook/source%d", i)
 		require.Equal(t, http.StatusOK, h.do(http.MethodPost, path, strings.NewReader(body(wireCut, `"notification_reason":"reason `+fmt.Sprint(i)+`"`))).Code)

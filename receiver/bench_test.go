@@ -26,7 +26,7 @@ func manyAlerts(n int) string {
 func BenchmarkWebhook(b *testing.B) {
 	for _, n := range []int{1, 10, 1000, 10000} {
 		b.Run(fmt.Sprintf("%d alerts", n), func(b *testing.B) {
-			h := newHouse(b, Options{})
+			h := newTestServer(b, Options{})
 			text := manyAlerts(n)
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkWebhook(b *testing.B) {
 
 // The first page over 10,000 groups of ten alerts.
 func BenchmarkFirstPage(b *testing.B) {
-	h := newHouse(b, Options{})
+	h := newTestServer(b, Options{})
 	for i := range 10_000 {
 		text := strings.NewReplacer(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"Down%d"}`, i),
 			`"severity":"warning"`, fmt.Sprintf(`"severity":"%s"`, []string{"critical", "warning", "info"}[i%3]),
@@ -48,7 +48,7 @@ func BenchmarkFirstPage(b *testing.B) {
 	for _, path := range []string{"/", "/api/v1/groups", "/?filter=severity%3Dwarning"} {
 		b.Run(path, func(b *testing.B) {
 			for b.Loop() {
-				h.made.put("none", "", madePage{}) // so that it is made each time
+				h.pages.put("none", "", renderedPage{}) // so that it is made each time
 				require.Equal(b, http.StatusOK, h.get(path).Code)
 			}
 		})

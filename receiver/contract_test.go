@@ -21,7 +21,7 @@ import (
 
 // Each field of a wrong type is named, at the top and in an alert.
 func TestWrongTypesAreNamed(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	var whole map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body()), &whole))
 	for _, name := range []string{"notification_reason", "routeLabels"} {
@@ -66,7 +66,7 @@ func TestWrongTypesAreNamed(t *testing.T) {
 				in.object[name] = value
 				text, err := json.Marshal(whole)
 				require.NoError(t, err)
-				h.refused(t, name+" "+kind, h.post(string(text)), 400, want)
+				h.requireRejected(t, name+" "+kind, h.post(string(text)), 400, want)
 				n++
 			}
 			in.object[name] = right
@@ -84,10 +84,10 @@ func TestTimesComeBackAsTheyCame(t *testing.T) {
 		"1970-01-01T00:00:00Z", "2262-04-11T23:47:16.854775807Z", "2262-04-11T23:47:16.854775808Z", "2300-01-01T00:00:00.1+02:00",
 		"9999-12-31T23:59:59.999999999Z", "2026-02-28T23:59:59.5-23:59",
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		want, err := time.Parse(time.RFC3339Nano, at)
 		require.NoError(t, err)
-		id := h.kept(t, body(wireStart, `"startsAt":"`+at+`"`))
+		id := h.postKept(t, body(wireStart, `"startsAt":"`+at+`"`))
 		var g struct {
 			Alerts []struct{ StartsAt time.Time }
 		}
@@ -97,10 +97,10 @@ func TestTimesComeBackAsTheyCame(t *testing.T) {
 }
 
 func TestEveryKindOfAnswerIsGuarded(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 1000, MaxLiveClients: 1})
+	h := newTestServer(t, Options{MaxBodySize: 1000, MaxLiveClients: 1})
 	srv := h.listen(t)
 	live := followLive(t, srv.URL, "")
-	live.next()
+	live.nextEvent()
 	send := func(method, path, text string, headers ...string) func() (int, http.Header) {
 		return func() (int, http.Header) {
 			w := h.do(method, path, strings.NewReader(text), headers...)
@@ -131,7 +131,7 @@ func TestEveryKindOfAnswerIsGuarded(t *testing.T) {
 }
 
 func TestTheThirtyThirdSourceIsOther(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for i := range 34 {
 		w := h.do(http.MethodPost, fmt.Sprintf("/webhook/s%d", i), strings.NewReader(body()))
 		require.Equal(t, http.StatusOK, w.Code)
@@ -147,9 +147,9 @@ func TestTheThirtyThirdSourceIsOther(t *testing.T) {
 }
 
 func TestPagesOfTheAPIJoinToTheWhole(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for i := range 7 {
-		h.kept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i), wireLabels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
+		h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i), wireLabels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
 			[]string{"critical", "warning", "info"}[i%3])))
 	}
 	for _, order := range []string{"", "severity", "newest", "name", "count", "updated"} {
@@ -183,8 +183,8 @@ func TestPagesOfTheAPIJoinToTheWhole(t *testing.T) {
 }
 
 func TestEventsBetweenTimes(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	var v struct {
 		Events []struct {
 			Time time.Time
@@ -206,7 +206,7 @@ func TestEventsBetweenTimes(t *testing.T) {
 	require.Equal(t, 3, get(fmt.Sprintf("/api/v1/events?since=%.3f", float64(at.UnixMilli()-1000)/1000)))
 	require.Equal(t, 1, get("/api/v1/groups/"+id+"/events?kind=opened"))
 	require.Equal(t, "opened", v.Events[0].Kind)
-	h.kept(t, body(wireKey, `"groupKey":"another"`))
+	h.postKept(t, body(wireKey, `"groupKey":"another"`))
 	require.Equal(t, 6, get("/api/v1/events"))
 	require.Equal(t, 3, get("/api/v1/groups/"+id+"/events"), "a group's history is its own")
 
@@ -256,7 +256,7 @@ func TestABrokenStorageIsSaidEverywhereAndNoMore(t *testing.T) {
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/" + fp, "/api/v1/events",
 		"/api/v1/stats", "/api/v1/status",
 	} {
-		h.refused(t, path, h.get(path), 503, "the storage is not available, try again soon")
+		h.requireRejected(t, path, h.get(path), 503, "the storage is not available, try again soon")
 	}
 	for _, path := range []string{
 		"/", "/?by=alertname", "/groups/" + id, "/alerts/" + fp, "/history", "/status", "/go?receiver=x",
@@ -272,7 +272,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	for _, opts := range []Options{
 		{MaxBodySize: -1}, {MaxRequests: -1}, {MaxSources: -1}, {MaxLiveClients: -1}, {ExternalURL: "http://[::1"},
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		_, err := New(h.manager, h.storageStatus, h.reg, h.reg, h.logger, opts)
 		require.Error(t, err, opts)
 	}
@@ -281,8 +281,8 @@ func TestOptionsAreChecked(t *testing.T) {
 // A status of the message itself is not one of an alert's, and names in another
 // case are other names.
 func TestNamesInAnotherCaseAreIgnored(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body(wireStatus, `[{"STATUS":"resolved","StartsAt":5,"Labels":[],"status":"firing"`, wireKey, `"GROUPKEY":1,`+wireKey))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body(wireStatus, `[{"STATUS":"resolved","StartsAt":5,"Labels":[],"status":"firing"`, wireKey, `"GROUPKEY":1,`+wireKey))
 	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"status":"firing"`)
-	h.refused(t, "only in another case", h.post(body(wireKey, `"GroupKey":"x"`)), 400, "groupKey: is missing")
+	h.requireRejected(t, "only in another case", h.post(body(wireKey, `"GroupKey":"x"`)), 400, "groupKey: is missing")
 }

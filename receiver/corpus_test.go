@@ -46,7 +46,7 @@ func recorded(t testing.TB) map[string][]byte {
 func TestEveryRecordedBodyIsAccepted(t *testing.T) {
 	bodies := recorded(t)
 	require.Len(t, bodies, 215, "the corpus lost bodies, or its index was misread")
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for name, body := range bodies {
 		w := h.do(http.MethodPost, "/webhook", bytes.NewReader(body))
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", name, w.Body)
@@ -57,7 +57,7 @@ func TestOtherSendersAreAccepted(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(corpus, "other-senders", "*.json"))
 	require.NoError(t, err)
 	require.Len(t, paths, 7)
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range paths {
 		body, err := os.ReadFile(path)
 		require.NoError(t, err)

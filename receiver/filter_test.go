@@ -21,7 +21,7 @@ func wireAlert(labels, end string) string {
 }
 
 // notify posts a notification of the group to a source, and returns its ID.
-func (h *house) notify(t *testing.T, source, receiver, groupLabels string, alerts ...string) string {
+func (h *testServer) notify(t *testing.T, source, receiver, groupLabels string, alerts ...string) string {
 	t.Helper()
 	text := fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":%q,"status":"firing","groupLabels":%s,"externalURL":"http://am.%s","alerts":[%s]}`,
 		groupLabels, receiver, groupLabels, source, strings.Join(alerts, ","))
@@ -33,7 +33,7 @@ func (h *house) notify(t *testing.T, source, receiver, groupLabels string, alert
 }
 
 // total is how many groups the API selects.
-func (h *house) total(t *testing.T, query string) int {
+func (h *testServer) countGroups(t *testing.T, query string) int {
 	t.Helper()
 	w := h.get("/api/v1/groups?" + query)
 	require.Equal(t, http.StatusOK, w.Code, "%s: %s", query, w.Body)
@@ -43,14 +43,14 @@ func (h *house) total(t *testing.T, query string) int {
 }
 
 // rows is how many rows the list shows.
-func (h *house) rows(query string) int {
+func (h *testServer) countRows(query string) int {
 	return strings.Count(h.get("/?"+query, "Accept", accept).Body.String(), "<article")
 }
 
 // The state that is asked for and the filter judge the same alert, on the page,
 // in the list by labels and in the API.
 func TestAFilterJudgesAlertsOfTheAskedState(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	const end = "2026-01-01T01:00:00Z"
 	disk := func(instance, severity, end string) string {
 		return wireAlert(fmt.Sprintf(`{"alertname":"Disk","instance":%q,"severity":%q}`, instance, severity), end)
@@ -73,13 +73,13 @@ func TestAFilterJudgesAlertsOfTheAskedState(t *testing.T) {
 		{"all", "", `severity="critical"`, 2, 1},
 	} {
 		filter := "filter=" + url.QueryEscape(tc.filter)
-		require.Equal(t, tc.rows, h.rows(filter+"&state="+tc.state), "%v", tc)
-		require.Equal(t, tc.by, h.rows(filter+"&by=severity&state="+tc.state), "%v", tc)
+		require.Equal(t, tc.rows, h.countRows(filter+"&state="+tc.state), "%v", tc)
+		require.Equal(t, tc.by, h.countRows(filter+"&by=severity&state="+tc.state), "%v", tc)
 		api := filter
 		if tc.api != "" {
 			api += "&state=" + tc.api
 		}
-		require.Equal(t, tc.rows, h.total(t, api), "%v", tc)
+		require.Equal(t, tc.rows, h.countGroups(t, api), "%v", tc)
 	}
 	page := h.get(`/?filter=instance%3D"db-2"`, "Accept", accept).Body.String()
 	require.Contains(t, page, "1 of 2 match", "of those that fire")

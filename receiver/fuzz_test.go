@@ -16,7 +16,7 @@ import (
 
 // empty gives a house groups of its own, and nothing in them. A whole house is
 // a hundred times as dear: with one for each input, nothing is fuzzed.
-func (h *house) empty(t *testing.T) {
+func (h *testServer) empty(t *testing.T) {
 	t.Helper()
 	var err error
 	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(),
@@ -33,18 +33,18 @@ func FuzzWebhook(f *testing.F) {
 			f.Add(b)
 		}
 	}
-	for _, r := range refusals400() {
+	for _, r := range rejections400() {
 		if len(r.body) < 1<<14 {
 			f.Add([]byte(r.body))
 		}
 	}
-	h := newHouse(f, Options{MaxBodySize: 1 << 20})
+	h := newTestServer(f, Options{MaxBodySize: 1 << 20})
 	f.Fuzz(func(t *testing.T, text []byte) {
 		h.empty(t)
 		w := h.post(string(text))
 		switch w.Code {
 		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
-			h.refused(t, "fuzzed", w, w.Code, "")
+			h.requireRejected(t, "fuzzed", w, w.Code, "")
 			require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
 			require.JSONEq(t, `{"events":[]}`, h.get("/api/v1/events").Body.String())
 		case http.StatusOK:
@@ -57,7 +57,7 @@ func FuzzWebhook(f *testing.F) {
 
 // keptAsSent asserts that a group is what its only notification says, that it is
 // legal JSON which comes back as itself, and that a repetition changes no alert.
-func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
+func (h *testServer) keptAsSent(t *testing.T, text, answer []byte) {
 	t.Helper()
 	var kept struct{ Group string }
 	require.NoError(t, json.Unmarshal(answer, &kept))
@@ -70,7 +70,7 @@ func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
 	require.NoError(t, err)
 	require.JSONEq(t, first.Body.String(), string(again))
 
-	m, left, err := testDecoder.message(text)
+	m, left, err := testDecoder.decode(text)
 	require.NoError(t, err)
 	require.Equal(t, m.GroupKey, view.GroupKey)
 	require.Equal(t, unquoteMeta(m.Receiver), view.Receiver)
@@ -81,7 +81,7 @@ func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
 	require.Len(t, view.Alerts, len(sent))
 	for _, a := range view.Alerts {
 		if as := sent[a.Fingerprint]; len(as) == 1 {
-			require.Equal(t, object(as[0].Labels), a.Labels)
+			require.Equal(t, emptyIfNil(as[0].Labels), a.Labels)
 			require.Equal(t, as[0].Status, a.Status)
 			require.True(t, as[0].StartsAt.Equal(a.StartsAt))
 		}

@@ -21,7 +21,7 @@ const (
 
 // grafana is what Grafana adds to an alert, in the domain's words. It is never
 // nil: that Grafana sent the alert is known by it.
-func grafana(w *webhook.Grafana) *grouping.Grafana {
+func grafanaFields(w *webhook.Grafana) *grouping.Grafana {
 	if w == nil {
 		return &grouping.Grafana{}
 	}
@@ -35,7 +35,7 @@ func grafana(w *webhook.Grafana) *grouping.Grafana {
 		SilenceURL: link(w.SilenceURL), DashboardURL: link(w.DashboardURL), PanelURL: link(w.PanelURL), Values: grafanaValues(w.Values),
 	}
 	if len(g.Values) == 0 {
-		g.ValueString = cutText(w.ValueString, maxGrafanaText)
+		g.ValueString = truncateText(w.ValueString, maxGrafanaText)
 	}
 	return g
 }
@@ -58,7 +58,7 @@ func grafanaValues(text []byte) map[string]float64 {
 }
 
 // cutText returns the beginning of a text, of so many bytes at most.
-func cutText(s string, most int) string {
+func truncateText(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}

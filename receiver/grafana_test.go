@@ -22,7 +22,7 @@ func grafanaBody(version string, alerts ...string) string {
 		`"externalURL":"http://grafana:3000/","alerts":[` + strings.Join(list, ",") + `]}`
 }
 
-func grafanaFields(host string) string {
+func grafanaExtras(host string) string {
 	return fmt.Sprintf(`,"silenceURL":"http://grafana:3000/alerting/silence/new?alertmanager=grafana&matcher=host%%3D%s",`+
 		`"dashboardURL":"http://grafana:3000/d/n","panelURL":"http://grafana:3000/d/n?viewPanel=4&host=%s","values":{"A":93.5,"C":1},"valueString":"[ A ]"`, host, host)
 }
@@ -30,8 +30,8 @@ func grafanaFields(host string) string {
 // What Grafana links to is kept and shown, and no page of an Alertmanager is
 // made up for it.
 func TestGrafanasLinksAreShown(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, grafanaBody("1", grafanaFields("w0"), grafanaFields("w1")))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0"), grafanaExtras("w1")))
 	var g struct {
 		Alerts []struct {
 			Fingerprint, SilenceURL, DashboardURL, PanelURL, ValueString string
@@ -59,10 +59,10 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 	}
 
 	// An alert without any of it, as of the test button, is Grafana's too.
-	bare := h.kept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
+	bare := h.postKept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
 	require.NotContains(t, h.get("/groups/"+bare).Body.String(), "silences/new")
 	// Nothing changes for Alertmanager, whatever else is in its body.
-	other := h.kept(t, strings.ReplaceAll(grafanaBody("4", grafanaFields("w0")), "CPU high", "AM"))
+	other := h.postKept(t, strings.ReplaceAll(grafanaBody("4", grafanaExtras("w0")), "CPU high", "AM"))
 	require.Contains(t, h.get("/groups/"+other).Body.String(), "#/silences/new")
 	require.NotContains(t, h.get("/api/v1/groups/"+other).Body.String(), "panelURL")
 }
@@ -85,8 +85,8 @@ func TestGrafanasFieldsAreBounded(t *testing.T) {
 		"a long link":          {`,"panelURL":"http://x/` + strings.Repeat("p", 20_000) + `"`, `"generatorURL"`},
 		"a script":             {`,"silenceURL":"javascript:alert(1)","panelURL":"//x","dashboardURL":"d/n"`, `"silenceURL":"javascript:alert(1)"`},
 	} {
-		h := newHouse(t, Options{})
-		id := h.kept(t, grafanaBody("1", tc.fields))
+		h := newTestServer(t, Options{})
+		id := h.postKept(t, grafanaBody("1", tc.fields))
 		answer := h.get("/api/v1/groups/" + id).Body.String()
 		require.Contains(t, answer, tc.want, name)
 		require.Less(t, len(answer), 4000, name)
@@ -99,17 +99,17 @@ func TestGrafanasFieldsAreBounded(t *testing.T) {
 
 // The same notification again changes nothing; other numbers do.
 func TestGrafanasValuesFollow(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, grafanaBody("1", grafanaFields("w0")))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0")))
 	stamp := func() string {
 		groups, err := h.manager.AllGroups(t.Context())
 		require.NoError(t, err)
 		return string(groups[0].Alerts[0].Stamp)
 	}
 	first := stamp()
-	h.kept(t, grafanaBody("1", grafanaFields("w0")))
+	h.postKept(t, grafanaBody("1", grafanaExtras("w0")))
 	require.Equal(t, first, stamp())
-	h.kept(t, strings.Replace(grafanaBody("1", grafanaFields("w0")), "93.5", "99", 1))
+	h.postKept(t, strings.Replace(grafanaBody("1", grafanaExtras("w0")), "93.5", "99", 1))
 	require.NotEqual(t, first, stamp())
 	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"values":{"A":99,"C":1}`)
 }

@@ -12,8 +12,8 @@ import (
 
 // HEAD is answered as GET is, without the body and without following a stream.
 func TestHeadWorksWhereGetDoes(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	server := httptest.NewServer(h)
 	defer server.Close()
 	methods := map[string]map[string]bool{}
@@ -58,7 +58,7 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	stream, _ := ask(http.MethodHead, livePath) //nolint:bodyclose // ask closes it
 	require.Equal(t, http.StatusOK, stream.StatusCode)
 	require.Equal(t, "text/event-stream", stream.Header.Get("Content-Type"))
-	require.Zero(t, h.live.listeners())
+	require.Zero(t, h.live.clientCount())
 	for _, path := range []string{"/webhook", "/webhook/prod"} {
 		refused, _ := ask(http.MethodHead, path) //nolint:bodyclose // ask closes it
 		require.Equal(t, http.StatusMethodNotAllowed, refused.StatusCode, path)
@@ -70,7 +70,7 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 // redirected, the webhook least of all.
 func TestASlashAtTheEndOfAPageIsForgiven(t *testing.T) {
 	for _, tc := range []struct{ external, prefix string }{{"", ""}, {"https://ops.example.net/muster/", "/muster"}, {"https://ops.example.net/muster/", ""}} {
-		h := newHouse(t, Options{ExternalURL: tc.external, RoutePrefix: tc.prefix})
+		h := newTestServer(t, Options{ExternalURL: tc.external, RoutePrefix: tc.prefix})
 		out := h.links.Prefix
 		for path, want := range map[string]string{
 			"/history/": "/history", "/history/?kind=all": "/history?kind=all", "/status/": "/status", "/help/": "/help",
@@ -93,6 +93,6 @@ func TestASlashAtTheEndOfAPageIsForgiven(t *testing.T) {
 			require.Empty(t, w.Header().Get("Location"), path)
 		}
 	}
-	h := newHouse(t, Options{RoutePrefix: "/muster", ExternalURL: "https://ops.example.net/muster"})
+	h := newTestServer(t, Options{RoutePrefix: "/muster", ExternalURL: "https://ops.example.net/muster"})
 	require.Equal(t, "/muster/?state=all", h.get("/muster?state=all").Header().Get("Location"))
 }

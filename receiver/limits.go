@@ -24,10 +24,10 @@ const (
 	maxProfiles = 4
 	// defaultMemory bounds the memory of notifications, and a quarter of it that
 	// of responses, if Go has no memory limit.
-	defaultMemory = 256 << 20
+	maxDefaultMemory = 256 << 20
 	// smallNotification is from where on a notification counts against the
 	// memory of notifications: smaller ones are bounded by their number.
-	smallNotification = 64 << 10
+	minCountedSize = 64 << 10
 	// largeBody is from where on a body is refused before it is read, if there is
 	// no place for twice its size, which it and what it becomes take at least.
 	largeBody = 1 << 20
@@ -36,19 +36,19 @@ const (
 // DefaultMemory returns the memory that notifications may take, and responses,
 // if Go keeps to a memory limit: a quarter of it, and a sixteenth.
 func DefaultMemory(limit int64) (notifications, responses int64) {
-	notifications = min(limit/4, defaultMemory)
+	notifications = min(limit/4, maxDefaultMemory)
 	return notifications, notifications / 4
 }
 
 // limits are what the HTTP side bounds.
 type limits struct {
 	notifications *limit.Limit // webhook requests that are worked on
-	bodies        *limit.Limit // bytes of bodies that have arrived or arrive
-	decoded       *limit.Limit // bytes that these become
+	bodyBytes     *limit.Limit // bytes of bodies that have arrived or arrive
+	decodedBytes  *limit.Limit // bytes that these become
 	readers       *limit.Limit // requests for pages and the API that are made
-	responses     *limit.Limit // bytes of answers that are made or on their way
+	responseBytes *limit.Limit // bytes of answers that are made or on their way
 	scrapes       *limit.Limit // scrapes that are gathered
-	scraped       *limit.Limit // bytes of scrapes on their way
+	scrapeBytes   *limit.Limit // bytes of scrapes on their way
 	profiles      *limit.Limit // profiles of the process
 }
 
@@ -56,15 +56,15 @@ func newLimits(reg prometheus.Registerer, opts Options) (limits, error) {
 	l := limits{
 		notifications: limit.New("notifications", limit.Requests, int64(opts.MaxRequests)),
 		// A slow sender must not keep out the largest body that is allowed.
-		bodies:    limit.New("notification_bodies", limit.Bytes, max(opts.MaxNotificationMemory, opts.MaxBodySize)),
-		decoded:   limit.New("notification_memory", limit.Bytes, opts.MaxNotificationMemory),
-		readers:   limit.New("readers", limit.Requests, int64(opts.MaxReaders)),
-		responses: limit.New("responses", limit.Bytes, opts.MaxResponseMemory),
-		scrapes:   limit.New("scrapes", limit.Requests, maxScrapes),
-		scraped:   limit.New("scrape_responses", limit.Bytes, maxScrapeBytes),
-		profiles:  limit.New("profiles", limit.Requests, maxProfiles),
+		bodyBytes:     limit.New("notification_bodies", limit.Bytes, max(opts.MaxNotificationMemory, opts.MaxBodySize)),
+		decodedBytes:  limit.New("notification_memory", limit.Bytes, opts.MaxNotificationMemory),
+		readers:       limit.New("readers", limit.Requests, int64(opts.MaxReaders)),
+		responseBytes: limit.New("responses", limit.Bytes, opts.MaxResponseMemory),
+		scrapes:       limit.New("scrapes", limit.Requests, maxScrapes),
+		scrapeBytes:   limit.New("scrape_responses", limit.Bytes, maxScrapeBytes),
+		profiles:      limit.New("profiles", limit.Requests, maxProfiles),
 	}
-	return l, limit.Register(reg, l.notifications, l.bodies, l.decoded, l.readers, l.responses, l.scrapes, l.scraped, l.profiles)
+	return l, limit.Register(reg, l.notifications, l.bodyBytes, l.decodedBytes, l.readers, l.responseBytes, l.scrapes, l.scrapeBytes, l.profiles)
 }
 
 // rows lists them for the status page.
@@ -72,10 +72,10 @@ func (l limits) rows() []templates.Limit {
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []templates.Limit{
 		{Name: "Notifications at once", Value: number(l.notifications.Max()), Met: l.notifications.Rejected()},
-		{Name: "Memory of notifications", Value: bytesText(l.decoded.Max()), Met: l.bodies.Rejected() + l.decoded.Rejected()},
+		{Name: "Memory of notifications", Value: bytesText(l.decodedBytes.Max()), Met: l.bodyBytes.Rejected() + l.decodedBytes.Rejected()},
 		{Name: "Readers at once", Value: number(l.readers.Max()), Met: l.readers.Rejected()},
-		{Name: "Memory of responses", Value: bytesText(l.responses.Max()), Met: l.responses.Rejected()},
-		{Name: "Scrapes at once", Value: number(l.scrapes.Max()), Met: l.scrapes.Rejected() + l.scraped.Rejected()},
+		{Name: "Memory of responses", Value: bytesText(l.responseBytes.Max()), Met: l.responseBytes.Rejected()},
+		{Name: "Scrapes at once", Value: number(l.scrapes.Max()), Met: l.scrapes.Rejected() + l.scrapeBytes.Rejected()},
 	}
 }
 
@@ -83,7 +83,7 @@ func (l limits) rows() []templates.Limit {
 const readerKey = "reader"
 
 // read bounds those whose answers are being made.
-func (s *Server) read(c *gin.Context) {
+func (s *Server) limitReaders(c *gin.Context) {
 	place, ok := s.limits.readers.Take(1)
 	if !ok {
 		fail(c, http.StatusServiceUnavailable, "too many read at once, try again soon")
@@ -96,14 +96,14 @@ func (s *Server) read(c *gin.Context) {
 
 // made gives the reader's place to another: from here on the client's speed
 // decides, and the bytes count.
-func made(c *gin.Context) {
+func releaseReader(c *gin.Context) {
 	if place, ok := c.Get(readerKey); ok {
 		place.(*limit.Hold).Release()
 	}
 }
 
 // tooManyBytes ends a request that found no room for its answer.
-func tooManyBytes(c *gin.Context) {
+func failResponseLimit(c *gin.Context) {
 	for _, name := range []string{"ETag", "Content-Encoding", "Content-Length"} {
 		c.Writer.Header().Del(name)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // answerTo returns the answer to a notification that is kept.
-func (h *house) answerTo(t *testing.T, text string) keptView {
+func (h *testServer) postResult(t *testing.T, text string) keptView {
 	t.Helper()
 	w := h.post(text)
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
@@ -23,10 +23,10 @@ func (h *house) answerTo(t *testing.T, text string) keptView {
 }
 
 func TestTooManyAlertsInANotification(t *testing.T) {
-	h := newHouse(t, Options{MaxAlerts: 3})
-	h.answerTo(t, manyAlerts(3))
+	h := newTestServer(t, Options{MaxAlerts: 3})
+	h.postResult(t, manyAlerts(3))
 	w := h.post(manyAlerts(4))
-	h.refused(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: lists more than 3 alerts")
+	h.requireRejected(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: lists more than 3 alerts")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "too_many_alerts"), 0)
 	require.Contains(t, h.get("/status").Body.String(), "lists more than 3 alerts")
 }
@@ -41,7 +41,7 @@ func TestTooManyLabels(t *testing.T) {
 		}
 		return "{" + strings.Join(pairs, ",") + "}"
 	}
-	h := newHouse(t, Options{MaxLabels: 10})
+	h := newTestServer(t, Options{MaxLabels: 10})
 	whole := body()
 	alert := whole[strings.Index(whole, "[{")+1 : strings.Index(whole, "}]")+1]
 	// two alerts, of which the second is as told
@@ -60,7 +60,7 @@ func TestTooManyLabels(t *testing.T) {
 		{"what does not fire is no loss", two("resolved", many(100_000), "{}"), 0},
 	} {
 		h.empty(t)
-		kept := h.answerTo(t, tc.text)
+		kept := h.postResult(t, tc.text)
 		require.Equal(t, tc.cut, kept.Cut, tc.name)
 		g, err := h.manager.GetGroup(t.Context(), kept.Group)
 		require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestTooManyLabels(t *testing.T) {
 
 	// Of a group of which nothing else is known it is known that it fires.
 	h.empty(t)
-	kept := h.answerTo(t, body(wireLabels, many(11)))
+	kept := h.postResult(t, body(wireLabels, many(11)))
 	g, err := h.manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, grouping.StateUnreported, g.State)
@@ -81,12 +81,12 @@ func TestTooManyLabels(t *testing.T) {
 func TestNoRoom(t *testing.T) {
 	opts := grouping.DefaultOptions
 	opts.MaxGroups, opts.MaxAlerts, opts.MaxSources = 2, 3, 1
-	h := newHouse(t, Options{Groups: opts})
-	require.Equal(t, uint64(2), h.answerTo(t, manyAlerts(5)).Cut)
-	h.answerTo(t, body(wireKey, `"groupKey":"second"`))
+	h := newTestServer(t, Options{Groups: opts})
+	require.Equal(t, uint64(2), h.postResult(t, manyAlerts(5)).Cut)
+	h.postResult(t, body(wireKey, `"groupKey":"second"`))
 	for path, text := range map[string]string{"/webhook": "as many as 2 groups are held", "/webhook/another": "as many as 1 sources are held"} {
 		w := h.do(http.MethodPost, path, strings.NewReader(body(wireKey, `"groupKey":"third"`)))
-		h.refused(t, path, w, http.StatusServiceUnavailable, text+", the limit, and none of them can go")
+		h.requireRejected(t, path, w, http.StatusServiceUnavailable, text+", the limit, and none of them can go")
 	}
 	require.InDelta(t, 2, h.counter(t, "muster_notifications_rejected_total", "reason", "full"), 0)
 	page := h.get("/status").Body.String()

@@ -35,7 +35,7 @@ const (
 	ringSize = 1024
 	// heartbeat tells a page that it is still connected, and proxies that the
 	// connection lives.
-	heartbeat = 15 * time.Second
+	keepAliveInterval = 15 * time.Second
 	// batchSize bounds the updates that wait for one client: 500 slow ones would
 	// keep the whole ring, each as it was at another time.
 	batchSize = 32
@@ -44,27 +44,27 @@ const (
 // broadcaster hands updates to live clients. A client reads at its own speed
 // from the ring; one that falls behind the ring is told to load again.
 type broadcaster struct {
-	epoch   string
-	most    int
-	beat    time.Duration
-	clients prometheus.Gauge
+	epoch      string
+	maxClients int
+	keepAlive  time.Duration
+	clients    prometheus.Gauge
 
 	mu     sync.Mutex
-	ring   [ringSize]*update      // guarded by mu; of sequence n at n % ringSize
+	ring   [ringSize]*liveUpdate  // guarded by mu; of sequence n at n % ringSize
 	seq    uint64                 // guarded by mu; of the last update
 	wake   map[chan struct{}]bool // guarded by mu; one per client
 	closed bool                   // guarded by mu
 }
 
 func newBroadcaster(most int, clients prometheus.Gauge) *broadcaster {
-	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, beat: heartbeat, clients: clients, wake: map[chan struct{}]bool{}}
+	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), maxClients: most, keepAlive: keepAliveInterval, clients: clients, wake: map[chan struct{}]bool{}}
 }
 
-func (b *broadcaster) publish(u grouping.Update) {
+func (b *broadcaster) broadcast(u grouping.Update) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seq++
-	b.ring[b.seq%ringSize] = &update{seq: b.seq, id: u.ID, group: u.Group}
+	b.ring[b.seq%ringSize] = &liveUpdate{seq: b.seq, id: u.ID, group: u.Group}
 	for ch := range b.wake {
 		select {
 		case ch <- struct{}{}:
@@ -74,10 +74,10 @@ func (b *broadcaster) publish(u grouping.Update) {
 }
 
 // join adds a client, unless there are too many.
-func (b *broadcaster) join() (wake chan struct{}, seq uint64, ok bool) {
+func (b *broadcaster) subscribe() (wake chan struct{}, seq uint64, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.wake) >= b.most {
+	if b.closed || len(b.wake) >= b.maxClients {
 		return nil, 0, false
 	}
 	wake = make(chan struct{}, 1)
@@ -88,19 +88,19 @@ func (b *broadcaster) join() (wake chan struct{}, seq uint64, ok bool) {
 
 // sequence returns that of the last update: what is held did not change while
 // it stays.
-func (b *broadcaster) sequence() uint64 {
+func (b *broadcaster) lastSequence() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.seq
 }
 
-func (b *broadcaster) listeners() int {
+func (b *broadcaster) clientCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.wake)
 }
 
-func (b *broadcaster) leave(wake chan struct{}) {
+func (b *broadcaster) unsubscribe(wake chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.wake[wake] {
@@ -122,7 +122,7 @@ func (b *broadcaster) close() {
 // since returns the first updates after the sequence, of several to one group
 // the last, and the sequence that they lead to. Missed says that the ring no
 // longer holds all of them.
-func (b *broadcaster) since(seq uint64) (updates []*update, last uint64, missed bool) {
+func (b *broadcaster) updatesSince(seq uint64) (updates []*liveUpdate, last uint64, missed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if seq > b.seq || b.seq-seq > ringSize {
@@ -144,17 +144,17 @@ func (b *broadcaster) since(seq uint64) (updates []*update, last uint64, missed 
 
 // update is a change to tell of. Its text is made when the first client wants
 // it, and once for all.
-type update struct {
+type liveUpdate struct {
 	seq   uint64
 	id    grouping.ID
 	group *grouping.AlertGroup // nil: gone
 
 	once sync.Once
-	text []byte
+	data []byte
 	err  error
 }
 
-func (u *update) encode() (event string, text []byte, err error) {
+func (u *liveUpdate) encode() (event string, text []byte, err error) {
 	event, data := "group", any(gin.H{"id": u.id})
 	if u.group == nil {
 		event = "gone"
@@ -163,13 +163,13 @@ func (u *update) encode() (event string, text []byte, err error) {
 		if u.group != nil {
 			data = viewGroup(u.group)
 		}
-		u.text, u.err = json.Marshal(data)
+		u.data, u.err = json.Marshal(data)
 	})
-	return event, u.text, u.err
+	return event, u.data, u.err
 }
 
 // follow streams live updates.
-func (s *Server) follow(c *gin.Context) {
+func (s *Server) serveLive(c *gin.Context) {
 	if c.Request.Method == http.MethodHead { // asks whether the stream is there, and takes no place
 		c.Header("Content-Type", "text/event-stream")
 		c.Status(http.StatusOK)
@@ -181,18 +181,18 @@ func (s *Server) follow(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	wake, seq, ok := s.live.join()
+	wake, seq, ok := s.live.subscribe()
 	if !ok {
 		if s.draining.Load() {
 			fail(c, http.StatusServiceUnavailable, "shutting down, follow again")
 			return
 		}
-		s.refusals.count("live_clients")
+		s.rejections.countLimit("live_clients")
 		fail(c, http.StatusServiceUnavailable, "too many clients follow live updates")
 		return
 	}
-	defer s.live.leave(wake)
-	endless(c.Writer)
+	defer s.live.unsubscribe(wake)
+	removeLastDeadline(c.Writer)
 	out := eventStream{w: c.Writer, epoch: s.live.epoch}
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no")
@@ -201,28 +201,28 @@ func (s *Server) follow(c *gin.Context) {
 	// The first event gives the client its place.
 	first := "hb"
 	if id := cmp.Or(c.GetHeader("Last-Event-ID"), after); id != "" {
-		if at, ok := s.live.parseID(id); ok {
+		if at, ok := s.live.parseEventID(id); ok {
 			seq = at
 		} else {
 			first = "resync"
 		}
 	}
-	if out.send(first, seq, noData) != nil {
+	if out.writeEvent(first, seq, emptyData) != nil {
 		return
 	}
 	c.Writer.Flush()
-	beat := time.NewTicker(s.live.beat)
+	beat := time.NewTicker(s.live.keepAlive)
 	defer beat.Stop()
 	for {
-		updates, last, missed := s.live.since(seq)
+		updates, last, missed := s.live.updatesSince(seq)
 		if missed {
-			if out.send("resync", last, noData) != nil {
+			if out.writeEvent("resync", last, emptyData) != nil {
 				return
 			}
 		}
 		for _, u := range updates {
 			event, text, err := u.encode()
-			if err != nil || out.send(event, u.seq, text) != nil {
+			if err != nil || out.writeEvent(event, u.seq, text) != nil {
 				return
 			}
 		}
@@ -241,7 +241,7 @@ func (s *Server) follow(c *gin.Context) {
 				return
 			}
 		case <-beat.C:
-			if out.send("hb", seq, noData) != nil {
+			if out.writeEvent("hb", seq, emptyData) != nil {
 				return
 			}
 			c.Writer.Flush()
@@ -250,12 +250,12 @@ func (s *Server) follow(c *gin.Context) {
 }
 
 // place returns the id of the last event.
-func (b *broadcaster) place() string { return placeID(b.epoch, b.sequence()) }
+func (b *broadcaster) lastEventID() string { return formatEventID(b.epoch, b.lastSequence()) }
 
-func placeID(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
+func formatEventID(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
 
 // parseID returns the sequence of an event's id, if it is one of this process.
-func (b *broadcaster) parseID(id string) (uint64, bool) {
+func (b *broadcaster) parseEventID(id string) (uint64, bool) {
 	text, ok := strings.CutPrefix(id, b.epoch+"-")
 	if !ok {
 		return 0, false
@@ -271,10 +271,10 @@ type eventStream struct {
 }
 
 // noData is the data of an event that says all by its name.
-var noData = []byte("{}")
+var emptyData = []byte("{}")
 
 // send writes one event. Its data is one line of JSON, whatever the labels hold.
-func (s *eventStream) send(event string, seq uint64, text []byte) error {
-	_, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", placeID(s.epoch, seq), event, text)
+func (s *eventStream) writeEvent(event string, seq uint64, text []byte) error {
+	_, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", formatEventID(s.epoch, seq), event, text)
 	return err
 }

@@ -35,17 +35,17 @@ const (
 	wireCut         = `"truncatedAlerts":0`
 )
 
-type refusal struct {
+type rejectionCase struct {
 	name, body string
 	code       int
 	message    string
 }
 
-func refusals400() []refusal {
+func rejections400() []rejectionCase {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	utf16 := "\xff\xfe" + strings.Join(strings.Split(body(), ""), "\x00") + "\x00"
 	tooDeep := "x" + strings.Repeat("[0]", 20) + "…: is nested too deeply at byte 10373"
-	return []refusal{
+	return []rejectionCase{
 		{"empty", "", 400, "the body is empty"},
 		{"only spaces", " \n\t ", 400, "the body ends too early at byte 4"},
 		{"truncated", body()[:100], 400, "alerts[0]: ends too early at byte 100"},
@@ -108,23 +108,23 @@ func refusals400() []refusal {
 }
 
 func TestMalformedBodies(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 32 << 20})
+	h := newTestServer(t, Options{MaxBodySize: 32 << 20})
 	require.Equal(t, http.StatusOK, h.post(body(wireKey, `"groupKey":"held"`)).Code)
-	before := h.held(t)
-	table := refusals400()
+	before := h.stored(t)
+	table := rejections400()
 	require.GreaterOrEqual(t, len(table), 40)
 	for _, r := range table {
 		started := time.Now()
-		h.refused(t, r.name, h.post(r.body), r.code, r.message)
+		h.requireRejected(t, r.name, h.post(r.body), r.code, r.message)
 		require.Less(t, time.Since(started), 5*time.Second, r.name)
-		require.Equal(t, before, h.held(t), "%s changed what is held", r.name)
+		require.Equal(t, before, h.stored(t), "%s changed what is held", r.name)
 	}
 	require.InDelta(t, len(table), h.counter(t, "muster_notifications_rejected_total", "reason", "bad_message"), 0)
 }
 
 // refused asserts a refusal: its wireStatus, its message ("": any), and that it is
 // short, since Alertmanager writes it into its log.
-func (h *house) refused(t *testing.T, name string, w *httptest.ResponseRecorder, code int, message string) {
+func (h *testServer) requireRejected(t *testing.T, name string, w *httptest.ResponseRecorder, code int, message string) {
 	t.Helper()
 	var answer struct{ Error string }
 	text := w.Body
@@ -138,13 +138,13 @@ func (h *house) refused(t *testing.T, name string, w *httptest.ResponseRecorder,
 }
 
 // held is everything that the house holds, as text.
-func (h *house) held(t *testing.T) string {
+func (h *testServer) stored(t *testing.T) string {
 	t.Helper()
 	return h.get("/api/v1/groups?alerts=true").Body.String() + h.get("/api/v1/events").Body.String()
 }
 
 func TestMalformedRequests(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 32 << 20})
+	h := newTestServer(t, Options{MaxBodySize: 32 << 20})
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	_, err := z.Write([]byte(body()))
@@ -152,19 +152,19 @@ func TestMalformedRequests(t *testing.T) {
 	require.NoError(t, z.Close())
 	post := func(headers ...string) *httptest.ResponseRecorder { return h.post(body(), headers...) }
 
-	h.refused(t, "gzip", h.post(zipped.String(), "Content-Encoding", "gzip"), 415, "Content-Encoding: only identity is understood")
-	h.refused(t, "gzip unannounced", h.post(zipped.String()), 400, "the body is not JSON at byte 0")
-	h.refused(t, "a form's type", post("Content-Type", "application/x-www-form-urlencoded"), 415, "Content-Type: must be application/json")
-	h.refused(t, "text", post("Content-Type", "text/plain"), 415, "Content-Type: must be application/json")
-	h.refused(t, "no type at all", post("Content-Type", ";;;"), 415, "Content-Type: must be application/json")
-	h.refused(t, "another charset", post("Content-Type", "application/json; charset=utf-16"), 415, "Content-Type: the charset must be utf-8")
-	h.refused(t, "33 MiB", h.post(`{"x":"`+strings.Repeat("a", 33<<20)+`"}`), 413, "the body is larger than 33554432 bytes")
+	h.requireRejected(t, "gzip", h.post(zipped.String(), "Content-Encoding", "gzip"), 415, "Content-Encoding: only identity is understood")
+	h.requireRejected(t, "gzip unannounced", h.post(zipped.String()), 400, "the body is not JSON at byte 0")
+	h.requireRejected(t, "a form's type", post("Content-Type", "application/x-www-form-urlencoded"), 415, "Content-Type: must be application/json")
+	h.requireRejected(t, "text", post("Content-Type", "text/plain"), 415, "Content-Type: must be application/json")
+	h.requireRejected(t, "no type at all", post("Content-Type", ";;;"), 415, "Content-Type: must be application/json")
+	h.requireRejected(t, "another charset", post("Content-Type", "application/json; charset=utf-16"), 415, "Content-Type: the charset must be utf-8")
+	h.requireRejected(t, "33 MiB", h.post(`{"x":"`+strings.Repeat("a", 33<<20)+`"}`), 413, "the body is larger than 33554432 bytes")
 	for _, source := range []string{"a%2Fb", "a%20b", "%00", strings.Repeat("a", 65), "é"} {
-		h.refused(t, source, h.do(http.MethodPost, "/webhook/"+source, strings.NewReader(body())), 400,
+		h.requireRejected(t, source, h.do(http.MethodPost, "/webhook/"+source, strings.NewReader(body())), 400,
 			"source: up to 64 letters, digits, '_', '.' and '-' are allowed")
 	}
 	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPatch} {
-		h.refused(t, method, h.do(method, "/webhook", strings.NewReader(body())), 405, "this method is not allowed here")
+		h.requireRejected(t, method, h.do(method, "/webhook", strings.NewReader(body())), 405, "this method is not allowed here")
 	}
 	require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
 	require.JSONEq(t, `{"events":[]}`, h.get("/api/v1/events").Body.String())
@@ -197,7 +197,7 @@ func TestOddBodiesAreKept(t *testing.T) {
 		"groupKey with control":      body(wireKey, `"groupKey":"a\u0000\r\n{}"`),
 		"right to left":              body("Down", "\u202edown\u2028"),
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		w := h.post(text)
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", name, w.Body)
 		var list struct{ Total int }
@@ -213,16 +213,16 @@ func TestFingerprintsAreTakenOrComputed(t *testing.T) {
 		"0011223344556677": "0011223344556677", "": computed, "zz": computed, "00112233445566778": computed,
 		"0011223344556677"[:15]: computed, "AABBCCDDEEFF0011": computed, "../../../../etc/": computed,
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		require.Equal(t, http.StatusOK, h.post(body(wireFingerprint, fmt.Sprintf(`"fingerprint":%q`, given))).Code)
 		require.Equal(t, http.StatusOK, h.get("/api/v1/alerts/"+want).Code, given)
 	}
 }
 
 func TestAShortBodyIsRefused(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	w := h.do(http.MethodPost, "/webhook", brokenReader{strings.NewReader(body()[:50])})
-	h.refused(t, "short", w, 503, "the body ends too early")
+	h.requireRejected(t, "short", w, 503, "the body ends too early")
 }
 
 // brokenReader fails where its text ends, as a connection does that is cut.

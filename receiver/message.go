@@ -37,7 +37,7 @@ func (e *messageError) Error() string {
 	return e.where + ": " + e.what
 }
 
-func bad(where, format string, args ...any) error {
+func messageErrorf(where, format string, args ...any) error {
 	return &messageError{where: where, what: fmt.Sprintf(format, args...)}
 }
 
@@ -51,49 +51,49 @@ type decoder struct {
 
 func newDecoder(maxAlerts, maxLabels int) *decoder {
 	d := &decoder{maxAlerts: maxAlerts, maxLabels: maxLabels}
-	d.strict = json.UnmarshalFromFunc(d.alert)
+	d.strict = json.UnmarshalFromFunc(d.decodeAlert)
 	return d
 }
 
 // message reads a body. Names are matched as they are written, a name that is
 // there twice is an error, unknown ones are ignored. Alerts that cannot be taken
 // are left out, if there are others.
-func (d *decoder) message(body []byte) (*webhook.Message, leftOut, error) {
+func (d *decoder) decode(body []byte) (*webhook.Message, rejectedAlerts, error) {
 	var m webhook.Message
 	err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.strict))
 	if err != nil {
-		err = describe(err, body)
-		kept, out, lenientErr := d.lenient(body)
+		err = describeError(err, body)
+		kept, out, lenientErr := d.decodeLenient(body)
 		if tooLarge, ok := errors.AsType[*messageError](lenientErr); ok && tooLarge.tooLarge {
-			return nil, leftOut{}, tooLarge
+			return nil, rejectedAlerts{}, tooLarge
 		}
 		if lenientErr != nil || kept.Data == nil || len(kept.Alerts) == 0 {
-			return nil, leftOut{}, err
+			return nil, rejectedAlerts{}, err
 		}
-		return kept, out, checkMessage(kept)
+		return kept, out, validateMessage(kept)
 	}
-	return &m, leftOut{}, checkMessage(&m)
+	return &m, rejectedAlerts{}, validateMessage(&m)
 }
 
 // checkMessage says what a message lacks apart from its alerts' own fields.
-func checkMessage(m *webhook.Message) error {
+func validateMessage(m *webhook.Message) error {
 	switch {
 	case m.Data == nil:
-		return bad("", "the body holds no notification")
+		return messageErrorf("", "the body holds no notification")
 	case m.Version != versionAlertmanager && m.Version != versionGrafana:
-		return bad("version", "is %s, understood are %q (Alertmanager) and %q (Grafana)",
+		return messageErrorf("version", "is %s, understood are %q (Alertmanager) and %q (Grafana)",
 			quoted(m.Version), versionAlertmanager, versionGrafana)
 	case m.GroupKey == "":
-		return bad("groupKey", "is missing")
+		return messageErrorf("groupKey", "is missing")
 	case len(m.Alerts) == 0:
-		return bad("alerts", "is empty: a notification lists at least one alert")
+		return messageErrorf("alerts", "is empty: a notification lists at least one alert")
 	}
 	return nil
 }
 
 // alert refuses an alert as soon as it is read: a body of nothing but {} would
 // fill forty times its size with alerts before the first one is looked at.
-func (d *decoder) alert(dec *jsontext.Decoder, a *webhook.Alert) error {
+func (d *decoder) decodeAlert(dec *jsontext.Decoder, a *webhook.Alert) error {
 	type plain webhook.Alert
 	if _, before := dec.StackIndex(dec.StackDepth()); before >= int64(d.maxAlerts) {
 		return d.tooManyAlerts()
@@ -101,8 +101,8 @@ func (d *decoder) alert(dec *jsontext.Decoder, a *webhook.Alert) error {
 	if err := json.UnmarshalDecode(dec, (*plain)(a)); err != nil {
 		return err
 	}
-	if err := checkAlert(a); err != nil {
-		err.where = place(dec.StackPointer()) + "." + err.where
+	if err := validateAlert(a); err != nil {
+		err.where = fieldPath(dec.StackPointer()) + "." + err.where
 		return err
 	}
 	return nil
@@ -114,7 +114,7 @@ func (d *decoder) tooManyAlerts() error {
 
 // notification translates the message into the domain's words. Alerts with too
 // many labels are left out.
-func (d *decoder) notification(m *webhook.Message, source string, out *leftOut) grouping.Notification {
+func (d *decoder) notification(m *webhook.Message, source string, out *rejectedAlerts) grouping.Notification {
 	n := grouping.Notification{
 		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
 		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: m.GroupLabels,
@@ -129,16 +129,16 @@ func (d *decoder) notification(m *webhook.Message, source string, out *leftOut) 
 		}
 		na := notifiedAlert(a)
 		if m.Version == versionGrafana {
-			na.Grafana = grafana(a.Grafana)
+			na.Grafana = grafanaFields(a.Grafana)
 		}
 		n.Alerts = append(n.Alerts, na)
 	}
-	n.Truncate(out.truncated)
+	n.Truncate(out.count)
 	return n
 }
 
 // checkAlert says what an alert lacks.
-func checkAlert(a *webhook.Alert) *messageError {
+func validateAlert(a *webhook.Alert) *messageError {
 	if a.Status != grouping.StatusFiring && a.Status != grouping.StatusResolved {
 		return &messageError{where: "status", what: fmt.Sprintf("is %s, must be %q or %q",
 			quoted(string(a.Status)), grouping.StatusFiring, grouping.StatusResolved)}
@@ -198,7 +198,7 @@ func quoted(s string) string {
 	size := 0
 	for i := 0; i < len(s); {
 		_, width := utf8.DecodeRuneInString(s[i:])
-		if size += wireSize(strconv.QuoteToGraphic(s[i:i+width])) - wireSize(`""`); size > maxQuoted {
+		if size += jsonSize(strconv.QuoteToGraphic(s[i:i+width])) - jsonSize(`""`); size > maxQuoted {
 			return strconv.QuoteToGraphic(s[:i] + "…")
 		}
 		i += width
@@ -208,7 +208,7 @@ func quoted(s string) string {
 
 // wireSize is how many bytes a text takes in an answer: in JSON, in which gin
 // escapes what would be HTML, too.
-func wireSize(s string) (size int) {
+func jsonSize(s string) (size int) {
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
@@ -223,7 +223,7 @@ func wireSize(s string) (size int) {
 }
 
 // describe says what a decoder's error means, and where.
-func describe(err error, body []byte) error {
+func describeError(err error, body []byte) error {
 	var (
 		syntax   *jsontext.SyntacticError
 		semantic *json.SemanticError
@@ -236,7 +236,7 @@ func describe(err error, body []byte) error {
 		what := "is not JSON"
 		switch {
 		case len(body) == 0:
-			return bad("", "the body is empty")
+			return messageErrorf("", "the body is empty")
 		case errors.Is(syntax.Err, jsontext.ErrDuplicateName):
 			what = "is there twice"
 		case strings.Contains(syntax.Error(), "invalid UTF-8"):
@@ -246,39 +246,39 @@ func describe(err error, body []byte) error {
 		case strings.Contains(syntax.Error(), "unexpected EOF"):
 			what = "ends too early"
 		case strings.Contains(syntax.Error(), "after top-level value"):
-			return bad("", "more follows the JSON value at byte %d", syntax.ByteOffset)
+			return messageErrorf("", "more follows the JSON value at byte %d", syntax.ByteOffset)
 		}
-		if where := place(syntax.JSONPointer); where != "" {
-			return bad(where, "%s at byte %d", what, syntax.ByteOffset)
+		if where := fieldPath(syntax.JSONPointer); where != "" {
+			return messageErrorf(where, "%s at byte %d", what, syntax.ByteOffset)
 		}
-		return bad("", "the body %s at byte %d", what, syntax.ByteOffset)
+		return messageErrorf("", "the body %s at byte %d", what, syntax.ByteOffset)
 	case errors.As(err, &semantic):
-		where := place(semantic.JSONPointer)
+		where := fieldPath(semantic.JSONPointer)
 		var parse *time.ParseError
 		switch {
 		case errors.As(err, &parse) || semantic.GoType != nil && semantic.GoType == timeType:
-			return bad(where, "is not an RFC 3339 time")
+			return messageErrorf(where, "is not an RFC 3339 time")
 		case where == "":
-			return bad("", "the body is a JSON %s, not an object", kind(semantic.JSONKind))
+			return messageErrorf("", "the body is a JSON %s, not an object", jsonKind(semantic.JSONKind))
 		case len(semantic.JSONValue) > 0 && semantic.JSONKind == jsontext.KindNumber:
-			return bad(where, "the number %s is not allowed here", quoted(string(semantic.JSONValue)))
+			return messageErrorf(where, "the number %s is not allowed here", quoted(string(semantic.JSONValue)))
 		default:
-			return bad(where, "a JSON %s is not allowed here", kind(semantic.JSONKind))
+			return messageErrorf(where, "a JSON %s is not allowed here", jsonKind(semantic.JSONKind))
 		}
 	default:
-		return bad("", "the body cannot be read")
+		return messageErrorf("", "the body cannot be read")
 	}
 }
 
 // maxPlace bounds the name of a place: the inside of what is nested deeply helps
 // nobody.
-const maxPlace = 60
+const maxFieldPath = 60
 
 // place translates a JSON pointer: /alerts/3/startsAt to alerts[3].startsAt.
-func place(p jsontext.Pointer) string {
+func fieldPath(p jsontext.Pointer) string {
 	var b strings.Builder
 	for token := range p.Tokens() {
-		if wireSize(b.String()) > maxPlace {
+		if jsonSize(b.String()) > maxFieldPath {
 			b.WriteString("…")
 			break
 		}
@@ -289,7 +289,7 @@ func place(p jsontext.Pointer) string {
 		if b.Len() > 0 {
 			b.WriteByte('.')
 		}
-		if plainName.MatchString(token) {
+		if simpleName.MatchString(token) {
 			b.WriteString(token)
 		} else {
 			b.WriteString(quoted(token))
@@ -300,9 +300,9 @@ func place(p jsontext.Pointer) string {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+var simpleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
-func kind(k jsontext.Kind) string {
+func jsonKind(k jsontext.Kind) string {
 	switch k {
 	case jsontext.KindNull:
 		return "null"

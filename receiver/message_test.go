@@ -111,7 +111,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	}
 	text, err := json.Marshal(theirs)
 	require.NoError(t, err)
-	ours, left, err := testDecoder.message(text)
+	ours, left, err := testDecoder.decode(text)
 	require.NoError(t, err)
 	again, err := json.Marshal(ours)
 	require.NoError(t, err)
@@ -166,7 +166,7 @@ func TestPlace(t *testing.T) {
 		jsontext.Pointer("/" + strings.Repeat("x", 65)):       `"` + strings.Repeat("x", 40) + `…"`,
 		jsontext.Pointer("/x" + strings.Repeat("/0", 10_000)): "x" + strings.Repeat("[0]", 20) + "…",
 	} {
-		require.Equal(t, want, place(pointer), "%.60s", pointer)
+		require.Equal(t, want, fieldPath(pointer), "%.60s", pointer)
 	}
 }
 
@@ -193,7 +193,7 @@ func hostile() []string {
 
 // A refusal goes into Alertmanager's log: it is short whatever was sent.
 func TestARefusalIsShortWhateverWasSent(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, part := range hostile() {
 		text, err := json.Marshal(strings.Repeat(part, 100))
 		require.NoError(t, err)
@@ -206,7 +206,7 @@ func TestARefusalIsShortWhateverWasSent(t *testing.T) {
 			"nested in long": body(wireCut, `"`+strings.Repeat("a", 60)+`":`+
 				strings.Repeat(`{`+string(text)+`:`, 20)),
 		} {
-			h.refused(t, fmt.Sprintf("%s of %q", name, part), h.post(b), 400, "")
+			h.requireRejected(t, fmt.Sprintf("%s of %q", name, part), h.post(b), 400, "")
 		}
 		w := h.get("/api/v1/groups?filter=a%3D%3D%22" + strings.Repeat("x", 10_000))
 		require.Equal(t, http.StatusBadRequest, w.Code)
@@ -217,12 +217,12 @@ func TestARefusalIsShortWhateverWasSent(t *testing.T) {
 // A body of what is no alert is refused at the first: it does not fill memory
 // with a hundred bytes for each of its three.
 func TestABodyOfNothingButBracesIsRefusedAtTheFirst(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	alerts := strings.Repeat("{},", 1_000_000)
 	text := body(body()[strings.Index(body(), "[{"):strings.Index(body(), "}]")+2], "["+alerts+"{}]")
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	h.refused(t, "braces", h.post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
+	h.requireRejected(t, "braces", h.post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "for a body of 3 MB")
 }

@@ -80,7 +80,7 @@ func (c *contract) holds(t *testing.T, r *http.Request, code int, header http.He
 
 // asks sends a request of which the file says that it is legal, and holds the
 // answer against the file, too.
-func (h *house) asks(t *testing.T, c *contract, code int, path string) []byte {
+func (h *testServer) asks(t *testing.T, c *contract, code int, path string) []byte {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	in, err := c.find(r)
@@ -90,7 +90,7 @@ func (h *house) asks(t *testing.T, c *contract, code int, path string) []byte {
 }
 
 // answers sends a request, of which the file may say that it is not legal.
-func (h *house) answers(t *testing.T, c *contract, code int, method, path, body string, headers ...string) []byte {
+func (h *testServer) answers(t *testing.T, c *contract, code int, method, path, body string, headers ...string) []byte {
 	t.Helper()
 	w := h.do(method, path, strings.NewReader(body), headers...)
 	require.Equal(t, code, w.Code, "%s %s: %s", method, path, w.Body)
@@ -99,7 +99,7 @@ func (h *house) answers(t *testing.T, c *contract, code int, method, path, body 
 }
 
 // routeTable returns the routes that New makes, pages and profiles among them.
-func routeTable(t *testing.T, h *house) gin.RoutesInfo {
+func routeTable(t *testing.T, h *testServer) gin.RoutesInfo {
 	t.Helper()
 	r := gin.New()
 	h.routes(&r.RouterGroup, h.reg)
@@ -116,7 +116,7 @@ var notInContract = regexp.MustCompile(`^(/|/(groups|alerts|static|debug/pprof)(
 // The file lists every route of the API, and no other.
 func TestTheContractHasTheRoutes(t *testing.T) {
 	want := map[string]bool{}
-	for _, route := range routeTable(t, newHouse(t, Options{})) {
+	for _, route := range routeTable(t, newTestServer(t, Options{})) {
 		// HEAD is there wherever GET is: see TestHeadWorksWhereGetDoes.
 		if !notInContract.MatchString(route.Path) && route.Method != http.MethodHead {
 			path := strings.TrimRight(ginParam.ReplaceAllString(route.Path, "{$1}"), "/")
@@ -212,16 +212,16 @@ func TestTheContractHasTheAnswers(t *testing.T) {
 }
 
 func readersAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range []string{"/api/v1/groups", "/api/v1/events", "/api/v1/stats", "/api/v1/status"} {
 		h.asks(t, c, 200, path) // nothing is held
 	}
-	firing := h.kept(t, body())
-	h.kept(t, body(wireKey, `"groupKey":"mixed"`, `"alerts":[`, `"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
+	firing := h.postKept(t, body())
+	h.postKept(t, body(wireKey, `"groupKey":"mixed"`, `"alerts":[`, `"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
 		`"endsAt":"2026-11-23T02:30:00Z"},`, wireCut, `"truncatedAlerts":3,"notification_reason":"new alerts in group"`))
-	resolved := h.kept(t, body(wireKey, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
-	h.kept(t, body(wireKey, `"groupKey":"unreported"`))
-	h.kept(t, body(wireKey, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wireLabels, `{"alertname":"Other"}`))
+	resolved := h.postKept(t, body(wireKey, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
+	h.postKept(t, body(wireKey, `"groupKey":"unreported"`))
+	h.postKept(t, body(wireKey, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wireLabels, `{"alertname":"Other"}`))
 	filter := "filter=" + url.QueryEscape(`alertname=~"D.*"`)
 	for _, path := range []string{
 		"/api/v1/groups/" + firing, "/api/v1/groups/" + resolved, "/api/v1/groups/" + firing + "/events",
@@ -243,9 +243,9 @@ func readersAreAnswered(t *testing.T, c *contract) {
 
 // pagesAreAnswered follows the cursors to the end.
 func pagesAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
-	h.kept(t, body(wireKey, `"groupKey":"second"`))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
+	h.postKept(t, body(wireKey, `"groupKey":"second"`))
 	for _, path := range []string{"/api/v1/groups?limit=1", "/api/v1/events?limit=2", "/api/v1/groups/" + id + "/events?limit=2"} {
 		pages, cursor := 1, ""
 		for ; ; pages++ {
@@ -263,8 +263,8 @@ func pagesAreAnswered(t *testing.T, c *contract) {
 func notificationsAreAnswered(t *testing.T, c *contract) {
 	token := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(token, []byte("right"), 0o600))
-	h := newHouse(t, Options{MaxBodySize: 1000})
-	guarded := newHouse(t, Options{WebhookTokenFile: token})
+	h := newTestServer(t, Options{MaxBodySize: 1000})
+	guarded := newTestServer(t, Options{WebhookTokenFile: token})
 	message := c.Components.Schemas["Notification"].Value
 	var v any
 	require.NoError(t, json.Unmarshal([]byte(body()), &v))
@@ -295,16 +295,16 @@ func notificationsAreAnswered(t *testing.T, c *contract) {
 // followersAreAnswered holds the data of events against the schemas that the
 // file names for them.
 func followersAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	const asked = livePath + "?after=foreign"
 	client := follow(t, srv.URL+asked, "")
 	c.holds(t, httptest.NewRequest(http.MethodGet, asked, nil), client.status, client.header, nil)
-	events := []liveEvent{client.next()}
-	id := h.kept(t, body())
-	events = append(events, client.next())
+	events := []liveEvent{client.nextEvent()}
+	id := h.postKept(t, body())
+	events = append(events, client.nextEvent())
 	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(id), "0011223344556677"))
-	events = append(events, client.next(), followLive(t, srv.URL, "").next())
+	events = append(events, client.nextEvent(), followLive(t, srv.URL, "").nextEvent())
 	var names []string
 	for _, e := range events {
 		schema := map[string]string{"group": "Group", "gone": "LiveGone", "resync": "LiveOther", "hb": "LiveOther"}[e.event]
@@ -320,7 +320,7 @@ func followersAreAnswered(t *testing.T, c *contract) {
 }
 
 func badQueriesAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range []string{
 		"/api/v1/groups?limit=0", "/api/v1/groups?filter=a%3D%22", "/api/v1/groups?sort=colour", "/api/v1/groups?state=open",
 		"/api/v1/groups?cursor=x", "/api/v1/groups?alerts=maybe", "/api/v1/events?since=yesterday", "/api/v1/events?kind=explode",
@@ -360,7 +360,7 @@ func anOutageIsAnswered(t *testing.T, c *contract) {
 
 // strangersAreAnswered asks for all there is without credentials.
 func strangersAreAnswered(t *testing.T, c *contract) {
-	url := newHouse(t, Options{}).listenGuarded(t)
+	url := newTestServer(t, Options{}).listenGuarded(t)
 	for path, item := range c.Paths.Map() {
 		for method := range item.Operations() {
 			path := pathParam.ReplaceAllString(path, "prod")
@@ -420,7 +420,7 @@ func TestTheExamplesOfThePage(t *testing.T) {
 	page, err := os.ReadFile("../docs/API.md")
 	require.NoError(t, err)
 	c := readContract(t)
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	post := example.FindSubmatch(page)
 	require.NotNil(t, post)
 	w := h.do(http.MethodPost, string(post[1]), strings.NewReader(string(post[2])))

@@ -12,7 +12,7 @@ import (
 // Two clusters that send alerts with the same labels can be told apart, and
 // chosen, wherever it decides what a reader looks at.
 func TestTwoClustersCanBeToldApart(t *testing.T) {
-	h := newHouse(t, Options{ExternalURL: "https://muster.example"})
+	h := newTestServer(t, Options{ExternalURL: "https://muster.example"})
 	const labels, group = `{"alertname":"PodCrash","namespace":"pay","pod":"api-0","severity":"critical"}`, `{"alertname":"PodCrash","namespace":"pay"}`
 	prod := h.notify(t, "prod", "team", group, wireAlert(labels, ""))
 	one := h.get("/", "Accept", accept).Body.String()
@@ -25,10 +25,10 @@ func TestTwoClustersCanBeToldApart(t *testing.T) {
 		require.Contains(t, page("/"), `<option value="`+source+`">`)
 		require.Contains(t, page("/history"), "source: "+source)
 		require.Contains(t, page("/help"), "&amp;source="+source)
-		require.Equal(t, 1, h.rows("source="+source))
-		require.Equal(t, 1, h.total(t, "source="+source))
+		require.Equal(t, 1, h.countRows("source="+source))
+		require.Equal(t, 1, h.countGroups(t, "source="+source))
 	}
-	require.Equal(t, 2, h.rows(""))
+	require.Equal(t, 2, h.countRows(""))
 
 	// /go leads to the source that it names, and to the list if it names none.
 	const link = "/go?receiver=team&l=alertname%3DPodCrash&l=namespace%3Dpay"
@@ -36,10 +36,10 @@ func TestTwoClustersCanBeToldApart(t *testing.T) {
 	require.Equal(t, "/groups/"+staging, h.get(link+"&source=staging").Header().Get("Location"))
 	list := h.get(link).Header().Get("Location")
 	require.True(t, strings.HasPrefix(list, "/?filter="), list)
-	require.Equal(t, 2, h.rows(strings.TrimPrefix(list, "/?")))
+	require.Equal(t, 2, h.countRows(strings.TrimPrefix(list, "/?")))
 	elsewhere := h.get(link + "&source=nosuch").Header().Get("Location")
 	require.Contains(t, elsewhere, "source=nosuch")
-	require.Zero(t, h.rows(strings.TrimPrefix(elsewhere, "/?")))
+	require.Zero(t, h.countRows(strings.TrimPrefix(elsewhere, "/?")))
 
 	// The alert's page says the worst, and where.
 	fingerprint := fingerprintOf(t, h, prod)
@@ -61,8 +61,8 @@ func TestTwoClustersCanBeToldApart(t *testing.T) {
 
 	// History, on the page and in the API.
 	for source, want := range map[string]int{"prod": 2, "staging": 4} { // opened, fired; resolved, closed
-		require.Equal(t, want, h.events(t, "kind=opened,fired,resolved,closed&source="+source), source)
-		require.Equal(t, want/2, h.lines("source="+source), "a line for two of the group and its alert")
+		require.Equal(t, want, h.countEvents(t, "kind=opened,fired,resolved,closed&source="+source), source)
+		require.Equal(t, want/2, h.countLines("source="+source), "a line for two of the group and its alert")
 	}
 	// What leaves Muster names the source, too.
 	text, err := url.PathUnescape(page("/groups/" + prod))
@@ -72,7 +72,7 @@ func TestTwoClustersCanBeToldApart(t *testing.T) {
 	require.Contains(t, text, "<title>(1) PodCrash · prod · Muster</title>")
 }
 
-func fingerprintOf(t *testing.T, h *house, group string) string {
+func fingerprintOf(t *testing.T, h *testServer, group string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(h.get("/api/v1/groups/"+group).Body.String(), `"fingerprint":"`)
 	require.True(t, found)

@@ -17,11 +17,11 @@ import (
 const accept = "text/html"
 
 func TestPages(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	first := h.get("/").Body.String()
 	require.Contains(t, first, "No webhook has arrived yet")
 	require.Contains(t, first, "url: http://example.com/webhook", "the address that the reader used")
-	id := h.kept(t, body())
+	id := h.postKept(t, body())
 	for path, text := range map[string]string{
 		"/": "Down", "/groups/" + id: "Down", "/alerts/0011223344556677": "Down", "/history": "fired", "/status": "memory", "/help": "Filter",
 		"/?by=alertname": "Down", "/?filter=Down": "Down", "/?filter=nosuch": "No group matches",
@@ -42,7 +42,7 @@ func TestPages(t *testing.T) {
 // The address that a page shows for Alertmanager is one that Alertmanager
 // takes: what the reader asked for, or an example that says so.
 func TestAHostileHostIsNotLinkedTo(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	page := func(host string) string {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Host = host
@@ -61,8 +61,8 @@ func TestAHostileHostIsNotLinkedTo(t *testing.T) {
 }
 
 func TestAGonePageSaysSo(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(id), "0011223344556677"))
 	w := h.get("/groups/"+id, "Accept", accept)
 	require.Equal(t, http.StatusNotFound, w.Code)
@@ -71,16 +71,16 @@ func TestAGonePageSaysSo(t *testing.T) {
 }
 
 func TestAPageIsSentAgainOnlyWhenItChanged(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body())
+	h := newTestServer(t, Options{})
+	h.postKept(t, body())
 	// A page is the same for a few seconds: a test that meets the end of them
 	// asks again.
 	require.Eventually(t, func() bool {
 		etag := h.get("/").Header().Get("ETag")
 		return h.get("/", "If-None-Match", etag).Code == http.StatusNotModified
-	}, etagAge, etagAge/100)
+	}, etagInterval, etagInterval/100)
 	etag := h.get("/").Header().Get("ETag")
-	h.kept(t, body(wireKey, `"groupKey":"another"`, "Down", "Brandnew"))
+	h.postKept(t, body(wireKey, `"groupKey":"another"`, "Down", "Brandnew"))
 	w := h.get("/", "If-None-Match", etag)
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Contains(t, w.Body.String(), "Brandnew")
@@ -90,7 +90,7 @@ func TestAPageIsSentAgainOnlyWhenItChanged(t *testing.T) {
 }
 
 func TestPagesAreCompressed(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for range 2 { // made, and kept
 		w := h.get("/", "Accept-Encoding", "gzip, br")
 		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"))
@@ -110,15 +110,15 @@ func TestPagesAreCompressed(t *testing.T) {
 }
 
 func TestKeptPagesAreBounded(t *testing.T) {
-	h := newHouse(t, Options{})
-	for i := range 3 * maxMade {
+	h := newTestServer(t, Options{})
+	for i := range 3 * maxCachedPages {
 		h.get(fmt.Sprintf("/?filter=word%d", i))
 	}
-	require.LessOrEqual(t, len(h.made.pages), maxMade)
+	require.LessOrEqual(t, len(h.pages.pages), maxCachedPages)
 }
 
 func TestEverythingIsUnderThePrefix(t *testing.T) {
-	h := newHouse(t, Options{ExternalURL: "https://ops.example.net/muster/", RoutePrefix: "/muster"})
+	h := newTestServer(t, Options{ExternalURL: "https://ops.example.net/muster/", RoutePrefix: "/muster"})
 	require.Equal(t, http.StatusOK, h.do(http.MethodPost, "/muster/webhook", strings.NewReader(body())).Code)
 	require.Equal(t, http.StatusNotFound, h.do(http.MethodPost, "/webhook", strings.NewReader(body())).Code)
 	for _, path := range []string{"/muster/-/ready", "/muster/metrics", "/muster/api/v1/groups", "/muster/status"} {
@@ -133,7 +133,7 @@ func TestEverythingIsUnderThePrefix(t *testing.T) {
 }
 
 func TestStaticFilesAreKeptForEver(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	text := h.get("/").Body.String()
 	_, rest, found := strings.Cut(text, `src="/static/`)
 	require.True(t, found)
@@ -149,8 +149,8 @@ func TestStaticFilesAreKeptForEver(t *testing.T) {
 }
 
 func TestJump(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body(`"groupLabels":{}`, `"groupLabels":{"alertname":"Down","cluster":"a b"}`))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body(`"groupLabels":{}`, `"groupLabels":{"alertname":"Down","cluster":"a b"}`))
 	require.Equal(t, "/groups/"+id, h.get("/go?receiver=team&l=alertname%3DDown&l=cluster%3Da+b").Header().Get("Location"))
 	other := h.get("/go?receiver=team&l=alertname%3DDown")
 	require.Equal(t, http.StatusFound, other.Code)
@@ -163,7 +163,7 @@ func TestJump(t *testing.T) {
 // The line about unreported groups counts those that the filter selects, and an
 // empty list counts groups of the state that was asked for.
 func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	notify := func(group, status string, pods ...string) {
 		t.Helper()
 		alerts := make([]string, 0, len(pods))
@@ -171,7 +171,7 @@ func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
 			alerts = append(alerts, fmt.Sprintf(`{"status":%q,"labels":{"alertname":"Down","namespace":%q,"pod":%q},"startsAt":"2026-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z"}`,
 				status, group, pod))
 		}
-		h.kept(t, fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":"team","status":%q,"groupLabels":{"namespace":%q},"alerts":[%s]}`,
+		h.postKept(t, fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":"team","status":%q,"groupLabels":{"namespace":%q},"alerts":[%s]}`,
 			group, status, group, strings.Join(alerts, ",")))
 	}
 	notify("search", "firing", "a")

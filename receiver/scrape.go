@@ -11,14 +11,14 @@ import (
 )
 
 // maxScrape bounds one scrape, which is some 50 kB.
-const maxScrape = 4 << 20
+const maxScrapeSize = 4 << 20
 
 // errScrape says that a scrape passes maxScrape.
-var errScrape = errors.New("the metrics are too large")
+var errScrapeTooLarge = errors.New("the metrics are too large")
 
 // scrape answers with the metrics. They are gathered into a buffer under a limit
 // of their own, so that slow scrapers keep nobody out.
-func (s *Server) scrape(gatherer prometheus.Gatherer) gin.HandlerFunc {
+func (s *Server) serveMetrics(gatherer prometheus.Gatherer) gin.HandlerFunc {
 	handler := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})
 	return func(c *gin.Context) {
 		place, ok := s.limits.scrapes.Take(1)
@@ -27,7 +27,7 @@ func (s *Server) scrape(gatherer prometheus.Gatherer) gin.HandlerFunc {
 			return
 		}
 		defer place.Release()
-		answer := &madeAnswer{header: c.Writer.Header(), code: http.StatusOK}
+		answer := &bufferedResponse{headers: c.Writer.Header(), code: http.StatusOK}
 		handler.ServeHTTP(answer, c.Request)
 		place.Release()
 		if answer.tooLarge {
@@ -35,7 +35,7 @@ func (s *Server) scrape(gatherer prometheus.Gatherer) gin.HandlerFunc {
 			c.String(http.StatusServiceUnavailable, "The metrics are larger than 4 MiB.\n")
 			return
 		}
-		hold, ok := s.limits.scraped.Take(int64(answer.body.Len()))
+		hold, ok := s.limits.scrapeBytes.Take(int64(answer.body.Len()))
 		if !ok {
 			c.Writer.Header().Del("Content-Encoding")
 			c.String(http.StatusServiceUnavailable, "Too many bytes wait for slow scrapers, try again soon.\n")
@@ -48,25 +48,25 @@ func (s *Server) scrape(gatherer prometheus.Gatherer) gin.HandlerFunc {
 }
 
 // madeAnswer keeps an answer of no more than maxScrape bytes.
-type madeAnswer struct {
-	header   http.Header
+type bufferedResponse struct {
+	headers  http.Header
 	code     int
 	body     bytes.Buffer
 	tooLarge bool
 }
 
-func (a *madeAnswer) Header() http.Header  { return a.header }
-func (a *madeAnswer) WriteHeader(code int) { a.code = code }
-func (a *madeAnswer) Write(p []byte) (int, error) {
-	if a.body.Len()+len(p) > maxScrape {
+func (a *bufferedResponse) Header() http.Header  { return a.headers }
+func (a *bufferedResponse) WriteHeader(code int) { a.code = code }
+func (a *bufferedResponse) Write(p []byte) (int, error) {
+	if a.body.Len()+len(p) > maxScrapeSize {
 		a.tooLarge = true
-		return 0, errScrape
+		return 0, errScrapeTooLarge
 	}
 	return a.body.Write(p)
 }
 
 // profiled bounds the profiles at once.
-func (s *Server) profiled(c *gin.Context) {
+func (s *Server) limitProfiles(c *gin.Context) {
 	place, ok := s.limits.profiles.Take(1)
 	if !ok {
 		fail(c, http.StatusServiceUnavailable, "too many profiles at once, try again soon")

@@ -39,7 +39,7 @@ const (
 
 // listenGuarded serves as the program does, with a web config file that asks for
 // a password, and returns the URL.
-func (h *house) listenGuarded(t *testing.T) string {
+func (h *testServer) listenGuarded(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "web.yml")
 	require.NoError(t, os.WriteFile(file, []byte(basicAuth), 0o600))
@@ -49,7 +49,7 @@ func (h *house) listenGuarded(t *testing.T) string {
 	srv.RegisterOnShutdown(h.Drain)
 	config, err := web.Load(file, nil, h.logger)
 	require.NoError(t, err)
-	edge := web.New(config, srv, h.logger, web.Options{Open: []string{"/-/healthy", "/-/ready"}, Refused: h.Refused})
+	edge := web.New(config, srv, h.logger, web.Options{Open: []string{"/-/healthy", "/-/ready"}, Refused: h.RecordRejection})
 	done := make(chan error, 1)
 	go func() { done <- edge.Serve(listener) }()
 	t.Cleanup(func() {
@@ -79,7 +79,7 @@ func answer(t *testing.T, r *http.Request) answered {
 
 // ask sends a request as it is over a connection of its own, and returns the
 // answer.
-func ask(t *testing.T, srv *httptest.Server, text string) (code int, answer string) {
+func sendRaw(t *testing.T, srv *httptest.Server, text string) (code int, answer string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
 	require.NoError(t, err)
@@ -96,7 +96,7 @@ func ask(t *testing.T, srv *httptest.Server, text string) (code int, answer stri
 }
 
 // allRoutes calls f with every route and a path that leads to it.
-func allRoutes(t *testing.T, h *house, f func(method, path string)) {
+func allRoutes(t *testing.T, h *testServer, f func(method, path string)) {
 	t.Helper()
 	table := routeTable(t, h)
 	require.GreaterOrEqual(t, len(table), 40)
@@ -110,7 +110,7 @@ func allRoutes(t *testing.T, h *house, f func(method, path string)) {
 // With a web config file that asks for a password nothing but the probes is
 // answered without it, not even what is not there.
 func TestEveryRouteAsksForThePassword(t *testing.T) {
-	h := newHouse(t, Options{EnablePprof: true})
+	h := newTestServer(t, Options{EnablePprof: true})
 	url := h.listenGuarded(t)
 	asks := func(method, path string) {
 		if strings.HasPrefix(path, "/-/") && path != "/-/reload" {
@@ -148,7 +148,7 @@ func TestEveryRouteAsksForThePassword(t *testing.T) {
 }
 
 // guarded asserts the headers that every answer of ours carries.
-func guarded(t *testing.T, name string, h http.Header) {
+func requireSecurityHeaders(t *testing.T, name string, h http.Header) {
 	t.Helper()
 	require.Equal(t, contentSecurityPolicy, h.Get("Content-Security-Policy"), name)
 	require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), name)
@@ -163,10 +163,10 @@ func guarded(t *testing.T, name string, h http.Header) {
 func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(file, []byte("right"), 0o600))
-	h := newHouse(t, Options{RoutePrefix: "/muster"})
-	open, token := newHouse(t, Options{MaxBodySize: 1000}), newHouse(t, Options{WebhookTokenFile: file})
+	h := newTestServer(t, Options{RoutePrefix: "/muster"})
+	open, token := newTestServer(t, Options{MaxBodySize: 1000}), newTestServer(t, Options{WebhookTokenFile: file})
 	broken, _ := newStub(t, Options{}, func() (grouping.Outcome, error) { panic("ingest") })
-	post := func(h *house, text string, headers ...string) *httptest.ResponseRecorder {
+	post := func(h *testServer, text string, headers ...string) *httptest.ResponseRecorder {
 		return h.post(text, headers...)
 	}
 	html := []string{"Accept", "text/html"}
@@ -209,22 +209,22 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 		"ready":           {200, open.get("/-/ready")},
 	} {
 		require.Equal(t, tc.code, tc.w.Code, "%s: %s", name, tc.w.Body)
-		guarded(t, name, tc.w.Header())
+		requireSecurityHeaders(t, name, tc.w.Header())
 	}
 	allRoutes(t, open, func(method, path string) {
 		if strings.HasSuffix(path, livePath) || strings.HasPrefix(path, "/debug/") {
 			return // one never ends, the others are closed
 		}
-		guarded(t, path, open.do(method, path, strings.NewReader(body())).Header())
+		requireSecurityHeaders(t, path, open.do(method, path, strings.NewReader(body())).Header())
 	})
 }
 
 // What panics in the middle of an answer cuts the connection: half an answer
 // must not look like a whole one.
 func TestAPanicInTheMiddleCutsTheAnswer(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	h.groups = failing{}
-	h.live.beat = -1 // a ticker that does not want it panics, after the first event
+	h.live.keepAlive = -1 // a ticker that does not want it panics, after the first event
 	srv := h.listen(t)
 	res, err := http.Get(srv.URL + livePath)
 	require.NoError(t, err)
@@ -239,7 +239,7 @@ func TestAPanicInTheMiddleCutsTheAnswer(t *testing.T) {
 // GET, and takes the answer for a delivery.
 func TestNoPathRedirectsAWebhook(t *testing.T) {
 	for _, opts := range []Options{{}, {RoutePrefix: "/muster", ExternalURL: "https://muster.example/muster"}} {
-		srv := newHouse(t, opts).listen(t)
+		srv := newTestServer(t, opts).listen(t)
 		for _, method := range []string{http.MethodPost, http.MethodPut} {
 			for _, path := range []string{
 				"/", "", "/webhook", "/webhook/", "//webhook", "/webhook//", "/webhook//prod", "/./webhook", "/a/../webhook", "/%77ebhook", "/webhook%2F",
@@ -247,7 +247,7 @@ func TestNoPathRedirectsAWebhook(t *testing.T) {
 				"/muster//webhook", "//muster/webhook", "/MUSTER/webhook", "/webhook/%2e%2e", "/webhook?a=b", "/webhook;a", "/go", "/muster/go", "/webhook/\\",
 			} {
 				text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: muster\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body()), body())
-				code, answer := ask(t, srv, text)
+				code, answer := sendRaw(t, srv, text)
 				require.NotEqual(t, 3, code/100, "%s %s: %s", method, path, answer)
 				if code == http.StatusOK {
 					require.Contains(t, answer, `"kept"`, path)
@@ -260,9 +260,9 @@ func TestNoPathRedirectsAWebhook(t *testing.T) {
 // A browser of another site cannot change anything, whatever way it has to send
 // a request.
 func TestNoOtherSiteChangesAnything(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body())
-	before := h.held(t)
+	h := newTestServer(t, Options{})
+	h.postKept(t, body())
+	before := h.stored(t)
 	changing := 0
 	allRoutes(t, h, func(method, path string) {
 		if method == http.MethodGet || method == http.MethodHead {
@@ -285,18 +285,18 @@ func TestNoOtherSiteChangesAnything(t *testing.T) {
 		}
 	})
 	require.Positive(t, changing)
-	require.Equal(t, before, h.held(t))
+	require.Equal(t, before, h.stored(t))
 	for _, query := range []string{"/?_method=POST", "/webhook?method=POST", "/go?receiver=team"} {
 		h.get(query, "X-HTTP-Method-Override", "POST", "Sec-Fetch-Site", "cross-site")
 	}
-	require.Equal(t, before, h.held(t), "reading changes nothing")
+	require.Equal(t, before, h.stored(t), "reading changes nothing")
 }
 
 // Names in paths and parameters are looked up or refused; they get into no
 // header, no file and no other host.
 func TestNamesInPathsAreOnlyNames(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body(wireKey, `"groupKey":"{}:{evil=\"1\"}"`))
+	h := newTestServer(t, Options{})
+	h.postKept(t, body(wireKey, `"groupKey":"{}:{evil=\"1\"}"`))
 	srv := h.listen(t)
 	names := []string{
 		"..", "../..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2f%2e%2e%2fgo.mod", "%00", "a%00b", "%0d%0aX-Evil:%201", "%ff%fe", "%c0%ae%c0%ae",
@@ -306,7 +306,7 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 	for _, name := range names {
 		for _, path := range []string{"/groups/", "/alerts/", "/static/", "/api/v1/groups/", "/api/v1/alerts/"} {
 			for _, suffix := range []string{"", "/events"} {
-				code, answer := ask(t, srv, "GET "+path+name+suffix+" HTTP/1.1\r\nHost: muster\r\n\r\n")
+				code, answer := sendRaw(t, srv, "GET "+path+name+suffix+" HTTP/1.1\r\nHost: muster\r\n\r\n")
 				// 200: an ID of the right shape that names nothing has no events.
 				require.Contains(t, []int{200, 400, 404}, code, "%s%s%s: %s", path, name, suffix, answer)
 				require.NotContains(t, answer, "root:")
@@ -335,27 +335,27 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 }
 
 // lines is a log that several may write to.
-type lines struct {
+type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *syncBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
 }
 
-func (l *lines) text() string {
+func (l *syncBuffer) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
 
 // log makes the house log all to what is returned.
-func (h *house) log(t *testing.T, format string) *lines {
+func (h *testServer) log(t *testing.T, format string) *syncBuffer {
 	t.Helper()
-	out, level, style := &lines{}, promslog.NewLevel(), promslog.NewFormat()
+	out, level, style := &syncBuffer{}, promslog.NewLevel(), promslog.NewFormat()
 	require.NoError(t, level.Set("debug"))
 	require.NoError(t, style.Set(format))
 	h.logger = promslog.New(&promslog.Config{Writer: out, Level: level, Format: style})
@@ -375,7 +375,7 @@ func TestALineOfTheLogIsOneLine(t *testing.T) {
 			body(wireVersion, `"version":"`+evil+`"`), body(wireStatus, `[{"status":"`+evil+`"`), body(wireLabels, `{"`+evil+`":1}`),
 			body(wireLabels, `{"`+evil+`":"1","`+evil+`":"2"}`), body(wireStart, `"startsAt":"`+evil+`"`), body("team", evil, wireKey, `"groupKey":"`+evil+`"`),
 		} {
-			code, _ := ask(t, srv, request(len(text), text))
+			code, _ := sendRaw(t, srv, rawRequest(len(text), text))
 			require.Contains(t, []int{400, 503}, code)
 		}
 		for _, text := range []string{
@@ -383,7 +383,7 @@ func TestALineOfTheLogIsOneLine(t *testing.T) {
 			"GET /groups/" + raw + "?x=" + raw + " HTTP/1.1\r\nHost: muster\r\nUser-Agent: \x1b[2J\r\nReferer: \x1b[2J\r\n\r\n",
 			"GET /history?filter=" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "\x1b[2J / HTTP/1.1\r\nHost: muster\r\n\r\n", "GET /\x1b[2J HTTP/1.1\r\n\r\n",
 		} {
-			ask(t, srv, text)
+			sendRaw(t, srv, text)
 		}
 		text := log.text()
 		require.GreaterOrEqual(t, strings.Count(text, "Notification refused"), 5, format)
@@ -401,7 +401,7 @@ func TestALineOfTheLogIsOneLine(t *testing.T) {
 
 // The times that the server gives its clients are bounded.
 func TestEveryTimeoutIsSet(t *testing.T) {
-	srv := NewHTTPServer(newHouse(t, Options{}).Server, slog.Default())
+	srv := NewHTTPServer(newTestServer(t, Options{}).Server, slog.Default())
 	for name, d := range map[string]time.Duration{
 		"header": srv.ReadHeaderTimeout, "body": srv.ReadTimeout, "answer": srv.WriteTimeout, "idle": srv.IdleTimeout,
 	} {
@@ -414,7 +414,7 @@ func TestEveryTimeoutIsSet(t *testing.T) {
 // A client that sends a byte now and then is cut off in time, and others are
 // served meanwhile.
 func TestSlowClientsAreCutOff(t *testing.T) {
-	h := newHouse(t, Options{MaxRequests: 64})
+	h := newTestServer(t, Options{MaxRequests: 64})
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = NewHTTPServer(h.Server, h.logger)
 	srv.Config.ReadHeaderTimeout, srv.Config.ReadTimeout = 500*time.Millisecond, time.Second
@@ -429,7 +429,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	for i := range 2 * each {
 		text := "POST /webhook HTTP/1.1\r\nHost: muster\r\nX-Slow: "
 		if i%2 == 0 {
-			text = request(1000, "{")
+			text = rawRequest(1000, "{")
 		}
 		slow.Go(func() { ends <- trickle(srv.Listener.Addr().String(), text) })
 	}
@@ -497,31 +497,31 @@ func trickle(address, text string) error {
 
 // Bodies that are on their way are bounded by their bytes, and give them back.
 func TestBodiesOnTheirWayAreBounded(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 1000, MaxNotificationMemory: 4000})
+	h := newTestServer(t, Options{MaxBodySize: 1000, MaxNotificationMemory: 4000})
 	srv := h.listen(t)
 	var conns []net.Conn
 	for range 4 {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
 		require.NoError(t, err)
 		conns = append(conns, conn)
-		_, err = io.WriteString(conn, request(1000, strings.Repeat(" ", 900)))
+		_, err = io.WriteString(conn, rawRequest(1000, strings.Repeat(" ", 900)))
 		require.NoError(t, err)
 	}
 	held := func(want int64) {
 		t.Helper()
-		require.Eventually(t, func() bool { return h.limits.bodies.Used() == want }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return h.limits.bodyBytes.Used() == want }, 10*time.Second, time.Millisecond)
 	}
 	held(4 * 900)
-	h.refused(t, "one too many", h.post(strings.Repeat(" ", 401)), 503, "too many requests at once")
+	h.requireRejected(t, "one too many", h.post(strings.Repeat(" ", 401)), 503, "too many requests at once")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
 	require.InDelta(t, 1, h.counter(t, "muster_limit_rejections_total", "limit", "notification_bodies"), 0)
-	h.refused(t, "room for a small one", h.post("{}"), 400, "the body holds no notification")
+	h.requireRejected(t, "room for a small one", h.post("{}"), 400, "the body holds no notification")
 	for _, conn := range conns {
 		require.NoError(t, conn.Close())
 	}
 	held(0)
-	require.Equal(t, http.StatusOK, newHouse(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code, "no bound at all")
-	h.refused(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
-	h.refused(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
+	require.Equal(t, http.StatusOK, newTestServer(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code, "no bound at all")
+	h.requireRejected(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
+	h.requireRejected(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
 	held(0)
 }

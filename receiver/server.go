@@ -116,23 +116,23 @@ func (o Options) withDefaults() (Options, error) {
 
 // Server answers HTTP requests.
 type Server struct {
-	groups   Groups
-	storage  func() grouping.StorageStatus
-	logger   *slog.Logger
-	opts     Options
-	metrics  *metrics
-	live     *broadcaster
-	token    *token
-	renderer *templates.Renderer
-	links    templates.Links
-	handler  http.Handler
-	started  time.Time
-	decoder  *decoder
-	limits   limits
-	patience time.Duration // how long a client may take to read a chunk
-	draining atomic.Bool
-	refusals refusals
-	made     madePages
+	groups       Groups
+	storage      func() grouping.StorageStatus
+	logger       *slog.Logger
+	opts         Options
+	metrics      *metrics
+	live         *broadcaster
+	tokens       *webhookTokens
+	renderer     *templates.Renderer
+	links        templates.Links
+	handler      http.Handler
+	startedAt    time.Time
+	decoder      *decoder
+	limits       limits
+	writeTimeout time.Duration // how long a client may take to read a chunk
+	draining     atomic.Bool
+	rejections   rejections
+	pages        pageCache
 
 	summary summary
 }
@@ -152,7 +152,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	if external.Host != "" {
 		origin = external.Scheme + "://" + external.Host
 	}
-	token, err := newToken(opts.WebhookTokenFile, logger)
+	token, err := newWebhookTokens(opts.WebhookTokenFile, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -166,10 +166,10 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		return nil, err
 	}
 	s := &Server{
-		token: token, renderer: renderer, links: templates.NewLinks(origin, prefix),
+		tokens: token, renderer: renderer, links: templates.NewLinks(origin, prefix),
 		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
-		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
-		limits: limits, patience: writeTimeout,
+		live: newBroadcaster(opts.MaxLiveClients, m.liveClients), startedAt: time.Now(),
+		limits: limits, writeTimeout: writeTimeout,
 		decoder: newDecoder(opts.MaxAlerts, opts.MaxLabels),
 	}
 	s.summary.counter.Heartbeats = opts.Groups.Heartbeats
@@ -183,29 +183,29 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	if err := r.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
-	r.Use(m.observe, s.recoverPanic, securityHeaders)
+	r.Use(m.instrument, s.recoverPanic, securityHeaders)
 	routePrefix := strings.TrimRight(opts.RoutePrefix, "/")
-	r.NoRoute(s.noRoute)
-	r.NoMethod(s.noMethod)
+	r.NoRoute(s.serveNotFound)
+	r.NoMethod(s.serveMethodNotAllowed)
 	routes := r.Group(routePrefix)
 	s.routes(routes, gatherer)
 	s.pageRoutes(routes)
 	if opts.EnablePprof {
-		profileRoutes(routes.Group("", s.profiled))
+		profileRoutes(routes.Group("", s.limitProfiles))
 	}
 	if routePrefix != "" {
-		get(&r.RouterGroup, "/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
-		get(&r.RouterGroup, routePrefix, s.toHome)
+		handleGet(&r.RouterGroup, "/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
+		handleGet(&r.RouterGroup, routePrefix, s.redirectHome)
 	}
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.Refused(r.RemoteAddr, http.StatusForbidden, refusedCrossOrigin, "a browser sent it from another site")
+		s.RecordRejection(r.RemoteAddr, http.StatusForbidden, rejectedCrossOrigin, "a browser sent it from another site")
 		setSecurityHeaders(w.Header())
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, `{"error":"a browser may not send this from another site"}`+"\n")
 	}))
-	s.handler = s.paced(protection.Handler(r))
+	s.handler = s.withDeadlines(protection.Handler(r))
 	return s, nil
 }
 
@@ -213,26 +213,26 @@ const livePath = "/api/v1/live"
 
 func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 	for _, path := range []string{"/webhook", "/webhook/", "/webhook/:source", "/webhook/:source/"} {
-		r.POST(path, s.requireToken, s.webhook)
-		r.PUT(path, s.requireToken, s.webhook)
+		r.POST(path, s.requireToken, s.serveWebhook)
+		r.PUT(path, s.requireToken, s.serveWebhook)
 	}
-	get(r, "/-/healthy", s.healthy)
-	get(r, "/-/ready", s.ready)
-	get(r, "/metrics", s.scrape(gatherer))
-	get(r, livePath, s.follow)
-	api := r.Group("/api/v1", s.read)
-	get(api, "/groups", s.listGroups)
-	get(api, "/groups/:id", s.plain, s.getGroup)
-	get(api, "/groups/:id/events", s.groupEvents)
-	get(api, "/alerts/:fingerprint", s.getAlert)
-	get(api, "/events", s.listEvents)
-	get(api, "/stats", s.plain, s.stats)
-	get(api, "/status", s.plain, s.status)
+	handleGet(r, "/-/healthy", s.serveHealthy)
+	handleGet(r, "/-/ready", s.serveReady)
+	handleGet(r, "/metrics", s.serveMetrics(gatherer))
+	handleGet(r, livePath, s.serveLive)
+	api := r.Group("/api/v1", s.limitReaders)
+	handleGet(api, "/groups", s.serveGroups)
+	handleGet(api, "/groups/:id", s.rejectParameters, s.serveGroup)
+	handleGet(api, "/groups/:id/events", s.serveGroupEvents)
+	handleGet(api, "/alerts/:fingerprint", s.serveAlert)
+	handleGet(api, "/events", s.serveEvents)
+	handleGet(api, "/stats", s.rejectParameters, s.serveStats)
+	handleGet(api, "/status", s.rejectParameters, s.serveStatus)
 }
 
 // get registers a handler for GET and for HEAD, which is answered with the same
 // header and without the body.
-func get(r *gin.RouterGroup, path string, handlers ...gin.HandlerFunc) {
+func handleGet(r *gin.RouterGroup, path string, handlers ...gin.HandlerFunc) {
 	r.GET(path, handlers...)
 	r.HEAD(path, handlers...)
 }
@@ -243,8 +243,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 // Publish takes note of a change and passes it on to those who follow live
 // updates. It never blocks.
 func (s *Server) Publish(u grouping.Update) {
-	s.summary.update(u)
-	s.live.publish(u)
+	s.summary.apply(u)
+	s.live.broadcast(u)
 }
 
 // Drain makes the webhook refuse with 503, which Alertmanager takes to another
@@ -264,7 +264,7 @@ func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
 		WriteTimeout:      30 * time.Second, // until the first byte; see pacedWriter
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ConnContext:       boundSendBuffer,
+		ConnContext:       limitSendBuffer,
 		// With deadlines for the streams alone, who reads none of them holds the
 		// connection.
 		HTTP2:    &http.HTTP2Config{WriteByteTimeout: writeTimeout},
@@ -274,20 +274,20 @@ func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
 
 // profileRoutes leaves out cmdline: a password can be on the command line.
 func profileRoutes(r *gin.RouterGroup) {
-	get(r, "/debug/pprof/", gin.WrapF(pprof.Index))
-	get(r, "/debug/pprof/profile", gin.WrapF(pprof.Profile))
-	get(r, "/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
-	get(r, "/debug/pprof/trace", gin.WrapF(pprof.Trace))
+	handleGet(r, "/debug/pprof/", gin.WrapF(pprof.Index))
+	handleGet(r, "/debug/pprof/profile", gin.WrapF(pprof.Profile))
+	handleGet(r, "/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
+	handleGet(r, "/debug/pprof/trace", gin.WrapF(pprof.Trace))
 	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
-		get(r, "/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
+		handleGet(r, "/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
 	}
 }
 
-func (s *Server) healthy(c *gin.Context) { c.String(http.StatusOK, "Muster is healthy.\n") }
+func (s *Server) serveHealthy(c *gin.Context) { c.String(http.StatusOK, "Muster is healthy.\n") }
 
 // ready is true also while the storage is degraded: a sidecar must not take its
 // pod's Alertmanager out of service.
-func (s *Server) ready(c *gin.Context) {
+func (s *Server) serveReady(c *gin.Context) {
 	if s.draining.Load() {
 		c.String(http.StatusServiceUnavailable, "Muster is shutting down.\n")
 		return
@@ -311,8 +311,8 @@ func (s *Server) recoverPanic(c *gin.Context) {
 			panic(r)
 		}
 		s.logger.Error("A request made Muster panic", "handler", c.FullPath(), "err", fmt.Sprint(r))
-		if _, webhook := c.Get(notificationKey); webhook {
-			s.Refused(c.Request.RemoteAddr, http.StatusServiceUnavailable, refusedPanic, "Muster failed; its log has more")
+		if _, webhook := c.Get(webhookRequestKey); webhook {
+			s.RecordRejection(c.Request.RemoteAddr, http.StatusServiceUnavailable, rejectedPanic, "Muster failed; its log has more")
 		}
 		if c.Writer.Written() {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one

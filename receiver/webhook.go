@@ -15,10 +15,10 @@ import (
 )
 
 // errTooLarge says that the memory of notifications is in use.
-var errTooLarge = errors.New("too many large notifications at once, send it again")
+var errDecodeMemory = errors.New("too many large notifications at once, send it again")
 
 // notificationKey marks a request as that of a notification.
-const notificationKey = "notification"
+const webhookRequestKey = "notification"
 
 // defaultSource is that of /webhook.
 const defaultSource = "default"
@@ -30,62 +30,62 @@ var validSource = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 // The status decides what Alertmanager does next: 200 it is kept; 503 it is
 // sent again within a second; any 4xx it is sent again after a group_interval,
 // so those are for what no retry mends.
-func (s *Server) webhook(c *gin.Context) {
-	c.Set(notificationKey, true)
+func (s *Server) serveWebhook(c *gin.Context) {
+	c.Set(webhookRequestKey, true)
 	// The arrival: before the body, which may take a while.
 	stamp := s.groups.Stamp()
 	if s.draining.Load() {
 		c.Header("Connection", "close")
-		s.reject(c, http.StatusServiceUnavailable, refusedDraining, errors.New("shutting down, send it again"))
+		s.reject(c, http.StatusServiceUnavailable, rejectedDraining, errors.New("shutting down, send it again"))
 		return
 	}
-	s.metrics.inFlight.Inc()
-	defer s.metrics.inFlight.Dec()
+	s.metrics.webhooksInFlight.Inc()
+	defer s.metrics.webhooksInFlight.Dec()
 
 	source := defaultSource
 	if c.Param("source") != "" {
 		source = c.Param("source")
 	}
 	if !validSource.MatchString(source) {
-		s.reject(c, http.StatusBadRequest, refusedBadSource, errors.New("source: up to 64 letters, digits, '_', '.' and '-' are allowed"))
+		s.reject(c, http.StatusBadRequest, rejectedBadSource, errors.New("source: up to 64 letters, digits, '_', '.' and '-' are allowed"))
 		return
 	}
-	if err := checkMedia(c.Request.Header); err != nil {
-		s.reject(c, http.StatusUnsupportedMediaType, refusedMedia, err)
+	if err := validateMediaType(c.Request.Header); err != nil {
+		s.reject(c, http.StatusUnsupportedMediaType, rejectedMedia, err)
 		return
 	}
 	// What finds no place in the end is not read first.
-	if size := c.Request.ContentLength; size > largeBody && !s.limits.decoded.Fits(2*size) {
-		s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errTooLarge)
+	if size := c.Request.ContentLength; size > largeBody && !s.limits.decodedBytes.Fits(2*size) {
+		s.reject(c, http.StatusServiceUnavailable, rejectedOverloaded, errDecodeMemory)
 		return
 	}
-	in := s.arrive(c.Request.ContentLength)
+	in := s.newRequestBody(c.Request.ContentLength)
 	defer in.close()
-	if code, reason, err := in.read(http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize)); err != nil {
+	if code, reason, err := in.receive(http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize)); err != nil {
 		s.reject(c, code, reason, err)
 		return
 	}
 	// Only now: a client that sends slowly takes no place from another.
 	place, ok := s.limits.notifications.Take(1)
 	if !ok {
-		s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errors.New("too many requests at once"))
+		s.reject(c, http.StatusServiceUnavailable, rejectedOverloaded, errors.New("too many requests at once"))
 		return
 	}
 	defer place.Release()
-	if size := decodedSize(in.buf.Bytes()); size > smallNotification {
-		memory, ok := s.limits.decoded.Take(size)
+	if size := decodedSize(in.buf.Bytes()); size > minCountedSize {
+		memory, ok := s.limits.decodedBytes.Take(size)
 		if !ok {
-			s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errTooLarge)
+			s.reject(c, http.StatusServiceUnavailable, rejectedOverloaded, errDecodeMemory)
 			return
 		}
 		defer memory.Release()
 	}
-	m, left, err := s.decoder.message(in.buf.Bytes())
+	m, left, err := s.decoder.decode(in.buf.Bytes())
 	in.close()
 	if err != nil {
-		code, reason := http.StatusBadRequest, refusedBadMessage
+		code, reason := http.StatusBadRequest, rejectedBadMessage
 		if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
-			code, reason = http.StatusRequestEntityTooLarge, refusedTooManyAlerts
+			code, reason = http.StatusRequestEntityTooLarge, rejectedTooManyAlerts
 		}
 		s.reject(c, code, reason, err)
 		return
@@ -95,24 +95,24 @@ func (s *Server) webhook(c *gin.Context) {
 	out, err := s.groups.Ingest(c.Request.Context(), n)
 	if full, ok := errors.AsType[*grouping.FullError](err); ok {
 		// Alertmanager sends it again, and shows that it could not be delivered.
-		s.reject(c, http.StatusServiceUnavailable, refusedFull, full)
+		s.reject(c, http.StatusServiceUnavailable, rejectedFull, full)
 		return
 	}
 	if err != nil {
-		reason, text := refusedStorage, "the storage is not available"
+		reason, text := rejectedStorage, "the storage is not available"
 		if c.Request.Context().Err() != nil {
-			reason, text = refusedCancelled, "the sender gave up"
+			reason, text = rejectedCancelled, "the sender gave up"
 		}
-		s.Refused(c.Request.RemoteAddr, http.StatusServiceUnavailable, reason, text)
+		s.RecordRejection(c.Request.RemoteAddr, http.StatusServiceUnavailable, reason, text)
 		s.failWith(c, err)
 		return
 	}
-	s.noteLeftOut(c, left)
+	s.recordRejectedAlerts(c, left)
 	if out.Cut > 0 {
-		s.refusals.count("cut")
+		s.rejections.countLimit("cut")
 	}
-	s.metrics.received.WithLabelValues(s.metrics.sources.label(source), reasonLabel(n.Reason)).Inc()
-	c.JSON(http.StatusOK, keptView{Group: out.Group.ID, Status: "kept", Cut: out.Cut + left.truncated, LeftOut: left.named})
+	s.metrics.notificationsReceived.WithLabelValues(s.metrics.sourceLabels.label(source), reasonLabel(n.Reason)).Inc()
+	c.JSON(http.StatusOK, keptView{Group: out.Group.ID, Status: "kept", Cut: out.Cut + left.count, LeftOut: left.details})
 }
 
 // keptView is the answer to a notification that is kept. Cut counts the alerts
@@ -127,24 +127,24 @@ type keptView struct {
 
 // noteLeftOut counts the alerts that were left out of a notification that was
 // kept, and names them on the status page.
-func (s *Server) noteLeftOut(c *gin.Context, left leftOut) {
+func (s *Server) recordRejectedAlerts(c *gin.Context, left rejectedAlerts) {
 	for reason, n := range left.byReason {
-		s.metrics.alertsRefused.WithLabelValues(reason).Add(float64(n))
+		s.metrics.alertsRejected.WithLabelValues(reason).Add(float64(n))
 	}
-	if left.byReason[leftOutLabels] > 0 {
-		s.refusals.count("labels")
+	if left.byReason[alertRejectedLabels] > 0 {
+		s.rejections.countLimit("labels")
 	}
 	log := false
-	for _, sentence := range left.named {
-		log = s.refusals.leftOut(templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence}) || log
+	for _, sentence := range left.details {
+		log = s.rejections.addAlert(templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence}) || log
 	}
 	if log {
-		s.logger.Info("Alerts of a notification were left out", "alerts", left.truncated, "remote", c.RemoteIP(), "first", left.named[0])
+		s.logger.Info("Alerts of a notification were left out", "alerts", left.count, "remote", c.RemoteIP(), "first", left.details[0])
 	}
 }
 
 // checkMedia refuses what is not plain JSON. A missing type is taken for JSON.
-func checkMedia(h http.Header) error {
+func validateMediaType(h http.Header) error {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return errors.New("Content-Encoding: only identity is understood")
 	}

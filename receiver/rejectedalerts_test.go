@@ -35,30 +35,30 @@ const alertStart = `"startsAt":"2026-11-23T03:00:00Z"`
 func TestOneBadAlertCostsNoOther(t *testing.T) {
 	for name, tc := range map[string]struct{ bad, reason, sentence string }{
 		"a start before the year 0 in UTC": { // Alertmanager takes it, and sends it
-			alertNamed("Odd", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), leftOutTime,
+			alertNamed("Odd", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), alertRejectedTime,
 			`alerts[20].startsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`,
 		},
-		"no start":                {alertNamed("Odd", alertStart+",", ""), leftOutTime, `alerts[20].startsAt: is missing, of alert "Odd"`},
-		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), leftOutTime, `alerts[20].startsAt: is not an RFC 3339 time, of alert "Odd"`},
+		"no start":                {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing, of alert "Odd"`},
+		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime, `alerts[20].startsAt: is not an RFC 3339 time, of alert "Odd"`},
 		"an end after 9999": {
-			alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), leftOutTime,
+			alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), alertRejectedTime,
 			`alerts[20].endsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`,
 		},
-		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), leftOutStatus, `alerts[20].status: is "pending", must be "firing" or "resolved", of alert "Odd"`},
-		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), leftOutMalformed, "alerts[20].labels: a JSON array is not allowed here"},
-		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), leftOutMalformed, `alerts[20].labels.n: a JSON number is not allowed here, of alert "Odd"`},
-		"a text":              {`"x"`, leftOutMalformed, "alerts[20]: a JSON string is not allowed here"},
-		"null":                {"null", leftOutStatus, `alerts[20].status: is "", must be "firing" or "resolved"`},
+		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus, `alerts[20].status: is "pending", must be "firing" or "resolved", of alert "Odd"`},
+		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed, "alerts[20].labels: a JSON array is not allowed here"},
+		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed, `alerts[20].labels.n: a JSON number is not allowed here, of alert "Odd"`},
+		"a text":              {`"x"`, alertRejectedMalformed, "alerts[20]: a JSON string is not allowed here"},
+		"null":                {"null", alertRejectedStatus, `alerts[20].status: is "", must be "firing" or "resolved"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, Options{})
+			h := newTestServer(t, Options{})
 			alerts := make([]string, 0, 21)
 			for i := range 20 {
 				alerts = append(alerts, alertNamed(fmt.Sprint("Good", i)))
 			}
-			id := grouping.ID(h.kept(t, listing(alerts...)))
+			id := grouping.ID(h.postKept(t, listing(alerts...)))
 			alerts[3] = alertNamed("Changed") // the body is read again as a whole
-			kept := h.answerTo(t, listing(append(alerts, tc.bad)...))
+			kept := h.postResult(t, listing(append(alerts, tc.bad)...))
 			require.Equal(t, id, kept.Group)
 			require.Equal(t, uint64(1), kept.Cut)
 			require.Equal(t, []string{tc.sentence}, kept.LeftOut)
@@ -75,28 +75,28 @@ func TestOneBadAlertCostsNoOther(t *testing.T) {
 
 // Without a single alert that can be taken there is nothing to acknowledge.
 func TestABodyOfBadAlertsAloneIsRefused(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	bad := alertNamed("Odd", `"firing"`, `"pending"`)
-	h.refused(t, "three", h.post(listing(bad, bad, bad)), http.StatusBadRequest, `alerts[0].status: is "pending", must be "firing" or "resolved"`)
-	require.Empty(t, h.held(t)[len(`{"groups":[],"total":0}`)+1:len(`{"groups":[],"total":0}`)+1])
+	h.requireRejected(t, "three", h.post(listing(bad, bad, bad)), http.StatusBadRequest, `alerts[0].status: is "pending", must be "firing" or "resolved"`)
+	require.Empty(t, h.stored(t)[len(`{"groups":[],"total":0}`)+1:len(`{"groups":[],"total":0}`)+1])
 }
 
 func TestLeftOutAlertsAreNamedOnlyAtFirst(t *testing.T) {
-	h := newHouse(t, Options{MaxAlerts: 100})
+	h := newTestServer(t, Options{MaxAlerts: 100})
 	bad := make([]string, 50)
 	for i := range bad {
 		bad[i] = alertNamed("Odd", `"firing"`, `"pending"`)
 	}
-	kept := h.answerTo(t, listing(append([]string{alertNamed("Good")}, bad...)...))
+	kept := h.postResult(t, listing(append([]string{alertNamed("Good")}, bad...)...))
 	require.Equal(t, uint64(50), kept.Cut)
-	require.Len(t, kept.LeftOut, maxNamed)
-	h.refused(t, "too many", h.post(listing(append([]string{alertNamed("Good")}, append(bad, bad...)...)...)), http.StatusRequestEntityTooLarge, "")
+	require.Len(t, kept.LeftOut, maxRejectedDetails)
+	h.requireRejected(t, "too many", h.post(listing(append([]string{alertNamed("Good")}, append(bad, bad...)...)...)), http.StatusRequestEntityTooLarge, "")
 }
 
 func TestTheNumberOfCutAlertsDoesNotWrap(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	text := strings.Replace(listing(alertNamed("Good"), alertNamed("Odd", `"firing"`, `"pending"`)), wireCut, `"truncatedAlerts":18446744073709551615`, 1)
-	kept := h.answerTo(t, text)
+	kept := h.postResult(t, text)
 	g, err := h.manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, uint64(math.MaxUint64), g.Truncated)
@@ -105,10 +105,10 @@ func TestTheNumberOfCutAlertsDoesNotWrap(t *testing.T) {
 
 // Senders write times in their own zone; every answer gives them in UTC.
 func TestTimesAreAnsweredInUTC(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	resolved := alertNamed("B", `"firing"`, `"resolved"`, alertStart, `"startsAt":"2026-11-26T20:00:00.000000001+02:00"`,
 		"0001-01-01T00:00:00Z", "2026-11-26T14:30:00-05:00")
-	id := h.kept(t, listing(alertNamed("A", alertStart, `"startsAt":"2026-11-27T02:00:00+08:00"`), resolved))
+	id := h.postKept(t, listing(alertNamed("A", alertStart, `"startsAt":"2026-11-27T02:00:00+08:00"`), resolved))
 	fingerprint := string(grouping.Labels{"alertname": "B"}.Fingerprint())
 	for _, path := range []string{"/api/v1/groups/" + id, "/api/v1/groups?alerts=true", "/api/v1/alerts/" + fingerprint, "/api/v1/events", "/api/v1/stats", "/api/v1/status"} {
 		answer := h.get(path).Body.String()
@@ -147,8 +147,8 @@ var wireTime = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}`)
 
 // An alert that fires has no end: what is sent as one costs nothing.
 func TestTheEndOfWhatFiresIsIgnored(t *testing.T) {
-	h := newHouse(t, Options{})
-	kept := h.answerTo(t, listing(alertNamed("Odd", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00")))
+	h := newTestServer(t, Options{})
+	kept := h.postResult(t, listing(alertNamed("Odd", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00")))
 	require.Zero(t, kept.Cut)
 	g, err := h.manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
@@ -157,11 +157,11 @@ func TestTheEndOfWhatFiresIsIgnored(t *testing.T) {
 
 // Each alert that was left out is named, not only the last one.
 func TestEachLeftOutAlertIsOnTheStatusPage(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	l := h.log(t, "logfmt")
 	text := listing(alertNamed("Good"), alertNamed("OddA", `"firing"`, `"pending"`), alertNamed("OddB", `"firing"`, `"pending"`))
 	for range 3 {
-		require.Len(t, h.answerTo(t, text).LeftOut, 2)
+		require.Len(t, h.postResult(t, text).LeftOut, 2)
 	}
 	page := h.get("/status").Body.String()
 	require.Contains(t, page, "OddA")
@@ -171,7 +171,7 @@ func TestEachLeftOutAlertIsOnTheStatusPage(t *testing.T) {
 
 // Whatever is wrong with one alert, and wherever it stands, the others are kept.
 func TestGoodAlertsAreKeptBesideBadOnes(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	bads := []string{
 		alertNamed("Bad", `"firing"`, `"pending"`), alertNamed("Bad", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), "null", "[]", "7", `"x"`, "{}",
 		alertNamed("Bad", `{"alertname":"Bad"}`, `[{"a":[1,{}]}]`), alertNamed("Bad", `"generatorURL":""`, `"generatorURL":{"a":[]}`), alertNamed("Bad", alertStart, `"startsAt":[[]]`),
@@ -188,7 +188,7 @@ func TestGoodAlertsAreKeptBesideBadOnes(t *testing.T) {
 			at := rapid.IntRange(0, len(alerts)).Draw(rt, "at")
 			alerts = slices.Insert(alerts, at, rapid.SampledFrom(bads).Draw(rt, "which"))
 		}
-		kept := h.answerTo(t, listing(alerts...))
+		kept := h.postResult(t, listing(alerts...))
 		require.Equal(rt, uint64(bad), kept.Cut)
 		g, err := h.manager.GetGroup(t.Context(), kept.Group)
 		require.NoError(rt, err)
@@ -197,7 +197,7 @@ func TestGoodAlertsAreKeptBesideBadOnes(t *testing.T) {
 			require.True(rt, strings.HasPrefix(a.Name(), "Good"))
 		}
 		// A later notification of bad ones does not end what fires.
-		h.answerTo(t, listing(append([]string{alertNamed("Good0")}, bads...)...))
+		h.postResult(t, listing(append([]string{alertNamed("Good0")}, bads...)...))
 		g, err = h.manager.GetGroup(t.Context(), kept.Group)
 		require.NoError(rt, err)
 		require.Equal(rt, good, g.Counts.Firing)
@@ -220,7 +220,7 @@ func TestStoredTimesAreAnsweredInUTC(t *testing.T) {
 			Recorded: []grouping.Episode{{StartsAt: start.Add(-time.Hour), EndsAt: start.Add(-time.Minute), Stamp: s}, {StartsAt: start, EndsAt: start.Add(time.Hour), Stamp: s}},
 		}},
 	})
-	text, err := json.Marshal(viewWhole(g))
+	text, err := json.Marshal(viewGroupWithAlerts(g))
 	require.NoError(t, err)
 	var parsed any
 	require.NoError(t, json.Unmarshal(text, &parsed))

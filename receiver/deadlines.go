@@ -16,7 +16,7 @@ const (
 	writeTimeout = 10 * time.Second
 	// answerTimeout bounds an answer as a whole: 10 MB at 33 kB a second. So a
 	// client that reads byte by byte does not keep what it is sent for hours.
-	answerTimeout = 5 * time.Minute
+	responseTimeout = 5 * time.Minute
 	// sendBuffer bounds what the kernel takes of an answer for one connection.
 	// Without it that is megabytes, which count as the container's memory, and a
 	// write goes on only after a third of them was read.
@@ -25,32 +25,32 @@ const (
 
 // pacedWriter writes an answer in chunks and gives the client its time for each,
 // so that who reads slowly is served, and who does not read is cut.
-type pacedWriter struct {
+type deadlineWriter struct {
 	http.ResponseWriter
 
-	control  *http.ResponseController
-	patience time.Duration
-	end      time.Time // of the answer as a whole; zero: it goes on
+	control      *http.ResponseController
+	timeout      time.Duration
+	lastDeadline time.Time // of the answer as a whole; zero: it goes on
 }
 
 // paced serves with a pacedWriter.
-func (s *Server) paced(next http.Handler) http.Handler {
+func (s *Server) withDeadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		paced := &pacedWriter{
-			ResponseWriter: w, control: http.NewResponseController(w), patience: s.patience, end: time.Now().Add(answerTimeout),
+		paced := &deadlineWriter{
+			ResponseWriter: w, control: http.NewResponseController(w), timeout: s.writeTimeout, lastDeadline: time.Now().Add(responseTimeout),
 		}
 		next.ServeHTTP(paced, r)
-		paced.extend() // for what the server still has in its buffers
+		paced.setDeadline() // for what the server still has in its buffers
 	})
 }
 
 // Unwrap is for http.ResponseController.
-func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *deadlineWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Write implements http.ResponseWriter.
-func (w *pacedWriter) Write(p []byte) (n int, err error) {
+func (w *deadlineWriter) Write(p []byte) (n int, err error) {
 	for {
-		w.extend()
+		w.setDeadline()
 		var written int
 		written, err = w.ResponseWriter.Write(p[:min(len(p), chunkSize)])
 		n += written
@@ -58,36 +58,36 @@ func (w *pacedWriter) Write(p []byte) (n int, err error) {
 			break
 		}
 	}
-	w.rest()
+	w.clearDeadline()
 	return n, err
 }
 
 // Flush implements http.Flusher.
-func (w *pacedWriter) Flush() {
-	w.extend()
+func (w *deadlineWriter) Flush() {
+	w.setDeadline()
 	_ = w.control.Flush() // the next write has the error
-	w.rest()
+	w.clearDeadline()
 }
 
 // extend gives the client time for what is written next. That a writer has no
 // deadlines, as in tests, is not an error.
-func (w *pacedWriter) extend() {
-	deadline := time.Now().Add(w.patience)
-	if !w.end.IsZero() && deadline.After(w.end) {
-		deadline = w.end
+func (w *deadlineWriter) setDeadline() {
+	deadline := time.Now().Add(w.timeout)
+	if !w.lastDeadline.IsZero() && deadline.After(w.lastDeadline) {
+		deadline = w.lastDeadline
 	}
 	_ = w.control.SetWriteDeadline(deadline)
 }
 
 // rest takes the deadline away while nothing is written: HTTP/2 resets a stream
 // when one passes.
-func (w *pacedWriter) rest() { _ = w.control.SetWriteDeadline(time.Time{}) }
+func (w *deadlineWriter) clearDeadline() { _ = w.control.SetWriteDeadline(time.Time{}) }
 
 // endless takes the bound from the answer as a whole.
-func endless(w http.ResponseWriter) {
+func removeLastDeadline(w http.ResponseWriter) {
 	for {
-		if paced, ok := w.(*pacedWriter); ok {
-			paced.end = time.Time{}
+		if paced, ok := w.(*deadlineWriter); ok {
+			paced.lastDeadline = time.Time{}
 			return
 		}
 		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -99,7 +99,7 @@ func endless(w http.ResponseWriter) {
 }
 
 // boundSendBuffer is for http.Server's ConnContext.
-func boundSendBuffer(ctx context.Context, conn net.Conn) context.Context {
+func limitSendBuffer(ctx context.Context, conn net.Conn) context.Context {
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
 	}

@@ -24,25 +24,25 @@ func TestEveryRefusalIsSeen(t *testing.T) {
 		code               int
 		reason             string
 	}{
-		"a wrong token":       {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer two"}, 401, refusedUnauthorized},
-		"no token":            {http.MethodPut, "/webhook/prod", body(), nil, 401, refusedUnauthorized},
-		"another path":        {http.MethodPost, "/webhooks", body(), nil, 404, refusedNotFound},
-		"too deep a path":     {http.MethodPost, "/webhook/prod/team", body(), nil, 404, refusedNotFound},
-		"Alertmanager's API":  {http.MethodPost, "/api/v2/alerts", body(), nil, 404, refusedNotFound},
-		"a name for a source": {http.MethodPost, "/webhook/a%20b", body(), []string{"Authorization", "Bearer one"}, 400, refusedBadSource},
-		"no path":             {http.MethodPost, "/", body(), nil, 405, refusedMethod},
-		"the path of a page":  {http.MethodPut, "/api/v1/groups", body(), nil, 405, refusedMethod},
-		"redirected":          {http.MethodGet, "/webhook", "", nil, 405, refusedMethod},
-		"a browser's form":    {http.MethodPost, "/webhooks", body(), []string{"Accept", "text/html"}, 404, refusedNotFound},
-		"another method":      {http.MethodDelete, "/webhook/prod", body(), nil, 405, refusedMethod},
-		"another site":        {http.MethodPost, "/webhook", body(), []string{"Origin", "https://evil.example"}, 403, refusedCrossOrigin},
-		"a compressed body":   {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer one", "Content-Encoding", "gzip"}, 415, refusedMedia},
-		"a large body":        {http.MethodPost, "/webhook", strings.Repeat(" ", 2000), []string{"Authorization", "Bearer one"}, 413, refusedTooLarge},
-		"no JSON":             {http.MethodPost, "/webhook", "{", []string{"Authorization", "Bearer one"}, 400, refusedBadMessage},
+		"a wrong token":       {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer two"}, 401, rejectedUnauthorized},
+		"no token":            {http.MethodPut, "/webhook/prod", body(), nil, 401, rejectedUnauthorized},
+		"another path":        {http.MethodPost, "/webhooks", body(), nil, 404, rejectedNotFound},
+		"too deep a path":     {http.MethodPost, "/webhook/prod/team", body(), nil, 404, rejectedNotFound},
+		"Alertmanager's API":  {http.MethodPost, "/api/v2/alerts", body(), nil, 404, rejectedNotFound},
+		"a name for a source": {http.MethodPost, "/webhook/a%20b", body(), []string{"Authorization", "Bearer one"}, 400, rejectedBadSource},
+		"no path":             {http.MethodPost, "/", body(), nil, 405, rejectedMethod},
+		"the path of a page":  {http.MethodPut, "/api/v1/groups", body(), nil, 405, rejectedMethod},
+		"redirected":          {http.MethodGet, "/webhook", "", nil, 405, rejectedMethod},
+		"a browser's form":    {http.MethodPost, "/webhooks", body(), []string{"Accept", "text/html"}, 404, rejectedNotFound},
+		"another method":      {http.MethodDelete, "/webhook/prod", body(), nil, 405, rejectedMethod},
+		"another site":        {http.MethodPost, "/webhook", body(), []string{"Origin", "https://evil.example"}, 403, rejectedCrossOrigin},
+		"a compressed body":   {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer one", "Content-Encoding", "gzip"}, 415, rejectedMedia},
+		"a large body":        {http.MethodPost, "/webhook", strings.Repeat(" ", 2000), []string{"Authorization", "Bearer one"}, 413, rejectedTooLarge},
+		"no JSON":             {http.MethodPost, "/webhook", "{", []string{"Authorization", "Bearer one"}, 400, rejectedBadMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHouse(t, Options{WebhookTokenFile: file, MaxBodySize: 1000})
-			for _, reason := range refusalReasons() {
+			h := newTestServer(t, Options{WebhookTokenFile: file, MaxBodySize: 1000})
+			for _, reason := range rejectionReasons() {
 				require.InDelta(t, 0, h.counter(t, "muster_notifications_rejected_total", "reason", reason), 0, "%s is there from the start", reason)
 			}
 			require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
@@ -62,49 +62,49 @@ func TestEveryRefusalIsSeen(t *testing.T) {
 
 // Looking for pages is no notification.
 func TestReadingIsNeverARefusedNotification(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range []string{"/favicon.ico", "/.env", "/api/v2/alerts"} {
 		require.Equal(t, http.StatusNotFound, h.get(path).Code)
 	}
 	require.Equal(t, http.StatusMethodNotAllowed, h.do(http.MethodHead, "/webhook", nil).Code)
 	require.Equal(t, http.StatusMethodNotAllowed, h.do(http.MethodOptions, "/webhook", nil).Code)
 	require.Equal(t, http.StatusMethodNotAllowed, h.get("/webhook", "Accept", "text/html,*/*").Code)
-	require.Zero(t, h.refusals.total())
+	require.Zero(t, h.rejections.total())
 	require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
 }
 
 // The list is bounded for each reason, so that a scan does not hide a sender
 // whose token is wrong.
 func TestRefusalsAreBounded(t *testing.T) {
-	var r refusals
+	var r rejections
 	at := time.Now()
 	refuse := func(reason, from string, after time.Duration) bool {
 		return r.add(reason, templates.Rejection{At: at.Add(after), From: from, Status: 404, Reason: "nothing is here"})
 	}
-	require.True(t, refuse(refusedUnauthorized, "10.0.0.1", 0))
-	require.False(t, refuse(refusedUnauthorized, "10.0.0.1", time.Second), "the log does not repeat it at once")
-	require.True(t, refuse(refusedUnauthorized, "10.0.0.1", refusalLogInterval), "but now and then")
+	require.True(t, refuse(rejectedUnauthorized, "10.0.0.1", 0))
+	require.False(t, refuse(rejectedUnauthorized, "10.0.0.1", time.Second), "the log does not repeat it at once")
+	require.True(t, refuse(rejectedUnauthorized, "10.0.0.1", rejectionLogInterval), "but now and then")
 	for i := range 1000 {
-		refuse(refusedNotFound, fmt.Sprint("10.1.0.", i), time.Duration(i)*time.Minute)
+		refuse(rejectedNotFound, fmt.Sprint("10.1.0.", i), time.Duration(i)*time.Minute)
 	}
-	listed := r.newest()
-	require.Len(t, listed, 1+maxRefusalsPerReason)
+	listed := r.list()
+	require.Len(t, listed, 1+maxSendersPerReason)
 	require.Equal(t, "10.1.0.999", listed[0].From, "the newest first")
 	last := listed[len(listed)-1]
 	require.Equal(t, "10.0.0.1", last.From)
 	require.Equal(t, 3, last.Times)
 	require.Equal(t, 1003, r.total())
-	require.Equal(t, 1000, r.met(refusedNotFound))
+	require.Equal(t, 1000, r.timesReached(rejectedNotFound))
 }
 
 // A scan from many addresses does not fill the log.
 func TestAScanDoesNotFillTheLog(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	l := h.log(t, "logfmt")
 	for i := range 500 {
-		h.Refused(fmt.Sprintf("10.1.%d.%d:99", i/250, i%250), http.StatusNotFound, refusedNotFound, fmt.Sprint("path ", i))
+		h.RecordRejection(fmt.Sprintf("10.1.%d.%d:99", i/250, i%250), http.StatusNotFound, rejectedNotFound, fmt.Sprint("path ", i))
 	}
-	require.Equal(t, maxReasonLogged, strings.Count(l.text(), "Notification refused"))
+	require.Equal(t, maxLogLinesPerReason, strings.Count(l.text(), "Notification refused"))
 	h.post("{")
 	require.Contains(t, l.text(), "bad_message", "each reason has lines of its own")
 }
@@ -112,7 +112,7 @@ func TestAScanDoesNotFillTheLog(t *testing.T) {
 // With groups from before a restart and nothing but refusals since, an empty
 // list is not told as if nothing had come.
 func TestAnEmptyListAfterRefusals(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	require.Equal(t, http.StatusOK, h.post(body(`"status":"firing","labels"`, `"status":"resolved","labels"`)).Code)
 	h.summary.counter = templates.Counter{}
 	groups, err := h.manager.AllGroups(t.Context())

@@ -19,7 +19,7 @@ import (
 func TestAWebhookWithAToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte("first secret\n"), 0o600))
-	h := newHouse(t, Options{WebhookTokenFile: path})
+	h := newTestServer(t, Options{WebhookTokenFile: path})
 	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearerfirst secret", "Basic first secret", "first secret"} {
 		w := h.post(body(), "Authorization", header)
 		require.Equal(t, http.StatusUnauthorized, w.Code, header)
@@ -46,7 +46,7 @@ func TestAWebhookWithAToken(t *testing.T) {
 	require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
 	require.Never(t, func() bool {
 		return h.post(body(), "Authorization", "Bearer ").Code == http.StatusOK
-	}, 2*tokenAge, 50*time.Millisecond)
+	}, 2*tokenReloadInterval, 50*time.Millisecond)
 	require.Equal(t, http.StatusOK, h.post(body(), "Authorization", "Bearer second secret").Code)
 }
 
@@ -60,7 +60,7 @@ func TestAReplacedTokenFileIsKnownByItsContent(t *testing.T) {
 		require.NoError(t, os.Chtimes(name, at, at))
 	}
 	write(path, "one")
-	h := newHouse(t, Options{WebhookTokenFile: path})
+	h := newTestServer(t, Options{WebhookTokenFile: path})
 	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
 	require.Equal(t, http.StatusOK, code("one"))
 	write(path+".new", "two")
@@ -86,7 +86,7 @@ func TestATokenIsRotatedWithoutARefusal(t *testing.T) {
 		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
 	}
 	write("old", time.Hour)
-	h := newHouse(t, Options{WebhookTokenFile: path})
+	h := newTestServer(t, Options{WebhookTokenFile: path})
 	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
 	var (
 		mu            sync.RWMutex
@@ -139,7 +139,7 @@ func TestATokenIsRotatedWithoutARefusal(t *testing.T) {
 func TestATokenBehindBasicAuth(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte(writerPassword), 0o600))
-	url := newHouse(t, Options{WebhookTokenFile: path}).listenGuarded(t)
+	url := newTestServer(t, Options{WebhookTokenFile: path}).listenGuarded(t)
 	for _, tc := range []struct {
 		method, path, user, password string
 		code                         int
@@ -169,8 +169,8 @@ func TestATokenFileMustBeThere(t *testing.T) {
 }
 
 func TestProfilesAreClosedByDefault(t *testing.T) {
-	require.Equal(t, http.StatusNotFound, newHouse(t, Options{}).get("/debug/pprof/").Code)
-	open := newHouse(t, Options{EnablePprof: true})
+	require.Equal(t, http.StatusNotFound, newTestServer(t, Options{}).get("/debug/pprof/").Code)
+	open := newTestServer(t, Options{EnablePprof: true})
 	require.Equal(t, http.StatusOK, open.get("/debug/pprof/").Code)
 	require.Equal(t, http.StatusNotFound, open.get("/debug/pprof/cmdline").Code, "a password can be on it")
 }

@@ -17,58 +17,58 @@ import (
 
 // The reasons for which a notification is refused: labels of a metric.
 const (
-	refusedBadMessage    = "bad_message"
-	refusedBadSource     = "bad_source"
-	refusedCancelled     = "cancelled"
-	refusedCrossOrigin   = "cross_origin"
-	refusedDraining      = "draining"
-	refusedFull          = "full"
-	refusedIncomplete    = "incomplete"
-	refusedMedia         = "unsupported_media"
-	refusedMethod        = "method"
-	refusedNotFound      = "not_found"
-	refusedOverloaded    = "overloaded"
-	refusedPanic         = "panic"
-	refusedStorage       = "storage"
-	refusedTLS           = "tls"
-	refusedTooLarge      = "too_large"
-	refusedTooManyAlerts = "too_many_alerts"
-	refusedUnauthorized  = "unauthorized"
+	rejectedBadMessage    = "bad_message"
+	rejectedBadSource     = "bad_source"
+	rejectedCancelled     = "cancelled"
+	rejectedCrossOrigin   = "cross_origin"
+	rejectedDraining      = "draining"
+	rejectedFull          = "full"
+	rejectedIncomplete    = "incomplete"
+	rejectedMedia         = "unsupported_media"
+	rejectedMethod        = "method"
+	rejectedNotFound      = "not_found"
+	rejectedOverloaded    = "overloaded"
+	rejectedPanic         = "panic"
+	rejectedStorage       = "storage"
+	rejectedTLS           = "tls"
+	rejectedTooLarge      = "too_large"
+	rejectedTooManyAlerts = "too_many_alerts"
+	rejectedUnauthorized  = "unauthorized"
 )
 
-func refusalReasons() []string {
+func rejectionReasons() []string {
 	return []string{
-		refusedBadMessage, refusedBadSource, refusedCancelled, refusedCrossOrigin, refusedDraining, refusedFull, refusedIncomplete, refusedMedia,
-		refusedMethod, refusedNotFound, refusedOverloaded, refusedPanic, refusedStorage, refusedTLS, refusedTooLarge, refusedTooManyAlerts,
-		refusedUnauthorized,
+		rejectedBadMessage, rejectedBadSource, rejectedCancelled, rejectedCrossOrigin, rejectedDraining, rejectedFull, rejectedIncomplete, rejectedMedia,
+		rejectedMethod, rejectedNotFound, rejectedOverloaded, rejectedPanic, rejectedStorage, rejectedTLS, rejectedTooLarge, rejectedTooManyAlerts,
+		rejectedUnauthorized,
 	}
 }
 
 const (
 	// maxRefusalsPerReason bounds what the status page lists of one reason, so
 	// that a scan of ports does not hide a sender whose token is wrong.
-	maxRefusalsPerReason = 5
+	maxSendersPerReason = 5
 	// refusalLogInterval is how often the log repeats a refusal for the same
 	// reason to the same address. In between it has at most maxRefusalsLogged
 	// whose texts differ.
-	refusalLogInterval = 10 * time.Second
-	maxRefusalsLogged  = 10
+	rejectionLogInterval = 10 * time.Second
+	maxLogLinesPerSender = 10
 	// maxReasonLogged bounds the lines for one reason in such an interval: a
 	// scan from many addresses does not fill the log.
-	maxReasonLogged = 20
+	maxLogLinesPerReason = 20
 
 	// reasonLeftOut is the reason under which left out alerts are listed.
-	reasonLeftOut = "left_out"
+	reasonAlert = "left_out"
 )
 
 // refusals remembers the last notifications that were refused, and how often
 // each limit was reached.
-type refusals struct {
-	mu     sync.Mutex
-	last   []*refusedSender  // guarded by mu; in no order
-	counts map[string]int    // guarded by mu; by reason
-	sum    int               // guarded by mu; refused notifications
-	logged map[string]logged // guarded by mu; by reason
+type rejections struct {
+	mu            sync.Mutex
+	senders       []*rejectedSender // guarded by mu; in no order
+	counts        map[string]int    // guarded by mu; by reason
+	notifications int               // guarded by mu; refused notifications
+	logged        map[string]logged // guarded by mu; by reason
 }
 
 // logged counts the lines of the log since the interval began.
@@ -78,21 +78,21 @@ type logged struct {
 }
 
 // mayLog counts a line for the reason and reports whether there is room for it.
-func (r *refusals) mayLog(reason string, at time.Time) bool {
+func (r *rejections) mayLog(reason string, at time.Time) bool {
 	if r.logged == nil {
 		r.logged = map[string]logged{}
 	}
 	l := r.logged[reason]
-	if at.Sub(l.since) >= refusalLogInterval {
+	if at.Sub(l.since) >= rejectionLogInterval {
 		l = logged{since: at}
 	}
 	l.lines++
 	r.logged[reason] = l
-	return l.lines <= maxReasonLogged
+	return l.lines <= maxLogLinesPerReason
 }
 
 // refusedSender is what was refused for one reason to one address.
-type refusedSender struct {
+type rejectedSender struct {
 	templates.Rejection
 
 	reason   string
@@ -101,11 +101,11 @@ type refusedSender struct {
 }
 
 // logs reports whether a further refusal is to be logged.
-func (r *refusedSender) logs(next templates.Rejection) bool {
-	if next.At.Sub(r.loggedAt) >= refusalLogInterval {
+func (r *rejectedSender) logs(next templates.Rejection) bool {
+	if next.At.Sub(r.loggedAt) >= rejectionLogInterval {
 		r.loggedAt, r.logged = next.At, 0
 	}
-	if r.logged > 0 && next.Reason == r.Reason || r.logged >= maxRefusalsLogged {
+	if r.logged > 0 && next.Reason == r.Reason || r.logged >= maxLogLinesPerSender {
 		return false
 	}
 	r.logged++
@@ -113,19 +113,19 @@ func (r *refusedSender) logs(next templates.Rejection) bool {
 }
 
 // add remembers a refusal and reports whether to log it.
-func (r *refusals) add(reason string, rejection templates.Rejection) (log bool) {
+func (r *rejections) add(reason string, rejection templates.Rejection) (log bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sum++
-	return r.note(reason, rejection) && r.mayLog(reason, rejection.At)
+	r.notifications++
+	return r.record(reason, rejection) && r.mayLog(reason, rejection.At)
 }
 
 // note remembers a rejection that refuses no whole notification.
-func (r *refusals) note(reason string, rejection templates.Rejection) (log bool) {
-	r.increase(reason)
-	var same []*refusedSender
-	for _, known := range r.last {
-		if known.reason == reason && known.From == rejection.From && (reason != reasonLeftOut || known.Reason == rejection.Reason) {
+func (r *rejections) record(reason string, rejection templates.Rejection) (log bool) {
+	r.increment(reason)
+	var same []*rejectedSender
+	for _, known := range r.senders {
+		if known.reason == reason && known.From == rejection.From && (reason != reasonAlert || known.Reason == rejection.Reason) {
 			log = known.logs(rejection)
 			rejection.Times = known.Times + 1
 			known.Rejection = rejection
@@ -135,56 +135,56 @@ func (r *refusals) note(reason string, rejection templates.Rejection) (log bool)
 			same = append(same, known)
 		}
 	}
-	if len(same) >= maxRefusalsPerReason {
-		oldest := slices.MinFunc(same, func(a, b *refusedSender) int { return a.At.Compare(b.At) })
-		r.last = slices.DeleteFunc(r.last, func(known *refusedSender) bool { return known == oldest })
+	if len(same) >= maxSendersPerReason {
+		oldest := slices.MinFunc(same, func(a, b *rejectedSender) int { return a.At.Compare(b.At) })
+		r.senders = slices.DeleteFunc(r.senders, func(known *rejectedSender) bool { return known == oldest })
 	}
 	rejection.Times = 1
-	r.last = append(r.last, &refusedSender{Rejection: rejection, reason: reason, loggedAt: rejection.At, logged: 1})
+	r.senders = append(r.senders, &rejectedSender{Rejection: rejection, reason: reason, loggedAt: rejection.At, logged: 1})
 	return true
 }
 
 // leftOut remembers an alert that was left out of a notification that was kept,
 // and reports whether to log it. Each such alert is listed by itself.
-func (r *refusals) leftOut(rejection templates.Rejection) (log bool) {
+func (r *rejections) addAlert(rejection templates.Rejection) (log bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.note(reasonLeftOut, rejection) && r.mayLog(reasonLeftOut, rejection.At)
+	return r.record(reasonAlert, rejection) && r.mayLog(reasonAlert, rejection.At)
 }
 
 // count counts a limit that was reached by what is not a notification.
-func (r *refusals) count(reason string) {
+func (r *rejections) countLimit(reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.increase(reason)
+	r.increment(reason)
 }
 
-func (r *refusals) increase(reason string) {
+func (r *rejections) increment(reason string) {
 	if r.counts == nil {
 		r.counts = map[string]int{}
 	}
 	r.counts[reason]++
 }
 
-func (r *refusals) met(reason string) int {
+func (r *rejections) timesReached(reason string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.counts[reason]
 }
 
 // total is how many notifications were refused.
-func (r *refusals) total() int {
+func (r *rejections) total() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.sum
+	return r.notifications
 }
 
 // newest lists the refusals, the newest first.
-func (r *refusals) newest() []templates.Rejection {
+func (r *rejections) list() []templates.Rejection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := make([]templates.Rejection, 0, len(r.last))
-	for _, known := range r.last {
+	out := make([]templates.Rejection, 0, len(r.senders))
+	for _, known := range r.senders {
 		out = append(out, known.Rejection)
 	}
 	slices.SortFunc(out, func(a, b templates.Rejection) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.From, b.From)) })
@@ -193,32 +193,32 @@ func (r *refusals) newest() []templates.Rejection {
 
 // Refused takes note of a notification that was refused, also before a handler
 // saw it: it is counted, stands on the status page, and is one line in the log.
-func (s *Server) Refused(remote string, code int, reason, text string) {
+func (s *Server) RecordRejection(remote string, code int, reason, text string) {
 	if host, _, err := net.SplitHostPort(remote); err == nil {
 		remote = host
 	}
-	if !slices.Contains(refusalReasons(), reason) {
-		reason = refusedBadMessage
+	if !slices.Contains(rejectionReasons(), reason) {
+		reason = rejectedBadMessage
 	}
-	s.metrics.rejected.WithLabelValues(reason).Inc()
-	if s.refusals.add(reason, templates.Rejection{At: time.Now(), From: remote, Status: code, Reason: text}) {
+	s.metrics.notificationsRejected.WithLabelValues(reason).Inc()
+	if s.rejections.add(reason, templates.Rejection{At: time.Now(), From: remote, Status: code, Reason: text}) {
 		s.logger.Info("Notification refused", "reason", reason, "code", code, "remote", remote, "err", text)
 	}
 }
 
 // reject refuses a notification and answers with the reason.
 func (s *Server) reject(c *gin.Context, code int, reason string, err error) {
-	s.Refused(c.Request.RemoteAddr, code, reason, err.Error())
+	s.RecordRejection(c.Request.RemoteAddr, code, reason, err.Error())
 	fail(c, code, err.Error())
 }
 
 // noRoute answers a request for a path that does not exist.
-func (s *Server) noRoute(c *gin.Context) {
+func (s *Server) serveNotFound(c *gin.Context) {
 	switch {
 	case isPost(c.Request):
-		s.reject(c, http.StatusNotFound, refusedNotFound, errors.New("nothing is here: notifications go to "+s.webhookPath()))
+		s.reject(c, http.StatusNotFound, rejectedNotFound, errors.New("nothing is here: notifications go to "+s.webhookPath()))
 	case wantsPage(c.Request):
-		s.freshPage(notFoundPage)(c)
+		s.uncachedPageHandler(notFoundPage)(c)
 	default:
 		fail(c, http.StatusNotFound, "nothing is here")
 	}
@@ -227,15 +227,15 @@ func (s *Server) noRoute(c *gin.Context) {
 // noMethod refuses a method. A notification posted to the path of a page lacks
 // the webhook's. A GET of the webhook may be one that a proxy redirected:
 // Alertmanager follows with GET and without the body.
-func (s *Server) noMethod(c *gin.Context) {
+func (s *Server) serveMethodNotAllowed(c *gin.Context) {
 	path, webhook := c.Request.URL.Path, s.webhookPath()
 	toWebhook := path == webhook || strings.HasPrefix(path, webhook+"/")
 	looks := slices.Contains([]string{http.MethodHead, http.MethodOptions}, c.Request.Method) || wantsPage(c.Request)
 	switch {
 	case toWebhook && !looks:
-		s.reject(c, http.StatusMethodNotAllowed, refusedMethod, errors.New("this method is not allowed here"))
+		s.reject(c, http.StatusMethodNotAllowed, rejectedMethod, errors.New("this method is not allowed here"))
 	case isPost(c.Request):
-		s.reject(c, http.StatusMethodNotAllowed, refusedMethod, errors.New("this method is not allowed here: notifications go to "+webhook))
+		s.reject(c, http.StatusMethodNotAllowed, rejectedMethod, errors.New("this method is not allowed here: notifications go to "+webhook))
 	default:
 		fail(c, http.StatusMethodNotAllowed, "this method is not allowed here")
 	}

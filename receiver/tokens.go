@@ -22,36 +22,36 @@ import (
 // token, so one is rotated without a refusal by adding the new one, and taking
 // the old one away when all senders know the new one. A file that is gone or
 // empty leaves the tokens as they were, and is a problem on the status page.
-type token struct {
+type webhookTokens struct {
 	path   string // "": no token is asked for
 	logger *slog.Logger
 
-	mu     sync.Mutex
-	text   string              // guarded by mu; what the hashes were made from
-	hashes [][sha256.Size]byte // guarded by mu; never changed, but replaced
-	readAt time.Time           // guarded by mu
-	fault  string              // guarded by mu; why the file cannot be used; "": it can
+	mu       sync.Mutex
+	text     string              // guarded by mu; what the hashes were made from
+	hashes   [][sha256.Size]byte // guarded by mu; never changed, but replaced
+	loadedAt time.Time           // guarded by mu
+	fault    string              // guarded by mu; why the file cannot be used; "": it can
 }
 
 // tokenAge is how long a changed file may go unnoticed.
-const tokenAge = time.Second
+const tokenReloadInterval = time.Second
 
 // maxTokenFile bounds what is read of the file: thousands of tokens.
 const maxTokenFile = 1 << 20
 
-func newToken(path string, logger *slog.Logger) (*token, error) {
-	t := &token{path: path, logger: logger}
+func newWebhookTokens(path string, logger *slog.Logger) (*webhookTokens, error) {
+	t := &webhookTokens{path: path, logger: logger}
 	if path == "" {
 		return t, nil
 	}
-	if err := t.read(); err != nil {
+	if err := t.load(); err != nil {
 		return nil, fmt.Errorf("webhook token: %w", err)
 	}
 	return t, nil
 }
 
 // read reads the file. The caller holds mu, or is the only one.
-func (t *token) read() error {
+func (t *webhookTokens) load() error {
 	f, err := os.Open(t.path)
 	if err != nil {
 		return err
@@ -78,19 +78,19 @@ func (t *token) read() error {
 }
 
 // current returns the hashes of the tokens in force.
-func (t *token) current() [][sha256.Size]byte {
+func (t *webhookTokens) currentHashes() [][sha256.Size]byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.readAt) > tokenAge {
-		t.readAt = time.Now()
-		t.note(t.read())
+	if time.Since(t.loadedAt) > tokenReloadInterval {
+		t.loadedAt = time.Now()
+		t.setFault(t.load())
 	}
 	return t.hashes
 }
 
 // note remembers why the file cannot be used, and logs each change of that
 // once. The caller holds mu.
-func (t *token) note(err error) {
+func (t *webhookTokens) setFault(err error) {
 	fault := ""
 	if err != nil {
 		fault = err.Error()
@@ -106,11 +106,11 @@ func (t *token) note(err error) {
 }
 
 // problem says in a sentence what is wrong with the file; "" if nothing is.
-func (t *token) problem() string {
+func (t *webhookTokens) problem() string {
 	if t.path == "" {
 		return ""
 	}
-	t.current()
+	t.currentHashes()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fault == "" {
@@ -123,22 +123,22 @@ func (t *token) problem() string {
 // or as the password of basic authentication, since a request that must carry
 // one for --web.config.file has no room for the other.
 func (s *Server) requireToken(c *gin.Context) {
-	if s.token.path == "" {
+	if s.tokens.path == "" {
 		return
 	}
-	given, ok := bearer(c.GetHeader("Authorization"))
+	given, ok := bearerToken(c.GetHeader("Authorization"))
 	if !ok {
 		_, given, ok = c.Request.BasicAuth()
 	}
-	if !ok || !s.token.known(given) {
+	if !ok || !s.tokens.accepts(given) {
 		c.Header("WWW-Authenticate", "Bearer")
-		s.reject(c, http.StatusUnauthorized, refusedUnauthorized, errors.New("this webhook asks for a token: Authorization: Bearer …"))
+		s.reject(c, http.StatusUnauthorized, rejectedUnauthorized, errors.New("this webhook asks for a token: Authorization: Bearer …"))
 	}
 }
 
 // bearer returns the token of an Authorization header. The name of a scheme is
 // not case-sensitive, and Alertmanager sends it as its configuration spells it.
-func bearer(header string) (string, bool) {
+func bearerToken(header string) (string, bool) {
 	scheme, given, ok := strings.Cut(strings.TrimSpace(header), " ")
 	return strings.TrimSpace(given), ok && strings.EqualFold(scheme, "Bearer")
 }
@@ -146,9 +146,9 @@ func bearer(header string) (string, bool) {
 // known reports whether a token is in force. Hashes are compared, in constant
 // time, and with each of them: neither a token's length nor its beginning can be
 // guessed.
-func (t *token) known(given string) bool {
+func (t *webhookTokens) accepts(given string) bool {
 	hash, same := sha256.Sum256([]byte(given)), 0
-	for _, want := range t.current() {
+	for _, want := range t.currentHashes() {
 		same |= subtle.ConstantTimeCompare(hash[:], want[:])
 	}
 	return same == 1
