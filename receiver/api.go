@@ -38,7 +38,8 @@ func (s *Server) serveGroups(c *gin.Context) {
 	})
 }
 
-// problems returns what is wrong with a query, its filter included.
+// queryError returns an error that lists every problem of a query and its
+// filter, or nil.
 func queryError(params *query.Params, filter *query.Filter) error {
 	if filter.Err != nil {
 		params.Fault("filter", filter.Err.Brief())
@@ -46,7 +47,8 @@ func queryError(params *query.Params, filter *query.Filter) error {
 	return params.Err()
 }
 
-// plain refuses parameters where there are none.
+// rejectParameters answers 400 if a request has query parameters. It guards the
+// routes that take no parameters.
 func (s *Server) rejectParameters(c *gin.Context) {
 	if err := query.Parse(c.Request.URL.RawQuery).Err(); err != nil {
 		s.failWith(c, err)
@@ -54,11 +56,12 @@ func (s *Server) rejectParameters(c *gin.Context) {
 	}
 }
 
-// groupID returns the ID in the path. One of another shape names no group.
+// groupIDParam returns the group ID in the path. It answers 404 and returns
+// false if the text is not a valid ID.
 func (s *Server) groupIDParam(c *gin.Context) (grouping.ID, bool) {
 	id := grouping.ID(c.Param("id"))
 	if !id.Valid() {
-		fail(c, http.StatusNotFound, "group "+quoted(string(id))+" not found: an ID is 20 hex digits")
+		fail(c, http.StatusNotFound, "group "+quoted(string(id))+" not found: an ID has 20 hex digits")
 		return "", false
 	}
 	return id, true
@@ -80,7 +83,7 @@ func (s *Server) serveGroup(c *gin.Context) {
 func (s *Server) serveAlert(c *gin.Context) {
 	fp := grouping.Fingerprint(c.Param("fingerprint"))
 	if !fp.Valid() {
-		fail(c, http.StatusNotFound, "no group holds alert "+quoted(string(fp))+": a fingerprint is 16 hex digits")
+		fail(c, http.StatusNotFound, "alert "+quoted(string(fp))+" not found: a fingerprint has 16 hex digits")
 		return
 	}
 	params := query.Parse(c.Request.URL.RawQuery)
@@ -95,7 +98,7 @@ func (s *Server) serveAlert(c *gin.Context) {
 		return
 	}
 	if groups = selectGroups(groups, source, receiver); len(groups) == 0 {
-		fail(c, http.StatusNotFound, "no group of this source and receiver holds alert "+quoted(string(fp)))
+		fail(c, http.StatusNotFound, "alert "+quoted(string(fp))+" not found in this source and receiver")
 		return
 	}
 	s.streamJSON(c, 0, func(out *jsonStream) {
@@ -104,7 +107,8 @@ func (s *Server) serveAlert(c *gin.Context) {
 	})
 }
 
-// ofSource returns the groups of a source and a receiver; "" is every one.
+// selectGroups returns the groups of the source and the receiver. An empty
+// string matches every source or receiver.
 func selectGroups(groups []*grouping.AlertGroup, source, receiver string) []*grouping.AlertGroup {
 	q := grouping.ListQuery{Source: source, Receiver: receiver}
 	return slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !q.Selects(g) })

@@ -10,29 +10,31 @@ import (
 	"muster/internal/limit"
 )
 
-// errTooMuch says that the limit of bodies is reached.
-var errBodyMemory = errors.New("too many requests at once")
+// errBodyMemory reports that the bodies being received use all memory that they
+// may use.
+var errBodyMemory = errors.New("too many concurrent requests, try again")
 
-// arrival is the body of a notification that is in memory. Bodies are bounded by
-// their bytes, not by their number: a client that sends slowly, or nothing at
-// all, keeps nobody else out.
+// requestBody is the body of a notification in memory. The limit counts the
+// bytes of the bodies, not the bodies. So clients that send slowly do not block
+// others.
 type requestBody struct {
 	hold          limit.Hold
-	buf           *bytes.Buffer // nil once closed
-	contentLength int64         // length of the body; -1: not known
+	buf           *bytes.Buffer // nil after close
+	contentLength int64         // length in the header; -1: unknown
 }
 
-// arrive starts a body. Its length is what the client says.
-func (s *Server) newRequestBody(declared int64) *requestBody {
-	hold, _ := s.limits.bodyBytes.Take(0) // nothing is never too much
+// newRequestBody returns an empty body. The content length is the length that
+// the client announced, or -1.
+func (s *Server) newRequestBody(contentLength int64) *requestBody {
+	hold, _ := s.limits.bodyBytes.Take(0) // 0 bytes always fit
 	buf, _ := bodyBuffers.Get().(*bytes.Buffer)
-	return &requestBody{hold: hold, buf: buf, contentLength: declared}
+	return &requestBody{hold: hold, buf: buf, contentLength: contentLength}
 }
 
-// read reads the body. If it cannot, it returns the status of the answer, and a
-// word for why.
-func (a *requestBody) receive(r io.Reader) (code int, reason string, err error) {
-	_, err = io.Copy(a, r)
+// receive reads the whole body. If that fails, it also returns the status code
+// of the answer and the reason of the rejection.
+func (b *requestBody) receive(r io.Reader) (code int, reason string, err error) {
+	_, err = io.Copy(b, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
@@ -42,43 +44,45 @@ func (a *requestBody) receive(r io.Reader) (code int, reason string, err error) 
 	case errors.Is(err, errBodyMemory):
 		return http.StatusServiceUnavailable, rejectedOverloaded, err
 	default:
-		return http.StatusServiceUnavailable, rejectedIncomplete, messageErrorf("", "the body ends too early") // a retry mends it
+		return http.StatusServiceUnavailable, rejectedIncomplete, messageErrorf("", "the body is incomplete") // Alertmanager retries a 503
 	}
 }
 
-// Write takes what has come of the body.
-func (a *requestBody) Write(p []byte) (int, error) {
-	need := a.buf.Len() + len(p)
+// Write appends the next part of the body. It returns errBodyMemory if the
+// limit leaves no room for it.
+func (b *requestBody) Write(p []byte) (int, error) {
+	need := b.buf.Len() + len(p)
 	size := need
-	if need > a.buf.Cap() {
-		// It grows fourfold, so that little is left over, up to what was declared.
-		if size = max(need, 2*a.buf.Cap()); a.contentLength >= int64(need) {
-			size = int(min(int64(max(need, 4*a.buf.Cap())), a.contentLength))
+	if need > b.buf.Cap() {
+		// Up to the announced length, grow by a factor of four, so that copying
+		// leaves little garbage.
+		if size = max(need, 2*b.buf.Cap()); b.contentLength >= int64(need) {
+			size = int(min(int64(max(need, 4*b.buf.Cap())), b.contentLength))
 		}
 	}
-	if more := int64(size) - a.hold.Size(); more > 0 && !a.hold.Grow(more) {
+	if more := int64(size) - b.hold.Size(); more > 0 && !b.hold.Grow(more) {
 		return 0, errBodyMemory
 	}
-	if need > a.buf.Cap() {
+	if need > b.buf.Cap() {
 		larger := bytes.NewBuffer(make([]byte, 0, size))
-		larger.Write(a.buf.Bytes())
-		a.buf = larger
+		larger.Write(b.buf.Bytes())
+		b.buf = larger
 	}
-	return a.buf.Write(p)
+	return b.buf.Write(p)
 }
 
-// close gives the memory back. It may be called again.
-func (a *requestBody) close() {
-	if a.buf == nil {
+// close releases the memory. It is safe to call it more than once.
+func (b *requestBody) close() {
+	if b.buf == nil {
 		return
 	}
-	a.hold.Release()
-	// A huge body's buffer is not kept for the small ones that follow.
-	if a.buf.Cap() <= 1<<20 {
-		a.buf.Reset()
-		bodyBuffers.Put(a.buf)
+	b.hold.Release()
+	// Do not reuse a large buffer: small bodies would keep its memory in use.
+	if b.buf.Cap() <= 1<<20 {
+		b.buf.Reset()
+		bodyBuffers.Put(b.buf)
 	}
-	a.buf = nil
+	b.buf = nil
 }
 
 var bodyBuffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}

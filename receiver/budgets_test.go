@@ -119,7 +119,7 @@ func TestAStreamThatFails(t *testing.T) {
 	large := &grouping.AlertGroup{}
 	large.GroupLabels = grouping.Labels{"x": strings.Repeat("y", 2*flushSize)}
 	h.groups = unwritable{groups: []*grouping.AlertGroup{bad}}
-	h.requireRejected(t, "first", h.get("/api/v1/groups"), http.StatusServiceUnavailable, "something went wrong here")
+	h.requireRejected(t, "first", h.get("/api/v1/groups"), http.StatusServiceUnavailable, "internal error")
 	h.groups = unwritable{groups: []*grouping.AlertGroup{large, bad}}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v1/groups", nil)
 	require.NoError(t, err)
@@ -183,7 +183,7 @@ func TestTooManyBytesForReaders(t *testing.T) {
 		openStalled(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
 	}
 	require.Eventually(t, func() bool { return h.limits.responseBytes.Rejected() == stalled-fit }, 20*time.Second, time.Millisecond)
-	const full = "too many bytes wait for slow readers, try again soon"
+	const full = "response memory is in use by slow clients, try again"
 	h.requireRejected(t, "API", h.get("/api/v1/groups"), http.StatusServiceUnavailable, full)
 	h.requireRejected(t, "page", h.get("/groups/"+string(kept.Group)), http.StatusServiceUnavailable, full)
 	h.postResult(t, body())
@@ -199,11 +199,11 @@ func TestTooManyReaders(t *testing.T) {
 	place, ok := h.limits.readers.Take(1)
 	require.True(t, ok)
 	for _, path := range []string{"/", "/api/v1/groups", "/go?receiver=x"} {
-		h.requireRejected(t, path, h.get(path), http.StatusServiceUnavailable, "too many read at once, try again soon")
+		h.requireRejected(t, path, h.get(path), http.StatusServiceUnavailable, "too many concurrent requests, try again")
 	}
 	h.postResult(t, body())
 	place.Release()
-	require.Contains(t, h.get("/status").Body.String(), `<td>Readers at once</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
+	require.Contains(t, h.get("/status").Body.String(), `<td>Concurrent readers</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
 }
 
 // A client that reads slowly gets all of it, however long it takes.
@@ -300,7 +300,7 @@ func TestScrapesAreBounded(t *testing.T) {
 	h.reg.MustRegister(long)
 	w := h.get("/metrics")
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
-	require.Equal(t, "The metrics are larger than 4 MiB.\n", w.Body.String())
+	require.Equal(t, "The metrics are larger than the limit of 4 MiB.\n", w.Body.String())
 	require.Zero(t, h.limits.scrapes.Used())
 }
 
@@ -337,13 +337,13 @@ func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
 	require.Less(t, len(large), 1<<20/4)
 	post(large)
 	require.Greater(t, h.limits.decodedBytes.Used(), int64(1<<20), "it is taken, though it is more than the limit")
-	h.requireRejected(t, "a second one", h.post(large), http.StatusServiceUnavailable, "too many large notifications at once, send it again")
+	h.requireRejected(t, "a second one", h.post(large), http.StatusServiceUnavailable, "too many concurrent large notifications, try again")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
 	r := httptest.NewRequest(http.MethodPost, "/webhook", iotest.ErrReader(errors.New("it was read")))
 	r.ContentLength = largeBody + 1
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	h.requireRejected(t, "a larger one, before it is read", w, http.StatusServiceUnavailable, "too many large notifications at once, send it again")
+	h.requireRejected(t, "a larger one, before it is read", w, http.StatusServiceUnavailable, "too many concurrent large notifications, try again")
 	post(body()) // a small one finds its place
 	close(groups.leave)
 	require.Equal(t, http.StatusOK, <-answers)

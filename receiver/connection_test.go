@@ -87,7 +87,7 @@ func TestACutBodyIsAskedForAgain(t *testing.T) {
 	} {
 		code, answer := sendHalfClosed(t, srv, text)
 		require.Equal(t, http.StatusServiceUnavailable, code)
-		require.JSONEq(t, `{"error":"the body ends too early"}`, answer)
+		require.JSONEq(t, `{"error":"the body is incomplete"}`, answer)
 	}
 	require.Equal(t, before, h.stored(t))
 	require.InDelta(t, 4, h.counter(t, "muster_notifications_rejected_total", "reason", "incomplete"), 0)
@@ -159,10 +159,10 @@ func TestPlacesInTheStream(t *testing.T) {
 		require.Equal(t, fmt.Sprint(h.live.epoch, "-", i), e.id)
 		require.True(t, json.Valid([]byte(e.data)))
 	}
-	const full = "too many clients follow live updates"
+	const full = "limit of 1 live clients reached, try again"
 	h.requireRejected(t, "full", h.get("/api/v1/live"), 503, full)
 	require.Equal(t, 1, h.rejections.timesReached("live_clients"))
 	h.Drain()
-	h.requireRejected(t, "draining", h.get("/api/v1/live"), 503, "shutting down, follow again")
+	h.requireRejected(t, "draining", h.get("/api/v1/live"), 503, "shutting down, reconnect")
 	require.Equal(t, 1, h.rejections.timesReached("live_clients"))
 }

@@ -52,12 +52,12 @@ func TestWrongTypesAreNamed(t *testing.T) {
 		for _, name := range slices.Collect(maps.Keys(in.object)) {
 			right := in.object[name]
 			for kind, value := range wrong {
-				want := fmt.Sprintf("%s%s: a JSON %s is not allowed here", in.prefix, name, kind)
+				want := fmt.Sprintf("%s%s: must not be a JSON %s", in.prefix, name, kind)
 				switch {
 				case kind == "array" && name == "alerts":
-					want = "alerts[0]: a JSON number is not allowed here"
+					want = "alerts[0]: must not be a JSON number"
 				case kind == "object" && allowed(right) == "object":
-					want = in.prefix + name + ".a: a JSON number is not allowed here"
+					want = in.prefix + name + ".a: must not be a JSON number"
 				case kind == allowed(right) && !strings.HasSuffix(name, "At"):
 					continue
 				case strings.HasSuffix(name, "At"):
@@ -256,7 +256,7 @@ func TestABrokenStorageIsSaidEverywhereAndNoMore(t *testing.T) {
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/" + fp, "/api/v1/events",
 		"/api/v1/stats", "/api/v1/status",
 	} {
-		h.requireRejected(t, path, h.get(path), 503, "the storage is not available, try again soon")
+		h.requireRejected(t, path, h.get(path), 503, "storage is unavailable, try again")
 	}
 	for _, path := range []string{
 		"/", "/?by=alertname", "/groups/" + id, "/alerts/" + fp, "/history", "/status", "/go?receiver=x",

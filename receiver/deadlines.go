@@ -8,43 +8,45 @@ import (
 )
 
 const (
-	// chunkSize is how much of an answer is given to the connection at once. A
-	// client may take writeTimeout for each chunk.
+	// chunkSize is the number of bytes of an answer that are passed to the
+	// connection at once. A client has writeTimeout for each chunk.
 	chunkSize = 16 << 10
-	// writeTimeout cuts a client that takes nothing. With sendBuffer, a phone
-	// that reads 5 kB a second is not cut.
+	// writeTimeout is the time after which a client that reads nothing is
+	// disconnected. Together with sendBuffer it allows a phone that reads 5 kB
+	// a second.
 	writeTimeout = 10 * time.Second
-	// answerTimeout bounds an answer as a whole: 10 MB at 33 kB a second. So a
-	// client that reads byte by byte does not keep what it is sent for hours.
+	// responseTimeout is the maximum time for a whole answer: 10 MB at 33 kB a
+	// second. Without it, a client that reads single bytes keeps the answer in
+	// memory for hours.
 	responseTimeout = 5 * time.Minute
-	// sendBuffer bounds what the kernel takes of an answer for one connection.
-	// Without it that is megabytes, which count as the container's memory, and a
-	// write goes on only after a third of them was read.
+	// sendBuffer is the size of the kernel's send buffer of one connection. The
+	// default is several megabytes, which count as memory of the container. A
+	// full default buffer also blocks writes until a third of it was read.
 	sendBuffer = 128 << 10
 )
 
-// pacedWriter writes an answer in chunks and gives the client its time for each,
-// so that who reads slowly is served, and who does not read is cut.
+// deadlineWriter writes an answer in chunks and sets a new deadline for each.
+// Slow clients are served, and clients that do not read are disconnected.
 type deadlineWriter struct {
 	http.ResponseWriter
 
 	control      *http.ResponseController
 	timeout      time.Duration
-	lastDeadline time.Time // of the answer as a whole; zero: it goes on
+	lastDeadline time.Time // for the whole answer; zero: no limit
 }
 
-// paced serves with a pacedWriter.
+// withDeadlines wraps the handler so that it writes through a deadlineWriter.
 func (s *Server) withDeadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		paced := &deadlineWriter{
+		dw := &deadlineWriter{
 			ResponseWriter: w, control: http.NewResponseController(w), timeout: s.writeTimeout, lastDeadline: time.Now().Add(responseTimeout),
 		}
-		next.ServeHTTP(paced, r)
-		paced.setDeadline() // for what the server still has in its buffers
+		next.ServeHTTP(dw, r)
+		dw.setDeadline() // for the data that net/http still buffers
 	})
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the underlying writer for http.ResponseController.
 func (w *deadlineWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Write implements http.ResponseWriter.
@@ -65,12 +67,12 @@ func (w *deadlineWriter) Write(p []byte) (n int, err error) {
 // Flush implements http.Flusher.
 func (w *deadlineWriter) Flush() {
 	w.setDeadline()
-	_ = w.control.Flush() // the next write has the error
+	_ = w.control.Flush() // the next write returns the error
 	w.clearDeadline()
 }
 
-// extend gives the client time for what is written next. That a writer has no
-// deadlines, as in tests, is not an error.
+// setDeadline sets the deadline for the next write. It ignores errors, because
+// some writers have no deadlines, for example in tests.
 func (w *deadlineWriter) setDeadline() {
 	deadline := time.Now().Add(w.timeout)
 	if !w.lastDeadline.IsZero() && deadline.After(w.lastDeadline) {
@@ -79,15 +81,15 @@ func (w *deadlineWriter) setDeadline() {
 	_ = w.control.SetWriteDeadline(deadline)
 }
 
-// rest takes the deadline away while nothing is written: HTTP/2 resets a stream
-// when one passes.
+// clearDeadline removes the deadline while nothing is written. Otherwise HTTP/2
+// resets an idle stream when the deadline passes.
 func (w *deadlineWriter) clearDeadline() { _ = w.control.SetWriteDeadline(time.Time{}) }
 
-// endless takes the bound from the answer as a whole.
+// removeLastDeadline removes the limit on the duration of the whole answer.
 func removeLastDeadline(w http.ResponseWriter) {
 	for {
-		if paced, ok := w.(*deadlineWriter); ok {
-			paced.lastDeadline = time.Time{}
+		if dw, ok := w.(*deadlineWriter); ok {
+			dw.lastDeadline = time.Time{}
 			return
 		}
 		inner, ok := w.(interface{ Unwrap() http.ResponseWriter })
@@ -98,13 +100,14 @@ func removeLastDeadline(w http.ResponseWriter) {
 	}
 }
 
-// boundSendBuffer is for http.Server's ConnContext.
+// limitSendBuffer sets the size of the send buffer. It is meant for the
+// ConnContext of http.Server.
 func limitSendBuffer(ctx context.Context, conn net.Conn) context.Context {
 	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = secure.NetConn()
 	}
 	if tcp, ok := conn.(interface{ SetWriteBuffer(size int) error }); ok {
-		_ = tcp.SetWriteBuffer(sendBuffer) // the system's own bound is no fault
+		_ = tcp.SetWriteBuffer(sendBuffer) // optional: the kernel has a default
 	}
 	return ctx
 }

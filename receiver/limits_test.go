@@ -26,9 +26,9 @@ func TestTooManyAlertsInANotification(t *testing.T) {
 	h := newTestServer(t, Options{MaxAlerts: 3})
 	h.postResult(t, manyAlerts(3))
 	w := h.post(manyAlerts(4))
-	h.requireRejected(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: lists more than 3 alerts")
+	h.requireRejected(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: exceeds the limit of 3 alerts")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "too_many_alerts"), 0)
-	require.Contains(t, h.get("/status").Body.String(), "lists more than 3 alerts")
+	require.Contains(t, h.get("/status").Body.String(), "exceeds the limit of 3 alerts")
 }
 
 // An alert with too many labels or annotations does not keep the others away,

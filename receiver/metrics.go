@@ -29,26 +29,26 @@ func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 	m := &metrics{
 		notificationsReceived: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_notifications_received_total",
-			Help: "Notifications kept, by source and by Alertmanager's reason.",
+			Help: "Total number of notifications that were stored, by source and by Alertmanager's reason.",
 		}, []string{"source", "reason"}),
 		notificationsRejected: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_notifications_rejected_total", Help: "Total number of notifications that were refused, by reason.",
+			Name: "muster_notifications_rejected_total", Help: "Total number of notifications that were rejected, by reason.",
 		}, []string{"reason"}),
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_http_requests_total", Help: "HTTP requests, by route, method and status code.",
+			Name: "muster_http_requests_total", Help: "Total number of HTTP requests, by route, method and status code.",
 		}, []string{"handler", "method", "code"}),
 		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "muster_http_request_duration_seconds", Help: "Duration of HTTP requests, by route and method.",
+			Name: "muster_http_request_duration_seconds", Help: "Duration of HTTP requests in seconds, by route and method.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8), // 0.5 ms to 8 s
 		}, []string{"handler", "method"}),
 		webhooksInFlight: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "muster_webhook_requests_in_flight", Help: "Webhook requests being worked on.",
+			Name: "muster_webhook_requests_in_flight", Help: "Number of webhook requests that are processed.",
 		}),
 		alertsRejected: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_alerts_refused_total", Help: "Total number of alerts that were left out of a notification that was kept, by reason.",
+			Name: "muster_alerts_refused_total", Help: "Total number of alerts that were rejected while their notification was stored, by reason.",
 		}, []string{"reason"}),
 		liveClients: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "muster_live_clients", Help: "Clients that follow live updates.",
+			Name: "muster_live_clients", Help: "Number of clients of live updates.",
 		}),
 		sourceLabels: sourceLabels{maximum: maxSources, known: map[string]bool{}},
 	}
@@ -61,8 +61,9 @@ func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 	return m
 }
 
-// sources bounds a label that clients choose: the first few sources are told
-// apart, the rest are one.
+// sourceLabels limits the number of values of the source label, because clients
+// choose them. The first sources keep their names, and all others share
+// "other".
 type sourceLabels struct {
 	maximum int
 
@@ -82,7 +83,7 @@ func (s *sourceLabels) label(source string) string {
 	return source
 }
 
-// reasons are the words that Alertmanager gives as notification_reason.
+// labelByReason maps Alertmanager's notification_reason to a label value.
 var labelByReason = map[string]string{
 	"":                        "none", // before Alertmanager 0.32
 	"none":                    "none",
@@ -102,7 +103,8 @@ func reasonLabel(reason string) string {
 
 var knownMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 
-// observe counts and times a request by its route, never by its path.
+// instrument counts requests and measures their duration. It uses the route as
+// a label, because clients choose the path.
 func (m *metrics) instrument(c *gin.Context) {
 	started := time.Now()
 	c.Next()
@@ -114,7 +116,7 @@ func (m *metrics) instrument(c *gin.Context) {
 		method = "other"
 	}
 	m.requests.WithLabelValues(handler, method, strconv.Itoa(c.Writer.Status())).Inc()
-	if !strings.HasSuffix(handler, livePath) { // it lasts for hours
+	if !strings.HasSuffix(handler, livePath) { // a live stream lasts for hours
 		m.duration.WithLabelValues(handler, method).Observe(time.Since(started).Seconds())
 	}
 }

@@ -11,13 +11,12 @@ import (
 	"muster/internal/webhook"
 )
 
-// The reasons for which an alert of a notification is left out: labels of a
-// metric.
+// The reasons to reject a single alert: values of a metric label.
 const (
 	alertRejectedLabels    = "labels"    // too many labels or annotations
 	alertRejectedStatus    = "status"    // neither firing nor resolved
-	alertRejectedTime      = "time"      // a time that is missing, or cannot be written again
-	alertRejectedMalformed = "malformed" // a field of another type
+	alertRejectedTime      = "time"      // missing, or cannot be encoded
+	alertRejectedMalformed = "malformed" // a field with the wrong type
 )
 
 func alertRejectionReasons() []string {
@@ -25,34 +24,35 @@ func alertRejectionReasons() []string {
 }
 
 const (
-	// maxNamed bounds the alerts that an answer and the status page name.
+	// maxRejectedDetails is the maximum number of rejected alerts that an
+	// answer and the status page list.
 	maxRejectedDetails = 5
-	// maxBadAtFirst is how many alerts in a row a body may begin with that
-	// cannot be taken, before it counts as a body that cannot be read.
+	// maxLeadingInvalid is the maximum number of invalid alerts before the
+	// first valid one. A body with more is rejected as a whole.
 	maxLeadingInvalid = 1000
 )
 
-// leftOut is what of a notification was not taken. A defect of one alert does
-// not cost its neighbours: Alertmanager would send the whole group again and
-// again, and none of its alerts would ever arrive.
+// rejectedAlerts collects the rejected alerts of one notification. The other
+// alerts of the notification are stored. Otherwise Alertmanager would retry the
+// whole group forever, and none of its alerts would be stored.
 type rejectedAlerts struct {
-	count    uint64            // how many count as cut from the message
-	byReason map[string]uint64 // alerts, by reason
-	details  []string          // the first ones: what is wrong with them, and where
+	count    uint64            // firing or unknown; they count as truncated
+	byReason map[string]uint64 // number of alerts by reason
+	details  []string          // field and error of the first alerts
 }
 
-func (o *rejectedAlerts) record(reason, sentence string) {
+func (o *rejectedAlerts) record(reason, detail string) {
 	if o.byReason == nil {
 		o.byReason = map[string]uint64{}
 	}
 	o.byReason[reason]++
 	if len(o.details) < maxRejectedDetails {
-		o.details = append(o.details, sentence)
+		o.details = append(o.details, detail)
 	}
 }
 
-// addBad adds an alert that cannot be read. It may be firing, so it counts as
-// cut: nothing is concluded from its absence.
+// addInvalid adds an alert that cannot be decoded. The alert may be firing, so
+// it counts as truncated: its absence then proves nothing.
 func (o *rejectedAlerts) addInvalid(index int, raw jsontext.Value, err *messageError) {
 	reason := alertRejectedMalformed
 	switch err.where {
@@ -69,18 +69,19 @@ func (o *rejectedAlerts) addInvalid(index int, raw jsontext.Value, err *messageE
 	o.record(reason, where+": "+err.what+alertNameIn(raw))
 }
 
-// addTooManyLabels adds an alert with more labels or annotations than are
-// taken. One that is resolved was never taken, so nothing is missed.
+// addTooManyLabels adds an alert with too many labels or annotations. It
+// ignores resolved alerts, because such an alert was never stored as firing.
 func (o *rejectedAlerts) addTooManyLabels(a *webhook.Alert, limit int) {
 	if a.Status != grouping.StatusFiring {
 		return
 	}
 	o.count++
-	o.record(alertRejectedLabels, fmt.Sprintf("alert %s has %d labels and %d annotations, the limit is %d",
+	o.record(alertRejectedLabels, fmt.Sprintf("alert %s has %d labels and %d annotations, the limit of each is %d",
 		quoted(a.Labels["alertname"]), len(a.Labels), len(a.Annotations), limit))
 }
 
-// nameIn names the alert in a text that cannot be read as one.
+// alertNameIn returns the alert name in the JSON of an invalid alert, as the
+// end of a sentence.
 func alertNameIn(raw jsontext.Value) string {
 	var alert struct {
 		Labels struct {
@@ -90,10 +91,10 @@ func alertNameIn(raw jsontext.Value) string {
 	if json.Unmarshal(raw, &alert) != nil || alert.Labels.Name == "" {
 		return ""
 	}
-	return ", of alert " + quoted(alert.Labels.Name)
+	return " (alert " + quoted(alert.Labels.Name) + ")"
 }
 
-// lenient reads a body of which some alerts cannot be taken, without them.
+// decodeLenient decodes a body without its invalid alerts.
 func (d *decoder) decodeLenient(body []byte) (*webhook.Message, rejectedAlerts, error) {
 	var out rejectedAlerts
 	var m webhook.Message
@@ -104,10 +105,10 @@ func (d *decoder) decodeLenient(body []byte) (*webhook.Message, rejectedAlerts, 
 	return &m, out, err
 }
 
-// goodAlerts reads the alerts that can be taken.
+// decodeValidAlerts decodes a list of alerts and adds the invalid ones to out.
 func (d *decoder) decodeValidAlerts(dec *jsontext.Decoder, alerts *[]webhook.Alert, out *rejectedAlerts) error {
 	if dec.PeekKind() != jsontext.KindBeginArray {
-		return errors.ErrUnsupported // the usual way
+		return errors.ErrUnsupported // use the default decoder
 	}
 	if _, err := dec.ReadToken(); err != nil {
 		return err
@@ -124,7 +125,7 @@ func (d *decoder) decodeValidAlerts(dec *jsontext.Decoder, alerts *[]webhook.Ale
 		if err := readAlert(raw, &a); err != nil {
 			out.addInvalid(i, raw, err)
 			if len(*alerts) == 0 && i >= maxLeadingInvalid {
-				return messageErrorf("alerts", "begins with %d alerts that cannot be read", i)
+				return messageErrorf("alerts", "has more than %d invalid alerts before the first valid one", maxLeadingInvalid)
 			}
 			continue
 		}
@@ -134,17 +135,17 @@ func (d *decoder) decodeValidAlerts(dec *jsontext.Decoder, alerts *[]webhook.Ale
 	return err
 }
 
-// readAlert reads one alert, and says what is wrong with it.
+// readAlert decodes and validates one alert.
 func readAlert(raw jsontext.Value, a *webhook.Alert) *messageError {
 	err := json.Unmarshal(raw, a)
 	if err == nil {
 		return validateAlert(a)
 	}
 	if semantic, ok := errors.AsType[*json.SemanticError](err); ok && semantic.JSONPointer == "" {
-		return &messageError{what: fmt.Sprintf("a JSON %s is not allowed here", jsonKind(semantic.JSONKind))}
+		return &messageError{what: fmt.Sprintf("must not be a JSON %s", jsonKind(semantic.JSONKind))}
 	}
 	if described, ok := errors.AsType[*messageError](describeError(err, raw)); ok {
 		return described
 	}
-	return &messageError{what: "cannot be read"}
+	return &messageError{what: "is invalid"}
 }

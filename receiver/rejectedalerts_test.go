@@ -36,18 +36,18 @@ func TestOneBadAlertCostsNoOther(t *testing.T) {
 	for name, tc := range map[string]struct{ bad, reason, sentence string }{
 		"a start before the year 0 in UTC": { // Alertmanager takes it, and sends it
 			alertNamed("Odd", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), alertRejectedTime,
-			`alerts[20].startsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`,
+			`alerts[20].startsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
-		"no start":                {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing, of alert "Odd"`},
-		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime, `alerts[20].startsAt: is not an RFC 3339 time, of alert "Odd"`},
+		"no start":                {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing (alert "Odd")`},
+		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime, `alerts[20].startsAt: is not an RFC 3339 time (alert "Odd")`},
 		"an end after 9999": {
 			alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), alertRejectedTime,
-			`alerts[20].endsAt: is not between the years 0 and 9999 in UTC, of alert "Odd"`,
+			`alerts[20].endsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
-		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus, `alerts[20].status: is "pending", must be "firing" or "resolved", of alert "Odd"`},
-		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed, "alerts[20].labels: a JSON array is not allowed here"},
-		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed, `alerts[20].labels.n: a JSON number is not allowed here, of alert "Odd"`},
-		"a text":              {`"x"`, alertRejectedMalformed, "alerts[20]: a JSON string is not allowed here"},
+		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus, `alerts[20].status: is "pending", must be "firing" or "resolved" (alert "Odd")`},
+		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed, "alerts[20].labels: must not be a JSON array"},
+		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed, `alerts[20].labels.n: must not be a JSON number (alert "Odd")`},
+		"a text":              {`"x"`, alertRejectedMalformed, "alerts[20]: must not be a JSON string"},
 		"null":                {"null", alertRejectedStatus, `alerts[20].status: is "", must be "firing" or "resolved"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +67,7 @@ func TestOneBadAlertCostsNoOther(t *testing.T) {
 			require.Equal(t, 21, g.Counts.Firing, "what it does not list is not concluded to be gone")
 			require.Equal(t, uint64(1), g.Truncated)
 			require.InDelta(t, 1, h.counter(t, "muster_alerts_refused_total", "reason", tc.reason), 0)
-			require.Contains(t, h.get("/status").Body.String(), "left out: alerts[20]")
+			require.Contains(t, h.get("/status").Body.String(), "alert rejected: alerts[20]")
 			require.InDelta(t, 0, h.counter(t, "muster_notifications_rejected_total", "reason", "bad_message"), 0)
 		})
 	}
@@ -166,7 +166,7 @@ func TestEachLeftOutAlertIsOnTheStatusPage(t *testing.T) {
 	page := h.get("/status").Body.String()
 	require.Contains(t, page, "OddA")
 	require.Contains(t, page, "OddB")
-	require.Equal(t, 1, strings.Count(l.text(), "were left out"), "the log does not repeat it at once")
+	require.Equal(t, 1, strings.Count(l.text(), "Alerts rejected"), "the log does not repeat it at once")
 }
 
 // Whatever is wrong with one alert, and wherever it stands, the others are kept.

@@ -15,7 +15,7 @@ import (
 	"muster/templates"
 )
 
-// The reasons for which a notification is refused: labels of a metric.
+// The reasons to reject a notification: values of a metric label.
 const (
 	rejectedBadMessage    = "bad_message"
 	rejectedBadSource     = "bad_source"
@@ -38,95 +38,110 @@ const (
 
 func rejectionReasons() []string {
 	return []string{
-		rejectedBadMessage, rejectedBadSource, rejectedCancelled, rejectedCrossOrigin, rejectedDraining, rejectedFull, rejectedIncomplete, rejectedMedia,
-		rejectedMethod, rejectedNotFound, rejectedOverloaded, rejectedPanic, rejectedStorage, rejectedTLS, rejectedTooLarge, rejectedTooManyAlerts,
-		rejectedUnauthorized,
+		rejectedBadMessage, rejectedBadSource, rejectedCancelled, rejectedCrossOrigin, rejectedDraining, rejectedFull,
+		rejectedIncomplete, rejectedMedia, rejectedMethod, rejectedNotFound, rejectedOverloaded, rejectedPanic, rejectedStorage,
+		rejectedTLS, rejectedTooLarge, rejectedTooManyAlerts, rejectedUnauthorized,
 	}
 }
 
 const (
-	// maxRefusalsPerReason bounds what the status page lists of one reason, so
-	// that a scan of ports does not hide a sender whose token is wrong.
+	// maxSendersPerReason is the maximum number of senders that the status page
+	// lists for one reason. A port scan must not hide a sender with a wrong
+	// token.
 	maxSendersPerReason = 5
-	// refusalLogInterval is how often the log repeats a refusal for the same
-	// reason to the same address. In between it has at most maxRefusalsLogged
-	// whose texts differ.
+	// rejectionLogInterval is the time after which the limits on log lines
+	// start again. Within it, the log does not repeat the last text of a
+	// sender, and shows at most maxLogLinesPerSender texts for each reason.
 	rejectionLogInterval = 10 * time.Second
 	maxLogLinesPerSender = 10
-	// maxReasonLogged bounds the lines for one reason in such an interval: a
-	// scan from many addresses does not fill the log.
+	// maxLogLinesPerReason is the maximum number of log lines for one reason in
+	// an interval. A scan from many addresses must not fill the log.
 	maxLogLinesPerReason = 20
 
-	// reasonLeftOut is the reason under which left out alerts are listed.
+	// reasonAlert is the internal reason for rejected alerts of an accepted
+	// notification.
 	reasonAlert = "left_out"
 )
 
-// refusals remembers the last notifications that were refused, and how often
-// each limit was reached.
+// rejections stores the last rejections and how often each limit was reached.
+// It is safe for concurrent use.
 type rejections struct {
 	mu            sync.Mutex
-	senders       []*rejectedSender // guarded by mu; in no order
-	counts        map[string]int    // guarded by mu; by reason
-	notifications int               // guarded by mu; refused notifications
-	logged        map[string]logged // guarded by mu; by reason
+	senders       []*rejectedSender    // guarded by mu; unordered
+	counts        map[string]int       // guarded by mu; by reason
+	notifications int                  // guarded by mu; rejected notifications
+	logLimits     map[string]*logLimit // guarded by mu; by reason
 }
 
-// logged counts the lines of the log since the interval began.
-type logged struct {
-	since time.Time
-	lines int
+// logLimit limits the number of log lines in an interval.
+type logLimit struct {
+	start time.Time // of the interval
+	lines int       // in the interval
 }
 
-// mayLog counts a line for the reason and reports whether there is room for it.
-func (r *rejections) mayLog(reason string, at time.Time) bool {
-	if r.logged == nil {
-		r.logged = map[string]logged{}
+// used returns the number of lines in the interval at a time. It starts a new
+// interval if the last one is over.
+func (l *logLimit) used(at time.Time) int {
+	if at.Sub(l.start) >= rejectionLogInterval {
+		*l = logLimit{start: at}
 	}
-	l := r.logged[reason]
-	if at.Sub(l.since) >= rejectionLogInterval {
-		l = logged{since: at}
-	}
-	l.lines++
-	r.logged[reason] = l
-	return l.lines <= maxLogLinesPerReason
+	return l.lines
 }
 
-// refusedSender is what was refused for one reason to one address.
-type rejectedSender struct {
-	templates.Rejection
-
-	reason   string
-	loggedAt time.Time // when the interval of the log began
-	logged   int       // lines since then
-}
-
-// logs reports whether a further refusal is to be logged.
-func (r *rejectedSender) logs(next templates.Rejection) bool {
-	if next.At.Sub(r.loggedAt) >= rejectionLogInterval {
-		r.loggedAt, r.logged = next.At, 0
-	}
-	if r.logged > 0 && next.Reason == r.Reason || r.logged >= maxLogLinesPerSender {
+// allow counts a line and returns true if the interval has room for it.
+func (l *logLimit) allow(at time.Time, maximum int) bool {
+	if l.used(at) >= maximum {
 		return false
 	}
-	r.logged++
+	l.lines++
 	return true
 }
 
-// add remembers a refusal and reports whether to log it.
+// rejectedSender stores the last rejection for one reason and one address.
+type rejectedSender struct {
+	templates.Rejection
+
+	reason string
+	limit  logLimit
+}
+
+// allowLog reports whether to log the next rejection. It skips a rejection that
+// repeats the text of the last one.
+func (r *rejectedSender) allowLog(next templates.Rejection) bool {
+	if next.Reason == r.Reason && r.limit.used(next.At) > 0 {
+		return false
+	}
+	return r.limit.allow(next.At, maxLogLinesPerSender)
+}
+
+// add stores a rejected notification and reports whether to log it.
 func (r *rejections) add(reason string, rejection templates.Rejection) (log bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notifications++
-	return r.record(reason, rejection) && r.mayLog(reason, rejection.At)
+	return r.record(reason, rejection) && r.allowLog(reason, rejection.At)
 }
 
-// note remembers a rejection that refuses no whole notification.
+// allowLog reports whether the limit on log lines for the reason has room for
+// another line, and counts the line. The caller holds mu.
+func (r *rejections) allowLog(reason string, at time.Time) bool {
+	if r.logLimits == nil {
+		r.logLimits = map[string]*logLimit{}
+	}
+	if r.logLimits[reason] == nil {
+		r.logLimits[reason] = &logLimit{}
+	}
+	return r.logLimits[reason].allow(at, maxLogLinesPerReason)
+}
+
+// record stores a rejection without counting a notification. The caller holds
+// mu.
 func (r *rejections) record(reason string, rejection templates.Rejection) (log bool) {
 	r.increment(reason)
 	var same []*rejectedSender
 	for _, known := range r.senders {
 		if known.reason == reason && known.From == rejection.From && (reason != reasonAlert || known.Reason == rejection.Reason) {
-			log = known.logs(rejection)
+			log = known.allowLog(rejection)
 			rejection.Times = known.Times + 1
 			known.Rejection = rejection
 			return log
@@ -140,19 +155,22 @@ func (r *rejections) record(reason string, rejection templates.Rejection) (log b
 		r.senders = slices.DeleteFunc(r.senders, func(known *rejectedSender) bool { return known == oldest })
 	}
 	rejection.Times = 1
-	r.senders = append(r.senders, &rejectedSender{Rejection: rejection, reason: reason, loggedAt: rejection.At, logged: 1})
-	return true
+	sender := &rejectedSender{reason: reason}
+	log = sender.allowLog(rejection)
+	sender.Rejection = rejection
+	r.senders = append(r.senders, sender)
+	return log
 }
 
-// leftOut remembers an alert that was left out of a notification that was kept,
-// and reports whether to log it. Each such alert is listed by itself.
+// addAlert stores a rejected alert of an accepted notification and reports
+// whether to log it. The status page lists each such alert separately.
 func (r *rejections) addAlert(rejection templates.Rejection) (log bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.record(reasonAlert, rejection) && r.mayLog(reasonAlert, rejection.At)
+	return r.record(reasonAlert, rejection) && r.allowLog(reasonAlert, rejection.At)
 }
 
-// count counts a limit that was reached by what is not a notification.
+// countLimit counts that a limit was reached without rejecting a notification.
 func (r *rejections) countLimit(reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,14 +190,14 @@ func (r *rejections) timesReached(reason string) int {
 	return r.counts[reason]
 }
 
-// total is how many notifications were refused.
+// total returns the number of rejected notifications.
 func (r *rejections) total() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.notifications
 }
 
-// newest lists the refusals, the newest first.
+// list returns the stored rejections, newest first.
 func (r *rejections) list() []templates.Rejection {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -191,8 +209,9 @@ func (r *rejections) list() []templates.Rejection {
 	return out
 }
 
-// Refused takes note of a notification that was refused, also before a handler
-// saw it: it is counted, stands on the status page, and is one line in the log.
+// RecordRejection counts a rejected notification, lists it on the status page
+// and logs it. It may also be called before a handler runs. It is safe for
+// concurrent use.
 func (s *Server) RecordRejection(remote string, code int, reason, text string) {
 	if host, _, err := net.SplitHostPort(remote); err == nil {
 		remote = host
@@ -202,42 +221,43 @@ func (s *Server) RecordRejection(remote string, code int, reason, text string) {
 	}
 	s.metrics.notificationsRejected.WithLabelValues(reason).Inc()
 	if s.rejections.add(reason, templates.Rejection{At: time.Now(), From: remote, Status: code, Reason: text}) {
-		s.logger.Info("Notification refused", "reason", reason, "code", code, "remote", remote, "err", text)
+		s.logger.Info("Notification rejected", "reason", reason, "code", code, "remote", remote, "err", text)
 	}
 }
 
-// reject refuses a notification and answers with the reason.
+// reject rejects a notification and answers with the error.
 func (s *Server) reject(c *gin.Context, code int, reason string, err error) {
 	s.RecordRejection(c.Request.RemoteAddr, code, reason, err.Error())
 	fail(c, code, err.Error())
 }
 
-// noRoute answers a request for a path that does not exist.
+// serveNotFound answers a request for an unknown path.
 func (s *Server) serveNotFound(c *gin.Context) {
 	switch {
 	case isPost(c.Request):
-		s.reject(c, http.StatusNotFound, rejectedNotFound, errors.New("nothing is here: notifications go to "+s.webhookPath()))
+		s.reject(c, http.StatusNotFound, rejectedNotFound, errors.New("path not found: send notifications to "+s.webhookPath()))
 	case wantsPage(c.Request):
 		s.uncachedPageHandler(notFoundPage)(c)
 	default:
-		fail(c, http.StatusNotFound, "nothing is here")
+		fail(c, http.StatusNotFound, "path not found")
 	}
 }
 
-// noMethod refuses a method. A notification posted to the path of a page lacks
-// the webhook's. A GET of the webhook may be one that a proxy redirected:
-// Alertmanager follows with GET and without the body.
+// serveMethodNotAllowed answers a request with a wrong method. A POST to the
+// path of a page may be a notification without /webhook. A GET of the webhook
+// may come from a redirecting proxy, because Alertmanager follows redirects
+// without the body.
 func (s *Server) serveMethodNotAllowed(c *gin.Context) {
 	path, webhook := c.Request.URL.Path, s.webhookPath()
 	toWebhook := path == webhook || strings.HasPrefix(path, webhook+"/")
-	looks := slices.Contains([]string{http.MethodHead, http.MethodOptions}, c.Request.Method) || wantsPage(c.Request)
+	isRead := slices.Contains([]string{http.MethodHead, http.MethodOptions}, c.Request.Method) || wantsPage(c.Request)
 	switch {
-	case toWebhook && !looks:
-		s.reject(c, http.StatusMethodNotAllowed, rejectedMethod, errors.New("this method is not allowed here"))
+	case toWebhook && !isRead:
+		s.reject(c, http.StatusMethodNotAllowed, rejectedMethod, errors.New("method not allowed"))
 	case isPost(c.Request):
 		s.reject(c, http.StatusMethodNotAllowed, rejectedMethod, errors.New("this method is not allowed here: notifications go to "+webhook))
 	default:
-		fail(c, http.StatusMethodNotAllowed, "this method is not allowed here")
+		fail(c, http.StatusMethodNotAllowed, "method not allowed")
 	}
 }
 
@@ -245,6 +265,6 @@ func (s *Server) webhookPath() string { return strings.TrimRight(s.opts.RoutePre
 
 func wantsPage(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
 
-// isPost reports whether a request may be meant as a notification: Alertmanager
-// and Grafana post or put.
+// isPost reports whether a request may be a notification. Alertmanager and
+// Grafana use POST or PUT.
 func isPost(r *http.Request) bool { return r.Method == http.MethodPost || r.Method == http.MethodPut }

@@ -79,7 +79,7 @@ func TestRefusalsAreBounded(t *testing.T) {
 	var r rejections
 	at := time.Now()
 	refuse := func(reason, from string, after time.Duration) bool {
-		return r.add(reason, templates.Rejection{At: at.Add(after), From: from, Status: 404, Reason: "nothing is here"})
+		return r.add(reason, templates.Rejection{At: at.Add(after), From: from, Status: 404, Reason: "path not found"})
 	}
 	require.True(t, refuse(rejectedUnauthorized, "10.0.0.1", 0))
 	require.False(t, refuse(rejectedUnauthorized, "10.0.0.1", time.Second), "the log does not repeat it at once")
@@ -104,7 +104,7 @@ func TestAScanDoesNotFillTheLog(t *testing.T) {
 	for i := range 500 {
 		h.RecordRejection(fmt.Sprintf("10.1.%d.%d:99", i/250, i%250), http.StatusNotFound, rejectedNotFound, fmt.Sprint("path ", i))
 	}
-	require.Equal(t, maxLogLinesPerReason, strings.Count(l.text(), "Notification refused"))
+	require.Equal(t, maxLogLinesPerReason, strings.Count(l.text(), "Notification rejected"))
 	h.post("{")
 	require.Contains(t, l.text(), "bad_message", "each reason has lines of its own")
 }

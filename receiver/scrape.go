@@ -10,44 +10,44 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxScrape bounds one scrape, which is some 50 kB.
+// maxScrapeSize is the maximum size of one scrape. The usual size is 50 kB.
 const maxScrapeSize = 4 << 20
 
-// errScrape says that a scrape passes maxScrape.
+// errScrapeTooLarge reports a scrape of more than maxScrapeSize bytes.
 var errScrapeTooLarge = errors.New("the metrics are too large")
 
-// scrape answers with the metrics. They are gathered into a buffer under a limit
-// of their own, so that slow scrapers keep nobody out.
+// serveMetrics returns the handler of /metrics. It gathers into a buffer and
+// has limits of its own, so that slow scrapers do not block others.
 func (s *Server) serveMetrics(gatherer prometheus.Gatherer) gin.HandlerFunc {
 	handler := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})
 	return func(c *gin.Context) {
-		place, ok := s.limits.scrapes.Take(1)
+		slot, ok := s.limits.scrapes.Take(1)
 		if !ok {
-			c.String(http.StatusServiceUnavailable, "Too many scrapes at once, try again soon.\n")
+			c.String(http.StatusServiceUnavailable, "Too many concurrent scrapes, try again.\n")
 			return
 		}
-		defer place.Release()
+		defer slot.Release()
 		answer := &bufferedResponse{headers: c.Writer.Header(), code: http.StatusOK}
 		handler.ServeHTTP(answer, c.Request)
-		place.Release()
+		slot.Release()
 		if answer.tooLarge {
 			c.Writer.Header().Del("Content-Encoding")
-			c.String(http.StatusServiceUnavailable, "The metrics are larger than 4 MiB.\n")
+			c.String(http.StatusServiceUnavailable, "The metrics are larger than the limit of 4 MiB.\n")
 			return
 		}
 		hold, ok := s.limits.scrapeBytes.Take(int64(answer.body.Len()))
 		if !ok {
 			c.Writer.Header().Del("Content-Encoding")
-			c.String(http.StatusServiceUnavailable, "Too many bytes wait for slow scrapers, try again soon.\n")
+			c.String(http.StatusServiceUnavailable, "Scrape memory is in use by slow clients, try again.\n")
 			return
 		}
 		defer hold.Release()
 		c.Status(answer.code)
-		_, _ = c.Writer.Write(answer.body.Bytes()) // a client that went away is not a fault
+		_, _ = c.Writer.Write(answer.body.Bytes()) // a disconnected client is not a fault
 	}
 }
 
-// madeAnswer keeps an answer of no more than maxScrape bytes.
+// bufferedResponse buffers a response of at most maxScrapeSize bytes.
 type bufferedResponse struct {
 	headers  http.Header
 	code     int
@@ -65,13 +65,13 @@ func (a *bufferedResponse) Write(p []byte) (int, error) {
 	return a.body.Write(p)
 }
 
-// profiled bounds the profiles at once.
+// limitProfiles limits the number of concurrent profiles.
 func (s *Server) limitProfiles(c *gin.Context) {
-	place, ok := s.limits.profiles.Take(1)
+	slot, ok := s.limits.profiles.Take(1)
 	if !ok {
-		fail(c, http.StatusServiceUnavailable, "too many profiles at once, try again soon")
+		fail(c, http.StatusServiceUnavailable, "too many concurrent profiles, try again")
 		return
 	}
-	defer place.Release()
+	defer slot.Release()
 	c.Next()
 }

@@ -16,27 +16,31 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// token is what a notification must carry. It is read from a file, again at
-// most once a second: the content tells whether it changed, since a file that is
-// replaced may have the time of the one before. Each line of the file is a
-// token, so one is rotated without a refusal by adding the new one, and taking
-// the old one away when all senders know the new one. A file that is gone or
-// empty leaves the tokens as they were, and is a problem on the status page.
+// webhookTokens are the tokens that a notification may carry. They are read
+// from a file, which is read again at most once a second. Its content shows
+// whether it changed, because a replaced file may have the old modification
+// time.
+//
+// Each line of the file is a token. So operators can rotate tokens without
+// rejections: add the new token, change all senders, then delete the old token.
+// If the file is missing or empty, the old tokens stay valid and the status
+// page shows a problem.
 type webhookTokens struct {
-	path   string // "": no token is asked for
+	path   string // "": no token is required
 	logger *slog.Logger
 
 	mu       sync.Mutex
-	text     string              // guarded by mu; what the hashes were made from
-	hashes   [][sha256.Size]byte // guarded by mu; never changed, but replaced
+	text     string              // guarded by mu; content of the file
+	hashes   [][sha256.Size]byte // guarded by mu; replaced, never modified
 	loadedAt time.Time           // guarded by mu
-	fault    string              // guarded by mu; why the file cannot be used; "": it can
+	fault    string              // guarded by mu; why the file is unusable; "": it is usable
 }
 
-// tokenAge is how long a changed file may go unnoticed.
+// tokenReloadInterval is the maximum time until a changed file is noticed.
 const tokenReloadInterval = time.Second
 
-// maxTokenFile bounds what is read of the file: thousands of tokens.
+// maxTokenFile is the maximum number of bytes that are read from the file. It
+// has room for thousands of tokens.
 const maxTokenFile = 1 << 20
 
 func newWebhookTokens(path string, logger *slog.Logger) (*webhookTokens, error) {
@@ -50,7 +54,7 @@ func newWebhookTokens(path string, logger *slog.Logger) (*webhookTokens, error) 
 	return t, nil
 }
 
-// read reads the file. The caller holds mu, or is the only one.
+// load reads the file. The caller holds mu or has the only reference.
 func (t *webhookTokens) load() error {
 	f, err := os.Open(t.path)
 	if err != nil {
@@ -66,8 +70,8 @@ func (t *webhookTokens) load() error {
 	}
 	var hashes [][sha256.Size]byte
 	for line := range strings.Lines(string(text)) {
-		if word := strings.TrimSpace(line); word != "" {
-			hashes = append(hashes, sha256.Sum256([]byte(word)))
+		if token := strings.TrimSpace(line); token != "" {
+			hashes = append(hashes, sha256.Sum256([]byte(token)))
 		}
 	}
 	if len(hashes) == 0 {
@@ -77,7 +81,7 @@ func (t *webhookTokens) load() error {
 	return nil
 }
 
-// current returns the hashes of the tokens in force.
+// currentHashes returns the hashes of the valid tokens.
 func (t *webhookTokens) currentHashes() [][sha256.Size]byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,8 +92,8 @@ func (t *webhookTokens) currentHashes() [][sha256.Size]byte {
 	return t.hashes
 }
 
-// note remembers why the file cannot be used, and logs each change of that
-// once. The caller holds mu.
+// setFault stores why the file is unusable and logs each change once. The
+// caller holds mu.
 func (t *webhookTokens) setFault(err error) {
 	fault := ""
 	if err != nil {
@@ -99,13 +103,13 @@ func (t *webhookTokens) setFault(err error) {
 		return
 	}
 	if t.fault = fault; err != nil {
-		t.logger.Warn("The webhook token cannot be read, the tokens stay as they were", "err", err)
+		t.logger.Warn("Reading the webhook token file failed, the previous tokens stay valid", "err", err)
 	} else {
-		t.logger.Info("The webhook token can be read again")
+		t.logger.Info("The webhook token file is readable again")
 	}
 }
 
-// problem says in a sentence what is wrong with the file; "" if nothing is.
+// problem returns a sentence about an unusable file, or "".
 func (t *webhookTokens) problem() string {
 	if t.path == "" {
 		return ""
@@ -116,12 +120,12 @@ func (t *webhookTokens) problem() string {
 	if t.fault == "" {
 		return ""
 	}
-	return "The webhook token cannot be read, so the tokens stay as they were: " + t.fault
+	return "Reading the webhook token file failed, so the previous tokens stay valid: " + t.fault
 }
 
-// requireToken refuses a notification that does not carry a token: as a bearer,
-// or as the password of basic authentication, since a request that must carry
-// one for --web.config.file has no room for the other.
+// requireToken rejects a notification without a valid token. It accepts the
+// token as a bearer token or as the password of basic authentication. With
+// --web.config.file the header may already carry a user and a password.
 func (s *Server) requireToken(c *gin.Context) {
 	if s.tokens.path == "" {
 		return
@@ -132,20 +136,20 @@ func (s *Server) requireToken(c *gin.Context) {
 	}
 	if !ok || !s.tokens.accepts(given) {
 		c.Header("WWW-Authenticate", "Bearer")
-		s.reject(c, http.StatusUnauthorized, rejectedUnauthorized, errors.New("this webhook asks for a token: Authorization: Bearer …"))
+		s.reject(c, http.StatusUnauthorized, rejectedUnauthorized, errors.New("this webhook requires a token: Authorization: Bearer …"))
 	}
 }
 
-// bearer returns the token of an Authorization header. The name of a scheme is
-// not case-sensitive, and Alertmanager sends it as its configuration spells it.
+// bearerToken returns the token of an Authorization header. The scheme is not
+// case-sensitive, and Alertmanager sends it as configured.
 func bearerToken(header string) (string, bool) {
 	scheme, given, ok := strings.Cut(strings.TrimSpace(header), " ")
 	return strings.TrimSpace(given), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// known reports whether a token is in force. Hashes are compared, in constant
-// time, and with each of them: neither a token's length nor its beginning can be
-// guessed.
+// accepts reports whether a token is valid. It compares hashes in constant
+// time, and always compares all of them. So an attacker cannot guess the length
+// or the beginning of a token.
 func (t *webhookTokens) accepts(given string) bool {
 	hash, same := sha256.Sum256([]byte(given)), 0
 	for _, want := range t.currentHashes() {

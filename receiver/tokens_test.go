@@ -69,7 +69,7 @@ func TestAReplacedTokenFileIsKnownByItsContent(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, code("one"), "what was revoked is refused")
 
 	require.NoError(t, os.Remove(path))
-	const problem = "The webhook token cannot be read"
+	const problem = "Reading the webhook token file failed"
 	require.Eventually(t, func() bool { return strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
 	require.Contains(t, h.get("/api/v1/status").Body.String(), problem)
 	require.Equal(t, http.StatusOK, code("two"), "the tokens stay as they were")

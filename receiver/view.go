@@ -6,7 +6,8 @@ import (
 	"muster/grouping"
 )
 
-// The shapes of the JSON API. Times are RFC 3339; an absent time is absent.
+// The types of the JSON API. Times are RFC 3339; fields of unknown times are
+// omitted.
 
 type groupView struct {
 	ID                grouping.ID     `json:"id"`
@@ -58,7 +59,8 @@ type alertView struct {
 	Episodes     []episodeView        `json:"episodes"`
 }
 
-// viewGroup is a group without its alerts, which a stream writes one by one.
+// viewGroup converts a group without its alerts. A stream writes the alerts one
+// by one.
 func viewGroup(g *grouping.AlertGroup) groupView {
 	return groupView{
 		ID: g.ID, Source: g.Source, Receiver: g.Receiver, GroupKey: g.GroupKey,
@@ -93,7 +95,8 @@ func viewEpisodes(episodes []grouping.Episode) []episodeView {
 	return views
 }
 
-// object is the labels as a JSON object, also where there are none.
+// emptyIfNil returns the labels, or empty labels, so that JSON shows an object
+// and not null.
 func emptyIfNil(l grouping.Labels) grouping.Labels {
 	if l == nil {
 		return grouping.Labels{}
