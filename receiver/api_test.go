@@ -20,7 +20,7 @@ import (
 	"muster/grouping"
 )
 
-// Times that are ours differ from run to run.
+// Timestamps that Muster sets differ between runs.
 var (
 	ourTime = regexp.MustCompile(`"(createdAt|updatedAt|lastNotifiedAt|resolvedAt|firstSeenAt|lastSeenAt|time|lastNotification|startedAt|http://am)":"20[0-9T:.-]+Z"`)
 	eventID = regexp.MustCompile(`"id":"[0-9a-f]{38}"`)
@@ -232,7 +232,7 @@ func TestTheWebhookNeverRedirects(t *testing.T) {
 	}
 }
 
-func TestABrowserOfAnotherSiteMayNotPost(t *testing.T) {
+func TestCrossSitePostsAreRejected(t *testing.T) {
 	h := newTestServer(t, Options{})
 	for _, headers := range [][]string{
 		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "null"}, {"Origin", "https://evil.example"},
@@ -258,7 +258,7 @@ func TestProbes(t *testing.T) {
 	require.Equal(t, "close", w.Header().Get("Connection"))
 }
 
-// stub answers Ingest as the test wants.
+// stub answers Ingest with the function of the test.
 type stub struct {
 	Groups
 
@@ -282,7 +282,7 @@ func newStub(t *testing.T, opts Options, ingest func() (grouping.Outcome, error)
 	return h, h.reg
 }
 
-func TestFailuresOfTheHouse(t *testing.T) {
+func TestIngestErrors(t *testing.T) {
 	secret := errors.New("dial redis:6379 with password hunter2")
 	for name, ingest := range map[string]func() (grouping.Outcome, error){
 		"storage": func() (grouping.Outcome, error) {
@@ -303,7 +303,7 @@ func TestFailuresOfTheHouse(t *testing.T) {
 	}
 }
 
-func TestTooManyRequestsAtOnce(t *testing.T) {
+func TestTooManyConcurrentRequests(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	h, _ := newStub(t, Options{MaxRequests: 1}, func() (grouping.Outcome, error) {
 		entered <- struct{}{}
@@ -319,7 +319,7 @@ func TestTooManyRequestsAtOnce(t *testing.T) {
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
 }
 
-func TestLabelsAreBounded(t *testing.T) {
+func TestSourceLabelsAreLimited(t *testing.T) {
 	h := newTestServer(t, Options{MaxSources: 3})
 	for i := range 10 {
 		path := fmt.Sprintf("/webhook/source%d", i)
@@ -335,5 +335,5 @@ func TestLabelsAreBounded(t *testing.T) {
 	require.InDelta(t, 1, h.counter(t, "muster_http_requests_total", "code", "405", "handler", "unmatched", "method", "other"), 0)
 	var list struct{ Total int }
 	require.NoError(t, json.Unmarshal(h.get("/api/v1/groups?source=source9").Body.Bytes(), &list))
-	require.Equal(t, 1, list.Total, "the bound is on the metric, not on the source")
+	require.Equal(t, 1, list.Total, "the limit applies to the metric, not to the source")
 }

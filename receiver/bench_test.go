@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// manyAlerts is a body of n alerts, as large as real ones are.
+// manyAlerts returns a body with n alerts of realistic size.
 func manyAlerts(n int) string {
 	var alerts []string
 	for i := range n {
@@ -36,7 +36,7 @@ func BenchmarkWebhook(b *testing.B) {
 	}
 }
 
-// The first page over 10,000 groups of ten alerts.
+// Renders the first page of 10,000 groups with ten alerts each.
 func BenchmarkFirstPage(b *testing.B) {
 	h := newTestServer(b, Options{})
 	for i := range 10_000 {
@@ -48,7 +48,7 @@ func BenchmarkFirstPage(b *testing.B) {
 	for _, path := range []string{"/", "/api/v1/groups", "/?filter=severity%3Dwarning"} {
 		b.Run(path, func(b *testing.B) {
 			for b.Loop() {
-				h.pages.put("none", "", renderedPage{}) // so that it is made each time
+				h.pages.put("none", "", renderedPage{}) // disables the cache
 				require.Equal(b, http.StatusOK, h.get(path).Code)
 			}
 		})

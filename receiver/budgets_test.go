@@ -22,7 +22,7 @@ import (
 	"muster/grouping"
 )
 
-// The shapes of what is streamed.
+// The types of the streamed answers.
 type (
 	groupsView struct {
 		Groups []groupView `json:"groups"`
@@ -35,7 +35,7 @@ type (
 	}
 )
 
-// viewWhole is a group with its alerts.
+// viewGroupWithAlerts converts a group with its alerts.
 func viewGroupWithAlerts(g *grouping.AlertGroup) groupView {
 	v := viewGroup(g)
 	for _, a := range g.Alerts {
@@ -44,8 +44,8 @@ func viewGroupWithAlerts(g *grouping.AlertGroup) groupView {
 	return v
 }
 
-// stall sends a GET over a connection of its own, which takes little of the answer
-// unless it is read: its buffer has so many bytes.
+// openStalled sends a GET over a new connection and does not read the answer.
+// The connection's receive buffer has the given size.
 func openStalled(t *testing.T, srv *httptest.Server, path string, buffer int) net.Conn {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
@@ -59,8 +59,8 @@ func openStalled(t *testing.T, srv *httptest.Server, path string, buffer int) ne
 	return conn
 }
 
-// What is written piece by piece is, byte by byte, the JSON of the whole.
-func TestStreamsAreTheWholeJSON(t *testing.T) {
+// A streamed answer has exactly the bytes of the JSON of the whole value.
+func TestStreamedJSONIsComplete(t *testing.T) {
 	h := newTestServer(t, Options{})
 	get := func(path string) string {
 		w := h.get(path)
@@ -98,7 +98,7 @@ func TestStreamsAreTheWholeJSON(t *testing.T) {
 	require.Zero(t, h.limits.responseBytes.Used())
 }
 
-// unwritable has groups that are not JSON.
+// unwritable returns groups that cannot be encoded as JSON.
 type unwritable struct {
 	stub
 
@@ -109,9 +109,9 @@ func (u unwritable) ListGroups(context.Context, grouping.ListQuery) (grouping.Gr
 	return grouping.GroupPage{Groups: u.groups}, nil
 }
 
-// An error before the first byte is answered as one; later the connection is
-// cut. Either way everything is given back.
-func TestAStreamThatFails(t *testing.T) {
+// An error before the first byte gets its status code; a later error closes the
+// connection. Both release all memory and slots.
+func TestFailingStream(t *testing.T) {
 	h, _ := newStub(t, Options{}, nil)
 	srv := h.listen(t)
 	bad := &grouping.AlertGroup{}
@@ -132,19 +132,19 @@ func TestAStreamThatFails(t *testing.T) {
 	require.Zero(t, h.limits.readers.Used())
 }
 
-// Clients that do not read hold a bounded number of bytes and no place of a
-// reader. Others are answered meanwhile.
-func TestReadersThatDoNotRead(t *testing.T) {
+// Clients that do not read hold a limited number of bytes and no reader's slot.
+// Other clients are served meanwhile.
+func TestReadersThatDoNotReadDoNotBlockOthers(t *testing.T) {
 	const most, stalled = 4, 40
 	h := newTestServer(t, Options{MaxReaders: most})
 	h.writeTimeout = time.Minute
-	kept := h.postResult(t, manyAlerts(5000)) // more than the buffers of a connection take
+	kept := h.postResult(t, manyAlerts(5000)) // more than the buffers of a connection hold
 	srv := h.listen(t)
 	var conns []net.Conn
 	for range stalled {
 		conns = append(conns, openStalled(t, srv, "/api/v1/groups/"+string(kept.Group), 4096))
 	}
-	// Some may find no place among those whose answers are made.
+	// Some requests may get 503 while all reader slots are in use.
 	require.Eventually(t, func() bool {
 		return h.limits.responseBytes.Used() == int64(stalled-h.limits.readers.Rejected())*streamSize && h.limits.readers.Used() == 0
 	}, 30*time.Second, time.Millisecond)
@@ -158,8 +158,8 @@ func TestReadersThatDoNotRead(t *testing.T) {
 	require.Eventually(t, func() bool { return h.limits.responseBytes.Used() == 0 }, 30*time.Second, time.Millisecond)
 }
 
-// A client that takes nothing is cut.
-func TestAReaderThatTakesNothingIsCut(t *testing.T) {
+// A client that reads nothing is disconnected.
+func TestReaderThatDoesNotReadIsDisconnected(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.writeTimeout = 500 * time.Millisecond
 	kept := h.postResult(t, manyAlerts(5000))
@@ -169,12 +169,13 @@ func TestAReaderThatTakesNothingIsCut(t *testing.T) {
 		return h.counter(t, "muster_http_requests_total", "code", "200", "handler", "/api/v1/groups/:id", "method", "GET") == 1
 	}, 30*time.Second, time.Millisecond)
 	require.Zero(t, h.limits.responseBytes.Used())
-	text, _ := io.ReadAll(conn) // it may be reset
-	require.False(t, strings.HasSuffix(string(text), "\r\n0\r\n\r\n"), "half an answer does not look like a whole one")
+	text, _ := io.ReadAll(conn) // the connection may be reset
+	require.False(t, strings.HasSuffix(string(text), "\r\n0\r\n\r\n"), "an incomplete answer must not look complete")
 }
 
-// Past the budget readers are answered with 503, notifications are kept.
-func TestTooManyBytesForReaders(t *testing.T) {
+// At the limit on response bytes readers get 503, and notifications are still
+// stored.
+func TestResponseMemoryLimit(t *testing.T) {
 	const fit, stalled = 3, 9
 	h := newTestServer(t, Options{MaxResponseMemory: fit*streamSize + streamSize/2})
 	kept := h.postResult(t, manyAlerts(5000))
@@ -193,7 +194,7 @@ func TestTooManyBytesForReaders(t *testing.T) {
 	require.InDelta(t, float64(h.limits.responseBytes.Rejected()), h.counter(t, "muster_limit_rejections_total", "limit", "responses"), 0)
 }
 
-// Who finds no place is told so.
+// A reader without a slot gets 503.
 func TestTooManyReaders(t *testing.T) {
 	h := newTestServer(t, Options{MaxReaders: 1})
 	place, ok := h.limits.readers.Take(1)
@@ -206,8 +207,8 @@ func TestTooManyReaders(t *testing.T) {
 	require.Contains(t, h.get("/status").Body.String(), `<td>Concurrent readers</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
 }
 
-// A client that reads slowly gets all of it, however long it takes.
-func TestAReaderThatIsSlowIsNotCut(t *testing.T) {
+// A slow client gets the whole answer, even if it takes long.
+func TestSlowReaderGetsTheWholeAnswer(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.writeTimeout = 2 * time.Second
 	kept := h.postResult(t, manyAlerts(3000))
@@ -221,10 +222,10 @@ func TestAReaderThatIsSlowIsNotCut(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.JSONEq(t, h.get(path).Body.String(), string(text))
-	require.Greater(t, time.Since(started), h.writeTimeout, "it was too fast to show anything")
+	require.Greater(t, time.Since(started), h.writeTimeout, "the test must last longer than the timeout")
 }
 
-// slowReader reads once for each tick.
+// slowReader reads once per tick.
 type slowReader struct {
 	conn net.Conn
 	tick *time.Ticker
@@ -235,8 +236,8 @@ func (r *slowReader) Read(p []byte) (int, error) {
 	return r.conn.Read(p[:min(len(p), 16<<10)])
 }
 
-// A stream of HTTP/2 that is not read is cut, and its connection goes on.
-func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
+// An HTTP/2 stream that is not read is reset, and its connection stays open.
+func TestStalledHTTP2StreamIsReset(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.writeTimeout = time.Second
 	kept := h.postResult(t, manyAlerts(10_000)) // more than the client's window of 4 MiB
@@ -256,7 +257,7 @@ func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
 	stalled := get("/api/v1/groups/" + string(kept.Group))
 	require.Eventually(t, func() bool { return h.limits.responseBytes.Used() == 0 }, 30*time.Second, time.Millisecond)
 	_, err := io.ReadAll(stalled.Body)
-	require.Error(t, err, "half an answer does not look like a whole one")
+	require.Error(t, err, "an incomplete answer must not look complete")
 	require.NoError(t, stalled.Body.Close())
 	res := get("/api/v1/groups")
 	_, err = io.ReadAll(res.Body)
@@ -264,14 +265,14 @@ func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 }
 
-// Scrapers that do not read do not keep others out.
-func TestScrapersThatDoNotRead(t *testing.T) {
+// Scrapers that do not read do not block others.
+func TestScrapersThatDoNotReadDoNotBlockOthers(t *testing.T) {
 	h := newTestServer(t, Options{})
 	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long", Help: "Long labels."}, []string{"x"})
 	for i := range 600 {
 		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", 1000))).Set(1)
 	}
-	h.reg.MustRegister(long) // more than the buffers of a connection take
+	h.reg.MustRegister(long) // more than the buffers of a connection hold
 	srv := h.listen(t)
 	for range maxScrapes {
 		openStalled(t, srv, "/metrics", 4096)
@@ -291,7 +292,7 @@ func TestScrapersThatDoNotRead(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, h.get("/metrics").Code)
 }
 
-func TestScrapesAreBounded(t *testing.T) {
+func TestScrapesAreLimited(t *testing.T) {
 	h := newTestServer(t, Options{})
 	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long", Help: "Long labels."}, []string{"x"})
 	for i := range 5 {
@@ -304,7 +305,7 @@ func TestScrapesAreBounded(t *testing.T) {
 	require.Zero(t, h.limits.scrapes.Used())
 }
 
-// keeping keeps notifications when it is allowed to.
+// keeping stores a notification when the test allows it.
 type keeping struct {
 	stub
 
@@ -317,9 +318,10 @@ func (k keeping) Ingest(context.Context, grouping.Notification) (grouping.Outcom
 	return grouping.Outcome{Group: &grouping.AlertGroup{}}, nil
 }
 
-// Notifications are bounded by what they become: tiny alerts take eight times
-// their bytes. One that is too large for the budget is taken alone.
-func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
+// The limit counts the decoded size of notifications: tiny alerts need eight
+// times their bytes. A notification above the limit is accepted if it is the
+// only one.
+func TestDecodedMemoryLimit(t *testing.T) {
 	tiny := func(n int) string {
 		alerts := strings.TrimSuffix(strings.Repeat(`{"status":"firing","labels":{"a":"b"},"startsAt":"2026-11-23T03:00:00Z"},`, n), ",")
 		whole := body()
@@ -336,7 +338,7 @@ func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
 	large := tiny(2000)
 	require.Less(t, len(large), 1<<20/4)
 	post(large)
-	require.Greater(t, h.limits.decodedBytes.Used(), int64(1<<20), "it is taken, though it is more than the limit")
+	require.Greater(t, h.limits.decodedBytes.Used(), int64(1<<20), "a single notification may exceed the limit")
 	h.requireRejected(t, "a second one", h.post(large), http.StatusServiceUnavailable, "too many concurrent large notifications, try again")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
 	r := httptest.NewRequest(http.MethodPost, "/webhook", iotest.ErrReader(errors.New("it was read")))
@@ -344,7 +346,7 @@ func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	h.requireRejected(t, "a larger one, before it is read", w, http.StatusServiceUnavailable, "too many concurrent large notifications, try again")
-	post(body()) // a small one finds its place
+	post(body()) // a small notification still fits
 	close(groups.leave)
 	require.Equal(t, http.StatusOK, <-answers)
 	require.Equal(t, http.StatusOK, <-answers)
@@ -353,7 +355,7 @@ func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
 	require.Zero(t, h.limits.notifications.Used())
 }
 
-// The estimate is no less than what decoding takes, and not absurd.
+// The estimate is at least the memory that decoding needs, and not much more.
 func TestDecodedSize(t *testing.T) {
 	labels := func(n int) string {
 		var pairs []string
@@ -388,8 +390,8 @@ func TestDecodedSize(t *testing.T) {
 	}
 }
 
-// Pages with huge labels are not all kept.
-func TestKeptPagesAreBoundedByBytes(t *testing.T) {
+// The cache limits the bytes of pages with huge labels.
+func TestCachedBytesAreLimited(t *testing.T) {
 	var m pageCache
 	for i := range 40 {
 		m.put("etag", fmt.Sprint(i), renderedPage{body: make([]byte, 1<<20)})

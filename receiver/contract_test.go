@@ -19,7 +19,7 @@ import (
 	"muster/grouping"
 )
 
-// Each field of a wrong type is named, at the top and in an alert.
+// The error names each field with a wrong type, in the message and in an alert.
 func TestWrongTypesAreNamed(t *testing.T) {
 	h := newTestServer(t, Options{})
 	var whole map[string]any
@@ -72,13 +72,13 @@ func TestWrongTypesAreNamed(t *testing.T) {
 			in.object[name] = right
 		}
 	}
-	require.Equal(t, (12+7)*len(wrong)-9, n, "strings may be strings")
+	require.Equal(t, (12+7)*len(wrong)-9, n, "a string is valid for a string field")
 	require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
 	require.JSONEq(t, `{"events":[]}`, h.get("/api/v1/events").Body.String())
 }
 
-// Times come back as they came, however far away they are.
-func TestTimesComeBackAsTheyCame(t *testing.T) {
+// The API returns the times that were sent, even those far from today.
+func TestTimesAreReturnedAsSent(t *testing.T) {
 	for _, at := range []string{
 		"0000-06-01T00:00:00Z", "0001-01-01T00:00:00.000000001Z", "1677-01-01T00:00:00Z", "1677-09-21T00:12:43.145224192Z",
 		"1970-01-01T00:00:00Z", "2262-04-11T23:47:16.854775807Z", "2262-04-11T23:47:16.854775808Z", "2300-01-01T00:00:00.1+02:00",
@@ -143,10 +143,10 @@ func TestTheThirtyThirdSourceIsOther(t *testing.T) {
 	require.Zero(t, count("s32"))
 	require.InDelta(t, 2, count("other"), 0)
 	require.Equal(t, http.StatusOK, h.do(http.MethodPost, "/webhook/s0", bytes.NewReader([]byte(body()))).Code)
-	require.InDelta(t, 2, count("s0"), 0, "one that is known stays so")
+	require.InDelta(t, 2, count("s0"), 0, "a known source keeps its label")
 }
 
-func TestPagesOfTheAPIJoinToTheWhole(t *testing.T) {
+func TestPagesOfTheAPIAreComplete(t *testing.T) {
 	h := newTestServer(t, Options{})
 	for i := range 7 {
 		h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i), wireLabels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
@@ -208,9 +208,9 @@ func TestEventsBetweenTimes(t *testing.T) {
 	require.Equal(t, "opened", v.Events[0].Kind)
 	h.postKept(t, body(wireKey, `"groupKey":"another"`))
 	require.Equal(t, 6, get("/api/v1/events"))
-	require.Equal(t, 3, get("/api/v1/groups/"+id+"/events"), "a group's history is its own")
+	require.Equal(t, 3, get("/api/v1/groups/"+id+"/events"), "the history of the group only")
 
-	for range 10 { // all that is wrong is named, always in the same order
+	for range 10 { // all problems are listed, in a stable order
 		const text = ` is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or -1h30m and 7d for so long ago`
 		require.JSONEq(t, `{"error":"bad query: since: \"NaN\"`+text+`; until: \"x\"`+text+`"}`, h.get("/api/v1/events?until=x&since=NaN").Body.String())
 	}
@@ -220,7 +220,7 @@ func TestEventsBetweenTimes(t *testing.T) {
 	}
 }
 
-// broken is a house whose storage is down.
+// broken answers every query as if the storage were down.
 type broken struct{ stub }
 
 const secret = "dial redis:6379 with password hunter2"
@@ -248,7 +248,7 @@ func (broken) Events(context.Context, grouping.EventQuery) (grouping.EventPage, 
 func (broken) Heartbeats(context.Context) ([]grouping.Heartbeat, error) { return nil, errBroken }
 func (broken) GetStats(context.Context) (grouping.Stats, error)         { return grouping.Stats{}, errBroken }
 
-func TestABrokenStorageIsSaidEverywhereAndNoMore(t *testing.T) {
+func TestBrokenStorageIsReportedWithoutSecrets(t *testing.T) {
 	h, _ := newStub(t, Options{}, nil)
 	h.groups = broken{}
 	id, fp := strings.Repeat("0", 20), strings.Repeat("0", 16)
@@ -278,8 +278,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// A status of the message itself is not one of an alert's, and names in another
-// case are other names.
+// The status of the message is not the status of an alert, and field names are
+// case-sensitive.
 func TestNamesInAnotherCaseAreIgnored(t *testing.T) {
 	h := newTestServer(t, Options{})
 	id := h.postKept(t, body(wireStatus, `[{"STATUS":"resolved","StartsAt":5,"Labels":[],"status":"firing"`, wireKey, `"GROUPKEY":1,`+wireKey))

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wireAlert is an alert of a notification. An empty end means that it fires.
+// wireAlert returns an alert of a notification. Without an end it is firing.
 func wireAlert(labels, end string) string {
 	status := "resolved"
 	if end == "" {
@@ -20,7 +20,8 @@ func wireAlert(labels, end string) string {
 	return fmt.Sprintf(`{"status":%q,"labels":%s,"startsAt":"2026-01-01T00:00:00Z","endsAt":%q}`, status, labels, end)
 }
 
-// notify posts a notification of the group to a source, and returns its ID.
+// notify posts a notification of a group to a source and returns the group's
+// ID.
 func (h *testServer) notify(t *testing.T, source, receiver, groupLabels string, alerts ...string) string {
 	t.Helper()
 	text := fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":%q,"status":"firing","groupLabels":%s,"externalURL":"http://am.%s","alerts":[%s]}`,
@@ -32,7 +33,7 @@ func (h *testServer) notify(t *testing.T, source, receiver, groupLabels string, 
 	return answer.Group
 }
 
-// total is how many groups the API selects.
+// countGroups returns the number of groups that the API selects.
 func (h *testServer) countGroups(t *testing.T, query string) int {
 	t.Helper()
 	w := h.get("/api/v1/groups?" + query)
@@ -42,14 +43,14 @@ func (h *testServer) countGroups(t *testing.T, query string) int {
 	return v.Total
 }
 
-// rows is how many rows the list shows.
+// countRows returns the number of rows on the page of groups.
 func (h *testServer) countRows(query string) int {
 	return strings.Count(h.get("/?"+query, "Accept", accept).Body.String(), "<article")
 }
 
-// The state that is asked for and the filter judge the same alert, on the page,
+// The state and the filter of a query must match the same alert: on the page,
 // in the list by labels and in the API.
-func TestAFilterJudgesAlertsOfTheAskedState(t *testing.T) {
+func TestStateAndFilterMatchTheSameAlert(t *testing.T) {
 	h := newTestServer(t, Options{})
 	const end = "2026-01-01T01:00:00Z"
 	disk := func(instance, severity, end string) string {
@@ -82,9 +83,9 @@ func TestAFilterJudgesAlertsOfTheAskedState(t *testing.T) {
 		require.Equal(t, tc.rows, h.countGroups(t, api), "%v", tc)
 	}
 	page := h.get(`/?filter=instance%3D"db-2"`, "Accept", accept).Body.String()
-	require.Contains(t, page, "1 of 2 match", "of those that fire")
+	require.Contains(t, page, "1 of 2 match", "counts only firing alerts")
 	page = h.get(`/?state=all&filter=instance%3D"db-2"`, "Accept", accept).Body.String()
 	require.Contains(t, page, "1 of 3 match")
 	page = h.get(`/?filter=alertname%3D"Nett"`, "Accept", accept).Body.String()
-	require.NotContains(t, page, "Did you mean", "Net does not fire")
+	require.NotContains(t, page, "Did you mean", "Net is not firing")
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An alert with a start in the future does not stay the newest, and each page
-// that shows it says so.
+// An alert that starts in the future does not stay the newest, and each page
+// that shows it marks it.
 func TestAStartInTheFuture(t *testing.T) {
 	h := newTestServer(t, Options{})
 	ahead := h.postKept(t, body(wireKey, `"groupKey":"ahead"`, "Down", "Ahead", wireStart, `"startsAt":"2096-01-02T03:04:05Z"`))
@@ -27,5 +27,5 @@ func TestAStartInTheFuture(t *testing.T) {
 	}
 	require.NotContains(t, h.get("/groups/"+fresh).Body.String(), "starts in the future")
 	require.Contains(t, h.get("/help").Body.String(), `id="future"`)
-	require.Contains(t, h.get("/api/v1/groups/"+ahead).Body.String(), `"startsAt":"2096-01-02T03:04:05Z"`, "what was sent is kept")
+	require.Contains(t, h.get("/api/v1/groups/"+ahead).Body.String(), `"startsAt":"2096-01-02T03:04:05Z"`, "the sent time is stored")
 }

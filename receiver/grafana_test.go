@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// grafanaBody is a notification of Grafana with an alert for each set of fields.
+// grafanaBody returns a Grafana notification with one alert for each set of
+// fields.
 func grafanaBody(version string, alerts ...string) string {
 	list := make([]string, 0, len(alerts))
 	for i, fields := range alerts {
@@ -27,8 +28,8 @@ func grafanaExtras(host string) string {
 		`"dashboardURL":"http://grafana:3000/d/n","panelURL":"http://grafana:3000/d/n?viewPanel=4&host=%s","values":{"A":93.5,"C":1},"valueString":"[ A ]"`, host, host)
 }
 
-// What Grafana links to is kept and shown, and no page of an Alertmanager is
-// made up for it.
+// Grafana's links are stored and shown, and no link to an Alertmanager is
+// invented.
 func TestGrafanasLinksAreShown(t *testing.T) {
 	h := newTestServer(t, Options{})
 	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0"), grafanaExtras("w1")))
@@ -44,32 +45,33 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 	require.Equal(t, "http://grafana:3000/d/n", g.Alerts[0].DashboardURL)
 	require.Equal(t, "http://grafana:3000/d/n?viewPanel=4&host=w0", g.Alerts[0].PanelURL)
 	require.Equal(t, map[string]float64{"A": 93.5, "C": 1}, g.Alerts[0].Values)
-	require.Empty(t, g.Alerts[0].ValueString, "the numbers say it")
+	require.Empty(t, g.Alerts[0].ValueString, "the numbers replace the text")
 
 	page := h.get("/groups/" + id).Body.String()
 	require.NotContains(t, page, "#/silences/new")
 	for _, link := range []string{"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0", "alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw1", "d/n?viewPanel=4&amp;host=w1"} {
 		require.Contains(t, page, `href="http://grafana:3000/`+link+`"`)
 	}
-	require.Equal(t, 1, strings.Count(page, `href="http://grafana:3000/d/n"`), "what serves all alerts is offered once")
+	require.Equal(t, 1, strings.Count(page, `href="http://grafana:3000/d/n"`), "a link of all alerts is shown once")
 	page = h.get("/alerts/00000000000000a0").Body.String()
 	require.NotContains(t, page, "#/silences/new")
 	for _, want := range []string{`href="http://grafana:3000/alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0"`, `href="http://grafana:3000/d/n"`, "<dt>Value A</dt><dd><bdi>93.5</bdi></dd>"} {
 		require.Contains(t, page, want)
 	}
 
-	// An alert without any of it, as of the test button, is Grafana's too.
+	// An alert without these fields is still Grafana's, for example one of its
+	// test button.
 	bare := h.postKept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
 	require.NotContains(t, h.get("/groups/"+bare).Body.String(), "silences/new")
-	// Nothing changes for Alertmanager, whatever else is in its body.
+	// A notification of Alertmanager ignores these fields.
 	other := h.postKept(t, strings.ReplaceAll(grafanaBody("4", grafanaExtras("w0")), "CPU high", "AM"))
 	require.Contains(t, h.get("/groups/"+other).Body.String(), "#/silences/new")
 	require.NotContains(t, h.get("/api/v1/groups/"+other).Body.String(), "panelURL")
 }
 
-// Grafana's fields are no reason to refuse an alert, are bounded, and lead
-// nowhere but to the web.
-func TestGrafanasFieldsAreBounded(t *testing.T) {
+// Grafana's fields never reject an alert, have limits, and link only to web
+// pages.
+func TestGrafanasFieldsAreLimited(t *testing.T) {
 	many := make([]string, 0, 200)
 	for i := range 200 {
 		many = append(many, fmt.Sprintf(`"v%03d":%d`, i, i))
@@ -97,8 +99,8 @@ func TestGrafanasFieldsAreBounded(t *testing.T) {
 	}
 }
 
-// The same notification again changes nothing; other numbers do.
-func TestGrafanasValuesFollow(t *testing.T) {
+// A repeated notification changes nothing; new numbers do.
+func TestGrafanasValuesAreUpdated(t *testing.T) {
 	h := newTestServer(t, Options{})
 	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0")))
 	stamp := func() string {

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// HEAD is answered as GET is, without the body and without following a stream.
+// HEAD gets the same headers as GET, without a body, and does not start a
+// stream.
 func TestHeadWorksWhereGetDoes(t *testing.T) {
 	h := newTestServer(t, Options{})
 	id := h.postKept(t, body())
@@ -52,7 +53,7 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	}
 	page, text := ask(http.MethodGet, "/") //nolint:bodyclose // ask closes it
 	head, _ := ask(http.MethodHead, "/")   //nolint:bodyclose // ask closes it
-	require.EqualValues(t, len(text), head.ContentLength, "the length that GET has")
+	require.EqualValues(t, len(text), head.ContentLength, "same length as GET")
 	require.Equal(t, page.ContentLength, head.ContentLength)
 
 	stream, _ := ask(http.MethodHead, livePath) //nolint:bodyclose // ask closes it
@@ -66,9 +67,9 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	require.Positive(t, h.counter(t, "muster_http_requests_total", "code", "200", "handler", "/history", "method", "HEAD"))
 }
 
-// An address with a slash too many leads to its page. What is no page is not
-// redirected, the webhook least of all.
-func TestASlashAtTheEndOfAPageIsForgiven(t *testing.T) {
+// An address with an extra slash redirects to its page. Other addresses do not
+// redirect, above all not the webhook.
+func TestTrailingSlashRedirects(t *testing.T) {
 	for _, tc := range []struct{ external, prefix string }{{"", ""}, {"https://ops.example.net/muster/", "/muster"}, {"https://ops.example.net/muster/", ""}} {
 		h := newTestServer(t, Options{ExternalURL: tc.external, RoutePrefix: tc.prefix})
 		out := h.links.Prefix

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// house is a whole Muster in memory, without a listener.
+// testServer is a complete Muster with memory storage and without a listener.
 type testServer struct {
 	*Server
 
@@ -58,7 +58,7 @@ func (h *testServer) setStatus(s grouping.StorageStatus) {
 	h.status = s
 }
 
-// do sends a request; headers are pairs.
+// do sends a request; headers are pairs of name and value.
 func (h *testServer) do(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, body)
 	if method == http.MethodPost || method == http.MethodPut {
@@ -102,10 +102,10 @@ func (h *testServer) counter(t *testing.T, name string, labels ...string) float6
 	return 0
 }
 
-// testDecoder has room for everything.
+// testDecoder has limits that no test reaches.
 var testDecoder = newDecoder(1_000_000, 10_000)
 
-// allocated returns the bytes that are in use.
+// allocated returns the bytes in use after garbage collection.
 func allocated() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -12,7 +12,8 @@ import (
 	"muster/grouping"
 )
 
-// answerTo returns the answer to a notification that is kept.
+// postResult posts a notification, requires that it is stored, and returns the
+// answer.
 func (h *testServer) postResult(t *testing.T, text string) keptView {
 	t.Helper()
 	w := h.post(text)
@@ -31,8 +32,8 @@ func TestTooManyAlertsInANotification(t *testing.T) {
 	require.Contains(t, h.get("/status").Body.String(), "exceeds the limit of 3 alerts")
 }
 
-// An alert with too many labels or annotations does not keep the others away,
-// and it is not forgotten that it fires.
+// An alert with too many labels or annotations does not affect the other
+// alerts, and the group still knows that it may be firing.
 func TestTooManyLabels(t *testing.T) {
 	many := func(n int) string {
 		var pairs []string
@@ -44,7 +45,7 @@ func TestTooManyLabels(t *testing.T) {
 	h := newTestServer(t, Options{MaxLabels: 10})
 	whole := body()
 	alert := whole[strings.Index(whole, "[{")+1 : strings.Index(whole, "}]")+1]
-	// two alerts, of which the second is as told
+	// two alerts; the parameters change the second
 	two := func(status, labels, annotations string) string {
 		second := strings.NewReplacer(`"status":"firing"`, `"status":"`+status+`"`, `{"alertname":"Down"}`, labels,
 			`{"summary":"s"}`, annotations, "0011223344556677", "00112233445566aa").Replace(alert)
@@ -54,12 +55,12 @@ func TestTooManyLabels(t *testing.T) {
 		name, text string
 		cut        uint64
 	}{
-		{"as many as allowed", two("firing", many(10), many(10)), 0},
+		{"at the limit", two("firing", many(10), many(10)), 0},
 		{"labels", two("firing", many(11), "{}"), 1},
 		{"annotations", two("firing", "{}", many(11)), 1},
-		{"what does not fire is no loss", two("resolved", many(100_000), "{}"), 0},
+		{"a resolved alert is not counted", two("resolved", many(100_000), "{}"), 0},
 	} {
-		h.empty(t)
+		h.reset(t)
 		kept := h.postResult(t, tc.text)
 		require.Equal(t, tc.cut, kept.Cut, tc.name)
 		g, err := h.manager.GetGroup(t.Context(), kept.Group)
@@ -69,8 +70,8 @@ func TestTooManyLabels(t *testing.T) {
 	}
 	require.InDelta(t, 2, h.counter(t, "muster_alerts_refused_total", "reason", "labels"), 0)
 
-	// Of a group of which nothing else is known it is known that it fires.
-	h.empty(t)
+	// A group with only rejected alerts is not shown as resolved.
+	h.reset(t)
 	kept := h.postResult(t, body(wireLabels, many(11)))
 	g, err := h.manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
@@ -78,7 +79,7 @@ func TestTooManyLabels(t *testing.T) {
 	require.Contains(t, h.get("/groups/"+string(kept.Group)).Body.String(), "1 alert was cut")
 }
 
-func TestNoRoom(t *testing.T) {
+func TestGroupLimits(t *testing.T) {
 	opts := grouping.DefaultOptions
 	opts.MaxGroups, opts.MaxAlerts, opts.MaxSources = 2, 3, 1
 	h := newTestServer(t, Options{Groups: opts})

@@ -16,7 +16,7 @@ import (
 	"muster/grouping"
 )
 
-// client follows live updates.
+// client is a client of live updates.
 type client struct {
 	t      *testing.T
 	body   *bufio.Reader
@@ -65,7 +65,7 @@ func follow(t *testing.T, url, lastID string) *client {
 
 type liveEvent struct{ id, event, data string }
 
-// next reads one event: three lines and an empty one, whatever is in it.
+// nextEvent reads one event: always three lines and an empty one.
 func (c *client) nextEvent() liveEvent {
 	c.t.Helper()
 	var e liveEvent
@@ -101,7 +101,7 @@ func TestLiveUpdates(t *testing.T) {
 	first := h.postKept(t, body())
 	e, id := c.nextGroup()
 	require.Equal(t, first, id)
-	require.NotContains(t, e.data, `"alerts"`, "the alerts are fetched by who wants them")
+	require.NotContains(t, e.data, `"alerts"`, "clients fetch the alerts separately")
 
 	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(first), "0011223344556677"))
 	gone := c.nextEvent()
@@ -109,7 +109,7 @@ func TestLiveUpdates(t *testing.T) {
 	require.JSONEq(t, `{"id":"`+first+`"}`, gone.data)
 	c.close()
 
-	// What was missed comes after the last that was seen, once per group.
+	// A client that reconnects gets each changed group once.
 	for i := range 3 {
 		h.postKept(t, body("Down", fmt.Sprint("Down", i)))
 	}
@@ -122,8 +122,8 @@ func TestLiveUpdates(t *testing.T) {
 	require.Equal(t, second, id)
 }
 
-// What changes after a page was made and before it follows is not missed.
-func TestAPageFollowsFromWhereItWasMade(t *testing.T) {
+// A page misses no change between its rendering and its connection.
+func TestPageMissesNoUpdate(t *testing.T) {
 	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	h.postKept(t, body())
@@ -141,10 +141,10 @@ func TestAPageFollowsFromWhereItWasMade(t *testing.T) {
 	told, _ := c.nextGroup()
 	c.close()
 	c = follow(t, srv.URL+live, told.id)
-	require.Equal(t, liveEvent{told.id, "hb", "{}"}, c.nextEvent(), "what the client heard since goes before")
+	require.Equal(t, liveEvent{told.id, "hb", "{}"}, c.nextEvent(), "Last-Event-ID takes precedence over after")
 }
 
-func TestAForeignPlaceMeansToLoadAgain(t *testing.T) {
+func TestUnknownEventIDResyncs(t *testing.T) {
 	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	h.postKept(t, body())
@@ -157,7 +157,7 @@ func TestAForeignPlaceMeansToLoadAgain(t *testing.T) {
 	}
 }
 
-func TestAClientThatFallsBehindLoadsAgain(t *testing.T) {
+func TestClientThatFallsBehindResyncs(t *testing.T) {
 	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
@@ -180,14 +180,14 @@ func TestHostileLabelsStayOnOneLine(t *testing.T) {
 	e, _ := c.nextGroup()
 	require.Contains(t, e.data, `x\nid: 1`)
 	h.postKept(t, body(wireKey, `"groupKey":"next"`))
-	c.nextGroup() // nothing came between
+	c.nextGroup() // no other event came between
 }
 
 func TestPublishNeverBlocks(t *testing.T) {
 	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
-	c.nextEvent() // and reads no more
+	c.nextEvent() // stop reading
 	g, err := h.manager.AddAlertToGroup(t.Context(), grouping.Key{Source: "s"}, grouping.NotifiedAlert{
 		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{"x": strings.Repeat("y", 1<<16)}, StartsAt: time.Now(),
 	})
@@ -202,7 +202,7 @@ func TestPublishNeverBlocks(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Fatal("a client that does not read holds up the writers")
+		t.Fatal("a client that does not read blocks the writers")
 	}
 }
 
@@ -216,7 +216,7 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
-func TestLiveClientsAreBoundedAndDrained(t *testing.T) {
+func TestLiveClientsAreLimitedAndDrained(t *testing.T) {
 	h := newTestServer(t, Options{MaxLiveClients: 2})
 	srv := h.listen(t)
 	a, b := followLive(t, srv.URL, ""), followLive(t, srv.URL, "")
@@ -225,7 +225,7 @@ func TestLiveClientsAreBoundedAndDrained(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, followLive(t, srv.URL, "").status)
 	require.Equal(t, 2, h.live.clientCount())
 
-	// An open stream does not hold up the shutdown.
+	// An open stream does not delay the shutdown.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	require.NoError(t, srv.Config.Shutdown(ctx))

@@ -15,9 +15,9 @@ import (
 
 var pageLink = regexp.MustCompile(`href="([^"]*)"`)
 
-// A name that no address has room for can be listed, and no page makes an
-// address of it that Muster itself refuses.
-func TestNamesThatNoAddressHasRoomFor(t *testing.T) {
+// A name that is too long for a URL can be listed, and no page links to a URL
+// that Muster rejects.
+func TestNamesThatAreTooLongForURLs(t *testing.T) {
 	h := newTestServer(t, Options{})
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config = NewHTTPServer(h.Server, h.logger)

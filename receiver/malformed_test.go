@@ -16,7 +16,8 @@ import (
 	"muster/grouping"
 )
 
-// body is a legal notification with parts replaced: pairs of what and by what.
+// body returns a valid notification after replacements: pairs of old and new
+// text.
 func body(replace ...string) string {
 	const legal = `{"receiver":"team","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"Down"},` +
 		`"annotations":{"summary":"s"},"startsAt":"2026-11-23T03:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://p",` +
@@ -117,13 +118,14 @@ func TestMalformedBodies(t *testing.T) {
 		started := time.Now()
 		h.requireRejected(t, r.name, h.post(r.body), r.code, r.message)
 		require.Less(t, time.Since(started), 5*time.Second, r.name)
-		require.Equal(t, before, h.stored(t), "%s changed what is held", r.name)
+		require.Equal(t, before, h.stored(t), "%s changed the stored groups", r.name)
 	}
 	require.InDelta(t, len(table), h.counter(t, "muster_notifications_rejected_total", "reason", "bad_message"), 0)
 }
 
-// refused asserts a refusal: its wireStatus, its message ("": any), and that it is
-// short, since Alertmanager writes it into its log.
+// requireRejected asserts the status code and the message of a rejection; ""
+// allows any message. It also asserts that the answer is short, because
+// Alertmanager writes it to its log.
 func (h *testServer) requireRejected(t *testing.T, name string, w *httptest.ResponseRecorder, code int, message string) {
 	t.Helper()
 	var answer struct{ Error string }
@@ -137,7 +139,7 @@ func (h *testServer) requireRejected(t *testing.T, name string, w *httptest.Resp
 	require.LessOrEqual(t, text.Len(), 200, name)
 }
 
-// held is everything that the house holds, as text.
+// stored returns all groups and events of the server as text.
 func (h *testServer) stored(t *testing.T) string {
 	t.Helper()
 	return h.get("/api/v1/groups?alerts=true").Body.String() + h.get("/api/v1/events").Body.String()
@@ -173,8 +175,8 @@ func TestMalformedRequests(t *testing.T) {
 	require.InDelta(t, 5, h.counter(t, "muster_notifications_rejected_total", "reason", "bad_source"), 0)
 }
 
-// What looks odd but may come from a real sender is kept, as it is.
-func TestOddBodiesAreKept(t *testing.T) {
+// Unusual bodies that a real sender may send are stored unchanged.
+func TestUnusualBodiesAreStored(t *testing.T) {
 	for name, text := range map[string]string{
 		"NUL and control characters": body("Down", `a\u0000b\u001b[31m`),
 		"year 9999":                  body(wireStart, `"startsAt":"9999-12-31T23:59:59.999999999Z"`),
@@ -219,13 +221,13 @@ func TestFingerprintsAreTakenOrComputed(t *testing.T) {
 	}
 }
 
-func TestAShortBodyIsRefused(t *testing.T) {
+func TestIncompleteBodyIsRejected(t *testing.T) {
 	h := newTestServer(t, Options{})
 	w := h.do(http.MethodPost, "/webhook", brokenReader{strings.NewReader(body()[:50])})
 	h.requireRejected(t, "short", w, 503, "the body is incomplete")
 }
 
-// brokenReader fails where its text ends, as a connection does that is cut.
+// brokenReader fails at the end of its text, like a broken connection.
 type brokenReader struct{ *strings.Reader }
 
 func (r brokenReader) Read(p []byte) (int, error) {

@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fill sets every field of a struct, also of those that a later Alertmanager
-// adds, to a value of its own.
+// fill sets every field of a struct to a unique value, including fields of
+// later Alertmanager versions.
 func fill(t *testing.T, v reflect.Value, n *int) {
 	t.Helper()
 	*n++
@@ -57,8 +57,8 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	}
 }
 
-// theirMessage is Alertmanager's webhook.Message. Its package would bring 240
-// others into this test, each compiled under the race detector.
+// theirMessage is a copy of Alertmanager's webhook.Message. Importing its
+// package would compile 240 other packages under the race detector.
 type theirMessage struct {
 	*template.Data
 
@@ -100,7 +100,7 @@ func TestTheirMessage(t *testing.T) {
 	require.Equal(t, theirs, ours)
 }
 
-// Field by field, what Alertmanager writes is what we read.
+// Muster reads every field that Alertmanager writes.
 func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	var theirs theirMessage
 	n := 0
@@ -140,7 +140,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	require.Equal(t, theirs.Alerts[1].StartsAt, kept.Alerts[1].StartsAt)
 	require.Equal(t, theirs.Alerts[1].EndsAt, kept.Alerts[1].EndsAt)
 	require.Equal(t, theirs.Alerts[1].GeneratorURL, kept.Alerts[1].GeneratorURL)
-	require.Zero(t, kept.Alerts[0].EndsAt, "what fires has no end, whatever was sent")
+	require.Zero(t, kept.Alerts[0].EndsAt, "a firing alert has no end")
 }
 
 func TestUnquoteMeta(t *testing.T) {
@@ -152,7 +152,7 @@ func TestUnquoteMeta(t *testing.T) {
 	}
 }
 
-func TestPlace(t *testing.T) {
+func TestFieldPath(t *testing.T) {
 	for pointer, want := range map[jsontext.Pointer]string{
 		"":                               "",
 		"/groupKey":                      "groupKey",
@@ -184,15 +184,16 @@ func TestQuoted(t *testing.T) {
 	}
 }
 
-// hostile are texts that grow when they are written as JSON.
+// hostile returns texts that become longer in JSON.
 func hostile() []string {
 	return []string{
 		"\x00", "\x1b", `"`, `\`, "<", "&", ">", "'", "\u2028", "\U000e0001", "\U0010ffff", "\ufeff", "\n", "é", "日", "x",
 	}
 }
 
-// A refusal goes into Alertmanager's log: it is short whatever was sent.
-func TestARefusalIsShortWhateverWasSent(t *testing.T) {
+// The error of a rejection is always short, because Alertmanager writes it to
+// its log.
+func TestRejectionsAreShort(t *testing.T) {
 	h := newTestServer(t, Options{})
 	for _, part := range hostile() {
 		text, err := json.Marshal(strings.Repeat(part, 100))
@@ -214,9 +215,9 @@ func TestARefusalIsShortWhateverWasSent(t *testing.T) {
 	}
 }
 
-// A body of what is no alert is refused at the first: it does not fill memory
-// with a hundred bytes for each of its three.
-func TestABodyOfNothingButBracesIsRefusedAtTheFirst(t *testing.T) {
+// A body with only {} as alerts is rejected at the first alert. Otherwise each
+// three bytes would need a hundred bytes of memory.
+func TestInvalidAlertsAreRejectedAtTheFirst(t *testing.T) {
 	h := newTestServer(t, Options{})
 	alerts := strings.Repeat("{},", 1_000_000)
 	text := body(body()[strings.Index(body(), "[{"):strings.Index(body(), "}]")+2], "["+alerts+"{}]")
@@ -224,5 +225,5 @@ func TestABodyOfNothingButBracesIsRefusedAtTheFirst(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	h.requireRejected(t, "braces", h.post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
 	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "for a body of 3 MB")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "the body has 3 MB")
 }

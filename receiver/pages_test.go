@@ -20,7 +20,7 @@ func TestPages(t *testing.T) {
 	h := newTestServer(t, Options{})
 	first := h.get("/").Body.String()
 	require.Contains(t, first, "No webhook has arrived yet")
-	require.Contains(t, first, "url: http://example.com/webhook", "the address that the reader used")
+	require.Contains(t, first, "url: http://example.com/webhook", "the host of the request")
 	id := h.postKept(t, body())
 	for path, text := range map[string]string{
 		"/": "Down", "/groups/" + id: "Down", "/alerts/0011223344556677": "Down", "/history": "fired", "/status": "memory", "/help": "Filter",
@@ -39,8 +39,8 @@ func TestPages(t *testing.T) {
 	require.Contains(t, h.get("/nothing", "Accept", accept).Body.String(), "<html")
 }
 
-// The address that a page shows for Alertmanager is one that Alertmanager
-// takes: what the reader asked for, or an example that says so.
+// A page shows a webhook address that Alertmanager can use: the host of the
+// request, or a marked example.
 func TestAHostileHostIsNotLinkedTo(t *testing.T) {
 	h := newTestServer(t, Options{})
 	page := func(host string) string {
@@ -60,21 +60,21 @@ func TestAHostileHostIsNotLinkedTo(t *testing.T) {
 	}
 }
 
-func TestAGonePageSaysSo(t *testing.T) {
+func TestRemovedGroupAndAlertPages(t *testing.T) {
 	h := newTestServer(t, Options{})
 	id := h.postKept(t, body())
 	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(id), "0011223344556677"))
 	w := h.get("/groups/"+id, "Accept", accept)
 	require.Equal(t, http.StatusNotFound, w.Code)
 	require.Contains(t, w.Body.String(), id)
-	require.Contains(t, w.Body.String(), "<nav", "the way on stays")
+	require.Contains(t, w.Body.String(), "<nav", "the page has its navigation")
 }
 
-func TestAPageIsSentAgainOnlyWhenItChanged(t *testing.T) {
+func TestUnchangedPageIsNotSentAgain(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.postKept(t, body())
-	// A page is the same for a few seconds: a test that meets the end of them
-	// asks again.
+	// An ETag is valid for a few seconds. If it expires between the requests,
+	// the test repeats them.
 	require.Eventually(t, func() bool {
 		etag := h.get("/").Header().Get("ETag")
 		return h.get("/", "If-None-Match", etag).Code == http.StatusNotModified
@@ -91,7 +91,7 @@ func TestAPageIsSentAgainOnlyWhenItChanged(t *testing.T) {
 
 func TestPagesAreCompressed(t *testing.T) {
 	h := newTestServer(t, Options{})
-	for range 2 { // made, and kept
+	for range 2 { // rendered, then cached
 		w := h.get("/", "Accept-Encoding", "gzip, br")
 		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"))
 		require.Equal(t, "Accept-Encoding", w.Header().Get("Vary"))
@@ -109,7 +109,7 @@ func TestPagesAreCompressed(t *testing.T) {
 	}
 }
 
-func TestKeptPagesAreBounded(t *testing.T) {
+func TestCachedPagesAreLimited(t *testing.T) {
 	h := newTestServer(t, Options{})
 	for i := range 3 * maxCachedPages {
 		h.get(fmt.Sprintf("/?filter=word%d", i))
@@ -148,7 +148,7 @@ func TestStaticFilesAreKeptForEver(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, h.get("/static/..%2fserver.go").Code)
 }
 
-func TestJump(t *testing.T) {
+func TestRedirectToGroup(t *testing.T) {
 	h := newTestServer(t, Options{})
 	id := h.postKept(t, body(`"groupLabels":{}`, `"groupLabels":{"alertname":"Down","cluster":"a b"}`))
 	require.Equal(t, "/groups/"+id, h.get("/go?receiver=team&l=alertname%3DDown&l=cluster%3Da+b").Header().Get("Location"))
@@ -160,8 +160,8 @@ func TestJump(t *testing.T) {
 	}
 }
 
-// The line about unreported groups counts those that the filter selects, and an
-// empty list counts groups of the state that was asked for.
+// The line about unreported groups counts the groups that the filter selects.
+// An empty list counts the groups in the selected state.
 func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
 	h := newTestServer(t, Options{})
 	notify := func(group, status string, pods ...string) {
@@ -177,7 +177,7 @@ func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
 	notify("search", "firing", "a")
 	notify("payments", "firing", "b")
 	notify("batch", "firing", "c", "d")
-	notify("batch", "resolved", "c") // leaves d out
+	notify("batch", "resolved", "c") // omits d
 	const line = "no longer reported"
 	page := func(query string) string { return h.get("/?"+query, "Accept", accept).Body.String() }
 	for _, by := range []string{"", "&by=namespace"} {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// events is how many lines of history the API selects.
+// countEvents returns the number of events that the API selects.
 func (h *testServer) countEvents(t *testing.T, query string) int {
 	t.Helper()
 	w := h.get("/api/v1/events?" + query)
@@ -20,14 +20,14 @@ func (h *testServer) countEvents(t *testing.T, query string) int {
 	return len(v.Events)
 }
 
-// lines is how many lines the page of history shows.
+// countLines returns the number of events on the page of history.
 func (h *testServer) countLines(query string) int {
 	return strings.Count(h.get("/history?"+query, "Accept", accept).Body.String(), "<li data-key")
 }
 
-// A restriction that is not understood is refused on every page and route that
-// takes one: dropped, it would widen the answer.
-func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
+// Every page and route rejects a filter that it does not understand. Ignoring
+// it would return too much.
+func TestUnknownFiltersAreRejected(t *testing.T) {
 	h := newTestServer(t, Options{})
 	id := h.postKept(t, body())
 	const alert = "0011223344556677"
@@ -67,7 +67,7 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 }
 
-// The pages and the API read the same parameters in the same way.
+// The pages and the API treat the same parameters the same way.
 func TestPagesAndAPIAnswerTheSameQuery(t *testing.T) {
 	h := newTestServer(t, Options{})
 	const end = "2026-01-01T01:00:00Z"

@@ -17,7 +17,7 @@ import (
 	"muster/grouping"
 )
 
-// alertNamed is an alert of a body, with parts replaced.
+// alertNamed returns an alert of a body after replacements.
 func alertNamed(name string, replace ...string) string {
 	return strings.NewReplacer(replace...).Replace(fmt.Sprintf(`{"status":"firing","labels":{"alertname":%q},"annotations":{},`+
 		`"startsAt":"2026-11-23T03:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":""}`, name))
@@ -30,21 +30,21 @@ func listing(alerts ...string) string {
 
 const alertStart = `"startsAt":"2026-11-23T03:00:00Z"`
 
-// A defect of one alert does not cost its neighbours: they are kept, it is left
-// out, counted as cut, and named.
-func TestOneBadAlertCostsNoOther(t *testing.T) {
+// An invalid alert does not affect the others. They are stored; it is rejected,
+// counted as truncated and named in the answer.
+func TestInvalidAlertDoesNotAffectOthers(t *testing.T) {
 	for name, tc := range map[string]struct{ bad, reason, sentence string }{
-		"a start before the year 0 in UTC": { // Alertmanager takes it, and sends it
+		"a start before the year 0 in UTC": { // Alertmanager accepts and sends it
 			alertNamed("Odd", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), alertRejectedTime,
 			`alerts[20].startsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
-		"no start":                {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing (alert "Odd")`},
-		"a start that is no time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime, `alerts[20].startsAt: is not an RFC 3339 time (alert "Odd")`},
+		"no start":                   {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing (alert "Odd")`},
+		"a start that is not a time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime, `alerts[20].startsAt: is not an RFC 3339 time (alert "Odd")`},
 		"an end after 9999": {
 			alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), alertRejectedTime,
 			`alerts[20].endsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
-		"a status of its own": {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus, `alerts[20].status: is "pending", must be "firing" or "resolved" (alert "Odd")`},
+		"an unknown status":   {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus, `alerts[20].status: is "pending", must be "firing" or "resolved" (alert "Odd")`},
 		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed, "alerts[20].labels: must not be a JSON array"},
 		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed, `alerts[20].labels.n: must not be a JSON number (alert "Odd")`},
 		"a text":              {`"x"`, alertRejectedMalformed, "alerts[20]: must not be a JSON string"},
@@ -57,14 +57,14 @@ func TestOneBadAlertCostsNoOther(t *testing.T) {
 				alerts = append(alerts, alertNamed(fmt.Sprint("Good", i)))
 			}
 			id := grouping.ID(h.postKept(t, listing(alerts...)))
-			alerts[3] = alertNamed("Changed") // the body is read again as a whole
+			alerts[3] = alertNamed("Changed") // the whole body is decoded again
 			kept := h.postResult(t, listing(append(alerts, tc.bad)...))
 			require.Equal(t, id, kept.Group)
 			require.Equal(t, uint64(1), kept.Cut)
 			require.Equal(t, []string{tc.sentence}, kept.LeftOut)
 			g, err := h.manager.GetGroup(t.Context(), id)
 			require.NoError(t, err)
-			require.Equal(t, 21, g.Counts.Firing, "what it does not list is not concluded to be gone")
+			require.Equal(t, 21, g.Counts.Firing, "a truncated list does not remove alerts")
 			require.Equal(t, uint64(1), g.Truncated)
 			require.InDelta(t, 1, h.counter(t, "muster_alerts_refused_total", "reason", tc.reason), 0)
 			require.Contains(t, h.get("/status").Body.String(), "alert rejected: alerts[20]")
@@ -73,15 +73,15 @@ func TestOneBadAlertCostsNoOther(t *testing.T) {
 	}
 }
 
-// Without a single alert that can be taken there is nothing to acknowledge.
-func TestABodyOfBadAlertsAloneIsRefused(t *testing.T) {
+// A body without any valid alert is rejected, because nothing was stored.
+func TestBodyWithoutValidAlertsIsRejected(t *testing.T) {
 	h := newTestServer(t, Options{})
 	bad := alertNamed("Odd", `"firing"`, `"pending"`)
 	h.requireRejected(t, "three", h.post(listing(bad, bad, bad)), http.StatusBadRequest, `alerts[0].status: is "pending", must be "firing" or "resolved"`)
 	require.Empty(t, h.stored(t)[len(`{"groups":[],"total":0}`)+1:len(`{"groups":[],"total":0}`)+1])
 }
 
-func TestLeftOutAlertsAreNamedOnlyAtFirst(t *testing.T) {
+func TestOnlyFirstRejectedAlertsAreNamed(t *testing.T) {
 	h := newTestServer(t, Options{MaxAlerts: 100})
 	bad := make([]string, 50)
 	for i := range bad {
@@ -93,7 +93,7 @@ func TestLeftOutAlertsAreNamedOnlyAtFirst(t *testing.T) {
 	h.requireRejected(t, "too many", h.post(listing(append([]string{alertNamed("Good")}, append(bad, bad...)...)...)), http.StatusRequestEntityTooLarge, "")
 }
 
-func TestTheNumberOfCutAlertsDoesNotWrap(t *testing.T) {
+func TestTruncatedAlertsDoNotOverflow(t *testing.T) {
 	h := newTestServer(t, Options{})
 	text := strings.Replace(listing(alertNamed("Good"), alertNamed("Odd", `"firing"`, `"pending"`)), wireCut, `"truncatedAlerts":18446744073709551615`, 1)
 	kept := h.postResult(t, text)
@@ -103,7 +103,7 @@ func TestTheNumberOfCutAlertsDoesNotWrap(t *testing.T) {
 	require.Equal(t, uint64(1), kept.Cut)
 }
 
-// Senders write times in their own zone; every answer gives them in UTC.
+// Senders use their own time zone; every answer uses UTC.
 func TestTimesAreAnsweredInUTC(t *testing.T) {
 	h := newTestServer(t, Options{})
 	resolved := alertNamed("B", `"firing"`, `"resolved"`, alertStart, `"startsAt":"2026-11-26T20:00:00.000000001+02:00"`,
@@ -123,7 +123,7 @@ func TestTimesAreAnsweredInUTC(t *testing.T) {
 	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"startsAt":"2026-11-26T18:00:00.000000001Z","endsAt":"2026-11-26T19:30:00Z"`)
 }
 
-// timesIn returns every text that is a time, wherever it is in a JSON value.
+// timesIn returns every timestamp in a JSON value.
 func timesIn(v any) []string {
 	var out []string
 	switch v := v.(type) {
@@ -145,8 +145,8 @@ func timesIn(v any) []string {
 
 var wireTime = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}`)
 
-// An alert that fires has no end: what is sent as one costs nothing.
-func TestTheEndOfWhatFiresIsIgnored(t *testing.T) {
+// A firing alert has no end, so an invalid endsAt does not reject it.
+func TestEndOfFiringAlertIsIgnored(t *testing.T) {
 	h := newTestServer(t, Options{})
 	kept := h.postResult(t, listing(alertNamed("Odd", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00")))
 	require.Zero(t, kept.Cut)
@@ -155,8 +155,8 @@ func TestTheEndOfWhatFiresIsIgnored(t *testing.T) {
 	require.Equal(t, 1, g.Counts.Firing)
 }
 
-// Each alert that was left out is named, not only the last one.
-func TestEachLeftOutAlertIsOnTheStatusPage(t *testing.T) {
+// The status page names every rejected alert, not only the last one.
+func TestEachRejectedAlertIsOnTheStatusPage(t *testing.T) {
 	h := newTestServer(t, Options{})
 	l := h.log(t, "logfmt")
 	text := listing(alertNamed("Good"), alertNamed("OddA", `"firing"`, `"pending"`), alertNamed("OddB", `"firing"`, `"pending"`))
@@ -166,18 +166,19 @@ func TestEachLeftOutAlertIsOnTheStatusPage(t *testing.T) {
 	page := h.get("/status").Body.String()
 	require.Contains(t, page, "OddA")
 	require.Contains(t, page, "OddB")
-	require.Equal(t, 1, strings.Count(l.text(), "Alerts rejected"), "the log does not repeat it at once")
+	require.Equal(t, 1, strings.Count(l.text(), "Alerts rejected"), "the log does not repeat it within the interval")
 }
 
-// Whatever is wrong with one alert, and wherever it stands, the others are kept.
-func TestGoodAlertsAreKeptBesideBadOnes(t *testing.T) {
+// Valid alerts are stored, whatever the errors and the positions of the others
+// are.
+func TestValidAlertsAreStoredBesideInvalidOnes(t *testing.T) {
 	h := newTestServer(t, Options{})
 	bads := []string{
 		alertNamed("Bad", `"firing"`, `"pending"`), alertNamed("Bad", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), "null", "[]", "7", `"x"`, "{}",
 		alertNamed("Bad", `{"alertname":"Bad"}`, `[{"a":[1,{}]}]`), alertNamed("Bad", `"generatorURL":""`, `"generatorURL":{"a":[]}`), alertNamed("Bad", alertStart, `"startsAt":[[]]`),
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		h.empty(t)
+		h.reset(t)
 		good := rapid.IntRange(1, 8).Draw(rt, "good")
 		var alerts []string
 		for i := range good {
@@ -196,7 +197,7 @@ func TestGoodAlertsAreKeptBesideBadOnes(t *testing.T) {
 		for _, a := range g.Alerts {
 			require.True(rt, strings.HasPrefix(a.Name(), "Good"))
 		}
-		// A later notification of bad ones does not end what fires.
+		// A later notification with invalid alerts does not end firing alerts.
 		h.postResult(t, listing(append([]string{alertNamed("Good0")}, bads...)...))
 		g, err = h.manager.GetGroup(t.Context(), kept.Group)
 		require.NoError(rt, err)
@@ -204,12 +205,12 @@ func TestGoodAlertsAreKeptBesideBadOnes(t *testing.T) {
 	})
 }
 
-// Times that an earlier version stored with the sender's offset are answered in
-// UTC: in the shape of a group, which the stream of changes has too.
+// Earlier versions stored times with the sender's offset. The view of a group,
+// which live updates also use, converts them to UTC.
 func TestStoredTimesAreAnsweredInUTC(t *testing.T) {
 	zone := time.FixedZone("", 2*60*60)
 	start := time.Date(2026, 11, 26, 20, 0, 0, 1, zone)
-	ours := start.UTC() // what Muster writes itself
+	ours := start.UTC() // the form that Muster writes
 	key := grouping.Key{Source: "default", Receiver: "team", GroupKey: "old"}
 	s := grouping.NewStamp(time.Now(), 0, "00000000000000aa")
 	g := grouping.NewAlertGroup(grouping.AlertGroup{

@@ -14,8 +14,8 @@ import (
 	"muster/templates"
 )
 
-// Whatever is refused on the way in is counted and stands on the status page.
-func TestEveryRefusalIsSeen(t *testing.T) {
+// Every rejection is counted and listed on the status page.
+func TestEveryRejectionIsRecorded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(file, []byte("one\n"), 0o600))
 	for name, tc := range map[string]struct {
@@ -43,7 +43,7 @@ func TestEveryRefusalIsSeen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newTestServer(t, Options{WebhookTokenFile: file, MaxBodySize: 1000})
 			for _, reason := range rejectionReasons() {
-				require.InDelta(t, 0, h.counter(t, "muster_notifications_rejected_total", "reason", reason), 0, "%s is there from the start", reason)
+				require.InDelta(t, 0, h.counter(t, "muster_notifications_rejected_total", "reason", reason), 0, "%s must exist from the start", reason)
 			}
 			require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
 			for range 3 {
@@ -52,7 +52,7 @@ func TestEveryRefusalIsSeen(t *testing.T) {
 			require.InDelta(t, 3, h.counter(t, "muster_notifications_rejected_total", "reason", tc.reason), 0)
 			status := h.get("/status").Body.String()
 			require.Contains(t, status, fmt.Sprintf(`data-h="status">%d<`, tc.code))
-			require.Contains(t, status, "3 times", "one line for what repeats")
+			require.Contains(t, status, "3 times", "one line for repeated rejections")
 			first := h.get("/").Body.String()
 			require.NotContains(t, first, "No webhook has arrived yet")
 			require.Contains(t, first, "3 notifications were refused")
@@ -60,8 +60,8 @@ func TestEveryRefusalIsSeen(t *testing.T) {
 	}
 }
 
-// Looking for pages is no notification.
-func TestReadingIsNeverARefusedNotification(t *testing.T) {
+// A request for a missing page is not a rejected notification.
+func TestReadingIsNeverARejectedNotification(t *testing.T) {
 	h := newTestServer(t, Options{})
 	for _, path := range []string{"/favicon.ico", "/.env", "/api/v2/alerts"} {
 		require.Equal(t, http.StatusNotFound, h.get(path).Code)
@@ -73,17 +73,17 @@ func TestReadingIsNeverARefusedNotification(t *testing.T) {
 	require.Contains(t, h.get("/").Body.String(), "No webhook has arrived yet")
 }
 
-// The list is bounded for each reason, so that a scan does not hide a sender
-// whose token is wrong.
-func TestRefusalsAreBounded(t *testing.T) {
+// The list has a limit for each reason, so that a scan does not hide a sender
+// with a wrong token.
+func TestRejectionsAreLimited(t *testing.T) {
 	var r rejections
 	at := time.Now()
 	refuse := func(reason, from string, after time.Duration) bool {
 		return r.add(reason, templates.Rejection{At: at.Add(after), From: from, Status: 404, Reason: "path not found"})
 	}
 	require.True(t, refuse(rejectedUnauthorized, "10.0.0.1", 0))
-	require.False(t, refuse(rejectedUnauthorized, "10.0.0.1", time.Second), "the log does not repeat it at once")
-	require.True(t, refuse(rejectedUnauthorized, "10.0.0.1", rejectionLogInterval), "but now and then")
+	require.False(t, refuse(rejectedUnauthorized, "10.0.0.1", time.Second), "the log does not repeat it within the interval")
+	require.True(t, refuse(rejectedUnauthorized, "10.0.0.1", rejectionLogInterval), "but again after the interval")
 	for i := range 1000 {
 		refuse(rejectedNotFound, fmt.Sprint("10.1.0.", i), time.Duration(i)*time.Minute)
 	}
@@ -106,12 +106,12 @@ func TestAScanDoesNotFillTheLog(t *testing.T) {
 	}
 	require.Equal(t, maxLogLinesPerReason, strings.Count(l.text(), "Notification rejected"))
 	h.post("{")
-	require.Contains(t, l.text(), "bad_message", "each reason has lines of its own")
+	require.Contains(t, l.text(), "bad_message", "each reason has its own limit")
 }
 
-// With groups from before a restart and nothing but refusals since, an empty
-// list is not told as if nothing had come.
-func TestAnEmptyListAfterRefusals(t *testing.T) {
+// After a restart with only rejections, an empty list must not claim that no
+// notification arrived.
+func TestEmptyListAfterRejections(t *testing.T) {
 	h := newTestServer(t, Options{})
 	require.Equal(t, http.StatusOK, h.post(body(`"status":"firing","labels"`, `"status":"resolved","labels"`)).Code)
 	h.summary.counter = templates.Counter{}

@@ -37,8 +37,8 @@ const (
 		"  writer: $2a$04$tPb6yD9yhT7rZJjFrOOt1eMdnHwN8yEfMdnHNBIf2dxGAxFb2vtDS\n"
 )
 
-// listenGuarded serves as the program does, with a web config file that asks for
-// a password, and returns the URL.
+// listenGuarded serves like the program with a web config file that requires a
+// password. It returns the URL.
 func (h *testServer) listenGuarded(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "web.yml")
@@ -66,7 +66,7 @@ type answered struct {
 	text   string
 }
 
-// answer sends a request and follows no redirect.
+// answer sends a request without following redirects.
 func answer(t *testing.T, r *http.Request) answered {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(r)
@@ -77,8 +77,7 @@ func answer(t *testing.T, r *http.Request) answered {
 	return answered{res.StatusCode, res.Header, string(text)}
 }
 
-// ask sends a request as it is over a connection of its own, and returns the
-// answer.
+// sendRaw sends a raw request over a new connection and returns the answer.
 func sendRaw(t *testing.T, srv *httptest.Server, text string) (code int, answer string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
@@ -95,7 +94,7 @@ func sendRaw(t *testing.T, srv *httptest.Server, text string) (code int, answer 
 	return res.StatusCode, string(b)
 }
 
-// allRoutes calls f with every route and a path that leads to it.
+// allRoutes calls f for every route with a path that matches it.
 func allRoutes(t *testing.T, h *testServer, f func(method, path string)) {
 	t.Helper()
 	table := routeTable(t, h)
@@ -107,9 +106,9 @@ func allRoutes(t *testing.T, h *testServer, f func(method, path string)) {
 	}
 }
 
-// With a web config file that asks for a password nothing but the probes is
-// answered without it, not even what is not there.
-func TestEveryRouteAsksForThePassword(t *testing.T) {
+// With a web config file that requires a password, only the probes answer
+// without it. Even unknown paths require it.
+func TestEveryRouteRequiresThePassword(t *testing.T) {
 	h := newTestServer(t, Options{EnablePprof: true})
 	url := h.listenGuarded(t)
 	asks := func(method, path string) {
@@ -147,7 +146,7 @@ func TestEveryRouteAsksForThePassword(t *testing.T) {
 	require.Equal(t, http.StatusOK, answer(t, r).code)
 }
 
-// guarded asserts the headers that every answer of ours carries.
+// requireSecurityHeaders asserts the headers that every answer must have.
 func requireSecurityHeaders(t *testing.T, name string, h http.Header) {
 	t.Helper()
 	require.Equal(t, contentSecurityPolicy, h.Get("Content-Security-Policy"), name)
@@ -172,7 +171,7 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 	html := []string{"Accept", "text/html"}
 	again := func() *httptest.ResponseRecorder {
 		w := open.get("/", "If-None-Match", open.get("/").Header().Get("ETag"))
-		if w.Code == http.StatusOK { // an etag lasts for some seconds, and these were just over
+		if w.Code == http.StatusOK { // an ETag is valid for some seconds, and this one expired
 			w = open.get("/", "If-None-Match", w.Header().Get("ETag"))
 		}
 		return w
@@ -213,18 +212,18 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 	}
 	allRoutes(t, open, func(method, path string) {
 		if strings.HasSuffix(path, livePath) || strings.HasPrefix(path, "/debug/") {
-			return // one never ends, the others are closed
+			return // one stream never ends, the others are closed
 		}
 		requireSecurityHeaders(t, path, open.do(method, path, strings.NewReader(body())).Header())
 	})
 }
 
-// What panics in the middle of an answer cuts the connection: half an answer
-// must not look like a whole one.
-func TestAPanicInTheMiddleCutsTheAnswer(t *testing.T) {
+// A panic in the middle of an answer closes the connection, so that an
+// incomplete answer does not look complete.
+func TestPanicInTheMiddleClosesTheConnection(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.groups = failing{}
-	h.live.keepAlive = -1 // a ticker that does not want it panics, after the first event
+	h.live.keepAlive = -1 // time.NewTicker panics after the first event
 	srv := h.listen(t)
 	res, err := http.Get(srv.URL + livePath)
 	require.NoError(t, err)
@@ -235,8 +234,8 @@ func TestAPanicInTheMiddleCutsTheAnswer(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A redirect would lose a notification: Alertmanager follows it with an empty
-// GET, and takes the answer for a delivery.
+// A redirect would lose a notification: Alertmanager follows with an empty GET
+// and takes the answer for a successful delivery.
 func TestNoPathRedirectsAWebhook(t *testing.T) {
 	for _, opts := range []Options{{}, {RoutePrefix: "/muster", ExternalURL: "https://muster.example/muster"}} {
 		srv := newTestServer(t, opts).listen(t)
@@ -257,9 +256,9 @@ func TestNoPathRedirectsAWebhook(t *testing.T) {
 	}
 }
 
-// A browser of another site cannot change anything, whatever way it has to send
-// a request.
-func TestNoOtherSiteChangesAnything(t *testing.T) {
+// A browser on another site cannot change anything, however it sends the
+// request.
+func TestOtherSitesCannotChangeAnything(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.postKept(t, body())
 	before := h.stored(t)
@@ -289,11 +288,11 @@ func TestNoOtherSiteChangesAnything(t *testing.T) {
 	for _, query := range []string{"/?_method=POST", "/webhook?method=POST", "/go?receiver=team"} {
 		h.get(query, "X-HTTP-Method-Override", "POST", "Sec-Fetch-Site", "cross-site")
 	}
-	require.Equal(t, before, h.stored(t), "reading changes nothing")
+	require.Equal(t, before, h.stored(t), "reading must change nothing")
 }
 
-// Names in paths and parameters are looked up or refused; they get into no
-// header, no file and no other host.
+// Names in paths and parameters are only looked up or rejected. They never
+// reach a header, a file or another host.
 func TestNamesInPathsAreOnlyNames(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.postKept(t, body(wireKey, `"groupKey":"{}:{evil=\"1\"}"`))
@@ -307,7 +306,7 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 		for _, path := range []string{"/groups/", "/alerts/", "/static/", "/api/v1/groups/", "/api/v1/alerts/"} {
 			for _, suffix := range []string{"", "/events"} {
 				code, answer := sendRaw(t, srv, "GET "+path+name+suffix+" HTTP/1.1\r\nHost: muster\r\n\r\n")
-				// 200: an ID of the right shape that names nothing has no events.
+				// 200: a valid ID of an unknown group has no events.
 				require.Contains(t, []int{200, 400, 404}, code, "%s%s%s: %s", path, name, suffix, answer)
 				require.NotContains(t, answer, "root:")
 				require.NotContains(t, answer, "module muster")
@@ -334,7 +333,7 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 	}
 }
 
-// lines is a log that several may write to.
+// syncBuffer is a log buffer that is safe for concurrent use.
 type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu
@@ -352,7 +351,7 @@ func (l *syncBuffer) text() string {
 	return l.buf.String()
 }
 
-// log makes the house log all to what is returned.
+// log redirects all logs of the server to the returned buffer.
 func (h *testServer) log(t *testing.T, format string) *syncBuffer {
 	t.Helper()
 	out, level, style := &syncBuffer{}, promslog.NewLevel(), promslog.NewFormat()
@@ -362,9 +361,9 @@ func (h *testServer) log(t *testing.T, format string) *syncBuffer {
 	return out
 }
 
-// Whatever a client sends, a line of the log is one line, and moves no cursor on
-// an operator's terminal.
-func TestALineOfTheLogIsOneLine(t *testing.T) {
+// Whatever a client sends, a log entry is one line and cannot control an
+// operator's terminal.
+func TestLogEntriesAreOneLine(t *testing.T) {
 	const evil = `\n\r\u001b[2Jtime=2026-01-01T00:00:00Z level=ERROR msg=fake\u0085\u2028\u202e\u0007`
 	raw := strings.NewReplacer(`\n`, "%0a", `\r`, "%0d", `\u001b`, "%1b", `\u0085`, "%c2%85", `\u2028`, "%e2%80%a8", `\u202e`, "%e2%80%ae", `\u0007`, "%07", " ", "%20").Replace(evil)
 	for _, format := range promslog.FormatFlagOptions {
@@ -399,7 +398,7 @@ func TestALineOfTheLogIsOneLine(t *testing.T) {
 	}
 }
 
-// The times that the server gives its clients are bounded.
+// All timeouts of the server are set.
 func TestEveryTimeoutIsSet(t *testing.T) {
 	srv := NewHTTPServer(newTestServer(t, Options{}).Server, slog.Default())
 	for name, d := range map[string]time.Duration{
@@ -411,9 +410,9 @@ func TestEveryTimeoutIsSet(t *testing.T) {
 	require.Positive(t, srv.MaxHeaderBytes)
 }
 
-// A client that sends a byte now and then is cut off in time, and others are
+// A client that sends single bytes slowly is disconnected in time. Others are
 // served meanwhile.
-func TestSlowClientsAreCutOff(t *testing.T) {
+func TestSlowClientsAreDisconnected(t *testing.T) {
 	h := newTestServer(t, Options{MaxRequests: 64})
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = NewHTTPServer(h.Server, h.logger)
@@ -452,7 +451,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			}
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/webhook", strings.NewReader(body()))
 			require.NoError(t, err)
-			require.Equal(t, http.StatusOK, answer(t, r).code, "a slow body took the place")
+			require.Equal(t, http.StatusOK, answer(t, r).code, "a slow body uses the slot")
 			require.Less(t, time.Since(started), 5*time.Second)
 		}
 	}
@@ -464,7 +463,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// trickle sends a text and then a byte now and then, until it is cut off.
+// trickle sends a text and then single bytes until it is disconnected.
 func trickle(address, text string) error {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -495,9 +494,9 @@ func trickle(address, text string) error {
 	}
 }
 
-// Bodies that are on their way are bounded by their bytes, and give them back.
-func TestBodiesOnTheirWayAreBounded(t *testing.T) {
-	allocated() // empties the pool: the size of a pooled buffer changes how much is reserved
+// The limit counts the bytes of bodies that are received, and releases them.
+func TestReceivedBodiesAreLimited(t *testing.T) {
+	allocated() // empty the pool: the size of a pooled buffer changes the reserved size
 	h := newTestServer(t, Options{MaxBodySize: 1000, MaxNotificationMemory: 4000})
 	srv := h.listen(t)
 	var conns []net.Conn
@@ -521,7 +520,7 @@ func TestBodiesOnTheirWayAreBounded(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	held(0)
-	require.Equal(t, http.StatusOK, newTestServer(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code, "no bound at all")
+	require.Equal(t, http.StatusOK, newTestServer(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code, "the maximum body size must not overflow")
 	h.requireRejected(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
 	h.requireRejected(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
 	held(0)
