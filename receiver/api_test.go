@@ -22,7 +22,8 @@ import (
 
 // Timestamps that Muster sets differ between runs.
 var (
-	ourTime = regexp.MustCompile(`"(createdAt|updatedAt|lastNotifiedAt|resolvedAt|firstSeenAt|lastSeenAt|time|lastNotification|startedAt|http://am)":"20[0-9T:.-]+Z"`)
+	ourTime = regexp.MustCompile(`"(createdAt|updatedAt|lastNotifiedAt|resolvedAt|firstSeenAt|lastSeenAt|time|` +
+		`lastNotification|startedAt|http://am)":"20[0-9T:.-]+Z"`)
 	eventID = regexp.MustCompile(`"id":"[0-9a-f]{38}"`)
 )
 
@@ -61,7 +62,8 @@ func TestGroupShape(t *testing.T) {
 	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}],"total":1}`, h.shape(t, "/api/v1/groups?alerts=true"))
 	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}]}`, h.shape(t, "/api/v1/alerts/0011223344556677"))
 
-	h.postKept(t, body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wireCut, `"notification_reason":"all alerts resolved"`))
+	h.postKept(t, body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wireCut,
+		`"notification_reason":"all alerts resolved"`))
 	require.JSONEq(t, `{"id":"`+id+`",`+groupShape+`,"state":"resolved","settling":true,"stale":false,"truncated":0,
 		"counts":{"firing":0,"resolved":1,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T","resolvedAt":"T",
 		"notifications":2,"version":2,"lastReason":"all alerts resolved",
@@ -76,7 +78,8 @@ func TestEventShape(t *testing.T) {
 	id := h.postKept(t, body(wireCut, `"truncatedAlerts":3,"notification_reason":"first notification"`))
 	common := `"id":"E","time":"T","groupId":"` + id + `","source":"default","receiver":"team"`
 	want := `{"events":[
-		{` + common + `,"kind":"notified","labels":{},"reason":"first notification","externalURL":"http://am","firing":1,"resolved":0,"truncated":3},
+		{` + common + `,"kind":"notified","labels":{},"reason":"first notification","externalURL":"http://am",
+			"firing":1,"resolved":0,"truncated":3},
 		{` + common + `,"kind":"fired","fingerprint":"0011223344556677","labels":{"alertname":"Down"}},
 		{` + common + `,"kind":"opened","labels":{}}]}`
 	require.JSONEq(t, want, h.shape(t, "/api/v1/events"))
@@ -186,10 +189,12 @@ func TestStatsAndStatus(t *testing.T) {
 	h := newTestServer(t, Options{})
 	h.postKept(t, body())
 	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"unreported":0},"alerts":{"firing":1,"resolved":0,"unreported":0},
-		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},"lastNotification":"T"}`,
+		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},
+		"lastNotification":"T"}`,
 		h.shape(t, "/api/v1/stats"))
 	h.setStatus(grouping.StorageStatus{
-		Mode: "redis", Reason: "refused", DegradedSince: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), DirtyGroups: 3, Partial: true, Restored: 7,
+		Mode: "redis", Reason: "refused", DegradedSince: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), DirtyGroups: 3, Partial: true,
+		Restored: 7,
 		Problems: []string{"Redis is <slow>."},
 	})
 	var v map[string]any
@@ -323,7 +328,8 @@ func TestSourceLabelsAreLimited(t *testing.T) {
 	h := newTestServer(t, Options{MaxSources: 3})
 	for i := range 10 {
 		path := fmt.Sprintf("/webhook/source%d", i)
-		require.Equal(t, http.StatusOK, h.do(http.MethodPost, path, strings.NewReader(body(wireCut, `"notification_reason":"reason `+fmt.Sprint(i)+`"`))).Code)
+		require.Equal(t, http.StatusOK, h.do(http.MethodPost, path,
+			strings.NewReader(body(wireCut, `"notification_reason":"reason `+fmt.Sprint(i)+`"`))).Code)
 	}
 	h.get("/api/v1/groups/" + strings.Repeat("0", 20))
 	h.get("/made/up/path")

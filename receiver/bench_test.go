@@ -40,7 +40,8 @@ func BenchmarkWebhook(b *testing.B) {
 func BenchmarkFirstPage(b *testing.B) {
 	h := newTestServer(b, Options{})
 	for i := range 10_000 {
-		text := strings.NewReplacer(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"Down%d"}`, i),
+		text := strings.NewReplacer(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`,
+			fmt.Sprintf(`"groupLabels":{"alertname":"Down%d"}`, i),
 			`"severity":"warning"`, fmt.Sprintf(`"severity":"%s"`, []string{"critical", "warning", "info"}[i%3]),
 			"03:00:00Z", fmt.Sprintf("03:%02d:%02dZ", i/60%60, i%60)).Replace(manyAlerts(10))
 		require.Equal(b, http.StatusOK, h.post(text).Code)

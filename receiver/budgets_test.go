@@ -80,7 +80,8 @@ func TestStreamedJSONIsComplete(t *testing.T) {
 	page, err := h.manager.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortName, Limit: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, page.Next)
-	require.Equal(t, whole(groupsView{[]groupView{viewGroupWithAlerts(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?alerts=true&limit=1&sort=name"))
+	require.Equal(t, whole(groupsView{[]groupView{viewGroupWithAlerts(page.Groups[0])}, page.Total, page.Next}),
+		get("/api/v1/groups?alerts=true&limit=1&sort=name"))
 	require.Equal(t, whole(groupsView{[]groupView{viewGroup(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?limit=1&sort=name"))
 	g, err := h.manager.GetGroup(t.Context(), many)
 	require.NoError(t, err)
@@ -204,7 +205,8 @@ func TestTooManyReaders(t *testing.T) {
 	}
 	h.postResult(t, body())
 	place.Release()
-	require.Contains(t, h.get("/status").Body.String(), `<td>Concurrent readers</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
+	require.Contains(t, h.get("/status").Body.String(),
+		`<td>Concurrent readers</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
 }
 
 // A slow client gets the whole answer, even if it takes long.
@@ -345,7 +347,8 @@ func TestDecodedMemoryLimit(t *testing.T) {
 	r.ContentLength = largeBody + 1
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	h.requireRejected(t, "a larger one, before it is read", w, http.StatusServiceUnavailable, "too many concurrent large notifications, try again")
+	h.requireRejected(t, "a larger one, before it is read", w, http.StatusServiceUnavailable,
+		"too many concurrent large notifications, try again")
 	post(body()) // a small notification still fits
 	close(groups.leave)
 	require.Equal(t, http.StatusOK, <-answers)
@@ -373,8 +376,9 @@ func TestDecodedSize(t *testing.T) {
 		return whole[:strings.Index(whole, "[{")+1] + strings.Join(alerts, ",") + whole[strings.Index(whole, "}]")+1:]
 	}
 	for name, text := range map[string]string{
-		"tiny": many(20_000, `{"a":"b"}`), "usual": manyAlerts(10_000), "nine labels": many(10_000, labels(9)), "many labels": many(1000, labels(256)),
-		"long": many(1000, `{"a":"`+strings.Repeat("x", 10_000)+`"}`),
+		"tiny": many(20_000, `{"a":"b"}`), "usual": manyAlerts(10_000), "nine labels": many(10_000, labels(9)),
+		"many labels": many(1000, labels(256)),
+		"long":        many(1000, `{"a":"`+strings.Repeat("x", 10_000)+`"}`),
 	} {
 		before := allocated()
 		m, _, err := testDecoder.decode([]byte(text))

@@ -40,7 +40,8 @@ func sendHalfClosed(t *testing.T, srv *httptest.Server, text string) (code int, 
 }
 
 func rawRequest(length int, body string) string {
-	return fmt.Sprintf("POST /webhook HTTP/1.1\r\nHost: muster\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", length, body)
+	return fmt.Sprintf("POST /webhook HTTP/1.1\r\nHost: muster\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		length, body)
 }
 
 // waiting answers Ingest when the client has disconnected, like a storage whose

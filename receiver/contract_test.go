@@ -149,8 +149,9 @@ func TestTheThirtyThirdSourceIsOther(t *testing.T) {
 func TestPagesOfTheAPIAreComplete(t *testing.T) {
 	h := newTestServer(t, Options{})
 	for i := range 7 {
-		h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i), wireLabels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
-			[]string{"critical", "warning", "info"}[i%3])))
+		h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i),
+			wireLabels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
+				[]string{"critical", "warning", "info"}[i%3])))
 	}
 	for _, order := range []string{"", "severity", "newest", "name", "count", "updated"} {
 		var keys []string
@@ -212,9 +213,11 @@ func TestEventsBetweenTimes(t *testing.T) {
 
 	for range 10 { // all problems are listed, in a stable order
 		const text = ` is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or -1h30m and 7d for so long ago`
-		require.JSONEq(t, `{"error":"bad query: since: \"NaN\"`+text+`; until: \"x\"`+text+`"}`, h.get("/api/v1/events?until=x&since=NaN").Body.String())
+		require.JSONEq(t, `{"error":"bad query: since: \"NaN\"`+text+`; until: \"x\"`+text+`"}`,
+			h.get("/api/v1/events?until=x&since=NaN").Body.String())
 	}
-	require.JSONEq(t, `{"error":"bad query: limit: \"1001\" is not a number between 1 and 1000"}`, h.get("/api/v1/groups?limit=1001").Body.String())
+	require.JSONEq(t, `{"error":"bad query: limit: \"1001\" is not a number between 1 and 1000"}`,
+		h.get("/api/v1/groups?limit=1001").Body.String())
 	for _, bad := range []string{"until=-1", "until=1e12", "limit=-1", "limit=1001", "cursor=%00", "filter=%7B"} {
 		require.Equal(t, http.StatusBadRequest, h.get("/api/v1/events?"+bad).Code, bad)
 	}

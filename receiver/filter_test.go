@@ -24,7 +24,8 @@ func wireAlert(labels, end string) string {
 // ID.
 func (h *testServer) notify(t *testing.T, source, receiver, groupLabels string, alerts ...string) string {
 	t.Helper()
-	text := fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":%q,"status":"firing","groupLabels":%s,"externalURL":"http://am.%s","alerts":[%s]}`,
+	text := fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":%q,"status":"firing","groupLabels":%s,`+
+		`"externalURL":"http://am.%s","alerts":[%s]}`,
 		groupLabels, receiver, groupLabels, source, strings.Join(alerts, ","))
 	w := h.do(http.MethodPost, "/webhook/"+source, strings.NewReader(text))
 	require.Equal(t, http.StatusOK, w.Code, w.Body)

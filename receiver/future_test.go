@@ -15,7 +15,8 @@ func TestAStartInTheFuture(t *testing.T) {
 	ahead := h.postKept(t, body(wireKey, `"groupKey":"ahead"`, "Down", "Ahead", wireStart, `"startsAt":"2096-01-02T03:04:05Z"`))
 	now := time.Now().UTC().Truncate(time.Second).Add(time.Second)
 	require.Eventually(t, func() bool { return time.Now().After(now) }, 5*time.Second, time.Millisecond)
-	fresh := h.postKept(t, body(wireKey, `"groupKey":"fresh"`, "0011223344556677", "00112233445566aa", wireStart, `"startsAt":"`+now.Format(time.RFC3339)+`"`))
+	fresh := h.postKept(t, body(wireKey, `"groupKey":"fresh"`, "0011223344556677", "00112233445566aa", wireStart,
+		`"startsAt":"`+now.Format(time.RFC3339)+`"`))
 
 	list := h.get("/").Body.String()
 	require.Less(t, strings.Index(list, fresh), strings.Index(list, ahead))

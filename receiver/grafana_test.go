@@ -25,7 +25,8 @@ func grafanaBody(version string, alerts ...string) string {
 
 func grafanaExtras(host string) string {
 	return fmt.Sprintf(`,"silenceURL":"http://grafana:3000/alerting/silence/new?alertmanager=grafana&matcher=host%%3D%s",`+
-		`"dashboardURL":"http://grafana:3000/d/n","panelURL":"http://grafana:3000/d/n?viewPanel=4&host=%s","values":{"A":93.5,"C":1},"valueString":"[ A ]"`, host, host)
+		`"dashboardURL":"http://grafana:3000/d/n","panelURL":"http://grafana:3000/d/n?viewPanel=4&host=%s",`+
+		`"values":{"A":93.5,"C":1},"valueString":"[ A ]"`, host, host)
 }
 
 // Grafana's links are stored and shown, and no link to an Alertmanager is
@@ -49,13 +50,19 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 
 	page := h.get("/groups/" + id).Body.String()
 	require.NotContains(t, page, "#/silences/new")
-	for _, link := range []string{"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0", "alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw1", "d/n?viewPanel=4&amp;host=w1"} {
+	for _, link := range []string{
+		"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0",
+		"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw1", "d/n?viewPanel=4&amp;host=w1",
+	} {
 		require.Contains(t, page, `href="http://grafana:3000/`+link+`"`)
 	}
 	require.Equal(t, 1, strings.Count(page, `href="http://grafana:3000/d/n"`), "a link of all alerts is shown once")
 	page = h.get("/alerts/00000000000000a0").Body.String()
 	require.NotContains(t, page, "#/silences/new")
-	for _, want := range []string{`href="http://grafana:3000/alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0"`, `href="http://grafana:3000/d/n"`, "<dt>Value A</dt><dd><bdi>93.5</bdi></dd>"} {
+	for _, want := range []string{
+		`href="http://grafana:3000/alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0"`,
+		`href="http://grafana:3000/d/n"`, "<dt>Value A</dt><dd><bdi>93.5</bdi></dd>",
+	} {
 		require.Contains(t, page, want)
 	}
 
@@ -85,7 +92,8 @@ func TestGrafanasFieldsAreLimited(t *testing.T) {
 		"a huge number":        {`,"values":{"A":1e999},"valueString":"v"`, `"generatorURL"`},
 		"a long text":          {`,"valueString":"` + strings.Repeat("é", 10_000) + `"`, `"valueString":"` + strings.Repeat("é", 512) + `"`},
 		"a long link":          {`,"panelURL":"http://x/` + strings.Repeat("p", 20_000) + `"`, `"generatorURL"`},
-		"a script":             {`,"silenceURL":"javascript:alert(1)","panelURL":"//x","dashboardURL":"d/n"`, `"silenceURL":"javascript:alert(1)"`},
+		"a script": {`,"silenceURL":"javascript:alert(1)","panelURL":"//x","dashboardURL":"d/n"`,
+			`"silenceURL":"javascript:alert(1)"`},
 	} {
 		h := newTestServer(t, Options{})
 		id := h.postKept(t, grafanaBody("1", tc.fields))

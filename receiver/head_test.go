@@ -41,7 +41,8 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 		return resp, string(text)
 	}
 	for _, path := range []string{
-		"/", "/groups/" + id, "/alerts/0011223344556677", "/history", "/status", "/help", "/go?receiver=team", "/metrics", "/-/healthy", "/-/ready",
+		"/", "/groups/" + id, "/alerts/0011223344556677", "/history", "/status", "/help", "/go?receiver=team", "/metrics", "/-/healthy",
+		"/-/ready",
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/0011223344556677", "/api/v1/events",
 		"/api/v1/stats", "/api/v1/status", "/groups/00000000000000000000", "/history/",
 	} {
@@ -70,13 +71,16 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 // An address with an extra slash redirects to its page. Other addresses do not
 // redirect, above all not the webhook.
 func TestTrailingSlashRedirects(t *testing.T) {
-	for _, tc := range []struct{ external, prefix string }{{"", ""}, {"https://ops.example.net/muster/", "/muster"}, {"https://ops.example.net/muster/", ""}} {
+	for _, tc := range []struct{ external, prefix string }{
+		{"", ""}, {"https://ops.example.net/muster/", "/muster"}, {"https://ops.example.net/muster/", ""},
+	} {
 		h := newTestServer(t, Options{ExternalURL: tc.external, RoutePrefix: tc.prefix})
 		out := h.links.Prefix
 		for path, want := range map[string]string{
 			"/history/": "/history", "/history/?kind=all": "/history?kind=all", "/status/": "/status", "/help/": "/help",
-			"/groups/0123/": "/groups/0123", "/groups/a%2Fb/?x=1": "/groups/a%2Fb?x=1", "/alerts/0123/": "/alerts/0123", "/go/?receiver=a": "/go?receiver=a",
-			"/groups": "/", "/groups/?state=all": "/?state=all", "/alerts": "/", "/alerts/": "/",
+			"/groups/0123/": "/groups/0123", "/groups/a%2Fb/?x=1": "/groups/a%2Fb?x=1", "/alerts/0123/": "/alerts/0123",
+			"/go/?receiver=a": "/go?receiver=a",
+			"/groups":         "/", "/groups/?state=all": "/?state=all", "/alerts": "/", "/alerts/": "/",
 		} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				w := h.do(method, tc.prefix+path, nil)

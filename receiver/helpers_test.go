@@ -38,7 +38,8 @@ func newTestServer(t testing.TB, opts Options) *testServer {
 		opts.Groups = grouping.DefaultOptions
 	}
 	var err error
-	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(), opts.Groups)
+	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(),
+		opts.Groups)
 	require.NoError(t, err)
 	h.Server, err = New(h.manager, h.storageStatus, h.reg, h.reg, promslog.NewNopLogger(), opts)
 	require.NoError(t, err)

@@ -68,7 +68,8 @@ func newLimits(reg prometheus.Registerer, opts Options) (limits, error) {
 		scrapeBytes:   limit.New("scrape_responses", limit.Bytes, maxScrapeBytes),
 		profiles:      limit.New("profiles", limit.Requests, maxProfiles),
 	}
-	return l, limit.Register(reg, l.notifications, l.bodyBytes, l.decodedBytes, l.readers, l.responseBytes, l.scrapes, l.scrapeBytes, l.profiles)
+	return l, limit.Register(reg, l.notifications, l.bodyBytes, l.decodedBytes, l.readers, l.responseBytes,
+		l.scrapes, l.scrapeBytes, l.profiles)
 }
 
 // rows returns the limits for the status page.

@@ -85,7 +85,10 @@ func TestGroupLimits(t *testing.T) {
 	h := newTestServer(t, Options{Groups: opts})
 	require.Equal(t, uint64(2), h.postResult(t, manyAlerts(5)).Cut)
 	h.postResult(t, body(wireKey, `"groupKey":"second"`))
-	for path, text := range map[string]string{"/webhook": "as many as 2 groups are held", "/webhook/another": "as many as 1 sources are held"} {
+	for path, text := range map[string]string{
+		"/webhook":         "as many as 2 groups are held",
+		"/webhook/another": "as many as 1 sources are held",
+	} {
 		w := h.do(http.MethodPost, path, strings.NewReader(body(wireKey, `"groupKey":"third"`)))
 		h.requireRejected(t, path, w, http.StatusServiceUnavailable, text+", the limit, and none of them can go")
 	}

@@ -148,7 +148,10 @@ func TestUnknownEventIDResyncs(t *testing.T) {
 	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	h.postKept(t, body())
-	for _, id := range []string{"another-1", h.live.epoch + "-x", h.live.epoch + "-99999999999999999999", h.live.epoch + "-42", "-", strings.Repeat("x", 5000)} {
+	for _, id := range []string{
+		"another-1", h.live.epoch + "-x", h.live.epoch + "-99999999999999999999", h.live.epoch + "-42", "-",
+		strings.Repeat("x", 5000),
+	} {
 		c := followLive(t, srv.URL, id)
 		if e := c.nextEvent(); e.event != "resync" {
 			require.Equal(t, "resync", c.nextEvent().event, id)
@@ -189,7 +192,8 @@ func TestPublishNeverBlocks(t *testing.T) {
 	c := followLive(t, srv.URL, "")
 	c.nextEvent() // stop reading
 	g, err := h.manager.AddAlertToGroup(t.Context(), grouping.Key{Source: "s"}, grouping.NotifiedAlert{
-		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{"x": strings.Repeat("y", 1<<16)}, StartsAt: time.Now(),
+		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{"x": strings.Repeat("y", 1<<16)},
+		StartsAt: time.Now(),
 	})
 	require.NoError(t, err)
 	done := make(chan struct{})

@@ -32,7 +32,8 @@ func TestNamesThatAreTooLongForURLs(t *testing.T) {
 	name := strings.Repeat("x", 30_000)
 	var id string
 	for i := range 3 {
-		id = h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"%s%d"}`, name, i),
+		id = h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`,
+			fmt.Sprintf(`"groupLabels":{"alertname":"%s%d"}`, name, i),
 			wireLabels, fmt.Sprintf(`{"alertname":"%s%d","pod":"%s"}`, name, i, name)))
 	}
 

@@ -71,7 +71,8 @@ type theirMessage struct {
 func TestTheirMessage(t *testing.T) {
 	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/prometheus/alertmanager").Output()
 	require.NoError(t, err)
-	source, err := parser.ParseFile(gotoken.NewFileSet(), filepath.Join(strings.TrimSpace(string(folder)), "notify/webhook/webhook.go"), nil, 0)
+	source, err := parser.ParseFile(gotoken.NewFileSet(), filepath.Join(strings.TrimSpace(string(folder)), "notify/webhook/webhook.go"),
+		nil, 0)
 	require.NoError(t, err)
 	var theirs, ours []string
 	ast.Inspect(source, func(n ast.Node) bool {

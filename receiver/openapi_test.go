@@ -142,8 +142,10 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 func TestTheContractHasTheShapes(t *testing.T) {
 	doc := readContract(t)
 	for name, shape := range map[string]any{
-		"Kept": keptView{}, "Group": groupView{}, "Episode": episodeView{}, "Alert": alertView{}, "Groups": groupsView{}, "Event": eventView{}, "Events": eventsView{},
-		"Stats": statsView{}, "Source": sourceView{}, "Status": statusView{}, "Build": buildView{}, "Storage": storageView{}, "Counts": grouping.Counts{},
+		"Kept": keptView{}, "Group": groupView{}, "Episode": episodeView{}, "Alert": alertView{}, "Groups": groupsView{}, "Event": eventView{},
+		"Events": eventsView{},
+		"Stats":  statsView{}, "Source": sourceView{}, "Status": statusView{}, "Build": buildView{}, "Storage": storageView{},
+		"Counts": grouping.Counts{},
 	} {
 		var names, required []string
 		for f := range reflect.TypeOf(shape).Fields() {
@@ -219,26 +221,31 @@ func readersAreAnswered(t *testing.T, c *contract) {
 		h.asks(t, c, 200, path) // no groups yet
 	}
 	firing := h.postKept(t, body())
-	h.postKept(t, body(wireKey, `"groupKey":"mixed"`, `"alerts":[`, `"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
-		`"endsAt":"2026-11-23T02:30:00Z"},`, wireCut, `"truncatedAlerts":3,"notification_reason":"new alerts in group"`))
+	h.postKept(t, body(wireKey, `"groupKey":"mixed"`, `"alerts":[`,
+		`"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
+			`"endsAt":"2026-11-23T02:30:00Z"},`, wireCut, `"truncatedAlerts":3,"notification_reason":"new alerts in group"`))
 	resolved := h.postKept(t, body(wireKey, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
 	h.postKept(t, body(wireKey, `"groupKey":"unreported"`))
 	h.postKept(t, body(wireKey, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wireLabels, `{"alertname":"Other"}`))
 	filter := "filter=" + url.QueryEscape(`alertname=~"D.*"`)
 	for _, path := range []string{
 		"/api/v1/groups/" + firing, "/api/v1/groups/" + resolved, "/api/v1/groups/" + firing + "/events",
-		"/api/v1/groups/00000000000000000000/events", "/api/v1/alerts/0011223344556677?source=default&receiver=team", "/api/v1/stats", "/api/v1/status",
+		"/api/v1/groups/00000000000000000000/events", "/api/v1/alerts/0011223344556677?source=default&receiver=team", "/api/v1/stats",
+		"/api/v1/status",
 		"/api/v1/groups?alerts=true&state=firing&state=mixed&sort=name&receiver=team&source=default&" + filter,
-		"/api/v1/events?kind=fired&kind=notified&since=2026-01-01T00:00:00Z&until=4102444800&source=default&receiver=team&group=" + firing + "&alert=0011223344556677&" + filter,
+		"/api/v1/events?kind=fired&kind=notified&since=2026-01-01T00:00:00Z&until=4102444800&source=default&receiver=team" +
+			"&group=" + firing + "&alert=0011223344556677&" + filter,
 		"/api/v1/groups?state=all", "/api/v1/events?kind=all&since=-1h",
-		"/api/v1/groups/" + firing + "/events?kind=fired&since=1767225600&until=2100-01-01T00:00:00Z&source=default&receiver=team&alert=0011223344556677&" + filter,
+		"/api/v1/groups/" + firing + "/events?kind=fired&since=1767225600&until=2100-01-01T00:00:00Z" +
+			"&source=default&receiver=team&alert=0011223344556677&" + filter,
 		"/-/healthy", "/-/ready", "/metrics",
 	} {
 		h.asks(t, c, 200, path)
 	}
 	h.answers(t, c, 200, http.MethodHead, "/-/healthy", "")
 	h.answers(t, c, 200, http.MethodHead, "/-/ready", "")
-	h.setStatus(grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: time.Now(), DirtyGroups: 3, Partial: true, Restored: 7})
+	h.setStatus(grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: time.Now(), DirtyGroups: 3, Partial: true,
+		Restored: 7})
 	h.asks(t, c, 200, "/api/v1/status")
 	h.asks(t, c, 200, "/-/ready")
 }

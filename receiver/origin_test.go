@@ -13,7 +13,8 @@ import (
 // wherever it matters to a reader.
 func TestTwoClustersCanBeToldApart(t *testing.T) {
 	h := newTestServer(t, Options{ExternalURL: "https://muster.example"})
-	const labels, group = `{"alertname":"PodCrash","namespace":"pay","pod":"api-0","severity":"critical"}`, `{"alertname":"PodCrash","namespace":"pay"}`
+	const labels, group = `{"alertname":"PodCrash","namespace":"pay","pod":"api-0","severity":"critical"}`,
+		`{"alertname":"PodCrash","namespace":"pay"}`
 	prod := h.notify(t, "prod", "team", group, wireAlert(labels, ""))
 	one := h.get("/", "Accept", accept).Body.String()
 	require.NotContains(t, one, "prod", "a single source is not shown")

@@ -50,11 +50,17 @@ func TestAHostileHostIsNotLinkedTo(t *testing.T) {
 		h.ServeHTTP(w, r)
 		return w.Body.String()
 	}
-	for _, host := range []string{`evil"><script>`, "a b", "user@host", "host:99999999", "host:65536", "host:", "", "host/path", "[::1", "bücher.example"} {
+	for _, host := range []string{
+		`evil"><script>`, "a b", "user@host", "host:99999999", "host:65536", "host:", "", "host/path", "[::1",
+		"bücher.example",
+	} {
 		require.Contains(t, page(host), "url: http://muster.example.net:9095/webhook", host)
 		require.Contains(t, page(host), "does not know its own address", host)
 	}
-	for _, host := range []string{"mon_muster_1:9095", "stack_service", "xn--bcher-kva.example", "muster.example.net.:9095", "10.0.0.1:80", "[2001:db8::1]:9095", "localhost"} {
+	for _, host := range []string{
+		"mon_muster_1:9095", "stack_service", "xn--bcher-kva.example", "muster.example.net.:9095", "10.0.0.1:80",
+		"[2001:db8::1]:9095", "localhost",
+	} {
 		require.Contains(t, page(host), "url: http://"+host+"/webhook", host)
 		require.NotContains(t, page(host), "does not know its own address", host)
 	}
@@ -168,7 +174,8 @@ func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
 		t.Helper()
 		alerts := make([]string, 0, len(pods))
 		for _, pod := range pods {
-			alerts = append(alerts, fmt.Sprintf(`{"status":%q,"labels":{"alertname":"Down","namespace":%q,"pod":%q},"startsAt":"2026-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z"}`,
+			alerts = append(alerts, fmt.Sprintf(`{"status":%q,"labels":{"alertname":"Down","namespace":%q,"pod":%q},`+
+				`"startsAt":"2026-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z"}`,
 				status, group, pod))
 		}
 		h.postKept(t, fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":"team","status":%q,"groupLabels":{"namespace":%q},"alerts":[%s]}`,

@@ -32,10 +32,14 @@ func TestUnknownFiltersAreRejected(t *testing.T) {
 	id := h.postKept(t, body())
 	const alert = "0011223344556677"
 	for path, queries := range map[string][]string{
-		"/api/v1/groups":                   {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x", "alerts=x", "source=a&source=b", "sauce=a", "by=x"},
-		"/":                                {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x", "view=x", "source=a&source=b", "sauce=a", "by=a,b,c,d,e,f", "from=x"},
-		"/api/v1/events":                   {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x", "alert=x", "state=firing", "at=2026-01-01"},
-		"/history":                         {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x", "alert=x", "state=firing", "at=x", "at=1&at=2"},
+		"/api/v1/groups": {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
+			"alerts=x", "source=a&source=b", "sauce=a", "by=x"},
+		"/": {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
+			"view=x", "source=a&source=b", "sauce=a", "by=a,b,c,d,e,f", "from=x"},
+		"/api/v1/events": {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
+			"alert=x", "state=firing", "at=2026-01-01"},
+		"/history": {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
+			"alert=x", "state=firing", "at=x", "at=1&at=2"},
 		"/api/v1/groups/" + id:             {"source=a", "alerts=true", "%zz"},
 		"/api/v1/groups/" + id + "/events": {"group=" + id, "kind=x", "a;b"},
 		"/groups/" + id:                    {"range=2h", "offset=x", "offset=-1", "filter=a", "a;b"},
@@ -106,11 +110,17 @@ func TestPagesAndAPIAnswerTheSameQuery(t *testing.T) {
 			require.Equal(t, http.StatusBadRequest, h.get(path+filter, "Accept", accept).Code, "%s%s", path, bad)
 		}
 	}
-	for state, want := range map[string]int{"firing": 2, "mixed": 1, "firing,mixed": 2, "resolved": 1, "firing,resolved": 3, "unreported": 0, "all": 3} {
+	for state, want := range map[string]int{
+		"firing": 2, "mixed": 1, "firing,mixed": 2, "resolved": 1, "firing,resolved": 3, "unreported": 0,
+		"all": 3,
+	} {
 		require.Equal(t, want, h.countRows("state="+state), state)
 		require.Equal(t, want, h.countGroups(t, "state="+state), state)
 	}
-	for time, want := range map[string]int{"since=-1h": 2, "since=7d": 2, "until=-1h": 0, "until=2026-01-01": 0, "until=2026-01-01%2002:00": 0, "since=1767225600": 2} {
+	for time, want := range map[string]int{
+		"since=-1h": 2, "since=7d": 2, "until=-1h": 0, "until=2026-01-01": 0,
+		"until=2026-01-01%2002:00": 0, "since=1767225600": 2,
+	} {
 		require.Equal(t, want, h.countLines("kind=fired&"+time), time)
 		require.Equal(t, want, h.countEvents(t, "kind=fired&"+time), time)
 	}

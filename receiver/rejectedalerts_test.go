@@ -38,17 +38,21 @@ func TestInvalidAlertDoesNotAffectOthers(t *testing.T) {
 			alertNamed("Odd", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), alertRejectedTime,
 			`alerts[20].startsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
-		"no start":                   {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing (alert "Odd")`},
-		"a start that is not a time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime, `alerts[20].startsAt: is not an RFC 3339 time (alert "Odd")`},
+		"no start": {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing (alert "Odd")`},
+		"a start that is not a time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime,
+			`alerts[20].startsAt: is not an RFC 3339 time (alert "Odd")`},
 		"an end after 9999": {
 			alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), alertRejectedTime,
 			`alerts[20].endsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
-		"an unknown status":   {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus, `alerts[20].status: is "pending", must be "firing" or "resolved" (alert "Odd")`},
-		"labels in a list":    {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed, "alerts[20].labels: must not be a JSON array"},
-		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed, `alerts[20].labels.n: must not be a JSON number (alert "Odd")`},
-		"a text":              {`"x"`, alertRejectedMalformed, "alerts[20]: must not be a JSON string"},
-		"null":                {"null", alertRejectedStatus, `alerts[20].status: is "", must be "firing" or "resolved"`},
+		"an unknown status": {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus,
+			`alerts[20].status: is "pending", must be "firing" or "resolved" (alert "Odd")`},
+		"labels in a list": {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed,
+			"alerts[20].labels: must not be a JSON array"},
+		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed,
+			`alerts[20].labels.n: must not be a JSON number (alert "Odd")`},
+		"a text": {`"x"`, alertRejectedMalformed, "alerts[20]: must not be a JSON string"},
+		"null":   {"null", alertRejectedStatus, `alerts[20].status: is "", must be "firing" or "resolved"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newTestServer(t, Options{})
@@ -77,7 +81,8 @@ func TestInvalidAlertDoesNotAffectOthers(t *testing.T) {
 func TestBodyWithoutValidAlertsIsRejected(t *testing.T) {
 	h := newTestServer(t, Options{})
 	bad := alertNamed("Odd", `"firing"`, `"pending"`)
-	h.requireRejected(t, "three", h.post(listing(bad, bad, bad)), http.StatusBadRequest, `alerts[0].status: is "pending", must be "firing" or "resolved"`)
+	h.requireRejected(t, "three", h.post(listing(bad, bad, bad)), http.StatusBadRequest,
+		`alerts[0].status: is "pending", must be "firing" or "resolved"`)
 	require.Empty(t, h.stored(t)[len(`{"groups":[],"total":0}`)+1:len(`{"groups":[],"total":0}`)+1])
 }
 
@@ -90,12 +95,14 @@ func TestOnlyFirstRejectedAlertsAreNamed(t *testing.T) {
 	kept := h.postResult(t, listing(append([]string{alertNamed("Good")}, bad...)...))
 	require.Equal(t, uint64(50), kept.Cut)
 	require.Len(t, kept.LeftOut, maxRejectedDetails)
-	h.requireRejected(t, "too many", h.post(listing(append([]string{alertNamed("Good")}, append(bad, bad...)...)...)), http.StatusRequestEntityTooLarge, "")
+	h.requireRejected(t, "too many", h.post(listing(append([]string{alertNamed("Good")}, append(bad, bad...)...)...)),
+		http.StatusRequestEntityTooLarge, "")
 }
 
 func TestTruncatedAlertsDoNotOverflow(t *testing.T) {
 	h := newTestServer(t, Options{})
-	text := strings.Replace(listing(alertNamed("Good"), alertNamed("Odd", `"firing"`, `"pending"`)), wireCut, `"truncatedAlerts":18446744073709551615`, 1)
+	text := strings.Replace(listing(alertNamed("Good"), alertNamed("Odd", `"firing"`, `"pending"`)), wireCut,
+		`"truncatedAlerts":18446744073709551615`, 1)
 	kept := h.postResult(t, text)
 	g, err := h.manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
@@ -110,7 +117,10 @@ func TestTimesAreAnsweredInUTC(t *testing.T) {
 		"0001-01-01T00:00:00Z", "2026-11-26T14:30:00-05:00")
 	id := h.postKept(t, listing(alertNamed("A", alertStart, `"startsAt":"2026-11-27T02:00:00+08:00"`), resolved))
 	fingerprint := string(grouping.Labels{"alertname": "B"}.Fingerprint())
-	for _, path := range []string{"/api/v1/groups/" + id, "/api/v1/groups?alerts=true", "/api/v1/alerts/" + fingerprint, "/api/v1/events", "/api/v1/stats", "/api/v1/status"} {
+	for _, path := range []string{
+		"/api/v1/groups/" + id, "/api/v1/groups?alerts=true", "/api/v1/alerts/" + fingerprint, "/api/v1/events",
+		"/api/v1/stats", "/api/v1/status",
+	} {
 		answer := h.get(path).Body.String()
 		var parsed any
 		require.NoError(t, json.Unmarshal([]byte(answer), &parsed))
@@ -120,7 +130,8 @@ func TestTimesAreAnsweredInUTC(t *testing.T) {
 			require.True(t, strings.HasSuffix(text, "Z"), "%s: %s", path, text)
 		}
 	}
-	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"startsAt":"2026-11-26T18:00:00.000000001Z","endsAt":"2026-11-26T19:30:00Z"`)
+	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(),
+		`"startsAt":"2026-11-26T18:00:00.000000001Z","endsAt":"2026-11-26T19:30:00Z"`)
 }
 
 // timesIn returns every timestamp in a JSON value.
@@ -174,8 +185,10 @@ func TestEachRejectedAlertIsOnTheStatusPage(t *testing.T) {
 func TestValidAlertsAreStoredBesideInvalidOnes(t *testing.T) {
 	h := newTestServer(t, Options{})
 	bads := []string{
-		alertNamed("Bad", `"firing"`, `"pending"`), alertNamed("Bad", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), "null", "[]", "7", `"x"`, "{}",
-		alertNamed("Bad", `{"alertname":"Bad"}`, `[{"a":[1,{}]}]`), alertNamed("Bad", `"generatorURL":""`, `"generatorURL":{"a":[]}`), alertNamed("Bad", alertStart, `"startsAt":[[]]`),
+		alertNamed("Bad", `"firing"`, `"pending"`), alertNamed("Bad", alertStart, `"startsAt":"0000-01-01T00:00:00+14:00"`), "null", "[]", "7",
+		`"x"`, "{}",
+		alertNamed("Bad", `{"alertname":"Bad"}`, `[{"a":[1,{}]}]`), alertNamed("Bad", `"generatorURL":""`, `"generatorURL":{"a":[]}`),
+		alertNamed("Bad", alertStart, `"startsAt":[[]]`),
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		h.reset(t)
@@ -218,7 +231,8 @@ func TestStoredTimesAreAnsweredInUTC(t *testing.T) {
 		Alerts: []*grouping.Alert{{
 			Fingerprint: "00000000000000ff", Status: grouping.StatusResolved, StartsAt: start, EndsAt: start.Add(time.Hour),
 			FirstSeenAt: ours, LastSeenAt: ours, ChangedAt: ours, Stamp: s,
-			Recorded: []grouping.Episode{{StartsAt: start.Add(-time.Hour), EndsAt: start.Add(-time.Minute), Stamp: s}, {StartsAt: start, EndsAt: start.Add(time.Hour), Stamp: s}},
+			Recorded: []grouping.Episode{{StartsAt: start.Add(-time.Hour), EndsAt: start.Add(-time.Minute), Stamp: s},
+				{StartsAt: start, EndsAt: start.Add(time.Hour), Stamp: s}},
 		}},
 	})
 	text, err := json.Marshal(viewGroupWithAlerts(g))

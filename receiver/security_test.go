@@ -132,7 +132,10 @@ func TestEveryRouteRequiresThePassword(t *testing.T) {
 		}
 	}
 	allRoutes(t, h, asks)
-	for _, path := range []string{"/nothing", "//webhook", "/-/reload", "/debug/vars", "/debug/pprof", "/static/", "/favicon.ico", "/%2e%2e/metrics"} {
+	for _, path := range []string{
+		"/nothing", "//webhook", "/-/reload", "/debug/vars", "/debug/pprof", "/static/", "/favicon.ico",
+		"/%2e%2e/metrics",
+	} {
 		asks(http.MethodGet, path)
 	}
 	for _, method := range []string{http.MethodOptions, http.MethodTrace, http.MethodPatch, http.MethodDelete, "BREW"} {
@@ -199,13 +202,14 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 		"nothing":         {404, open.get("/nothing")},
 		"no such page":    {404, open.get("/nothing", html...)},
 		"not allowed":     {405, open.do(http.MethodDelete, "/", nil)},
-		"preflight":       {405, open.do(http.MethodOptions, "/webhook", nil, "Origin", "http://evil.example", "Access-Control-Request-Method", "POST")},
-		"trace":           {405, open.do(http.MethodTrace, "/", nil)},
-		"bad query":       {400, open.get("/api/v1/groups?limit=x")},
-		"go":              {302, open.get("/go?receiver=team")},
-		"prefix":          {302, h.get("/")},
-		"metrics":         {200, open.get("/metrics")},
-		"ready":           {200, open.get("/-/ready")},
+		"preflight": {405, open.do(http.MethodOptions, "/webhook", nil, "Origin", "http://evil.example", "Access-Control-Request-Method",
+			"POST")},
+		"trace":     {405, open.do(http.MethodTrace, "/", nil)},
+		"bad query": {400, open.get("/api/v1/groups?limit=x")},
+		"go":        {302, open.get("/go?receiver=team")},
+		"prefix":    {302, h.get("/")},
+		"metrics":   {200, open.get("/metrics")},
+		"ready":     {200, open.get("/-/ready")},
 	} {
 		require.Equal(t, tc.code, tc.w.Code, "%s: %s", name, tc.w.Body)
 		requireSecurityHeaders(t, name, tc.w.Header())
@@ -241,9 +245,11 @@ func TestNoPathRedirectsAWebhook(t *testing.T) {
 		srv := newTestServer(t, opts).listen(t)
 		for _, method := range []string{http.MethodPost, http.MethodPut} {
 			for _, path := range []string{
-				"/", "", "/webhook", "/webhook/", "//webhook", "/webhook//", "/webhook//prod", "/./webhook", "/a/../webhook", "/%77ebhook", "/webhook%2F",
+				"/", "", "/webhook", "/webhook/", "//webhook", "/webhook//", "/webhook//prod", "/./webhook", "/a/../webhook", "/%77ebhook",
+				"/webhook%2F",
 				"/Webhook", "/WEBHOOK/", "/webhook/prod/", "/webhook/a/b", "/webhook/..", "/muster", "/muster/", "/muster/webhook", "/muster/webhook/",
-				"/muster//webhook", "//muster/webhook", "/MUSTER/webhook", "/webhook/%2e%2e", "/webhook?a=b", "/webhook;a", "/go", "/muster/go", "/webhook/\\",
+				"/muster//webhook", "//muster/webhook", "/MUSTER/webhook", "/webhook/%2e%2e", "/webhook?a=b", "/webhook;a", "/go", "/muster/go",
+				"/webhook/\\",
 			} {
 				text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: muster\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body()), body())
 				code, answer := sendRaw(t, srv, text)
@@ -277,7 +283,10 @@ func TestOtherSitesCannotChangeAnything(t *testing.T) {
 			{"Sec-Fetch-Site", "cross-site", "Origin", "http://example.com"},
 			{"Origin", "https://"},
 		} {
-			for _, media := range []string{"application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""} {
+			for _, media := range []string{
+				"application/json", "text/plain", "application/x-www-form-urlencoded",
+				"multipart/form-data; boundary=x", "",
+			} {
 				w := h.do(method, path, strings.NewReader(body(wireKey, `"groupKey":"evil"`)), append(from, "Content-Type", media)...)
 				require.Equal(t, http.StatusForbidden, w.Code, "%s %s %v %s", method, path, from, media)
 			}
@@ -298,8 +307,10 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 	h.postKept(t, body(wireKey, `"groupKey":"{}:{evil=\"1\"}"`))
 	srv := h.listen(t)
 	names := []string{
-		"..", "../..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2f%2e%2e%2fgo.mod", "%00", "a%00b", "%0d%0aX-Evil:%201", "%ff%fe", "%c0%ae%c0%ae",
-		"%e2%80%ae%e2%80%a8", "é", strings.Repeat("a", 20000), strings.Repeat("%2e%2e%2f", 2000), "%252e%252e", "..\\..\\x", "<script>", "{{.}}", "%25s%25n",
+		"..", "../..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2f%2e%2e%2fgo.mod", "%00", "a%00b", "%0d%0aX-Evil:%201", "%ff%fe",
+		"%c0%ae%c0%ae",
+		"%e2%80%ae%e2%80%a8", "é", strings.Repeat("a", 20000), strings.Repeat("%2e%2e%2f", 2000), "%252e%252e", "..\\..\\x", "<script>",
+		"{{.}}", "%25s%25n",
 		"0000000000000000000%30",
 	}
 	for _, name := range names {
@@ -316,7 +327,10 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 				}
 			}
 		}
-		for _, query := range []string{"receiver=" + name, "receiver=team&l=" + name, "receiver=team&l=" + name + "%3D" + name, "l=%3D//evil.example", "receiver=//evil.example"} {
+		for _, query := range []string{
+			"receiver=" + name, "receiver=team&l=" + name, "receiver=team&l=" + name + "%3D" + name,
+			"l=%3D//evil.example", "receiver=//evil.example",
+		} {
 			w := h.get("/go?" + strings.NewReplacer("<", "%3C", ">", "%3E", "{", "%7B", "}", "%7D", `\`, "%5C").Replace(query))
 			require.Equal(t, http.StatusFound, w.Code, query)
 			target := w.Header().Get("Location")
@@ -365,14 +379,16 @@ func (h *testServer) log(t *testing.T, format string) *syncBuffer {
 // operator's terminal.
 func TestLogEntriesAreOneLine(t *testing.T) {
 	const evil = `\n\r\u001b[2Jtime=2026-01-01T00:00:00Z level=ERROR msg=fake\u0085\u2028\u202e\u0007`
-	raw := strings.NewReplacer(`\n`, "%0a", `\r`, "%0d", `\u001b`, "%1b", `\u0085`, "%c2%85", `\u2028`, "%e2%80%a8", `\u202e`, "%e2%80%ae", `\u0007`, "%07", " ", "%20").Replace(evil)
+	raw := strings.NewReplacer(`\n`, "%0a", `\r`, "%0d", `\u001b`, "%1b", `\u0085`, "%c2%85", `\u2028`, "%e2%80%a8", `\u202e`, "%e2%80%ae",
+		`\u0007`, "%07", " ", "%20").Replace(evil)
 	for _, format := range promslog.FormatFlagOptions {
 		h, _ := newStub(t, Options{}, func() (grouping.Outcome, error) { panic(raw + "\n\x1b[2J") })
 		log := h.log(t, format)
 		srv := h.listen(t)
 		for _, text := range []string{
 			body(wireVersion, `"version":"`+evil+`"`), body(wireStatus, `[{"status":"`+evil+`"`), body(wireLabels, `{"`+evil+`":1}`),
-			body(wireLabels, `{"`+evil+`":"1","`+evil+`":"2"}`), body(wireStart, `"startsAt":"`+evil+`"`), body("team", evil, wireKey, `"groupKey":"`+evil+`"`),
+			body(wireLabels, `{"`+evil+`":"1","`+evil+`":"2"}`), body(wireStart, `"startsAt":"`+evil+`"`),
+			body("team", evil, wireKey, `"groupKey":"`+evil+`"`),
 		} {
 			code, _ := sendRaw(t, srv, rawRequest(len(text), text))
 			require.Contains(t, []int{400, 503}, code)
@@ -380,7 +396,8 @@ func TestLogEntriesAreOneLine(t *testing.T) {
 		for _, text := range []string{
 			"POST /webhook/" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "GET /api/v1/groups/" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n",
 			"GET /groups/" + raw + "?x=" + raw + " HTTP/1.1\r\nHost: muster\r\nUser-Agent: \x1b[2J\r\nReferer: \x1b[2J\r\n\r\n",
-			"GET /history?filter=" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "\x1b[2J / HTTP/1.1\r\nHost: muster\r\n\r\n", "GET /\x1b[2J HTTP/1.1\r\n\r\n",
+			"GET /history?filter=" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "\x1b[2J / HTTP/1.1\r\nHost: muster\r\n\r\n",
+			"GET /\x1b[2J HTTP/1.1\r\n\r\n",
 		} {
 			sendRaw(t, srv, text)
 		}
@@ -520,7 +537,8 @@ func TestReceivedBodiesAreLimited(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	held(0)
-	require.Equal(t, http.StatusOK, newTestServer(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code, "the maximum body size must not overflow")
+	require.Equal(t, http.StatusOK, newTestServer(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code,
+		"the maximum body size must not overflow")
 	h.requireRejected(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
 	h.requireRejected(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
 	held(0)

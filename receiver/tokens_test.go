@@ -75,7 +75,8 @@ func TestReplacedTokenFileIsReloaded(t *testing.T) {
 	require.Contains(t, h.get("/api/v1/status").Body.String(), problem)
 	require.Equal(t, http.StatusOK, code("two"), "the previous tokens stay valid")
 	write(path, "two")
-	require.Eventually(t, func() bool { return !strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second,
+		10*time.Millisecond)
 }
 
 // All tokens in the file are valid. So operators can rotate a token while
