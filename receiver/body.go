@@ -10,8 +10,7 @@ import (
 	"muster/internal/limit"
 )
 
-// errBodyMemory reports that the bodies being received use all memory that they
-// may use.
+// errBodyMemory reports that the limit on body bytes leaves no room for more.
 var errBodyMemory = errors.New("too many concurrent requests, try again")
 
 // requestBody is the body of a notification in memory. The limit counts the

@@ -14,7 +14,7 @@ import (
 	"muster/templates"
 )
 
-// empty replaces the groups of a test server with an empty set. A new server
+// reset replaces the groups of a test server with an empty set. A new server
 // takes a hundred times as long, too long for each fuzz input.
 func (h *testServer) reset(t *testing.T) {
 	t.Helper()
@@ -55,7 +55,7 @@ func FuzzWebhook(f *testing.F) {
 	})
 }
 
-// keptAsSent asserts that a group equals its only notification and encodes to
+// requireStoredAsSent asserts that a group equals its only notification and encodes to
 // stable JSON. It also asserts that a repeated notification changes no alert.
 func (h *testServer) requireStoredAsSent(t *testing.T, text, answer []byte) {
 	t.Helper()

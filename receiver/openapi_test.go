@@ -64,7 +64,7 @@ func readContract(t *testing.T) *contract {
 	return c
 }
 
-// holds validates an answer against the file.
+// validate validates an answer against the file.
 func (c *contract) validate(t *testing.T, r *http.Request, code int, header http.Header, body []byte) {
 	t.Helper()
 	in, err := c.find(r)

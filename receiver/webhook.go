@@ -14,8 +14,8 @@ import (
 	"muster/templates"
 )
 
-// errDecodeMemory reports that the notifications being decoded use all memory
-// that they may use.
+// errDecodeMemory reports that the limit on decoded bytes leaves no room for a
+// notification.
 var errDecodeMemory = errors.New("too many concurrent large notifications, try again")
 
 // webhookRequestKey is the gin context key that marks a notification.
