@@ -99,7 +99,7 @@ func serve(c config, logger *slog.Logger) error {
 	manager.Watch(server.Publish)
 	httpServer := receiver.NewHTTPServer(server, logger)
 	httpServer.RegisterOnShutdown(server.Drain)
-	guarded := web.New(edge, httpServer, logger, c.edge(server.Refused))
+	guarded := web.New(edge, httpServer, logger, c.edge(server.RecordRejection))
 
 	// They are stopped in this order, each before what it calls.
 	var (

@@ -477,7 +477,7 @@ func TestTheLogIsOneLineEach(t *testing.T) {
 		m.stop()
 		text, err := os.ReadFile(m.log)
 		require.NoError(t, err)
-		require.GreaterOrEqual(t, strings.Count(string(text), "Notification refused"), 2)
+		require.GreaterOrEqual(t, strings.Count(string(text), "Notification rejected"), 2)
 		for line := range strings.Lines(string(text)) {
 			require.True(t, strings.HasPrefix(line, start), "%q", line)
 			require.NotRegexp(t, "[\x00-\x09\x0b-\x1f\x7f\u0085\u2028]", line)

@@ -12,11 +12,11 @@ import (
 	"muster/internal/query"
 )
 
-func (s *Server) listGroups(c *gin.Context) {
+func (s *Server) serveGroups(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	asked := params.Groups(query.StateAll)
 	withAlerts := params.Bool("alerts")
-	if err := problems(params, &asked.Filter); err != nil {
+	if err := queryError(params, &asked.Filter); err != nil {
 		s.failWith(c, err)
 		return
 	}
@@ -25,47 +25,50 @@ func (s *Server) listGroups(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	s.stream(c, 0, func(out *jsonStream) {
-		out.groups(page.Groups, func(g *grouping.AlertGroup) []*grouping.Alert {
+	s.streamJSON(c, 0, func(out *jsonStream) {
+		out.writeGroups(page.Groups, func(g *grouping.AlertGroup) []*grouping.Alert {
 			if withAlerts {
 				return g.Alerts
 			}
 			return nil
 		})
-		out.text(`,"total":`)
-		out.value(page.Total)
-		out.next(page.Next)
+		out.writeRaw(`,"total":`)
+		out.writeValue(page.Total)
+		out.writeNext(page.Next)
 	})
 }
 
-// problems returns what is wrong with a query, its filter included.
-func problems(params *query.Params, filter *query.Filter) error {
+// queryError returns an error that lists every problem of a query and its
+// filter, or nil.
+func queryError(params *query.Params, filter *query.Filter) error {
 	if filter.Err != nil {
 		params.Fault("filter", filter.Err.Brief())
 	}
 	return params.Err()
 }
 
-// plain refuses parameters where there are none.
-func (s *Server) plain(c *gin.Context) {
+// rejectParameters answers 400 if a request has query parameters. It guards the
+// routes that take no parameters.
+func (s *Server) rejectParameters(c *gin.Context) {
 	if err := query.Parse(c.Request.URL.RawQuery).Err(); err != nil {
 		s.failWith(c, err)
 		c.Abort()
 	}
 }
 
-// groupID returns the ID in the path. One of another shape names no group.
-func (s *Server) groupID(c *gin.Context) (grouping.ID, bool) {
+// groupIDParam returns the group ID in the path. It answers 404 and returns
+// false if the text is not a valid ID.
+func (s *Server) groupIDParam(c *gin.Context) (grouping.ID, bool) {
 	id := grouping.ID(c.Param("id"))
 	if !id.Valid() {
-		fail(c, http.StatusNotFound, "group "+quoted(string(id))+" not found: an ID is 20 hex digits")
+		fail(c, http.StatusNotFound, "group "+quoted(string(id))+" not found: an ID has 20 hex digits")
 		return "", false
 	}
 	return id, true
 }
 
-func (s *Server) getGroup(c *gin.Context) {
-	id, ok := s.groupID(c)
+func (s *Server) serveGroup(c *gin.Context) {
+	id, ok := s.groupIDParam(c)
 	if !ok {
 		return
 	}
@@ -74,13 +77,13 @@ func (s *Server) getGroup(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	s.stream(c, 0, func(out *jsonStream) { out.group(g, g.Alerts) })
+	s.streamJSON(c, 0, func(out *jsonStream) { out.writeGroup(g, g.Alerts) })
 }
 
-func (s *Server) getAlert(c *gin.Context) {
+func (s *Server) serveAlert(c *gin.Context) {
 	fp := grouping.Fingerprint(c.Param("fingerprint"))
 	if !fp.Valid() {
-		fail(c, http.StatusNotFound, "no group holds alert "+quoted(string(fp))+": a fingerprint is 16 hex digits")
+		fail(c, http.StatusNotFound, "alert "+quoted(string(fp))+" not found: a fingerprint has 16 hex digits")
 		return
 	}
 	params := query.Parse(c.Request.URL.RawQuery)
@@ -94,37 +97,38 @@ func (s *Server) getAlert(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	if groups = ofSource(groups, source, receiver); len(groups) == 0 {
-		fail(c, http.StatusNotFound, "no group of this source and receiver holds alert "+quoted(string(fp)))
+	if groups = selectGroups(groups, source, receiver); len(groups) == 0 {
+		fail(c, http.StatusNotFound, "alert "+quoted(string(fp))+" not found in this source and receiver")
 		return
 	}
-	s.stream(c, 0, func(out *jsonStream) {
-		out.groups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
-		out.text("}")
+	s.streamJSON(c, 0, func(out *jsonStream) {
+		out.writeGroups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
+		out.writeRaw("}")
 	})
 }
 
-// ofSource returns the groups of a source and a receiver; "" is every one.
-func ofSource(groups []*grouping.AlertGroup, source, receiver string) []*grouping.AlertGroup {
+// selectGroups returns the groups of the source and the receiver. An empty
+// string matches every source or receiver.
+func selectGroups(groups []*grouping.AlertGroup, source, receiver string) []*grouping.AlertGroup {
 	q := grouping.ListQuery{Source: source, Receiver: receiver}
 	return slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !q.Selects(g) })
 }
 
-func (s *Server) groupEvents(c *gin.Context) {
-	if id, ok := s.groupID(c); ok {
-		s.answerEvents(c, id)
+func (s *Server) serveGroupEvents(c *gin.Context) {
+	if id, ok := s.groupIDParam(c); ok {
+		s.respondEvents(c, id)
 	}
 }
 
-func (s *Server) listEvents(c *gin.Context) { s.answerEvents(c, "") }
+func (s *Server) serveEvents(c *gin.Context) { s.respondEvents(c, "") }
 
-func (s *Server) answerEvents(c *gin.Context, id grouping.ID) {
+func (s *Server) respondEvents(c *gin.Context, id grouping.ID) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	asked := params.Events(time.Now())
 	if asked.Group = id; id == "" {
 		asked.Group = params.GroupID("group")
 	}
-	if err := problems(params, &asked.Filter); err != nil {
+	if err := queryError(params, &asked.Filter); err != nil {
 		s.failWith(c, err)
 		return
 	}
@@ -133,42 +137,42 @@ func (s *Server) answerEvents(c *gin.Context, id grouping.ID) {
 		s.failWith(c, err)
 		return
 	}
-	s.stream(c, eventsSize(page.Events), func(out *jsonStream) {
-		out.text(`{"events":[`)
+	s.streamJSON(c, eventsSize(page.Events), func(out *jsonStream) {
+		out.writeRaw(`{"events":[`)
 		for i := range page.Events {
-			if out.ended() {
+			if out.failed() {
 				return
 			}
-			out.comma(i)
-			out.value(viewEvent(&page.Events[i]))
+			out.writeComma(i)
+			out.writeValue(viewEvent(&page.Events[i]))
 		}
-		out.text("]")
-		out.next(page.Next)
+		out.writeRaw("]")
+		out.writeNext(page.Next)
 	})
 }
 
-func (s *Server) stats(c *gin.Context) {
+func (s *Server) serveStats(c *gin.Context) {
 	stats, err := s.groups.GetStats(c.Request.Context())
 	if err != nil {
 		s.failWith(c, err)
 		return
 	}
-	s.answer(c, viewStats(stats))
+	s.respondJSON(c, viewStats(stats))
 }
 
-func (s *Server) status(c *gin.Context) {
+func (s *Server) serveStatus(c *gin.Context) {
 	stats, err := s.groups.GetStats(c.Request.Context())
 	if err != nil {
 		s.failWith(c, err)
 		return
 	}
 	st := s.storage()
-	s.answer(c, statusView{
+	s.respondJSON(c, statusView{
 		Build: buildView{
 			Version: version.Version, Revision: version.GetRevision(), Branch: version.Branch,
 			BuildUser: version.BuildUser, BuildDate: version.BuildDate, GoVersion: version.GoVersion,
 		},
-		StartedAt: s.started.UTC(), UptimeSeconds: time.Since(s.started).Seconds(),
+		StartedAt: s.startedAt.UTC(), UptimeSeconds: time.Since(s.startedAt).Seconds(),
 		Storage: storageView{
 			Mode: st.Mode, Healthy: st.Healthy, Reason: st.Reason, DegradedSince: st.DegradedSince.UTC(),
 			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,

@@ -20,13 +20,14 @@ import (
 	"muster/grouping"
 )
 
-// Times that are ours differ from run to run.
+// Timestamps that Muster sets differ between runs.
 var (
-	ourTime = regexp.MustCompile(`"(createdAt|updatedAt|lastNotifiedAt|resolvedAt|firstSeenAt|lastSeenAt|time|lastNotification|startedAt|http://am)":"20[0-9T:.-]+Z"`)
+	ourTime = regexp.MustCompile(`"(createdAt|updatedAt|lastNotifiedAt|resolvedAt|firstSeenAt|lastSeenAt|time|` +
+		`lastNotification|startedAt|http://am)":"20[0-9T:.-]+Z"`)
 	eventID = regexp.MustCompile(`"id":"[0-9a-f]{38}"`)
 )
 
-func (h *house) shape(t *testing.T, path string) string {
+func (h *testServer) shape(t *testing.T, path string) string {
 	t.Helper()
 	w := h.get(path)
 	require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
@@ -34,7 +35,7 @@ func (h *house) shape(t *testing.T, path string) string {
 	return eventID.ReplaceAllString(ourTime.ReplaceAllString(w.Body.String(), `"$1":"T"`), `"id":"E"`)
 }
 
-func (h *house) kept(t *testing.T, text string) string {
+func (h *testServer) postKept(t *testing.T, text string) string {
 	t.Helper()
 	w := h.post(text)
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
@@ -48,8 +49,8 @@ const groupShape = `"source":"default","receiver":"team","groupKey":"{}:{}","gro
 	"commonLabels":{},"commonAnnotations":{},"routeLabels":{},"externalURL":"http://am"`
 
 func TestGroupShape(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	alert := `{"fingerprint":"0011223344556677","status":"firing","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
 		"generatorURL":"http://p","startsAt":"2026-11-23T03:00:00Z","firstSeenAt":"T","lastSeenAt":"T",
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]}`
@@ -61,7 +62,8 @@ func TestGroupShape(t *testing.T) {
 	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}],"total":1}`, h.shape(t, "/api/v1/groups?alerts=true"))
 	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}]}`, h.shape(t, "/api/v1/alerts/0011223344556677"))
 
-	h.kept(t, body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wireCut, `"notification_reason":"all alerts resolved"`))
+	h.postKept(t, body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wireCut,
+		`"notification_reason":"all alerts resolved"`))
 	require.JSONEq(t, `{"id":"`+id+`",`+groupShape+`,"state":"resolved","settling":true,"stale":false,"truncated":0,
 		"counts":{"firing":0,"resolved":1,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T","resolvedAt":"T",
 		"notifications":2,"version":2,"lastReason":"all alerts resolved",
@@ -72,11 +74,12 @@ func TestGroupShape(t *testing.T) {
 }
 
 func TestEventShape(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body(wireCut, `"truncatedAlerts":3,"notification_reason":"first notification"`))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body(wireCut, `"truncatedAlerts":3,"notification_reason":"first notification"`))
 	common := `"id":"E","time":"T","groupId":"` + id + `","source":"default","receiver":"team"`
 	want := `{"events":[
-		{` + common + `,"kind":"notified","labels":{},"reason":"first notification","externalURL":"http://am","firing":1,"resolved":0,"truncated":3},
+		{` + common + `,"kind":"notified","labels":{},"reason":"first notification","externalURL":"http://am",
+			"firing":1,"resolved":0,"truncated":3},
 		{` + common + `,"kind":"fired","fingerprint":"0011223344556677","labels":{"alertname":"Down"}},
 		{` + common + `,"kind":"opened","labels":{}}]}`
 	require.JSONEq(t, want, h.shape(t, "/api/v1/events"))
@@ -84,9 +87,9 @@ func TestEventShape(t *testing.T) {
 }
 
 func TestEventQueries(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for i := range 5 {
-		h.kept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), "Down", fmt.Sprintf("Down%d", i)))
+		h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), "Down", fmt.Sprintf("Down%d", i)))
 	}
 	count := func(query string) int {
 		var v struct{ Events []any }
@@ -119,7 +122,7 @@ func TestEventQueries(t *testing.T) {
 }
 
 func TestListQueries(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for i := range 6 {
 		text := body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), wireLabels, fmt.Sprintf(`{"alertname":"A%d","odd":"%d"}`, i, i%2))
 		if i == 5 {
@@ -153,7 +156,7 @@ func TestListQueries(t *testing.T) {
 }
 
 func TestBadQueries(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for path, message := range map[string]string{
 		"/api/v1/groups?filter=" + url.QueryEscape(`a=="b"`): "bad query: filter: unexpected \"=\" at column 3",
 		"/api/v1/groups?filter=" + url.QueryEscape(`a="`):    "bad query: filter: ",
@@ -183,13 +186,15 @@ func TestBadQueries(t *testing.T) {
 }
 
 func TestStatsAndStatus(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body())
+	h := newTestServer(t, Options{})
+	h.postKept(t, body())
 	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"unreported":0},"alerts":{"firing":1,"resolved":0,"unreported":0},
-		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},"lastNotification":"T"}`,
+		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},
+		"lastNotification":"T"}`,
 		h.shape(t, "/api/v1/stats"))
 	h.setStatus(grouping.StorageStatus{
-		Mode: "redis", Reason: "refused", DegradedSince: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), DirtyGroups: 3, Partial: true, Restored: 7,
+		Mode: "redis", Reason: "refused", DegradedSince: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), DirtyGroups: 3, Partial: true,
+		Restored: 7,
 		Problems: []string{"Redis is <slow>."},
 	})
 	var v map[string]any
@@ -208,7 +213,7 @@ func TestStatsAndStatus(t *testing.T) {
 }
 
 func TestEveryAnswerIsGuarded(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range []string{"/", "/api/v1/groups", "/metrics", "/-/healthy", "/nothing", "/status", "/api/v1/groups?limit=x"} {
 		header := h.get(path).Header()
 		require.Equal(t, contentSecurityPolicy, header.Get("Content-Security-Policy"), path)
@@ -220,7 +225,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 }
 
 func TestTheWebhookNeverRedirects(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, method := range []string{http.MethodPost, http.MethodPut} {
 		for _, path := range []string{"/webhook", "/webhook/", "/webhook/prod", "/webhook/prod/"} {
 			require.Equal(t, http.StatusOK, h.do(method, path, strings.NewReader(body())).Code, "%s %s", method, path)
@@ -232,8 +237,8 @@ func TestTheWebhookNeverRedirects(t *testing.T) {
 	}
 }
 
-func TestABrowserOfAnotherSiteMayNotPost(t *testing.T) {
-	h := newHouse(t, Options{})
+func TestCrossSitePostsAreRejected(t *testing.T) {
+	h := newTestServer(t, Options{})
 	for _, headers := range [][]string{
 		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "null"}, {"Origin", "https://evil.example"},
 	} {
@@ -245,7 +250,7 @@ func TestABrowserOfAnotherSiteMayNotPost(t *testing.T) {
 }
 
 func TestProbes(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
 		require.Equal(t, http.StatusOK, h.do(method, "/-/healthy", nil).Code)
 		require.Equal(t, http.StatusOK, h.do(method, "/-/ready", nil).Code)
@@ -258,7 +263,7 @@ func TestProbes(t *testing.T) {
 	require.Equal(t, "close", w.Header().Get("Connection"))
 }
 
-// stub answers Ingest as the test wants.
+// stub answers Ingest with the function of the test.
 type stub struct {
 	Groups
 
@@ -273,16 +278,16 @@ func (s stub) Stamp() grouping.Stamp { return grouping.NewClock().Stamp() }
 
 func (s stub) AllGroups(context.Context) ([]*grouping.AlertGroup, error) { return nil, nil }
 
-func newStub(t *testing.T, opts Options, ingest func() (grouping.Outcome, error)) (*house, *prometheus.Registry) {
+func newStub(t *testing.T, opts Options, ingest func() (grouping.Outcome, error)) (*testServer, *prometheus.Registry) {
 	t.Helper()
-	h := &house{reg: prometheus.NewRegistry()}
+	h := &testServer{reg: prometheus.NewRegistry()}
 	var err error
 	h.Server, err = New(stub{ingest: ingest}, h.storageStatus, h.reg, h.reg, promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
 	return h, h.reg
 }
 
-func TestFailuresOfTheHouse(t *testing.T) {
+func TestIngestErrors(t *testing.T) {
 	secret := errors.New("dial redis:6379 with password hunter2")
 	for name, ingest := range map[string]func() (grouping.Outcome, error){
 		"storage": func() (grouping.Outcome, error) {
@@ -303,7 +308,7 @@ func TestFailuresOfTheHouse(t *testing.T) {
 	}
 }
 
-func TestTooManyRequestsAtOnce(t *testing.T) {
+func TestTooManyConcurrentRequests(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	h, _ := newStub(t, Options{MaxRequests: 1}, func() (grouping.Outcome, error) {
 		entered <- struct{}{}
@@ -319,11 +324,12 @@ func TestTooManyRequestsAtOnce(t *testing.T) {
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
 }
 
-func TestLabelsAreBounded(t *testing.T) {
-	h := newHouse(t, Options{MaxSources: 3})
+func TestSourceLabelsAreLimited(t *testing.T) {
+	h := newTestServer(t, Options{MaxSources: 3})
 	for i := range 10 {
 		path := fmt.Sprintf("/webhook/source%d", i)
-		require.Equal(t, http.StatusOK, h.do(http.MethodPost, path, strings.NewReader(body(wireCut, `"notification_reason":"reason `+fmt.Sprint(i)+`"`))).Code)
+		require.Equal(t, http.StatusOK, h.do(http.MethodPost, path,
+			strings.NewReader(body(wireCut, `"notification_reason":"reason `+fmt.Sprint(i)+`"`))).Code)
 	}
 	h.get("/api/v1/groups/" + strings.Repeat("0", 20))
 	h.get("/made/up/path")
@@ -335,5 +341,5 @@ func TestLabelsAreBounded(t *testing.T) {
 	require.InDelta(t, 1, h.counter(t, "muster_http_requests_total", "code", "405", "handler", "unmatched", "method", "other"), 0)
 	var list struct{ Total int }
 	require.NoError(t, json.Unmarshal(h.get("/api/v1/groups?source=source9").Body.Bytes(), &list))
-	require.Equal(t, 1, list.Total, "the bound is on the metric, not on the source")
+	require.Equal(t, 1, list.Total, "the limit applies to the metric, not to the source")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// manyAlerts is a body of n alerts, as large as real ones are.
+// manyAlerts returns a body with n alerts of realistic size.
 func manyAlerts(n int) string {
 	var alerts []string
 	for i := range n {
@@ -26,7 +26,7 @@ func manyAlerts(n int) string {
 func BenchmarkWebhook(b *testing.B) {
 	for _, n := range []int{1, 10, 1000, 10000} {
 		b.Run(fmt.Sprintf("%d alerts", n), func(b *testing.B) {
-			h := newHouse(b, Options{})
+			h := newTestServer(b, Options{})
 			text := manyAlerts(n)
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
@@ -36,11 +36,12 @@ func BenchmarkWebhook(b *testing.B) {
 	}
 }
 
-// The first page over 10,000 groups of ten alerts.
+// Renders the first page of 10,000 groups with ten alerts each.
 func BenchmarkFirstPage(b *testing.B) {
-	h := newHouse(b, Options{})
+	h := newTestServer(b, Options{})
 	for i := range 10_000 {
-		text := strings.NewReplacer(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"Down%d"}`, i),
+		text := strings.NewReplacer(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`,
+			fmt.Sprintf(`"groupLabels":{"alertname":"Down%d"}`, i),
 			`"severity":"warning"`, fmt.Sprintf(`"severity":"%s"`, []string{"critical", "warning", "info"}[i%3]),
 			"03:00:00Z", fmt.Sprintf("03:%02d:%02dZ", i/60%60, i%60)).Replace(manyAlerts(10))
 		require.Equal(b, http.StatusOK, h.post(text).Code)
@@ -48,7 +49,7 @@ func BenchmarkFirstPage(b *testing.B) {
 	for _, path := range []string{"/", "/api/v1/groups", "/?filter=severity%3Dwarning"} {
 		b.Run(path, func(b *testing.B) {
 			for b.Loop() {
-				h.made.put("none", "", madePage{}) // so that it is made each time
+				h.pages.put("none", "", renderedPage{}) // disables the cache
 				require.Equal(b, http.StatusOK, h.get(path).Code)
 			}
 		})

@@ -22,7 +22,7 @@ import (
 	"muster/grouping"
 )
 
-// The shapes of what is streamed.
+// The types of the streamed answers.
 type (
 	groupsView struct {
 		Groups []groupView `json:"groups"`
@@ -35,8 +35,8 @@ type (
 	}
 )
 
-// viewWhole is a group with its alerts.
-func viewWhole(g *grouping.AlertGroup) groupView {
+// viewGroupWithAlerts converts a group with its alerts.
+func viewGroupWithAlerts(g *grouping.AlertGroup) groupView {
 	v := viewGroup(g)
 	for _, a := range g.Alerts {
 		v.Alerts = append(v.Alerts, viewAlert(g, a))
@@ -44,9 +44,9 @@ func viewWhole(g *grouping.AlertGroup) groupView {
 	return v
 }
 
-// stall sends a GET over a connection of its own, which takes little of the answer
-// unless it is read: its buffer has so many bytes.
-func stall(t *testing.T, srv *httptest.Server, path string, buffer int) net.Conn {
+// openStalled sends a GET over a new connection and does not read the answer.
+// The connection's receive buffer has the given size.
+func openStalled(t *testing.T, srv *httptest.Server, path string, buffer int) net.Conn {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
 	require.NoError(t, err)
@@ -59,9 +59,9 @@ func stall(t *testing.T, srv *httptest.Server, path string, buffer int) net.Conn
 	return conn
 }
 
-// What is written piece by piece is, byte by byte, the JSON of the whole.
-func TestStreamsAreTheWholeJSON(t *testing.T) {
-	h := newHouse(t, Options{})
+// A streamed answer has exactly the bytes of the JSON of the whole value.
+func TestStreamedJSONIsComplete(t *testing.T) {
+	h := newTestServer(t, Options{})
 	get := func(path string) string {
 		w := h.get(path)
 		require.Equal(t, http.StatusOK, w.Code, path)
@@ -75,16 +75,17 @@ func TestStreamsAreTheWholeJSON(t *testing.T) {
 	}
 	require.JSONEq(t, `{"groups":[],"total":0}`, get("/api/v1/groups?alerts=true"))
 	require.JSONEq(t, `{"events":[]}`, get("/api/v1/events"))
-	h.kept(t, body(wireKey, `"groupKey":"<&> \u2028"`))
-	many := h.answerTo(t, manyAlerts(300)).Group
+	h.postKept(t, body(wireKey, `"groupKey":"<&> \u2028"`))
+	many := h.postResult(t, manyAlerts(300)).Group
 	page, err := h.manager.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortName, Limit: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, page.Next)
-	require.Equal(t, whole(groupsView{[]groupView{viewWhole(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?alerts=true&limit=1&sort=name"))
+	require.Equal(t, whole(groupsView{[]groupView{viewGroupWithAlerts(page.Groups[0])}, page.Total, page.Next}),
+		get("/api/v1/groups?alerts=true&limit=1&sort=name"))
 	require.Equal(t, whole(groupsView{[]groupView{viewGroup(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?limit=1&sort=name"))
 	g, err := h.manager.GetGroup(t.Context(), many)
 	require.NoError(t, err)
-	require.Equal(t, whole(viewWhole(g)), get("/api/v1/groups/"+string(many)))
+	require.Equal(t, whole(viewGroupWithAlerts(g)), get("/api/v1/groups/"+string(many)))
 	one := viewGroup(g)
 	one.Alerts = []alertView{viewAlert(g, g.Alert("0000000000000007"))}
 	require.Equal(t, whole(map[string]any{"groups": []groupView{one}}), get("/api/v1/alerts/0000000000000007"))
@@ -95,10 +96,10 @@ func TestStreamsAreTheWholeJSON(t *testing.T) {
 		want.Events = append(want.Events, viewEvent(&events.Events[i]))
 	}
 	require.Equal(t, whole(want), get("/api/v1/events?limit=250&kind=all"))
-	require.Zero(t, h.limits.responses.Used())
+	require.Zero(t, h.limits.responseBytes.Used())
 }
 
-// unwritable has groups that are not JSON.
+// unwritable returns groups that cannot be encoded as JSON.
 type unwritable struct {
 	stub
 
@@ -109,9 +110,9 @@ func (u unwritable) ListGroups(context.Context, grouping.ListQuery) (grouping.Gr
 	return grouping.GroupPage{Groups: u.groups}, nil
 }
 
-// An error before the first byte is answered as one; later the connection is
-// cut. Either way everything is given back.
-func TestAStreamThatFails(t *testing.T) {
+// An error before the first byte gets its status code; a later error closes the
+// connection. Both release all memory and slots.
+func TestFailingStream(t *testing.T) {
 	h, _ := newStub(t, Options{}, nil)
 	srv := h.listen(t)
 	bad := &grouping.AlertGroup{}
@@ -119,7 +120,7 @@ func TestAStreamThatFails(t *testing.T) {
 	large := &grouping.AlertGroup{}
 	large.GroupLabels = grouping.Labels{"x": strings.Repeat("y", 2*flushSize)}
 	h.groups = unwritable{groups: []*grouping.AlertGroup{bad}}
-	h.refused(t, "first", h.get("/api/v1/groups"), http.StatusServiceUnavailable, "something went wrong here")
+	h.requireRejected(t, "first", h.get("/api/v1/groups"), http.StatusServiceUnavailable, "internal error")
 	h.groups = unwritable{groups: []*grouping.AlertGroup{large, bad}}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v1/groups", nil)
 	require.NoError(t, err)
@@ -128,103 +129,105 @@ func TestAStreamThatFails(t *testing.T) {
 	_, err = io.ReadAll(res.Body)
 	require.NoError(t, res.Body.Close())
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	require.Zero(t, h.limits.responses.Used())
+	require.Zero(t, h.limits.responseBytes.Used())
 	require.Zero(t, h.limits.readers.Used())
 }
 
-// Clients that do not read hold a bounded number of bytes and no place of a
-// reader. Others are answered meanwhile.
-func TestReadersThatDoNotRead(t *testing.T) {
+// Clients that do not read hold a limited number of bytes and no reader's slot.
+// Other clients are served meanwhile.
+func TestReadersThatDoNotReadDoNotBlockOthers(t *testing.T) {
 	const most, stalled = 4, 40
-	h := newHouse(t, Options{MaxReaders: most})
-	h.patience = time.Minute
-	kept := h.answerTo(t, manyAlerts(5000)) // more than the buffers of a connection take
+	h := newTestServer(t, Options{MaxReaders: most})
+	h.writeTimeout = time.Minute
+	kept := h.postResult(t, manyAlerts(5000)) // more than the buffers of a connection hold
 	srv := h.listen(t)
 	var conns []net.Conn
 	for range stalled {
-		conns = append(conns, stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096))
+		conns = append(conns, openStalled(t, srv, "/api/v1/groups/"+string(kept.Group), 4096))
 	}
-	// Some may find no place among those whose answers are made.
+	// Some requests may get 503 while all reader slots are in use.
 	require.Eventually(t, func() bool {
-		return h.limits.responses.Used() == int64(stalled-h.limits.readers.Rejected())*streamSize && h.limits.readers.Used() == 0
+		return h.limits.responseBytes.Used() == int64(stalled-h.limits.readers.Rejected())*streamSize && h.limits.readers.Used() == 0
 	}, 30*time.Second, time.Millisecond)
 	for _, path := range []string{"/", "/api/v1/groups", "/status", "/-/ready", "/metrics"} {
 		require.Equal(t, http.StatusOK, h.get(path).Code, path)
 	}
-	h.answerTo(t, body())
+	h.postResult(t, body())
 	for _, conn := range conns {
 		require.NoError(t, conn.Close())
 	}
-	require.Eventually(t, func() bool { return h.limits.responses.Used() == 0 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.limits.responseBytes.Used() == 0 }, 30*time.Second, time.Millisecond)
 }
 
-// A client that takes nothing is cut.
-func TestAReaderThatTakesNothingIsCut(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.patience = 500 * time.Millisecond
-	kept := h.answerTo(t, manyAlerts(5000))
+// A client that reads nothing is disconnected.
+func TestReaderThatDoesNotReadIsDisconnected(t *testing.T) {
+	h := newTestServer(t, Options{})
+	h.writeTimeout = 500 * time.Millisecond
+	kept := h.postResult(t, manyAlerts(5000))
 	srv := h.listen(t)
-	conn := stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
+	conn := openStalled(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
 	require.Eventually(t, func() bool {
 		return h.counter(t, "muster_http_requests_total", "code", "200", "handler", "/api/v1/groups/:id", "method", "GET") == 1
 	}, 30*time.Second, time.Millisecond)
-	require.Zero(t, h.limits.responses.Used())
-	text, _ := io.ReadAll(conn) // it may be reset
-	require.False(t, strings.HasSuffix(string(text), "\r\n0\r\n\r\n"), "half an answer does not look like a whole one")
+	require.Zero(t, h.limits.responseBytes.Used())
+	text, _ := io.ReadAll(conn) // the connection may be reset
+	require.False(t, strings.HasSuffix(string(text), "\r\n0\r\n\r\n"), "an incomplete answer must not look complete")
 }
 
-// Past the budget readers are answered with 503, notifications are kept.
-func TestTooManyBytesForReaders(t *testing.T) {
+// At the limit on response bytes readers get 503, and notifications are still
+// stored.
+func TestResponseMemoryLimit(t *testing.T) {
 	const fit, stalled = 3, 9
-	h := newHouse(t, Options{MaxResponseMemory: fit*streamSize + streamSize/2})
-	kept := h.answerTo(t, manyAlerts(5000))
+	h := newTestServer(t, Options{MaxResponseMemory: fit*streamSize + streamSize/2})
+	kept := h.postResult(t, manyAlerts(5000))
 	srv := h.listen(t)
 	for range stalled {
-		stall(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
+		openStalled(t, srv, "/api/v1/groups/"+string(kept.Group), 4096)
 	}
-	require.Eventually(t, func() bool { return h.limits.responses.Rejected() == stalled-fit }, 20*time.Second, time.Millisecond)
-	const full = "too many bytes wait for slow readers, try again soon"
-	h.refused(t, "API", h.get("/api/v1/groups"), http.StatusServiceUnavailable, full)
-	h.refused(t, "page", h.get("/groups/"+string(kept.Group)), http.StatusServiceUnavailable, full)
-	h.answerTo(t, body())
+	require.Eventually(t, func() bool { return h.limits.responseBytes.Rejected() == stalled-fit }, 20*time.Second, time.Millisecond)
+	const full = "response memory is in use by slow clients, try again"
+	h.requireRejected(t, "API", h.get("/api/v1/groups"), http.StatusServiceUnavailable, full)
+	h.requireRejected(t, "page", h.get("/groups/"+string(kept.Group)), http.StatusServiceUnavailable, full)
+	h.postResult(t, body())
 	require.Equal(t, http.StatusOK, h.get("/metrics").Code)
 	require.Equal(t, http.StatusOK, h.get("/-/ready").Code)
 	require.Contains(t, h.get("/status").Body.String(), "Memory of responses")
-	require.InDelta(t, float64(h.limits.responses.Rejected()), h.counter(t, "muster_limit_rejections_total", "limit", "responses"), 0)
+	require.InDelta(t, float64(h.limits.responseBytes.Rejected()), h.counter(t, "muster_limit_rejections_total", "limit", "responses"), 0)
 }
 
-// Who finds no place is told so.
+// A reader without a slot gets 503.
 func TestTooManyReaders(t *testing.T) {
-	h := newHouse(t, Options{MaxReaders: 1})
+	h := newTestServer(t, Options{MaxReaders: 1})
 	place, ok := h.limits.readers.Take(1)
 	require.True(t, ok)
 	for _, path := range []string{"/", "/api/v1/groups", "/go?receiver=x"} {
-		h.refused(t, path, h.get(path), http.StatusServiceUnavailable, "too many read at once, try again soon")
+		h.requireRejected(t, path, h.get(path), http.StatusServiceUnavailable, "too many concurrent requests, try again")
 	}
-	h.answerTo(t, body())
+	h.postResult(t, body())
 	place.Release()
-	require.Contains(t, h.get("/status").Body.String(), `<td>Readers at once</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
+	require.Contains(t, h.get("/status").Body.String(),
+		`<td>Concurrent readers</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
 }
 
-// A client that reads slowly gets all of it, however long it takes.
-func TestAReaderThatIsSlowIsNotCut(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.patience = 2 * time.Second
-	kept := h.answerTo(t, manyAlerts(3000))
+// A slow client gets the whole answer, even if it takes long.
+func TestSlowReaderGetsTheWholeAnswer(t *testing.T) {
+	h := newTestServer(t, Options{})
+	h.writeTimeout = 2 * time.Second
+	kept := h.postResult(t, manyAlerts(3000))
 	path := "/api/v1/groups/" + string(kept.Group)
 	srv := h.listen(t)
 	started := time.Now()
-	conn := stall(t, srv, path, 64<<10)
+	conn := openStalled(t, srv, path, 64<<10)
 	res, err := http.ReadResponse(bufio.NewReaderSize(&slowReader{conn, time.NewTicker(25 * time.Millisecond)}, 16<<10), nil)
 	require.NoError(t, err)
 	text, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.JSONEq(t, h.get(path).Body.String(), string(text))
-	require.Greater(t, time.Since(started), h.patience, "it was too fast to show anything")
+	require.Greater(t, time.Since(started), h.writeTimeout, "the test must last longer than the timeout")
 }
 
-// slowReader reads once for each tick.
+// slowReader reads once per tick.
 type slowReader struct {
 	conn net.Conn
 	tick *time.Ticker
@@ -235,11 +238,11 @@ func (r *slowReader) Read(p []byte) (int, error) {
 	return r.conn.Read(p[:min(len(p), 16<<10)])
 }
 
-// A stream of HTTP/2 that is not read is cut, and its connection goes on.
-func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.patience = time.Second
-	kept := h.answerTo(t, manyAlerts(10_000)) // more than the client's window of 4 MiB
+// An HTTP/2 stream that is not read is reset, and its connection stays open.
+func TestStalledHTTP2StreamIsReset(t *testing.T) {
+	h := newTestServer(t, Options{})
+	h.writeTimeout = time.Second
+	kept := h.postResult(t, manyAlerts(10_000)) // more than the client's window of 4 MiB
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = NewHTTPServer(h.Server, h.logger)
 	srv.EnableHTTP2 = true
@@ -254,9 +257,9 @@ func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
 		return res
 	}
 	stalled := get("/api/v1/groups/" + string(kept.Group))
-	require.Eventually(t, func() bool { return h.limits.responses.Used() == 0 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.limits.responseBytes.Used() == 0 }, 30*time.Second, time.Millisecond)
 	_, err := io.ReadAll(stalled.Body)
-	require.Error(t, err, "half an answer does not look like a whole one")
+	require.Error(t, err, "an incomplete answer must not look complete")
 	require.NoError(t, stalled.Body.Close())
 	res := get("/api/v1/groups")
 	_, err = io.ReadAll(res.Body)
@@ -264,20 +267,20 @@ func TestAStalledStreamOverHTTP2IsCut(t *testing.T) {
 	require.NoError(t, res.Body.Close())
 }
 
-// Scrapers that do not read do not keep others out.
-func TestScrapersThatDoNotRead(t *testing.T) {
-	h := newHouse(t, Options{})
+// Scrapers that do not read do not block others.
+func TestScrapersThatDoNotReadDoNotBlockOthers(t *testing.T) {
+	h := newTestServer(t, Options{})
 	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long", Help: "Long labels."}, []string{"x"})
 	for i := range 600 {
 		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", 1000))).Set(1)
 	}
-	h.reg.MustRegister(long) // more than the buffers of a connection take
+	h.reg.MustRegister(long) // more than the buffers of a connection hold
 	srv := h.listen(t)
 	for range maxScrapes {
-		stall(t, srv, "/metrics", 4096)
+		openStalled(t, srv, "/metrics", 4096)
 	}
 	size := int64(h.get("/metrics").Body.Len())
-	require.Eventually(t, func() bool { return h.limits.scraped.Used() >= maxScrapes*size*9/10 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return h.limits.scrapeBytes.Used() >= maxScrapes*size*9/10 }, 20*time.Second, time.Millisecond)
 	require.Eventually(t, func() bool { return h.limits.scrapes.Used() == 0 }, 20*time.Second, time.Millisecond)
 	require.Equal(t, http.StatusOK, h.get("/metrics").Code)
 	require.Equal(t, http.StatusOK, h.get("/metrics", "Accept-Encoding", "gzip").Code)
@@ -291,20 +294,20 @@ func TestScrapersThatDoNotRead(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, h.get("/metrics").Code)
 }
 
-func TestScrapesAreBounded(t *testing.T) {
-	h := newHouse(t, Options{})
+func TestScrapesAreLimited(t *testing.T) {
+	h := newTestServer(t, Options{})
 	long := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "long", Help: "Long labels."}, []string{"x"})
 	for i := range 5 {
-		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", maxScrape/4))).Set(1)
+		long.WithLabelValues(fmt.Sprint(i, strings.Repeat("y", maxScrapeSize/4))).Set(1)
 	}
 	h.reg.MustRegister(long)
 	w := h.get("/metrics")
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
-	require.Equal(t, "The metrics are larger than 4 MiB.\n", w.Body.String())
+	require.Equal(t, "The metrics are larger than the limit of 4 MiB.\n", w.Body.String())
 	require.Zero(t, h.limits.scrapes.Used())
 }
 
-// keeping keeps notifications when it is allowed to.
+// keeping stores a notification when the test allows it.
 type keeping struct {
 	stub
 
@@ -317,9 +320,10 @@ func (k keeping) Ingest(context.Context, grouping.Notification) (grouping.Outcom
 	return grouping.Outcome{Group: &grouping.AlertGroup{}}, nil
 }
 
-// Notifications are bounded by what they become: tiny alerts take eight times
-// their bytes. One that is too large for the budget is taken alone.
-func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
+// The limit counts the decoded size of notifications: tiny alerts need eight
+// times their bytes. A notification above the limit is accepted if it is the
+// only one.
+func TestDecodedMemoryLimit(t *testing.T) {
 	tiny := func(n int) string {
 		alerts := strings.TrimSuffix(strings.Repeat(`{"status":"firing","labels":{"a":"b"},"startsAt":"2026-11-23T03:00:00Z"},`, n), ",")
 		whole := body()
@@ -336,24 +340,25 @@ func TestNotificationsAreBoundedByWhatTheyBecome(t *testing.T) {
 	large := tiny(2000)
 	require.Less(t, len(large), 1<<20/4)
 	post(large)
-	require.Greater(t, h.limits.decoded.Used(), int64(1<<20), "it is taken, though it is more than the limit")
-	h.refused(t, "a second one", h.post(large), http.StatusServiceUnavailable, "too many large notifications at once, send it again")
+	require.Greater(t, h.limits.decodedBytes.Used(), int64(1<<20), "a single notification may exceed the limit")
+	h.requireRejected(t, "a second one", h.post(large), http.StatusServiceUnavailable, "too many concurrent large notifications, try again")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
 	r := httptest.NewRequest(http.MethodPost, "/webhook", iotest.ErrReader(errors.New("it was read")))
 	r.ContentLength = largeBody + 1
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	h.refused(t, "a larger one, before it is read", w, http.StatusServiceUnavailable, "too many large notifications at once, send it again")
-	post(body()) // a small one finds its place
+	h.requireRejected(t, "a larger one, before it is read", w, http.StatusServiceUnavailable,
+		"too many concurrent large notifications, try again")
+	post(body()) // a small notification still fits
 	close(groups.leave)
 	require.Equal(t, http.StatusOK, <-answers)
 	require.Equal(t, http.StatusOK, <-answers)
-	require.Zero(t, h.limits.decoded.Used())
-	require.Zero(t, h.limits.bodies.Used())
+	require.Zero(t, h.limits.decodedBytes.Used())
+	require.Zero(t, h.limits.bodyBytes.Used())
 	require.Zero(t, h.limits.notifications.Used())
 }
 
-// The estimate is no less than what decoding takes, and not absurd.
+// The estimate is at least the memory that decoding needs, and not much more.
 func TestDecodedSize(t *testing.T) {
 	labels := func(n int) string {
 		var pairs []string
@@ -371,13 +376,14 @@ func TestDecodedSize(t *testing.T) {
 		return whole[:strings.Index(whole, "[{")+1] + strings.Join(alerts, ",") + whole[strings.Index(whole, "}]")+1:]
 	}
 	for name, text := range map[string]string{
-		"tiny": many(20_000, `{"a":"b"}`), "usual": manyAlerts(10_000), "nine labels": many(10_000, labels(9)), "many labels": many(1000, labels(256)),
-		"long": many(1000, `{"a":"`+strings.Repeat("x", 10_000)+`"}`),
+		"tiny": many(20_000, `{"a":"b"}`), "usual": manyAlerts(10_000), "nine labels": many(10_000, labels(9)),
+		"many labels": many(1000, labels(256)),
+		"long":        many(1000, `{"a":"`+strings.Repeat("x", 10_000)+`"}`),
 	} {
 		before := allocated()
-		m, _, err := testDecoder.message([]byte(text))
+		m, _, err := testDecoder.decode([]byte(text))
 		require.NoError(t, err)
-		left := leftOut{}
+		left := rejectedAlerts{}
 		n := testDecoder.notification(m, "x", &left)
 		took := allocated() - before
 		estimate := decodedSize([]byte(text))
@@ -388,19 +394,19 @@ func TestDecodedSize(t *testing.T) {
 	}
 }
 
-// Pages with huge labels are not all kept.
-func TestKeptPagesAreBoundedByBytes(t *testing.T) {
-	var m madePages
+// The cache limits the bytes of pages with huge labels.
+func TestCachedBytesAreLimited(t *testing.T) {
+	var m pageCache
 	for i := range 40 {
-		m.put("etag", fmt.Sprint(i), madePage{body: make([]byte, 1<<20)})
-		require.LessOrEqual(t, m.size, maxMadeBytes)
-		require.LessOrEqual(t, len(m.pages), maxMadeBytes>>20)
+		m.put("etag", fmt.Sprint(i), renderedPage{body: make([]byte, 1<<20)})
+		require.LessOrEqual(t, m.size, maxCachedBytes)
+		require.LessOrEqual(t, len(m.pages), maxCachedBytes>>20)
 	}
-	m.put("etag", "39", madePage{body: make([]byte, 100)})
+	m.put("etag", "39", renderedPage{body: make([]byte, 100)})
 	before := m.size
-	m.put("etag", "39", madePage{body: make([]byte, 100)})
+	m.put("etag", "39", renderedPage{body: make([]byte, 100)})
 	require.Equal(t, before, m.size)
-	m.put("etag", "huge", madePage{body: make([]byte, maxMadeBytes)})
+	m.put("etag", "huge", renderedPage{body: make([]byte, maxCachedBytes)})
 	_, ok := m.get("etag", "huge")
 	require.False(t, ok)
 }

@@ -19,9 +19,9 @@ import (
 	"muster/grouping"
 )
 
-// Each field of a wrong type is named, at the top and in an alert.
+// The error names each field with a wrong type, in the message and in an alert.
 func TestWrongTypesAreNamed(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	var whole map[string]any
 	require.NoError(t, json.Unmarshal([]byte(body()), &whole))
 	for _, name := range []string{"notification_reason", "routeLabels"} {
@@ -52,12 +52,12 @@ func TestWrongTypesAreNamed(t *testing.T) {
 		for _, name := range slices.Collect(maps.Keys(in.object)) {
 			right := in.object[name]
 			for kind, value := range wrong {
-				want := fmt.Sprintf("%s%s: a JSON %s is not allowed here", in.prefix, name, kind)
+				want := fmt.Sprintf("%s%s: must not be a JSON %s", in.prefix, name, kind)
 				switch {
 				case kind == "array" && name == "alerts":
-					want = "alerts[0]: a JSON number is not allowed here"
+					want = "alerts[0]: must not be a JSON number"
 				case kind == "object" && allowed(right) == "object":
-					want = in.prefix + name + ".a: a JSON number is not allowed here"
+					want = in.prefix + name + ".a: must not be a JSON number"
 				case kind == allowed(right) && !strings.HasSuffix(name, "At"):
 					continue
 				case strings.HasSuffix(name, "At"):
@@ -66,28 +66,28 @@ func TestWrongTypesAreNamed(t *testing.T) {
 				in.object[name] = value
 				text, err := json.Marshal(whole)
 				require.NoError(t, err)
-				h.refused(t, name+" "+kind, h.post(string(text)), 400, want)
+				h.requireRejected(t, name+" "+kind, h.post(string(text)), 400, want)
 				n++
 			}
 			in.object[name] = right
 		}
 	}
-	require.Equal(t, (12+7)*len(wrong)-9, n, "strings may be strings")
+	require.Equal(t, (12+7)*len(wrong)-9, n, "a string is valid for a string field")
 	require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
 	require.JSONEq(t, `{"events":[]}`, h.get("/api/v1/events").Body.String())
 }
 
-// Times come back as they came, however far away they are.
-func TestTimesComeBackAsTheyCame(t *testing.T) {
+// The API returns the times that were sent, even those far from today.
+func TestTimesAreReturnedAsSent(t *testing.T) {
 	for _, at := range []string{
 		"0000-06-01T00:00:00Z", "0001-01-01T00:00:00.000000001Z", "1677-01-01T00:00:00Z", "1677-09-21T00:12:43.145224192Z",
 		"1970-01-01T00:00:00Z", "2262-04-11T23:47:16.854775807Z", "2262-04-11T23:47:16.854775808Z", "2300-01-01T00:00:00.1+02:00",
 		"9999-12-31T23:59:59.999999999Z", "2026-02-28T23:59:59.5-23:59",
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		want, err := time.Parse(time.RFC3339Nano, at)
 		require.NoError(t, err)
-		id := h.kept(t, body(wireStart, `"startsAt":"`+at+`"`))
+		id := h.postKept(t, body(wireStart, `"startsAt":"`+at+`"`))
 		var g struct {
 			Alerts []struct{ StartsAt time.Time }
 		}
@@ -97,10 +97,10 @@ func TestTimesComeBackAsTheyCame(t *testing.T) {
 }
 
 func TestEveryKindOfAnswerIsGuarded(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 1000, MaxLiveClients: 1})
+	h := newTestServer(t, Options{MaxBodySize: 1000, MaxLiveClients: 1})
 	srv := h.listen(t)
 	live := followLive(t, srv.URL, "")
-	live.next()
+	live.nextEvent()
 	send := func(method, path, text string, headers ...string) func() (int, http.Header) {
 		return func() (int, http.Header) {
 			w := h.do(method, path, strings.NewReader(text), headers...)
@@ -131,7 +131,7 @@ func TestEveryKindOfAnswerIsGuarded(t *testing.T) {
 }
 
 func TestTheThirtyThirdSourceIsOther(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for i := range 34 {
 		w := h.do(http.MethodPost, fmt.Sprintf("/webhook/s%d", i), strings.NewReader(body()))
 		require.Equal(t, http.StatusOK, w.Code)
@@ -143,14 +143,15 @@ func TestTheThirtyThirdSourceIsOther(t *testing.T) {
 	require.Zero(t, count("s32"))
 	require.InDelta(t, 2, count("other"), 0)
 	require.Equal(t, http.StatusOK, h.do(http.MethodPost, "/webhook/s0", bytes.NewReader([]byte(body()))).Code)
-	require.InDelta(t, 2, count("s0"), 0, "one that is known stays so")
+	require.InDelta(t, 2, count("s0"), 0, "a known source keeps its label")
 }
 
-func TestPagesOfTheAPIJoinToTheWhole(t *testing.T) {
-	h := newHouse(t, Options{})
+func TestPagesOfTheAPIAreComplete(t *testing.T) {
+	h := newTestServer(t, Options{})
 	for i := range 7 {
-		h.kept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i), wireLabels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
-			[]string{"critical", "warning", "info"}[i%3])))
+		h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i),
+			wireLabels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
+				[]string{"critical", "warning", "info"}[i%3])))
 	}
 	for _, order := range []string{"", "severity", "newest", "name", "count", "updated"} {
 		var keys []string
@@ -183,8 +184,8 @@ func TestPagesOfTheAPIJoinToTheWhole(t *testing.T) {
 }
 
 func TestEventsBetweenTimes(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	var v struct {
 		Events []struct {
 			Time time.Time
@@ -206,21 +207,23 @@ func TestEventsBetweenTimes(t *testing.T) {
 	require.Equal(t, 3, get(fmt.Sprintf("/api/v1/events?since=%.3f", float64(at.UnixMilli()-1000)/1000)))
 	require.Equal(t, 1, get("/api/v1/groups/"+id+"/events?kind=opened"))
 	require.Equal(t, "opened", v.Events[0].Kind)
-	h.kept(t, body(wireKey, `"groupKey":"another"`))
+	h.postKept(t, body(wireKey, `"groupKey":"another"`))
 	require.Equal(t, 6, get("/api/v1/events"))
-	require.Equal(t, 3, get("/api/v1/groups/"+id+"/events"), "a group's history is its own")
+	require.Equal(t, 3, get("/api/v1/groups/"+id+"/events"), "the history of the group only")
 
-	for range 10 { // all that is wrong is named, always in the same order
+	for range 10 { // all problems are listed, in a stable order
 		const text = ` is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or -1h30m and 7d for so long ago`
-		require.JSONEq(t, `{"error":"bad query: since: \"NaN\"`+text+`; until: \"x\"`+text+`"}`, h.get("/api/v1/events?until=x&since=NaN").Body.String())
+		require.JSONEq(t, `{"error":"bad query: since: \"NaN\"`+text+`; until: \"x\"`+text+`"}`,
+			h.get("/api/v1/events?until=x&since=NaN").Body.String())
 	}
-	require.JSONEq(t, `{"error":"bad query: limit: \"1001\" is not a number between 1 and 1000"}`, h.get("/api/v1/groups?limit=1001").Body.String())
+	require.JSONEq(t, `{"error":"bad query: limit: \"1001\" is not a number between 1 and 1000"}`,
+		h.get("/api/v1/groups?limit=1001").Body.String())
 	for _, bad := range []string{"until=-1", "until=1e12", "limit=-1", "limit=1001", "cursor=%00", "filter=%7B"} {
 		require.Equal(t, http.StatusBadRequest, h.get("/api/v1/events?"+bad).Code, bad)
 	}
 }
 
-// broken is a house whose storage is down.
+// broken answers every query as if the storage were down.
 type broken struct{ stub }
 
 const secret = "dial redis:6379 with password hunter2"
@@ -248,7 +251,7 @@ func (broken) Events(context.Context, grouping.EventQuery) (grouping.EventPage, 
 func (broken) Heartbeats(context.Context) ([]grouping.Heartbeat, error) { return nil, errBroken }
 func (broken) GetStats(context.Context) (grouping.Stats, error)         { return grouping.Stats{}, errBroken }
 
-func TestABrokenStorageIsSaidEverywhereAndNoMore(t *testing.T) {
+func TestBrokenStorageIsReportedWithoutSecrets(t *testing.T) {
 	h, _ := newStub(t, Options{}, nil)
 	h.groups = broken{}
 	id, fp := strings.Repeat("0", 20), strings.Repeat("0", 16)
@@ -256,7 +259,7 @@ func TestABrokenStorageIsSaidEverywhereAndNoMore(t *testing.T) {
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/" + fp, "/api/v1/events",
 		"/api/v1/stats", "/api/v1/status",
 	} {
-		h.refused(t, path, h.get(path), 503, "the storage is not available, try again soon")
+		h.requireRejected(t, path, h.get(path), 503, "storage is unavailable, try again")
 	}
 	for _, path := range []string{
 		"/", "/?by=alertname", "/groups/" + id, "/alerts/" + fp, "/history", "/status", "/go?receiver=x",
@@ -272,17 +275,17 @@ func TestOptionsAreChecked(t *testing.T) {
 	for _, opts := range []Options{
 		{MaxBodySize: -1}, {MaxRequests: -1}, {MaxSources: -1}, {MaxLiveClients: -1}, {ExternalURL: "http://[::1"},
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		_, err := New(h.manager, h.storageStatus, h.reg, h.reg, h.logger, opts)
 		require.Error(t, err, opts)
 	}
 }
 
-// A status of the message itself is not one of an alert's, and names in another
-// case are other names.
+// The status of the message is not the status of an alert, and field names are
+// case-sensitive.
 func TestNamesInAnotherCaseAreIgnored(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body(wireStatus, `[{"STATUS":"resolved","StartsAt":5,"Labels":[],"status":"firing"`, wireKey, `"GROUPKEY":1,`+wireKey))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body(wireStatus, `[{"STATUS":"resolved","StartsAt":5,"Labels":[],"status":"firing"`, wireKey, `"GROUPKEY":1,`+wireKey))
 	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"status":"firing"`)
-	h.refused(t, "only in another case", h.post(body(wireKey, `"GroupKey":"x"`)), 400, "groupKey: is missing")
+	h.requireRejected(t, "only in another case", h.post(body(wireKey, `"GroupKey":"x"`)), 400, "groupKey: is missing")
 }

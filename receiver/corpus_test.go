@@ -15,8 +15,8 @@ import (
 
 const corpus = "../testdata/corpus"
 
-// recorded returns every body that a real Alertmanager sent as a notification,
-// by its path in the corpus.
+// recorded returns every notification that a real Alertmanager sent, by its
+// path in the corpus.
 func recorded(t testing.TB) map[string][]byte {
 	t.Helper()
 	bodies := map[string][]byte{}
@@ -33,7 +33,7 @@ func recorded(t testing.TB) map[string][]byte {
 			var line struct{ File, Path string }
 			require.NoError(t, json.Unmarshal(lines.Bytes(), &line))
 			if strings.Contains(line.Path, "custom") {
-				continue // a custom payload is whatever its template makes
+				continue // the operator's template defines a custom payload
 			}
 			body, err := os.ReadFile(filepath.Join(folder, line.File))
 			require.NoError(t, err)
@@ -45,8 +45,8 @@ func recorded(t testing.TB) map[string][]byte {
 
 func TestEveryRecordedBodyIsAccepted(t *testing.T) {
 	bodies := recorded(t)
-	require.Len(t, bodies, 215, "the corpus lost bodies, or its index was misread")
-	h := newHouse(t, Options{})
+	require.Len(t, bodies, 215, "the corpus is incomplete, or its index was not read")
+	h := newTestServer(t, Options{})
 	for name, body := range bodies {
 		w := h.do(http.MethodPost, "/webhook", bytes.NewReader(body))
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", name, w.Body)
@@ -57,7 +57,7 @@ func TestOtherSendersAreAccepted(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(corpus, "other-senders", "*.json"))
 	require.NoError(t, err)
 	require.Len(t, paths, 7)
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range paths {
 		body, err := os.ReadFile(path)
 		require.NoError(t, err)

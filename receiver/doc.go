@@ -1,4 +1,3 @@
-// Package receiver is Muster's HTTP side: Alertmanager's notifications in,
-// groups and history out, as JSON and as live updates. It is the only package
-// that knows gin.
+// Package receiver is the HTTP side of Muster. It receives Alertmanager's
+// notifications and serves groups and history as pages, JSON and live updates.
 package receiver

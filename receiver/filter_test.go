@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wireAlert is an alert of a notification. An empty end means that it fires.
+// wireAlert returns an alert of a notification. Without an end it is firing.
 func wireAlert(labels, end string) string {
 	status := "resolved"
 	if end == "" {
@@ -20,10 +20,12 @@ func wireAlert(labels, end string) string {
 	return fmt.Sprintf(`{"status":%q,"labels":%s,"startsAt":"2026-01-01T00:00:00Z","endsAt":%q}`, status, labels, end)
 }
 
-// notify posts a notification of the group to a source, and returns its ID.
-func (h *house) notify(t *testing.T, source, receiver, groupLabels string, alerts ...string) string {
+// notify posts a notification of a group to a source and returns the group's
+// ID.
+func (h *testServer) notify(t *testing.T, source, receiver, groupLabels string, alerts ...string) string {
 	t.Helper()
-	text := fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":%q,"status":"firing","groupLabels":%s,"externalURL":"http://am.%s","alerts":[%s]}`,
+	text := fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":%q,"status":"firing","groupLabels":%s,`+
+		`"externalURL":"http://am.%s","alerts":[%s]}`,
 		groupLabels, receiver, groupLabels, source, strings.Join(alerts, ","))
 	w := h.do(http.MethodPost, "/webhook/"+source, strings.NewReader(text))
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
@@ -32,8 +34,8 @@ func (h *house) notify(t *testing.T, source, receiver, groupLabels string, alert
 	return answer.Group
 }
 
-// total is how many groups the API selects.
-func (h *house) total(t *testing.T, query string) int {
+// countGroups returns the number of groups that the API selects.
+func (h *testServer) countGroups(t *testing.T, query string) int {
 	t.Helper()
 	w := h.get("/api/v1/groups?" + query)
 	require.Equal(t, http.StatusOK, w.Code, "%s: %s", query, w.Body)
@@ -42,15 +44,15 @@ func (h *house) total(t *testing.T, query string) int {
 	return v.Total
 }
 
-// rows is how many rows the list shows.
-func (h *house) rows(query string) int {
+// countRows returns the number of rows on the page of groups.
+func (h *testServer) countRows(query string) int {
 	return strings.Count(h.get("/?"+query, "Accept", accept).Body.String(), "<article")
 }
 
-// The state that is asked for and the filter judge the same alert, on the page,
+// The state and the filter of a query must match the same alert: on the page,
 // in the list by labels and in the API.
-func TestAFilterJudgesAlertsOfTheAskedState(t *testing.T) {
-	h := newHouse(t, Options{})
+func TestStateAndFilterMatchTheSameAlert(t *testing.T) {
+	h := newTestServer(t, Options{})
 	const end = "2026-01-01T01:00:00Z"
 	disk := func(instance, severity, end string) string {
 		return wireAlert(fmt.Sprintf(`{"alertname":"Disk","instance":%q,"severity":%q}`, instance, severity), end)
@@ -73,18 +75,18 @@ func TestAFilterJudgesAlertsOfTheAskedState(t *testing.T) {
 		{"all", "", `severity="critical"`, 2, 1},
 	} {
 		filter := "filter=" + url.QueryEscape(tc.filter)
-		require.Equal(t, tc.rows, h.rows(filter+"&state="+tc.state), "%v", tc)
-		require.Equal(t, tc.by, h.rows(filter+"&by=severity&state="+tc.state), "%v", tc)
+		require.Equal(t, tc.rows, h.countRows(filter+"&state="+tc.state), "%v", tc)
+		require.Equal(t, tc.by, h.countRows(filter+"&by=severity&state="+tc.state), "%v", tc)
 		api := filter
 		if tc.api != "" {
 			api += "&state=" + tc.api
 		}
-		require.Equal(t, tc.rows, h.total(t, api), "%v", tc)
+		require.Equal(t, tc.rows, h.countGroups(t, api), "%v", tc)
 	}
 	page := h.get(`/?filter=instance%3D"db-2"`, "Accept", accept).Body.String()
-	require.Contains(t, page, "1 of 2 match", "of those that fire")
+	require.Contains(t, page, "1 of 2 match", "counts only firing alerts")
 	page = h.get(`/?state=all&filter=instance%3D"db-2"`, "Accept", accept).Body.String()
 	require.Contains(t, page, "1 of 3 match")
 	page = h.get(`/?filter=alertname%3D"Nett"`, "Accept", accept).Body.String()
-	require.NotContains(t, page, "Did you mean", "Net does not fire")
+	require.NotContains(t, page, "Did you mean", "Net is not firing")
 }

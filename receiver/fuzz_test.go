@@ -14,9 +14,9 @@ import (
 	"muster/templates"
 )
 
-// empty gives a house groups of its own, and nothing in them. A whole house is
-// a hundred times as dear: with one for each input, nothing is fuzzed.
-func (h *house) empty(t *testing.T) {
+// reset replaces the groups of a test server with an empty set. A new server
+// takes a hundred times as long, too long for each fuzz input.
+func (h *testServer) reset(t *testing.T) {
 	t.Helper()
 	var err error
 	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(),
@@ -29,35 +29,35 @@ func (h *house) empty(t *testing.T) {
 
 func FuzzWebhook(f *testing.F) {
 	for _, b := range recorded(f) {
-		if len(b) < 1<<14 { // what is larger repeats itself
+		if len(b) < 1<<14 { // larger inputs only repeat
 			f.Add(b)
 		}
 	}
-	for _, r := range refusals400() {
+	for _, r := range rejections400() {
 		if len(r.body) < 1<<14 {
 			f.Add([]byte(r.body))
 		}
 	}
-	h := newHouse(f, Options{MaxBodySize: 1 << 20})
+	h := newTestServer(f, Options{MaxBodySize: 1 << 20})
 	f.Fuzz(func(t *testing.T, text []byte) {
-		h.empty(t)
+		h.reset(t)
 		w := h.post(string(text))
 		switch w.Code {
 		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
-			h.refused(t, "fuzzed", w, w.Code, "")
+			h.requireRejected(t, "fuzzed", w, w.Code, "")
 			require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
 			require.JSONEq(t, `{"events":[]}`, h.get("/api/v1/events").Body.String())
 		case http.StatusOK:
-			h.keptAsSent(t, text, w.Body.Bytes())
+			h.requireStoredAsSent(t, text, w.Body.Bytes())
 		default:
 			t.Fatalf("status %d: %s", w.Code, w.Body)
 		}
 	})
 }
 
-// keptAsSent asserts that a group is what its only notification says, that it is
-// legal JSON which comes back as itself, and that a repetition changes no alert.
-func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
+// requireStoredAsSent asserts that a group equals its only notification and encodes to
+// stable JSON. It also asserts that a repeated notification changes no alert.
+func (h *testServer) requireStoredAsSent(t *testing.T, text, answer []byte) {
 	t.Helper()
 	var kept struct{ Group string }
 	require.NoError(t, json.Unmarshal(answer, &kept))
@@ -70,7 +70,7 @@ func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
 	require.NoError(t, err)
 	require.JSONEq(t, first.Body.String(), string(again))
 
-	m, left, err := testDecoder.message(text)
+	m, left, err := testDecoder.decode(text)
 	require.NoError(t, err)
 	require.Equal(t, m.GroupKey, view.GroupKey)
 	require.Equal(t, unquoteMeta(m.Receiver), view.Receiver)
@@ -81,7 +81,7 @@ func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
 	require.Len(t, view.Alerts, len(sent))
 	for _, a := range view.Alerts {
 		if as := sent[a.Fingerprint]; len(as) == 1 {
-			require.Equal(t, object(as[0].Labels), a.Labels)
+			require.Equal(t, emptyIfNil(as[0].Labels), a.Labels)
 			require.Equal(t, as[0].Status, a.Status)
 			require.True(t, as[0].StartsAt.Equal(a.StartsAt))
 		}
@@ -93,7 +93,7 @@ func (h *house) keptAsSent(t *testing.T, text, answer []byte) {
 	require.Equal(t, http.StatusOK, h.get("/groups/"+kept.Group).Code, "its page is shown")
 }
 
-// alertsOf returns what a group says of its alerts, but for when they were last
+// alertsOf returns the alerts of a group without the times when they were last
 // seen.
 func alertsOf(t *testing.T, group []byte) any {
 	t.Helper()

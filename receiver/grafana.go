@@ -11,17 +11,17 @@ import (
 	"muster/internal/webhook"
 )
 
-// The limits of what is kept of Grafana's fields: they are stored with each
-// alert. A link that is cut leads nowhere, so a longer one is left out.
+// Maximum sizes of the fields that Grafana adds. They are stored with each
+// alert. A truncated link is useless, so a longer link is dropped.
 const (
 	maxGrafanaLink   = 8 << 10
 	maxGrafanaValues = 50
 	maxGrafanaText   = 1 << 10
 )
 
-// grafana is what Grafana adds to an alert, in the domain's words. It is never
-// nil: that Grafana sent the alert is known by it.
-func grafana(w *webhook.Grafana) *grouping.Grafana {
+// grafanaExtras returns the fields that Grafana adds to an alert. The result is
+// never nil, because a non-nil value marks an alert that Grafana sent.
+func grafanaFields(w *webhook.Grafana) *grouping.Grafana {
 	if w == nil {
 		return &grouping.Grafana{}
 	}
@@ -35,13 +35,13 @@ func grafana(w *webhook.Grafana) *grouping.Grafana {
 		SilenceURL: link(w.SilenceURL), DashboardURL: link(w.DashboardURL), PanelURL: link(w.PanelURL), Values: grafanaValues(w.Values),
 	}
 	if len(g.Values) == 0 {
-		g.ValueString = cutText(w.ValueString, maxGrafanaText)
+		g.ValueString = truncateText(w.ValueString, maxGrafanaText)
 	}
 	return g
 }
 
-// grafanaValues reads the numbers. What is not a number is no reason to refuse
-// an alert.
+// grafanaValues returns the numbers in a JSON object. It ignores all other
+// values: they are not a reason to reject the alert.
 func grafanaValues(text []byte) map[string]float64 {
 	var all map[string]any
 	if len(text) == 0 || json.Unmarshal(text, &all) != nil {
@@ -57,13 +57,14 @@ func grafanaValues(text []byte) map[string]float64 {
 	return values
 }
 
-// cutText returns the beginning of a text, of so many bytes at most.
-func cutText(s string, most int) string {
-	if len(s) <= most {
+// truncateText returns the first bytes of a text, at most maximum, and never
+// splits a character.
+func truncateText(s string, maximum int) string {
+	if len(s) <= maximum {
 		return s
 	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
+	for maximum > 0 && !utf8.RuneStart(s[maximum]) {
+		maximum--
 	}
-	return s[:most]
+	return s[:maximum]
 }

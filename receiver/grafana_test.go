@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// grafanaBody is a notification of Grafana with an alert for each set of fields.
+// grafanaBody returns a Grafana notification with one alert for each set of
+// fields.
 func grafanaBody(version string, alerts ...string) string {
 	list := make([]string, 0, len(alerts))
 	for i, fields := range alerts {
@@ -22,16 +23,17 @@ func grafanaBody(version string, alerts ...string) string {
 		`"externalURL":"http://grafana:3000/","alerts":[` + strings.Join(list, ",") + `]}`
 }
 
-func grafanaFields(host string) string {
+func grafanaExtras(host string) string {
 	return fmt.Sprintf(`,"silenceURL":"http://grafana:3000/alerting/silence/new?alertmanager=grafana&matcher=host%%3D%s",`+
-		`"dashboardURL":"http://grafana:3000/d/n","panelURL":"http://grafana:3000/d/n?viewPanel=4&host=%s","values":{"A":93.5,"C":1},"valueString":"[ A ]"`, host, host)
+		`"dashboardURL":"http://grafana:3000/d/n","panelURL":"http://grafana:3000/d/n?viewPanel=4&host=%s",`+
+		`"values":{"A":93.5,"C":1},"valueString":"[ A ]"`, host, host)
 }
 
-// What Grafana links to is kept and shown, and no page of an Alertmanager is
-// made up for it.
+// Grafana's links are stored and shown, and no link to an Alertmanager is
+// invented.
 func TestGrafanasLinksAreShown(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, grafanaBody("1", grafanaFields("w0"), grafanaFields("w1")))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0"), grafanaExtras("w1")))
 	var g struct {
 		Alerts []struct {
 			Fingerprint, SilenceURL, DashboardURL, PanelURL, ValueString string
@@ -44,32 +46,39 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 	require.Equal(t, "http://grafana:3000/d/n", g.Alerts[0].DashboardURL)
 	require.Equal(t, "http://grafana:3000/d/n?viewPanel=4&host=w0", g.Alerts[0].PanelURL)
 	require.Equal(t, map[string]float64{"A": 93.5, "C": 1}, g.Alerts[0].Values)
-	require.Empty(t, g.Alerts[0].ValueString, "the numbers say it")
+	require.Empty(t, g.Alerts[0].ValueString, "the numbers replace the text")
 
 	page := h.get("/groups/" + id).Body.String()
 	require.NotContains(t, page, "#/silences/new")
-	for _, link := range []string{"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0", "alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw1", "d/n?viewPanel=4&amp;host=w1"} {
+	for _, link := range []string{
+		"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0",
+		"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw1", "d/n?viewPanel=4&amp;host=w1",
+	} {
 		require.Contains(t, page, `href="http://grafana:3000/`+link+`"`)
 	}
-	require.Equal(t, 1, strings.Count(page, `href="http://grafana:3000/d/n"`), "what serves all alerts is offered once")
+	require.Equal(t, 1, strings.Count(page, `href="http://grafana:3000/d/n"`), "a link of all alerts is shown once")
 	page = h.get("/alerts/00000000000000a0").Body.String()
 	require.NotContains(t, page, "#/silences/new")
-	for _, want := range []string{`href="http://grafana:3000/alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0"`, `href="http://grafana:3000/d/n"`, "<dt>Value A</dt><dd><bdi>93.5</bdi></dd>"} {
+	for _, want := range []string{
+		`href="http://grafana:3000/alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0"`,
+		`href="http://grafana:3000/d/n"`, "<dt>Value A</dt><dd><bdi>93.5</bdi></dd>",
+	} {
 		require.Contains(t, page, want)
 	}
 
-	// An alert without any of it, as of the test button, is Grafana's too.
-	bare := h.kept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
+	// An alert without these fields is still Grafana's, for example one of its
+	// test button.
+	bare := h.postKept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
 	require.NotContains(t, h.get("/groups/"+bare).Body.String(), "silences/new")
-	// Nothing changes for Alertmanager, whatever else is in its body.
-	other := h.kept(t, strings.ReplaceAll(grafanaBody("4", grafanaFields("w0")), "CPU high", "AM"))
+	// A notification of Alertmanager ignores these fields.
+	other := h.postKept(t, strings.ReplaceAll(grafanaBody("4", grafanaExtras("w0")), "CPU high", "AM"))
 	require.Contains(t, h.get("/groups/"+other).Body.String(), "#/silences/new")
 	require.NotContains(t, h.get("/api/v1/groups/"+other).Body.String(), "panelURL")
 }
 
-// Grafana's fields are no reason to refuse an alert, are bounded, and lead
-// nowhere but to the web.
-func TestGrafanasFieldsAreBounded(t *testing.T) {
+// Grafana's fields never reject an alert, have limits, and link only to web
+// pages.
+func TestGrafanasFieldsAreLimited(t *testing.T) {
 	many := make([]string, 0, 200)
 	for i := range 200 {
 		many = append(many, fmt.Sprintf(`"v%03d":%d`, i, i))
@@ -83,10 +92,11 @@ func TestGrafanasFieldsAreBounded(t *testing.T) {
 		"a huge number":        {`,"values":{"A":1e999},"valueString":"v"`, `"generatorURL"`},
 		"a long text":          {`,"valueString":"` + strings.Repeat("é", 10_000) + `"`, `"valueString":"` + strings.Repeat("é", 512) + `"`},
 		"a long link":          {`,"panelURL":"http://x/` + strings.Repeat("p", 20_000) + `"`, `"generatorURL"`},
-		"a script":             {`,"silenceURL":"javascript:alert(1)","panelURL":"//x","dashboardURL":"d/n"`, `"silenceURL":"javascript:alert(1)"`},
+		"a script": {`,"silenceURL":"javascript:alert(1)","panelURL":"//x","dashboardURL":"d/n"`,
+			`"silenceURL":"javascript:alert(1)"`},
 	} {
-		h := newHouse(t, Options{})
-		id := h.kept(t, grafanaBody("1", tc.fields))
+		h := newTestServer(t, Options{})
+		id := h.postKept(t, grafanaBody("1", tc.fields))
 		answer := h.get("/api/v1/groups/" + id).Body.String()
 		require.Contains(t, answer, tc.want, name)
 		require.Less(t, len(answer), 4000, name)
@@ -97,19 +107,19 @@ func TestGrafanasFieldsAreBounded(t *testing.T) {
 	}
 }
 
-// The same notification again changes nothing; other numbers do.
-func TestGrafanasValuesFollow(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, grafanaBody("1", grafanaFields("w0")))
+// A repeated notification changes nothing; new numbers do.
+func TestGrafanasValuesAreUpdated(t *testing.T) {
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0")))
 	stamp := func() string {
 		groups, err := h.manager.AllGroups(t.Context())
 		require.NoError(t, err)
 		return string(groups[0].Alerts[0].Stamp)
 	}
 	first := stamp()
-	h.kept(t, grafanaBody("1", grafanaFields("w0")))
+	h.postKept(t, grafanaBody("1", grafanaExtras("w0")))
 	require.Equal(t, first, stamp())
-	h.kept(t, strings.Replace(grafanaBody("1", grafanaFields("w0")), "93.5", "99", 1))
+	h.postKept(t, strings.Replace(grafanaBody("1", grafanaExtras("w0")), "93.5", "99", 1))
 	require.NotEqual(t, first, stamp())
 	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"values":{"A":99,"C":1}`)
 }

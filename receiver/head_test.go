@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// HEAD is answered as GET is, without the body and without following a stream.
+// HEAD gets the same headers as GET, without a body, and does not start a
+// stream.
 func TestHeadWorksWhereGetDoes(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	server := httptest.NewServer(h)
 	defer server.Close()
 	methods := map[string]map[string]bool{}
@@ -40,7 +41,8 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 		return resp, string(text)
 	}
 	for _, path := range []string{
-		"/", "/groups/" + id, "/alerts/0011223344556677", "/history", "/status", "/help", "/go?receiver=team", "/metrics", "/-/healthy", "/-/ready",
+		"/", "/groups/" + id, "/alerts/0011223344556677", "/history", "/status", "/help", "/go?receiver=team", "/metrics", "/-/healthy",
+		"/-/ready",
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/0011223344556677", "/api/v1/events",
 		"/api/v1/stats", "/api/v1/status", "/groups/00000000000000000000", "/history/",
 	} {
@@ -52,13 +54,13 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	}
 	page, text := ask(http.MethodGet, "/") //nolint:bodyclose // ask closes it
 	head, _ := ask(http.MethodHead, "/")   //nolint:bodyclose // ask closes it
-	require.EqualValues(t, len(text), head.ContentLength, "the length that GET has")
+	require.EqualValues(t, len(text), head.ContentLength, "same length as GET")
 	require.Equal(t, page.ContentLength, head.ContentLength)
 
 	stream, _ := ask(http.MethodHead, livePath) //nolint:bodyclose // ask closes it
 	require.Equal(t, http.StatusOK, stream.StatusCode)
 	require.Equal(t, "text/event-stream", stream.Header.Get("Content-Type"))
-	require.Zero(t, h.live.listeners())
+	require.Zero(t, h.live.clientCount())
 	for _, path := range []string{"/webhook", "/webhook/prod"} {
 		refused, _ := ask(http.MethodHead, path) //nolint:bodyclose // ask closes it
 		require.Equal(t, http.StatusMethodNotAllowed, refused.StatusCode, path)
@@ -66,16 +68,19 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	require.Positive(t, h.counter(t, "muster_http_requests_total", "code", "200", "handler", "/history", "method", "HEAD"))
 }
 
-// An address with a slash too many leads to its page. What is no page is not
-// redirected, the webhook least of all.
-func TestASlashAtTheEndOfAPageIsForgiven(t *testing.T) {
-	for _, tc := range []struct{ external, prefix string }{{"", ""}, {"https://ops.example.net/muster/", "/muster"}, {"https://ops.example.net/muster/", ""}} {
-		h := newHouse(t, Options{ExternalURL: tc.external, RoutePrefix: tc.prefix})
+// An address with an extra slash redirects to its page. Other addresses do not
+// redirect, above all not the webhook.
+func TestTrailingSlashRedirects(t *testing.T) {
+	for _, tc := range []struct{ external, prefix string }{
+		{"", ""}, {"https://ops.example.net/muster/", "/muster"}, {"https://ops.example.net/muster/", ""},
+	} {
+		h := newTestServer(t, Options{ExternalURL: tc.external, RoutePrefix: tc.prefix})
 		out := h.links.Prefix
 		for path, want := range map[string]string{
 			"/history/": "/history", "/history/?kind=all": "/history?kind=all", "/status/": "/status", "/help/": "/help",
-			"/groups/0123/": "/groups/0123", "/groups/a%2Fb/?x=1": "/groups/a%2Fb?x=1", "/alerts/0123/": "/alerts/0123", "/go/?receiver=a": "/go?receiver=a",
-			"/groups": "/", "/groups/?state=all": "/?state=all", "/alerts": "/", "/alerts/": "/",
+			"/groups/0123/": "/groups/0123", "/groups/a%2Fb/?x=1": "/groups/a%2Fb?x=1", "/alerts/0123/": "/alerts/0123",
+			"/go/?receiver=a": "/go?receiver=a",
+			"/groups":         "/", "/groups/?state=all": "/?state=all", "/alerts": "/", "/alerts/": "/",
 		} {
 			for _, method := range []string{http.MethodGet, http.MethodHead} {
 				w := h.do(method, tc.prefix+path, nil)
@@ -93,6 +98,6 @@ func TestASlashAtTheEndOfAPageIsForgiven(t *testing.T) {
 			require.Empty(t, w.Header().Get("Location"), path)
 		}
 	}
-	h := newHouse(t, Options{RoutePrefix: "/muster", ExternalURL: "https://ops.example.net/muster"})
+	h := newTestServer(t, Options{RoutePrefix: "/muster", ExternalURL: "https://ops.example.net/muster"})
 	require.Equal(t, "/muster/?state=all", h.get("/muster?state=all").Header().Get("Location"))
 }

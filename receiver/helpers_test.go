@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// house is a whole Muster in memory, without a listener.
-type house struct {
+// testServer is a complete Muster with memory storage and without a listener.
+type testServer struct {
 	*Server
 
 	manager *grouping.Manager
@@ -31,14 +31,15 @@ type house struct {
 	status grouping.StorageStatus // guarded by mu
 }
 
-func newHouse(t testing.TB, opts Options) *house {
+func newTestServer(t testing.TB, opts Options) *testServer {
 	t.Helper()
-	h := &house{reg: prometheus.NewRegistry(), status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
+	h := &testServer{reg: prometheus.NewRegistry(), status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
 	if opts.Groups.Interval == 0 && opts.Groups.StaleAfter == 0 {
 		opts.Groups = grouping.DefaultOptions
 	}
 	var err error
-	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(), opts.Groups)
+	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(),
+		opts.Groups)
 	require.NoError(t, err)
 	h.Server, err = New(h.manager, h.storageStatus, h.reg, h.reg, promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
@@ -46,20 +47,20 @@ func newHouse(t testing.TB, opts Options) *house {
 	return h
 }
 
-func (h *house) storageStatus() grouping.StorageStatus {
+func (h *testServer) storageStatus() grouping.StorageStatus {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.status
 }
 
-func (h *house) setStatus(s grouping.StorageStatus) {
+func (h *testServer) setStatus(s grouping.StorageStatus) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.status = s
 }
 
-// do sends a request; headers are pairs.
-func (h *house) do(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
+// do sends a request; headers are pairs of name and value.
+func (h *testServer) do(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, body)
 	if method == http.MethodPost || method == http.MethodPut {
 		r.Header.Set("Content-Type", "application/json")
@@ -72,16 +73,16 @@ func (h *house) do(method, path string, body io.Reader, headers ...string) *http
 	return w
 }
 
-func (h *house) post(body string, headers ...string) *httptest.ResponseRecorder {
+func (h *testServer) post(body string, headers ...string) *httptest.ResponseRecorder {
 	return h.do(http.MethodPost, "/webhook", strings.NewReader(body), headers...)
 }
 
-func (h *house) get(path string, headers ...string) *httptest.ResponseRecorder {
+func (h *testServer) get(path string, headers ...string) *httptest.ResponseRecorder {
 	return h.do(http.MethodGet, path, nil, headers...)
 }
 
 // counter returns the value of a counter with exactly these label values.
-func (h *house) counter(t *testing.T, name string, labels ...string) float64 {
+func (h *testServer) counter(t *testing.T, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := h.reg.Gather()
 	require.NoError(t, err)
@@ -102,10 +103,10 @@ func (h *house) counter(t *testing.T, name string, labels ...string) float64 {
 	return 0
 }
 
-// testDecoder has room for everything.
+// testDecoder has limits that no test reaches.
 var testDecoder = newDecoder(1_000_000, 10_000)
 
-// allocated returns the bytes that are in use.
+// allocated returns the bytes in use after garbage collection.
 func allocated() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -12,8 +12,9 @@ import (
 	"muster/grouping"
 )
 
-// answerTo returns the answer to a notification that is kept.
-func (h *house) answerTo(t *testing.T, text string) keptView {
+// postResult posts a notification, requires that it is stored, and returns the
+// answer.
+func (h *testServer) postResult(t *testing.T, text string) keptView {
 	t.Helper()
 	w := h.post(text)
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
@@ -23,16 +24,16 @@ func (h *house) answerTo(t *testing.T, text string) keptView {
 }
 
 func TestTooManyAlertsInANotification(t *testing.T) {
-	h := newHouse(t, Options{MaxAlerts: 3})
-	h.answerTo(t, manyAlerts(3))
+	h := newTestServer(t, Options{MaxAlerts: 3})
+	h.postResult(t, manyAlerts(3))
 	w := h.post(manyAlerts(4))
-	h.refused(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: lists more than 3 alerts")
+	h.requireRejected(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: exceeds the limit of 3 alerts")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "too_many_alerts"), 0)
-	require.Contains(t, h.get("/status").Body.String(), "lists more than 3 alerts")
+	require.Contains(t, h.get("/status").Body.String(), "exceeds the limit of 3 alerts")
 }
 
-// An alert with too many labels or annotations does not keep the others away,
-// and it is not forgotten that it fires.
+// An alert with too many labels or annotations does not affect the other
+// alerts, and the group still knows that it may be firing.
 func TestTooManyLabels(t *testing.T) {
 	many := func(n int) string {
 		var pairs []string
@@ -41,10 +42,10 @@ func TestTooManyLabels(t *testing.T) {
 		}
 		return "{" + strings.Join(pairs, ",") + "}"
 	}
-	h := newHouse(t, Options{MaxLabels: 10})
+	h := newTestServer(t, Options{MaxLabels: 10})
 	whole := body()
 	alert := whole[strings.Index(whole, "[{")+1 : strings.Index(whole, "}]")+1]
-	// two alerts, of which the second is as told
+	// two alerts; the parameters change the second
 	two := func(status, labels, annotations string) string {
 		second := strings.NewReplacer(`"status":"firing"`, `"status":"`+status+`"`, `{"alertname":"Down"}`, labels,
 			`{"summary":"s"}`, annotations, "0011223344556677", "00112233445566aa").Replace(alert)
@@ -54,13 +55,13 @@ func TestTooManyLabels(t *testing.T) {
 		name, text string
 		cut        uint64
 	}{
-		{"as many as allowed", two("firing", many(10), many(10)), 0},
+		{"at the limit", two("firing", many(10), many(10)), 0},
 		{"labels", two("firing", many(11), "{}"), 1},
 		{"annotations", two("firing", "{}", many(11)), 1},
-		{"what does not fire is no loss", two("resolved", many(100_000), "{}"), 0},
+		{"a resolved alert is not counted", two("resolved", many(100_000), "{}"), 0},
 	} {
-		h.empty(t)
-		kept := h.answerTo(t, tc.text)
+		h.reset(t)
+		kept := h.postResult(t, tc.text)
 		require.Equal(t, tc.cut, kept.Cut, tc.name)
 		g, err := h.manager.GetGroup(t.Context(), kept.Group)
 		require.NoError(t, err)
@@ -69,24 +70,27 @@ func TestTooManyLabels(t *testing.T) {
 	}
 	require.InDelta(t, 2, h.counter(t, "muster_alerts_refused_total", "reason", "labels"), 0)
 
-	// Of a group of which nothing else is known it is known that it fires.
-	h.empty(t)
-	kept := h.answerTo(t, body(wireLabels, many(11)))
+	// A group with only rejected alerts is not shown as resolved.
+	h.reset(t)
+	kept := h.postResult(t, body(wireLabels, many(11)))
 	g, err := h.manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, grouping.StateUnreported, g.State)
 	require.Contains(t, h.get("/groups/"+string(kept.Group)).Body.String(), "1 alert was cut")
 }
 
-func TestNoRoom(t *testing.T) {
+func TestGroupLimits(t *testing.T) {
 	opts := grouping.DefaultOptions
 	opts.MaxGroups, opts.MaxAlerts, opts.MaxSources = 2, 3, 1
-	h := newHouse(t, Options{Groups: opts})
-	require.Equal(t, uint64(2), h.answerTo(t, manyAlerts(5)).Cut)
-	h.answerTo(t, body(wireKey, `"groupKey":"second"`))
-	for path, text := range map[string]string{"/webhook": "group limit of 2 reached", "/webhook/another": "source limit of 1 reached"} {
+	h := newTestServer(t, Options{Groups: opts})
+	require.Equal(t, uint64(2), h.postResult(t, manyAlerts(5)).Cut)
+	h.postResult(t, body(wireKey, `"groupKey":"second"`))
+	for path, text := range map[string]string{
+		"/webhook":         "group limit of 2 reached",
+		"/webhook/another": "source limit of 1 reached",
+	} {
 		w := h.do(http.MethodPost, path, strings.NewReader(body(wireKey, `"groupKey":"third"`)))
-		h.refused(t, path, w, http.StatusServiceUnavailable, text+", the limit, and none of them can go")
+		h.requireRejected(t, path, w, http.StatusServiceUnavailable, text)
 	}
 	require.InDelta(t, 2, h.counter(t, "muster_notifications_rejected_total", "reason", "full"), 0)
 	page := h.get("/status").Body.String()

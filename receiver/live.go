@@ -21,50 +21,54 @@ import (
 // Live updates are server-sent events:
 //
 //	group   a group changed; data is the group without its alerts
-//	gone    a group is gone; data is {"id": …}
-//	resync  events were missed: load again; data is {}
-//	hb      a heartbeat; data is {}
+//	gone    a group was removed; data is {"id": …}
+//	resync  events were missed, the client must reload; data is {}
+//	hb      keep-alive; data is {}
 //
-// The id of an event is "<epoch>-<sequence>", the epoch that of the process. A
-// client that comes back with Last-Event-ID gets what it missed. A page begins
-// with ?after=, the place of which it shows the state.
+// The ID of an event is "<epoch>-<sequence>". Each process has its own epoch. A
+// client that reconnects with Last-Event-ID gets the updates that it missed. A
+// page starts with ?after=, the ID of the last event that the page shows.
 
 const (
-	// ringSize is how many updates are kept for clients that come back: some
-	// seconds of a storm.
+	// ringSize is the number of updates that are kept for clients that
+	// reconnect. It covers some seconds of a storm.
 	ringSize = 1024
-	// heartbeat tells a page that it is still connected, and proxies that the
-	// connection lives.
-	heartbeat = 15 * time.Second
-	// batchSize bounds the updates that wait for one client: 500 slow ones would
-	// keep the whole ring, each as it was at another time.
+	// keepAliveInterval is the time between keep-alive events. They show the
+	// page and the proxies that the connection is alive.
+	keepAliveInterval = 15 * time.Second
+	// batchSize is the maximum number of updates that are prepared for one
+	// client. Otherwise 500 slow clients would keep many old versions of the
+	// whole ring in memory.
 	batchSize = 32
 )
 
-// broadcaster hands updates to live clients. A client reads at its own speed
-// from the ring; one that falls behind the ring is told to load again.
+// broadcaster passes updates to live clients. Each client reads from the ring
+// at its own speed. A client that falls behind the ring must reload.
 type broadcaster struct {
-	epoch   string
-	most    int
-	beat    time.Duration
-	clients prometheus.Gauge
+	epoch      string
+	maxClients int
+	keepAlive  time.Duration
+	clients    prometheus.Gauge
 
 	mu     sync.Mutex
-	ring   [ringSize]*update      // guarded by mu; of sequence n at n % ringSize
-	seq    uint64                 // guarded by mu; of the last update
-	wake   map[chan struct{}]bool // guarded by mu; one per client
+	ring   [ringSize]*liveUpdate  // guarded by mu; the update with sequence n is at n % ringSize
+	seq    uint64                 // guarded by mu; sequence of the last update
+	wake   map[chan struct{}]bool // guarded by mu; one channel per client
 	closed bool                   // guarded by mu
 }
 
-func newBroadcaster(most int, clients prometheus.Gauge) *broadcaster {
-	return &broadcaster{epoch: strings.ToLower(rand.Text()[:10]), most: most, beat: heartbeat, clients: clients, wake: map[chan struct{}]bool{}}
+func newBroadcaster(maxClients int, clients prometheus.Gauge) *broadcaster {
+	return &broadcaster{
+		epoch: strings.ToLower(rand.Text()[:10]), maxClients: maxClients, keepAlive: keepAliveInterval, clients: clients,
+		wake: map[chan struct{}]bool{},
+	}
 }
 
-func (b *broadcaster) publish(u grouping.Update) {
+func (b *broadcaster) broadcast(u grouping.Update) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.seq++
-	b.ring[b.seq%ringSize] = &update{seq: b.seq, id: u.ID, group: u.Group}
+	b.ring[b.seq%ringSize] = &liveUpdate{seq: b.seq, id: u.ID, group: u.Group}
 	for ch := range b.wake {
 		select {
 		case ch <- struct{}{}:
@@ -73,11 +77,12 @@ func (b *broadcaster) publish(u grouping.Update) {
 	}
 }
 
-// join adds a client, unless there are too many.
-func (b *broadcaster) join() (wake chan struct{}, seq uint64, ok bool) {
+// subscribe adds a client. It returns false if the maximum number of clients is
+// reached or the broadcaster is closed.
+func (b *broadcaster) subscribe() (wake chan struct{}, seq uint64, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.wake) >= b.most {
+	if b.closed || len(b.wake) >= b.maxClients {
 		return nil, 0, false
 	}
 	wake = make(chan struct{}, 1)
@@ -86,21 +91,21 @@ func (b *broadcaster) join() (wake chan struct{}, seq uint64, ok bool) {
 	return wake, b.seq, true
 }
 
-// sequence returns that of the last update: what is held did not change while
-// it stays.
-func (b *broadcaster) sequence() uint64 {
+// lastSequence returns the sequence number of the last update. The state is
+// unchanged while the number is unchanged.
+func (b *broadcaster) lastSequence() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.seq
 }
 
-func (b *broadcaster) listeners() int {
+func (b *broadcaster) clientCount() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.wake)
 }
 
-func (b *broadcaster) leave(wake chan struct{}) {
+func (b *broadcaster) unsubscribe(wake chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.wake[wake] {
@@ -119,10 +124,10 @@ func (b *broadcaster) close() {
 	}
 }
 
-// since returns the first updates after the sequence, of several to one group
-// the last, and the sequence that they lead to. Missed says that the ring no
-// longer holds all of them.
-func (b *broadcaster) since(seq uint64) (updates []*update, last uint64, missed bool) {
+// updatesSince returns the first batch of updates after the sequence. If a
+// group has several, it returns only the newest. Last is the sequence that the
+// client then has. Missed reports that the ring no longer holds all updates.
+func (b *broadcaster) updatesSince(seq uint64) (updates []*liveUpdate, last uint64, missed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if seq > b.seq || b.seq-seq > ringSize {
@@ -142,35 +147,36 @@ func (b *broadcaster) since(seq uint64) (updates []*update, last uint64, missed 
 	return updates, b.seq, false
 }
 
-// update is a change to tell of. Its text is made when the first client wants
-// it, and once for all.
-type update struct {
+// liveUpdate is a change of one group. The first client that needs its JSON
+// encodes it for all clients.
+type liveUpdate struct {
 	seq   uint64
 	id    grouping.ID
-	group *grouping.AlertGroup // nil: gone
+	group *grouping.AlertGroup // nil: the group was removed
 
 	once sync.Once
-	text []byte
+	data []byte
 	err  error
 }
 
-func (u *update) encode() (event string, text []byte, err error) {
-	event, data := "group", any(gin.H{"id": u.id})
+func (u *liveUpdate) encode() (event string, data []byte, err error) {
+	event, value := "group", any(gin.H{"id": u.id})
 	if u.group == nil {
 		event = "gone"
 	}
 	u.once.Do(func() {
 		if u.group != nil {
-			data = viewGroup(u.group)
+			value = viewGroup(u.group)
 		}
-		u.text, u.err = json.Marshal(data)
+		u.data, u.err = json.Marshal(value)
 	})
-	return event, u.text, u.err
+	return event, u.data, u.err
 }
 
-// follow streams live updates.
-func (s *Server) follow(c *gin.Context) {
-	if c.Request.Method == http.MethodHead { // asks whether the stream is there, and takes no place
+// serveLive streams live updates until the client disconnects or the server
+// drains.
+func (s *Server) serveLive(c *gin.Context) {
+	if c.Request.Method == http.MethodHead { // a HEAD request needs no slot
 		c.Header("Content-Type", "text/event-stream")
 		c.Status(http.StatusOK)
 		return
@@ -181,48 +187,48 @@ func (s *Server) follow(c *gin.Context) {
 		s.failWith(c, err)
 		return
 	}
-	wake, seq, ok := s.live.join()
+	wake, seq, ok := s.live.subscribe()
 	if !ok {
 		if s.draining.Load() {
-			fail(c, http.StatusServiceUnavailable, "shutting down, follow again")
+			fail(c, http.StatusServiceUnavailable, "shutting down, reconnect")
 			return
 		}
-		s.refusals.count("live_clients")
-		fail(c, http.StatusServiceUnavailable, "too many clients follow live updates")
+		s.rejections.countLimit("live_clients")
+		fail(c, http.StatusServiceUnavailable, fmt.Sprintf("limit of %d live clients reached, try again", s.opts.MaxLiveClients))
 		return
 	}
-	defer s.live.leave(wake)
-	endless(c.Writer)
+	defer s.live.unsubscribe(wake)
+	removeLastDeadline(c.Writer)
 	out := eventStream{w: c.Writer, epoch: s.live.epoch}
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)
 
-	// The first event gives the client its place.
+	// The first event tells the client the ID to resume from.
 	first := "hb"
 	if id := cmp.Or(c.GetHeader("Last-Event-ID"), after); id != "" {
-		if at, ok := s.live.parseID(id); ok {
+		if at, ok := s.live.parseEventID(id); ok {
 			seq = at
 		} else {
 			first = "resync"
 		}
 	}
-	if out.send(first, seq, noData) != nil {
+	if out.writeEvent(first, seq, emptyData) != nil {
 		return
 	}
 	c.Writer.Flush()
-	beat := time.NewTicker(s.live.beat)
-	defer beat.Stop()
+	keepAlive := time.NewTicker(s.live.keepAlive)
+	defer keepAlive.Stop()
 	for {
-		updates, last, missed := s.live.since(seq)
+		updates, last, missed := s.live.updatesSince(seq)
 		if missed {
-			if out.send("resync", last, noData) != nil {
+			if out.writeEvent("resync", last, emptyData) != nil {
 				return
 			}
 		}
 		for _, u := range updates {
-			event, text, err := u.encode()
-			if err != nil || out.send(event, u.seq, text) != nil {
+			event, data, err := u.encode()
+			if err != nil || out.writeEvent(event, u.seq, data) != nil {
 				return
 			}
 		}
@@ -240,8 +246,8 @@ func (s *Server) follow(c *gin.Context) {
 			if !open {
 				return
 			}
-		case <-beat.C:
-			if out.send("hb", seq, noData) != nil {
+		case <-keepAlive.C:
+			if out.writeEvent("hb", seq, emptyData) != nil {
 				return
 			}
 			c.Writer.Flush()
@@ -249,13 +255,14 @@ func (s *Server) follow(c *gin.Context) {
 	}
 }
 
-// place returns the id of the last event.
-func (b *broadcaster) place() string { return placeID(b.epoch, b.sequence()) }
+// lastEventID returns the ID of the last event.
+func (b *broadcaster) lastEventID() string { return formatEventID(b.epoch, b.lastSequence()) }
 
-func placeID(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
+func formatEventID(epoch string, seq uint64) string { return epoch + "-" + strconv.FormatUint(seq, 10) }
 
-// parseID returns the sequence of an event's id, if it is one of this process.
-func (b *broadcaster) parseID(id string) (uint64, bool) {
+// parseEventID returns the sequence number in an event ID. It returns false if
+// the ID is invalid or belongs to another process.
+func (b *broadcaster) parseEventID(id string) (uint64, bool) {
 	text, ok := strings.CutPrefix(id, b.epoch+"-")
 	if !ok {
 		return 0, false
@@ -264,17 +271,18 @@ func (b *broadcaster) parseID(id string) (uint64, bool) {
 	return seq, err == nil
 }
 
-// eventStream writes events to one client.
+// eventStream writes server-sent events to one client.
 type eventStream struct {
 	w     http.ResponseWriter
 	epoch string
 }
 
-// noData is the data of an event that says all by its name.
-var noData = []byte("{}")
+// emptyData is the data of an event whose name says everything.
+var emptyData = []byte("{}")
 
-// send writes one event. Its data is one line of JSON, whatever the labels hold.
-func (s *eventStream) send(event string, seq uint64, text []byte) error {
-	_, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", placeID(s.epoch, seq), event, text)
+// writeEvent writes one event. The data is always one line, because JSON
+// escapes line breaks in labels.
+func (s *eventStream) writeEvent(event string, seq uint64, data []byte) error {
+	_, err := fmt.Fprintf(s.w, "id: %s\nevent: %s\ndata: %s\n\n", formatEventID(s.epoch, seq), event, data)
 	return err
 }

@@ -16,7 +16,7 @@ import (
 	"muster/grouping"
 )
 
-// client follows live updates.
+// client is a client of live updates.
 type client struct {
 	t      *testing.T
 	body   *bufio.Reader
@@ -25,7 +25,7 @@ type client struct {
 	header http.Header
 }
 
-func (h *house) listen(t *testing.T) *httptest.Server {
+func (h *testServer) listen(t *testing.T) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = NewHTTPServer(h.Server, h.logger)
@@ -65,8 +65,8 @@ func follow(t *testing.T, url, lastID string) *client {
 
 type liveEvent struct{ id, event, data string }
 
-// next reads one event: three lines and an empty one, whatever is in it.
-func (c *client) next() liveEvent {
+// nextEvent reads one event: always three lines and an empty one.
+func (c *client) nextEvent() liveEvent {
 	c.t.Helper()
 	var e liveEvent
 	for i, field := range []*string{&e.id, &e.event, &e.data, nil} {
@@ -84,9 +84,9 @@ func (c *client) next() liveEvent {
 	return e
 }
 
-func (c *client) group() (e liveEvent, id string) {
+func (c *client) nextGroup() (e liveEvent, id string) {
 	c.t.Helper()
-	e = c.next()
+	e = c.nextEvent()
 	require.Equal(c.t, "group", e.event)
 	var g struct{ ID string }
 	require.NoError(c.t, json.Unmarshal([]byte(e.data), &g))
@@ -94,102 +94,106 @@ func (c *client) group() (e liveEvent, id string) {
 }
 
 func TestLiveUpdates(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
-	require.Equal(t, "hb", c.next().event)
-	first := h.kept(t, body())
-	e, id := c.group()
+	require.Equal(t, "hb", c.nextEvent().event)
+	first := h.postKept(t, body())
+	e, id := c.nextGroup()
 	require.Equal(t, first, id)
-	require.NotContains(t, e.data, `"alerts"`, "the alerts are fetched by who wants them")
+	require.NotContains(t, e.data, `"alerts"`, "clients fetch the alerts separately")
 
 	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(first), "0011223344556677"))
-	gone := c.next()
+	gone := c.nextEvent()
 	require.Equal(t, "gone", gone.event)
 	require.JSONEq(t, `{"id":"`+first+`"}`, gone.data)
 	c.close()
 
-	// What was missed comes after the last that was seen, once per group.
+	// A client that reconnects gets each changed group once.
 	for i := range 3 {
-		h.kept(t, body("Down", fmt.Sprint("Down", i)))
+		h.postKept(t, body("Down", fmt.Sprint("Down", i)))
 	}
-	second := h.kept(t, body(wireKey, `"groupKey":"second"`))
+	second := h.postKept(t, body(wireKey, `"groupKey":"second"`))
 	c = followLive(t, srv.URL, e.id)
-	require.Equal(t, "hb", c.next().event)
-	_, id = c.group()
+	require.Equal(t, "hb", c.nextEvent().event)
+	_, id = c.nextGroup()
 	require.Equal(t, first, id)
-	_, id = c.group()
+	_, id = c.nextGroup()
 	require.Equal(t, second, id)
 }
 
-// What changes after a page was made and before it follows is not missed.
-func TestAPageFollowsFromWhereItWasMade(t *testing.T) {
-	h := newHouse(t, Options{})
+// A page misses no change between its rendering and its connection.
+func TestPageMissesNoUpdate(t *testing.T) {
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
-	h.kept(t, body())
+	h.postKept(t, body())
 	page := h.get("/").Body.String()
 	_, rest, ok := strings.Cut(page, `data-live="`)
 	require.True(t, ok)
 	live, _, ok := strings.Cut(rest, `"`)
 	require.True(t, ok)
-	h.kept(t, body())
+	h.postKept(t, body())
 
 	c := follow(t, srv.URL+live, "")
-	place := c.next()
+	place := c.nextEvent()
 	require.Equal(t, "hb", place.event)
 	require.True(t, strings.HasSuffix(live, "/api/v1/live?after="+place.id), live)
-	told, _ := c.group()
+	told, _ := c.nextGroup()
 	c.close()
 	c = follow(t, srv.URL+live, told.id)
-	require.Equal(t, liveEvent{told.id, "hb", "{}"}, c.next(), "what the client heard since goes before")
+	require.Equal(t, liveEvent{told.id, "hb", "{}"}, c.nextEvent(), "Last-Event-ID takes precedence over after")
 }
 
-func TestAForeignPlaceMeansToLoadAgain(t *testing.T) {
-	h := newHouse(t, Options{})
+func TestUnknownEventIDResyncs(t *testing.T) {
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
-	h.kept(t, body())
-	for _, id := range []string{"another-1", h.live.epoch + "-x", h.live.epoch + "-99999999999999999999", h.live.epoch + "-42", "-", strings.Repeat("x", 5000)} {
+	h.postKept(t, body())
+	for _, id := range []string{
+		"another-1", h.live.epoch + "-x", h.live.epoch + "-99999999999999999999", h.live.epoch + "-42", "-",
+		strings.Repeat("x", 5000),
+	} {
 		c := followLive(t, srv.URL, id)
-		if e := c.next(); e.event != "resync" {
-			require.Equal(t, "resync", c.next().event, id)
+		if e := c.nextEvent(); e.event != "resync" {
+			require.Equal(t, "resync", c.nextEvent().event, id)
 		}
 		c.close()
 	}
 }
 
-func TestAClientThatFallsBehindLoadsAgain(t *testing.T) {
-	h := newHouse(t, Options{})
+func TestClientThatFallsBehindResyncs(t *testing.T) {
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
-	start := c.next()
+	start := c.nextEvent()
 	c.close()
 	for range ringSize + 10 {
 		h.Publish(grouping.Update{ID: "00000000000000000001"})
 	}
 	c = followLive(t, srv.URL, start.id)
-	c.next()
-	require.Equal(t, "resync", c.next().event)
+	c.nextEvent()
+	require.Equal(t, "resync", c.nextEvent().event)
 }
 
 func TestHostileLabelsStayOnOneLine(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
-	c.next()
-	h.kept(t, body(`"groupLabels":{}`, `"groupLabels":{"a":"x\nid: 1\nevent: gone\ndata: {}\n\n\r\u2028"}`))
-	e, _ := c.group()
+	c.nextEvent()
+	h.postKept(t, body(`"groupLabels":{}`, `"groupLabels":{"a":"x\nid: 1\nevent: gone\ndata: {}\n\n\r\u2028"}`))
+	e, _ := c.nextGroup()
 	require.Contains(t, e.data, `x\nid: 1`)
-	h.kept(t, body(wireKey, `"groupKey":"next"`))
-	c.group() // nothing came between
+	h.postKept(t, body(wireKey, `"groupKey":"next"`))
+	c.nextGroup() // no other event came between
 }
 
 func TestPublishNeverBlocks(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
-	c.next() // and reads no more
+	c.nextEvent() // stop reading
 	g, err := h.manager.AddAlertToGroup(t.Context(), grouping.Key{Source: "s"}, grouping.NotifiedAlert{
-		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{"x": strings.Repeat("y", 1<<16)}, StartsAt: time.Now(),
+		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{"x": strings.Repeat("y", 1<<16)},
+		StartsAt: time.Now(),
 	})
 	require.NoError(t, err)
 	done := make(chan struct{})
@@ -202,30 +206,30 @@ func TestPublishNeverBlocks(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Fatal("a client that does not read holds up the writers")
+		t.Fatal("a client that does not read blocks the writers")
 	}
 }
 
 func TestHeartbeats(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.live.beat = 10 * time.Millisecond
+	h := newTestServer(t, Options{})
+	h.live.keepAlive = 10 * time.Millisecond
 	srv := h.listen(t)
 	c := followLive(t, srv.URL, "")
 	for range 3 {
-		require.Equal(t, liveEvent{h.live.epoch + "-0", "hb", "{}"}, c.next())
+		require.Equal(t, liveEvent{h.live.epoch + "-0", "hb", "{}"}, c.nextEvent())
 	}
 }
 
-func TestLiveClientsAreBoundedAndDrained(t *testing.T) {
-	h := newHouse(t, Options{MaxLiveClients: 2})
+func TestLiveClientsAreLimitedAndDrained(t *testing.T) {
+	h := newTestServer(t, Options{MaxLiveClients: 2})
 	srv := h.listen(t)
 	a, b := followLive(t, srv.URL, ""), followLive(t, srv.URL, "")
-	a.next()
-	b.next()
+	a.nextEvent()
+	b.nextEvent()
 	require.Equal(t, http.StatusServiceUnavailable, followLive(t, srv.URL, "").status)
-	require.Equal(t, 2, h.live.listeners())
+	require.Equal(t, 2, h.live.clientCount())
 
-	// An open stream does not hold up the shutdown.
+	// An open stream does not delay the shutdown.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	require.NoError(t, srv.Config.Shutdown(ctx))

@@ -15,10 +15,10 @@ import (
 
 var pageLink = regexp.MustCompile(`href="([^"]*)"`)
 
-// A name that no address has room for can be listed, and no page makes an
-// address of it that Muster itself refuses.
-func TestNamesThatNoAddressHasRoomFor(t *testing.T) {
-	h := newHouse(t, Options{})
+// A name that is too long for a URL can be listed, and no page links to a URL
+// that Muster rejects.
+func TestNamesThatAreTooLongForURLs(t *testing.T) {
+	h := newTestServer(t, Options{})
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config = NewHTTPServer(h.Server, h.logger)
 	srv.Start()
@@ -32,7 +32,8 @@ func TestNamesThatNoAddressHasRoomFor(t *testing.T) {
 	name := strings.Repeat("x", 30_000)
 	var id string
 	for i := range 3 {
-		id = h.kept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"%s%d"}`, name, i),
+		id = h.postKept(t, body(wireKey, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`,
+			fmt.Sprintf(`"groupLabels":{"alertname":"%s%d"}`, name, i),
 			wireLabels, fmt.Sprintf(`{"alertname":"%s%d","pod":"%s"}`, name, i, name)))
 	}
 

@@ -16,7 +16,8 @@ import (
 	"muster/grouping"
 )
 
-// body is a legal notification with parts replaced: pairs of what and by what.
+// body returns a valid notification after replacements: pairs of old and new
+// text.
 func body(replace ...string) string {
 	const legal = `{"receiver":"team","status":"firing","alerts":[{"status":"firing","labels":{"alertname":"Down"},` +
 		`"annotations":{"summary":"s"},"startsAt":"2026-11-23T03:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"http://p",` +
@@ -35,48 +36,48 @@ const (
 	wireCut         = `"truncatedAlerts":0`
 )
 
-type refusal struct {
+type rejectionCase struct {
 	name, body string
 	code       int
 	message    string
 }
 
-func refusals400() []refusal {
+func rejections400() []rejectionCase {
 	deep := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	utf16 := "\xff\xfe" + strings.Join(strings.Split(body(), ""), "\x00") + "\x00"
 	tooDeep := "x" + strings.Repeat("[0]", 20) + "…: is nested too deeply at byte 10373"
-	return []refusal{
+	return []rejectionCase{
 		{"empty", "", 400, "the body is empty"},
-		{"only spaces", " \n\t ", 400, "the body ends too early at byte 4"},
-		{"truncated", body()[:100], 400, "alerts[0]: ends too early at byte 100"},
-		{"an open brace", "{", 400, "the body ends too early at byte 1"},
+		{"only spaces", " \n\t ", 400, "the body is incomplete at byte 4"},
+		{"truncated", body()[:100], 400, "alerts[0]: is incomplete at byte 100"},
+		{"an open brace", "{", 400, "the body is incomplete at byte 1"},
 		{"no JSON", "alert!", 400, "the body is not JSON at byte 0"},
 		{"a form", "a=b&c=d", 400, "the body is not JSON at byte 0"},
-		{"an array", "[]", 400, "the body is a JSON array, not an object"},
-		{"a string", `"x"`, 400, "the body is a JSON string, not an object"},
-		{"a number", "5", 400, "the body is a JSON number, not an object"},
-		{"a boolean", "true", 400, "the body is a JSON boolean, not an object"},
-		{"null", "null", 400, "the body holds no notification"},
-		{"an empty object", "{}", 400, "the body holds no notification"},
-		{"a custom payload", `{"text":"hello"}`, 400, "the body holds no notification"},
+		{"an array", "[]", 400, "the body must be a JSON object, not a JSON array"},
+		{"a string", `"x"`, 400, "the body must be a JSON object, not a JSON string"},
+		{"a number", "5", 400, "the body must be a JSON object, not a JSON number"},
+		{"a boolean", "true", 400, "the body must be a JSON object, not a JSON boolean"},
+		{"null", "null", 400, "the body is not a notification"},
+		{"an empty object", "{}", 400, "the body is not a notification"},
+		{"a custom payload", `{"text":"hello"}`, 400, "the body is not a notification"},
 		{"NaN", body(wireCut, `"truncatedAlerts":NaN`), 400, "truncatedAlerts: is not JSON at byte 388"},
-		{"trailing text", body() + "garbage", 400, "more follows the JSON value at byte 390"},
-		{"two objects", body() + body(), 400, "more follows the JSON value at byte 390"},
+		{"trailing text", body() + "garbage", 400, "the body has more data after the JSON value at byte 390"},
+		{"two objects", body() + body(), 400, "the body has more data after the JSON value at byte 390"},
 		{"a byte order mark", "\ufeff" + body(), 400, "the body is not JSON at byte 0"},
 		{"UTF-16", utf16, 400, "the body is not JSON at byte 0"},
 		{"invalid UTF-8", body("Down", "Do\xffwn"), 400, "alerts[0].labels.alertname: is not valid UTF-8 at byte 91"},
 		{"half a surrogate", body("Down", `Do\ud800wn`), 400, "alerts[0].labels.alertname: is not JSON at byte 91"},
 		{"nested 10,001 deep", body(wireCut, `"x":`+deep(10_001)), 400, tooDeep},
 		{"nested 1,000,000 deep", body(wireCut, `"x":`+deep(1_000_000)), 400, tooDeep},
-		{"a name twice", body(wireVersion, wireVersion+","+wireVersion), 400, "version: is there twice at byte 351"},
-		{"alerts twice", body(wireVersion, `"alerts":[],`+wireVersion), 400, "alerts: is there twice at byte 337"},
-		{"a label twice", body(wireLabels, `{"a":"1","a":"2"}`), 400, "alerts[0].labels.a: is there twice at byte 84"},
-		{"status a number", body(wireStatus, `[{"status":1`), 400, "alerts[0].status: a JSON number is not allowed here"},
+		{"a name twice", body(wireVersion, wireVersion+","+wireVersion), 400, "version: is a duplicate name at byte 351"},
+		{"alerts twice", body(wireVersion, `"alerts":[],`+wireVersion), 400, "alerts: is a duplicate name at byte 337"},
+		{"a label twice", body(wireLabels, `{"a":"1","a":"2"}`), 400, "alerts[0].labels.a: is a duplicate name at byte 84"},
+		{"status a number", body(wireStatus, `[{"status":1`), 400, "alerts[0].status: must not be a JSON number"},
 		{"status unknown", body(wireStatus, `[{"status":"pending"`), 400, `alerts[0].status: is "pending", must be "firing" or "resolved"`},
 		{"status missing", body(`"status":"firing",`, ""), 400, `alerts[0].status: is "", must be "firing" or "resolved"`},
-		{"labels an array", body(wireLabels, `["a"]`), 400, "alerts[0].labels: a JSON array is not allowed here"},
-		{"a label a number", body(wireLabels, `{"a":1}`), 400, "alerts[0].labels.a: a JSON number is not allowed here"},
-		{"a label an object", body(wireLabels, `{"a":{}}`), 400, "alerts[0].labels.a: a JSON object is not allowed here"},
+		{"labels an array", body(wireLabels, `["a"]`), 400, "alerts[0].labels: must not be a JSON array"},
+		{"a label a number", body(wireLabels, `{"a":1}`), 400, "alerts[0].labels.a: must not be a JSON number"},
+		{"a label an object", body(wireLabels, `{"a":{}}`), 400, "alerts[0].labels.a: must not be a JSON object"},
 		{"startsAt missing", body(wireStart+",", ""), 400, "alerts[0].startsAt: is missing"},
 		{"startsAt year 0001", body(wireStart, `"startsAt":"0001-01-01T00:00:00Z"`), 400, "alerts[0].startsAt: is missing"},
 		{"startsAt null", body(wireStart, `"startsAt":null`), 400, "alerts[0].startsAt: is missing"},
@@ -84,47 +85,55 @@ func refusals400() []refusal {
 		{"startsAt no time", body(wireStart, `"startsAt":"yesterday"`), 400, "alerts[0].startsAt: is not an RFC 3339 time"},
 		{"startsAt without zone", body(wireStart, `"startsAt":"2026-11-23T03:00:00"`), 400, "alerts[0].startsAt: is not an RFC 3339 time"},
 		{"startsAt year 10000", body(wireStart, `"startsAt":"10000-01-01T00:00:00Z"`), 400, "alerts[0].startsAt: is not an RFC 3339 time"},
-		{"startsAt beyond 9999 in UTC", body(wireStart, `"startsAt":"9999-12-31T23:00:00-05:00"`), 400, "alerts[0].startsAt: is not between the years 0 and 9999 in UTC"},
+		{"startsAt beyond 9999 in UTC", body(wireStart, `"startsAt":"9999-12-31T23:00:00-05:00"`), 400,
+			"alerts[0].startsAt: must be between the years 0 and 9999 in UTC"},
 		{"endsAt a boolean", body(`"endsAt":"0001-01-01T00:00:00Z"`, `"endsAt":false`), 400, "alerts[0].endsAt: is not an RFC 3339 time"},
-		{"alerts null", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], "null"), 400, "alerts: is empty: a notification lists at least one alert"},
-		{"alerts empty", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], "[]"), 400, "alerts: is empty: a notification lists at least one alert"},
-		{"alerts an object", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], "{}"), 400, "alerts: a JSON object is not allowed here"},
-		{"an alert a string", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], `["x"]`), 400, "alerts[0]: a JSON string is not allowed here"},
+		{"alerts null", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], "null"), 400,
+			"alerts: is empty, must have at least one alert"},
+		{"alerts empty", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], "[]"), 400,
+			"alerts: is empty, must have at least one alert"},
+		{"alerts an object", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], "{}"), 400,
+			"alerts: must not be a JSON object"},
+		{"an alert a string", body(body()[strings.Index(body(), `[{`):strings.Index(body(), `}]`)+2], `["x"]`), 400,
+			"alerts[0]: must not be a JSON string"},
 		{"no groupKey", body(wireKey+",", ""), 400, "groupKey: is missing"},
 		{"groupKey empty", body(wireKey, `"groupKey":""`), 400, "groupKey: is missing"},
-		{"groupKey a number", body(wireKey, `"groupKey":7`), 400, "groupKey: a JSON number is not allowed here"},
-		{"version missing", body(wireVersion+",", ""), 400, `version: is "", understood are "4" (Alertmanager) and "1" (Grafana)`},
-		{"version 5", body(wireVersion, `"version":"5"`), 400, `version: is "5", understood are "4" (Alertmanager) and "1" (Grafana)`},
-		{"version a number", body(wireVersion, `"version":4`), 400, "version: a JSON number is not allowed here"},
-		{"a long version", body(wireVersion, `"version":"`+strings.Repeat("é", 500)+`"`), 400, `version: is "` + strings.Repeat("é", 20) + `…", understood are "4" (Alertmanager) and "1" (Grafana)`},
-		{"truncatedAlerts negative", body(wireCut, `"truncatedAlerts":-1`), 400, `truncatedAlerts: the number "-1" is not allowed here`},
-		{"truncatedAlerts a fraction", body(wireCut, `"truncatedAlerts":1.5`), 400, `truncatedAlerts: the number "1.5" is not allowed here`},
-		{"truncatedAlerts with an exponent", body(wireCut, `"truncatedAlerts":1e3`), 400, `truncatedAlerts: the number "1e3" is not allowed here`},
-		{"truncatedAlerts 2^64", body(wireCut, `"truncatedAlerts":18446744073709551616`), 400, `truncatedAlerts: the number "18446744073709551616" is not allowed here`},
-		{"truncatedAlerts a string", body(wireCut, `"truncatedAlerts":"5"`), 400, "truncatedAlerts: a JSON string is not allowed here"},
-		{"receiver null labels wrong", body(`"groupLabels":{}`, `"groupLabels":[1]`), 400, "groupLabels: a JSON array is not allowed here"},
-		{"externalURL an object", body(`"externalURL":"http://am"`, `"externalURL":{}`), 400, "externalURL: a JSON object is not allowed here"},
+		{"groupKey a number", body(wireKey, `"groupKey":7`), 400, "groupKey: must not be a JSON number"},
+		{"version missing", body(wireVersion+",", ""), 400, `version: is "", must be "4" (Alertmanager) or "1" (Grafana)`},
+		{"version 5", body(wireVersion, `"version":"5"`), 400, `version: is "5", must be "4" (Alertmanager) or "1" (Grafana)`},
+		{"version a number", body(wireVersion, `"version":4`), 400, "version: must not be a JSON number"},
+		{"a long version", body(wireVersion, `"version":"`+strings.Repeat("é", 500)+`"`), 400,
+			`version: is "` + strings.Repeat("é", 20) + `…", must be "4" (Alertmanager) or "1" (Grafana)`},
+		{"truncatedAlerts negative", body(wireCut, `"truncatedAlerts":-1`), 400, `truncatedAlerts: must not be the number "-1"`},
+		{"truncatedAlerts a fraction", body(wireCut, `"truncatedAlerts":1.5`), 400, `truncatedAlerts: must not be the number "1.5"`},
+		{"truncatedAlerts with an exponent", body(wireCut, `"truncatedAlerts":1e3`), 400, `truncatedAlerts: must not be the number "1e3"`},
+		{"truncatedAlerts 2^64", body(wireCut, `"truncatedAlerts":18446744073709551616`), 400,
+			`truncatedAlerts: must not be the number "18446744073709551616"`},
+		{"truncatedAlerts a string", body(wireCut, `"truncatedAlerts":"5"`), 400, "truncatedAlerts: must not be a JSON string"},
+		{"receiver null labels wrong", body(`"groupLabels":{}`, `"groupLabels":[1]`), 400, "groupLabels: must not be a JSON array"},
+		{"externalURL an object", body(`"externalURL":"http://am"`, `"externalURL":{}`), 400, "externalURL: must not be a JSON object"},
 	}
 }
 
 func TestMalformedBodies(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 32 << 20})
+	h := newTestServer(t, Options{MaxBodySize: 32 << 20})
 	require.Equal(t, http.StatusOK, h.post(body(wireKey, `"groupKey":"held"`)).Code)
-	before := h.held(t)
-	table := refusals400()
+	before := h.stored(t)
+	table := rejections400()
 	require.GreaterOrEqual(t, len(table), 40)
 	for _, r := range table {
 		started := time.Now()
-		h.refused(t, r.name, h.post(r.body), r.code, r.message)
+		h.requireRejected(t, r.name, h.post(r.body), r.code, r.message)
 		require.Less(t, time.Since(started), 5*time.Second, r.name)
-		require.Equal(t, before, h.held(t), "%s changed what is held", r.name)
+		require.Equal(t, before, h.stored(t), "%s changed the stored groups", r.name)
 	}
 	require.InDelta(t, len(table), h.counter(t, "muster_notifications_rejected_total", "reason", "bad_message"), 0)
 }
 
-// refused asserts a refusal: its wireStatus, its message ("": any), and that it is
-// short, since Alertmanager writes it into its log.
-func (h *house) refused(t *testing.T, name string, w *httptest.ResponseRecorder, code int, message string) {
+// requireRejected asserts the status code and the message of a rejection; ""
+// allows any message. It also asserts that the answer is short, because
+// Alertmanager writes it to its log.
+func (h *testServer) requireRejected(t *testing.T, name string, w *httptest.ResponseRecorder, code int, message string) {
 	t.Helper()
 	var answer struct{ Error string }
 	text := w.Body
@@ -137,14 +146,14 @@ func (h *house) refused(t *testing.T, name string, w *httptest.ResponseRecorder,
 	require.LessOrEqual(t, text.Len(), 200, name)
 }
 
-// held is everything that the house holds, as text.
-func (h *house) held(t *testing.T) string {
+// stored returns all groups and events of the server as text.
+func (h *testServer) stored(t *testing.T) string {
 	t.Helper()
 	return h.get("/api/v1/groups?alerts=true").Body.String() + h.get("/api/v1/events").Body.String()
 }
 
 func TestMalformedRequests(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 32 << 20})
+	h := newTestServer(t, Options{MaxBodySize: 32 << 20})
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	_, err := z.Write([]byte(body()))
@@ -152,19 +161,21 @@ func TestMalformedRequests(t *testing.T) {
 	require.NoError(t, z.Close())
 	post := func(headers ...string) *httptest.ResponseRecorder { return h.post(body(), headers...) }
 
-	h.refused(t, "gzip", h.post(zipped.String(), "Content-Encoding", "gzip"), 415, "Content-Encoding: only identity is understood")
-	h.refused(t, "gzip unannounced", h.post(zipped.String()), 400, "the body is not JSON at byte 0")
-	h.refused(t, "a form's type", post("Content-Type", "application/x-www-form-urlencoded"), 415, "Content-Type: must be application/json")
-	h.refused(t, "text", post("Content-Type", "text/plain"), 415, "Content-Type: must be application/json")
-	h.refused(t, "no type at all", post("Content-Type", ";;;"), 415, "Content-Type: must be application/json")
-	h.refused(t, "another charset", post("Content-Type", "application/json; charset=utf-16"), 415, "Content-Type: the charset must be utf-8")
-	h.refused(t, "33 MiB", h.post(`{"x":"`+strings.Repeat("a", 33<<20)+`"}`), 413, "the body is larger than 33554432 bytes")
+	h.requireRejected(t, "gzip", h.post(zipped.String(), "Content-Encoding", "gzip"), 415, "Content-Encoding: must be identity")
+	h.requireRejected(t, "gzip unannounced", h.post(zipped.String()), 400, "the body is not JSON at byte 0")
+	h.requireRejected(t, "a form's type", post("Content-Type", "application/x-www-form-urlencoded"), 415,
+		"Content-Type: must be application/json")
+	h.requireRejected(t, "text", post("Content-Type", "text/plain"), 415, "Content-Type: must be application/json")
+	h.requireRejected(t, "no type at all", post("Content-Type", ";;;"), 415, "Content-Type: must be application/json")
+	h.requireRejected(t, "another charset", post("Content-Type", "application/json; charset=utf-16"), 415,
+		"Content-Type: charset must be utf-8")
+	h.requireRejected(t, "33 MiB", h.post(`{"x":"`+strings.Repeat("a", 33<<20)+`"}`), 413, "the body is larger than 33554432 bytes")
 	for _, source := range []string{"a%2Fb", "a%20b", "%00", strings.Repeat("a", 65), "é"} {
-		h.refused(t, source, h.do(http.MethodPost, "/webhook/"+source, strings.NewReader(body())), 400,
-			"source: up to 64 letters, digits, '_', '.' and '-' are allowed")
+		h.requireRejected(t, source, h.do(http.MethodPost, "/webhook/"+source, strings.NewReader(body())), 400,
+			"source: must have 1 to 64 letters, digits, '_', '.' or '-'")
 	}
 	for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPatch} {
-		h.refused(t, method, h.do(method, "/webhook", strings.NewReader(body())), 405, "this method is not allowed here")
+		h.requireRejected(t, method, h.do(method, "/webhook", strings.NewReader(body())), 405, "method not allowed")
 	}
 	require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
 	require.JSONEq(t, `{"events":[]}`, h.get("/api/v1/events").Body.String())
@@ -173,31 +184,32 @@ func TestMalformedRequests(t *testing.T) {
 	require.InDelta(t, 5, h.counter(t, "muster_notifications_rejected_total", "reason", "bad_source"), 0)
 }
 
-// What looks odd but may come from a real sender is kept, as it is.
-func TestOddBodiesAreKept(t *testing.T) {
+// Unusual bodies that a real sender may send are stored unchanged.
+func TestUnusualBodiesAreStored(t *testing.T) {
 	for name, text := range map[string]string{
 		"NUL and control characters": body("Down", `a\u0000b\u001b[31m`),
 		"year 9999":                  body(wireStart, `"startsAt":"9999-12-31T23:59:59.999999999Z"`),
 		"year 1677":                  body(wireStart, `"startsAt":"1677-01-01T00:00:00Z"`),
 		"year 2300":                  body(wireStart, `"startsAt":"2300-01-01T00:00:00.000000001+02:00"`),
-		"endsAt before startsAt":     body(wireStatus, `[{"status":"resolved"`, `"endsAt":"0001-01-01T00:00:00Z"`, `"endsAt":"2020-01-01T00:00:00Z"`),
-		"64 KiB label":               body("Down", strings.Repeat("x", 64<<10)),
-		"64 KiB annotation":          body(`"summary":"s"`, `"summary":"`+strings.Repeat("y", 64<<10)+`"`),
-		"no labels":                  body(wireLabels, "{}"),
-		"labels null":                body(wireLabels, "null"),
-		"empty label values":         body(wireLabels, `{"a":""}`),
-		"names of other things":      body(wireLabels, `{"__proto__":"x","status":"y","id":"z"}`),
-		"unknown fields":             body(wireCut, `"orgId":1,"title":"t","values":{"a":[1,{}]},`+wireCut),
-		"another case of a name":     body(wireVersion, `"VERSION":"9",`+wireVersion),
-		"truncatedAlerts null":       body(wireCut, `"truncatedAlerts":null`),
-		"truncatedAlerts missing":    body(","+wireCut, ""),
-		"Grafana's version":          body(wireVersion, `"version":"1"`),
-		"a javascript URL":           body("http://p", "javascript:alert(1)"),
-		"a huge groupKey":            body(wireKey, `"groupKey":"`+strings.Repeat("k", 1<<20)+`"`),
-		"groupKey with control":      body(wireKey, `"groupKey":"a\u0000\r\n{}"`),
-		"right to left":              body("Down", "\u202edown\u2028"),
+		"endsAt before startsAt": body(wireStatus, `[{"status":"resolved"`, `"endsAt":"0001-01-01T00:00:00Z"`,
+			`"endsAt":"2020-01-01T00:00:00Z"`),
+		"64 KiB label":            body("Down", strings.Repeat("x", 64<<10)),
+		"64 KiB annotation":       body(`"summary":"s"`, `"summary":"`+strings.Repeat("y", 64<<10)+`"`),
+		"no labels":               body(wireLabels, "{}"),
+		"labels null":             body(wireLabels, "null"),
+		"empty label values":      body(wireLabels, `{"a":""}`),
+		"names of other things":   body(wireLabels, `{"__proto__":"x","status":"y","id":"z"}`),
+		"unknown fields":          body(wireCut, `"orgId":1,"title":"t","values":{"a":[1,{}]},`+wireCut),
+		"another case of a name":  body(wireVersion, `"VERSION":"9",`+wireVersion),
+		"truncatedAlerts null":    body(wireCut, `"truncatedAlerts":null`),
+		"truncatedAlerts missing": body(","+wireCut, ""),
+		"Grafana's version":       body(wireVersion, `"version":"1"`),
+		"a javascript URL":        body("http://p", "javascript:alert(1)"),
+		"a huge groupKey":         body(wireKey, `"groupKey":"`+strings.Repeat("k", 1<<20)+`"`),
+		"groupKey with control":   body(wireKey, `"groupKey":"a\u0000\r\n{}"`),
+		"right to left":           body("Down", "\u202edown\u2028"),
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		w := h.post(text)
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", name, w.Body)
 		var list struct{ Total int }
@@ -213,19 +225,19 @@ func TestFingerprintsAreTakenOrComputed(t *testing.T) {
 		"0011223344556677": "0011223344556677", "": computed, "zz": computed, "00112233445566778": computed,
 		"0011223344556677"[:15]: computed, "AABBCCDDEEFF0011": computed, "../../../../etc/": computed,
 	} {
-		h := newHouse(t, Options{})
+		h := newTestServer(t, Options{})
 		require.Equal(t, http.StatusOK, h.post(body(wireFingerprint, fmt.Sprintf(`"fingerprint":%q`, given))).Code)
 		require.Equal(t, http.StatusOK, h.get("/api/v1/alerts/"+want).Code, given)
 	}
 }
 
-func TestAShortBodyIsRefused(t *testing.T) {
-	h := newHouse(t, Options{})
+func TestIncompleteBodyIsRejected(t *testing.T) {
+	h := newTestServer(t, Options{})
 	w := h.do(http.MethodPost, "/webhook", brokenReader{strings.NewReader(body()[:50])})
-	h.refused(t, "short", w, 503, "the body ends too early")
+	h.requireRejected(t, "short", w, 503, "the body is incomplete")
 }
 
-// brokenReader fails where its text ends, as a connection does that is cut.
+// brokenReader fails at the end of its text, like a broken connection.
 type brokenReader struct{ *strings.Reader }
 
 func (r brokenReader) Read(p []byte) (int, error) {

@@ -17,15 +17,16 @@ import (
 	"muster/internal/webhook"
 )
 
-// The versions of the message that are understood.
+// Supported versions of the webhook message.
 const (
 	versionAlertmanager = "4"
 	versionGrafana      = "1"
 )
 
-// messageError says what is wrong with a body, and where. No retry mends it.
+// messageError describes an invalid body and the field that is wrong. A retry
+// cannot help.
 type messageError struct {
-	where    string // "alerts[3].startsAt"; "" for the whole body
+	where    string // "alerts[3].startsAt"; "": the whole body
 	what     string
 	tooLarge bool
 }
@@ -37,12 +38,12 @@ func (e *messageError) Error() string {
 	return e.where + ": " + e.what
 }
 
-func bad(where, format string, args ...any) error {
+func messageErrorf(where, format string, args ...any) error {
 	return &messageError{where: where, what: fmt.Sprintf(format, args...)}
 }
 
-// decoder reads messages of no more than so many alerts, each of no more than
-// so many labels and annotations.
+// decoder decodes messages with at most maxAlerts alerts. An alert has at most
+// maxLabels labels and at most maxLabels annotations.
 type decoder struct {
 	maxAlerts, maxLabels int
 
@@ -51,49 +52,51 @@ type decoder struct {
 
 func newDecoder(maxAlerts, maxLabels int) *decoder {
 	d := &decoder{maxAlerts: maxAlerts, maxLabels: maxLabels}
-	d.strict = json.UnmarshalFromFunc(d.alert)
+	d.strict = json.UnmarshalFromFunc(d.decodeAlert)
 	return d
 }
 
-// message reads a body. Names are matched as they are written, a name that is
-// there twice is an error, unknown ones are ignored. Alerts that cannot be taken
-// are left out, if there are others.
-func (d *decoder) message(body []byte) (*webhook.Message, leftOut, error) {
+// decode decodes a body. Field names are case-sensitive, duplicate names are an
+// error and unknown names are ignored. Invalid alerts are rejected one by one
+// if the body also has valid alerts.
+func (d *decoder) decode(body []byte) (*webhook.Message, rejectedAlerts, error) {
 	var m webhook.Message
 	err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.strict))
 	if err != nil {
-		err = describe(err, body)
-		kept, out, lenientErr := d.lenient(body)
+		err = describeError(err, body)
+		kept, out, lenientErr := d.decodeLenient(body)
 		if tooLarge, ok := errors.AsType[*messageError](lenientErr); ok && tooLarge.tooLarge {
-			return nil, leftOut{}, tooLarge
+			return nil, rejectedAlerts{}, tooLarge
 		}
 		if lenientErr != nil || kept.Data == nil || len(kept.Alerts) == 0 {
-			return nil, leftOut{}, err
+			return nil, rejectedAlerts{}, err
 		}
-		return kept, out, checkMessage(kept)
+		return kept, out, validateMessage(kept)
 	}
-	return &m, leftOut{}, checkMessage(&m)
+	return &m, rejectedAlerts{}, validateMessage(&m)
 }
 
-// checkMessage says what a message lacks apart from its alerts' own fields.
-func checkMessage(m *webhook.Message) error {
+// validateMessage checks the fields of the message itself, not those of its
+// alerts.
+func validateMessage(m *webhook.Message) error {
 	switch {
 	case m.Data == nil:
-		return bad("", "the body holds no notification")
+		return messageErrorf("", "the body is not a notification")
 	case m.Version != versionAlertmanager && m.Version != versionGrafana:
-		return bad("version", "is %s, understood are %q (Alertmanager) and %q (Grafana)",
+		return messageErrorf("version", "is %s, must be %q (Alertmanager) or %q (Grafana)",
 			quoted(m.Version), versionAlertmanager, versionGrafana)
 	case m.GroupKey == "":
-		return bad("groupKey", "is missing")
+		return messageErrorf("groupKey", "is missing")
 	case len(m.Alerts) == 0:
-		return bad("alerts", "is empty: a notification lists at least one alert")
+		return messageErrorf("alerts", "is empty, must have at least one alert")
 	}
 	return nil
 }
 
-// alert refuses an alert as soon as it is read: a body of nothing but {} would
-// fill forty times its size with alerts before the first one is looked at.
-func (d *decoder) alert(dec *jsontext.Decoder, a *webhook.Alert) error {
+// decodeAlert decodes and validates one alert, and stops at the first invalid
+// one. A body that only repeats {} would otherwise use forty times its size for
+// alerts before they are validated.
+func (d *decoder) decodeAlert(dec *jsontext.Decoder, a *webhook.Alert) error {
 	type plain webhook.Alert
 	if _, before := dec.StackIndex(dec.StackDepth()); before >= int64(d.maxAlerts) {
 		return d.tooManyAlerts()
@@ -101,20 +104,20 @@ func (d *decoder) alert(dec *jsontext.Decoder, a *webhook.Alert) error {
 	if err := json.UnmarshalDecode(dec, (*plain)(a)); err != nil {
 		return err
 	}
-	if err := checkAlert(a); err != nil {
-		err.where = place(dec.StackPointer()) + "." + err.where
+	if err := validateAlert(a); err != nil {
+		err.where = fieldPath(dec.StackPointer()) + "." + err.where
 		return err
 	}
 	return nil
 }
 
 func (d *decoder) tooManyAlerts() error {
-	return &messageError{where: "alerts", what: fmt.Sprintf("lists more than %d alerts", d.maxAlerts), tooLarge: true}
+	return &messageError{where: "alerts", what: fmt.Sprintf("exceeds the limit of %d alerts", d.maxAlerts), tooLarge: true}
 }
 
-// notification translates the message into the domain's words. Alerts with too
-// many labels are left out.
-func (d *decoder) notification(m *webhook.Message, source string, out *leftOut) grouping.Notification {
+// notification converts a message to the domain type. Alerts with too many
+// labels are rejected and added to out.
+func (d *decoder) notification(m *webhook.Message, source string, out *rejectedAlerts) grouping.Notification {
 	n := grouping.Notification{
 		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
 		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: m.GroupLabels,
@@ -129,16 +132,16 @@ func (d *decoder) notification(m *webhook.Message, source string, out *leftOut) 
 		}
 		na := notifiedAlert(a)
 		if m.Version == versionGrafana {
-			na.Grafana = grafana(a.Grafana)
+			na.Grafana = grafanaFields(a.Grafana)
 		}
 		n.Alerts = append(n.Alerts, na)
 	}
-	n.Truncate(out.truncated)
+	n.Truncate(out.count)
 	return n
 }
 
-// checkAlert says what an alert lacks.
-func checkAlert(a *webhook.Alert) *messageError {
+// validateAlert checks the status and the times of an alert.
+func validateAlert(a *webhook.Alert) *messageError {
 	if a.Status != grouping.StatusFiring && a.Status != grouping.StatusResolved {
 		return &messageError{where: "status", what: fmt.Sprintf("is %s, must be %q or %q",
 			quoted(string(a.Status)), grouping.StatusFiring, grouping.StatusResolved)}
@@ -151,18 +154,19 @@ func checkAlert(a *webhook.Alert) *messageError {
 		at   time.Time
 	}{{"startsAt", a.StartsAt}, {"endsAt", a.EndsAt}} {
 		if t.name == "endsAt" && a.Status == grouping.StatusFiring {
-			continue // an alert that fires has no end, whatever is sent
+			continue // the end of a firing alert is ignored
 		}
-		// Its offset can push a legal year out of what can be written again.
+		// The time offset can move a valid year out of the range that can be
+		// encoded.
 		if y := t.at.UTC().Year(); y < 0 || y > 9999 {
-			return &messageError{where: t.name, what: "is not between the years 0 and 9999 in UTC"}
+			return &messageError{where: t.name, what: "must be between the years 0 and 9999 in UTC"}
 		}
 	}
 	return nil
 }
 
-// notifiedAlert is an alert in the domain's words. Its times are in UTC: senders
-// write them with the offset of their own zone.
+// notifiedAlert converts an alert to the domain type. It converts times to UTC,
+// because senders use the offset of their own zone.
 func notifiedAlert(a *webhook.Alert) grouping.NotifiedAlert {
 	na := grouping.NotifiedAlert{
 		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
@@ -177,8 +181,8 @@ func notifiedAlert(a *webhook.Alert) grouping.NotifiedAlert {
 	return na
 }
 
-// unquoteMeta undoes regexp.QuoteMeta, in which Alertmanager sends the
-// receiver's name.
+// unquoteMeta reverses regexp.QuoteMeta. Alertmanager quotes the receiver's
+// name with it.
 func unquoteMeta(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
@@ -190,15 +194,15 @@ func unquoteMeta(s string) string {
 	return b.String()
 }
 
-// maxQuoted keeps what a client sent from filling an answer, which Alertmanager
-// writes into its log whole. It is in bytes of that answer.
+// maxQuoted is the maximum number of bytes of a quoted client value in an
+// answer. Alertmanager writes the whole answer to its log.
 const maxQuoted = 40
 
 func quoted(s string) string {
 	size := 0
 	for i := 0; i < len(s); {
 		_, width := utf8.DecodeRuneInString(s[i:])
-		if size += wireSize(strconv.QuoteToGraphic(s[i:i+width])) - wireSize(`""`); size > maxQuoted {
+		if size += jsonSize(strconv.QuoteToGraphic(s[i:i+width])) - jsonSize(`""`); size > maxQuoted {
 			return strconv.QuoteToGraphic(s[:i] + "…")
 		}
 		i += width
@@ -206,9 +210,9 @@ func quoted(s string) string {
 	return strconv.QuoteToGraphic(s)
 }
 
-// wireSize is how many bytes a text takes in an answer: in JSON, in which gin
-// escapes what would be HTML, too.
-func wireSize(s string) (size int) {
+// jsonSize returns the number of bytes of a text in a JSON answer. Gin also
+// escapes the characters that are special in HTML.
+func jsonSize(s string) (size int) {
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
@@ -222,8 +226,8 @@ func wireSize(s string) (size int) {
 	return size
 }
 
-// describe says what a decoder's error means, and where.
-func describe(err error, body []byte) error {
+// describeError converts an error of the decoder to a messageError.
+func describeError(err error, body []byte) error {
 	var (
 		syntax   *jsontext.SyntacticError
 		semantic *json.SemanticError
@@ -236,63 +240,64 @@ func describe(err error, body []byte) error {
 		what := "is not JSON"
 		switch {
 		case len(body) == 0:
-			return bad("", "the body is empty")
+			return messageErrorf("", "the body is empty")
 		case errors.Is(syntax.Err, jsontext.ErrDuplicateName):
-			what = "is there twice"
+			what = "is a duplicate name"
 		case strings.Contains(syntax.Error(), "invalid UTF-8"):
 			what = "is not valid UTF-8"
 		case strings.Contains(syntax.Error(), "exceeded max depth"):
 			what = "is nested too deeply"
 		case strings.Contains(syntax.Error(), "unexpected EOF"):
-			what = "ends too early"
+			what = "is incomplete"
 		case strings.Contains(syntax.Error(), "after top-level value"):
-			return bad("", "more follows the JSON value at byte %d", syntax.ByteOffset)
+			return messageErrorf("", "the body has more data after the JSON value at byte %d", syntax.ByteOffset)
 		}
-		if where := place(syntax.JSONPointer); where != "" {
-			return bad(where, "%s at byte %d", what, syntax.ByteOffset)
+		if where := fieldPath(syntax.JSONPointer); where != "" {
+			return messageErrorf(where, "%s at byte %d", what, syntax.ByteOffset)
 		}
-		return bad("", "the body %s at byte %d", what, syntax.ByteOffset)
+		return messageErrorf("", "the body %s at byte %d", what, syntax.ByteOffset)
 	case errors.As(err, &semantic):
-		where := place(semantic.JSONPointer)
+		where := fieldPath(semantic.JSONPointer)
 		var parse *time.ParseError
 		switch {
 		case errors.As(err, &parse) || semantic.GoType != nil && semantic.GoType == timeType:
-			return bad(where, "is not an RFC 3339 time")
+			return messageErrorf(where, "is not an RFC 3339 time")
 		case where == "":
-			return bad("", "the body is a JSON %s, not an object", kind(semantic.JSONKind))
+			return messageErrorf("", "the body must be a JSON object, not a JSON %s", jsonKind(semantic.JSONKind))
 		case len(semantic.JSONValue) > 0 && semantic.JSONKind == jsontext.KindNumber:
-			return bad(where, "the number %s is not allowed here", quoted(string(semantic.JSONValue)))
+			return messageErrorf(where, "must not be the number %s", quoted(string(semantic.JSONValue)))
 		default:
-			return bad(where, "a JSON %s is not allowed here", kind(semantic.JSONKind))
+			return messageErrorf(where, "must not be a JSON %s", jsonKind(semantic.JSONKind))
 		}
 	default:
-		return bad("", "the body cannot be read")
+		return messageErrorf("", "the body is invalid")
 	}
 }
 
-// maxPlace bounds the name of a place: the inside of what is nested deeply helps
-// nobody.
-const maxPlace = 60
+// maxFieldPath is the maximum size of a field path in bytes. The inner part of
+// a deeply nested path does not help.
+const maxFieldPath = 60
 
-// place translates a JSON pointer: /alerts/3/startsAt to alerts[3].startsAt.
-func place(p jsontext.Pointer) string {
+// fieldPath converts a JSON pointer: /alerts/3/startsAt becomes
+// alerts[3].startsAt.
+func fieldPath(p jsontext.Pointer) string {
 	var b strings.Builder
-	for token := range p.Tokens() {
-		if wireSize(b.String()) > maxPlace {
+	for part := range p.Tokens() {
+		if jsonSize(b.String()) > maxFieldPath {
 			b.WriteString("…")
 			break
 		}
-		if _, err := strconv.Atoi(token); err == nil && b.Len() > 0 {
-			fmt.Fprintf(&b, "[%s]", token)
+		if _, err := strconv.Atoi(part); err == nil && b.Len() > 0 {
+			fmt.Fprintf(&b, "[%s]", part)
 			continue
 		}
 		if b.Len() > 0 {
 			b.WriteByte('.')
 		}
-		if plainName.MatchString(token) {
-			b.WriteString(token)
+		if simpleName.MatchString(part) {
+			b.WriteString(part)
 		} else {
-			b.WriteString(quoted(token))
+			b.WriteString(quoted(part))
 		}
 	}
 	return b.String()
@@ -300,9 +305,9 @@ func place(p jsontext.Pointer) string {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+var simpleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
-func kind(k jsontext.Kind) string {
+func jsonKind(k jsontext.Kind) string {
 	switch k {
 	case jsontext.KindNull:
 		return "null"

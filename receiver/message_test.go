@@ -21,8 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fill sets every field of a struct, also of those that a later Alertmanager
-// adds, to a value of its own.
+// fill sets every field of a struct to a unique value, including fields of
+// later Alertmanager versions.
 func fill(t *testing.T, v reflect.Value, n *int) {
 	t.Helper()
 	*n++
@@ -57,8 +57,8 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	}
 }
 
-// theirMessage is Alertmanager's webhook.Message. Its package would bring 240
-// others into this test, each compiled under the race detector.
+// theirMessage is a copy of Alertmanager's webhook.Message. Importing its
+// package would compile 240 other packages under the race detector.
 type theirMessage struct {
 	*template.Data
 
@@ -71,7 +71,8 @@ type theirMessage struct {
 func TestTheirMessage(t *testing.T) {
 	folder, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/prometheus/alertmanager").Output()
 	require.NoError(t, err)
-	source, err := parser.ParseFile(gotoken.NewFileSet(), filepath.Join(strings.TrimSpace(string(folder)), "notify/webhook/webhook.go"), nil, 0)
+	source, err := parser.ParseFile(gotoken.NewFileSet(), filepath.Join(strings.TrimSpace(string(folder)), "notify/webhook/webhook.go"),
+		nil, 0)
 	require.NoError(t, err)
 	var theirs, ours []string
 	ast.Inspect(source, func(n ast.Node) bool {
@@ -100,7 +101,7 @@ func TestTheirMessage(t *testing.T) {
 	require.Equal(t, theirs, ours)
 }
 
-// Field by field, what Alertmanager writes is what we read.
+// Muster reads every field that Alertmanager writes.
 func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	var theirs theirMessage
 	n := 0
@@ -111,7 +112,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	}
 	text, err := json.Marshal(theirs)
 	require.NoError(t, err)
-	ours, left, err := testDecoder.message(text)
+	ours, left, err := testDecoder.decode(text)
 	require.NoError(t, err)
 	again, err := json.Marshal(ours)
 	require.NoError(t, err)
@@ -140,7 +141,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	require.Equal(t, theirs.Alerts[1].StartsAt, kept.Alerts[1].StartsAt)
 	require.Equal(t, theirs.Alerts[1].EndsAt, kept.Alerts[1].EndsAt)
 	require.Equal(t, theirs.Alerts[1].GeneratorURL, kept.Alerts[1].GeneratorURL)
-	require.Zero(t, kept.Alerts[0].EndsAt, "what fires has no end, whatever was sent")
+	require.Zero(t, kept.Alerts[0].EndsAt, "a firing alert has no end")
 }
 
 func TestUnquoteMeta(t *testing.T) {
@@ -152,7 +153,7 @@ func TestUnquoteMeta(t *testing.T) {
 	}
 }
 
-func TestPlace(t *testing.T) {
+func TestFieldPath(t *testing.T) {
 	for pointer, want := range map[jsontext.Pointer]string{
 		"":                               "",
 		"/groupKey":                      "groupKey",
@@ -166,7 +167,7 @@ func TestPlace(t *testing.T) {
 		jsontext.Pointer("/" + strings.Repeat("x", 65)):       `"` + strings.Repeat("x", 40) + `…"`,
 		jsontext.Pointer("/x" + strings.Repeat("/0", 10_000)): "x" + strings.Repeat("[0]", 20) + "…",
 	} {
-		require.Equal(t, want, place(pointer), "%.60s", pointer)
+		require.Equal(t, want, fieldPath(pointer), "%.60s", pointer)
 	}
 }
 
@@ -184,16 +185,17 @@ func TestQuoted(t *testing.T) {
 	}
 }
 
-// hostile are texts that grow when they are written as JSON.
+// hostile returns texts that become longer in JSON.
 func hostile() []string {
 	return []string{
 		"\x00", "\x1b", `"`, `\`, "<", "&", ">", "'", "\u2028", "\U000e0001", "\U0010ffff", "\ufeff", "\n", "é", "日", "x",
 	}
 }
 
-// A refusal goes into Alertmanager's log: it is short whatever was sent.
-func TestARefusalIsShortWhateverWasSent(t *testing.T) {
-	h := newHouse(t, Options{})
+// The error of a rejection is always short, because Alertmanager writes it to
+// its log.
+func TestRejectionsAreShort(t *testing.T) {
+	h := newTestServer(t, Options{})
 	for _, part := range hostile() {
 		text, err := json.Marshal(strings.Repeat(part, 100))
 		require.NoError(t, err)
@@ -206,7 +208,7 @@ func TestARefusalIsShortWhateverWasSent(t *testing.T) {
 			"nested in long": body(wireCut, `"`+strings.Repeat("a", 60)+`":`+
 				strings.Repeat(`{`+string(text)+`:`, 20)),
 		} {
-			h.refused(t, fmt.Sprintf("%s of %q", name, part), h.post(b), 400, "")
+			h.requireRejected(t, fmt.Sprintf("%s of %q", name, part), h.post(b), 400, "")
 		}
 		w := h.get("/api/v1/groups?filter=a%3D%3D%22" + strings.Repeat("x", 10_000))
 		require.Equal(t, http.StatusBadRequest, w.Code)
@@ -214,15 +216,15 @@ func TestARefusalIsShortWhateverWasSent(t *testing.T) {
 	}
 }
 
-// A body of what is no alert is refused at the first: it does not fill memory
-// with a hundred bytes for each of its three.
-func TestABodyOfNothingButBracesIsRefusedAtTheFirst(t *testing.T) {
-	h := newHouse(t, Options{})
+// A body with only {} as alerts is rejected at the first alert. Otherwise each
+// three bytes would need a hundred bytes of memory.
+func TestInvalidAlertsAreRejectedAtTheFirst(t *testing.T) {
+	h := newTestServer(t, Options{})
 	alerts := strings.Repeat("{},", 1_000_000)
 	text := body(body()[strings.Index(body(), "[{"):strings.Index(body(), "}]")+2], "["+alerts+"{}]")
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	h.refused(t, "braces", h.post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
+	h.requireRejected(t, "braces", h.post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
 	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "for a body of 3 MB")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "the body has 3 MB")
 }

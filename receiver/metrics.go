@@ -13,68 +13,69 @@ import (
 )
 
 type metrics struct {
-	received *prometheus.CounterVec
-	rejected *prometheus.CounterVec
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	inFlight prometheus.Gauge
+	notificationsReceived *prometheus.CounterVec
+	notificationsRejected *prometheus.CounterVec
+	requests              *prometheus.CounterVec
+	duration              *prometheus.HistogramVec
+	webhooksInFlight      prometheus.Gauge
 
-	alertsRefused *prometheus.CounterVec
-	clients       prometheus.Gauge
-	sources       sources
+	alertsRejected *prometheus.CounterVec
+	liveClients    prometheus.Gauge
+	sourceLabels   sourceLabels
 }
 
 func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 	factory := promauto.With(reg)
 	m := &metrics{
-		received: factory.NewCounterVec(prometheus.CounterOpts{
+		notificationsReceived: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_notifications_received_total",
-			Help: "Notifications kept, by source and by Alertmanager's reason.",
+			Help: "Total number of notifications that were stored, by source and by Alertmanager's reason.",
 		}, []string{"source", "reason"}),
-		rejected: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_notifications_rejected_total", Help: "Total number of notifications that were refused, by reason.",
+		notificationsRejected: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_notifications_rejected_total", Help: "Total number of notifications that were rejected, by reason.",
 		}, []string{"reason"}),
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_http_requests_total", Help: "HTTP requests, by route, method and status code.",
+			Name: "muster_http_requests_total", Help: "Total number of HTTP requests, by route, method and status code.",
 		}, []string{"handler", "method", "code"}),
 		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "muster_http_request_duration_seconds", Help: "Duration of HTTP requests, by route and method.",
+			Name: "muster_http_request_duration_seconds", Help: "Duration of HTTP requests in seconds, by route and method.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8), // 0.5 ms to 8 s
 		}, []string{"handler", "method"}),
-		inFlight: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "muster_webhook_requests_in_flight", Help: "Webhook requests being worked on.",
+		webhooksInFlight: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "muster_webhook_requests_in_flight", Help: "Number of webhook requests that are processed.",
 		}),
-		alertsRefused: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "muster_alerts_refused_total", Help: "Total number of alerts that were left out of a notification that was kept, by reason.",
+		alertsRejected: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_alerts_refused_total", Help: "Total number of alerts that were rejected while their notification was stored, by reason.",
 		}, []string{"reason"}),
-		clients: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "muster_live_clients", Help: "Clients that follow live updates.",
+		liveClients: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "muster_live_clients", Help: "Number of clients of live updates.",
 		}),
-		sources: sources{most: maxSources, known: map[string]bool{}},
+		sourceLabels: sourceLabels{maximum: maxSources, known: map[string]bool{}},
 	}
-	for _, reason := range refusalReasons() {
-		m.rejected.WithLabelValues(reason)
+	for _, reason := range rejectionReasons() {
+		m.notificationsRejected.WithLabelValues(reason)
 	}
-	for _, reason := range leftOutReasons() {
-		m.alertsRefused.WithLabelValues(reason)
+	for _, reason := range alertRejectionReasons() {
+		m.alertsRejected.WithLabelValues(reason)
 	}
 	return m
 }
 
-// sources bounds a label that clients choose: the first few sources are told
-// apart, the rest are one.
-type sources struct {
-	most int
+// sourceLabels limits the number of values of the source label, because clients
+// choose them. The first sources keep their names, and all others share
+// "other".
+type sourceLabels struct {
+	maximum int
 
 	mu    sync.Mutex
 	known map[string]bool // guarded by mu
 }
 
-func (s *sources) label(source string) string {
+func (s *sourceLabels) label(source string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.known[source] {
-		if len(s.known) >= s.most {
+		if len(s.known) >= s.maximum {
 			return "other"
 		}
 		s.known[source] = true
@@ -82,8 +83,8 @@ func (s *sources) label(source string) string {
 	return source
 }
 
-// reasons are the words that Alertmanager gives as notification_reason.
-var reasons = map[string]string{
+// labelByReason maps Alertmanager's notification_reason to a label value.
+var labelByReason = map[string]string{
 	"":                        "none", // before Alertmanager 0.32
 	"none":                    "none",
 	"first notification":      "first",
@@ -94,27 +95,28 @@ var reasons = map[string]string{
 }
 
 func reasonLabel(reason string) string {
-	if label, ok := reasons[reason]; ok {
+	if label, ok := labelByReason[reason]; ok {
 		return label
 	}
 	return "unknown"
 }
 
-var methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
+var knownMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 
-// observe counts and times a request by its route, never by its path.
-func (m *metrics) observe(c *gin.Context) {
+// instrument counts requests and measures their duration. It uses the route as
+// a label, because clients choose the path.
+func (m *metrics) instrument(c *gin.Context) {
 	started := time.Now()
 	c.Next()
 	handler, method := c.FullPath(), c.Request.Method
 	if handler == "" {
 		handler = "unmatched"
 	}
-	if !slices.Contains(methods, method) {
+	if !slices.Contains(knownMethods, method) {
 		method = "other"
 	}
 	m.requests.WithLabelValues(handler, method, strconv.Itoa(c.Writer.Status())).Inc()
-	if !strings.HasSuffix(handler, livePath) { // it lasts for hours
+	if !strings.HasSuffix(handler, livePath) { // a live stream lasts for hours
 		m.duration.WithLabelValues(handler, method).Observe(time.Since(started).Seconds())
 	}
 }

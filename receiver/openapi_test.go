@@ -28,12 +28,13 @@ import (
 	"muster/grouping"
 )
 
-// contract is docs/openapi.yaml.
+// contract is the parsed docs/openapi.yaml.
 type contract struct {
 	*openapi3.T
 
 	find func(*http.Request) (*openapi3filter.RequestValidationInput, error)
-	// used holds what was met: "GET /path 200", "/path?parameter".
+	// used contains the answers and parameters that tests covered: "GET /path
+	// 200", "/path?parameter".
 	used map[string]bool
 }
 
@@ -55,7 +56,7 @@ func readContract(t *testing.T) *contract {
 			Options: &openapi3filter.Options{
 				IncludeResponseStatus: true,
 				AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
-				// It decodes JSON and plain text alone.
+				// The validator decodes only JSON and plain text.
 				ExcludeResponseBody: route.Path == livePath,
 			},
 		}, nil
@@ -63,8 +64,8 @@ func readContract(t *testing.T) *contract {
 	return c
 }
 
-// holds holds an answer against the file.
-func (c *contract) holds(t *testing.T, r *http.Request, code int, header http.Header, body []byte) {
+// validate validates an answer against the file.
+func (c *contract) validate(t *testing.T, r *http.Request, code int, header http.Header, body []byte) {
 	t.Helper()
 	in, err := c.find(r)
 	require.NoError(t, err, "%s %s", r.Method, r.URL)
@@ -78,9 +79,9 @@ func (c *contract) holds(t *testing.T, r *http.Request, code int, header http.He
 	require.NoError(t, openapi3filter.ValidateResponse(context.Background(), out), "%s %s: %d %s", r.Method, r.URL, code, body)
 }
 
-// asks sends a request of which the file says that it is legal, and holds the
-// answer against the file, too.
-func (h *house) asks(t *testing.T, c *contract, code int, path string) []byte {
+// asks sends a request that must be valid by the file, and validates the answer
+// too.
+func (h *testServer) asks(t *testing.T, c *contract, code int, path string) []byte {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, path, nil)
 	in, err := c.find(r)
@@ -89,17 +90,18 @@ func (h *house) asks(t *testing.T, c *contract, code int, path string) []byte {
 	return h.answers(t, c, code, http.MethodGet, path, "")
 }
 
-// answers sends a request, of which the file may say that it is not legal.
-func (h *house) answers(t *testing.T, c *contract, code int, method, path, body string, headers ...string) []byte {
+// answers sends a request that may be invalid by the file, and validates the
+// answer.
+func (h *testServer) answers(t *testing.T, c *contract, code int, method, path, body string, headers ...string) []byte {
 	t.Helper()
 	w := h.do(method, path, strings.NewReader(body), headers...)
 	require.Equal(t, code, w.Code, "%s %s: %s", method, path, w.Body)
-	c.holds(t, httptest.NewRequest(method, path, nil), w.Code, w.Header(), w.Body.Bytes())
+	c.validate(t, httptest.NewRequest(method, path, nil), w.Code, w.Header(), w.Body.Bytes())
 	return w.Body.Bytes()
 }
 
-// routeTable returns the routes that New makes, pages and profiles among them.
-func routeTable(t *testing.T, h *house) gin.RoutesInfo {
+// routeTable returns all routes of New, including pages and profiles.
+func routeTable(t *testing.T, h *testServer) gin.RoutesInfo {
 	t.Helper()
 	r := gin.New()
 	h.routes(&r.RouterGroup, h.reg)
@@ -110,14 +112,14 @@ func routeTable(t *testing.T, h *house) gin.RoutesInfo {
 
 var ginParam = regexp.MustCompile(`:(\w+)`)
 
-// Pages and profiles are for people.
+// Pages and profiles are for people and not part of the API.
 var notInContract = regexp.MustCompile(`^(/|/(groups|alerts|static|debug/pprof)(/.*)?|/(history|status|help|go)/?)$`)
 
-// The file lists every route of the API, and no other.
+// The file lists every route of the API and no other route.
 func TestTheContractHasTheRoutes(t *testing.T) {
 	want := map[string]bool{}
-	for _, route := range routeTable(t, newHouse(t, Options{})) {
-		// HEAD is there wherever GET is: see TestHeadWorksWhereGetDoes.
+	for _, route := range routeTable(t, newTestServer(t, Options{})) {
+		// HEAD exists for each GET: see TestHeadWorksWhereGetDoes.
 		if !notInContract.MatchString(route.Path) && route.Method != http.MethodHead {
 			path := strings.TrimRight(ginParam.ReplaceAllString(route.Path, "{$1}"), "/")
 			want[route.Method+" "+path] = true
@@ -135,13 +137,15 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 	require.Len(t, want, 15)
 }
 
-// The file's schemas are the shapes that view.go makes: the same names, and
-// required is what is never left out.
+// The schemas have the same field names as view.go. A field is required if it
+// is never omitted.
 func TestTheContractHasTheShapes(t *testing.T) {
 	doc := readContract(t)
 	for name, shape := range map[string]any{
-		"Kept": keptView{}, "Group": groupView{}, "Episode": episodeView{}, "Alert": alertView{}, "Groups": groupsView{}, "Event": eventView{}, "Events": eventsView{},
-		"Stats": statsView{}, "Source": sourceView{}, "Status": statusView{}, "Build": buildView{}, "Storage": storageView{}, "Counts": grouping.Counts{},
+		"Kept": keptView{}, "Group": groupView{}, "Episode": episodeView{}, "Alert": alertView{}, "Groups": groupsView{}, "Event": eventView{},
+		"Events": eventsView{},
+		"Stats":  statsView{}, "Source": sourceView{}, "Status": statusView{}, "Build": buildView{}, "Storage": storageView{},
+		"Counts": grouping.Counts{},
 	} {
 		var names, required []string
 		for f := range reflect.TypeOf(shape).Fields() {
@@ -175,8 +179,8 @@ func text[T any](words []T) (all []string) {
 	return all
 }
 
-// A field that an answer has and the file has not is an error: no object is
-// open but the message, of which names are ignored.
+// A field that is missing in the file is an error. Only the message may have
+// unknown names.
 func TestTheContractIsStrict(t *testing.T) {
 	for name, ref := range readContract(t).Components.Schemas {
 		if s := ref.Value; s.Type.Is("object") && name != "Notification" {
@@ -186,8 +190,8 @@ func TestTheContractIsStrict(t *testing.T) {
 	}
 }
 
-// Every answer is what the file says, field by field; and each answer that is in
-// the file was given, each query parameter was asked with.
+// Every answer matches the file field by field. The test covers every answer
+// and every query parameter in the file.
 func TestTheContractHasTheAnswers(t *testing.T) {
 	c := readContract(t)
 	t.Run("readers", func(t *testing.T) { readersAreAnswered(t, c) })
@@ -212,40 +216,45 @@ func TestTheContractHasTheAnswers(t *testing.T) {
 }
 
 func readersAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range []string{"/api/v1/groups", "/api/v1/events", "/api/v1/stats", "/api/v1/status"} {
-		h.asks(t, c, 200, path) // nothing is held
+		h.asks(t, c, 200, path) // no groups yet
 	}
-	firing := h.kept(t, body())
-	h.kept(t, body(wireKey, `"groupKey":"mixed"`, `"alerts":[`, `"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
-		`"endsAt":"2026-11-23T02:30:00Z"},`, wireCut, `"truncatedAlerts":3,"notification_reason":"new alerts in group"`))
-	resolved := h.kept(t, body(wireKey, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
-	h.kept(t, body(wireKey, `"groupKey":"unreported"`))
-	h.kept(t, body(wireKey, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wireLabels, `{"alertname":"Other"}`))
+	firing := h.postKept(t, body())
+	h.postKept(t, body(wireKey, `"groupKey":"mixed"`, `"alerts":[`,
+		`"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
+			`"endsAt":"2026-11-23T02:30:00Z"},`, wireCut, `"truncatedAlerts":3,"notification_reason":"new alerts in group"`))
+	resolved := h.postKept(t, body(wireKey, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
+	h.postKept(t, body(wireKey, `"groupKey":"unreported"`))
+	h.postKept(t, body(wireKey, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wireLabels, `{"alertname":"Other"}`))
 	filter := "filter=" + url.QueryEscape(`alertname=~"D.*"`)
 	for _, path := range []string{
 		"/api/v1/groups/" + firing, "/api/v1/groups/" + resolved, "/api/v1/groups/" + firing + "/events",
-		"/api/v1/groups/00000000000000000000/events", "/api/v1/alerts/0011223344556677?source=default&receiver=team", "/api/v1/stats", "/api/v1/status",
+		"/api/v1/groups/00000000000000000000/events", "/api/v1/alerts/0011223344556677?source=default&receiver=team", "/api/v1/stats",
+		"/api/v1/status",
 		"/api/v1/groups?alerts=true&state=firing&state=mixed&sort=name&receiver=team&source=default&" + filter,
-		"/api/v1/events?kind=fired&kind=notified&since=2026-01-01T00:00:00Z&until=4102444800&source=default&receiver=team&group=" + firing + "&alert=0011223344556677&" + filter,
+		"/api/v1/events?kind=fired&kind=notified&since=2026-01-01T00:00:00Z&until=4102444800&source=default&receiver=team" +
+			"&group=" + firing + "&alert=0011223344556677&" + filter,
 		"/api/v1/groups?state=all", "/api/v1/events?kind=all&since=-1h",
-		"/api/v1/groups/" + firing + "/events?kind=fired&since=1767225600&until=2100-01-01T00:00:00Z&source=default&receiver=team&alert=0011223344556677&" + filter,
+		"/api/v1/groups/" + firing + "/events?kind=fired&since=1767225600&until=2100-01-01T00:00:00Z" +
+			"&source=default&receiver=team&alert=0011223344556677&" + filter,
 		"/-/healthy", "/-/ready", "/metrics",
 	} {
 		h.asks(t, c, 200, path)
 	}
 	h.answers(t, c, 200, http.MethodHead, "/-/healthy", "")
 	h.answers(t, c, 200, http.MethodHead, "/-/ready", "")
-	h.setStatus(grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: time.Now(), DirtyGroups: 3, Partial: true, Restored: 7})
+	h.setStatus(grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: time.Now(), DirtyGroups: 3, Partial: true,
+		Restored: 7})
 	h.asks(t, c, 200, "/api/v1/status")
 	h.asks(t, c, 200, "/-/ready")
 }
 
-// pagesAreAnswered follows the cursors to the end.
+// pagesAreAnswered follows the cursors to the last page.
 func pagesAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
-	h.kept(t, body(wireKey, `"groupKey":"second"`))
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
+	h.postKept(t, body(wireKey, `"groupKey":"second"`))
 	for _, path := range []string{"/api/v1/groups?limit=1", "/api/v1/events?limit=2", "/api/v1/groups/" + id + "/events?limit=2"} {
 		pages, cursor := 1, ""
 		for ; ; pages++ {
@@ -263,8 +272,8 @@ func pagesAreAnswered(t *testing.T, c *contract) {
 func notificationsAreAnswered(t *testing.T, c *contract) {
 	token := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(token, []byte("right"), 0o600))
-	h := newHouse(t, Options{MaxBodySize: 1000})
-	guarded := newHouse(t, Options{WebhookTokenFile: token})
+	h := newTestServer(t, Options{MaxBodySize: 1000})
+	guarded := newTestServer(t, Options{WebhookTokenFile: token})
 	message := c.Components.Schemas["Notification"].Value
 	var v any
 	require.NoError(t, json.Unmarshal([]byte(body()), &v))
@@ -292,19 +301,19 @@ func notificationsAreAnswered(t *testing.T, c *contract) {
 	h.answers(t, c, 503, http.MethodHead, "/-/ready", "")
 }
 
-// followersAreAnswered holds the data of events against the schemas that the
-// file names for them.
+// followersAreAnswered validates the data of live events against the schemas of
+// the file.
 func followersAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	srv := h.listen(t)
 	const asked = livePath + "?after=foreign"
 	client := follow(t, srv.URL+asked, "")
-	c.holds(t, httptest.NewRequest(http.MethodGet, asked, nil), client.status, client.header, nil)
-	events := []liveEvent{client.next()}
-	id := h.kept(t, body())
-	events = append(events, client.next())
+	c.validate(t, httptest.NewRequest(http.MethodGet, asked, nil), client.status, client.header, nil)
+	events := []liveEvent{client.nextEvent()}
+	id := h.postKept(t, body())
+	events = append(events, client.nextEvent())
 	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(id), "0011223344556677"))
-	events = append(events, client.next(), followLive(t, srv.URL, "").next())
+	events = append(events, client.nextEvent(), followLive(t, srv.URL, "").nextEvent())
 	var names []string
 	for _, e := range events {
 		schema := map[string]string{"group": "Group", "gone": "LiveGone", "resync": "LiveOther", "hb": "LiveOther"}[e.event]
@@ -320,7 +329,7 @@ func followersAreAnswered(t *testing.T, c *contract) {
 }
 
 func badQueriesAreAnswered(t *testing.T, c *contract) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	for _, path := range []string{
 		"/api/v1/groups?limit=0", "/api/v1/groups?filter=a%3D%22", "/api/v1/groups?sort=colour", "/api/v1/groups?state=open",
 		"/api/v1/groups?cursor=x", "/api/v1/groups?alerts=maybe", "/api/v1/events?since=yesterday", "/api/v1/events?kind=explode",
@@ -358,9 +367,9 @@ func anOutageIsAnswered(t *testing.T, c *contract) {
 	}
 }
 
-// strangersAreAnswered asks for all there is without credentials.
+// strangersAreAnswered requests every route without credentials.
 func strangersAreAnswered(t *testing.T, c *contract) {
-	url := newHouse(t, Options{}).listenGuarded(t)
+	url := newTestServer(t, Options{}).listenGuarded(t)
 	for path, item := range c.Paths.Map() {
 		for method := range item.Operations() {
 			path := pathParam.ReplaceAllString(path, "prod")
@@ -376,7 +385,7 @@ func strangersAreAnswered(t *testing.T, c *contract) {
 				want = http.StatusOK // the probes
 			}
 			require.Equal(t, want, res.StatusCode, "%s %s", method, path)
-			c.holds(t, httptest.NewRequest(method, path, nil), res.StatusCode, res.Header, text)
+			c.validate(t, httptest.NewRequest(method, path, nil), res.StatusCode, res.Header, text)
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
@@ -384,7 +393,7 @@ func strangersAreAnswered(t *testing.T, c *contract) {
 
 var pathParam = regexp.MustCompile(`{\w+}`)
 
-// failing is a house of which every query fails.
+// failing answers every query with an error.
 type failing struct {
 	stub
 
@@ -415,17 +424,18 @@ var (
 	exampleParam = regexp.MustCompile(`(?:-d (\S+)|--data-urlencode '([^']*)')`)
 )
 
-// The commands of docs/API.md work, and name what its first one has made.
+// The commands in docs/API.md work. The first command creates the data of the
+// others.
 func TestTheExamplesOfThePage(t *testing.T) {
 	page, err := os.ReadFile("../docs/API.md")
 	require.NoError(t, err)
 	c := readContract(t)
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	post := example.FindSubmatch(page)
 	require.NotNil(t, post)
 	w := h.do(http.MethodPost, string(post[1]), strings.NewReader(string(post[2])))
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
-	require.Contains(t, string(page), w.Body.String(), "the answer that the page shows")
+	require.Contains(t, string(page), w.Body.String(), "the page shows this answer")
 	asked := 0
 	for _, match := range exampleQuery.FindAllStringSubmatch(string(page), -1) {
 		path, query := match[2], url.Values{}

@@ -9,14 +9,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two clusters that send alerts with the same labels can be told apart, and
-// chosen, wherever it decides what a reader looks at.
+// Two clusters with the same alert labels can be distinguished and selected
+// wherever it matters to a reader.
 func TestTwoClustersCanBeToldApart(t *testing.T) {
-	h := newHouse(t, Options{ExternalURL: "https://muster.example"})
-	const labels, group = `{"alertname":"PodCrash","namespace":"pay","pod":"api-0","severity":"critical"}`, `{"alertname":"PodCrash","namespace":"pay"}`
+	h := newTestServer(t, Options{ExternalURL: "https://muster.example"})
+	const labels, group = `{"alertname":"PodCrash","namespace":"pay","pod":"api-0","severity":"critical"}`,
+		`{"alertname":"PodCrash","namespace":"pay"}`
 	prod := h.notify(t, "prod", "team", group, wireAlert(labels, ""))
 	one := h.get("/", "Accept", accept).Body.String()
-	require.NotContains(t, one, "prod", "a source alone is not named")
+	require.NotContains(t, one, "prod", "a single source is not shown")
 
 	staging := h.notify(t, "staging", "team", group, wireAlert(labels, ""))
 	page := func(path string) string { return h.get(path, "Accept", accept).Body.String() }
@@ -25,23 +26,24 @@ func TestTwoClustersCanBeToldApart(t *testing.T) {
 		require.Contains(t, page("/"), `<option value="`+source+`">`)
 		require.Contains(t, page("/history"), "source: "+source)
 		require.Contains(t, page("/help"), "&amp;source="+source)
-		require.Equal(t, 1, h.rows("source="+source))
-		require.Equal(t, 1, h.total(t, "source="+source))
+		require.Equal(t, 1, h.countRows("source="+source))
+		require.Equal(t, 1, h.countGroups(t, "source="+source))
 	}
-	require.Equal(t, 2, h.rows(""))
+	require.Equal(t, 2, h.countRows(""))
 
-	// /go leads to the source that it names, and to the list if it names none.
+	// /go redirects to the group of the given source, or to the list without a
+	// source.
 	const link = "/go?receiver=team&l=alertname%3DPodCrash&l=namespace%3Dpay"
 	require.Equal(t, "/groups/"+prod, h.get(link+"&source=prod").Header().Get("Location"))
 	require.Equal(t, "/groups/"+staging, h.get(link+"&source=staging").Header().Get("Location"))
 	list := h.get(link).Header().Get("Location")
 	require.True(t, strings.HasPrefix(list, "/?filter="), list)
-	require.Equal(t, 2, h.rows(strings.TrimPrefix(list, "/?")))
+	require.Equal(t, 2, h.countRows(strings.TrimPrefix(list, "/?")))
 	elsewhere := h.get(link + "&source=nosuch").Header().Get("Location")
 	require.Contains(t, elsewhere, "source=nosuch")
-	require.Zero(t, h.rows(strings.TrimPrefix(elsewhere, "/?")))
+	require.Zero(t, h.countRows(strings.TrimPrefix(elsewhere, "/?")))
 
-	// The alert's page says the worst, and where.
+	// The page of the alert shows the worst state and its source.
 	fingerprint := fingerprintOf(t, h, prod)
 	require.Contains(t, page("/alerts/"+fingerprint), "in prod, staging")
 	h.notify(t, "staging", "team", group, wireAlert(labels, "2026-01-01T01:00:00Z"))
@@ -59,12 +61,12 @@ func TestTwoClustersCanBeToldApart(t *testing.T) {
 	}
 	require.Equal(t, http.StatusNotFound, h.get("/api/v1/alerts/"+fingerprint+"?source=nosuch").Code)
 
-	// History, on the page and in the API.
+	// The history shows the source on the page and in the API.
 	for source, want := range map[string]int{"prod": 2, "staging": 4} { // opened, fired; resolved, closed
-		require.Equal(t, want, h.events(t, "kind=opened,fired,resolved,closed&source="+source), source)
-		require.Equal(t, want/2, h.lines("source="+source), "a line for two of the group and its alert")
+		require.Equal(t, want, h.countEvents(t, "kind=opened,fired,resolved,closed&source="+source), source)
+		require.Equal(t, want/2, h.countLines("source="+source), "one line for two events of the group")
 	}
-	// What leaves Muster names the source, too.
+	// Text for other systems also names the source.
 	text, err := url.PathUnescape(page("/groups/" + prod))
 	require.NoError(t, err)
 	require.Contains(t, text, "1 firing, source prod")
@@ -72,7 +74,7 @@ func TestTwoClustersCanBeToldApart(t *testing.T) {
 	require.Contains(t, text, "<title>(1) PodCrash · prod · Muster</title>")
 }
 
-func fingerprintOf(t *testing.T, h *house, group string) string {
+func fingerprintOf(t *testing.T, h *testServer, group string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(h.get("/api/v1/groups/"+group).Body.String(), `"fingerprint":"`)
 	require.True(t, found)

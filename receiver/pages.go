@@ -26,43 +26,46 @@ import (
 )
 
 const (
-	// pageEvents is how much history a group's or an alert's page is made from.
+	// pageEvents is the maximum number of events that the page of a group
+	// reads.
 	pageEvents = 500
-	// etagAge is for how long an unchanged page is the same: its ages go on.
-	etagAge = 5 * time.Second
+	// etagInterval is the time for which an unchanged page keeps its ETag.
+	// After it the page must show new ages.
+	etagInterval = 5 * time.Second
 )
 
 func (s *Server) pageRoutes(r *gin.RouterGroup) {
-	pages := r.Group("", s.read)
-	get(pages, "/", s.page(s.groupsPage))
+	pages := r.Group("", s.limitReaders)
+	handleGet(pages, "/", s.pageHandler(s.groupsPage))
 	for path, handler := range map[string]gin.HandlerFunc{
-		"/groups/:id":          s.page(s.groupPage),
-		"/alerts/:fingerprint": s.page(s.alertPage),
-		"/history":             s.page(s.historyPage),
-		"/status":              s.freshPage(s.statusPage),
-		"/help":                s.freshPage(helpPage),
-		"/go":                  s.jump,
+		"/groups/:id":          s.pageHandler(s.groupPage),
+		"/alerts/:fingerprint": s.pageHandler(s.alertPage),
+		"/history":             s.pageHandler(s.historyPage),
+		"/status":              s.uncachedPageHandler(s.statusPage),
+		"/help":                s.uncachedPageHandler(helpPage),
+		"/go":                  s.redirectToGroup,
 	} {
-		get(pages, path, handler)
-		get(r, path+"/", s.withoutSlash)
+		handleGet(pages, path, handler)
+		handleGet(r, path+"/", s.redirectWithoutSlash)
 	}
 	for _, path := range []string{"/groups", "/groups/", "/alerts", "/alerts/"} {
-		get(r, path, s.toHome)
+		handleGet(r, path, s.redirectHome)
 	}
-	get(r, "/static/:name", s.static)
+	handleGet(r, "/static/:name", s.serveStatic)
 }
 
-// withoutSlash leads to the page whose address has no slash at its end.
-func (s *Server) withoutSlash(c *gin.Context) {
+// redirectWithoutSlash redirects to the same address without the slash at its
+// end.
+func (s *Server) redirectWithoutSlash(c *gin.Context) {
 	path := strings.TrimPrefix(c.Request.URL.EscapedPath(), strings.TrimRight(s.opts.RoutePrefix, "/"))
 	redirect(c, s.links.Prefix+strings.TrimRight(path, "/"))
 }
 
-// toHome leads to the list of groups.
-func (s *Server) toHome(c *gin.Context) { redirect(c, s.links.Home()) }
+// redirectHome redirects to the list of groups.
+func (s *Server) redirectHome(c *gin.Context) { redirect(c, s.links.Home()) }
 
-// redirect leads a reader on with the same query. The webhook never redirects:
-// Alertmanager would follow with an empty GET.
+// redirect redirects to a path and keeps the query. The webhook never
+// redirects, because Alertmanager would follow with an empty GET.
 func redirect(c *gin.Context, path string) {
 	if c.Request.URL.RawQuery != "" {
 		path += "?" + c.Request.URL.RawQuery
@@ -70,15 +73,16 @@ func redirect(c *gin.Context, path string) {
 	c.Redirect(http.StatusFound, path)
 }
 
-func (s *Server) static(c *gin.Context) {
+func (s *Server) serveStatic(c *gin.Context) {
 	s.renderer.Static().ServeHTTP(c.Writer, c.Request)
 }
 
-// validHost is a host name or an address, with a port or without. Names of
-// Compose and Swarm hold underscores.
+// validHost matches a host name or an IP address with an optional port. Docker
+// Compose and Swarm use names with underscores.
 var validHost = regexp.MustCompile(`^([A-Za-z0-9._-]{1,254}|\[[0-9a-fA-F:.]{2,45}\])(:([0-9]{1,5}))?$`)
 
-// usableHost reports whether a link may begin with what the reader asked for.
+// usableHost reports whether the Host header of a request is safe to use in
+// links.
 func usableHost(host string) bool {
 	parts := validHost.FindStringSubmatch(host)
 	if parts == nil {
@@ -88,8 +92,8 @@ func usableHost(host string) bool {
 	return err == nil
 }
 
-// linksFor returns the links of a page. Without --web.external-url those that
-// leave it begin with what the reader asked for.
+// linksFor returns the links of a page. Without --web.external-url, absolute
+// links begin with the host of the request.
 func (s *Server) linksFor(r *http.Request) templates.Links {
 	if s.links.External != "" || !usableHost(r.Host) {
 		return s.links
@@ -102,28 +106,28 @@ func (s *Server) linksFor(r *http.Request) templates.Links {
 	return links
 }
 
-// site returns what every page shows.
+// site returns the data that every page shows.
 func (s *Server) site(r *http.Request) *templates.Site {
 	st := s.storage()
 	heartbeats, err := s.groups.Heartbeats(r.Context())
 	if err != nil {
-		s.logger.Debug("The heartbeats cannot be shown", "err", err) // the client went away
+		s.logger.Debug("Reading the heartbeats failed", "err", err) // the client disconnected
 	}
 	return &templates.Site{
 		Heartbeats: heartbeats, HeartbeatMatchers: s.opts.Groups.Heartbeats,
-		Links: s.linksFor(r), Place: s.live.place(), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.started,
-		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack, Refused: s.refusals.total(),
+		Links: s.linksFor(r), Place: s.live.lastEventID(), Now: time.Now(), Summary: s.summary.get(), Storage: st, StartedAt: s.startedAt,
+		RecoveredAt: st.RecoveredAt, WrittenBack: st.WrittenBack, Refused: s.rejections.total(),
 		StaleAfter: s.opts.Groups.StaleAfter, Retention: s.opts.Groups.Retention, Demo: s.opts.Demo, Version: version.Version,
 	}
 }
 
-// summary counts what is held as it changes.
+// summary keeps the counts of all groups up to date.
 type summary struct {
 	mu      sync.Mutex
 	counter templates.Counter // guarded by mu
 }
 
-func (s *summary) update(u grouping.Update) {
+func (s *summary) apply(u grouping.Update) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counter.Update(u.Before, u.Group)
@@ -135,26 +139,27 @@ func (s *summary) get() templates.Summary {
 	return s.counter.Summary()
 }
 
-// page returns the handler of a page. What depends on the state alone is made
-// once while that does not change.
-func (s *Server) page(build func(c *gin.Context, site *templates.Site) (templates.Page, error)) gin.HandlerFunc {
+// pageHandler returns the handler of a page that depends on the state alone. It
+// renders the page once and caches it until the state changes.
+func (s *Server) pageHandler(build func(c *gin.Context, site *templates.Site) (templates.Page, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		if s.answered(c) {
+		if s.serveCached(c) {
 			return
 		}
-		s.freshPage(build)(c)
+		s.uncachedPageHandler(build)(c)
 	}
 }
 
-// freshPage returns the handler of a page that is made each time.
-func (s *Server) freshPage(build func(c *gin.Context, site *templates.Site) (templates.Page, error)) gin.HandlerFunc {
+// uncachedPageHandler returns the handler of a page that is rendered for each
+// request.
+func (s *Server) uncachedPageHandler(build func(c *gin.Context, site *templates.Site) (templates.Page, error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		p, err := build(c, s.site(c.Request))
 		if err != nil {
 			s.failPage(c, err)
 			return
 		}
-		s.show(c, p)
+		s.renderPage(c, p)
 	}
 }
 
@@ -166,142 +171,147 @@ func notFoundPage(_ *gin.Context, site *templates.Site) (templates.Page, error) 
 	return templates.NewNotFoundPage(site), nil
 }
 
-// show answers with a page. One that did not change since the client got it is
-// not sent again.
-func (s *Server) show(c *gin.Context, p templates.Page) {
+// renderPage renders a page, sends it, and adds it to the cache if it is
+// cacheable.
+func (s *Server) renderPage(c *gin.Context, p templates.Page) {
 	body, err := s.renderer.Render(p)
 	if err != nil {
-		s.logger.Error("A page could not be rendered", "handler", c.FullPath(), "err", err)
-		c.String(http.StatusInternalServerError, "This page could not be rendered.\n")
+		s.logger.Error("Rendering a page failed", "handler", c.FullPath(), "err", err)
+		c.String(http.StatusInternalServerError, "Rendering this page failed.\n")
 		return
 	}
-	page := madePage{code: p.Code(), body: body, zipped: zip(body)}
+	page := renderedPage{code: p.Code(), body: body, gzipped: compress(body)}
 	if etag := c.Writer.Header().Get("ETag"); etag != "" && page.code == http.StatusOK {
-		s.made.put(etag, address(c), page)
+		s.pages.put(etag, cacheKey(c), page)
 	}
-	s.send(c, page)
+	s.sendPage(c, page)
 }
 
-// send sends a page. While it drains to its client it counts by its bytes.
-func (s *Server) send(c *gin.Context, p madePage) {
+// sendPage sends a rendered page. Its bytes count toward the limit on responses
+// while they are sent.
+func (s *Server) sendPage(c *gin.Context, p renderedPage) {
 	c.Header("Vary", "Accept-Encoding")
 	body := p.body
 	if negotiate.Gzip(c.Request.Header.Values("Accept-Encoding")) {
 		c.Header("Content-Encoding", "gzip")
-		body = p.zipped
+		body = p.gzipped
 	}
-	hold, ok := s.limits.responses.Take(int64(len(body)))
+	hold, ok := s.limits.responseBytes.Take(int64(len(body)))
 	if !ok {
-		tooManyBytes(c)
+		failResponseLimit(c)
 		return
 	}
 	defer hold.Release()
-	made(c)
+	releaseReader(c)
 	c.Header("Content-Length", strconv.Itoa(len(body)))
 	c.Data(p.code, "text/html; charset=utf-8", body)
 }
 
-func zip(body []byte) []byte {
+func compress(body []byte) []byte {
 	var b bytes.Buffer
 	b.Grow(len(body) / 8)
-	z, _ := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
+	z, _ := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(z)
 	z.Reset(&b)
-	_, _ = z.Write(body) // a buffer takes everything
+	_, _ = z.Write(body) // a buffer never fails
 	_ = z.Close()
 	return b.Bytes()
 }
 
-// Level 5 is where the size of a page stops paying for the time.
-var zippers = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, 5) // the level is legal
+// Levels above 5 take much more time and make a page little smaller.
+var gzipWriters = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, 5) // the level is valid
 	return z
 }}
 
-// answered answers a request for a page that the client has, or that was made
-// for another one. The page depends on the address, the state held, the
-// storage's health and the time.
-func (s *Server) answered(c *gin.Context) bool {
+// serveCached answers 304 if the client has the current page, or answers from
+// the cache. It returns false if the page must be rendered. The ETag covers the
+// state, the storage's health and the time.
+func (s *Server) serveCached(c *gin.Context) bool {
 	st := s.storage()
-	etag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d-%t-%t"`, s.live.epoch, s.live.sequence(),
-		time.Now().UnixNano()/int64(etagAge), st.Healthy, st.DirtyGroups, st.Partial, s.refusals.total() > 0)
+	etag := fmt.Sprintf(`W/"%s-%d-%d-%t-%d-%t-%t"`, s.live.epoch, s.live.lastSequence(),
+		time.Now().UnixNano()/int64(etagInterval), st.Healthy, st.DirtyGroups, st.Partial, s.rejections.total() > 0)
 	c.Header("ETag", etag)
 	c.Header("Cache-Control", "no-cache")
 	if c.GetHeader("If-None-Match") == etag {
 		c.Status(http.StatusNotModified)
 		return true
 	}
-	p, ok := s.made.get(etag, address(c))
+	p, ok := s.pages.get(etag, cacheKey(c))
 	if ok {
-		s.send(c, p)
+		s.sendPage(c, p)
 	}
 	return ok
 }
 
-// address is what a page is asked for by: its links begin with the host.
-func address(c *gin.Context) string {
+// cacheKey returns the key of a page in the cache. It contains the scheme and
+// the host, because links begin with them.
+func cacheKey(c *gin.Context) string {
 	return fmt.Sprint(c.Request.TLS != nil, c.Request.Host, c.Request.RequestURI)
 }
 
-// madePage is a page as it is sent.
-type madePage struct {
-	code         int
-	body, zipped []byte
+// renderedPage is a page as it is sent, plain and compressed.
+type renderedPage struct {
+	code          int
+	body, gzipped []byte
 }
 
 const (
-	// maxMade bounds the pages that are kept, some 60 kB each.
-	maxMade = 64
-	// maxMadeBytes bounds their bytes, for those with huge labels.
-	maxMadeBytes = 8 << 20
+	// maxCachedPages is the maximum number of cached pages. A page has some 60
+	// kB.
+	maxCachedPages = 64
+	// maxCachedBytes is the maximum size of all cached pages, because pages
+	// with huge labels are large.
+	maxCachedBytes = 8 << 20
 )
 
-// madePages keeps the pages that were made of the state as it is: in a storm
-// many look at the same few.
-type madePages struct {
+// pageCache caches rendered pages of the current state. In a storm, many people
+// open the same few pages.
+type pageCache struct {
 	mu    sync.Mutex
-	etag  string              // guarded by mu; of the state
-	pages map[string]madePage // guarded by mu; by address
-	size  int                 // guarded by mu; in bytes
+	etag  string                  // guarded by mu; of the current state
+	pages map[string]renderedPage // guarded by mu; by cache key
+	size  int                     // guarded by mu; in bytes
 }
 
-func (m *madePages) get(etag, address string) (madePage, bool) {
+func (m *pageCache) get(etag, address string) (renderedPage, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, ok := m.pages[address]
 	return p, ok && m.etag == etag
 }
 
-func (m *madePages) put(etag, address string, p madePage) {
+func (m *pageCache) put(etag, address string, p renderedPage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	size := len(p.body) + len(p.zipped)
-	if size > maxMadeBytes/4 {
+	size := len(p.body) + len(p.gzipped)
+	if size > maxCachedBytes/4 {
 		return
 	}
-	if m.etag != etag || len(m.pages) >= maxMade || m.size+size > maxMadeBytes {
-		m.etag, m.pages, m.size = etag, map[string]madePage{}, 0
+	if m.etag != etag || len(m.pages) >= maxCachedPages || m.size+size > maxCachedBytes {
+		m.etag, m.pages, m.size = etag, map[string]renderedPage{}, 0
 	}
-	m.size += size - len(m.pages[address].body) - len(m.pages[address].zipped)
+	m.size += size - len(m.pages[address].body) - len(m.pages[address].gzipped)
 	m.pages[address] = p
 }
 
-// failPage answers with a page that says what went wrong.
+// failPage answers with a page that describes the error.
 func (s *Server) failPage(c *gin.Context, err error) {
 	if c.Request.Context().Err() != nil {
-		c.AbortWithStatus(http.StatusServiceUnavailable) // no answer at all would be a 200
+		c.AbortWithStatus(http.StatusServiceUnavailable) // without an answer the client would read 200
 		return
 	}
 	site := &templates.Site{Links: s.linksFor(c.Request), Now: time.Now(), Storage: s.storage(), Version: version.Version}
 	if errors.Is(err, grouping.ErrBadQuery) {
-		s.show(c, templates.NewBadQueryPage(site, problemTexts(err)))
+		s.renderPage(c, templates.NewBadQueryPage(site, problemTexts(err)))
 		return
 	}
-	s.logger.Error("A page could not be made", "handler", c.FullPath(), "err", err)
-	s.show(c, templates.NewErrorPage(site, http.StatusServiceUnavailable, ""))
+	s.logger.Error("Building a page failed", "handler", c.FullPath(), "err", err)
+	s.renderPage(c, templates.NewErrorPage(site, http.StatusServiceUnavailable, ""))
 }
 
-// problemTexts are the sentences of a grouping.ErrBadQuery.
+// problemTexts returns the problems in a grouping.ErrBadQuery, one sentence
+// each.
 func problemTexts(err error) []string {
 	var bad *query.Error
 	if !errors.As(err, &bad) {
@@ -407,9 +417,9 @@ func (s *Server) alertPage(c *gin.Context, site *templates.Site) (templates.Page
 	if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
 		return nil, err
 	}
-	groups = ofSource(groups, q.Source, q.Receiver)
+	groups = selectGroups(groups, q.Source, q.Receiver)
 	if len(groups) == 1 {
-		q.Group = groups[0].ID // its own history is shorter to search
+		q.Group = groups[0].ID // the history of one group is faster to search
 	}
 	events, err := s.groups.Events(ctx, q)
 	switch {
@@ -448,18 +458,18 @@ func (s *Server) statusPage(c *gin.Context, site *templates.Site) (templates.Pag
 		},
 		Settings: s.opts.Settings,
 		Limits: append([]templates.Limit{
-			{Name: "Body size", Value: bytesText(s.opts.MaxBodySize), Met: s.refusals.met("too_large")},
-			{Name: "Alerts in a notification", Value: strconv.Itoa(s.opts.MaxAlerts), Met: s.refusals.met("too_many_alerts")},
-			{Name: "Labels of an alert", Value: strconv.Itoa(s.opts.MaxLabels), Met: s.refusals.met("labels")},
-			{Name: "Groups", Value: limitOf(s.opts.Groups.MaxGroups), Met: s.refusals.met("full")},
-			{Name: "Alerts in a group", Value: limitOf(s.opts.Groups.MaxAlerts), Met: s.refusals.met("cut")},
-			{Name: "Live pages", Value: strconv.Itoa(s.opts.MaxLiveClients), Met: s.refusals.met("live_clients")},
+			{Name: "Body size", Value: bytesText(s.opts.MaxBodySize), Met: s.rejections.timesReached("too_large")},
+			{Name: "Alerts in a notification", Value: strconv.Itoa(s.opts.MaxAlerts), Met: s.rejections.timesReached("too_many_alerts")},
+			{Name: "Labels of an alert", Value: strconv.Itoa(s.opts.MaxLabels), Met: s.rejections.timesReached("labels")},
+			{Name: "Groups", Value: limitText(s.opts.Groups.MaxGroups), Met: s.rejections.timesReached("full")},
+			{Name: "Alerts in a group", Value: limitText(s.opts.Groups.MaxAlerts), Met: s.rejections.timesReached("cut")},
+			{Name: "Live pages", Value: strconv.Itoa(s.opts.MaxLiveClients), Met: s.rejections.timesReached("live_clients")},
 		}, s.limits.rows()...),
-		Rejected: s.refusals.newest(), Problems: s.problems(), Listeners: s.live.listeners(),
+		Rejected: s.rejections.list(), Problems: s.problems(), Listeners: s.live.clientCount(),
 	}), nil
 }
 
-// bytesText writes a size in the unit in which it is a whole number.
+// bytesText formats a size in the largest unit that gives a whole number.
 func bytesText(n int64) string {
 	const kibi, mebi = 1 << 10, 1 << 20
 	switch {
@@ -472,30 +482,31 @@ func bytesText(n int64) string {
 	}
 }
 
-// problems says in sentences what is wrong with how Muster itself is set up.
+// problems returns the configuration problems of Muster, one sentence each.
 func (s *Server) problems() []string {
 	var out []string
 	if s.opts.Problems != nil {
 		out = s.opts.Problems()
 	}
-	if p := s.token.problem(); p != "" {
+	if p := s.tokens.problem(); p != "" {
 		out = append(out, p)
 	}
 	return out
 }
 
-func limitOf(n int) string {
+func limitText(n int) string {
 	if n == 0 {
 		return "none"
 	}
 	return strconv.Itoa(n)
 }
 
-// jump leads from a notification template, which knows the receiver and the
-// group labels but not the group key, to the group's page.
-func (s *Server) jump(c *gin.Context) {
+// redirectToGroup redirects from a notification template to the page of the
+// group. A template knows the receiver and the group labels, but not the group
+// key.
+func (s *Server) redirectToGroup(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
-	// Templates, too, get the receiver's name quoted.
+	// Alertmanager also quotes the receiver's name in templates.
 	receiver, source := unquoteMeta(params.Text("receiver")), params.Text("source")
 	want := grouping.Labels{}
 	for _, pair := range params.All("l") {
@@ -517,20 +528,21 @@ func (s *Server) jump(c *gin.Context) {
 		if source != "" && g.Source != source || g.Receiver != receiver || !maps.Equal(g.GroupLabels, want) {
 			continue
 		}
-		if sources[g.Source] = true; best == nil || better(g, best) {
+		if sources[g.Source] = true; best == nil || moreLikely(g, best) {
 			best = g
 		}
 	}
 	target := s.links.Groups(templates.LabelsView(want, source, receiver))
-	if len(sources) == 1 { // of several the list shows which is which
+	if len(sources) == 1 { // several sources: the list names each
 		target = s.links.Group(best.ID)
 	}
 	c.Redirect(http.StatusFound, target)
 }
 
-// better reports whether a is more likely the group that was notified of: it
-// fires, or it was heard of last.
-func better(a, b *grouping.AlertGroup) bool {
+// moreLikely reports whether a is more likely the group of the notification. It
+// prefers the group that is firing, then the group with the newest
+// notification.
+func moreLikely(a, b *grouping.AlertGroup) bool {
 	if (a.Counts.Firing > 0) != (b.Counts.Firing > 0) {
 		return a.Counts.Firing > 0
 	}

@@ -17,11 +17,11 @@ import (
 const accept = "text/html"
 
 func TestPages(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	first := h.get("/").Body.String()
 	require.Contains(t, first, "No webhook has arrived yet")
-	require.Contains(t, first, "url: http://example.com/webhook", "the address that the reader used")
-	id := h.kept(t, body())
+	require.Contains(t, first, "url: http://example.com/webhook", "the host of the request")
+	id := h.postKept(t, body())
 	for path, text := range map[string]string{
 		"/": "Down", "/groups/" + id: "Down", "/alerts/0011223344556677": "Down", "/history": "fired", "/status": "memory", "/help": "Filter",
 		"/?by=alertname": "Down", "/?filter=Down": "Down", "/?filter=nosuch": "No group matches",
@@ -39,10 +39,10 @@ func TestPages(t *testing.T) {
 	require.Contains(t, h.get("/nothing", "Accept", accept).Body.String(), "<html")
 }
 
-// The address that a page shows for Alertmanager is one that Alertmanager
-// takes: what the reader asked for, or an example that says so.
+// A page shows a webhook address that Alertmanager can use: the host of the
+// request, or a marked example.
 func TestAHostileHostIsNotLinkedTo(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	page := func(host string) string {
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Host = host
@@ -50,37 +50,43 @@ func TestAHostileHostIsNotLinkedTo(t *testing.T) {
 		h.ServeHTTP(w, r)
 		return w.Body.String()
 	}
-	for _, host := range []string{`evil"><script>`, "a b", "user@host", "host:99999999", "host:65536", "host:", "", "host/path", "[::1", "bücher.example"} {
+	for _, host := range []string{
+		`evil"><script>`, "a b", "user@host", "host:99999999", "host:65536", "host:", "", "host/path", "[::1",
+		"bücher.example",
+	} {
 		require.Contains(t, page(host), "url: http://muster.example.net:9095/webhook", host)
 		require.Contains(t, page(host), "does not know its own address", host)
 	}
-	for _, host := range []string{"mon_muster_1:9095", "stack_service", "xn--bcher-kva.example", "muster.example.net.:9095", "10.0.0.1:80", "[2001:db8::1]:9095", "localhost"} {
+	for _, host := range []string{
+		"mon_muster_1:9095", "stack_service", "xn--bcher-kva.example", "muster.example.net.:9095", "10.0.0.1:80",
+		"[2001:db8::1]:9095", "localhost",
+	} {
 		require.Contains(t, page(host), "url: http://"+host+"/webhook", host)
 		require.NotContains(t, page(host), "does not know its own address", host)
 	}
 }
 
-func TestAGonePageSaysSo(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+func TestRemovedGroupAndAlertPages(t *testing.T) {
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	require.NoError(t, h.manager.RemoveAlertFromGroup(t.Context(), grouping.ID(id), "0011223344556677"))
 	w := h.get("/groups/"+id, "Accept", accept)
 	require.Equal(t, http.StatusNotFound, w.Code)
 	require.Contains(t, w.Body.String(), id)
-	require.Contains(t, w.Body.String(), "<nav", "the way on stays")
+	require.Contains(t, w.Body.String(), "<nav", "the page has its navigation")
 }
 
-func TestAPageIsSentAgainOnlyWhenItChanged(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body())
-	// A page is the same for a few seconds: a test that meets the end of them
-	// asks again.
+func TestUnchangedPageIsNotSentAgain(t *testing.T) {
+	h := newTestServer(t, Options{})
+	h.postKept(t, body())
+	// An ETag is valid for a few seconds. If it expires between the requests,
+	// the test repeats them.
 	require.Eventually(t, func() bool {
 		etag := h.get("/").Header().Get("ETag")
 		return h.get("/", "If-None-Match", etag).Code == http.StatusNotModified
-	}, etagAge, etagAge/100)
+	}, etagInterval, etagInterval/100)
 	etag := h.get("/").Header().Get("ETag")
-	h.kept(t, body(wireKey, `"groupKey":"another"`, "Down", "Brandnew"))
+	h.postKept(t, body(wireKey, `"groupKey":"another"`, "Down", "Brandnew"))
 	w := h.get("/", "If-None-Match", etag)
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Contains(t, w.Body.String(), "Brandnew")
@@ -90,8 +96,8 @@ func TestAPageIsSentAgainOnlyWhenItChanged(t *testing.T) {
 }
 
 func TestPagesAreCompressed(t *testing.T) {
-	h := newHouse(t, Options{})
-	for range 2 { // made, and kept
+	h := newTestServer(t, Options{})
+	for range 2 { // rendered, then cached
 		w := h.get("/", "Accept-Encoding", "gzip, br")
 		require.Equal(t, "gzip", w.Header().Get("Content-Encoding"))
 		require.Equal(t, "Accept-Encoding", w.Header().Get("Vary"))
@@ -109,16 +115,16 @@ func TestPagesAreCompressed(t *testing.T) {
 	}
 }
 
-func TestKeptPagesAreBounded(t *testing.T) {
-	h := newHouse(t, Options{})
-	for i := range 3 * maxMade {
+func TestCachedPagesAreLimited(t *testing.T) {
+	h := newTestServer(t, Options{})
+	for i := range 3 * maxCachedPages {
 		h.get(fmt.Sprintf("/?filter=word%d", i))
 	}
-	require.LessOrEqual(t, len(h.made.pages), maxMade)
+	require.LessOrEqual(t, len(h.pages.pages), maxCachedPages)
 }
 
 func TestEverythingIsUnderThePrefix(t *testing.T) {
-	h := newHouse(t, Options{ExternalURL: "https://ops.example.net/muster/", RoutePrefix: "/muster"})
+	h := newTestServer(t, Options{ExternalURL: "https://ops.example.net/muster/", RoutePrefix: "/muster"})
 	require.Equal(t, http.StatusOK, h.do(http.MethodPost, "/muster/webhook", strings.NewReader(body())).Code)
 	require.Equal(t, http.StatusNotFound, h.do(http.MethodPost, "/webhook", strings.NewReader(body())).Code)
 	for _, path := range []string{"/muster/-/ready", "/muster/metrics", "/muster/api/v1/groups", "/muster/status"} {
@@ -133,7 +139,7 @@ func TestEverythingIsUnderThePrefix(t *testing.T) {
 }
 
 func TestStaticFilesAreKeptForEver(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	text := h.get("/").Body.String()
 	_, rest, found := strings.Cut(text, `src="/static/`)
 	require.True(t, found)
@@ -148,9 +154,9 @@ func TestStaticFilesAreKeptForEver(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, h.get("/static/..%2fserver.go").Code)
 }
 
-func TestJump(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body(`"groupLabels":{}`, `"groupLabels":{"alertname":"Down","cluster":"a b"}`))
+func TestRedirectToGroup(t *testing.T) {
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body(`"groupLabels":{}`, `"groupLabels":{"alertname":"Down","cluster":"a b"}`))
 	require.Equal(t, "/groups/"+id, h.get("/go?receiver=team&l=alertname%3DDown&l=cluster%3Da+b").Header().Get("Location"))
 	other := h.get("/go?receiver=team&l=alertname%3DDown")
 	require.Equal(t, http.StatusFound, other.Code)
@@ -160,24 +166,25 @@ func TestJump(t *testing.T) {
 	}
 }
 
-// The line about unreported groups counts those that the filter selects, and an
-// empty list counts groups of the state that was asked for.
+// The line about unreported groups counts the groups that the filter selects.
+// An empty list counts the groups in the selected state.
 func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	notify := func(group, status string, pods ...string) {
 		t.Helper()
 		alerts := make([]string, 0, len(pods))
 		for _, pod := range pods {
-			alerts = append(alerts, fmt.Sprintf(`{"status":%q,"labels":{"alertname":"Down","namespace":%q,"pod":%q},"startsAt":"2026-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z"}`,
+			alerts = append(alerts, fmt.Sprintf(`{"status":%q,"labels":{"alertname":"Down","namespace":%q,"pod":%q},`+
+				`"startsAt":"2026-01-01T00:00:00Z","endsAt":"0001-01-01T00:00:00Z"}`,
 				status, group, pod))
 		}
-		h.kept(t, fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":"team","status":%q,"groupLabels":{"namespace":%q},"alerts":[%s]}`,
+		h.postKept(t, fmt.Sprintf(`{"version":"4","groupKey":%q,"receiver":"team","status":%q,"groupLabels":{"namespace":%q},"alerts":[%s]}`,
 			group, status, group, strings.Join(alerts, ",")))
 	}
 	notify("search", "firing", "a")
 	notify("payments", "firing", "b")
 	notify("batch", "firing", "c", "d")
-	notify("batch", "resolved", "c") // leaves d out
+	notify("batch", "resolved", "c") // omits d
 	const line = "no longer reported"
 	page := func(query string) string { return h.get("/?"+query, "Accept", accept).Body.String() }
 	for _, by := range []string{"", "&by=namespace"} {

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// events is how many lines of history the API selects.
-func (h *house) events(t *testing.T, query string) int {
+// countEvents returns the number of events that the API selects.
+func (h *testServer) countEvents(t *testing.T, query string) int {
 	t.Helper()
 	w := h.get("/api/v1/events?" + query)
 	require.Equal(t, http.StatusOK, w.Code, "%s: %s", query, w.Body)
@@ -20,22 +20,26 @@ func (h *house) events(t *testing.T, query string) int {
 	return len(v.Events)
 }
 
-// lines is how many lines the page of history shows.
-func (h *house) lines(query string) int {
+// countLines returns the number of events on the page of history.
+func (h *testServer) countLines(query string) int {
 	return strings.Count(h.get("/history?"+query, "Accept", accept).Body.String(), "<li data-key")
 }
 
-// A restriction that is not understood is refused on every page and route that
-// takes one: dropped, it would widen the answer.
-func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
-	h := newHouse(t, Options{})
-	id := h.kept(t, body())
+// Every page and route rejects a filter that it does not understand. Ignoring
+// it would return too much.
+func TestUnknownFiltersAreRejected(t *testing.T) {
+	h := newTestServer(t, Options{})
+	id := h.postKept(t, body())
 	const alert = "0011223344556677"
 	for path, queries := range map[string][]string{
-		"/api/v1/groups":                   {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x", "alerts=x", "source=a&source=b", "sauce=a", "by=x"},
-		"/":                                {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x", "view=x", "source=a&source=b", "sauce=a", "by=a,b,c,d,e,f", "from=x"},
-		"/api/v1/events":                   {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x", "alert=x", "state=firing", "at=2026-01-01"},
-		"/history":                         {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x", "alert=x", "state=firing", "at=x", "at=1&at=2"},
+		"/api/v1/groups": {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
+			"alerts=x", "source=a&source=b", "sauce=a", "by=x"},
+		"/": {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
+			"view=x", "source=a&source=b", "sauce=a", "by=a,b,c,d,e,f", "from=x"},
+		"/api/v1/events": {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
+			"alert=x", "state=firing", "at=2026-01-01"},
+		"/history": {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
+			"alert=x", "state=firing", "at=x", "at=1&at=2"},
 		"/api/v1/groups/" + id:             {"source=a", "alerts=true", "%zz"},
 		"/api/v1/groups/" + id + "/events": {"group=" + id, "kind=x", "a;b"},
 		"/groups/" + id:                    {"range=2h", "offset=x", "offset=-1", "filter=a", "a;b"},
@@ -67,9 +71,9 @@ func TestWhatIsNotUnderstoodIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 }
 
-// The pages and the API read the same parameters in the same way.
+// The pages and the API treat the same parameters the same way.
 func TestPagesAndAPIAnswerTheSameQuery(t *testing.T) {
-	h := newHouse(t, Options{})
+	h := newTestServer(t, Options{})
 	const end = "2026-01-01T01:00:00Z"
 	h.notify(t, "prod", "team", `{"alertname":"Net"}`,
 		wireAlert(`{"alertname":"Net","instance":"10.0.0.1:9100","severity":"warning"}`, ""),
@@ -94,11 +98,11 @@ func TestPagesAndAPIAnswerTheSameQuery(t *testing.T) {
 		`source=nosuch`:                                        {0, 0},
 	} {
 		escaped := strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22", " ", "%20", `\`, "%5C", ",", "%2C").Replace(query)
-		require.Equal(t, want.groups, h.rows(escaped+"&state=all"), "%s: list", query)
-		require.Equal(t, want.groups, h.total(t, escaped), "%s: API", query)
-		require.Equal(t, want.groups, h.total(t, escaped+"&state=all"), "%s: API", query)
-		require.Equal(t, want.fired, h.lines(escaped+"&kind=fired"), "%s: history", query)
-		require.Equal(t, want.fired, h.events(t, escaped+"&kind=fired"), "%s: events", query)
+		require.Equal(t, want.groups, h.countRows(escaped+"&state=all"), "%s: list", query)
+		require.Equal(t, want.groups, h.countGroups(t, escaped), "%s: API", query)
+		require.Equal(t, want.groups, h.countGroups(t, escaped+"&state=all"), "%s: API", query)
+		require.Equal(t, want.fired, h.countLines(escaped+"&kind=fired"), "%s: history", query)
+		require.Equal(t, want.fired, h.countEvents(t, escaped+"&kind=fired"), "%s: events", query)
 	}
 	for _, bad := range []string{`a="b`, `a=="b"`, `a=~"["`, `{`, `{a}`} {
 		filter := "filter=" + url.QueryEscape(bad)
@@ -106,12 +110,18 @@ func TestPagesAndAPIAnswerTheSameQuery(t *testing.T) {
 			require.Equal(t, http.StatusBadRequest, h.get(path+filter, "Accept", accept).Code, "%s%s", path, bad)
 		}
 	}
-	for state, want := range map[string]int{"firing": 2, "mixed": 1, "firing,mixed": 2, "resolved": 1, "firing,resolved": 3, "unreported": 0, "all": 3} {
-		require.Equal(t, want, h.rows("state="+state), state)
-		require.Equal(t, want, h.total(t, "state="+state), state)
+	for state, want := range map[string]int{
+		"firing": 2, "mixed": 1, "firing,mixed": 2, "resolved": 1, "firing,resolved": 3, "unreported": 0,
+		"all": 3,
+	} {
+		require.Equal(t, want, h.countRows("state="+state), state)
+		require.Equal(t, want, h.countGroups(t, "state="+state), state)
 	}
-	for time, want := range map[string]int{"since=-1h": 2, "since=7d": 2, "until=-1h": 0, "until=2026-01-01": 0, "until=2026-01-01%2002:00": 0, "since=1767225600": 2} {
-		require.Equal(t, want, h.lines("kind=fired&"+time), time)
-		require.Equal(t, want, h.events(t, "kind=fired&"+time), time)
+	for time, want := range map[string]int{
+		"since=-1h": 2, "since=7d": 2, "until=-1h": 0, "until=2026-01-01": 0,
+		"until=2026-01-01%2002:00": 0, "since=1767225600": 2,
+	} {
+		require.Equal(t, want, h.countLines("kind=fired&"+time), time)
+		require.Equal(t, want, h.countEvents(t, "kind=fired&"+time), time)
 	}
 }

@@ -10,68 +10,68 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// maxScrape bounds one scrape, which is some 50 kB.
-const maxScrape = 4 << 20
+// maxScrapeSize is the maximum size of one scrape. The usual size is 50 kB.
+const maxScrapeSize = 4 << 20
 
-// errScrape says that a scrape passes maxScrape.
-var errScrape = errors.New("the metrics are too large")
+// errScrapeTooLarge reports a scrape of more than maxScrapeSize bytes.
+var errScrapeTooLarge = errors.New("the metrics are too large")
 
-// scrape answers with the metrics. They are gathered into a buffer under a limit
-// of their own, so that slow scrapers keep nobody out.
-func (s *Server) scrape(gatherer prometheus.Gatherer) gin.HandlerFunc {
+// serveMetrics returns the handler of /metrics. It gathers into a buffer and
+// has limits of its own, so that slow scrapers do not block others.
+func (s *Server) serveMetrics(gatherer prometheus.Gatherer) gin.HandlerFunc {
 	handler := promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{})
 	return func(c *gin.Context) {
-		place, ok := s.limits.scrapes.Take(1)
+		slot, ok := s.limits.scrapes.Take(1)
 		if !ok {
-			c.String(http.StatusServiceUnavailable, "Too many scrapes at once, try again soon.\n")
+			c.String(http.StatusServiceUnavailable, "Too many concurrent scrapes, try again.\n")
 			return
 		}
-		defer place.Release()
-		answer := &madeAnswer{header: c.Writer.Header(), code: http.StatusOK}
+		defer slot.Release()
+		answer := &bufferedResponse{headers: c.Writer.Header(), code: http.StatusOK}
 		handler.ServeHTTP(answer, c.Request)
-		place.Release()
+		slot.Release()
 		if answer.tooLarge {
 			c.Writer.Header().Del("Content-Encoding")
-			c.String(http.StatusServiceUnavailable, "The metrics are larger than 4 MiB.\n")
+			c.String(http.StatusServiceUnavailable, "The metrics are larger than the limit of 4 MiB.\n")
 			return
 		}
-		hold, ok := s.limits.scraped.Take(int64(answer.body.Len()))
+		hold, ok := s.limits.scrapeBytes.Take(int64(answer.body.Len()))
 		if !ok {
 			c.Writer.Header().Del("Content-Encoding")
-			c.String(http.StatusServiceUnavailable, "Too many bytes wait for slow scrapers, try again soon.\n")
+			c.String(http.StatusServiceUnavailable, "Scrape memory is in use by slow clients, try again.\n")
 			return
 		}
 		defer hold.Release()
 		c.Status(answer.code)
-		_, _ = c.Writer.Write(answer.body.Bytes()) // a client that went away is not a fault
+		_, _ = c.Writer.Write(answer.body.Bytes()) // a disconnected client is not a fault
 	}
 }
 
-// madeAnswer keeps an answer of no more than maxScrape bytes.
-type madeAnswer struct {
-	header   http.Header
+// bufferedResponse buffers a response of at most maxScrapeSize bytes.
+type bufferedResponse struct {
+	headers  http.Header
 	code     int
 	body     bytes.Buffer
 	tooLarge bool
 }
 
-func (a *madeAnswer) Header() http.Header  { return a.header }
-func (a *madeAnswer) WriteHeader(code int) { a.code = code }
-func (a *madeAnswer) Write(p []byte) (int, error) {
-	if a.body.Len()+len(p) > maxScrape {
+func (a *bufferedResponse) Header() http.Header  { return a.headers }
+func (a *bufferedResponse) WriteHeader(code int) { a.code = code }
+func (a *bufferedResponse) Write(p []byte) (int, error) {
+	if a.body.Len()+len(p) > maxScrapeSize {
 		a.tooLarge = true
-		return 0, errScrape
+		return 0, errScrapeTooLarge
 	}
 	return a.body.Write(p)
 }
 
-// profiled bounds the profiles at once.
-func (s *Server) profiled(c *gin.Context) {
-	place, ok := s.limits.profiles.Take(1)
+// limitProfiles limits the number of concurrent profiles.
+func (s *Server) limitProfiles(c *gin.Context) {
+	slot, ok := s.limits.profiles.Take(1)
 	if !ok {
-		fail(c, http.StatusServiceUnavailable, "too many profiles at once, try again soon")
+		fail(c, http.StatusServiceUnavailable, "too many concurrent profiles, try again")
 		return
 	}
-	defer place.Release()
+	defer slot.Release()
 	c.Next()
 }

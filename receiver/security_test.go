@@ -37,9 +37,9 @@ const (
 		"  writer: $2a$04$tPb6yD9yhT7rZJjFrOOt1eMdnHwN8yEfMdnHNBIf2dxGAxFb2vtDS\n"
 )
 
-// listenGuarded serves as the program does, with a web config file that asks for
-// a password, and returns the URL.
-func (h *house) listenGuarded(t *testing.T) string {
+// listenGuarded serves like the program with a web config file that requires a
+// password. It returns the URL.
+func (h *testServer) listenGuarded(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "web.yml")
 	require.NoError(t, os.WriteFile(file, []byte(basicAuth), 0o600))
@@ -49,7 +49,7 @@ func (h *house) listenGuarded(t *testing.T) string {
 	srv.RegisterOnShutdown(h.Drain)
 	config, err := web.Load(file, nil, h.logger)
 	require.NoError(t, err)
-	edge := web.New(config, srv, h.logger, web.Options{Open: []string{"/-/healthy", "/-/ready"}, Refused: h.Refused})
+	edge := web.New(config, srv, h.logger, web.Options{Open: []string{"/-/healthy", "/-/ready"}, Refused: h.RecordRejection})
 	done := make(chan error, 1)
 	go func() { done <- edge.Serve(listener) }()
 	t.Cleanup(func() {
@@ -66,7 +66,7 @@ type answered struct {
 	text   string
 }
 
-// answer sends a request and follows no redirect.
+// answer sends a request without following redirects.
 func answer(t *testing.T, r *http.Request) answered {
 	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(r)
@@ -77,9 +77,8 @@ func answer(t *testing.T, r *http.Request) answered {
 	return answered{res.StatusCode, res.Header, string(text)}
 }
 
-// ask sends a request as it is over a connection of its own, and returns the
-// answer.
-func ask(t *testing.T, srv *httptest.Server, text string) (code int, answer string) {
+// sendRaw sends a raw request over a new connection and returns the answer.
+func sendRaw(t *testing.T, srv *httptest.Server, text string) (code int, answer string) {
 	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
 	require.NoError(t, err)
@@ -95,8 +94,8 @@ func ask(t *testing.T, srv *httptest.Server, text string) (code int, answer stri
 	return res.StatusCode, string(b)
 }
 
-// allRoutes calls f with every route and a path that leads to it.
-func allRoutes(t *testing.T, h *house, f func(method, path string)) {
+// allRoutes calls f for every route with a path that matches it.
+func allRoutes(t *testing.T, h *testServer, f func(method, path string)) {
 	t.Helper()
 	table := routeTable(t, h)
 	require.GreaterOrEqual(t, len(table), 40)
@@ -107,10 +106,10 @@ func allRoutes(t *testing.T, h *house, f func(method, path string)) {
 	}
 }
 
-// With a web config file that asks for a password nothing but the probes is
-// answered without it, not even what is not there.
-func TestEveryRouteAsksForThePassword(t *testing.T) {
-	h := newHouse(t, Options{EnablePprof: true})
+// With a web config file that requires a password, only the probes answer
+// without it. Even unknown paths require it.
+func TestEveryRouteRequiresThePassword(t *testing.T) {
+	h := newTestServer(t, Options{EnablePprof: true})
 	url := h.listenGuarded(t)
 	asks := func(method, path string) {
 		if strings.HasPrefix(path, "/-/") && path != "/-/reload" {
@@ -133,7 +132,10 @@ func TestEveryRouteAsksForThePassword(t *testing.T) {
 		}
 	}
 	allRoutes(t, h, asks)
-	for _, path := range []string{"/nothing", "//webhook", "/-/reload", "/debug/vars", "/debug/pprof", "/static/", "/favicon.ico", "/%2e%2e/metrics"} {
+	for _, path := range []string{
+		"/nothing", "//webhook", "/-/reload", "/debug/vars", "/debug/pprof", "/static/", "/favicon.ico",
+		"/%2e%2e/metrics",
+	} {
 		asks(http.MethodGet, path)
 	}
 	for _, method := range []string{http.MethodOptions, http.MethodTrace, http.MethodPatch, http.MethodDelete, "BREW"} {
@@ -147,8 +149,8 @@ func TestEveryRouteAsksForThePassword(t *testing.T) {
 	require.Equal(t, http.StatusOK, answer(t, r).code)
 }
 
-// guarded asserts the headers that every answer of ours carries.
-func guarded(t *testing.T, name string, h http.Header) {
+// requireSecurityHeaders asserts the headers that every answer must have.
+func requireSecurityHeaders(t *testing.T, name string, h http.Header) {
 	t.Helper()
 	require.Equal(t, contentSecurityPolicy, h.Get("Content-Security-Policy"), name)
 	require.Equal(t, "nosniff", h.Get("X-Content-Type-Options"), name)
@@ -163,16 +165,16 @@ func guarded(t *testing.T, name string, h http.Header) {
 func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(file, []byte("right"), 0o600))
-	h := newHouse(t, Options{RoutePrefix: "/muster"})
-	open, token := newHouse(t, Options{MaxBodySize: 1000}), newHouse(t, Options{WebhookTokenFile: file})
+	h := newTestServer(t, Options{RoutePrefix: "/muster"})
+	open, token := newTestServer(t, Options{MaxBodySize: 1000}), newTestServer(t, Options{WebhookTokenFile: file})
 	broken, _ := newStub(t, Options{}, func() (grouping.Outcome, error) { panic("ingest") })
-	post := func(h *house, text string, headers ...string) *httptest.ResponseRecorder {
+	post := func(h *testServer, text string, headers ...string) *httptest.ResponseRecorder {
 		return h.post(text, headers...)
 	}
 	html := []string{"Accept", "text/html"}
 	again := func() *httptest.ResponseRecorder {
 		w := open.get("/", "If-None-Match", open.get("/").Header().Get("ETag"))
-		if w.Code == http.StatusOK { // an etag lasts for some seconds, and these were just over
+		if w.Code == http.StatusOK { // an ETag is valid for some seconds, and this one expired
 			w = open.get("/", "If-None-Match", w.Header().Get("ETag"))
 		}
 		return w
@@ -200,31 +202,32 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 		"nothing":         {404, open.get("/nothing")},
 		"no such page":    {404, open.get("/nothing", html...)},
 		"not allowed":     {405, open.do(http.MethodDelete, "/", nil)},
-		"preflight":       {405, open.do(http.MethodOptions, "/webhook", nil, "Origin", "http://evil.example", "Access-Control-Request-Method", "POST")},
-		"trace":           {405, open.do(http.MethodTrace, "/", nil)},
-		"bad query":       {400, open.get("/api/v1/groups?limit=x")},
-		"go":              {302, open.get("/go?receiver=team")},
-		"prefix":          {302, h.get("/")},
-		"metrics":         {200, open.get("/metrics")},
-		"ready":           {200, open.get("/-/ready")},
+		"preflight": {405, open.do(http.MethodOptions, "/webhook", nil, "Origin", "http://evil.example", "Access-Control-Request-Method",
+			"POST")},
+		"trace":     {405, open.do(http.MethodTrace, "/", nil)},
+		"bad query": {400, open.get("/api/v1/groups?limit=x")},
+		"go":        {302, open.get("/go?receiver=team")},
+		"prefix":    {302, h.get("/")},
+		"metrics":   {200, open.get("/metrics")},
+		"ready":     {200, open.get("/-/ready")},
 	} {
 		require.Equal(t, tc.code, tc.w.Code, "%s: %s", name, tc.w.Body)
-		guarded(t, name, tc.w.Header())
+		requireSecurityHeaders(t, name, tc.w.Header())
 	}
 	allRoutes(t, open, func(method, path string) {
 		if strings.HasSuffix(path, livePath) || strings.HasPrefix(path, "/debug/") {
-			return // one never ends, the others are closed
+			return // one stream never ends, the others are closed
 		}
-		guarded(t, path, open.do(method, path, strings.NewReader(body())).Header())
+		requireSecurityHeaders(t, path, open.do(method, path, strings.NewReader(body())).Header())
 	})
 }
 
-// What panics in the middle of an answer cuts the connection: half an answer
-// must not look like a whole one.
-func TestAPanicInTheMiddleCutsTheAnswer(t *testing.T) {
-	h := newHouse(t, Options{})
+// A panic in the middle of an answer closes the connection, so that an
+// incomplete answer does not look complete.
+func TestPanicInTheMiddleClosesTheConnection(t *testing.T) {
+	h := newTestServer(t, Options{})
 	h.groups = failing{}
-	h.live.beat = -1 // a ticker that does not want it panics, after the first event
+	h.live.keepAlive = -1 // time.NewTicker panics after the first event
 	srv := h.listen(t)
 	res, err := http.Get(srv.URL + livePath)
 	require.NoError(t, err)
@@ -235,19 +238,21 @@ func TestAPanicInTheMiddleCutsTheAnswer(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A redirect would lose a notification: Alertmanager follows it with an empty
-// GET, and takes the answer for a delivery.
+// A redirect would lose a notification: Alertmanager follows with an empty GET
+// and takes the answer for a successful delivery.
 func TestNoPathRedirectsAWebhook(t *testing.T) {
 	for _, opts := range []Options{{}, {RoutePrefix: "/muster", ExternalURL: "https://muster.example/muster"}} {
-		srv := newHouse(t, opts).listen(t)
+		srv := newTestServer(t, opts).listen(t)
 		for _, method := range []string{http.MethodPost, http.MethodPut} {
 			for _, path := range []string{
-				"/", "", "/webhook", "/webhook/", "//webhook", "/webhook//", "/webhook//prod", "/./webhook", "/a/../webhook", "/%77ebhook", "/webhook%2F",
+				"/", "", "/webhook", "/webhook/", "//webhook", "/webhook//", "/webhook//prod", "/./webhook", "/a/../webhook", "/%77ebhook",
+				"/webhook%2F",
 				"/Webhook", "/WEBHOOK/", "/webhook/prod/", "/webhook/a/b", "/webhook/..", "/muster", "/muster/", "/muster/webhook", "/muster/webhook/",
-				"/muster//webhook", "//muster/webhook", "/MUSTER/webhook", "/webhook/%2e%2e", "/webhook?a=b", "/webhook;a", "/go", "/muster/go", "/webhook/\\",
+				"/muster//webhook", "//muster/webhook", "/MUSTER/webhook", "/webhook/%2e%2e", "/webhook?a=b", "/webhook;a", "/go", "/muster/go",
+				"/webhook/\\",
 			} {
 				text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: muster\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body()), body())
-				code, answer := ask(t, srv, text)
+				code, answer := sendRaw(t, srv, text)
 				require.NotEqual(t, 3, code/100, "%s %s: %s", method, path, answer)
 				if code == http.StatusOK {
 					require.Contains(t, answer, `"kept"`, path)
@@ -257,12 +262,12 @@ func TestNoPathRedirectsAWebhook(t *testing.T) {
 	}
 }
 
-// A browser of another site cannot change anything, whatever way it has to send
-// a request.
-func TestNoOtherSiteChangesAnything(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body())
-	before := h.held(t)
+// A browser on another site cannot change anything, however it sends the
+// request.
+func TestOtherSitesCannotChangeAnything(t *testing.T) {
+	h := newTestServer(t, Options{})
+	h.postKept(t, body())
+	before := h.stored(t)
 	changing := 0
 	allRoutes(t, h, func(method, path string) {
 		if method == http.MethodGet || method == http.MethodHead {
@@ -278,36 +283,41 @@ func TestNoOtherSiteChangesAnything(t *testing.T) {
 			{"Sec-Fetch-Site", "cross-site", "Origin", "http://example.com"},
 			{"Origin", "https://"},
 		} {
-			for _, media := range []string{"application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""} {
+			for _, media := range []string{
+				"application/json", "text/plain", "application/x-www-form-urlencoded",
+				"multipart/form-data; boundary=x", "",
+			} {
 				w := h.do(method, path, strings.NewReader(body(wireKey, `"groupKey":"evil"`)), append(from, "Content-Type", media)...)
 				require.Equal(t, http.StatusForbidden, w.Code, "%s %s %v %s", method, path, from, media)
 			}
 		}
 	})
 	require.Positive(t, changing)
-	require.Equal(t, before, h.held(t))
+	require.Equal(t, before, h.stored(t))
 	for _, query := range []string{"/?_method=POST", "/webhook?method=POST", "/go?receiver=team"} {
 		h.get(query, "X-HTTP-Method-Override", "POST", "Sec-Fetch-Site", "cross-site")
 	}
-	require.Equal(t, before, h.held(t), "reading changes nothing")
+	require.Equal(t, before, h.stored(t), "reading must change nothing")
 }
 
-// Names in paths and parameters are looked up or refused; they get into no
-// header, no file and no other host.
+// Names in paths and parameters are only looked up or rejected. They never
+// reach a header, a file or another host.
 func TestNamesInPathsAreOnlyNames(t *testing.T) {
-	h := newHouse(t, Options{})
-	h.kept(t, body(wireKey, `"groupKey":"{}:{evil=\"1\"}"`))
+	h := newTestServer(t, Options{})
+	h.postKept(t, body(wireKey, `"groupKey":"{}:{evil=\"1\"}"`))
 	srv := h.listen(t)
 	names := []string{
-		"..", "../..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2f%2e%2e%2fgo.mod", "%00", "a%00b", "%0d%0aX-Evil:%201", "%ff%fe", "%c0%ae%c0%ae",
-		"%e2%80%ae%e2%80%a8", "é", strings.Repeat("a", 20000), strings.Repeat("%2e%2e%2f", 2000), "%252e%252e", "..\\..\\x", "<script>", "{{.}}", "%25s%25n",
+		"..", "../..", "..%2f..%2fetc%2fpasswd", "%2e%2e", "%2e%2e%2f%2e%2e%2fgo.mod", "%00", "a%00b", "%0d%0aX-Evil:%201", "%ff%fe",
+		"%c0%ae%c0%ae",
+		"%e2%80%ae%e2%80%a8", "é", strings.Repeat("a", 20000), strings.Repeat("%2e%2e%2f", 2000), "%252e%252e", "..\\..\\x", "<script>",
+		"{{.}}", "%25s%25n",
 		"0000000000000000000%30",
 	}
 	for _, name := range names {
 		for _, path := range []string{"/groups/", "/alerts/", "/static/", "/api/v1/groups/", "/api/v1/alerts/"} {
 			for _, suffix := range []string{"", "/events"} {
-				code, answer := ask(t, srv, "GET "+path+name+suffix+" HTTP/1.1\r\nHost: muster\r\n\r\n")
-				// 200: an ID of the right shape that names nothing has no events.
+				code, answer := sendRaw(t, srv, "GET "+path+name+suffix+" HTTP/1.1\r\nHost: muster\r\n\r\n")
+				// 200: a valid ID of an unknown group has no events.
 				require.Contains(t, []int{200, 400, 404}, code, "%s%s%s: %s", path, name, suffix, answer)
 				require.NotContains(t, answer, "root:")
 				require.NotContains(t, answer, "module muster")
@@ -317,7 +327,10 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 				}
 			}
 		}
-		for _, query := range []string{"receiver=" + name, "receiver=team&l=" + name, "receiver=team&l=" + name + "%3D" + name, "l=%3D//evil.example", "receiver=//evil.example"} {
+		for _, query := range []string{
+			"receiver=" + name, "receiver=team&l=" + name, "receiver=team&l=" + name + "%3D" + name,
+			"l=%3D//evil.example", "receiver=//evil.example",
+		} {
 			w := h.get("/go?" + strings.NewReplacer("<", "%3C", ">", "%3E", "{", "%7B", "}", "%7D", `\`, "%5C").Replace(query))
 			require.Equal(t, http.StatusFound, w.Code, query)
 			target := w.Header().Get("Location")
@@ -334,60 +347,63 @@ func TestNamesInPathsAreOnlyNames(t *testing.T) {
 	}
 }
 
-// lines is a log that several may write to.
-type lines struct {
+// syncBuffer is a log buffer that is safe for concurrent use.
+type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer // guarded by mu
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *syncBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
 }
 
-func (l *lines) text() string {
+func (l *syncBuffer) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
 
-// log makes the house log all to what is returned.
-func (h *house) log(t *testing.T, format string) *lines {
+// log redirects all logs of the server to the returned buffer.
+func (h *testServer) log(t *testing.T, format string) *syncBuffer {
 	t.Helper()
-	out, level, style := &lines{}, promslog.NewLevel(), promslog.NewFormat()
+	out, level, style := &syncBuffer{}, promslog.NewLevel(), promslog.NewFormat()
 	require.NoError(t, level.Set("debug"))
 	require.NoError(t, style.Set(format))
 	h.logger = promslog.New(&promslog.Config{Writer: out, Level: level, Format: style})
 	return out
 }
 
-// Whatever a client sends, a line of the log is one line, and moves no cursor on
-// an operator's terminal.
-func TestALineOfTheLogIsOneLine(t *testing.T) {
+// Whatever a client sends, a log entry is one line and cannot control an
+// operator's terminal.
+func TestLogEntriesAreOneLine(t *testing.T) {
 	const evil = `\n\r\u001b[2Jtime=2026-01-01T00:00:00Z level=ERROR msg=fake\u0085\u2028\u202e\u0007`
-	raw := strings.NewReplacer(`\n`, "%0a", `\r`, "%0d", `\u001b`, "%1b", `\u0085`, "%c2%85", `\u2028`, "%e2%80%a8", `\u202e`, "%e2%80%ae", `\u0007`, "%07", " ", "%20").Replace(evil)
+	raw := strings.NewReplacer(`\n`, "%0a", `\r`, "%0d", `\u001b`, "%1b", `\u0085`, "%c2%85", `\u2028`, "%e2%80%a8", `\u202e`, "%e2%80%ae",
+		`\u0007`, "%07", " ", "%20").Replace(evil)
 	for _, format := range promslog.FormatFlagOptions {
 		h, _ := newStub(t, Options{}, func() (grouping.Outcome, error) { panic(raw + "\n\x1b[2J") })
 		log := h.log(t, format)
 		srv := h.listen(t)
 		for _, text := range []string{
 			body(wireVersion, `"version":"`+evil+`"`), body(wireStatus, `[{"status":"`+evil+`"`), body(wireLabels, `{"`+evil+`":1}`),
-			body(wireLabels, `{"`+evil+`":"1","`+evil+`":"2"}`), body(wireStart, `"startsAt":"`+evil+`"`), body("team", evil, wireKey, `"groupKey":"`+evil+`"`),
+			body(wireLabels, `{"`+evil+`":"1","`+evil+`":"2"}`), body(wireStart, `"startsAt":"`+evil+`"`),
+			body("team", evil, wireKey, `"groupKey":"`+evil+`"`),
 		} {
-			code, _ := ask(t, srv, request(len(text), text))
+			code, _ := sendRaw(t, srv, rawRequest(len(text), text))
 			require.Contains(t, []int{400, 503}, code)
 		}
 		for _, text := range []string{
 			"POST /webhook/" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "GET /api/v1/groups/" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n",
 			"GET /groups/" + raw + "?x=" + raw + " HTTP/1.1\r\nHost: muster\r\nUser-Agent: \x1b[2J\r\nReferer: \x1b[2J\r\n\r\n",
-			"GET /history?filter=" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "\x1b[2J / HTTP/1.1\r\nHost: muster\r\n\r\n", "GET /\x1b[2J HTTP/1.1\r\n\r\n",
+			"GET /history?filter=" + raw + " HTTP/1.1\r\nHost: muster\r\n\r\n", "\x1b[2J / HTTP/1.1\r\nHost: muster\r\n\r\n",
+			"GET /\x1b[2J HTTP/1.1\r\n\r\n",
 		} {
-			ask(t, srv, text)
+			sendRaw(t, srv, text)
 		}
 		text := log.text()
-		require.GreaterOrEqual(t, strings.Count(text, "Notification refused"), 5, format)
-		require.Contains(t, text, "A request made Muster panic", format)
+		require.GreaterOrEqual(t, strings.Count(text, "Notification rejected"), 5, format)
+		require.Contains(t, text, "Handler panicked", format)
 		for line := range strings.Lines(text) {
 			start := map[string]string{"logfmt": "time=", "json": `{"time":`}[format]
 			require.True(t, strings.HasPrefix(line, start), "%s: %q", format, line)
@@ -399,9 +415,9 @@ func TestALineOfTheLogIsOneLine(t *testing.T) {
 	}
 }
 
-// The times that the server gives its clients are bounded.
+// All timeouts of the server are set.
 func TestEveryTimeoutIsSet(t *testing.T) {
-	srv := NewHTTPServer(newHouse(t, Options{}).Server, slog.Default())
+	srv := NewHTTPServer(newTestServer(t, Options{}).Server, slog.Default())
 	for name, d := range map[string]time.Duration{
 		"header": srv.ReadHeaderTimeout, "body": srv.ReadTimeout, "answer": srv.WriteTimeout, "idle": srv.IdleTimeout,
 	} {
@@ -411,10 +427,10 @@ func TestEveryTimeoutIsSet(t *testing.T) {
 	require.Positive(t, srv.MaxHeaderBytes)
 }
 
-// A client that sends a byte now and then is cut off in time, and others are
+// A client that sends single bytes slowly is disconnected in time. Others are
 // served meanwhile.
-func TestSlowClientsAreCutOff(t *testing.T) {
-	h := newHouse(t, Options{MaxRequests: 64})
+func TestSlowClientsAreDisconnected(t *testing.T) {
+	h := newTestServer(t, Options{MaxRequests: 64})
 	srv := httptest.NewUnstartedServer(nil)
 	srv.Config = NewHTTPServer(h.Server, h.logger)
 	srv.Config.ReadHeaderTimeout, srv.Config.ReadTimeout = 500*time.Millisecond, time.Second
@@ -429,7 +445,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	for i := range 2 * each {
 		text := "POST /webhook HTTP/1.1\r\nHost: muster\r\nX-Slow: "
 		if i%2 == 0 {
-			text = request(1000, "{")
+			text = rawRequest(1000, "{")
 		}
 		slow.Go(func() { ends <- trickle(srv.Listener.Addr().String(), text) })
 	}
@@ -452,7 +468,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			}
 			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+"/webhook", strings.NewReader(body()))
 			require.NoError(t, err)
-			require.Equal(t, http.StatusOK, answer(t, r).code, "a slow body took the place")
+			require.Equal(t, http.StatusOK, answer(t, r).code, "a slow body uses the slot")
 			require.Less(t, time.Since(started), 5*time.Second)
 		}
 	}
@@ -464,7 +480,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// trickle sends a text and then a byte now and then, until it is cut off.
+// trickle sends a text and then single bytes until it is disconnected.
 func trickle(address, text string) error {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -495,33 +511,35 @@ func trickle(address, text string) error {
 	}
 }
 
-// Bodies that are on their way are bounded by their bytes, and give them back.
-func TestBodiesOnTheirWayAreBounded(t *testing.T) {
-	h := newHouse(t, Options{MaxBodySize: 1000, MaxNotificationMemory: 4000})
+// The limit counts the bytes of bodies that are received, and releases them.
+func TestReceivedBodiesAreLimited(t *testing.T) {
+	allocated() // empty the pool: the size of a pooled buffer changes the reserved size
+	h := newTestServer(t, Options{MaxBodySize: 1000, MaxNotificationMemory: 4000})
 	srv := h.listen(t)
 	var conns []net.Conn
 	for range 4 {
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
 		require.NoError(t, err)
 		conns = append(conns, conn)
-		_, err = io.WriteString(conn, request(1000, strings.Repeat(" ", 900)))
+		_, err = io.WriteString(conn, rawRequest(1000, strings.Repeat(" ", 900)))
 		require.NoError(t, err)
 	}
 	held := func(want int64) {
 		t.Helper()
-		require.Eventually(t, func() bool { return h.limits.bodies.Used() == want }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return h.limits.bodyBytes.Used() == want }, 10*time.Second, time.Millisecond)
 	}
 	held(4 * 900)
-	h.refused(t, "one too many", h.post(strings.Repeat(" ", 401)), 503, "too many requests at once")
+	h.requireRejected(t, "one too many", h.post(strings.Repeat(" ", 401)), 503, "too many concurrent requests, try again")
 	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "overloaded"), 0)
 	require.InDelta(t, 1, h.counter(t, "muster_limit_rejections_total", "limit", "notification_bodies"), 0)
-	h.refused(t, "room for a small one", h.post("{}"), 400, "the body holds no notification")
+	h.requireRejected(t, "room for a small one", h.post("{}"), 400, "the body is not a notification")
 	for _, conn := range conns {
 		require.NoError(t, conn.Close())
 	}
 	held(0)
-	require.Equal(t, http.StatusOK, newHouse(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code, "no bound at all")
-	h.refused(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
-	h.refused(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
+	require.Equal(t, http.StatusOK, newTestServer(t, Options{MaxBodySize: math.MaxInt64}).post(body()).Code,
+		"the maximum body size must not overflow")
+	h.requireRejected(t, "too large", h.post(strings.Repeat(" ", 1001)), 413, "")
+	h.requireRejected(t, "refused", h.post(strings.Repeat(" ", 999)), 400, "")
 	held(0)
 }

@@ -22,73 +22,84 @@ import (
 	"muster/templates"
 )
 
-// Groups is all that the HTTP side wants from the rest of the house. A
-// *grouping.Manager is one.
+// Groups is what the server needs from the domain. *grouping.Manager implements
+// it. All methods are safe for concurrent use, and returned groups must not be
+// modified.
 type Groups interface {
 	// Stamp returns the stamp of a notification that arrives now.
 	Stamp() grouping.Stamp
-	// Ingest keeps a notification: durably, as the storage promises, on return
-	// without an error.
+	// Ingest stores a notification. If it returns nil, the notification is as
+	// durable as the storage promises.
 	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
-	// The queries; *grouping.GroupNotFoundError means absent, an error that is
-	// grouping.ErrBadQuery that the client asked for something impossible.
+	// The queries return a *grouping.GroupNotFoundError if the group or alert
+	// does not exist. They return grouping.ErrBadQuery if the query is invalid.
 	AllGroups(ctx context.Context) ([]*grouping.AlertGroup, error)
 	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
 	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
 	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	GetStats(ctx context.Context) (grouping.Stats, error)
-	// Heartbeats returns every heartbeat as it fares now, the worst first.
+	// Heartbeats returns the current state of every heartbeat, the worst first.
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
 
-// Options are the settings of a Server. The zero value is usable.
+// Options are the settings of a Server. A zero limit means the default that its
+// comment names.
 type Options struct {
-	// MaxBodySize bounds a webhook body. 0: 64 MiB; 10,000 alerts are 9.3 MB.
+	// MaxBodySize is the maximum size of a webhook body in bytes. The default
+	// is 64 MiB; 10,000 alerts have 9.3 MB.
 	MaxBodySize int64
-	// MaxRequests bounds the webhook requests worked on at once, those that have
-	// arrived; past it the answer is 503, which Alertmanager retries within a
-	// second. 0: 64.
+	// MaxRequests is the maximum number of webhook requests that are processed
+	// at once. A request counts after its body was received. Further requests
+	// get 503, which Alertmanager retries within a second. The default is 64.
 	MaxRequests int
-	// MaxAlerts bounds the alerts of a notification, MaxLabels the labels and
-	// the annotations of each. 0: 100,000 and 256.
+	// MaxAlerts is the maximum number of alerts of a notification; the default
+	// is 100,000. MaxLabels is the maximum number of labels, and of
+	// annotations, of an alert; the default is 256.
 	MaxAlerts, MaxLabels int
-	// MaxReaders bounds the requests for pages and for the API whose answers are
-	// made at once. 0: 256.
+	// MaxReaders is the maximum number of requests for pages and the API whose
+	// answers are prepared at once. The default is 256.
 	MaxReaders int
-	// MaxNotificationMemory bounds what the notifications that are worked on take
-	// in memory, MaxResponseMemory the bytes of answers under way. Past them the
-	// answer is 503. 0: what DefaultMemory says if Go has no memory limit.
+	// MaxNotificationMemory is the maximum number of bytes of notifications in
+	// memory. MaxResponseMemory is the maximum number of bytes of answers that
+	// are prepared or sent. Further requests get 503. The defaults are those of
+	// DefaultMemory without a memory limit.
 	MaxNotificationMemory, MaxResponseMemory int64
-	// MaxSources bounds the sources told apart in metrics. 0: 32.
+	// MaxSources is the maximum number of sources that metrics name. The
+	// default is 32.
 	MaxSources int
-	// MaxLiveClients bounds the followers of live updates. 0: 500.
+	// MaxLiveClients is the maximum number of clients of live updates. The
+	// default is 500.
 	MaxLiveClients int
 
-	// WebhookTokenFile holds a token that a notification must carry: so who
-	// reads the pages cannot write. "": none is asked for.
+	// WebhookTokenFile is the path of a file with the tokens that a
+	// notification may carry. With it, people who may only read pages cannot
+	// send notifications. Empty: the webhook requires no token.
 	WebhookTokenFile string
-	// EnablePprof serves profiles of the process.
+	// EnablePprof enables profiles of the process.
 	EnablePprof bool
 
-	// Problems tells in sentences what is wrong with how Muster is set up, for
-	// the status page and the API. nil: nothing can be.
+	// Problems returns the configuration problems for the status page and the
+	// API, one sentence each. It may be nil and must be safe for concurrent
+	// use.
 	Problems func() []string
 
-	// ExternalURL is where readers reach Muster: what links begin with. "":
-	// they are relative to the host. RoutePrefix is the path under which the
-	// routes are; it differs where a proxy takes the external one away.
+	// ExternalURL is the URL at which people reach Muster, and links begin with
+	// it. Without it, links are relative to the host. RoutePrefix is the path
+	// prefix of all routes. It differs from the path of ExternalURL if a proxy
+	// removes that path.
 	ExternalURL, RoutePrefix string
-	// Groups are the options of the group manager and Settings what else is set,
-	// for the status page. Demo says that the data is made up.
+	// Groups are the options of the group manager. The status page shows them
+	// and the other Settings. Demo reports whether the data is invented.
 	Groups   grouping.Options
 	Settings []templates.Fact
 	Demo     bool
 }
 
 func (o Options) withDefaults() (Options, error) {
-	if min(o.MaxBodySize, o.MaxNotificationMemory, o.MaxResponseMemory) < 0 || min(o.MaxRequests, o.MaxSources, o.MaxLiveClients, o.MaxAlerts, o.MaxLabels, o.MaxReaders) < 0 {
-		return o, errors.New("receiver: a limit is negative")
+	if min(o.MaxBodySize, o.MaxNotificationMemory, o.MaxResponseMemory) < 0 ||
+		min(o.MaxRequests, o.MaxSources, o.MaxLiveClients, o.MaxAlerts, o.MaxLabels, o.MaxReaders) < 0 {
+		return o, errors.New("receiver: limits must not be negative")
 	}
 	if o.MaxBodySize == 0 {
 		o.MaxBodySize = 64 << 20
@@ -97,8 +108,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxNotificationMemory = cmp.Or(o.MaxNotificationMemory, notifications)
 	o.MaxResponseMemory = cmp.Or(o.MaxResponseMemory, responses)
 	for _, limit := range []struct {
-		value *int
-		usual int
+		value        *int
+		defaultValue int
 	}{
 		{&o.MaxRequests, 64},
 		{&o.MaxReaders, 256},
@@ -108,37 +119,41 @@ func (o Options) withDefaults() (Options, error) {
 		{&o.MaxLabels, 256},
 	} {
 		if *limit.value == 0 {
-			*limit.value = limit.usual
+			*limit.value = limit.defaultValue
 		}
 	}
 	return o, nil
 }
 
-// Server answers HTTP requests.
+// Server is the HTTP handler of Muster. It is safe for concurrent use.
 type Server struct {
-	groups   Groups
-	storage  func() grouping.StorageStatus
-	logger   *slog.Logger
-	opts     Options
-	metrics  *metrics
-	live     *broadcaster
-	token    *token
-	renderer *templates.Renderer
-	links    templates.Links
-	handler  http.Handler
-	started  time.Time
-	decoder  *decoder
-	limits   limits
-	patience time.Duration // how long a client may take to read a chunk
-	draining atomic.Bool
-	refusals refusals
-	made     madePages
+	groups       Groups
+	storage      func() grouping.StorageStatus
+	logger       *slog.Logger
+	opts         Options
+	metrics      *metrics
+	live         *broadcaster
+	tokens       *webhookTokens
+	renderer     *templates.Renderer
+	links        templates.Links
+	handler      http.Handler
+	startedAt    time.Time
+	decoder      *decoder
+	limits       limits
+	writeTimeout time.Duration // for each chunk of an answer
+	draining     atomic.Bool
+	rejections   rejections
+	pages        pageCache
 
 	summary summary
 }
 
-// New returns a server. Status tells how the storage fares.
-func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Registerer, gatherer prometheus.Gatherer, logger *slog.Logger, opts Options) (*Server, error) {
+// New returns a server. The function status returns the state of the storage
+// and must be safe for concurrent use.
+func New(
+	groups Groups, status func() grouping.StorageStatus, reg prometheus.Registerer, gatherer prometheus.Gatherer,
+	logger *slog.Logger, opts Options,
+) (*Server, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
@@ -152,7 +167,7 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 	if external.Host != "" {
 		origin = external.Scheme + "://" + external.Host
 	}
-	token, err := newToken(opts.WebhookTokenFile, logger)
+	token, err := newWebhookTokens(opts.WebhookTokenFile, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -166,46 +181,46 @@ func New(groups Groups, status func() grouping.StorageStatus, reg prometheus.Reg
 		return nil, err
 	}
 	s := &Server{
-		token: token, renderer: renderer, links: templates.NewLinks(origin, prefix),
+		tokens: token, renderer: renderer, links: templates.NewLinks(origin, prefix),
 		groups: groups, storage: status, logger: logger, opts: opts, metrics: m,
-		live: newBroadcaster(opts.MaxLiveClients, m.clients), started: time.Now(),
-		limits: limits, patience: writeTimeout,
+		live: newBroadcaster(opts.MaxLiveClients, m.liveClients), startedAt: time.Now(),
+		limits: limits, writeTimeout: writeTimeout,
 		decoder: newDecoder(opts.MaxAlerts, opts.MaxLabels),
 	}
 	s.summary.counter.Heartbeats = opts.Groups.Heartbeats
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
-	// A redirect is poison to a webhook: Alertmanager follows it with an empty
-	// GET and takes the answer for a delivery.
+	// The webhook must never redirect: Alertmanager follows with an empty GET
+	// and takes the answer for a successful delivery.
 	r.RedirectTrailingSlash, r.RedirectFixedPath = false, false
 	r.HandleMethodNotAllowed = true
 	r.UseRawPath, r.UnescapePathValues = true, true
 	if err := r.SetTrustedProxies(nil); err != nil {
 		return nil, err
 	}
-	r.Use(m.observe, s.recoverPanic, securityHeaders)
+	r.Use(m.instrument, s.recoverPanic, securityHeaders)
 	routePrefix := strings.TrimRight(opts.RoutePrefix, "/")
-	r.NoRoute(s.noRoute)
-	r.NoMethod(s.noMethod)
+	r.NoRoute(s.serveNotFound)
+	r.NoMethod(s.serveMethodNotAllowed)
 	routes := r.Group(routePrefix)
 	s.routes(routes, gatherer)
 	s.pageRoutes(routes)
 	if opts.EnablePprof {
-		profileRoutes(routes.Group("", s.profiled))
+		profileRoutes(routes.Group("", s.limitProfiles))
 	}
 	if routePrefix != "" {
-		get(&r.RouterGroup, "/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
-		get(&r.RouterGroup, routePrefix, s.toHome)
+		handleGet(&r.RouterGroup, "/", func(c *gin.Context) { c.Redirect(http.StatusFound, routePrefix+"/") })
+		handleGet(&r.RouterGroup, routePrefix, s.redirectHome)
 	}
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.Refused(r.RemoteAddr, http.StatusForbidden, refusedCrossOrigin, "a browser sent it from another site")
+		s.RecordRejection(r.RemoteAddr, http.StatusForbidden, rejectedCrossOrigin, "sent by a browser from another site")
 		setSecurityHeaders(w.Header())
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.WriteHeader(http.StatusForbidden)
-		_, _ = io.WriteString(w, `{"error":"a browser may not send this from another site"}`+"\n")
+		_, _ = io.WriteString(w, `{"error":"requests from a browser on another site are not allowed"}`+"\n")
 	}))
-	s.handler = s.paced(protection.Handler(r))
+	s.handler = s.withDeadlines(protection.Handler(r))
 	return s, nil
 }
 
@@ -213,26 +228,26 @@ const livePath = "/api/v1/live"
 
 func (s *Server) routes(r *gin.RouterGroup, gatherer prometheus.Gatherer) {
 	for _, path := range []string{"/webhook", "/webhook/", "/webhook/:source", "/webhook/:source/"} {
-		r.POST(path, s.requireToken, s.webhook)
-		r.PUT(path, s.requireToken, s.webhook)
+		r.POST(path, s.requireToken, s.serveWebhook)
+		r.PUT(path, s.requireToken, s.serveWebhook)
 	}
-	get(r, "/-/healthy", s.healthy)
-	get(r, "/-/ready", s.ready)
-	get(r, "/metrics", s.scrape(gatherer))
-	get(r, livePath, s.follow)
-	api := r.Group("/api/v1", s.read)
-	get(api, "/groups", s.listGroups)
-	get(api, "/groups/:id", s.plain, s.getGroup)
-	get(api, "/groups/:id/events", s.groupEvents)
-	get(api, "/alerts/:fingerprint", s.getAlert)
-	get(api, "/events", s.listEvents)
-	get(api, "/stats", s.plain, s.stats)
-	get(api, "/status", s.plain, s.status)
+	handleGet(r, "/-/healthy", s.serveHealthy)
+	handleGet(r, "/-/ready", s.serveReady)
+	handleGet(r, "/metrics", s.serveMetrics(gatherer))
+	handleGet(r, livePath, s.serveLive)
+	api := r.Group("/api/v1", s.limitReaders)
+	handleGet(api, "/groups", s.serveGroups)
+	handleGet(api, "/groups/:id", s.rejectParameters, s.serveGroup)
+	handleGet(api, "/groups/:id/events", s.serveGroupEvents)
+	handleGet(api, "/alerts/:fingerprint", s.serveAlert)
+	handleGet(api, "/events", s.serveEvents)
+	handleGet(api, "/stats", s.rejectParameters, s.serveStats)
+	handleGet(api, "/status", s.rejectParameters, s.serveStatus)
 }
 
-// get registers a handler for GET and for HEAD, which is answered with the same
-// header and without the body.
-func get(r *gin.RouterGroup, path string, handlers ...gin.HandlerFunc) {
+// handleGet registers a handler for GET and HEAD. The answer to HEAD has the
+// same headers and no body.
+func handleGet(r *gin.RouterGroup, path string, handlers ...gin.HandlerFunc) {
 	r.GET(path, handlers...)
 	r.HEAD(path, handlers...)
 }
@@ -240,54 +255,55 @@ func get(r *gin.RouterGroup, path string, handlers ...gin.HandlerFunc) {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
-// Publish takes note of a change and passes it on to those who follow live
-// updates. It never blocks.
+// Publish applies a change to the summary and passes it to the live clients. It
+// never blocks.
 func (s *Server) Publish(u grouping.Update) {
-	s.summary.update(u)
-	s.live.publish(u)
+	s.summary.apply(u)
+	s.live.broadcast(u)
 }
 
-// Drain makes the webhook refuse with 503, which Alertmanager takes to another
-// replica or retries, and ends the live streams.
+// Drain ends the live streams and makes the webhook answer 503. Alertmanager
+// then retries, or sends to another replica.
 func (s *Server) Drain() {
 	s.draining.Store(true)
 	s.live.close()
 }
 
-// NewHTTPServer returns a server with every timeout set: a slow client cannot
-// hold a connection for long.
+// NewHTTPServer returns a server with all timeouts set, so that a slow client
+// cannot keep a connection for long.
 func NewHTTPServer(s *Server, logger *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second, // a body of 64 MiB at 17 Mbit/s
-		WriteTimeout:      30 * time.Second, // until the first byte; see pacedWriter
+		WriteTimeout:      30 * time.Second, // until the first byte; see deadlineWriter
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ConnContext:       boundSendBuffer,
-		// With deadlines for the streams alone, who reads none of them holds the
-		// connection.
+		ConnContext:       limitSendBuffer,
+		// Deadlines of streams alone do not close a connection whose client
+		// reads none of its streams.
 		HTTP2:    &http.HTTP2Config{WriteByteTimeout: writeTimeout},
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 }
 
-// profileRoutes leaves out cmdline: a password can be on the command line.
+// profileRoutes registers the profiles except cmdline, because the command line
+// can contain a password.
 func profileRoutes(r *gin.RouterGroup) {
-	get(r, "/debug/pprof/", gin.WrapF(pprof.Index))
-	get(r, "/debug/pprof/profile", gin.WrapF(pprof.Profile))
-	get(r, "/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
-	get(r, "/debug/pprof/trace", gin.WrapF(pprof.Trace))
+	handleGet(r, "/debug/pprof/", gin.WrapF(pprof.Index))
+	handleGet(r, "/debug/pprof/profile", gin.WrapF(pprof.Profile))
+	handleGet(r, "/debug/pprof/symbol", gin.WrapF(pprof.Symbol))
+	handleGet(r, "/debug/pprof/trace", gin.WrapF(pprof.Trace))
 	for _, name := range []string{"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"} {
-		get(r, "/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
+		handleGet(r, "/debug/pprof/"+name, gin.WrapH(pprof.Handler(name)))
 	}
 }
 
-func (s *Server) healthy(c *gin.Context) { c.String(http.StatusOK, "Muster is healthy.\n") }
+func (s *Server) serveHealthy(c *gin.Context) { c.String(http.StatusOK, "Muster is healthy.\n") }
 
-// ready is true also while the storage is degraded: a sidecar must not take its
-// pod's Alertmanager out of service.
-func (s *Server) ready(c *gin.Context) {
+// serveReady answers 200 even if the storage is degraded. Muster runs as a
+// sidecar and must not take its pod's Alertmanager out of service.
+func (s *Server) serveReady(c *gin.Context) {
 	if s.draining.Load() {
 		c.String(http.StatusServiceUnavailable, "Muster is shutting down.\n")
 		return
@@ -299,8 +315,8 @@ func (s *Server) ready(c *gin.Context) {
 	c.String(http.StatusOK, text)
 }
 
-// recoverPanic answers a panic with 503: Alertmanager sends again, and what
-// brought the panic about is in the log, not in the answer.
+// recoverPanic answers a panic with 503, so that Alertmanager retries. The
+// cause is logged and not sent to the client.
 func (s *Server) recoverPanic(c *gin.Context) {
 	defer func() {
 		r := recover()
@@ -310,19 +326,19 @@ func (s *Server) recoverPanic(c *gin.Context) {
 		if err, ok := r.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(r)
 		}
-		s.logger.Error("A request made Muster panic", "handler", c.FullPath(), "err", fmt.Sprint(r))
-		if _, webhook := c.Get(notificationKey); webhook {
-			s.Refused(c.Request.RemoteAddr, http.StatusServiceUnavailable, refusedPanic, "Muster failed; its log has more")
+		s.logger.Error("Handler panicked", "handler", c.FullPath(), "err", fmt.Sprint(r))
+		if _, webhook := c.Get(webhookRequestKey); webhook {
+			s.RecordRejection(c.Request.RemoteAddr, http.StatusServiceUnavailable, rejectedPanic, "internal error, see the log of Muster")
 		}
 		if c.Writer.Written() {
-			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+			panic(http.ErrAbortHandler) // an incomplete answer must not look complete
 		}
-		fail(c, http.StatusServiceUnavailable, "something went wrong here")
+		fail(c, http.StatusServiceUnavailable, "internal error")
 	}()
 	c.Next()
 }
 
-// contentSecurityPolicy allows what Muster itself serves, and nothing else.
+// contentSecurityPolicy allows only content that Muster serves.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
@@ -336,12 +352,12 @@ func setSecurityHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// fail ends a request with an error in JSON.
+// fail ends a request with an error as JSON.
 func fail(c *gin.Context, code int, message string) {
 	c.AbortWithStatusJSON(code, gin.H{"error": message})
 }
 
-// failWith ends a request with the status that belongs to the error.
+// failWith ends a request with the status code that matches the error.
 func (s *Server) failWith(c *gin.Context, err error) {
 	switch {
 	case errors.Is(err, grouping.ErrBadQuery):
@@ -349,13 +365,13 @@ func (s *Server) failWith(c *gin.Context, err error) {
 	case errors.Is(err, grouping.ErrGroupNotFound):
 		fail(c, http.StatusNotFound, err.Error())
 	case c.Request.Context().Err() != nil:
-		// A client that only closed its sending side still reads: no answer at
-		// all would be a 200.
+		// A client that closed only its sending side still reads. Without an
+		// answer it would read 200.
 		c.AbortWithStatus(http.StatusServiceUnavailable)
 	case errors.Is(err, grouping.ErrStorage):
-		fail(c, http.StatusServiceUnavailable, "the storage is not available, try again soon")
+		fail(c, http.StatusServiceUnavailable, "storage is unavailable, try again")
 	default:
-		s.logger.Error("A request failed", "handler", c.FullPath(), "err", err)
-		fail(c, http.StatusServiceUnavailable, "something went wrong here")
+		s.logger.Error("Request failed", "handler", c.FullPath(), "err", err)
+		fail(c, http.StatusServiceUnavailable, "internal error")
 	}
 }

@@ -12,25 +12,25 @@ import (
 	"muster/internal/limit"
 )
 
-// flushSize is how much JSON is collected before it is written. With the
-// element that passes it, streamSize is what a usual stream has in memory.
+// flushSize is the number of buffered bytes from which JSON is written.
+// streamSize is the usual memory of a stream: the buffer and one more element.
 const (
 	flushSize  = 32 << 10
 	streamSize = 64 << 10
 )
 
-// jsonStream writes one JSON value to a client piece by piece: a list of any
-// length takes no more memory than its largest element.
+// jsonStream writes one JSON value to a client in parts. A list of any length
+// uses no more memory than its largest element.
 type jsonStream struct {
-	c       *gin.Context
-	hold    limit.Hold
-	buf     *jsonBuffer
-	started bool
-	err     error // the first one; nothing is written after it
-	lost    bool  // the client is gone
+	c            *gin.Context
+	hold         limit.Hold
+	buf          *jsonBuffer
+	started      bool
+	err          error // first error; nothing is written after it
+	disconnected bool  // the client disconnected
 }
 
-// jsonBuffer is a buffer with its encoder, which are used again.
+// jsonBuffer is a reusable buffer with its encoder.
 type jsonBuffer struct {
 	bytes.Buffer
 
@@ -43,35 +43,37 @@ var jsonBuffers = sync.Pool{New: func() any {
 	return b
 }}
 
-// stream answers with the JSON that write writes. Held is what else the answer
-// keeps in memory while it is sent. An error before the first byte is answered
-// as such; after it the connection is cut, so that half an answer does not look
-// like a whole one.
-func (s *Server) stream(c *gin.Context, held int64, write func(*jsonStream)) {
-	hold, ok := s.limits.responses.Take(streamSize + held)
+// streamJSON answers with the JSON that the function write writes. Held is the
+// number of other bytes that the answer keeps in memory until it is sent.
+//
+// An error before the first byte is answered with its status code. A later
+// error closes the connection, so that an incomplete answer does not look
+// complete.
+func (s *Server) streamJSON(c *gin.Context, held int64, write func(*jsonStream)) {
+	hold, ok := s.limits.responseBytes.Take(streamSize + held)
 	if !ok {
-		tooManyBytes(c)
+		failResponseLimit(c)
 		return
 	}
-	made(c)
+	releaseReader(c)
 	buf, _ := jsonBuffers.Get().(*jsonBuffer)
 	out := &jsonStream{c: c, hold: hold, buf: buf}
 	defer out.close()
 	write(out)
-	out.flush()
+	out.writeBuffered()
 	switch {
-	case out.err == nil || out.lost:
+	case out.err == nil || out.disconnected:
 	case out.started:
-		s.logger.Error("An answer could not be written", "handler", c.FullPath(), "err", out.err)
+		s.logger.Error("Writing an answer failed", "handler", c.FullPath(), "err", out.err)
 		panic(http.ErrAbortHandler)
 	default:
 		s.failWith(c, out.err)
 	}
 }
 
-// answer answers with a value that is small.
-func (s *Server) answer(c *gin.Context, value any) {
-	s.stream(c, 0, func(out *jsonStream) { out.value(value) })
+// respondJSON answers with a small value.
+func (s *Server) respondJSON(c *gin.Context, value any) {
+	s.streamJSON(c, 0, func(out *jsonStream) { out.writeValue(value) })
 }
 
 func (o *jsonStream) close() {
@@ -82,25 +84,25 @@ func (o *jsonStream) close() {
 	}
 }
 
-// ended reports whether nothing more needs to be written.
-func (o *jsonStream) ended() bool { return o.err != nil }
+// failed reports whether an error ended the stream.
+func (o *jsonStream) failed() bool { return o.err != nil }
 
-// text writes JSON as it is.
-func (o *jsonStream) text(s string) {
+// writeRaw writes JSON text unchanged.
+func (o *jsonStream) writeRaw(s string) {
 	if o.err == nil {
 		o.buf.WriteString(s)
 	}
 }
 
-// comma separates the elements of a list.
-func (o *jsonStream) comma(i int) {
+// writeComma writes a comma before every element of a list but the first.
+func (o *jsonStream) writeComma(i int) {
 	if i > 0 {
-		o.text(",")
+		o.writeRaw(",")
 	}
 }
 
-// value writes a value.
-func (o *jsonStream) value(v any) {
+// writeValue writes a value as JSON.
+func (o *jsonStream) writeValue(v any) {
 	if o.err != nil {
 		return
 	}
@@ -108,17 +110,18 @@ func (o *jsonStream) value(v any) {
 		return
 	}
 	o.buf.Truncate(o.buf.Len() - len("\n"))
-	// A huge element is in memory already.
+	// A huge element is already in memory, so count it even above the limit.
 	if more := int64(o.buf.Cap()) - o.hold.Size(); more > 0 {
 		o.hold.Add(more)
 	}
 	if o.buf.Len() >= flushSize {
-		o.flush()
+		o.writeBuffered()
 	}
 }
 
-// open writes a value that is an object, but its end, so that fields can follow.
-func (o *jsonStream) open(v any) {
+// writeOpenObject writes an object without its closing brace, so that more
+// fields can follow.
+func (o *jsonStream) writeOpenObject(v any) {
 	if o.err != nil {
 		return
 	}
@@ -127,7 +130,7 @@ func (o *jsonStream) open(v any) {
 	}
 }
 
-func (o *jsonStream) flush() {
+func (o *jsonStream) writeBuffered() {
 	if o.err != nil || o.buf.Len() == 0 {
 		return
 	}
@@ -137,54 +140,54 @@ func (o *jsonStream) flush() {
 		o.c.Status(http.StatusOK)
 	}
 	_, err := o.c.Writer.Write(o.buf.Bytes())
-	o.lost = err != nil
+	o.disconnected = err != nil
 	o.err = err
 	o.buf.Reset()
 }
 
-// group writes a group, and these alerts of it.
-func (o *jsonStream) group(g *grouping.AlertGroup, alerts []*grouping.Alert) {
+// writeGroup writes a group and the given alerts.
+func (o *jsonStream) writeGroup(g *grouping.AlertGroup, alerts []*grouping.Alert) {
 	if len(alerts) == 0 {
-		o.value(viewGroup(g))
+		o.writeValue(viewGroup(g))
 		return
 	}
-	o.open(viewGroup(g))
-	o.text(`,"alerts":[`)
+	o.writeOpenObject(viewGroup(g))
+	o.writeRaw(`,"alerts":[`)
 	for i, a := range alerts {
-		if o.ended() {
+		if o.failed() {
 			return
 		}
-		o.comma(i)
-		o.value(viewAlert(g, a))
+		o.writeComma(i)
+		o.writeValue(viewAlert(g, a))
 	}
-	o.text("]}")
+	o.writeRaw("]}")
 }
 
-// groups writes the start of an object with the groups, each with the alerts
-// that alerts returns of it.
-func (o *jsonStream) groups(groups []*grouping.AlertGroup, alerts func(*grouping.AlertGroup) []*grouping.Alert) {
-	o.text(`{"groups":[`)
+// writeGroups writes the beginning of an object with a list of groups. The
+// function alerts returns the alerts to write for a group.
+func (o *jsonStream) writeGroups(groups []*grouping.AlertGroup, alerts func(*grouping.AlertGroup) []*grouping.Alert) {
+	o.writeRaw(`{"groups":[`)
 	for i, g := range groups {
-		if o.ended() {
+		if o.failed() {
 			return
 		}
-		o.comma(i)
-		o.group(g, alerts(g))
+		o.writeComma(i)
+		o.writeGroup(g, alerts(g))
 	}
-	o.text("]")
+	o.writeRaw("]")
 }
 
-// next writes the cursor of the next page, if there is one, and the end of the
+// writeNext writes the cursor of the next page, if there is one, and closes the
 // object.
-func (o *jsonStream) next(cursor string) {
+func (o *jsonStream) writeNext(cursor string) {
 	if cursor != "" {
-		o.text(`,"next":`)
-		o.value(cursor)
+		o.writeRaw(`,"next":`)
+		o.writeValue(cursor)
 	}
-	o.text("}")
+	o.writeRaw("}")
 }
 
-// eventsSize estimates how much memory events take.
+// eventsSize estimates the memory of events in bytes.
 func eventsSize(events []grouping.Event) (size int64) {
 	const event, label = 256, 64
 	for i := range events {

@@ -6,7 +6,8 @@ import (
 	"muster/grouping"
 )
 
-// The shapes of the JSON API. Times are RFC 3339; an absent time is absent.
+// The types of the JSON API. Times are RFC 3339; fields of unknown times are
+// omitted.
 
 type groupView struct {
 	ID                grouping.ID     `json:"id"`
@@ -58,12 +59,13 @@ type alertView struct {
 	Episodes     []episodeView        `json:"episodes"`
 }
 
-// viewGroup is a group without its alerts, which a stream writes one by one.
+// viewGroup converts a group without its alerts. A stream writes the alerts one
+// by one.
 func viewGroup(g *grouping.AlertGroup) groupView {
 	return groupView{
 		ID: g.ID, Source: g.Source, Receiver: g.Receiver, GroupKey: g.GroupKey,
-		GroupLabels: object(g.GroupLabels), CommonLabels: object(g.CommonLabels),
-		CommonAnnotations: object(g.CommonAnnotations), RouteLabels: object(g.RouteLabels),
+		GroupLabels: emptyIfNil(g.GroupLabels), CommonLabels: emptyIfNil(g.CommonLabels),
+		CommonAnnotations: emptyIfNil(g.CommonAnnotations), RouteLabels: emptyIfNil(g.RouteLabels),
 		ExternalURL: g.ExternalURL, State: g.State, Settling: g.Settling, Stale: g.Stale, Truncated: g.Truncated,
 		Counts: g.Counts, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt, LastNotifiedAt: g.LastNotifiedAt,
 		ResolvedAt: g.ResolvedAt(), Notifications: g.Notifications, LastReason: g.LastReason, Version: g.Version,
@@ -74,7 +76,7 @@ func viewGroup(g *grouping.AlertGroup) groupView {
 func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
 	lastSeen, _ := g.LastSeen(a)
 	v := alertView{
-		Fingerprint: a.Fingerprint, Status: a.Status, Labels: object(a.Labels), Annotations: object(a.Annotations),
+		Fingerprint: a.Fingerprint, Status: a.Status, Labels: emptyIfNil(a.Labels), Annotations: emptyIfNil(a.Annotations),
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(), FirstSeenAt: a.FirstSeenAt,
 		LastSeenAt: lastSeen, Disputed: a.Disputed, Episodes: viewEpisodes(a.Episodes()),
 	}
@@ -93,8 +95,9 @@ func viewEpisodes(episodes []grouping.Episode) []episodeView {
 	return views
 }
 
-// object is the labels as a JSON object, also where there are none.
-func object(l grouping.Labels) grouping.Labels {
+// emptyIfNil returns the labels, or empty labels, so that JSON shows an object
+// and not null.
+func emptyIfNil(l grouping.Labels) grouping.Labels {
 	if l == nil {
 		return grouping.Labels{}
 	}
@@ -120,7 +123,7 @@ type eventView struct {
 func viewEvent(e *grouping.Event) eventView {
 	view := eventView{
 		ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
-		Fingerprint: e.Fingerprint, Labels: object(e.Labels), Reason: e.Reason, ExternalURL: e.ExternalURL,
+		Fingerprint: e.Fingerprint, Labels: emptyIfNil(e.Labels), Reason: e.Reason, ExternalURL: e.ExternalURL,
 	}
 	if e.Kind == grouping.EventNotified {
 		view.Firing, view.Resolved, view.Truncated = &e.Firing, &e.Resolved, &e.Truncated

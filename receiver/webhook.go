@@ -14,110 +14,113 @@ import (
 	"muster/templates"
 )
 
-// errTooLarge says that the memory of notifications is in use.
-var errTooLarge = errors.New("too many large notifications at once, send it again")
+// errDecodeMemory reports that the limit on decoded bytes leaves no room for a
+// notification.
+var errDecodeMemory = errors.New("too many concurrent large notifications, try again")
 
-// notificationKey marks a request as that of a notification.
-const notificationKey = "notification"
+// webhookRequestKey is the gin context key that marks a notification.
+const webhookRequestKey = "notification"
 
-// defaultSource is that of /webhook.
+// defaultSource is the source of notifications to /webhook.
 const defaultSource = "default"
 
 var validSource = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// webhook keeps a notification.
+// serveWebhook stores a notification.
 //
-// The status decides what Alertmanager does next: 200 it is kept; 503 it is
-// sent again within a second; any 4xx it is sent again after a group_interval,
-// so those are for what no retry mends.
-func (s *Server) webhook(c *gin.Context) {
-	c.Set(notificationKey, true)
-	// The arrival: before the body, which may take a while.
+// The status code decides what Alertmanager does next. 200: the notification is
+// stored. 503: Alertmanager retries within a second. 4xx: Alertmanager sends it
+// again only after a group_interval. So 4xx is for errors that a retry cannot
+// fix.
+func (s *Server) serveWebhook(c *gin.Context) {
+	c.Set(webhookRequestKey, true)
+	// Take the stamp on arrival: receiving the body may take a while.
 	stamp := s.groups.Stamp()
 	if s.draining.Load() {
 		c.Header("Connection", "close")
-		s.reject(c, http.StatusServiceUnavailable, refusedDraining, errors.New("shutting down, send it again"))
+		s.reject(c, http.StatusServiceUnavailable, rejectedDraining, errors.New("shutting down, try again"))
 		return
 	}
-	s.metrics.inFlight.Inc()
-	defer s.metrics.inFlight.Dec()
+	s.metrics.webhooksInFlight.Inc()
+	defer s.metrics.webhooksInFlight.Dec()
 
 	source := defaultSource
 	if c.Param("source") != "" {
 		source = c.Param("source")
 	}
 	if !validSource.MatchString(source) {
-		s.reject(c, http.StatusBadRequest, refusedBadSource, errors.New("source: up to 64 letters, digits, '_', '.' and '-' are allowed"))
+		s.reject(c, http.StatusBadRequest, rejectedBadSource, errors.New("source: must have 1 to 64 letters, digits, '_', '.' or '-'"))
 		return
 	}
-	if err := checkMedia(c.Request.Header); err != nil {
-		s.reject(c, http.StatusUnsupportedMediaType, refusedMedia, err)
+	if err := validateMediaType(c.Request.Header); err != nil {
+		s.reject(c, http.StatusUnsupportedMediaType, rejectedMedia, err)
 		return
 	}
-	// What finds no place in the end is not read first.
-	if size := c.Request.ContentLength; size > largeBody && !s.limits.decoded.Fits(2*size) {
-		s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errTooLarge)
+	// Reject a large body before it is read if its decoded form would not fit.
+	if size := c.Request.ContentLength; size > largeBody && !s.limits.decodedBytes.Fits(2*size) {
+		s.reject(c, http.StatusServiceUnavailable, rejectedOverloaded, errDecodeMemory)
 		return
 	}
-	in := s.arrive(c.Request.ContentLength)
-	defer in.close()
-	if code, reason, err := in.read(http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize)); err != nil {
+	body := s.newRequestBody(c.Request.ContentLength)
+	defer body.close()
+	if code, reason, err := body.receive(http.MaxBytesReader(c.Writer, c.Request.Body, s.opts.MaxBodySize)); err != nil {
 		s.reject(c, code, reason, err)
 		return
 	}
-	// Only now: a client that sends slowly takes no place from another.
-	place, ok := s.limits.notifications.Take(1)
+	// Take a slot only after the body was received, so that slow clients do not
+	// block others.
+	slot, ok := s.limits.notifications.Take(1)
 	if !ok {
-		s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errors.New("too many requests at once"))
+		s.reject(c, http.StatusServiceUnavailable, rejectedOverloaded, errors.New("too many concurrent requests, try again"))
 		return
 	}
-	defer place.Release()
-	if size := decodedSize(in.buf.Bytes()); size > smallNotification {
-		memory, ok := s.limits.decoded.Take(size)
+	defer slot.Release()
+	if size := decodedSize(body.buf.Bytes()); size > minCountedSize {
+		memory, ok := s.limits.decodedBytes.Take(size)
 		if !ok {
-			s.reject(c, http.StatusServiceUnavailable, refusedOverloaded, errTooLarge)
+			s.reject(c, http.StatusServiceUnavailable, rejectedOverloaded, errDecodeMemory)
 			return
 		}
 		defer memory.Release()
 	}
-	m, left, err := s.decoder.message(in.buf.Bytes())
-	in.close()
+	m, rejected, err := s.decoder.decode(body.buf.Bytes())
+	body.close()
 	if err != nil {
-		code, reason := http.StatusBadRequest, refusedBadMessage
+		code, reason := http.StatusBadRequest, rejectedBadMessage
 		if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
-			code, reason = http.StatusRequestEntityTooLarge, refusedTooManyAlerts
+			code, reason = http.StatusRequestEntityTooLarge, rejectedTooManyAlerts
 		}
 		s.reject(c, code, reason, err)
 		return
 	}
-	n := s.decoder.notification(m, source, &left)
+	n := s.decoder.notification(m, source, &rejected)
 	n.Stamp = stamp
 	out, err := s.groups.Ingest(c.Request.Context(), n)
 	if full, ok := errors.AsType[*grouping.FullError](err); ok {
-		// Alertmanager sends it again, and shows that it could not be delivered.
-		s.reject(c, http.StatusServiceUnavailable, refusedFull, full)
+		// Alertmanager retries and shows that the delivery failed.
+		s.reject(c, http.StatusServiceUnavailable, rejectedFull, full)
 		return
 	}
 	if err != nil {
-		reason, text := refusedStorage, "the storage is not available"
+		reason, text := rejectedStorage, "storage is unavailable"
 		if c.Request.Context().Err() != nil {
-			reason, text = refusedCancelled, "the sender gave up"
+			reason, text = rejectedCancelled, "the client disconnected"
 		}
-		s.Refused(c.Request.RemoteAddr, http.StatusServiceUnavailable, reason, text)
+		s.RecordRejection(c.Request.RemoteAddr, http.StatusServiceUnavailable, reason, text)
 		s.failWith(c, err)
 		return
 	}
-	s.noteLeftOut(c, left)
+	s.recordRejectedAlerts(c, rejected)
 	if out.Cut > 0 {
-		s.refusals.count("cut")
+		s.rejections.countLimit("cut")
 	}
-	s.metrics.received.WithLabelValues(s.metrics.sources.label(source), reasonLabel(n.Reason)).Inc()
-	c.JSON(http.StatusOK, keptView{Group: out.Group.ID, Status: "kept", Cut: out.Cut + left.truncated, LeftOut: left.named})
+	s.metrics.notificationsReceived.WithLabelValues(s.metrics.sourceLabels.label(source), reasonLabel(n.Reason)).Inc()
+	c.JSON(http.StatusOK, keptView{Group: out.Group.ID, Status: "kept", Cut: out.Cut + rejected.count, LeftOut: rejected.details})
 }
 
-// keptView is the answer to a notification that is kept. Cut counts the alerts
-// that were left out: they cannot be taken, or the group is full. LeftOut says
-// of the first ones what is wrong with them.
+// keptView is the answer to a stored notification. Cut is the number of alerts
+// that were not stored, because they are invalid or the group is full. LeftOut
+// describes the first invalid alerts.
 type keptView struct {
 	Group   grouping.ID `json:"group"`
 	Status  string      `json:"status"`
@@ -125,28 +128,30 @@ type keptView struct {
 	LeftOut []string    `json:"leftOut,omitempty"`
 }
 
-// noteLeftOut counts the alerts that were left out of a notification that was
-// kept, and names them on the status page.
-func (s *Server) noteLeftOut(c *gin.Context, left leftOut) {
-	for reason, n := range left.byReason {
-		s.metrics.alertsRefused.WithLabelValues(reason).Add(float64(n))
+// recordRejectedAlerts counts the rejected alerts of a stored notification and
+// lists the first ones on the status page.
+func (s *Server) recordRejectedAlerts(c *gin.Context, rejected rejectedAlerts) {
+	for reason, n := range rejected.byReason {
+		s.metrics.alertsRejected.WithLabelValues(reason).Add(float64(n))
 	}
-	if left.byReason[leftOutLabels] > 0 {
-		s.refusals.count("labels")
+	if rejected.byReason[alertRejectedLabels] > 0 {
+		s.rejections.countLimit("labels")
 	}
 	log := false
-	for _, sentence := range left.named {
-		log = s.refusals.leftOut(templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "left out: " + sentence}) || log
+	for _, detail := range rejected.details {
+		r := templates.Rejection{At: time.Now(), From: c.RemoteIP(), Status: http.StatusOK, Reason: "alert rejected: " + detail}
+		log = s.rejections.addAlert(r) || log
 	}
 	if log {
-		s.logger.Info("Alerts of a notification were left out", "alerts", left.truncated, "remote", c.RemoteIP(), "first", left.named[0])
+		s.logger.Info("Alerts rejected", "alerts", rejected.count, "remote", c.RemoteIP(), "first", rejected.details[0])
 	}
 }
 
-// checkMedia refuses what is not plain JSON. A missing type is taken for JSON.
-func checkMedia(h http.Header) error {
+// validateMediaType rejects everything but uncompressed JSON. It treats a
+// missing Content-Type as JSON.
+func validateMediaType(h http.Header) error {
 	if encoding := h.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return errors.New("Content-Encoding: only identity is understood")
+		return errors.New("Content-Encoding: must be identity")
 	}
 	text := h.Get("Content-Type")
 	if text == "" {
@@ -156,9 +161,9 @@ func checkMedia(h http.Header) error {
 	if err != nil || media != "application/json" && !strings.HasSuffix(media, "+json") {
 		return errors.New("Content-Type: must be application/json")
 	}
-	// utf8 is no registered name, but a common one.
+	// utf8 is common but not a registered name.
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
-		return errors.New("Content-Type: the charset must be utf-8")
+		return errors.New("Content-Type: charset must be utf-8")
 	}
 	return nil
 }

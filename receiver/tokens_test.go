@@ -16,10 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAWebhookWithAToken(t *testing.T) {
+func TestWebhookToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte("first secret\n"), 0o600))
-	h := newHouse(t, Options{WebhookTokenFile: path})
+	h := newTestServer(t, Options{WebhookTokenFile: path})
 	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearerfirst secret", "Basic first secret", "first secret"} {
 		w := h.post(body(), "Authorization", header)
 		require.Equal(t, http.StatusUnauthorized, w.Code, header)
@@ -32,10 +32,11 @@ func TestAWebhookWithAToken(t *testing.T) {
 	r.Header["Authorization"] = []string{"Bearer wrong", "Bearer first secret"}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	require.Equal(t, http.StatusUnauthorized, w.Code, "two headers are not two guesses")
-	require.Equal(t, http.StatusOK, h.get("/api/v1/groups").Code, "reading asks for none")
+	require.Equal(t, http.StatusUnauthorized, w.Code, "only the first header counts")
+	require.Equal(t, http.StatusOK, h.get("/api/v1/groups").Code, "reading requires no token")
 
-	// Rotated by writing the file; a file that is gone lets nobody in who was out.
+	// Rewriting the file rotates the token. After the file is removed, a
+	// revoked token stays invalid.
 	require.NoError(t, os.WriteFile(path, []byte("second secret"), 0o600))
 	require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Minute)))
 	require.Eventually(t, func() bool {
@@ -46,13 +47,13 @@ func TestAWebhookWithAToken(t *testing.T) {
 	require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
 	require.Never(t, func() bool {
 		return h.post(body(), "Authorization", "Bearer ").Code == http.StatusOK
-	}, 2*tokenAge, 50*time.Millisecond)
+	}, 2*tokenReloadInterval, 50*time.Millisecond)
 	require.Equal(t, http.StatusOK, h.post(body(), "Authorization", "Bearer second secret").Code)
 }
 
-// The content tells whether the file changed: one that is put in its place may
-// have the size and the time of the one before.
-func TestAReplacedTokenFileIsKnownByItsContent(t *testing.T) {
+// The content shows whether the file changed: a replaced file may have the same
+// size and modification time.
+func TestReplacedTokenFileIsReloaded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	at := time.Unix(1_700_000_000, 0)
 	write := func(name, text string) {
@@ -60,33 +61,34 @@ func TestAReplacedTokenFileIsKnownByItsContent(t *testing.T) {
 		require.NoError(t, os.Chtimes(name, at, at))
 	}
 	write(path, "one")
-	h := newHouse(t, Options{WebhookTokenFile: path})
+	h := newTestServer(t, Options{WebhookTokenFile: path})
 	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
 	require.Equal(t, http.StatusOK, code("one"))
 	write(path+".new", "two")
 	require.NoError(t, os.Rename(path+".new", path))
 	require.Eventually(t, func() bool { return code("two") == http.StatusOK }, 5*time.Second, 10*time.Millisecond)
-	require.Equal(t, http.StatusUnauthorized, code("one"), "what was revoked is refused")
+	require.Equal(t, http.StatusUnauthorized, code("one"), "a revoked token is rejected")
 
 	require.NoError(t, os.Remove(path))
-	const problem = "The webhook token cannot be read"
+	const problem = "Reading the webhook token file failed"
 	require.Eventually(t, func() bool { return strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
 	require.Contains(t, h.get("/api/v1/status").Body.String(), problem)
-	require.Equal(t, http.StatusOK, code("two"), "the tokens stay as they were")
+	require.Equal(t, http.StatusOK, code("two"), "the previous tokens stay valid")
 	write(path, "two")
-	require.Eventually(t, func() bool { return !strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second,
+		10*time.Millisecond)
 }
 
-// A file with several tokens lets each of them in: so one is rotated while
-// Alertmanagers notify, and none of them is refused.
-func TestATokenIsRotatedWithoutARefusal(t *testing.T) {
+// All tokens in the file are valid. So operators can rotate a token while
+// Alertmanagers notify, without a rejection.
+func TestTokenRotationRejectsNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	write := func(text string, age time.Duration) {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
 	}
 	write("old", time.Hour)
-	h := newHouse(t, Options{WebhookTokenFile: path})
+	h := newTestServer(t, Options{WebhookTokenFile: path})
 	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
 	var (
 		mu            sync.RWMutex
@@ -134,12 +136,12 @@ func TestATokenIsRotatedWithoutARefusal(t *testing.T) {
 	require.Zero(t, refused.Load())
 }
 
-// Behind basic authentication, which the same header carries, the token is the
-// password of a user: who only reads has another one, and cannot write.
-func TestATokenBehindBasicAuth(t *testing.T) {
+// Basic authentication uses the same header, so the token is the password of a
+// user. People who only read have another password and cannot write.
+func TestTokenAsBasicAuthPassword(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte(writerPassword), 0o600))
-	url := newHouse(t, Options{WebhookTokenFile: path}).listenGuarded(t)
+	url := newTestServer(t, Options{WebhookTokenFile: path}).listenGuarded(t)
 	for _, tc := range []struct {
 		method, path, user, password string
 		code                         int
@@ -158,7 +160,7 @@ func TestATokenBehindBasicAuth(t *testing.T) {
 	}
 }
 
-func TestATokenFileMustBeThere(t *testing.T) {
+func TestTokenFileMustExist(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	_, err := New(stub{}, nil, reg, reg, promslog.NewNopLogger(), Options{WebhookTokenFile: filepath.Join(t.TempDir(), "none")})
 	require.ErrorContains(t, err, "webhook token")
@@ -168,9 +170,9 @@ func TestATokenFileMustBeThere(t *testing.T) {
 	require.ErrorContains(t, err, "is empty")
 }
 
-func TestProfilesAreClosedByDefault(t *testing.T) {
-	require.Equal(t, http.StatusNotFound, newHouse(t, Options{}).get("/debug/pprof/").Code)
-	open := newHouse(t, Options{EnablePprof: true})
+func TestProfilesAreDisabledByDefault(t *testing.T) {
+	require.Equal(t, http.StatusNotFound, newTestServer(t, Options{}).get("/debug/pprof/").Code)
+	open := newTestServer(t, Options{EnablePprof: true})
 	require.Equal(t, http.StatusOK, open.get("/debug/pprof/").Code)
-	require.Equal(t, http.StatusNotFound, open.get("/debug/pprof/cmdline").Code, "a password can be on it")
+	require.Equal(t, http.StatusNotFound, open.get("/debug/pprof/cmdline").Code, "the command line can contain a password")
 }
