@@ -78,5 +78,5 @@ func TestAnEmptiedWebConfigOpensNothing(t *testing.T) {
 		}
 		return nil
 	})
-	require.Contains(t, m.tail(), "--web.config.file: "+file+": it sets nothing")
+	require.Contains(t, m.tail(), "--web.config.file: "+file+": the file has no effect")
 }
