@@ -58,7 +58,10 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 		{events, `group=x`, `group: "x" is not the ID of a group: 20 hex digits`},
 		{events, `alert=x`, `alert: "x" is not a fingerprint: 16 hex digits`},
 		{events, `cursor=MTAw`, "cursor: not a cursor from an earlier response"},
-		{events, `sort=name`, `unknown parameter "sort", supported are alert, cursor, filter, group, kind, limit, receiver, since, source, until`},
+		{
+			events, `sort=name`,
+			`unknown parameter "sort", supported are alert, cursor, filter, group, kind, limit, receiver, since, source, until`,
+		},
 	} {
 		err := c.ask(c.raw)
 		require.EqualError(t, err, "bad query: "+c.want, c.raw)
