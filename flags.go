@@ -55,32 +55,33 @@ func newFlags(c *config) *kingpin.Application {
 
 	c.group = grouping.DefaultOptions
 	c.web = webflag.AddFlags(app, defaultListenAddress)
-	set(app.Flag("web.max-body-size", "Maximum size of a webhook body. 10,000 alerts are about 9 MB.").
+	setFlag(app.Flag("web.max-body-size", "Maximum size of a webhook body. 10,000 alerts are about 9 MB.").
 		Default("64MiB"), &c.receiver.MaxBodySize, size)
-	set(app.Flag("web.max-requests", "Maximum number of concurrent webhook requests. Further ones get 503, and Alertmanager retries them.").
+	setFlag(app.Flag("web.max-requests", "Maximum number of concurrent webhook requests. Further ones get 503, and Alertmanager retries them.").
 		Default("64"), &c.receiver.MaxRequests, integer(1))
-	set(app.Flag("web.max-readers", "Maximum number of responses to readers that are built at the same time. Further requests get 503.").
+	setFlag(app.Flag("web.max-readers", "Maximum number of responses to readers that are built at the same time. Further requests get 503.").
 		Default("256"), &c.receiver.MaxReaders, integer(1))
-	set(app.Flag("web.max-response-memory", "Maximum number of bytes of responses that wait for slow readers. Above it, requests get 503. "+
+	setFlag(app.Flag("web.max-response-memory", "Maximum number of bytes of responses that wait for slow readers. Above it, requests get 503. "+
 		"0 means a sixteenth of Go's memory limit, at most 64MiB.").
 		Default("0"), &c.receiver.MaxResponseMemory, memorySize)
-	set(app.Flag("web.max-live-clients", "Maximum number of open pages with live updates. Further pages must be reloaded by hand.").
+	setFlag(app.Flag("web.max-live-clients", "Maximum number of open pages with live updates. Further pages must be reloaded by hand.").
 		Default("500"), &c.receiver.MaxLiveClients, integer(1))
 	app.Flag("web.enable-pprof", "Whether to serve profiles of Muster under /debug/pprof.").
 		BoolVar(&c.receiver.EnablePprof)
 	app.Flag("webhook.token-file", "Path of a file with tokens, one per line. "+
 		"A notification must carry one of them as \"Authorization: Bearer …\". The file is read again when it changes.").
 		PlaceHolder("FILE").StringVar(&c.receiver.WebhookTokenFile)
-	set(app.Flag("webhook.max-memory", "Maximum number of bytes of decoded notifications in memory. "+
-		"Further notifications get 503, and Alertmanager retries them. A notification that is larger than the limit is accepted if it is alone. "+
+	setFlag(app.Flag("webhook.max-memory", "Maximum number of bytes of decoded notifications in memory. "+
+		"Further notifications get 503, and Alertmanager retries them. "+
+		"A notification that is larger than the limit is accepted if no other notification is in memory. "+
 		"0 means a quarter of Go's memory limit, at most 256MiB.").
 		Default("0"), &c.receiver.MaxNotificationMemory, memorySize)
-	set(app.Flag("webhook.max-alerts", "Maximum number of alerts in a notification. Larger notifications are rejected with 413.").
+	setFlag(app.Flag("webhook.max-alerts", "Maximum number of alerts in a notification. Larger notifications are rejected with 413.").
 		Default("100000"), &c.receiver.MaxAlerts, integer(1))
-	set(app.Flag("webhook.max-labels", "Maximum number of labels of an alert, and maximum number of its annotations. "+
+	setFlag(app.Flag("webhook.max-labels", "Maximum number of labels of an alert, and maximum number of its annotations. "+
 		"An alert with more is left out and counts as truncated.").
 		Default("256"), &c.receiver.MaxLabels, integer(1))
-	set(app.Flag("webhook.max-sources", "Maximum number of sources, which are the names after /webhook/. "+
+	setFlag(app.Flag("webhook.max-sources", "Maximum number of sources, which are the names after /webhook/. "+
 		"Notifications of further sources are rejected with 503.").
 		Default(strconv.Itoa(c.group.MaxSources)), &c.group.MaxSources, integer(1))
 	app.Flag("ui.heartbeat-matcher", "Matchers of alerts that always fire (heartbeats), in the syntax of a filter. "+
@@ -89,11 +90,11 @@ func newFlags(c *config) *kingpin.Application {
 	app.Flag("ui.severity-label", "Name of the label that holds the severity of an alert.").
 		Default(grouping.DefaultSeverityLabel).StringVar(&c.severityLabel)
 	app.Flag("ui.severities", "Additional words for one of the severities critical, warning, info and none, as critical=WORD,WORD. "+
-		"An unknown word ranks beside warning. Repeatable.").
+		"An unknown word ranks like warning. Repeatable.").
 		PlaceHolder("SEVERITY=WORDS").StringsVar(&c.severities)
-	set(app.Flag("web.external-url", "URL under which readers reach Muster, used for links. Its path is the default of --web.route-prefix.").
+	setFlag(app.Flag("web.external-url", "URL under which readers reach Muster, used for links. Its path is the default of --web.route-prefix.").
 		PlaceHolder("URL"), &c.receiver.ExternalURL, webURL)
-	set(app.Flag("web.route-prefix", "Path prefix of all routes. Only needed if a proxy removes the path of --web.external-url.").
+	setFlag(app.Flag("web.route-prefix", "Path prefix of all routes. Only needed if a proxy removes the path of --web.external-url.").
 		PlaceHolder("PATH"), &c.receiver.RoutePrefix, routePrefix)
 	app.Flag("demo", "Whether to play an invented story of notifications. "+
 		"Muster then listens on the loopback address and keeps everything in memory.").
@@ -106,10 +107,10 @@ func newFlags(c *config) *kingpin.Application {
 		"Sentinels: redis://sentinel-1:26379/0?master_name=mymaster&addr=sentinel-2:26379. "+
 		"Nodes of a cluster: redis://node-1:6379?addr=node-2:6379.").
 		PlaceHolder("URL").StringVar(&c.redis.URL)
-	set(app.Flag("redis.password-file", "Path of a file with the password of Redis, instead of a password in the URL. "+
+	setFlag(app.Flag("redis.password-file", "Path of a file with the password of Redis, instead of a password in the URL. "+
 		"It is read for each connection.").
 		PlaceHolder("FILE"), &c.redis.PasswordFile, secretFile)
-	set(app.Flag("redis.sentinel-password-file", "Path of a file with the password of the Sentinels, instead of a password in the URL. "+
+	setFlag(app.Flag("redis.sentinel-password-file", "Path of a file with the password of the Sentinels, instead of a password in the URL. "+
 		"It is read for each connection.").
 		PlaceHolder("FILE"), &c.redis.SentinelPasswordFile, secretFile)
 	app.Flag("redis.tls-ca-file", "Path of a file with the CA certificates for Redis, instead of those of the system. "+
@@ -123,37 +124,37 @@ func newFlags(c *config) *kingpin.Application {
 		PlaceHolder("NAME").StringVar(&c.redis.TLS.ServerName)
 	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").
 		Default("muster").StringVar(&c.redis.KeyPrefix)
-	set(app.Flag("redis.shards", "Number of shards over which the groups are spread. Each is in one slot of a Redis Cluster. "+
+	setFlag(app.Flag("redis.shards", "Number of shards over which the groups are spread. Each is in one slot of a Redis Cluster. "+
 		"All replicas need the same number, and with a new number Muster starts empty. 0 means 1, or 16 in a cluster.").
 		Default("0"), &c.redis.Shards, integer(0))
-	set(app.Flag("storage.outage", "How to handle notifications while the storage fails: degrade keeps them in memory and writes them later, "+
+	setFlag(app.Flag("storage.outage", "How to handle notifications while the storage fails: degrade keeps them in memory and writes them later, "+
 		"strict answers 503.").
 		Default(string(storage.OutageDegrade)), &c.outage, oneOf(storage.OutageDegrade, storage.OutageStrict))
-	set(app.Flag("shutdown.timeout", "Maximum time for a shutdown. It finishes open requests, then writes unsaved groups to the storage. "+
+	setFlag(app.Flag("shutdown.timeout", "Maximum time for a shutdown. It finishes open requests, then writes unsaved groups to the storage. "+
 		"Give the process 5 s more.").
 		Default("20s"), &c.shutdownTimeout, duration(0))
-	set(app.Flag("group.wait", "Time that a new group settles before its first flush. Set it to Alertmanager's group_wait.").
+	setFlag(app.Flag("group.wait", "Time that a new group settles before its first flush. Set it to Alertmanager's group_wait.").
 		Default(c.group.Wait.String()), &c.group.Wait, duration(0))
-	set(app.Flag("group.interval", "Time between flushes of a group. Set it to Alertmanager's group_interval.").
+	setFlag(app.Flag("group.interval", "Time between flushes of a group. Set it to Alertmanager's group_interval.").
 		Default(c.group.Interval.String()), &c.group.Interval, duration(time.Millisecond))
-	set(app.Flag("group.settle", "Time after a resolution in which a firing alert from another Alertmanager counts as an older view. "+
+	setFlag(app.Flag("group.settle", "Time after a resolution in which a firing alert from another Alertmanager counts as an older view. "+
 		"Set it to Alertmanager's --cluster.peer-timeout.").
 		Default(c.group.Settle.String()), &c.group.Settle, duration(0))
-	set(app.Flag("group.stale-after", "Time without a notification after which a firing group is marked stale. "+
+	setFlag(app.Flag("group.stale-after", "Time without a notification after which a firing group is marked stale. "+
 		"Set it higher than Alertmanager's repeat_interval.").
 		Default(c.group.StaleAfter.String()), &c.group.StaleAfter, duration(time.Millisecond))
-	set(app.Flag("group.max-alerts", "Maximum number of alerts in a group. A new alert evicts the oldest alert that does not fire. "+
+	setFlag(app.Flag("group.max-alerts", "Maximum number of alerts in a group. A new alert evicts the oldest alert that does not fire. "+
 		"If all alerts fire, the new one counts as truncated. 0 means no limit.").
 		Default(strconv.Itoa(c.group.MaxAlerts)), &c.group.MaxAlerts, integer(0))
-	set(app.Flag("retention.groups", "How long to keep a group after its last alert stopped firing.").
+	setFlag(app.Flag("retention.groups", "How long to keep a group after its last alert stopped firing.").
 		Default(c.group.Retention.String()), &c.group.Retention, duration(time.Millisecond))
-	set(app.Flag("retention.max-groups", "Maximum number of groups. "+
+	setFlag(app.Flag("retention.max-groups", "Maximum number of groups. "+
 		"A new group evicts the oldest resolved group, or else the oldest unreported one. "+
 		"If all groups fire, the new one is rejected with 503. 0 means no limit.").
 		Default(strconv.Itoa(c.group.MaxGroups)), &c.group.MaxGroups, integer(0))
-	set(app.Flag("retention.history", "How long to keep the history.").
+	setFlag(app.Flag("retention.history", "How long to keep the history.").
 		Default("720h"), &c.history, duration(time.Millisecond))
-	set(app.Flag("auto-gomemlimit.ratio", "Ratio of the container's memory limit that GOMEMLIMIT is set to. 0 leaves GOMEMLIMIT unchanged.").
+	setFlag(app.Flag("auto-gomemlimit.ratio", "Ratio of the container's memory limit that GOMEMLIMIT is set to. 0 leaves GOMEMLIMIT unchanged.").
 		Default("0.9"), &c.memoryRatio, ratio)
 	promslogflag.AddFlags(app, &c.log)
 	for _, name := range []string{promslogflag.LevelFlagName, promslogflag.FormatFlagName} {
@@ -225,7 +226,8 @@ type flagValue[T any] struct {
 	parse func(string) (T, error)
 }
 
-func set[T any](f *kingpin.FlagClause, to *T, parse func(string) (T, error)) {
+// setFlag makes the flag parse its text with parse, and store the value in to.
+func setFlag[T any](f *kingpin.FlagClause, to *T, parse func(string) (T, error)) {
 	f.SetValue(flagValue[T]{f.Model().Name, to, parse})
 }
 

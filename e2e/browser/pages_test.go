@@ -35,7 +35,7 @@ func states(t *testing.T) map[string]string {
 	})
 	truncated := start(t)
 	_, err := truncated.groups.Ingest(context.Background(), grouping.Notification{
-		Key: grouping.Key{Source: "default", Receiver: "team", GroupKey: "cut"}, GroupLabels: grouping.Labels{"namespace": "payments"},
+		Key: grouping.Key{Source: "default", Receiver: "team", GroupKey: "truncated"}, GroupLabels: grouping.Labels{"namespace": "payments"},
 		Alerts: []grouping.NotifiedAlert{firing("Cut", "warning", "a")}, Truncated: 37, ExternalURL: "http://am",
 	})
 	require.NoError(t, err)
@@ -82,7 +82,7 @@ func states(t *testing.T) map[string]string {
 		"history":     night.url + "/history",
 		"status":      night.url + "/status",
 		"help":        night.url + "/help",
-		"gone":        night.url + "/groups/00000000000000000000",
+		"no group":    night.url + "/groups/00000000000000000000",
 		"not found":   night.url + "/nothing/here",
 		"first start": start(t).url + "/",
 		"quiet":       quiet.url + "/",

@@ -94,7 +94,7 @@ func parseText(text string) (labels.Matchers, []string, *FilterError) {
 		return ms, nil, nil
 	}
 	if _, err = parse.Matchers(text); err == nil { // a single brace, for example, which would restrict nothing
-		return nil, nil, &FilterError{Sentence: "no matcher and no word in it", At: text}
+		return nil, nil, &FilterError{Sentence: "the filter has neither a matcher nor a word", At: text}
 	}
 	parts := splitFilter(text)
 	bare := false
@@ -119,7 +119,7 @@ func parseText(text string) (labels.Matchers, []string, *FilterError) {
 		ms = append(ms, more...)
 	}
 	if len(ms)+len(words) == 0 {
-		return nil, nil, &FilterError{Sentence: "no matcher and no word in it", At: text}
+		return nil, nil, &FilterError{Sentence: "the filter has neither a matcher nor a word", At: text}
 	}
 	return ms, words, nil
 }

@@ -22,7 +22,7 @@ func TestParseFilter(t *testing.T) {
 		{`a="x`, ``, `"x at column 3: missing end "`, `"x`},
 		{`a=~"("`, ``, "failed to create matcher: error parsing regexp: missing closing ): `^(?:()$`", ``},
 		{`{`, ``, `end of input at column 1, expected close brace`, `{`},
-		{`""`, ``, `no matcher and no word in it`, `""`},
+		{`""`, ``, `the filter has neither a matcher nor a word`, `""`},
 	} {
 		f := ParseFilter([]string{c.text})
 		if c.sentence != "" {
