@@ -57,12 +57,13 @@ func newFlags(c *config) *kingpin.Application {
 	c.web = webflag.AddFlags(app, defaultListenAddress)
 	setFlag(app.Flag("web.max-body-size", "Maximum size of a webhook body. 10,000 alerts are about 9 MB.").
 		Default("64MiB"), &c.receiver.MaxBodySize, size)
-	setFlag(app.Flag("web.max-requests", "Maximum number of concurrent webhook requests. Further ones get 503, and Alertmanager retries them.").
+	setFlag(app.Flag("web.max-requests", "Maximum number of concurrent webhook requests. "+
+		"Further ones get 503, and Alertmanager retries them.").
 		Default("64"), &c.receiver.MaxRequests, integer(1))
 	setFlag(app.Flag("web.max-readers", "Maximum number of responses to readers that are built at the same time. Further requests get 503.").
 		Default("256"), &c.receiver.MaxReaders, integer(1))
-	setFlag(app.Flag("web.max-response-memory", "Maximum number of bytes of responses that wait for slow readers. Above it, requests get 503. "+
-		"0 means a sixteenth of Go's memory limit, at most 64MiB.").
+	setFlag(app.Flag("web.max-response-memory", "Maximum number of bytes of responses that wait for slow readers. "+
+		"Above it, requests get 503. 0 means a sixteenth of Go's memory limit, at most 64MiB.").
 		Default("0"), &c.receiver.MaxResponseMemory, memorySize)
 	setFlag(app.Flag("web.max-live-clients", "Maximum number of open pages with live updates. Further pages must be reloaded by hand.").
 		Default("500"), &c.receiver.MaxLiveClients, integer(1))
@@ -92,7 +93,8 @@ func newFlags(c *config) *kingpin.Application {
 	app.Flag("ui.severities", "Additional words for one of the severities critical, warning, info and none, as critical=WORD,WORD. "+
 		"An unknown word ranks like warning. Repeatable.").
 		PlaceHolder("SEVERITY=WORDS").StringsVar(&c.severities)
-	setFlag(app.Flag("web.external-url", "URL under which readers reach Muster, used for links. Its path is the default of --web.route-prefix.").
+	setFlag(app.Flag("web.external-url", "URL under which readers reach Muster, used for links. "+
+		"Its path is the default of --web.route-prefix.").
 		PlaceHolder("URL"), &c.receiver.ExternalURL, webURL)
 	setFlag(app.Flag("web.route-prefix", "Path prefix of all routes. Only needed if a proxy removes the path of --web.external-url.").
 		PlaceHolder("PATH"), &c.receiver.RoutePrefix, routePrefix)
@@ -127,8 +129,8 @@ func newFlags(c *config) *kingpin.Application {
 	setFlag(app.Flag("redis.shards", "Number of shards over which the groups are spread. Each is in one slot of a Redis Cluster. "+
 		"All replicas need the same number, and with a new number Muster starts empty. 0 means 1, or 16 in a cluster.").
 		Default("0"), &c.redis.Shards, integer(0))
-	setFlag(app.Flag("storage.outage", "How to handle notifications while the storage fails: degrade keeps them in memory and writes them later, "+
-		"strict answers 503.").
+	setFlag(app.Flag("storage.outage", "How to handle notifications while the storage fails: "+
+		"degrade keeps them in memory and writes them later, strict answers 503.").
 		Default(string(storage.OutageDegrade)), &c.outage, oneOf(storage.OutageDegrade, storage.OutageStrict))
 	setFlag(app.Flag("shutdown.timeout", "Maximum time for a shutdown. It finishes open requests, then writes unsaved groups to the storage. "+
 		"Give the process 5 s more.").
@@ -154,7 +156,8 @@ func newFlags(c *config) *kingpin.Application {
 		Default(strconv.Itoa(c.group.MaxGroups)), &c.group.MaxGroups, integer(0))
 	setFlag(app.Flag("retention.history", "How long to keep the history.").
 		Default("720h"), &c.history, duration(time.Millisecond))
-	setFlag(app.Flag("auto-gomemlimit.ratio", "Ratio of the container's memory limit that GOMEMLIMIT is set to. 0 leaves GOMEMLIMIT unchanged.").
+	setFlag(app.Flag("auto-gomemlimit.ratio", "Ratio of the container's memory limit that GOMEMLIMIT is set to. "+
+		"0 leaves GOMEMLIMIT unchanged.").
 		Default("0.9"), &c.memoryRatio, ratio)
 	promslogflag.AddFlags(app, &c.log)
 	for _, name := range []string{promslogflag.LevelFlagName, promslogflag.FormatFlagName} {
