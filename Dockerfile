@@ -1,6 +1,5 @@
-# The image holds the binary, certificates to verify Redis by, and a folder for
-# the file that keeps the groups. It has no shell; it runs as nobody in
-# particular and needs to write to /data alone.
+# The image contains the binary, CA certificates to verify Redis, and a folder for the
+# file with the groups. It has no shell. It runs without root, and writes only to /data.
 ARG BUILDER=golang:1.26
 ARG BASE=gcr.io/distroless/static-debian13:nonroot
 

@@ -1,21 +1,21 @@
-# Everything that a developer or a CI runs. `make help` lists the targets.
+# All commands for developers and CI. `make help` lists the targets.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# Tools are built once, into a folder that git ignores.
+# Tools are built once, into a folder that Git ignores.
 TOOLS := $(CURDIR)/.tools
 GOLANGCI_LINT_VERSION := 2.15.0
 GOVULNCHECK_VERSION := 1.9.0
 ACTIONLINT_VERSION := 1.7.12
 ALERTMANAGER_VERSION := 0.35.0
-# The demo shows Alertmanager's own pages too: the last version that has them
-# in its Go module.
+# The demo also shows Alertmanager's own pages. This is the last version whose Go
+# module contains them.
 DEMO_ALERTMANAGER_VERSION := 0.31.1
-# It has the schemas of Kubernetes in it, so that no network is needed.
+# It contains the Kubernetes schemas, so that the check needs no network.
 KUBECTL_VALIDATE_VERSION := 0.0.4
-# The last version whose Go module has the operator's CRDs.
+# The last version whose Go module contains the CRDs of the operator.
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
 GRAFANA_VERSION := 13.2.3
 TYPESCRIPT_VERSION := 5.9.3
@@ -31,7 +31,7 @@ CRDS := $(TOOLS)/crds-$(PROMETHEUS_OPERATOR_VERSION)
 GRAFANA_TYPES := $(TOOLS)/grafana-types-$(GRAFANA_VERSION)
 BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)/benchstat
 
-# Where govulncheck looks vulnerabilities up; a file:// URL works offline.
+# The vulnerability database of govulncheck. A file:// URL works offline.
 VULNDB ?= https://vuln.go.dev
 ARGS ?=
 BENCH ?= .
@@ -47,10 +47,10 @@ LDFLAGS := -s -w \
 	-X $(PROM_VERSION).Version=$(VERSION) \
 	-X $(PROM_VERSION).Revision=$(REVISION) \
 	-X $(PROM_VERSION).Branch=$(BRANCH)
-# gin links a MessagePack codec, 6 MB, unless told not to.
+# Without this tag, gin links a MessagePack codec of 6 MB.
 TAGS := nomsgpack
-# go-redis has a method for each command, thrice over; 2 MB less where these are
-# not inlined into each other, and a command takes no longer.
+# go-redis has three methods for each command. Without inlining them into each other,
+# the binary is 2 MB smaller, and commands are not slower.
 GCFLAGS := github.com/redis/go-redis/v9=-l
 
 .PHONY: help
@@ -62,22 +62,22 @@ build: ## build ./muster
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)' -o muster .
 
 .PHONY: run
-run: build ## build and start Muster on :9095; flags by ARGS='--redis.url=…'
+run: build ## build and start Muster on :9095; ARGS='--redis.url=…' adds flags
 	./muster $(ARGS)
 
 .PHONY: demo
-demo: build $(DEMO_ALERTMANAGER) ## a real Alertmanager, Muster and a story of alerts, until Ctrl-C
+demo: build $(DEMO_ALERTMANAGER) ## run a real Alertmanager, Muster and a story of alerts, until Ctrl-C
 	go build -o $(TOOLS)/demo ./examples/demo
-	@# exec, so that a signal to make reaches the demo, which ends the others.
+	@# With exec, a signal reaches the demo, which then stops the other programs.
 	@exec $(TOOLS)/demo -alertmanager $(DEMO_ALERTMANAGER) -muster ./muster $(ARGS)
 
 .PHONY: test
-test: test-tools ## run all tests with the race detector; SHORT=1 leaves out what needs a real Redis or Alertmanager
-	@# All are compiled at once, and linked as they come. Vet is a part of lint.
+test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager or browser
+	@# Compile all tests in parallel first. Vet runs in lint.
 	go list -race -tags $(TAGS) -export -test -deps ./... >/dev/null
-	@# One package at a time of those that start servers, so that they do not
-	@# take the time from each other; the tests of e2e mostly wait. All run, also
-	@# if some fail.
+	@# Packages that start servers run one at a time, so that they do not slow each
+	@# other down. The tests of e2e mostly wait. If one step fails, the others
+	@# still run.
 	status=0; \
 	$(GOTEST) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
 	$(GOTEST) -p 1 muster/storage muster/e2e/browser || status=1; \
@@ -88,7 +88,7 @@ GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeo
 WITH_SERVERS := muster/storage muster/e2e muster/e2e/browser
 
 .PHONY: test-tools
-test-tools: ## install what the tests need
+test-tools: ## install the programs that the tests need
 ifneq ($(SHORT),1)
 	./scripts/install.sh redis-server redis-server
 	./scripts/install.sh chromium chromium
@@ -96,7 +96,7 @@ ifneq ($(SHORT),1)
 endif
 
 .PHONY: check-examples
-check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) ## check each example with the tools of its reader, and against a running Muster
+check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) ## check the examples with promtool, amtool and similar tools, and with a running Muster
 	./scripts/install.sh promtool prometheus
 	./scripts/install.sh systemd-analyze systemd
 	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
@@ -106,21 +106,21 @@ check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) ## 
 	cd examples/check && AMTOOL=$(dir $(ALERTMANAGER))amtool KUBECTL_VALIDATE=$(KUBECTL_VALIDATE) CRDS=$(CRDS) \
 		go test -count=1 -timeout 5m ./...
 
-# Empty: the platform of this machine, and the image is kept there.
+# If PLATFORMS is empty, build for the platform of this machine and load the image.
 PLATFORMS ?=
-# Further flags of docker buildx build, such as --push.
+# Additional flags of docker buildx build, such as --push.
 IMAGE_FLAGS ?=
 .PHONY: image
-image: ## build the image muster; PLATFORMS=linux/amd64,linux/arm64 builds for these
+image: ## build the image muster; PLATFORMS=linux/amd64,linux/arm64 selects platforms
 	docker buildx build $(if $(PLATFORMS),--platform $(PLATFORMS),--load --tag muster) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(IMAGE_FLAGS) .
 
 .PHONY: check-image
-check-image: image ## see that the image starts with no rights at all
+check-image: image ## check that the image starts without any privileges
 	docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --network=none muster --version
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) $(GOVULNCHECK) $(ACTIONLINT) ## golangci-lint, go.mod in order, known vulnerabilities, workflows
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) $(ACTIONLINT) ## run all linters: golangci-lint, go mod tidy, govulncheck, actionlint
 	$(ACTIONLINT)
 	go mod tidy -diff
 	cd examples/check && go mod tidy -diff
@@ -134,33 +134,33 @@ fmt: $(GOLANGCI_LINT) ## format the code
 
 .PHONY: cover
 cover: test-tools ## print the coverage per package
-	@# The tests of e2e run in processes of their own, which it does not see.
+	@# e2e runs Muster in separate processes, which are not measured.
 	go test -p 1 -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./grouping,./receiver,./storage,./templates,./web \
 		$(filter-out muster/e2e%,$(shell go list -tags $(TAGS) ./...)) >coverage.log \
 		|| { cat coverage.log; exit 1; }
-	@# A block is there once for each package that tests it.
+	@# A block occurs once for each package that tests it.
 	@awk 'NR > 1 { size[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
 		END { for (b in size) { p = b; sub("/[^/]*$$", "", p); all[p] += size[b]; if (b in hit) run[p] += size[b] } \
 			for (p in all) printf "%-24s %5.1f%%\n", p, 100 * run[p] / all[p] }' coverage.out | sort
 	@go tool cover -func=coverage.out | tail -n 1
 
 .PHONY: bench
-bench: ## run the benchmarks; BENCH=regexp chooses
+bench: ## run the benchmarks; BENCH=regexp selects some
 	go test -tags $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-# Not a part of `make test`: its times want an idle machine.
+# Not part of `make test`, because its times need an idle machine.
 .PHONY: compare
-compare: build $(DEMO_ALERTMANAGER) ## measure Muster's list beside Alertmanager's own, with pictures in .tools/compare; RUNS=7 loads of each
+compare: build $(DEMO_ALERTMANAGER) ## compare Muster's list with Alertmanager's page, with RUNS=7 loads of each; screenshots are in .tools/compare
 	./scripts/install.sh chromium chromium
 	MUSTER=$(CURDIR)/muster ALERTMANAGER=$(DEMO_ALERTMANAGER) COMPARE_RUNS=$(RUNS) COMPARE_PICTURES=$(TOOLS)/compare \
 		go test -v -tags $(TAGS),compare -run '^TestCompare$$' -count=1 -timeout 40m ./e2e/browser
 
-# The commit that bench-compare compares with.
+# The commit to compare with in bench-compare.
 BASE ?= HEAD
 ROUNDS ?= 10
 BENCH_DIR := $(TOOLS)/bench-compare
 .PHONY: bench-compare
-bench-compare: build $(BENCHSTAT) ## measure this tree and BASE=<commit> from outside, in turns; ROUNDS=10 measurements of each row
+bench-compare: build $(BENCHSTAT) ## compare this tree with BASE=<commit> over HTTP, with ROUNDS=10 measurements of each row
 	./scripts/install.sh redis-server redis-server
 	rm -rf $(BENCH_DIR) && mkdir -p $(BENCH_DIR)/source
 	git archive $(BASE) | tar x -C $(BENCH_DIR)/source
@@ -177,20 +177,20 @@ fuzz: ## run each fuzz target for FUZZTIME
 	done
 
 .PHONY: screenshots
-screenshots: build ## take the pictures in docs/screenshots from muster --demo
+screenshots: build ## take the screenshots in docs/screenshots with muster --demo
 	./scripts/screenshots.sh
 
-# axe-core looks for what makes pages hard to use. It is part of a test, not of
-# Muster: MPL-2.0, its licence lies beside it.
+# axe-core checks the accessibility of pages. It is part of a test, not of Muster. Its
+# licence, MPL-2.0, is in the same folder.
 AXE_VERSION := 4.14.1
 .PHONY: vendor-axe
-vendor-axe: ## fetch axe-core for the browser tests
+vendor-axe: ## download axe-core for the browser tests
 	cd e2e/browser/testdata && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null && \
 		tar xzf axe-core-$(AXE_VERSION).tgz --strip-components=1 package/axe.min.js package/LICENSE && \
 		mv LICENSE axe-core-LICENSE && rm axe-core-$(AXE_VERSION).tgz
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove all build results
 	rm -rf muster coverage.out coverage.log $(TOOLS)
 
 $(GOLANGCI_LINT):

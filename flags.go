@@ -45,9 +45,9 @@ type config struct {
 
 const defaultListenAddress = ":9095"
 
-// newFlags returns the flags, which are parsed into the configuration.
+// newFlags defines the flags. Parsing them fills the configuration.
 func newFlags(c *config) *kingpin.Application {
-	app := kingpin.New("muster", "Keeps the state and the history of Alertmanager's alert groups.")
+	app := kingpin.New("muster", "Stores the state and the history of Alertmanager's alert groups.")
 	app.HelpFlag.Short('h')
 	app.Version(version.Print("muster"))
 	app.UsageWriter(os.Stdout)
@@ -55,84 +55,110 @@ func newFlags(c *config) *kingpin.Application {
 
 	c.group = grouping.DefaultOptions
 	c.web = webflag.AddFlags(app, defaultListenAddress)
-	set(app.Flag("web.max-body-size", "Largest webhook body that is accepted. 10,000 alerts are about 9 MB.").
+	setFlag(app.Flag("web.max-body-size", "Maximum size of a webhook body. 10,000 alerts are about 9 MB.").
 		Default("64MiB"), &c.receiver.MaxBodySize, size)
-	set(app.Flag("web.max-requests", "Webhook requests worked on at once; past it the answer is 503, which Alertmanager sends again.").
-		Default("64"), &c.receiver.MaxRequests, count(1))
-	set(app.Flag("web.max-readers", "Maximum number of answers to readers that are made at once; past it the answer is 503.").
-		Default("256"), &c.receiver.MaxReaders, count(1))
-	set(app.Flag("web.max-response-memory", "Maximum bytes of answers that wait for their readers; past it the answer is 503. 0: a sixteenth of Go's memory limit, at most 64MiB.").
+	setFlag(app.Flag("web.max-requests", "Maximum number of concurrent webhook requests. "+
+		"Further ones get 503, and Alertmanager retries them.").
+		Default("64"), &c.receiver.MaxRequests, integer(1))
+	setFlag(app.Flag("web.max-readers", "Maximum number of responses to readers that are built at the same time. Further requests get 503.").
+		Default("256"), &c.receiver.MaxReaders, integer(1))
+	setFlag(app.Flag("web.max-response-memory", "Maximum number of bytes of responses that wait for slow readers. "+
+		"Above it, requests get 503. 0 means a sixteenth of Go's memory limit, at most 64MiB.").
 		Default("0"), &c.receiver.MaxResponseMemory, memorySize)
-	set(app.Flag("web.max-live-clients", "Open pages that are kept up to date; past it they have to be loaded again.").
-		Default("500"), &c.receiver.MaxLiveClients, count(1))
-	app.Flag("web.enable-pprof", "Serve profiles of Muster itself under /debug/pprof.").
+	setFlag(app.Flag("web.max-live-clients", "Maximum number of open pages with live updates. Further pages must be reloaded by hand.").
+		Default("500"), &c.receiver.MaxLiveClients, integer(1))
+	app.Flag("web.enable-pprof", "Whether to serve profiles of Muster under /debug/pprof.").
 		BoolVar(&c.receiver.EnablePprof)
-	app.Flag("webhook.token-file", "File with a token that a notification must carry as \"Authorization: Bearer …\". It is read anew when it changes.").
+	app.Flag("webhook.token-file", "Path of a file with tokens, one per line. "+
+		"A notification must carry one of them as \"Authorization: Bearer …\". The file is read again when it changes.").
 		PlaceHolder("FILE").StringVar(&c.receiver.WebhookTokenFile)
-	set(app.Flag("webhook.max-memory", "Maximum bytes that notifications take in memory, decoded; past it the answer is 503, which Alertmanager sends again. "+
-		"A larger one is taken alone. 0: a quarter of Go's memory limit, at most 256MiB.").
+	setFlag(app.Flag("webhook.max-memory", "Maximum number of bytes of decoded notifications in memory. "+
+		"Further notifications get 503, and Alertmanager retries them. "+
+		"A notification that is larger than the limit is accepted if no other notification is in memory. "+
+		"0 means a quarter of Go's memory limit, at most 256MiB.").
 		Default("0"), &c.receiver.MaxNotificationMemory, memorySize)
-	set(app.Flag("webhook.max-alerts", "Most alerts in one notification; one with more is refused with 413.").
-		Default("100000"), &c.receiver.MaxAlerts, count(1))
-	set(app.Flag("webhook.max-labels", "Most labels, and most annotations, of an alert; one with more is left out, and counts as cut from the notification.").
-		Default("256"), &c.receiver.MaxLabels, count(1))
-	set(app.Flag("webhook.max-sources", "Most sources, the names after /webhook/; a notification of one more is refused with 503.").
-		Default(strconv.Itoa(c.group.MaxSources)), &c.group.MaxSources, count(1))
-	app.Flag("ui.heartbeat-matcher", "Matchers of the alerts that always fire, as in a filter; repeatable, one match is enough. The default matches Watchdog and names with DeadMansSwitch.").
+	setFlag(app.Flag("webhook.max-alerts", "Maximum number of alerts in a notification. Larger notifications are rejected with 413.").
+		Default("100000"), &c.receiver.MaxAlerts, integer(1))
+	setFlag(app.Flag("webhook.max-labels", "Maximum number of labels of an alert, and maximum number of its annotations. "+
+		"An alert with more is left out and counts as truncated.").
+		Default("256"), &c.receiver.MaxLabels, integer(1))
+	setFlag(app.Flag("webhook.max-sources", "Maximum number of sources, which are the names after /webhook/. "+
+		"Notifications of further sources are rejected with 503.").
+		Default(strconv.Itoa(c.group.MaxSources)), &c.group.MaxSources, integer(1))
+	app.Flag("ui.heartbeat-matcher", "Matchers of alerts that always fire (heartbeats), in the syntax of a filter. "+
+		"Repeatable, one match is enough. The default matches Watchdog and names that contain DeadMansSwitch.").
 		PlaceHolder("MATCHERS").SetValue(&heartbeatFlag{to: &c.group.Heartbeats})
-	app.Flag("ui.severity-label", "Label that holds an alert's severity.").
+	app.Flag("ui.severity-label", "Name of the label that holds the severity of an alert.").
 		Default(grouping.DefaultSeverityLabel).StringVar(&c.severityLabel)
-	app.Flag("ui.severities", "Words for a severity beside the known ones, as critical=WORD,WORD; critical, warning, info or none. A word that is not known ranks beside warning. Repeatable.").
+	app.Flag("ui.severities", "Additional words for one of the severities critical, warning, info and none, as critical=WORD,WORD. "+
+		"An unknown word ranks like warning. Repeatable.").
 		PlaceHolder("SEVERITY=WORDS").StringsVar(&c.severities)
-	set(app.Flag("web.external-url", "URL under which readers reach Muster, for links. Its path is the default of --web.route-prefix.").
+	setFlag(app.Flag("web.external-url", "URL under which readers reach Muster, used for links. "+
+		"Its path is the default of --web.route-prefix.").
 		PlaceHolder("URL"), &c.receiver.ExternalURL, webURL)
-	set(app.Flag("web.route-prefix", "Path under which Muster serves everything. Only needed if a proxy takes away the path of --web.external-url.").
+	setFlag(app.Flag("web.route-prefix", "Path prefix of all routes. Only needed if a proxy removes the path of --web.external-url.").
 		PlaceHolder("PATH"), &c.receiver.RoutePrefix, routePrefix)
-	app.Flag("demo", "Play made-up notifications, on the loopback address and in memory alone.").
+	app.Flag("demo", "Whether to play an invented story of notifications. "+
+		"Muster then listens on the loopback address and keeps everything in memory.").
 		BoolVar(&c.receiver.Demo)
-	app.Flag("storage.path", "File that keeps the groups, such as data/muster.db. Empty: they are kept in memory alone. Not used with --redis.url.").
+	app.Flag("storage.path", "Path of the file that stores the groups, such as data/muster.db. "+
+		"If it is empty, groups are kept in memory only. Not used with --redis.url.").
 		Default("data/muster.db").StringVar(&c.file.Path)
-	app.Flag("redis.url", "URL of the Redis that keeps the groups, instead of --storage.path: redis://127.0.0.1:6379/0, rediss:// for TLS, unix:///path/to/socket. "+
-		"Sentinels: redis://sentinel-1:26379/0?master_name=mymaster&addr=sentinel-2:26379. Nodes of a cluster: redis://node-1:6379?addr=node-2:6379.").
+	app.Flag("redis.url", "URL of the Redis that stores the groups, instead of --storage.path: "+
+		"redis://127.0.0.1:6379/0, rediss:// for TLS, unix:///path/to/socket. "+
+		"Sentinels: redis://sentinel-1:26379/0?master_name=mymaster&addr=sentinel-2:26379. "+
+		"Nodes of a cluster: redis://node-1:6379?addr=node-2:6379.").
 		PlaceHolder("URL").StringVar(&c.redis.URL)
-	set(app.Flag("redis.password-file", "File with the password of the Redis, instead of one in the URL. It is read for each connection.").
+	setFlag(app.Flag("redis.password-file", "Path of a file with the password of Redis, instead of a password in the URL. "+
+		"It is read for each connection.").
 		PlaceHolder("FILE"), &c.redis.PasswordFile, secretFile)
-	set(app.Flag("redis.sentinel-password-file", "File with the password of the Sentinels, instead of one in the URL. It is read for each connection.").
+	setFlag(app.Flag("redis.sentinel-password-file", "Path of a file with the password of the Sentinels, instead of a password in the URL. "+
+		"It is read for each connection.").
 		PlaceHolder("FILE"), &c.redis.SentinelPasswordFile, secretFile)
-	app.Flag("redis.tls-ca-file", "File with the certificates that sign those of the Redis, instead of the system's. It is read for each connection. For a URL with rediss://, as the next three.").
+	app.Flag("redis.tls-ca-file", "Path of a file with the CA certificates for Redis, instead of those of the system. "+
+		"It is read for each connection. All --redis.tls-* flags need a URL with rediss://.").
 		PlaceHolder("FILE").StringVar(&c.redis.TLS.CAFile)
-	app.Flag("redis.tls-cert-file", "File with a client certificate for the Redis. It is read for each connection.").
+	app.Flag("redis.tls-cert-file", "Path of a file with the client certificate for Redis. It is read for each connection.").
 		PlaceHolder("FILE").StringVar(&c.redis.TLS.CertFile)
-	app.Flag("redis.tls-key-file", "File with the key of the client certificate.").
+	app.Flag("redis.tls-key-file", "Path of a file with the key of the client certificate.").
 		PlaceHolder("FILE").StringVar(&c.redis.TLS.KeyFile)
-	app.Flag("redis.tls-server-name", "Name that the certificates of the Redis have, where it is not the host that is connected to.").
+	app.Flag("redis.tls-server-name", "Host name in the certificate of Redis, if it differs from the host in the URL.").
 		PlaceHolder("NAME").StringVar(&c.redis.TLS.ServerName)
 	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").
 		Default("muster").StringVar(&c.redis.KeyPrefix)
-	set(app.Flag("redis.shards", "Parts over which the groups are spread, each in one slot of a cluster. The same for all replicas; a change begins anew. 0: 1, in a cluster 16.").
-		Default("0"), &c.redis.Shards, count(0))
-	set(app.Flag("storage.outage", "What to do with a notification while the storage fails: degrade (keep it in memory, write it back later) or strict (answer 503).").
+	setFlag(app.Flag("redis.shards", "Number of shards over which the groups are spread. Each is in one slot of a Redis Cluster. "+
+		"All replicas need the same number, and with a new number Muster starts empty. 0 means 1, or 16 in a cluster.").
+		Default("0"), &c.redis.Shards, integer(0))
+	setFlag(app.Flag("storage.outage", "How to handle notifications while the storage fails: "+
+		"degrade keeps them in memory and writes them later, strict answers 503.").
 		Default(string(storage.OutageDegrade)), &c.outage, oneOf(storage.OutageDegrade, storage.OutageStrict))
-	set(app.Flag("shutdown.timeout", "Maximum time for a stop: requests under way are finished, then what only memory holds is written to the storage. Give the process 5 s more.").
+	setFlag(app.Flag("shutdown.timeout", "Maximum time for a shutdown. It finishes open requests, then writes unsaved groups to the storage. "+
+		"Give the process 5 s more.").
 		Default("20s"), &c.shutdownTimeout, duration(0))
-	set(app.Flag("group.wait", "How long a new group settles before its first flush. Set it to Alertmanager's group_wait.").
+	setFlag(app.Flag("group.wait", "Time that a new group settles before its first flush. Set it to Alertmanager's group_wait.").
 		Default(c.group.Wait.String()), &c.group.Wait, duration(0))
-	set(app.Flag("group.interval", "Time between flushes of a group. Set it to Alertmanager's group_interval.").
+	setFlag(app.Flag("group.interval", "Time between flushes of a group. Set it to Alertmanager's group_interval.").
 		Default(c.group.Interval.String()), &c.group.Interval, duration(time.Millisecond))
-	set(app.Flag("group.settle", "How long after a resolution a firing from another Alertmanager is held to be an older view. Set it to Alertmanager's --cluster.peer-timeout.").
+	setFlag(app.Flag("group.settle", "Time after a resolution in which a firing alert from another Alertmanager counts as an older view. "+
+		"Set it to Alertmanager's --cluster.peer-timeout.").
 		Default(c.group.Settle.String()), &c.group.Settle, duration(0))
-	set(app.Flag("group.stale-after", "How long a firing group may be without a notification before it is marked stale. More than Alertmanager's repeat_interval.").
+	setFlag(app.Flag("group.stale-after", "Time without a notification after which a firing group is marked stale. "+
+		"Set it higher than Alertmanager's repeat_interval.").
 		Default(c.group.StaleAfter.String()), &c.group.StaleAfter, duration(time.Millisecond))
-	set(app.Flag("group.max-alerts", "Most alerts kept of a group. For a new one goes the oldest that does not fire; where all fire the new one counts as cut. 0: no limit.").
-		Default(strconv.Itoa(c.group.MaxAlerts)), &c.group.MaxAlerts, count(0))
-	set(app.Flag("retention.groups", "How long a group is kept after its last alert stopped firing.").
+	setFlag(app.Flag("group.max-alerts", "Maximum number of alerts in a group. A new alert evicts the oldest alert that does not fire. "+
+		"If all alerts fire, the new one counts as truncated. 0 means no limit.").
+		Default(strconv.Itoa(c.group.MaxAlerts)), &c.group.MaxAlerts, integer(0))
+	setFlag(app.Flag("retention.groups", "How long to keep a group after its last alert stopped firing.").
 		Default(c.group.Retention.String()), &c.group.Retention, duration(time.Millisecond))
-	set(app.Flag("retention.max-groups", "Most groups kept. For a new one goes the oldest that is resolved, else the oldest that is unreported; where all fire it is refused with 503. 0: no limit.").
-		Default(strconv.Itoa(c.group.MaxGroups)), &c.group.MaxGroups, count(0))
-	set(app.Flag("retention.history", "How long the history is kept.").
+	setFlag(app.Flag("retention.max-groups", "Maximum number of groups. "+
+		"A new group evicts the oldest resolved group, or else the oldest unreported one. "+
+		"If all groups fire, the new one is rejected with 503. 0 means no limit.").
+		Default(strconv.Itoa(c.group.MaxGroups)), &c.group.MaxGroups, integer(0))
+	setFlag(app.Flag("retention.history", "How long to keep the history.").
 		Default("720h"), &c.history, duration(time.Millisecond))
-	set(app.Flag("auto-gomemlimit.ratio", "Share of the container's memory that Go keeps to, by GOMEMLIMIT. 0: it is left as it is.").
-		Default("0.9"), &c.memoryRatio, share)
+	setFlag(app.Flag("auto-gomemlimit.ratio", "Ratio of the container's memory limit that GOMEMLIMIT is set to. "+
+		"0 leaves GOMEMLIMIT unchanged.").
+		Default("0.9"), &c.memoryRatio, ratio)
 	promslogflag.AddFlags(app, &c.log)
 	for _, name := range []string{promslogflag.LevelFlagName, promslogflag.FormatFlagName} {
 		f := app.GetFlag(name)
@@ -147,7 +173,8 @@ func parseFlags(args []string) (config, error) {
 	return c, parseInto(newFlags(&c), &c, args)
 }
 
-// parseInto parses the flags into the configuration, and completes it.
+// parseInto parses the flags into the configuration. Then it derives the values that
+// depend on several flags.
 func parseInto(app *kingpin.Application, c *config, args []string) error {
 	if _, err := app.Parse(args); err != nil {
 		return cmp.Or(checkBooleans(app), err)
@@ -168,8 +195,8 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 	return nil
 }
 
-// checkBooleans names the variable, and the flag that is on or off, of which
-// kingpin says only that a text is no boolean.
+// checkBooleans returns an error for a boolean flag whose environment variable is not
+// valid. The error of kingpin names neither the variable nor the flag.
 func checkBooleans(app *kingpin.Application) error {
 	for _, f := range app.Model().Flags {
 		text := os.Getenv(f.Envar)
@@ -183,24 +210,27 @@ func checkBooleans(app *kingpin.Application) error {
 	return nil
 }
 
-// ignoreVariables keeps flags that are no settings from claiming a variable:
-// images and platforms set names such as MUSTER_VERSION.
+// ignoreVariables removes the environment variables of flags that are not settings.
+// Images and platforms set names such as MUSTER_VERSION for other purposes.
 func ignoreVariables(app *kingpin.Application) {
-	for _, name := range []string{"help", "help-long", "help-man", "completion-bash", "completion-script-bash", "completion-script-zsh", "version"} {
+	for _, name := range []string{
+		"help", "help-long", "help-man", "completion-bash", "completion-script-bash", "completion-script-zsh", "version",
+	} {
 		if f := app.GetFlag(name); f != nil {
 			f.NoEnvar()
 		}
 	}
 }
 
-// flagValue names the flag in what is wrong with its text; kingpin does not.
+// flagValue adds the name of the flag to errors, which kingpin does not do.
 type flagValue[T any] struct {
 	name  string
 	to    *T
 	parse func(string) (T, error)
 }
 
-func set[T any](f *kingpin.FlagClause, to *T, parse func(string) (T, error)) {
+// setFlag makes the flag parse its text with parse, and store the value in to.
+func setFlag[T any](f *kingpin.FlagClause, to *T, parse func(string) (T, error)) {
 	f.SetValue(flagValue[T]{f.Model().Name, to, parse})
 }
 
@@ -212,11 +242,12 @@ func (v flagValue[T]) Set(text string) (err error) {
 	return nil
 }
 
-// String is part of kingpin.Value. It tells nothing: some are secret.
+// String is part of kingpin.Value. It returns nothing, because kingpin may print it and
+// some values are secret.
 func (v flagValue[T]) String() string { return "" }
 
-// namedValue names the flag in what is wrong with its text, for a value that
-// another package parses.
+// namedValue adds the name of the flag to errors of a value that another package
+// parses.
 type namedValue struct {
 	kingpin.Value
 
@@ -231,27 +262,29 @@ func (v namedValue) Set(text string) error {
 	return nil
 }
 
-func count(least int) func(string) (int, error) {
+// integer returns a parser for whole numbers of at least minimum.
+func integer(minimum int) func(string) (int, error) {
 	return func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a whole number", text)
 		}
-		if n < least {
-			return 0, fmt.Errorf("%d is less than %d", n, least)
+		if n < minimum {
+			return 0, fmt.Errorf("%d is less than %d", n, minimum)
 		}
 		return n, nil
 	}
 }
 
-func duration(least time.Duration) func(string) (time.Duration, error) {
+// duration returns a parser for Prometheus durations of at least minimum.
+func duration(minimum time.Duration) func(string) (time.Duration, error) {
 	return func(text string) (time.Duration, error) {
 		d, err := model.ParseDuration(text)
 		if err != nil {
 			return 0, err
 		}
-		if time.Duration(d) < least {
-			return 0, fmt.Errorf("%s is less than %s", text, least)
+		if time.Duration(d) < minimum {
+			return 0, fmt.Errorf("%s is less than %s", text, minimum)
 		}
 		return time.Duration(d), nil
 	}
@@ -265,7 +298,7 @@ func size(text string) (int64, error) {
 	return int64(n), nil
 }
 
-// memorySize is a size, or 0 for one that depends on the memory limit.
+// memorySize parses a size. 0 means a default that depends on the memory limit.
 func memorySize(text string) (int64, error) {
 	if text == "0" {
 		return 0, nil
@@ -273,7 +306,7 @@ func memorySize(text string) (int64, error) {
 	return size(text)
 }
 
-func share(text string) (float64, error) {
+func ratio(text string) (float64, error) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(f >= 0 && f <= 1) {
 		return 0, fmt.Errorf("%q is not a number between 0 and 1", text)
@@ -284,13 +317,13 @@ func share(text string) (float64, error) {
 func oneOf[T ~string](values ...T) func(string) (T, error) {
 	return func(text string) (T, error) {
 		if !slices.Contains(values, T(text)) {
-			return "", fmt.Errorf("%q is none of %v", text, values)
+			return "", fmt.Errorf("%q is not one of %v", text, values)
 		}
 		return T(text), nil
 	}
 }
 
-// secretFile checks that the file has a secret.
+// secretFile checks that the file contains a secret, and returns its name.
 func secretFile(name string) (string, error) {
 	if name == "" {
 		return "", nil
@@ -306,22 +339,22 @@ func webURL(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 		strings.Contains(u.Path, "//") {
-		return "", errors.New("it is not of the form https://example.com/path")
+		return "", errors.New("the URL must have the form https://example.com/path, without user, query and fragment")
 	}
 	_, err = routePrefix(u.Path)
 	return text, err
 }
 
-// aPath has nothing that a router takes for a wildcard.
-var aPath = regexp.MustCompile(`^(/[\w~-][\w.~-]*)*$`)
+// routePattern matches paths without characters that the router treats as wildcards.
+var routePattern = regexp.MustCompile(`^(/[\w~-][\w.~-]*)*$`)
 
 func routePrefix(text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
 	prefix := "/" + strings.Trim(text, "/")
-	if prefix != "/" && !aPath.MatchString(prefix) {
-		return "", fmt.Errorf("the path %q has more than letters, digits and . _ ~ -", text)
+	if prefix != "/" && !routePattern.MatchString(prefix) {
+		return "", fmt.Errorf("the path %q may contain only letters, digits and . _ ~ -", text)
 	}
 	return prefix, nil
 }

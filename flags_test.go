@@ -28,23 +28,23 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 		{"--webhook.max-alerts=0", "--webhook.max-alerts: 0 is less than 1"},
 		{"--webhook.max-labels=0", "--webhook.max-labels: 0 is less than 1"},
 		{"--webhook.max-sources=0", "--webhook.max-sources: 0 is less than 1"},
-		{"--web.external-url=muster", "--web.external-url: it is not of the form https://example.com/path"},
-		{"--web.external-url=ftp://host", "--web.external-url: it is not of the form"},
-		{"--web.external-url=http://", "--web.external-url: it is not of the form"},
-		{"--web.external-url=http://[::1", "--web.external-url: it is not of the form"},
-		{"--web.external-url=http://me:secret@host/", "--web.external-url: it is not of the form"},
-		{"--web.external-url=http://host/?a=b", "--web.external-url: it is not of the form"},
-		{"--web.external-url=http://host//a", "--web.external-url: it is not of the form"},
-		{"--web.external-url=http://host/a b", `--web.external-url: the path "/a b" has more than letters`},
-		{"--web.route-prefix=/:id", `--web.route-prefix: the path "/:id" has more than letters`},
-		{"--web.route-prefix=/*all", `--web.route-prefix: the path "/*all" has more than letters`},
-		{"--web.route-prefix=/a/../b", `--web.route-prefix: the path "/a/../b" has more than letters`},
-		{"--web.route-prefix=/a//b", `--web.route-prefix: the path "/a//b" has more than letters`},
+		{"--web.external-url=muster", "--web.external-url: the URL must have the form https://example.com/path"},
+		{"--web.external-url=ftp://host", "--web.external-url: the URL must have the form"},
+		{"--web.external-url=http://", "--web.external-url: the URL must have the form"},
+		{"--web.external-url=http://[::1", "--web.external-url: the URL must have the form"},
+		{"--web.external-url=http://me:secret@host/", "--web.external-url: the URL must have the form"},
+		{"--web.external-url=http://host/?a=b", "--web.external-url: the URL must have the form"},
+		{"--web.external-url=http://host//a", "--web.external-url: the URL must have the form"},
+		{"--web.external-url=http://host/a b", `--web.external-url: the path "/a b" may contain only letters`},
+		{"--web.route-prefix=/:id", `--web.route-prefix: the path "/:id" may contain only letters`},
+		{"--web.route-prefix=/*all", `--web.route-prefix: the path "/*all" may contain only letters`},
+		{"--web.route-prefix=/a/../b", `--web.route-prefix: the path "/a/../b" may contain only letters`},
+		{"--web.route-prefix=/a//b", `--web.route-prefix: the path "/a//b" may contain only letters`},
 		{"--redis.password-file=/none", "--redis.password-file: open /none: no such file"},
 		{"--redis.sentinel-password-file=" + empty, "--redis.sentinel-password-file: " + empty + " is empty"},
 		{"--redis.shards=some", `--redis.shards: "some" is not a whole number`},
 		{"--redis.shards=-1", "--redis.shards: -1 is less than 0"},
-		{"--storage.outage=ignore", `--storage.outage: "ignore" is none of [degrade strict]`},
+		{"--storage.outage=ignore", `--storage.outage: "ignore" is not one of [degrade strict]`},
 		{"--group.wait=30", `--group.wait: not a valid duration string: "30"`},
 		{"--group.wait=-1s", "--group.wait: not a valid duration string"},
 		{"--group.interval=0s", "--group.interval: 0s is less than 1ms"},
@@ -76,10 +76,12 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 	}
 }
 
-// Images and platforms set variables that look like ours. Those that are no
-// settings are ignored, and a bad value names its variable.
+// Images and platforms set variables with names like ours. Variables that are not
+// settings are ignored. The error for an invalid value names its variable.
 func TestVariablesThatAreNoSettings(t *testing.T) {
-	for _, name := range []string{"VERSION", "HELP", "HELP_LONG", "HELP_MAN", "COMPLETION_BASH", "COMPLETION_SCRIPT_ZSH", "PORT", "SERVICE_HOST"} {
+	for _, name := range []string{
+		"VERSION", "HELP", "HELP_LONG", "HELP_MAN", "COMPLETION_BASH", "COMPLETION_SCRIPT_ZSH", "PORT", "SERVICE_HOST",
+	} {
 		t.Setenv("MUSTER_"+name, "v1.2.3")
 	}
 	_, err := parseFlags(nil)
@@ -97,15 +99,17 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 	require.True(t, c.receiver.EnablePprof)
 }
 
-// A health check asks where the same flags and variables put Muster.
+// The health check derives the URL from the flags and variables of Muster.
 func TestTheHealthCheckFindsItsMuster(t *testing.T) {
 	for want, args := range map[string][]string{
-		"http://127.0.0.1:9095/-/healthy":        nil,
-		"http://127.0.0.1:80/-/healthy":          {"--web.listen-address=0.0.0.0:80"},
-		"http://127.0.0.1:443/-/healthy":         {"--web.listen-address=:https"},
-		"http://[::1]:80/-/healthy":              {"--web.listen-address=[::]:80"},
-		"http://[fe80::1%25eth0]:80/-/healthy":   {"--web.listen-address=[fe80::1%eth0]:80"},
-		"http://10.0.0.1:80/-/healthy":           {"--web.listen-address=vsock://:9", "--web.listen-address=:0", "--web.listen-address=10.0.0.1:80"},
+		"http://127.0.0.1:9095/-/healthy":      nil,
+		"http://127.0.0.1:80/-/healthy":        {"--web.listen-address=0.0.0.0:80"},
+		"http://127.0.0.1:443/-/healthy":       {"--web.listen-address=:https"},
+		"http://[::1]:80/-/healthy":            {"--web.listen-address=[::]:80"},
+		"http://[fe80::1%25eth0]:80/-/healthy": {"--web.listen-address=[fe80::1%eth0]:80"},
+		"http://10.0.0.1:80/-/healthy": {
+			"--web.listen-address=vsock://:9", "--web.listen-address=:0", "--web.listen-address=10.0.0.1:80",
+		},
 		"http://127.0.0.1:9095/muster/-/healthy": {"--web.external-url=http://x/muster/"},
 		"http://127.0.0.1:9095/a/-/healthy":      {"--web.external-url=http://x/muster", "--web.route-prefix=/a"},
 		"http://127.0.0.1:9095/-/healthy?":       {"--web.external-url=http://x/muster", "--web.route-prefix=/"},
@@ -116,14 +120,14 @@ func TestTheHealthCheckFindsItsMuster(t *testing.T) {
 		got, err := c.healthURLs(t.Context())
 		require.NoError(t, err)
 		if both, ok := strings.CutSuffix(want, " http"); ok {
-			require.Equal(t, []string{both, strings.Replace(both, "https", "http", 1)}, got, "either may be spoken")
+			require.Equal(t, []string{both, strings.Replace(both, "https", "http", 1)}, got, "the server may use TLS or not")
 			continue
 		}
 		require.Equal(t, []string{strings.TrimSuffix(want, "?")}, got, args)
 	}
 	for want, args := range map[string][]string{
-		"name it by --url":  {"--web.systemd-socket"},
-		"name one by --url": {"--web.listen-address=vsock://:9"},
+		"systemd chooses the address: set --url":                  {"--web.systemd-socket"},
+		"no --web.listen-address is reachable by HTTP: set --url": {"--web.listen-address=vsock://:9"},
 	} {
 		c, err := parseFlags(args)
 		require.NoError(t, err)
@@ -132,7 +136,7 @@ func TestTheHealthCheckFindsItsMuster(t *testing.T) {
 	}
 }
 
-// variable is the environment variable of a flag.
+// variable returns the environment variable of a flag.
 func variable(flag string) string {
 	return "MUSTER_" + strings.NewReplacer(".", "_", "-", "_").Replace(strings.ToUpper(flag))
 }
@@ -165,12 +169,12 @@ func TestValues(t *testing.T) {
 		"--group.wait=0s", "--redis.password-file=" + secret, "--storage.outage=strict", "--auto-gomemlimit.ratio=0",
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, *c.web.WebListenAddresses, "it may be repeated")
+	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, *c.web.WebListenAddresses, "the flag is repeatable")
 	require.Equal(t, "/muster/", c.receiver.RoutePrefix)
 	require.EqualValues(t, 1024, c.receiver.MaxBodySize)
 	require.Equal(t, 7, c.receiver.MaxRequests)
-	require.Equal(t, []time.Duration{30 * 24 * time.Hour, 90 * time.Second, 0}, []time.Duration{c.group.Retention, c.group.Interval, c.group.Wait},
-		"a flag goes before a variable")
+	require.Equal(t, []time.Duration{30 * 24 * time.Hour, 90 * time.Second, 0},
+		[]time.Duration{c.group.Retention, c.group.Interval, c.group.Wait}, "a flag overrides a variable")
 	require.Equal(t, c.group, c.receiver.Groups)
 	require.Equal(t, []string{secret, ""}, []string{c.redis.PasswordFile, c.redis.SentinelPasswordFile})
 	require.Equal(t, storage.OutageStrict, c.outage)
@@ -202,7 +206,7 @@ func TestDemoKeepsToItself(t *testing.T) {
 	require.Equal(t, []string{":1"}, *c.web.WebListenAddresses)
 }
 
-// What a secret is must not come out by the help or an error of kingpin.
+// Neither the help nor an error of kingpin shows a secret.
 func TestAFlagTellsNoValue(t *testing.T) {
 	var c config
 	app := newFlags(&c)

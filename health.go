@@ -22,12 +22,13 @@ const (
 	readyPath   = "/-/ready"
 )
 
-// healthTimeout is how long a health check waits: less than the probes of
-// containers do.
+// healthTimeout is the timeout of a health check. It is shorter than the usual timeout
+// of container probes.
 const healthTimeout = 3 * time.Second
 
-// edge is what the edge of the server has to know of the rest.
-func (c *config) edge(refused func(remote string, code int, reason, text string)) web.Options {
+// webOptions returns the options of package web. refused is called for each rejected
+// notification.
+func (c *config) webOptions(refused func(remote string, code int, reason, text string)) web.Options {
 	prefix := strings.TrimRight(c.receiver.RoutePrefix, "/")
 	return web.Options{
 		Addresses: *c.web.WebListenAddresses, Systemd: c.web.WebSystemdSocket != nil && *c.web.WebSystemdSocket,
@@ -35,17 +36,17 @@ func (c *config) edge(refused func(remote string, code int, reason, text string)
 	}
 }
 
-// healthcheck asks a running Muster whether it is healthy, for containers that
-// have no other program to ask with. It takes the flags and the environment of
-// the Muster that it asks, so it finds it wherever these put it.
+// healthcheck asks a running Muster whether it is healthy. It is for containers that
+// have no other program for this. It takes the flags and the environment of that
+// Muster, and derives the URL from them.
 func healthcheck(args []string) error {
 	var c config
 	app := newFlags(&c)
 	for _, name := range []string{"redis.password-file", "redis.sentinel-password-file"} {
-		app.GetFlag(name).String() // it is not read: a secret may be missing for a moment
+		app.GetFlag(name).String() // the check needs no secret, and the file may be missing for a moment
 	}
-	app.Help = "Asks the Muster that the same flags and environment start whether it is healthy."
-	target := app.Flag("url", "URL to ask instead.").NoEnvar().PlaceHolder("URL").String()
+	app.Help = "Checks whether the Muster with the same flags and environment is healthy."
+	target := app.Flag("url", "URL to check, instead of the URL that follows from the other flags.").NoEnvar().PlaceHolder("URL").String()
 	if err := parseInto(app, &c, args); err != nil {
 		return fmt.Errorf("%w, try --help", err)
 	}
@@ -60,31 +61,32 @@ func healthcheck(args []string) error {
 	}
 	var err error
 	for _, target := range targets {
-		if err = askHealth(ctx, target); !errors.Is(err, http.ErrSchemeMismatch) {
+		if err = checkHealth(ctx, target); !errors.Is(err, http.ErrSchemeMismatch) {
 			break
 		}
 	}
 	return err
 }
 
-// askHealth reports as an error why a URL is not answered by a healthy Muster.
-func askHealth(ctx context.Context, target string) error {
+// checkHealth returns an error unless a healthy Muster answers at the URL.
+func checkHealth(ctx context.Context, target string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return err
 	}
-	var asked atomic.Bool
+	var certificateRequested atomic.Bool
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
-		// It asks its own container, whose certificate names the world's host.
+		// The check connects to its own container, whose certificate is for the public
+		// host name.
 		InsecureSkipVerify: true, //nolint:gosec // G402: see above
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			asked.Store(true)
+			certificateRequested.Store(true)
 			return &tls.Certificate{}, nil
 		},
 	}}}
 	res, err := client.Do(r)
-	if err != nil && asked.Load() && !errors.Is(err, context.DeadlineExceeded) {
-		return nil // it answers, and lets in only who has a client certificate
+	if err != nil && certificateRequested.Load() && !errors.Is(err, context.DeadlineExceeded) {
+		return nil // Muster answers, but accepts only clients with a certificate
 	}
 	if err != nil {
 		return err
@@ -96,12 +98,12 @@ func askHealth(ctx context.Context, target string) error {
 	return nil
 }
 
-// healthURLs are where the probe of the configured Muster may be. The web config
-// file does not tell whether it speaks TLS: it may have changed, or broken, and
-// the Muster that runs keeps the one before.
+// healthURLs returns the possible URLs of the health probe. With a web config file
+// Muster may use TLS or not. The file does not show which: it may have changed, and
+// the running Muster keeps the last valid version.
 func (c *config) healthURLs(ctx context.Context) ([]string, error) {
 	if c.web.WebSystemdSocket != nil && *c.web.WebSystemdSocket {
-		return nil, errors.New("with --web.systemd-socket the address is systemd's: name it by --url")
+		return nil, errors.New("with --web.systemd-socket, systemd chooses the address: set --url")
 	}
 	for _, address := range *c.web.WebListenAddresses {
 		host, service, err := net.SplitHostPort(address)
@@ -124,10 +126,13 @@ func (c *config) healthURLs(ctx context.Context) ([]string, error) {
 		}
 		var urls []string
 		for _, scheme := range schemes {
-			u := url.URL{Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(port)), Path: strings.TrimRight(c.receiver.RoutePrefix, "/") + healthyPath}
+			u := url.URL{
+				Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(port)),
+				Path: strings.TrimRight(c.receiver.RoutePrefix, "/") + healthyPath,
+			}
 			urls = append(urls, u.String())
 		}
 		return urls, nil
 	}
-	return nil, errors.New("no --web.listen-address has a port that can be asked by HTTP: name one by --url")
+	return nil, errors.New("no --web.listen-address is reachable by HTTP: set --url")
 }

@@ -16,9 +16,9 @@ import (
 	"muster/web"
 )
 
-// guard serves the probe alone behind a web config file, and returns the file
-// and the flags that start a Muster with it.
-func guard(t *testing.T, config string) (file string, args []string) {
+// serveProbe serves the health probe with a web config file. It returns the file, and
+// the flags of a Muster that uses it.
+func serveProbe(t *testing.T, config string) (file string, args []string) {
 	t.Helper()
 	dir := t.TempDir()
 	file = filepath.Join(dir, "web.yml")
@@ -41,8 +41,8 @@ func guard(t *testing.T, config string) (file string, args []string) {
 	return file, []string{"--web.config.file=" + file, "--web.listen-address=" + listener.Addr().String(), "--web.route-prefix=/a"}
 }
 
-// The health check asks a Muster behind every kind of web config, and goes on to
-// do so when the file is broken: the Muster that runs keeps the last valid one.
+// The health check works with every kind of web config. It also works when the file is
+// broken, since the running Muster keeps the last valid version.
 func TestTheHealthCheckAsksBehindTheWebConfig(t *testing.T) {
 	withTLS := "tls_server_config:\n  cert_file: crt\n  key_file: key\n"
 	for name, config := range map[string]string{
@@ -55,7 +55,7 @@ func TestTheHealthCheckAsksBehindTheWebConfig(t *testing.T) {
 		"clients if they": withTLS + "  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: crt\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, args := guard(t, config)
+			file, args := serveProbe(t, config)
 			require.NoError(t, healthcheck(args))
 			for _, broken := range []string{"", "basic_auth_users: ["} {
 				require.NoError(t, os.WriteFile(file, []byte(broken), 0o600))
@@ -65,8 +65,9 @@ func TestTheHealthCheckAsksBehindTheWebConfig(t *testing.T) {
 			require.NoError(t, healthcheck(args))
 		})
 	}
-	_, args := guard(t, withTLS)
+	_, args := serveProbe(t, withTLS)
 	require.ErrorContains(t, healthcheck([]string{args[0], args[1], "--web.route-prefix=/b"}), "404")
-	require.NoError(t, healthcheck(append(args, "--redis.password-file=/none", "--redis.sentinel-password-file=/none")), "it needs no secret")
-	require.ErrorContains(t, healthcheck(append(args, "--url=https://127.0.0.1:1")), "refused", "a URL goes before all else")
+	noSecrets := append(args, "--redis.password-file=/none", "--redis.sentinel-password-file=/none")
+	require.NoError(t, healthcheck(noSecrets), "the check needs no secret")
+	require.ErrorContains(t, healthcheck(append(args, "--url=https://127.0.0.1:1")), "refused", "--url overrides the other flags")
 }

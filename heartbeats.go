@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// heartbeatFlag is a repeatable flag whose first value takes the place of the
-// default.
+// heartbeatFlag is a repeatable flag. Its first value replaces the default, and further
+// values are added.
 type heartbeatFlag struct {
 	to    *[]labels.Matchers
 	given bool
@@ -18,7 +18,7 @@ type heartbeatFlag struct {
 func (f *heartbeatFlag) Set(text string) error {
 	matchers, err := parse.Matchers(text)
 	if err != nil || len(matchers) == 0 {
-		return fmt.Errorf("--ui.heartbeat-matcher: %q is not of the form alertname=\"Watchdog\": %w", text, err)
+		return fmt.Errorf("--ui.heartbeat-matcher: %q does not have the form alertname=\"Watchdog\": %w", text, err)
 	}
 	if !f.given {
 		f.given, *f.to = true, nil
@@ -30,5 +30,5 @@ func (f *heartbeatFlag) Set(text string) error {
 // String is part of kingpin.Value.
 func (f *heartbeatFlag) String() string { return "" }
 
-// IsCumulative lets the flag be repeated.
+// IsCumulative tells kingpin that the flag is repeatable.
 func (f *heartbeatFlag) IsCumulative() bool { return true }

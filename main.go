@@ -1,5 +1,5 @@
-// Muster gives Prometheus Alertmanager a memory: it keeps the state and the
-// history of every alert group that Alertmanager notifies it of.
+// Muster gives Prometheus Alertmanager a memory. It receives Alertmanager's
+// notifications, and stores the state and the history of every alert group.
 package main
 
 import (
@@ -32,13 +32,12 @@ import (
 	"muster/web"
 )
 
-// restoreWait is how long the start waits for the stored groups before it
-// serves without them: Alertmanager retries a refused connection, but a probe
-// gives up.
+// restoreWait is how long the start waits for the stored groups. After that Muster
+// serves without them, because a probe would fail otherwise. Alertmanager would retry.
 const restoreWait = 1500 * time.Millisecond
 
-// drainWait is how long requests under way may take when Muster stops: half of
-// the time for a stop, and no more than this.
+// drainWait is the maximum time for open requests at a shutdown. They also get at most
+// half of --shutdown.timeout.
 const drainWait = 10 * time.Second
 
 func main() {
@@ -61,8 +60,8 @@ func main() {
 	}
 }
 
-// serve builds the house in one line, from the storage up to the web, and runs
-// it until a signal or a failure ends it.
+// serve constructs all parts, from the storage up to the HTTP server. It runs them
+// until a signal or a failure stops them.
 func serve(c config, logger *slog.Logger) error {
 	logger.Info("Starting Muster", "version", version.Info(), "build", version.BuildContext())
 	limitMemory(c.memoryRatio, memlimit.FromCgroup, logger)
@@ -73,7 +72,7 @@ func serve(c config, logger *slog.Logger) error {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("muster"))
 	clock := grouping.NewClock()
-	edge, err := web.Load(*c.web.WebConfigFile, reg, logger)
+	webConfig, err := web.Load(*c.web.WebConfigFile, reg, logger)
 	if err != nil {
 		return err
 	}
@@ -84,14 +83,14 @@ func serve(c config, logger *slog.Logger) error {
 	}
 	defer func() {
 		if err := backend.close(); err != nil {
-			logger.Debug("The storage was not closed cleanly", "err", err)
+			logger.Debug("Closing the storage failed", "err", err)
 		}
 	}()
 	manager, err := grouping.NewManager(backend.groups, clock, reg, logger, c.group)
 	if err != nil {
 		return err
 	}
-	c.receiver.Problems = edge.Problems
+	c.receiver.Problems = webConfig.Problems
 	server, err := receiver.New(manager, backend.status, reg, reg, logger, c.receiver)
 	if err != nil {
 		return err
@@ -99,27 +98,27 @@ func serve(c config, logger *slog.Logger) error {
 	manager.Watch(server.Publish)
 	httpServer := receiver.NewHTTPServer(server, logger)
 	httpServer.RegisterOnShutdown(server.Drain)
-	guarded := web.New(edge, httpServer, logger, c.edge(server.RecordRejection))
+	webServer := web.New(webConfig, httpServer, logger, c.webOptions(server.RecordRejection))
 
-	// They are stopped in this order, each before what it calls.
+	// The group stops its members in this order: each one before those that it calls.
 	var (
-		group run.Group
-		lost  error     // what the storage could not bring to its backend
-		end   time.Time // of a stop; set before all but the first are stopped
+		group    run.Group
+		lost     error     // set if the storage could not write all groups to its backend
+		deadline time.Time // of the shutdown; set when the HTTP server is stopped
 	)
 	group.Add(run.SignalHandler(context.Background(), syscall.SIGINT, syscall.SIGTERM))
 	group.Add(func() error {
 		if err := restore(manager, backend, logger); err != nil {
 			return err
 		}
-		return guarded.Run(context.Background())
+		return webServer.Run(context.Background())
 	}, func(error) {
 		server.Drain()
-		end = time.Now().Add(c.shutdownTimeout)
+		deadline = time.Now().Add(c.shutdownTimeout)
 		ctx, cancel := context.WithTimeout(context.Background(), min(drainWait, c.shutdownTimeout/2))
 		defer cancel()
 		if err := httpServer.Shutdown(ctx); err != nil {
-			logger.Warn("Requests were cut off", "err", err)
+			logger.Warn("Open requests were aborted", "err", err)
 		}
 	})
 	if c.receiver.Demo {
@@ -130,14 +129,14 @@ func serve(c config, logger *slog.Logger) error {
 	addRun(&group, manager.Run)
 	addRun(&group, func(ctx context.Context) error {
 		err := backend.run(ctx)
-		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 		defer cancel()
 		lost = backend.drain(ctx)
 		return cmp.Or(lost, err)
 	})
 
-	signal.Ignore(syscall.SIGHUP)  // sent by habit to reload; there is no file to reload
-	signal.Ignore(syscall.SIGXFSZ) // a file that may not grow is a fault of the storage
+	signal.Ignore(syscall.SIGHUP)  // operators send it to reload a config file, which Muster does not have
+	signal.Ignore(syscall.SIGXFSZ) // if the file may not grow, the write fails and the storage handles it
 	err = group.Run()
 	if lost != nil {
 		return lost
@@ -149,26 +148,26 @@ func serve(c config, logger *slog.Logger) error {
 	return err
 }
 
-// limitMemory makes Go keep to a share of what the container may use, so that
-// the collector works harder before the kernel kills. Where there is no limit,
-// or GOMEMLIMIT sets one, nothing happens.
+// limitMemory sets Go's memory limit to a ratio of the container's limit. Near the limit
+// the garbage collector works harder, so that the kernel does not kill the process. It
+// does nothing if the container has no limit, or if GOMEMLIMIT is set.
 func limitMemory(ratio float64, limit memlimit.Provider, logger *slog.Logger) {
 	if ratio == 0 {
 		return
 	}
-	kept, err := memlimit.Set(memlimit.WithRatio(ratio), memlimit.WithProvider(limit))
+	bytes, err := memlimit.Set(memlimit.WithRatio(ratio), memlimit.WithProvider(limit))
 	switch {
 	case errors.Is(err, memlimit.ErrCgroupsNotSupported):
 	case err != nil:
-		logger.Warn("The container's memory limit could not be read", "err", err)
-	case kept < math.MaxInt64:
-		logger.Info("Go keeps to a share of the container's memory", "bytes", kept, "ratio", ratio)
+		logger.Warn("Reading the container's memory limit failed", "err", err)
+	case bytes < math.MaxInt64:
+		logger.Info("Go's memory limit set", "bytes", bytes, "ratio", ratio)
 	}
 }
 
-// restore makes the manager know the stored groups. A backend that cannot be
-// reached is not waited for: pages then say that they are partial.
-func restore(manager *grouping.Manager, backend opened, logger *slog.Logger) error {
+// restore loads the stored groups into the manager. It does not wait longer than
+// restoreWait for the backend. Pages then say that they are not complete.
+func restore(manager *grouping.Manager, backend openedStorage, logger *slog.Logger) error {
 	select {
 	case <-backend.restored:
 	case <-time.After(restoreWait):
@@ -178,17 +177,17 @@ func restore(manager *grouping.Manager, backend opened, logger *slog.Logger) err
 	return err
 }
 
-// opened is a storage with its life.
-type opened struct {
+// openedStorage is a storage with the functions to run and stop it.
+type openedStorage struct {
 	groups   grouping.GroupStorage
 	status   func() grouping.StorageStatus
 	run      func(context.Context) error
-	drain    func(context.Context) error // after run
+	drain    func(context.Context) error // writes unsaved groups, after run has returned
 	restored <-chan struct{}
 	close    func() error
 }
 
-func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger) (opened, error) {
+func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger) (openedStorage, error) {
 	memory := storage.NewMemory(storage.MemoryOptions{HistoryRetention: c.history})
 	var backend interface {
 		storage.Durable
@@ -205,7 +204,7 @@ func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, log
 	default:
 		restored := make(chan struct{})
 		close(restored)
-		return opened{
+		return openedStorage{
 			groups:   storage.Instrument(memory, "memory", reg),
 			status:   func() grouping.StorageStatus { return grouping.StorageStatus{Mode: "memory", Healthy: true} },
 			run:      func(ctx context.Context) error { <-ctx.Done(); return nil },
@@ -215,19 +214,19 @@ func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, log
 		}, nil
 	}
 	if err != nil {
-		return opened{}, err
+		return openedStorage{}, err
 	}
-	joined, err := storage.NewTiered(memory, storage.InstrumentDurable(backend, reg), clock, reg, logger,
+	tiered, err := storage.NewTiered(memory, storage.InstrumentDurable(backend, reg), clock, reg, logger,
 		storage.TieredOptions{Outage: c.outage})
 	if err != nil {
-		return opened{}, errors.Join(err, backend.Close())
+		return openedStorage{}, errors.Join(err, backend.Close())
 	}
-	return opened{
-		groups: joined, status: joined.Status, run: joined.Run, drain: joined.Drain, restored: joined.Restored(), close: backend.Close,
+	return openedStorage{
+		groups: tiered, status: tiered.Status, run: tiered.Run, drain: tiered.Drain, restored: tiered.Restored(), close: backend.Close,
 	}, nil
 }
 
-// addRun adds a life that ends with its context.
+// addRun adds a function that runs until its context is cancelled.
 func addRun(group *run.Group, fn func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	group.Add(func() error { return fn(ctx) }, func(error) { cancel() })

@@ -27,9 +27,9 @@ func TestLimitMemory(t *testing.T) {
 		log   string
 	}{
 		"a container's":  {0.5, memlimit.Limit(100 << 20), 50 << 20, "bytes=52428800"},
-		"none":           {0.5, func() (uint64, error) { return 0, memlimit.ErrNoLimit }, math.MaxInt64, ""},
+		"no limit":       {0.5, func() (uint64, error) { return 0, memlimit.ErrNoLimit }, math.MaxInt64, ""},
 		"no container":   {0.5, func() (uint64, error) { return 0, memlimit.ErrCgroupsNotSupported }, math.MaxInt64, ""},
-		"not wanted":     {0, memlimit.Limit(100 << 20), math.MaxInt64, ""},
+		"disabled":       {0, memlimit.Limit(100 << 20), math.MaxInt64, ""},
 		"cannot be read": {0.5, func() (uint64, error) { return 0, errors.New("no such file") }, math.MaxInt64, "no such file"},
 	} {
 		debug.SetMemoryLimit(math.MaxInt64)
@@ -42,5 +42,5 @@ func TestLimitMemory(t *testing.T) {
 	t.Setenv("GOMEMLIMIT", "1GiB")
 	debug.SetMemoryLimit(1 << 30)
 	limitMemory(0.5, memlimit.Limit(100<<20), slog.New(slog.DiscardHandler))
-	require.Equal(t, int64(1<<30), debug.SetMemoryLimit(-1), "who set it meant it")
+	require.Equal(t, int64(1<<30), debug.SetMemoryLimit(-1), "GOMEMLIMIT has priority")
 }

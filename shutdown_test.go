@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The examples give Muster 5 s more than it takes for a stop at most.
+// The examples give Muster 5 s more than the maximum time for a shutdown.
 func TestExamplesLeaveTimeToStop(t *testing.T) {
 	var c config
 	_, err := newFlags(&c).Parse(nil)

@@ -13,17 +13,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The times of Alertmanager's route in these tests: short, but long enough to
-// tell one flush from the next on a busy machine.
+// The intervals of Alertmanager's route in these tests. They are short, but long enough
+// to separate two flushes on a busy machine.
 const (
 	groupWait     = time.Second
 	groupInterval = 2 * time.Second
 )
 
-// patience is how long a test waits for what takes a flush or two.
-const patience = 30 * time.Second
+// waitTimeout is the maximum time to wait for a change that takes one or two flushes.
+const waitTimeout = 30 * time.Second
 
-// alertmanager is a real one, on a port that it keeps.
+// alertmanager is a real Alertmanager. It keeps its port when it is restarted.
 type alertmanager struct {
 	*process
 
@@ -31,8 +31,8 @@ type alertmanager struct {
 	data string
 }
 
-// webhookConfig is a receiver with one webhook, further lines of which are
-// given.
+// webhookConfig returns a configuration with one webhook. The lines are added to its
+// webhook_config.
 func webhookConfig(webhookURL string, lines ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `route:
@@ -67,35 +67,35 @@ func newAlertmanager(t *testing.T, config string, args ...string) *alertmanager 
 	return &alertmanager{process: newProcess(t, "alertmanager", path, args...), url: url, data: data}
 }
 
-// alone keeps it from looking for peers.
-const alone = "--cluster.listen-address="
+// noCluster is the flag that disables clustering.
+const noCluster = "--cluster.listen-address="
 
 func startAlertmanager(t *testing.T, config string) *alertmanager {
 	t.Helper()
-	a := newAlertmanager(t, config, alone)
+	a := newAlertmanager(t, config, noCluster)
 	a.start()
 	return a
 }
 
-// start starts it and returns when it is ready.
+// start starts Alertmanager and waits until it is ready.
 func (a *alertmanager) start() {
 	a.t.Helper()
 	a.process.start()
-	waitFor(a.t, patience, "alertmanager is ready", func() error {
+	waitFor(a.t, waitTimeout, "alertmanager is ready", func() error {
 		_, err := do(http.MethodGet, a.url+"/-/ready", nil, nil)
 		return err
 	})
 }
 
-// lose removes all that it has written; it must not run.
-func (a *alertmanager) lose() {
+// deleteData deletes all files of Alertmanager, which must not be running.
+func (a *alertmanager) deleteData() {
 	a.t.Helper()
 	require.False(a.t, a.running())
 	require.NoError(a.t, os.RemoveAll(a.data))
 }
 
-// posted is an alert as a source posts it to Alertmanager. The end that a
-// source gives is when it will be resolved unless it is posted again.
+// posted is an alert that a source posts to Alertmanager. If the source does not post it
+// again, Alertmanager resolves it at EndsAt.
 type posted struct {
 	Labels       map[string]string `json:"labels"`
 	Annotations  map[string]string `json:"annotations,omitempty"`
@@ -104,7 +104,7 @@ type posted struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
-// firing is an alert of an instance that fires from now on.
+// firing returns an alert of an instance that fires from now on.
 func firing(instance string) posted {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	return posted{
@@ -116,7 +116,7 @@ func firing(instance string) posted {
 	}
 }
 
-// resolved is the alert, ended now.
+// resolved returns the alert with an end of now.
 func (p posted) resolved() posted {
 	p.EndsAt = time.Now().UTC().Truncate(time.Millisecond)
 	return p
@@ -130,7 +130,7 @@ func (a *alertmanager) post(alerts ...posted) {
 	require.NoError(a.t, err)
 }
 
-// silence mutes an instance and returns the silence's ID.
+// silence silences an instance and returns the ID of the silence.
 func (a *alertmanager) silence(instance string) string {
 	a.t.Helper()
 	now := time.Now().UTC()
@@ -150,7 +150,7 @@ func (a *alertmanager) silence(instance string) string {
 	return answer.SilenceID
 }
 
-// expire ends a silence.
+// expire expires a silence.
 func (a *alertmanager) expire(silence string) {
 	a.t.Helper()
 	_, err := do(http.MethodDelete, a.url+"/api/v2/silence/"+silence, nil, nil)

@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// musterFlags tell Muster of the times that Alertmanager works by here.
+// musterFlags returns flags with the intervals of Alertmanager in these tests.
 func musterFlags(more ...string) []string {
 	return append([]string{
 		"--group.wait=" + groupWait.String(), "--group.interval=" + groupInterval.String(), "--group.settle=5s",
 	}, more...)
 }
 
-// chain starts Alertmanager and Muster as its webhook.
+// chain starts Muster, and an Alertmanager that sends notifications to it.
 func chain(t *testing.T, lines ...string) (*alertmanager, *muster) {
 	t.Helper()
 	needsAlertmanager(t)
@@ -30,7 +30,7 @@ func TestLifecycle(t *testing.T) {
 	a, b := firing("a"), firing("b")
 	am.post(a)
 	am.post(b)
-	g := m.waitGroup(patience, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	g := m.waitGroup(waitTimeout, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
 	require.Equal(t, "firing", g.State)
 	require.Equal(t, "default", g.Source)
 	require.Equal(t, "team", g.Receiver)
@@ -39,20 +39,20 @@ func TestLifecycle(t *testing.T) {
 	require.Equal(t, a.Annotations, g.alert("a").Annotations)
 	require.Equal(t, a.GeneratorURL, g.alert("a").GeneratorURL)
 	require.True(t, a.StartsAt.Equal(g.alert("a").StartsAt))
-	// group_wait gathered both into one notification, and not before its time.
+	// Because of group_wait, both are in one notification, which was not sent earlier.
 	require.Equal(t, []string{"first notification"}, m.notified())
 	require.GreaterOrEqual(t, g.CreatedAt.Sub(a.StartsAt), groupWait)
-	m.waitGroup(patience, "it has settled", func(g group) bool { return !g.Settling })
+	m.waitGroup(waitTimeout, "the group has settled", func(g group) bool { return !g.Settling })
 
 	c := firing("c")
 	am.post(c)
-	m.waitGroup(patience, "c is a new alert", func(g group) bool {
+	m.waitGroup(waitTimeout, "c is a new alert", func(g group) bool {
 		return g.has("a", "firing", "b", "firing", "c", "firing") && g.LastReason == "new alerts added"
 	})
 
 	b = b.resolved()
 	am.post(b)
-	g = m.waitGroup(patience, "b resolves, the others do not", func(g group) bool {
+	g = m.waitGroup(waitTimeout, "b resolves, the others do not", func(g group) bool {
 		return g.has("a", "firing", "b", "resolved", "c", "firing")
 	})
 	require.Equal(t, "mixed", g.State)
@@ -61,7 +61,7 @@ func TestLifecycle(t *testing.T) {
 	require.True(t, g.ResolvedAt.IsZero())
 
 	am.post(a.resolved(), c.resolved())
-	g = m.waitGroup(patience, "all resolve", func(g group) bool {
+	g = m.waitGroup(waitTimeout, "all resolve", func(g group) bool {
 		return g.has("a", "resolved", "b", "resolved", "c", "resolved")
 	})
 	require.Equal(t, "resolved", g.State)
@@ -71,7 +71,7 @@ func TestLifecycle(t *testing.T) {
 
 	again := firing("a")
 	am.post(again)
-	g = m.waitGroup(patience, "a fires again", func(g group) bool { return g.alert("a").Status == "firing" })
+	g = m.waitGroup(waitTimeout, "a fires again", func(g group) bool { return g.alert("a").Status == "firing" })
 	require.Equal(t, "mixed", g.State)
 	require.Len(t, g.Episodes, 2)
 	require.Len(t, g.alert("a").Episodes, 2)
@@ -90,19 +90,19 @@ func TestSilence(t *testing.T) {
 
 	a, b := firing("a"), firing("b")
 	am.post(a, b)
-	m.waitGroup(patience, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	m.waitGroup(waitTimeout, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
 
-	// A silence alone sends nothing: it shows once something else is sent.
+	// A silence causes no notification. Muster sees its effect in the next notification.
 	silence := am.silence("a")
 	am.post(firing("c"))
-	g := m.waitGroup(patience, "a is not reported any more", func(g group) bool {
+	g := m.waitGroup(waitTimeout, "a is unreported", func(g group) bool {
 		return g.has("a", "unreported", "b", "firing", "c", "firing")
 	})
 	require.Equal(t, "mixed", g.State)
-	require.True(t, g.alert("a").EndsAt.IsZero(), "nobody said that it ended")
+	require.True(t, g.alert("a").EndsAt.IsZero(), "no notification said that a ended")
 
 	am.expire(silence)
-	g = m.waitGroup(patience, "a returns", func(g group) bool {
+	g = m.waitGroup(waitTimeout, "a returns", func(g group) bool {
 		return g.has("a", "firing", "b", "firing", "c", "firing")
 	})
 	require.Equal(t, "firing", g.State)
@@ -116,18 +116,18 @@ func TestSilence(t *testing.T) {
 	require.Zero(t, kinds["resolved a"]+kinds["refired a"]+kinds["reopened a"])
 }
 
-// A resolution under a silence is never sent: the alert stays unreported, and
-// its group is not closed.
+// Alertmanager never sends a resolution of a silenced alert. The alert stays unreported,
+// and its group is not closed.
 func TestResolvedUnderSilence(t *testing.T) {
 	t.Parallel()
 	am, m := chain(t)
 
 	a, b := firing("a"), firing("b")
 	am.post(a, b)
-	m.waitGroup(patience, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	m.waitGroup(waitTimeout, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
 	am.silence("a")
 	am.post(a.resolved(), b.resolved())
-	g := m.waitGroup(patience, "b resolves, of a nothing is said", func(g group) bool {
+	g := m.waitGroup(waitTimeout, "b resolves, a is unreported", func(g group) bool {
 		return g.has("a", "unreported", "b", "resolved")
 	})
 	require.Equal(t, "unreported", g.State)
@@ -140,49 +140,49 @@ func TestMaxAlerts(t *testing.T) {
 
 	a, b, c := firing("a"), firing("b"), firing("c")
 	am.post(a, b, c)
-	g := m.waitGroup(patience, "two of three are shown", func(g group) bool {
+	g := m.waitGroup(waitTimeout, "two of three are shown", func(g group) bool {
 		return g.has("a", "firing", "b", "firing") && g.Truncated == 1
 	})
 	require.Equal(t, "firing", g.State)
 
-	// What is cut may still fire: b, pushed out, is not unreported, and the
-	// group is not closed though all that is listed has resolved.
+	// The truncated alert may still fire. So the group is not closed, although all
+	// listed alerts have resolved.
 	am.post(a.resolved(), b.resolved())
-	g = m.waitGroup(patience, "the listed ones resolve", func(g group) bool {
+	g = m.waitGroup(waitTimeout, "the listed alerts resolve", func(g group) bool {
 		return g.has("a", "resolved", "b", "resolved") && g.Truncated == 1
 	})
 	require.Equal(t, "unreported", g.State)
 	require.Zero(t, m.kinds()["closed"])
 
-	// Alone, c is listed at last.
+	// Now the notification has room for c.
 	am.post(firing("a"), c.resolved())
-	m.waitGroup(patience, "nothing is cut any more", func(g group) bool {
+	m.waitGroup(waitTimeout, "nothing is truncated", func(g group) bool {
 		return g.has("a", "firing", "b", "resolved", "c", "resolved") && g.Truncated == 0
 	})
 }
 
-// An alert that is cut is not omitted: it fires until its end is listed.
+// A truncated alert is not unreported. It fires until a notification lists its end.
 func TestMaxAlertsCutsAKnownAlert(t *testing.T) {
 	t.Parallel()
 	am, m := chain(t, "max_alerts: 2")
 
 	a, b := firing("a"), firing("b")
 	am.post(a, b)
-	m.waitGroup(patience, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
-	// It is listed before b, for which there is no place any more.
+	m.waitGroup(waitTimeout, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	// Alertmanager lists aa before b, and b is truncated.
 	aa := firing("aa")
 	am.post(aa)
-	m.waitGroup(patience, "aa fires, b is cut", func(g group) bool {
+	m.waitGroup(waitTimeout, "aa fires, b is truncated", func(g group) bool {
 		return g.has("a", "firing", "aa", "firing", "b", "firing") && g.Truncated == 1
 	})
 	am.post(a.resolved(), aa.resolved())
-	m.waitGroup(patience, "those that are listed resolve", func(g group) bool {
+	m.waitGroup(waitTimeout, "the listed alerts resolve", func(g group) bool {
 		return g.has("a", "resolved", "aa", "resolved", "b", "firing")
 	})
 	require.Zero(t, m.kinds()["closed"])
 
 	am.post(b.resolved())
-	g := m.waitGroup(patience, "b resolves", func(g group) bool {
+	g := m.waitGroup(waitTimeout, "b resolves", func(g group) bool {
 		return g.has("a", "resolved", "aa", "resolved", "b", "resolved")
 	})
 	require.Equal(t, "resolved", g.State)
@@ -197,23 +197,23 @@ func TestAlertmanagerRestarted(t *testing.T) {
 
 	a, b, c := firing("a"), firing("b"), firing("c")
 	am.post(a, b)
-	m.waitGroup(patience, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	m.waitGroup(waitTimeout, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
 
-	// It forgets all alerts. The source of b is gone; what it knows of now does
-	// not list it, and that is no resolution.
+	// After a restart Alertmanager has no alerts. The source of b does not post b
+	// again, so notifications no longer list it. That is not a resolution.
 	am.stop()
 	am.start()
 	am.post(a, c)
-	m.waitGroup(patience, "b is not reported any more", func(g group) bool {
+	m.waitGroup(waitTimeout, "b is unreported", func(g group) bool {
 		return g.has("a", "firing", "b", "unreported", "c", "firing")
 	})
 
-	// Without its notification log it says all as if for the first time.
+	// Without its notification log, Alertmanager sends a first notification again.
 	am.kill()
-	am.lose()
+	am.deleteData()
 	am.start()
 	am.post(a, c)
-	waitFor(t, patience, "a second first notification", func() error {
+	waitFor(t, waitTimeout, "a second first notification", func() error {
 		n := 0
 		for _, reason := range m.notified() {
 			if reason == "first notification" {
@@ -225,7 +225,7 @@ func TestAlertmanagerRestarted(t *testing.T) {
 		}
 		return nil
 	})
-	g := m.waitGroup(patience, "all is as before", func(g group) bool {
+	g := m.waitGroup(waitTimeout, "the group is as before", func(g group) bool {
 		return g.has("a", "firing", "b", "unreported", "c", "firing")
 	})
 	require.Len(t, g.alert("a").Episodes, 1)
@@ -245,7 +245,7 @@ func TestMusterRestarted(t *testing.T) {
 
 	a, b := firing("a"), firing("b")
 	am.post(a)
-	m.waitGroup(patience, "a fires", func(g group) bool { return g.has("a", "firing") && !g.Settling })
+	m.waitGroup(waitTimeout, "a fires", func(g group) bool { return g.has("a", "firing") && !g.Settling })
 	before, err := m.group()
 	require.NoError(t, err)
 	history := m.kinds()
@@ -257,21 +257,21 @@ func TestMusterRestarted(t *testing.T) {
 	require.Equal(t, viewOf(before), viewOf(after))
 	require.Equal(t, history, m.kinds())
 
-	// While it is down Alertmanager sends again and again.
+	// While Muster is down, Alertmanager retries.
 	m.kill()
 	refused := bytes.Count([]byte(am.tail()), []byte("connection refused"))
 	am.post(b)
-	waitFor(t, patience, "Alertmanager finds nobody", func() error {
+	waitFor(t, waitTimeout, "Alertmanager cannot connect", func() error {
 		if bytes.Count([]byte(am.tail()), []byte("connection refused")) == refused {
 			return errors.New("not yet")
 		}
 		return nil
 	})
 	m.start()
-	m.waitGroup(patience, "b fires, too", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	m.waitGroup(waitTimeout, "b fires as well", func(g group) bool { return g.has("a", "firing", "b", "firing") })
 
 	am.post(a.resolved(), b.resolved())
-	g := m.waitGroup(patience, "both resolve", func(g group) bool { return g.has("a", "resolved", "b", "resolved") })
+	g := m.waitGroup(waitTimeout, "both resolve", func(g group) bool { return g.has("a", "resolved", "b", "resolved") })
 	require.Equal(t, "resolved", g.State)
 	kinds := m.kinds()
 	delete(kinds, "notified")

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// buildSettable builds the program with a host's clock that a test can set, once
-// for all tests, beside the usual one.
+// buildSettable builds the program with a host clock that a test can set. It builds once
+// for all tests.
 var buildSettable = sync.OnceValues(func() (binary string, err error) {
 	from, err := filepath.Abs("../grouping/hosttime.go")
 	if err != nil {
@@ -39,7 +39,7 @@ var buildSettable = sync.OnceValues(func() (binary string, err error) {
 	return binary, build.Run()
 })
 
-func settable(t *testing.T) string {
+func settableBinary(t *testing.T) string {
 	t.Helper()
 	needsMuster(t)
 	binary, err := buildSettable()
@@ -47,17 +47,17 @@ func settable(t *testing.T) string {
 	return binary
 }
 
-// setClock sets the clock of the muster's host.
+// setClock sets the host clock of Muster to an offset from the real time.
 func (m *muster) setClock(step time.Duration) {
 	m.t.Helper()
-	// By a rename, so that no reader sees half of it.
+	// Rename the file into place, so that Muster never reads an incomplete file.
 	next := filepath.Join(m.dir, "clock.next")
 	require.NoError(m.t, os.WriteFile(next, []byte(step.String()), 0o600))
 	require.NoError(m.t, os.Rename(next, filepath.Join(m.dir, "clock")))
 }
 
-// change posts a change of one group and waits until every replica tells of it.
-func change(t *testing.T, n int, to *muster, all ...*muster) {
+// postChange posts a change of one group and waits until every replica has it.
+func postChange(t *testing.T, n int, to *muster, all ...*muster) {
 	t.Helper()
 	a := newAlert("Clock", "a", time.Date(2026, 11, 23, 3, n, 0, 0, time.UTC))
 	a.Annotations["change"] = fmt.Sprint(n)
@@ -68,17 +68,17 @@ func change(t *testing.T, n int, to *muster, all ...*muster) {
 	_, err := deliver(to, msg)
 	require.NoError(t, err)
 	for _, m := range all {
-		m.waitGroup(heard, fmt.Sprintf("change %d was acknowledged and is applied", n), func(g group) bool {
+		m.waitGroup(followTime, fmt.Sprintf("change %d was acknowledged and is applied", n), func(g group) bool {
 			return len(g.Alerts) == 1 && g.Alerts[0].Annotations["change"] == fmt.Sprint(n) && g.Alerts[0].Status == msg.Status
 		})
 	}
 }
 
-// Two hosts whose clocks differ, and are set while Muster runs and before it is
-// started again: every change that is acknowledged is applied.
+// The clocks of two hosts differ. They are set while Muster runs, and before a restart.
+// Every acknowledged change is applied.
 func TestClocksDifferAndStep(t *testing.T) {
 	t.Parallel()
-	binary := settable(t)
+	binary := settableBinary(t)
 	redis := startRedis(t)
 	a, b := newMuster(t, "--redis.url="+redis.url), newMuster(t, "--redis.url="+redis.url)
 	a.path, b.path = binary, binary
@@ -90,8 +90,8 @@ func TestClocksDifferAndStep(t *testing.T) {
 		t.Helper()
 		for range 4 {
 			n += 2
-			change(t, n, a, a, b)
-			change(t, n+1, b, a, b)
+			postChange(t, n, a, a, b)
+			postChange(t, n+1, b, a, b)
 		}
 	}
 	changes()
@@ -105,10 +105,11 @@ func TestClocksDifferAndStep(t *testing.T) {
 	changes()
 }
 
-// The same with a file, whose records are the only other clock.
+// The same with a file. After a restart, only the stored stamps show that the clock was
+// set back.
 func TestTheClockIsSetBackWithAFile(t *testing.T) {
 	t.Parallel()
-	binary := settable(t)
+	binary := settableBinary(t)
 	m := newMuster(t, "--storage.path=muster.db")
 	m.path = binary
 	m.start()
@@ -124,11 +125,11 @@ func TestTheClockIsSetBackWithAFile(t *testing.T) {
 		case 15:
 			m.setClock(0)
 		}
-		change(t, n, m, m)
+		postChange(t, n, m, m)
 		events, err := m.events()
 		require.NoError(t, err)
 		require.Greater(t, len(events), len(before))
-		require.Equal(t, before, events[:len(before)], "what happened last does not come last")
+		require.Equal(t, before, events[:len(before)], "new events must come after old events")
 		before = events
 	}
 }

@@ -1,4 +1,4 @@
-// Package e2e tests the program as it is deployed: real processes of Muster,
-// Alertmanager and redis-server on the loopback interface, and what the API
-// tells of them. It holds tests only.
+// Package e2e tests the whole program. It runs real processes of Muster, Alertmanager
+// and redis-server on the loopback interface, and checks the responses of the API. It
+// contains only tests.
 package e2e

@@ -14,33 +14,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The example configuration is one that Alertmanager accepts, and it has the
-// times that Muster takes for granted.
+// Alertmanager accepts the example configuration. Its intervals are the defaults of
+// Muster's flags.
 func TestExampleIsAccepted(t *testing.T) {
 	t.Parallel()
 	amtool := filepath.Join(filepath.Dir(needsAlertmanager(t)), "amtool")
-	said, err := exec.CommandContext(t.Context(), amtool, "check-config", "../examples/alertmanager.yml").CombinedOutput()
-	require.NoError(t, err, string(said))
-	require.Contains(t, string(said), "SUCCESS")
+	output, err := exec.CommandContext(t.Context(), amtool, "check-config", "../examples/alertmanager.yml").CombinedOutput()
+	require.NoError(t, err, string(output))
+	require.Contains(t, string(output), "SUCCESS")
 
 	config := readExample(t)
 	help, err := exec.CommandContext(t.Context(), musterBinary, "--help").CombinedOutput()
 	require.NoError(t, err)
 	for setting, flag := range map[string]string{"group_wait": "group.wait", "group_interval": "group.interval"} {
-		is := regexp.MustCompile(`(?m)^  ` + setting + `: (\S+)$`).FindStringSubmatch(config)
-		require.NotNil(t, is, setting)
-		ours := regexp.MustCompile(`--` + regexp.QuoteMeta(flag) + `=(\S+)`).FindStringSubmatch(string(help))
-		require.NotNil(t, ours, flag)
-		a, err := time.ParseDuration(is[1])
+		inExample := regexp.MustCompile(`(?m)^  ` + setting + `: (\S+)$`).FindStringSubmatch(config)
+		require.NotNil(t, inExample, setting)
+		inHelp := regexp.MustCompile(`--` + regexp.QuoteMeta(flag) + `=(\S+)`).FindStringSubmatch(string(help))
+		require.NotNil(t, inHelp, flag)
+		a, err := time.ParseDuration(inExample[1])
 		require.NoError(t, err)
-		b, err := time.ParseDuration(ours[1])
+		b, err := time.ParseDuration(inHelp[1])
 		require.NoError(t, err)
 		require.Equal(t, a, b, "%s and the default of --%s", setting, flag)
 	}
 }
 
-// With it every alert reaches Muster, also one that goes to a pager and one
-// that goes nowhere else.
+// With the example configuration every alert reaches Muster: an alert that also goes to
+// a pager, and an alert that no other receiver gets.
 func TestExampleBringsEveryAlert(t *testing.T) {
 	t.Parallel()
 	needsAlertmanager(t)
@@ -59,7 +59,7 @@ func TestExampleBringsEveryAlert(t *testing.T) {
 	watchdog.Labels["alertname"], watchdog.Labels["severity"] = "Watchdog", "none"
 	warning.Labels["alertname"], warning.Labels["severity"] = "DiskFull", "warning"
 	am.post(watchdog, warning, firing("c"))
-	waitFor(t, patience, "all three have a group", func() error {
+	waitFor(t, waitTimeout, "all three alerts have a group", func() error {
 		groups, err := m.groups()
 		if err != nil {
 			return err

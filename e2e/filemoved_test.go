@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever happens to the file under traffic, it is at its path again a moment
-// later, and a Muster that is killed then has lost nothing.
+// The file is removed or renamed under traffic. Muster soon writes it again at its path.
+// If Muster is killed after that, nothing is lost.
 func TestFileRemovedUnderTraffic(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -32,23 +32,24 @@ func TestFileRemovedUnderTraffic(t *testing.T) {
 	for _, move := range moves {
 		tr.waitMore(100)
 		move()
-		waitFor(t, patience, "the file is at its path again", func() error {
+		waitFor(t, waitTimeout, "the file exists at its path again", func() error {
 			_, err := os.Stat(path)
 			return err
 		})
-		m.waitHealthy(patience)
+		m.waitHealthy(waitTimeout)
 	}
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 	tr.stop()
-	m.waitHealthy(patience)
+	m.waitHealthy(waitTimeout)
 	m.down.Store(true)
 	m.kill()
 	m.start()
 	require.NoError(t, tr.oracle().check(m))
 }
 
-// Two processes never write to one path, whoever comes first once it is free.
+// Two processes never write to the same path, whichever process gets the free path
+// first.
 func TestOneMusterHasAPath(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -57,9 +58,9 @@ func TestOneMusterHasAPath(t *testing.T) {
 	second := newMuster(t, "--storage.path="+path)
 	require.NoError(t, os.Remove(path))
 	second.process.start()
-	waitFor(t, patience, "one of the two has the path", func() error {
+	waitFor(t, waitTimeout, "one of the two processes has the path", func() error {
 		if !second.running() {
-			first.waitHealthy(patience)
+			first.waitHealthy(waitTimeout)
 			require.Contains(t, second.tail(), "is in use by process")
 			return nil
 		}
@@ -74,7 +75,7 @@ func TestOneMusterHasAPath(t *testing.T) {
 	})
 	if second.running() {
 		says := fmt.Sprintf("process %d uses it", second.cmd.Process.Pid)
-		waitFor(t, patience, "the status page says what to do", func() error {
+		waitFor(t, waitTimeout, "the status page says what to do", func() error {
 			page, err := first.fetch("/status", nil)
 			if err == nil && !bytes.Contains(page, []byte(says)) {
 				err = errors.New("it does not say: " + says)

@@ -14,36 +14,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// door is a TCP address behind which the server can be exchanged. What the
-// server says arrives late by the delay, and not at all once it is dead.
-type door struct {
+// proxy is a TCP proxy whose server can be replaced. It delays the responses of the
+// server. When the server dies, delayed responses are lost.
+type proxy struct {
 	port  int
-	to    atomic.Pointer[string]
+	to    atomic.Pointer[string] // address of the server
 	delay time.Duration
 }
 
-func openDoor(t *testing.T, to string, delay time.Duration) *door {
+func startProxy(t *testing.T, to string, delay time.Duration) *proxy {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
-	d := &door{port: l.Addr().(*net.TCPAddr).Port, delay: delay}
-	d.to.Store(&to)
+	p := &proxy{port: l.Addr().(*net.TCPAddr).Port, delay: delay}
+	p.to.Store(&to)
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go d.pass(c)
+			go p.pass(c)
 		}
 	}()
-	return d
+	return p
 }
 
-func (d *door) pass(c net.Conn) {
+// pass forwards one connection.
+func (p *proxy) pass(c net.Conn) {
 	defer func() { _ = c.Close() }()
-	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", *d.to.Load())
+	server, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", *p.to.Load())
 	if err != nil {
 		return
 	}
@@ -52,7 +53,7 @@ func (d *door) pass(c net.Conn) {
 		_, _ = io.Copy(server, c)
 		_ = server.Close()
 	}()
-	if d.delay == 0 {
+	if p.delay == 0 {
 		_, _ = io.Copy(c, server)
 		return
 	}
@@ -69,28 +70,28 @@ func (d *door) pass(c net.Conn) {
 			if err != nil {
 				return
 			}
-			parts <- part{time.Now().Add(d.delay), b[:n]}
+			parts <- part{time.Now().Add(p.delay), b[:n]}
 		}
 	}()
 	for {
-		var p part
+		var next part
 		select {
 		case <-dead:
 			return
-		case p = <-parts:
+		case next = <-parts:
 		}
 		select {
-		case <-dead: // what is on its way is lost
+		case <-dead: // the delayed response is lost
 			return
-		case <-time.After(time.Until(p.due)):
+		case <-time.After(time.Until(next.due)):
 		}
-		if _, err := c.Write(p.text); err != nil {
+		if _, err := c.Write(next.text); err != nil {
 			return
 		}
 	}
 }
 
-// lostWrites is what the metric counts.
+// lostWrites returns the value of muster_storage_lost_writes_total.
 func (m *muster) lostWrites() float64 {
 	m.t.Helper()
 	text, err := m.fetch("/metrics", nil)
@@ -102,10 +103,9 @@ func (m *muster) lostWrites() float64 {
 	return n
 }
 
-// The replica lags, the master dies, the replica takes over at once: what was
-// acknowledged in the last moment is in no Redis, and the sequence is as high as
-// before within a second. The traffic is so slow that no Muster takes Redis for
-// down.
+// The replica lags, the master dies, and the replica takes over at once. The last
+// acknowledged writes are in no Redis, and within a second the sequence is as high as
+// before. The traffic is so slow that no Muster notices an outage.
 func TestFailoverToALaggingReplica(t *testing.T) {
 	t.Parallel()
 	needsRedis(t)
@@ -114,39 +114,39 @@ func TestFailoverToALaggingReplica(t *testing.T) {
 			t.Parallel()
 			master := newNode(t, fmt.Sprintf("requirepass %q\nrepl-diskless-sync-delay 0", redisSecret))
 			master.start()
-			link := openDoor(t, master.addr(), 500*time.Millisecond)
+			link := startProxy(t, master.addr(), 500*time.Millisecond)
 			replica := newNode(t, fmt.Sprintf("requirepass %q\nmasterauth %[1]q\nreplicaof 127.0.0.1 %[2]d", redisSecret, link.port))
 			replica.start()
-			waitFor(t, patience, "the replica follows", func() error {
+			waitFor(t, waitTimeout, "the replica follows", func() error {
 				info, err := replica.client.InfoMap(context.Background(), "replication").Result()
 				if err == nil && info["Replication"]["master_link_status"] != "up" {
 					err = fmt.Errorf("%v", info)
 				}
 				return err
 			})
-			front := openDoor(t, master.addr(), 0)
+			front := startProxy(t, master.addr(), 0)
 			flags := []string{
 				fmt.Sprintf("--redis.url=redis://127.0.0.1:%d", front.port), "--redis.password-file=" + writeFile(t, "password", redisSecret),
 			}
 			a, b := startMuster(t, flags...), startMuster(t, flags...)
-			a.waitHealthy(patience)
-			b.waitHealthy(patience)
-			tr := startTrafficAt(t, 2400*time.Millisecond, a, b) // ten a second
+			a.waitHealthy(waitTimeout)
+			b.waitHealthy(waitTimeout)
+			tr := startTrafficAt(t, 2400*time.Millisecond, a, b) // ten notifications a second
 			tr.waitMore(60)
 			next := replica.addr()
 			front.to.Store(&next)
 			master.kill()
 			replica.do("REPLICAOF", "NO", "ONE")
 			tr.waitMore(20)
-			tr.quieten()
-			<-time.After(back)
+			tr.stopHalf()
+			<-time.After(recoveryTime)
 			tr.checkKept(flags, a, b)
-			require.NotZero(t, a.lostWrites()+b.lostWrites(), "nothing was lost, so nothing was tested")
+			require.NotZero(t, a.lostWrites()+b.lostWrites(), "the test needs lost writes")
 		})
 	}
 }
 
-// Redis is short of memory for a while and evicts keys under traffic.
+// Redis reaches its memory limit for a while and evicts keys under traffic.
 func TestEvictedKeysComeBack(t *testing.T) {
 	t.Parallel()
 	for _, policy := range []string{"allkeys-lru", "allkeys-random"} {
@@ -157,9 +157,9 @@ func TestEvictedKeysComeBack(t *testing.T) {
 			a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
 			tr := startTraffic(t, a, b)
 			tr.waitMore(300)
-			tr.quieten()
+			tr.stopHalf()
 			require.NoError(t, redis.client.ConfigSet(ctx, "maxmemory-policy", policy).Err())
-			for most := 64; ; most-- {
+			for tries := 64; ; tries-- {
 				info, err := redis.client.InfoMap(ctx, "memory", "stats").Result()
 				require.NoError(t, err)
 				evicted, err := strconv.Atoi(info["Stats"]["evicted_keys"])
@@ -168,7 +168,7 @@ func TestEvictedKeysComeBack(t *testing.T) {
 					t.Logf("%d keys were evicted", evicted)
 					break
 				}
-				require.NotZero(t, most)
+				require.NotZero(t, tries)
 				used, err := strconv.Atoi(info["Memory"]["used_memory"])
 				require.NoError(t, err)
 				require.NoError(t, redis.client.ConfigSet(ctx, "maxmemory", strconv.Itoa(used-8<<10)).Err())

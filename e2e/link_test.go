@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The link that a notification's template makes leads to the group's page,
-// whatever the receiver and the labels are called.
+// The link from the example template leads to the page of the group, also with special
+// characters in the receiver and the labels.
 func TestALinkFromATemplateLeadsToTheGroup(t *testing.T) {
 	t.Parallel()
 	amtool := filepath.Join(filepath.Dir(needsAlertmanager(t)), "amtool")
@@ -38,7 +38,9 @@ func TestALinkFromATemplateLeadsToTheGroup(t *testing.T) {
 
 	r, err = http.NewRequestWithContext(t.Context(), http.MethodGet, m.url+path, nil)
 	require.NoError(t, err)
-	noRedirect := &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	noRedirect := &http.Client{Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 	res, err = noRedirect.Do(r)
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())

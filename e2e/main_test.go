@@ -11,15 +11,14 @@ import (
 	"testing"
 )
 
-// alertmanagerVersion is what the tests run against; `make test` builds it.
+// alertmanagerVersion is the version of Alertmanager in the tests. `make test` builds it.
 const alertmanagerVersion = "0.35.0"
 
-// short leaves out all of it: tests that run the program, and most of them a
-// real Redis or Alertmanager. It is a choice: without it, a test that lacks one
-// of them fails.
+// short skips all tests of this package. They run the program, and most of them a real
+// Redis or Alertmanager. Without SHORT=1, a test fails if one of these is missing.
 var short = os.Getenv("SHORT") == "1"
 
-// musterBinary is the program, built by TestMain from this tree.
+// musterBinary is the path of the program, which TestMain builds from this tree.
 var musterBinary string
 
 func TestMain(m *testing.M) {
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) int {
 	if short {
-		fmt.Println("SHORT=1: tests of the whole program, with a real Redis or Alertmanager, are left out")
+		fmt.Println("SHORT=1: skipping the tests of the whole program with a real Redis or Alertmanager")
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "muster-e2e-")
@@ -47,8 +46,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// needsMuster leaves the test out if that was chosen: the program is not built
-// then.
+// needsMuster skips the test if SHORT=1 is set: the program is not built then.
 func needsMuster(t *testing.T) {
 	t.Helper()
 	if short {
@@ -56,20 +54,19 @@ func needsMuster(t *testing.T) {
 	}
 }
 
-// needsRedis finds redis-server, or leaves the test out if that was chosen.
+// needsRedis returns the path of redis-server. It skips the test if SHORT=1 is set.
 func needsRedis(t *testing.T) string {
 	t.Helper()
 	needsMuster(t)
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
-		t.Fatalf("%v: run `make test`, which installs it, or choose SHORT=1", err)
+		t.Fatalf("%v: run `make test`, which installs it, or set SHORT=1", err)
 	}
 	return path
 }
 
-// needsAlertmanager finds Alertmanager, or leaves the test out if that was
-// chosen. ALERTMANAGER_DIR names another folder with alertmanager and amtool,
-// to test against another version.
+// needsAlertmanager returns the path of Alertmanager. It skips the test if SHORT=1 is
+// set. ALERTMANAGER_DIR is a folder with alertmanager and amtool of another version.
 func needsAlertmanager(t *testing.T) string {
 	t.Helper()
 	needsMuster(t)
@@ -79,7 +76,7 @@ func needsAlertmanager(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("%s is missing: run `make test`, which builds it, or choose SHORT=1", path)
+		t.Fatalf("%s is missing: run `make test`, which builds it, or set SHORT=1", path)
 	}
 	return path
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plainMuster starts Muster without the race detector, which takes several times
-// the memory, as in a container of 230 MiB.
-func plainMuster(t *testing.T, args ...string) *muster {
+// startWithoutRace starts Muster with the memory limit of a container of 230 MiB. It is
+// built without the race detector, which needs several times the memory.
+func startWithoutRace(t *testing.T, args ...string) *muster {
 	t.Helper()
 	needsMuster(t)
 	binary := filepath.Join(t.TempDir(), "muster")
@@ -34,7 +34,7 @@ func plainMuster(t *testing.T, args ...string) *muster {
 
 const containerMemory = 230 << 20
 
-// peak returns the most that was resident, in bytes.
+// peak returns the maximum resident memory so far, in bytes.
 func (m *muster) peak() (bytes int64) {
 	m.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.cmd.Process.Pid))
@@ -46,8 +46,8 @@ func (m *muster) peak() (bytes int64) {
 	return bytes << 10
 }
 
-// many returns a notification of n usual alerts, in a group of its own.
-func many(group string, n int) message {
+// largeMessage returns a notification with n typical alerts about a new group.
+func largeMessage(group string, n int) message {
 	msg := newMessage(group)
 	for i := range n {
 		a := newAlert("Down", fmt.Sprintf("10.42.%d.%d:8080", i/250, i%250), time.Now())
@@ -57,18 +57,18 @@ func many(group string, n int) message {
 	return msg
 }
 
-// 128 clients that ask for everything and do not read hold their buffers, not
-// their answers, which are 6 MB each. 64 KiB are counted for each, with its
-// connection it is less than 200 KiB, and the garbage collector lets the heap
-// grow to twice what is alive.
+// 128 clients request everything and do not read. Muster keeps their buffers, but not
+// their responses, which are 6 MB each. The limit counts 64 KiB for each client. With
+// its connection, a client needs less than 200 KiB. The garbage collector lets the
+// heap grow to twice the live memory.
 func TestMemoryOfReadersThatDoNotRead(t *testing.T) {
 	const clients, each = 128, 2 * 200 << 10
-	m := plainMuster(t, "--storage.path=")
+	m := startWithoutRace(t, "--storage.path=")
 	for i := range 6 {
-		_, err := deliver(m, many(fmt.Sprint("g", i), 2000))
+		_, err := deliver(m, largeMessage(fmt.Sprint("g", i), 2000))
 		require.NoError(t, err)
 	}
-	for range 2 { // what one answer takes is there already
+	for range 2 { // allocate the memory for one response before the measurement
 		_, err := m.fetch("/api/v1/groups?alerts=true&limit=500", nil)
 		require.NoError(t, err)
 	}
@@ -83,14 +83,14 @@ func TestMemoryOfReadersThatDoNotRead(t *testing.T) {
 		_, err = fmt.Fprint(conn, "GET /api/v1/groups?alerts=true&limit=500 HTTP/1.1\r\nHost: muster\r\n\r\n")
 		require.NoError(t, err)
 	}
-	waitFor(t, 20*time.Second, "they are answered", func() error {
+	waitFor(t, 20*time.Second, "all clients have a response", func() error {
 		text, err := m.fetch("/metrics", nil)
 		if err == nil && !strings.Contains(string(text), `muster_limit_used_requests{limit="readers"} 0`) {
-			err = errors.New("some answers are being made")
+			err = errors.New("some responses are not built yet")
 		}
 		return err
 	})
-	_, err := deliver(m, many("another", 10))
+	_, err := deliver(m, largeMessage("another", 10))
 	require.NoError(t, err)
 	_, err = m.fetch("/", nil)
 	require.NoError(t, err)
@@ -98,27 +98,28 @@ func TestMemoryOfReadersThatDoNotRead(t *testing.T) {
 	t.Logf("%d clients that do not read: %d MiB before, %d MiB with them", clients, before>>20, after>>20)
 	require.Less(t, after-before, int64(clients*each))
 	require.Less(t, after, int64(containerMemory))
-	waitFor(t, 30*time.Second, "they are cut", func() error {
+	waitFor(t, 30*time.Second, "all slow clients are disconnected", func() error {
 		text, err := m.fetch("/metrics", nil)
 		if err == nil && !strings.Contains(string(text), `muster_limit_used_bytes{limit="responses"} 0`) {
-			err = errors.New("some are not")
+			err = errors.New("some are still connected")
 		}
 		return err
 	})
 }
 
-// Eight bodies of 60,000 small alerts at once, which are several times as large
-// once decoded, are all kept within the memory of the container: those that find
-// no place are sent again, as Alertmanager does.
+// Eight senders post bodies of 60,000 small alerts at the same time. Decoded bodies are
+// several times larger. All are accepted within the memory of the container, because
+// rejected bodies are retried, as Alertmanager does.
 func TestMemoryOfLargeNotifications(t *testing.T) {
 	const senders, alerts = 8, 60_000
-	m := plainMuster(t, "--storage.path=")
+	m := startWithoutRace(t, "--storage.path=")
 	text := `{"status":"firing","labels":{"a":"%d"},"annotations":{},"startsAt":"2026-11-23T03:00:00Z","endsAt":"0001-01-01T00:00:00Z"}`
 	var list []string
 	for i := range alerts {
 		list = append(list, fmt.Sprintf(text, i))
 	}
-	body := `{"version":"4","groupKey":"{}:{}","receiver":"team","status":"firing","groupLabels":{},"commonLabels":{},"commonAnnotations":{},"alerts":[` +
+	body := `{"version":"4","groupKey":"{}:{}","receiver":"team","status":"firing",` +
+		`"groupLabels":{},"commonLabels":{},"commonAnnotations":{},"alerts":[` +
 		strings.Join(list, ",") + "]}"
 	var sending sync.WaitGroup
 	failed := make(chan error, senders)

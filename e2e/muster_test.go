@@ -17,23 +17,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// client gives up long before a test does; every answer is due in milliseconds.
+// client has a timeout that is much shorter than that of a test. Responses usually take
+// milliseconds.
 var client = &http.Client{
 	Timeout:   15 * time.Second,
 	Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 10 * time.Second},
 }
 
-// muster is a process of the program, on a port that it keeps.
+// muster is a process of the program. It keeps its port when it is restarted.
 type muster struct {
 	*process
 
 	url string
-	// down says that a test kills it: then a client may find nobody.
+	// down is set if the test kills the process, so that requests may fail.
 	down atomic.Bool
 }
 
-// newMuster returns one that is not started yet. Its working directory is
-// empty, so a default storage path starts empty, too.
+// newMuster returns a Muster that is not started yet. Its working directory is empty,
+// so the default storage path starts empty, too.
 func newMuster(t *testing.T, args ...string) *muster {
 	t.Helper()
 	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
@@ -48,20 +49,20 @@ func startMuster(t *testing.T, args ...string) *muster {
 	return m
 }
 
-// start starts it and returns when it is ready.
+// start starts Muster and waits until it is ready.
 func (m *muster) start() {
 	m.t.Helper()
 	m.process.start()
 	waitFor(m.t, 60*time.Second, "muster is ready", func() error {
 		if !m.running() {
-			require.FailNow(m.t, "muster has ended", m.tail())
+			require.FailNow(m.t, "muster has exited", m.tail())
 		}
 		_, err := m.fetch("/-/ready", nil)
 		return err
 	})
 }
 
-// The JSON shapes of the API, as a client reads them.
+// The JSON types of the API, as a client decodes them.
 
 type group struct {
 	ID                string            `json:"id"`
@@ -134,12 +135,12 @@ type status struct {
 	RestoredGroups int `json:"restoredGroups"`
 }
 
-// fetch gets a path and decodes its JSON into v, unless that is nil.
+// fetch gets a path. It decodes the JSON of the response into v, unless v is nil.
 func (m *muster) fetch(path string, v any) ([]byte, error) {
 	return do(http.MethodGet, m.url+path, nil, v)
 }
 
-// do makes one request. An answer that is not 2xx is an error.
+// do sends one request. A response that is not 2xx is an error.
 func do(method, url string, body []byte, v any) ([]byte, error) {
 	req, err := http.NewRequestWithContext(context.Background(), method, url, bytes.NewReader(body))
 	if err != nil {
@@ -227,10 +228,10 @@ func (m *muster) status() (s status, err error) {
 	return s, err
 }
 
-// waitHealthy waits until nothing is kept in memory alone.
-func (m *muster) waitHealthy(most time.Duration) {
+// waitHealthy waits until the storage is healthy and has all groups.
+func (m *muster) waitHealthy(timeout time.Duration) {
 	m.t.Helper()
-	waitFor(m.t, most, "storage is healthy and lacks nothing", func() error {
+	waitFor(m.t, timeout, "the storage is healthy and has all groups", func() error {
 		s, err := m.status()
 		if err == nil && (!s.Storage.Healthy || s.Storage.Partial || s.Storage.DirtyGroups > 0) {
 			err = fmt.Errorf("storage: %+v", s.Storage)
@@ -239,10 +240,10 @@ func (m *muster) waitHealthy(most time.Duration) {
 	})
 }
 
-// waitDegraded waits until it has noticed that its storage is gone.
+// waitDegraded waits until Muster has noticed that its storage fails.
 func (m *muster) waitDegraded() {
 	m.t.Helper()
-	waitFor(m.t, 30*time.Second, "storage is degraded", func() error {
+	waitFor(m.t, 30*time.Second, "the storage is degraded", func() error {
 		s, err := m.status()
 		if err == nil && s.Storage.Healthy {
 			err = fmt.Errorf("storage: %+v", s.Storage)
@@ -251,16 +252,16 @@ func (m *muster) waitDegraded() {
 	})
 }
 
-// waitGroup waits until the only group is as it should be.
-func (m *muster) waitGroup(most time.Duration, what string, condition func(group) bool) group {
+// waitGroup waits until the only group meets the condition, and returns the group.
+func (m *muster) waitGroup(timeout time.Duration, what string, condition func(group) bool) group {
 	m.t.Helper()
 	var g group
-	waitFor(m.t, most, what, func() (err error) {
+	waitFor(m.t, timeout, what, func() (err error) {
 		if g, err = m.group(); err != nil {
 			return err
 		}
 		if !condition(g) {
-			return fmt.Errorf("it is %s", describe(g))
+			return fmt.Errorf("the group is %s", describe(g))
 		}
 		return nil
 	})
@@ -285,8 +286,8 @@ func (g group) alert(instance string) alert {
 	return alert{}
 }
 
-// has reports the statuses of the group's alerts: has("a", "firing", "b",
-// "resolved"). The group must hold these and no others.
+// has reports whether the group has exactly these alerts. The pairs are instance and
+// status: has("a", "firing", "b", "resolved").
 func (g group) has(pairs ...string) bool {
 	if len(g.Alerts)*2 != len(pairs) {
 		return false
@@ -299,8 +300,8 @@ func (g group) has(pairs ...string) bool {
 	return true
 }
 
-// kinds counts the history by kind and instance: "fired a", or "opened" where
-// no alert is meant.
+// kinds counts the events by kind and instance, such as "fired a". Events of a group
+// are counted by kind only, such as "opened".
 func (m *muster) kinds() map[string]int {
 	m.t.Helper()
 	events, err := m.events()
@@ -329,10 +330,10 @@ func (m *muster) notified() (reasons []string) {
 	return reasons
 }
 
-// waitRestored waits until it knows all that its storage holds.
+// waitRestored waits until Muster has restored all groups of its storage.
 func (m *muster) waitRestored() {
 	m.t.Helper()
-	waitFor(m.t, patience, "all is restored", func() error {
+	waitFor(m.t, waitTimeout, "all groups are restored", func() error {
 		s, err := m.status()
 		if err == nil && s.Storage.Partial {
 			err = fmt.Errorf("storage: %+v", s.Storage)

@@ -12,19 +12,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// back is how long Muster may take to bring all that was acknowledged to a
-// Redis that is back, traffic going on.
-const back = 5 * time.Second
+// recoveryTime is the maximum time after an outage until Redis has all acknowledged
+// notifications. The traffic continues meanwhile.
+const recoveryTime = 5 * time.Second
 
-// heard is how long it may take until each replica tells of what one of them
-// has acknowledged.
-const heard = 2 * time.Second
+// followTime is the maximum time until all replicas show an acknowledged notification.
+const followTime = 2 * time.Second
 
-// freeze stops a process where it is: it can write no more.
+// freeze pauses a process, so that it cannot write.
 func (p *process) freeze() {
 	p.t.Helper()
 	require.NoError(p.t, p.cmd.Process.Signal(syscall.SIGSTOP))
-	p.t.Cleanup(p.thaw) // before the cleanup that ends it
+	p.t.Cleanup(p.thaw) // runs before the cleanup that stops the process
 }
 
 func (p *process) thaw() {
@@ -33,26 +32,26 @@ func (p *process) thaw() {
 	}
 }
 
-// settle waits for a replica on which a write timed out since Redis was back:
-// that is a busy machine, not an outage that lasts too long.
+// settle waits for a replica whose writes timed out after Redis was back. The reason is a
+// busy machine, and not an outage that lasts too long.
 func (m *muster) settle(checked time.Time) {
 	m.t.Helper()
 	s, err := m.status()
 	require.NoError(m.t, err)
-	if !s.Storage.Healthy && s.Storage.DegradedSince.After(checked.Add(-back)) {
-		m.t.Logf("a write timed out at %s: waiting for it to be made again", s.Storage.DegradedSince)
-		m.waitHealthy(patience)
+	if !s.Storage.Healthy && s.Storage.DegradedSince.After(checked.Add(-recoveryTime)) {
+		m.t.Logf("a write timed out at %s: waiting for its retry", s.Storage.DegradedSince)
+		m.waitHealthy(waitTimeout)
 	}
 }
 
-// checkDurable ends the traffic and compares: first what is in Redis by now, as
-// a replica tells that knows nothing else, then what every other replica tells.
+// checkDurable stops the traffic. Then it checks that Redis and all replicas have every
+// acknowledged notification.
 func (tr *traffic) checkDurable(redis *redisServer, replicas ...*muster) {
 	tr.t.Helper()
 	tr.checkKept([]string{"--redis.url=" + redis.url}, replicas...)
 }
 
-// checkKept is checkDurable for the Redis that the flags name.
+// checkKept is checkDurable for a Redis that the flags name.
 func (tr *traffic) checkKept(flags []string, replicas ...*muster) {
 	tr.t.Helper()
 	checked := time.Now()
@@ -63,38 +62,38 @@ func (tr *traffic) checkKept(flags []string, replicas ...*muster) {
 	want := tr.oracle()
 	require.NoError(tr.t, want.compare(tr.stored(flags, replicas...)), "in Redis")
 	for _, m := range replicas {
-		waitFor(tr.t, patience, "a replica tells the same", func() error { return want.check(m) })
+		waitFor(tr.t, waitTimeout, "a replica has the same groups and events", func() error { return want.check(m) })
 	}
 }
 
-// checkReturned is checkKept for a Redis that lost something: the replicas bring
-// it back within seconds, on a busy machine within some more.
+// checkReturned is checkKept for a Redis that lost data. The replicas write it again
+// within seconds. This takes longer on a busy machine.
 func (tr *traffic) checkReturned(flags []string, replicas ...*muster) {
 	tr.t.Helper()
 	tr.stop()
 	want := tr.oracle()
-	waitFor(tr.t, patience, "all is in Redis again", func() error { return want.compare(tr.stored(flags, replicas...)) })
+	waitFor(tr.t, waitTimeout, "Redis has all data again", func() error { return want.compare(tr.stored(flags, replicas...)) })
 	for _, m := range replicas {
-		waitFor(tr.t, patience, "a replica tells the same", func() error { return want.check(m) })
+		waitFor(tr.t, waitTimeout, "a replica has the same groups and events", func() error { return want.check(m) })
 	}
 }
 
-// stored is what is in Redis now, as a replica tells that knows nothing else.
-// The others stand still meanwhile.
-func (tr *traffic) stored(flags []string, replicas ...*muster) memory {
+// stored returns the content of Redis. A new replica reads it, while the other replicas
+// are paused.
+func (tr *traffic) stored(flags []string, replicas ...*muster) snapshot {
 	tr.t.Helper()
 	for _, m := range replicas {
 		m.freeze()
 	}
 	cold := startMuster(tr.t, flags...)
 	cold.waitRestored()
-	held, err := cold.remembers()
+	content, err := cold.snapshot()
 	require.NoError(tr.t, err)
 	cold.stop()
 	for _, m := range replicas {
 		m.thaw()
 	}
-	return held
+	return content
 }
 
 func TestRedisKilledUnderTraffic(t *testing.T) {
@@ -110,16 +109,16 @@ func TestRedisKilledUnderTraffic(t *testing.T) {
 			a.waitDegraded()
 			b.waitDegraded()
 			tr.waitMore(300)
-			tr.quieten()
+			tr.stopHalf()
 			tr.waitMore(50)
 			if empty {
-				redis.lose()
+				redis.deleteData()
 			}
 			redis.start()
-			<-time.After(back)
+			<-time.After(recoveryTime)
 			tr.checkDurable(redis, a, b)
-			a.waitHealthy(patience)
-			b.waitHealthy(patience)
+			a.waitHealthy(waitTimeout)
+			b.waitHealthy(waitTimeout)
 		})
 	}
 }
@@ -132,10 +131,10 @@ func TestFlushAllUnderTraffic(t *testing.T) {
 	tr.waitMore(300)
 	redis.flushAll()
 	tr.waitMore(300)
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 	redis.flushAll()
-	<-time.After(back)
+	<-time.After(recoveryTime)
 	tr.checkDurable(redis, a, b)
 }
 
@@ -150,14 +149,14 @@ func TestMusterKilledUnderTraffic(t *testing.T) {
 		m.kill()
 		m.start()
 	}
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 	m.kill()
 	m.start()
 	tr.checkDurable(redis, m)
 }
 
-// The same with the embedded file: what was acknowledged is in it.
+// The same with the file: it contains everything that was acknowledged.
 func TestMusterKilledUnderTrafficWithFile(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -169,7 +168,7 @@ func TestMusterKilledUnderTrafficWithFile(t *testing.T) {
 		m.kill()
 		m.start()
 	}
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 	tr.stop()
 	m.kill()
@@ -177,8 +176,8 @@ func TestMusterKilledUnderTrafficWithFile(t *testing.T) {
 	require.NoError(t, tr.oracle().check(m))
 }
 
-// A Muster that starts while Redis is down serves at once, says that it does
-// not know all, and brings what it hears to Redis later.
+// A Muster that starts while Redis is down serves at once. It reports that its groups are
+// not complete, and writes new notifications to Redis later.
 func TestMusterStartsWithoutRedis(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
@@ -196,15 +195,15 @@ func TestMusterStartsWithoutRedis(t *testing.T) {
 	m.waitDegraded()
 	tr := startTraffic(t, m)
 	tr.waitMore(100)
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 
 	redis.start()
-	<-time.After(back)
-	// What was there before is there still.
+	<-time.After(recoveryTime)
+	// The old group still exists.
 	tr.streams = append(tr.streams, &stream{name: "Old", to: []*muster{m}, sent: []message{old}})
 	tr.checkDurable(redis, m)
-	m.waitHealthy(patience)
+	m.waitHealthy(waitTimeout)
 }
 
 func TestTwoMusters100Adds(t *testing.T) {
@@ -215,7 +214,7 @@ func TestTwoMusters100Adds(t *testing.T) {
 	since := time.Now().UTC()
 	var wg sync.WaitGroup
 	for i := range 100 {
-		// Each tells of one alert only, and that the others were cut.
+		// Each notification has one alert, and 99 truncated alerts.
 		msg := newMessage("Storm", newAlert("Storm", fmt.Sprint("host-", i), since))
 		msg.TruncatedAlerts = 99
 		wg.Go(func() {
@@ -231,11 +230,11 @@ func TestTwoMusters100Adds(t *testing.T) {
 
 	complete := func(g group) bool { return g.Counts == counts{Firing: 100} && g.Notifications == 100 }
 	for _, m := range replicas {
-		m.waitGroup(heard, "all 100 alerts fire", complete)
+		m.waitGroup(followTime, "all 100 alerts fire", complete)
 	}
 	for _, m := range append(replicas, startMuster(t, "--redis.url="+redis.url)) {
-		m.waitGroup(heard, "all 100 alerts fire", complete)
-		waitFor(t, patience, "each alert fired once", func() error {
+		m.waitGroup(followTime, "all 100 alerts fire", complete)
+		waitFor(t, waitTimeout, "each alert fired once", func() error {
 			kinds := m.kinds()
 			for i := range 100 {
 				if n := kinds[fmt.Sprint("fired host-", i)]; n != 1 {
@@ -279,7 +278,7 @@ func TestRestore10000(t *testing.T) {
 	begin := time.Now()
 	m.start()
 	t.Logf("ready after %s", time.Since(begin))
-	m.waitHealthy(patience)
+	m.waitHealthy(waitTimeout)
 	t.Logf("restored after %s", time.Since(begin))
 	s, err := m.status()
 	require.NoError(t, err)
@@ -296,7 +295,7 @@ func TestRestore10000(t *testing.T) {
 		require.Equal(t, counts{Firing: 2 + i%3}, g.Counts, name(i))
 		require.Len(t, g.Alerts, 2+i%3, name(i))
 	}
-	// Found by fingerprint, and written to again.
+	// The groups can be found by fingerprint, and accept new notifications.
 	var found struct {
 		Groups []group `json:"groups"`
 	}

@@ -2,8 +2,8 @@ package e2e
 
 import "syscall"
 
-// childAttributes make a child die with the test binary, also where that is
-// killed: no server may outlive its test.
+// childAttributes makes the kernel kill a child when the test binary dies, so that no
+// server outlives its test.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

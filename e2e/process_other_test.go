@@ -4,5 +4,5 @@ package e2e
 
 import "syscall"
 
-// childAttributes are none: only Linux tells a child of its parent's death.
+// childAttributes returns nil: only Linux can kill a child when its parent dies.
 func childAttributes() *syscall.SysProcAttr { return nil }

@@ -18,18 +18,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// process is a child that a test started and may stop, kill and start again.
+// process is a program that a test can start, stop, kill and start again.
 type process struct {
 	t    *testing.T
 	name string
 	path string
 	args []string
 	dir  string // working directory
-	log  string // file
+	log  string // path of the log file
 
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	err  error         // its end; read after done
+	done chan struct{} // closed when the process has exited
+	err  error         // result of Wait; read it only after done
 }
 
 func newProcess(t *testing.T, name, path string, args ...string) *process {
@@ -37,7 +37,7 @@ func newProcess(t *testing.T, name, path string, args ...string) *process {
 	dir := t.TempDir()
 	p := &process{t: t, name: name, path: path, args: args, dir: dir, log: filepath.Join(dir, "log")}
 	t.Cleanup(func() {
-		defer p.check() // tells of a data race, with which no process ends well
+		defer p.check() // reports a data race even if stop fails
 		if p.running() {
 			p.stop()
 		}
@@ -45,17 +45,16 @@ func newProcess(t *testing.T, name, path string, args ...string) *process {
 	return p
 }
 
-// start starts it, again if it has ended; its log goes on in the same file.
+// start starts the process, also again after it has exited. It appends to the log file.
 func (p *process) start() {
 	p.t.Helper()
-	require.False(p.t, p.running(), "%s runs already", p.name)
+	require.False(p.t, p.running(), "%s is already running", p.name)
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(p.t, err)
 	defer func() { _ = log.Close() }()
-	// Not the test's context: it ends before the cleanup that stops the child.
+	// The context of the test ends before the cleanup, which must stop the process.
 	p.cmd = exec.CommandContext(context.Background(), p.path, p.args...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = p.dir, log, log
-	// A test binary that is killed takes its children along.
 	p.cmd.SysProcAttr = childAttributes()
 	require.NoError(p.t, p.cmd.Start())
 	done := make(chan struct{})
@@ -78,13 +77,13 @@ func (p *process) running() bool {
 	}
 }
 
-// stop ends it as an operator does, and waits. It must exit with 0.
+// stop sends SIGTERM and waits. The process must exit with 0.
 func (p *process) stop() {
 	p.t.Helper()
 	require.NoError(p.t, p.terminate(), "%s after SIGTERM: %s", p.name, p.tail())
 }
 
-// terminate ends it as an operator does, waits and returns how it exited.
+// terminate sends SIGTERM, waits and returns the result of the process.
 func (p *process) terminate() error {
 	p.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -94,19 +93,19 @@ func (p *process) terminate() error {
 	case <-time.After(30 * time.Second):
 		_ = p.cmd.Process.Kill()
 		<-p.done
-		return errors.New("not ended within 30 s")
+		return errors.New("did not exit within 30 s")
 	}
 }
 
-// kill is kill -9.
+// kill sends SIGKILL and waits.
 func (p *process) kill() {
 	p.t.Helper()
-	require.True(p.t, p.running(), "%s has ended by itself: %s", p.name, p.tail())
+	require.True(p.t, p.running(), "%s has exited by itself: %s", p.name, p.tail())
 	_ = p.cmd.Process.Kill()
 	<-p.done
 }
 
-// check looks for what no process may ever say.
+// check searches the log for texts that must never occur.
 func (p *process) check() {
 	p.t.Helper()
 	text, err := os.ReadFile(p.log)
@@ -115,24 +114,25 @@ func (p *process) check() {
 	}
 	for _, bad := range []string{"DATA RACE", "panic:", "fatal error:"} {
 		if i := strings.Index(string(text), bad); i >= 0 {
-			p.t.Errorf("%s says: %.4000s", p.name, text[max(0, i-200):])
+			p.t.Errorf("log of %s: %.4000s", p.name, text[max(0, i-200):])
 		}
 	}
 	if p.t.Failed() {
-		p.t.Logf("%s said last:\n%s", p.name, p.tail())
+		p.t.Logf("last lines of %s:\n%s", p.name, p.tail())
 	}
 }
 
+// tail returns the end of the log.
 func (p *process) tail() string {
 	text, _ := os.ReadFile(p.log)
 	return string(text[max(0, len(text)-4000):])
 }
 
-// waitFor polls until the condition holds. What it returns otherwise is in the
-// message when time is up.
-func waitFor(t *testing.T, most time.Duration, what string, condition func() error) {
+// waitFor polls until the condition returns nil. After the timeout, the test fails with
+// the last error of the condition.
+func waitFor(t *testing.T, timeout time.Duration, what string, condition func() error) {
 	t.Helper()
-	deadline := time.NewTimer(most)
+	deadline := time.NewTimer(timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -143,17 +143,17 @@ func waitFor(t *testing.T, most time.Duration, what string, condition func() err
 		}
 		select {
 		case <-deadline.C:
-			require.FailNowf(t, "time is up", "%s, waited %s: %v", what, most, err)
+			require.FailNowf(t, "timeout", "%s, waited %s: %v", what, timeout, err)
 		case <-tick.C:
 		}
 	}
 }
 
-// ports hands out ports below those that the kernel takes for outgoing
-// connections, so that a server that is started again finds its port free.
+// ports has the ports that are in use by tests. They are below the ports that the kernel
+// uses for outgoing connections. So the port of a server stays free while it restarts.
 var ports struct {
 	sync.Mutex
-	used map[int]bool
+	used map[int]bool // guarded by Mutex
 }
 
 func freePort(t *testing.T) int {

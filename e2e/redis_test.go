@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// redisServer is a real redis-server with an append-only file, as README asks
-// for, on a port that it keeps.
+// redisServer is a real redis-server. It uses an append-only file, as the README
+// recommends, and keeps its port when it is restarted.
 type redisServer struct {
 	*process
 
@@ -39,7 +39,7 @@ func startRedis(t *testing.T) *redisServer {
 	return r
 }
 
-// start starts it and returns when it answers.
+// start starts redis-server and waits until it answers.
 func (r *redisServer) start() {
 	r.t.Helper()
 	r.process.start()
@@ -48,8 +48,8 @@ func (r *redisServer) start() {
 	})
 }
 
-// lose removes all that it has written; it must not run.
-func (r *redisServer) lose() {
+// deleteData deletes all files of redis-server, which must not be running.
+func (r *redisServer) deleteData() {
 	r.t.Helper()
 	require.False(r.t, r.running())
 	entries, err := os.ReadDir(r.data)

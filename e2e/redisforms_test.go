@@ -15,39 +15,41 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Passwords with all that a URL or a configuration must quote. They have no
-// part in common with anything else that is shown.
+// The passwords contain all characters that a URL or a configuration must quote. No part
+// of them occurs in other output.
 const (
 	redisSecret    = `r3d1s@s3cr3t/?#%&+=: x`
 	sentinelSecret = `s3nt1n3l@s3cr3t/?#%&+=: x`
 )
 
-// checkSecrets looks for the passwords in all that a Muster says.
+// checkSecrets checks that no output of Muster contains a password.
 func (m *muster) checkSecrets() {
 	m.t.Helper()
 	log, err := os.ReadFile(m.log)
 	require.NoError(m.t, err)
-	require.Contains(m.t, string(log), "level=DEBUG", "all that can be logged is")
-	said := map[string]string{"log": string(log)}
+	require.Contains(m.t, string(log), "level=DEBUG", "the log must be complete")
+	outputs := map[string]string{"log": string(log)}
 	for _, path := range []string{
 		"/", "/groups", "/history", "/status", "/help", "/nothing", "/metrics", "/api/v1/status", "/api/v1/stats", "/api/v1/groups",
 		"/-/healthy", "/-/ready", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/goroutine?debug=2", "/debug/pprof/heap?debug=1",
 	} {
 		text, err := m.fetch(path, nil)
-		said[path] = string(text) + fmt.Sprint(err)
+		outputs[path] = string(text) + fmt.Sprint(err)
 	}
 	for _, secret := range []string{redisSecret, sentinelSecret} {
-		// Encoded, too; and the parts before and after what a URL must quote.
-		for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), url.User(secret).String(), secret[:strings.Index(secret, "@")], "s3cr3t"} {
-			for where, text := range said {
+		// Also search for encoded forms, and for the parts before and after characters
+		// that a URL must quote.
+		for _, form := range []string{
+			secret, url.QueryEscape(secret), url.PathEscape(secret), url.User(secret).String(), secret[:strings.Index(secret, "@")], "s3cr3t",
+		} {
+			for where, text := range outputs {
 				require.NotContains(m.t, text, form, where)
 			}
 		}
 	}
 }
 
-// problems returns what the status page says of how Redis is set up, when it
-// says something.
+// problems waits until the status has problems of the storage, and returns them.
 func (m *muster) problems() []string {
 	m.t.Helper()
 	var s struct {
@@ -55,24 +57,24 @@ func (m *muster) problems() []string {
 			Problems []string `json:"problems"`
 		} `json:"storage"`
 	}
-	waitFor(m.t, patience, "the status tells a problem", func() error {
+	waitFor(m.t, waitTimeout, "the status has a problem", func() error {
 		if _, err := m.fetch("/api/v1/status", &s); err != nil {
 			return err
 		}
 		if len(s.Storage.Problems) == 0 {
-			return errors.New("none yet")
+			return errors.New("no problem yet")
 		}
 		return nil
 	})
 	return s.Storage.Problems
 }
 
-// talkative are the flags of a Muster that says all that it can.
-func talkative(flags ...string) []string {
+// verbose adds flags for the maximum of output.
+func verbose(flags ...string) []string {
 	return append([]string{"--log.level=debug", "--web.enable-pprof"}, flags...)
 }
 
-// node is a redis-server with a configuration of its own.
+// node is a redis-server with its own configuration file.
 type node struct {
 	*process
 
@@ -80,8 +82,8 @@ type node struct {
 	client *redis.Client
 }
 
-// newNode returns a redis-server that is not started yet. The lines have %d for
-// its port.
+// newNode returns a redis-server that is not started yet. The lines are added to its
+// configuration.
 func newNode(t *testing.T, lines string, args ...string) *node {
 	t.Helper()
 	path := needsRedis(t)
@@ -89,7 +91,7 @@ func newNode(t *testing.T, lines string, args ...string) *node {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "redis.conf")
 	text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nappendonly yes\nsave ''\nmaxmemory-policy noeviction\n%s\n", n.port, dir, lines)
-	if len(args) > 0 { // a Sentinel, which keeps nothing
+	if len(args) > 0 { // a Sentinel, which stores no data
 		text = fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\n%s\n", n.port, dir, lines)
 	}
 	require.NoError(t, os.WriteFile(config, []byte(text), 0o600))
@@ -101,14 +103,14 @@ func newNode(t *testing.T, lines string, args ...string) *node {
 
 func (n *node) addr() string { return fmt.Sprintf("127.0.0.1:%d", n.port) }
 
-// start starts it and returns when it answers.
+// start starts redis-server and waits until it answers.
 func (n *node) start() {
 	n.t.Helper()
 	n.process.start()
-	waitFor(n.t, patience, "redis-server answers", func() error { return n.client.Ping(context.Background()).Err() })
+	waitFor(n.t, waitTimeout, "redis-server answers", func() error { return n.client.Ping(context.Background()).Err() })
 }
 
-// do is one command of an administrator.
+// do runs one command as the default user.
 func (n *node) do(args ...any) any {
 	n.t.Helper()
 	answer, err := n.client.Do(context.Background(), args...).Result()
@@ -116,8 +118,8 @@ func (n *node) do(args ...any) any {
 	return answer
 }
 
-// Three Sentinels, each with a password of its own kind; the master is killed,
-// its replica takes over, and the old master comes back.
+// Three Sentinels and Redis have different passwords. The master is killed, its replica
+// takes over, and the old master comes back as a replica.
 func TestSentinelFailoverUnderTraffic(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -129,15 +131,16 @@ func TestSentinelFailoverUnderTraffic(t *testing.T) {
 	var sentinels []*redis.SentinelClient
 	var addrs []string
 	for range 3 {
-		s := newNode(t, fmt.Sprintf("requirepass %q\nsentinel monitor mine 127.0.0.1 %d 2\nsentinel auth-pass mine %q\n"+
-			"sentinel down-after-milliseconds mine 1000\nsentinel failover-timeout mine 3000\n", sentinelSecret, first.port, redisSecret), "--sentinel")
+		config := fmt.Sprintf("requirepass %q\nsentinel monitor mine 127.0.0.1 %d 2\nsentinel auth-pass mine %q\n"+
+			"sentinel down-after-milliseconds mine 1000\nsentinel failover-timeout mine 3000\n", sentinelSecret, first.port, redisSecret)
+		s := newNode(t, config, "--sentinel")
 		s.process.start()
 		c := redis.NewSentinelClient(&redis.Options{Addr: s.addr(), Password: sentinelSecret, MaxRetries: -1})
 		t.Cleanup(func() { _ = c.Close() })
 		sentinels, addrs = append(sentinels, c), append(addrs, s.addr())
 	}
 	for _, s := range sentinels {
-		waitFor(t, patience, "Sentinel knows the others and the replica", func() error {
+		waitFor(t, waitTimeout, "Sentinel has found the other Sentinels and the replica", func() error {
 			others, err := s.Sentinels(ctx, "mine").Result()
 			if err != nil {
 				return err
@@ -151,50 +154,53 @@ func TestSentinelFailoverUnderTraffic(t *testing.T) {
 	}
 
 	query := "?master_name=mine&addr=" + addrs[1] + "&addr=" + addrs[2]
-	byFile := talkative("--redis.url=redis://"+addrs[0]+query,
-		"--redis.password-file="+writeFile(t, "password", redisSecret+"\n"), "--redis.sentinel-password-file="+writeFile(t, "password", sentinelSecret))
-	byURL := talkative("--redis.url=redis://:" + url.QueryEscape(sentinelSecret) + "@" + addrs[0] + query + "&password=" + url.QueryEscape(redisSecret))
-	// What QueryEscape makes of a space is none in a password.
+	byFile := verbose("--redis.url=redis://"+addrs[0]+query,
+		"--redis.password-file="+writeFile(t, "password", redisSecret+"\n"),
+		"--redis.sentinel-password-file="+writeFile(t, "password", sentinelSecret))
+	byURL := verbose("--redis.url=redis://:" + url.QueryEscape(sentinelSecret) + "@" + addrs[0] + query +
+		"&password=" + url.QueryEscape(redisSecret))
+	// QueryEscape writes a space as "+", which is not a space in a password of a URL.
 	byURL[2] = strings.ReplaceAll(byURL[2], "+", "%20")
 	a, b := startMuster(t, byFile...), startMuster(t, byURL...)
-	a.waitHealthy(patience)
-	b.waitHealthy(patience)
+	a.waitHealthy(waitTimeout)
+	b.waitHealthy(waitTimeout)
 	tr := startTraffic(t, a, b)
 	tr.waitMore(200)
 	first.kill()
 	a.waitDegraded()
 	b.waitDegraded()
-	waitFor(t, patience, "the replica is the master", func() error {
+	waitFor(t, waitTimeout, "the replica is the master", func() error {
 		addr, err := sentinels[0].GetMasterAddrByName(ctx, "mine").Result()
 		if err == nil && addr[1] != fmt.Sprint(second.port) {
-			err = errors.New("it is not yet")
+			err = errors.New("not yet")
 		}
 		return err
 	})
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 	first.start()
-	<-time.After(back)
+	<-time.After(recoveryTime)
 	tr.checkKept(byFile, a, b)
-	a.waitHealthy(patience)
-	b.waitHealthy(patience)
+	a.waitHealthy(waitTimeout)
+	b.waitHealthy(waitTimeout)
 	a.checkSecrets()
 	b.checkSecrets()
 
-	wrong := startMuster(t, talkative("--redis.url=redis://:"+url.PathEscape(redisSecret)+"@"+addrs[0]+query)...)
+	wrong := startMuster(t, verbose("--redis.url=redis://:"+url.PathEscape(redisSecret)+"@"+addrs[0]+query)...)
 	require.Equal(t, []string{"Sentinel refuses the user or the password."}, wrong.problems())
 	wrong.checkSecrets()
 	wrong.process.kill()
 }
 
-// cluster is three masters, of which the first has a replica.
+// cluster has three masters. The fourth node is a replica of the first.
 type cluster []*node
 
 func startCluster(t *testing.T) cluster {
 	t.Helper()
 	var c cluster
 	for range 4 {
-		n := newNode(t, fmt.Sprintf("requirepass %q\nmasterauth %[1]q\ncluster-enabled yes\ncluster-port %d\ncluster-node-timeout 1500\n", redisSecret, freePort(t)))
+		n := newNode(t, fmt.Sprintf("requirepass %q\nmasterauth %[1]q\ncluster-enabled yes\ncluster-port %d\ncluster-node-timeout 1500\n",
+			redisSecret, freePort(t)))
 		n.start()
 		c = append(c, n)
 	}
@@ -210,7 +216,7 @@ func startCluster(t *testing.T) cluster {
 	}
 	c.wait("ok", 4)
 	c[3].do("CLUSTER", "REPLICATE", c[0].id())
-	waitFor(t, patience, "the replica follows", func() error {
+	waitFor(t, waitTimeout, "the replica follows", func() error {
 		info, err := c[3].client.InfoMap(context.Background(), "replication").Result()
 		if err == nil && info["Replication"]["master_link_status"] != "up" {
 			err = fmt.Errorf("%v", info)
@@ -220,7 +226,7 @@ func startCluster(t *testing.T) cluster {
 	return c
 }
 
-// busPort is the port of the cluster's own talk.
+// busPort returns the port of the cluster bus.
 func (n *node) busPort() string {
 	n.t.Helper()
 	port, ok := n.do("CONFIG", "GET", "cluster-port").(map[any]any)["cluster-port"].(string)
@@ -230,10 +236,10 @@ func (n *node) busPort() string {
 
 func (n *node) id() string { return n.do("CLUSTER", "MYID").(string) }
 
-// wait waits until every node that runs says that the cluster is in the state.
+// wait waits until every running node reports the state of the cluster.
 func (c cluster) wait(state string, nodes int) {
 	c[0].t.Helper()
-	waitFor(c[0].t, patience, "the cluster is "+state, func() error {
+	waitFor(c[0].t, waitTimeout, "the cluster is "+state, func() error {
 		for _, n := range c {
 			if !n.running() {
 				continue
@@ -250,7 +256,7 @@ func (c cluster) wait(state string, nodes int) {
 	})
 }
 
-// busiest returns the slot of a node's that has the most keys, and how many.
+// busiest returns the slot with the maximum number of keys on the node, and this number.
 func (n *node) busiest() (slot, keys int64) {
 	n.t.Helper()
 	ctx := context.Background()
@@ -264,7 +270,7 @@ func (n *node) busiest() (slot, keys int64) {
 	return slot, keys
 }
 
-// moveKeys moves some keys of a slot.
+// moveKeys moves at most count keys of a slot to another node, and returns their number.
 func (n *node) moveKeys(to *node, slot, count int64) (moved int) {
 	n.t.Helper()
 	keys, err := n.client.ClusterGetKeysInSlot(context.Background(), int(slot), int(count)).Result()
@@ -280,17 +286,17 @@ func (n *node) moveKeys(to *node, slot, count int64) (moved int) {
 	return len(keys)
 }
 
-// A slot is moved under traffic, with a pause while its keys are in two places;
-// then a master is killed that has a replica, and then one that has none.
+// A slot is moved under traffic, with a pause while its keys are on two nodes. Then a
+// master with a replica is killed, and then a master without a replica.
 func TestClusterUnderTraffic(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	addrs := "&addr=" + c[1].addr() + "&addr=" + c[2].addr()
-	flags := talkative("--redis.url=redis://:" + url.PathEscape(redisSecret) + "@" + c[0].addr() + "?" + addrs[1:])
-	byFile := talkative("--redis.url=redis://"+c[2].addr()+"?"+addrs[1:], "--redis.password-file="+writeFile(t, "password", redisSecret))
+	flags := verbose("--redis.url=redis://:" + url.PathEscape(redisSecret) + "@" + c[0].addr() + "?" + addrs[1:])
+	byFile := verbose("--redis.url=redis://"+c[2].addr()+"?"+addrs[1:], "--redis.password-file="+writeFile(t, "password", redisSecret))
 	a, b := startMuster(t, flags...), startMuster(t, byFile...)
-	a.waitHealthy(patience)
-	b.waitHealthy(patience)
+	a.waitHealthy(waitTimeout)
+	b.waitHealthy(waitTimeout)
 	tr := startTraffic(t, a, b)
 	tr.waitMore(200)
 
@@ -307,55 +313,55 @@ func TestClusterUnderTraffic(t *testing.T) {
 		n.do("CLUSTER", "SETSLOT", slot, "NODE", to.id())
 	}
 	tr.waitMore(50)
-	a.waitHealthy(patience)
-	b.waitHealthy(patience)
+	a.waitHealthy(waitTimeout)
+	b.waitHealthy(waitTimeout)
 
 	c[0].kill()
 	a.waitDegraded()
 	b.waitDegraded()
 	c.wait("ok", 4)
-	a.waitHealthy(patience)
-	b.waitHealthy(patience)
-	c[0].start() // as the replica of its replica
+	a.waitHealthy(waitTimeout)
+	b.waitHealthy(waitTimeout)
+	c[0].start() // it becomes a replica of the new master
 
 	c[2].kill()
 	a.waitDegraded()
 	b.waitDegraded()
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 	c[2].start()
 	c.wait("ok", 4)
 	tr.checkReturned(flags, a, b)
-	a.waitHealthy(patience)
-	b.waitHealthy(patience)
+	a.waitHealthy(waitTimeout)
+	b.waitHealthy(waitTimeout)
 	a.checkSecrets()
 	b.checkSecrets()
 
-	alone := startMuster(t, talkative("--redis.url=redis://:"+url.PathEscape(redisSecret)+"@"+c[1].addr())...)
+	alone := startMuster(t, verbose("--redis.url=redis://:"+url.PathEscape(redisSecret)+"@"+c[1].addr())...)
 	require.Equal(t, []string{"Redis is a node of a cluster: name a second one in the URL, with addr=host:port."}, alone.problems())
 	alone.checkSecrets()
 	alone.process.kill()
 }
 
-// outageOf kills the node under traffic and starts it again. Nothing that was
-// acknowledged is lost, and no secret is told.
-func outageOf(n *node, start func(), m *muster, flags []string) {
+// checkOutage kills the node under traffic and starts it again. It checks that nothing
+// acknowledged is lost, and that no output contains a secret.
+func checkOutage(n *node, start func(), m *muster, flags []string) {
 	tr := startTraffic(m.t, m)
 	tr.waitMore(100)
 	n.kill()
 	m.waitDegraded()
 	tr.waitMore(50)
-	tr.quieten()
+	tr.stopHalf()
 	tr.waitMore(50)
 	start()
-	<-time.After(back)
+	<-time.After(recoveryTime)
 	tr.checkKept(flags, m)
-	m.waitHealthy(patience)
+	m.waitHealthy(waitTimeout)
 	m.checkSecrets()
 }
 
-// leastUser is README's.
-func leastUser(t *testing.T) string {
+// restrictedUser returns the ACL line of the README.
+func restrictedUser(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../README.md")
 	require.NoError(t, err)
@@ -365,28 +371,28 @@ func leastUser(t *testing.T) string {
 	return "user muster " + strings.Replace(line, ">PASSWORD", fmt.Sprintf("%q", ">"+redisSecret), 1)
 }
 
-// By a socket, as a user that may do nothing but what README says.
+// Muster connects by a Unix socket, as the user with the minimum rights of the README.
 func TestRedisBySocketAsTheLeastUser(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "s")
-	n := newNode(t, "unixsocket "+socket+"\nrequirepass "+fmt.Sprintf("%q", redisSecret)+"\n"+leastUser(t))
+	n := newNode(t, "unixsocket "+socket+"\nrequirepass "+fmt.Sprintf("%q", redisSecret)+"\n"+restrictedUser(t))
 	n.start()
-	flags := talkative("--redis.url=unix://muster:" + url.PathEscape(redisSecret) + "@" + socket + "?db=3")
+	flags := verbose("--redis.url=unix://muster:" + url.PathEscape(redisSecret) + "@" + socket + "?db=3")
 	m := startMuster(t, flags...)
-	m.waitHealthy(patience)
-	outageOf(n, n.start, m, flags)
-	require.Zero(t, n.do("DBSIZE"), "the database is the URL's")
+	m.waitHealthy(waitTimeout)
+	checkOutage(n, n.start, m, flags)
+	require.Zero(t, n.do("DBSIZE"), "database 0 is empty, because the URL names database 3")
 
-	wrong := startMuster(t, talkative("--redis.url=unix://muster:"+url.PathEscape(sentinelSecret)+"@"+socket)...)
+	wrong := startMuster(t, verbose("--redis.url=unix://muster:"+url.PathEscape(sentinelSecret)+"@"+socket)...)
 	require.Equal(t, []string{"Redis refuses the user or the password."}, wrong.problems())
 	wrong.waitDegraded()
 	_, err := deliver(wrong, newMessage("Kept", newAlert("Kept", "a", time.Now())))
-	require.NoError(t, err, "in memory")
+	require.NoError(t, err, "it is kept in memory")
 	wrong.checkSecrets()
 	wrong.process.kill()
 }
 
-// A Redis that speaks TLS alone and wants a certificate of its clients.
+// Redis accepts only TLS, and requires client certificates.
 func TestRedisByTLS(t *testing.T) {
 	t.Parallel()
 	ca, stranger := newAuthority(t, "ours"), newAuthority(t, "theirs")
@@ -399,33 +405,35 @@ func TestRedisByTLS(t *testing.T) {
 	text, err := os.ReadFile(config)
 	require.NoError(t, err)
 	lines := strings.Replace(string(text), fmt.Sprintf("port %d", n.port), fmt.Sprintf("port 0\ntls-port %d", n.port), 1) +
-		fmt.Sprintf("tls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-auth-clients yes\nrequirepass %q\n", serverCert, serverKey, caFile, redisSecret)
+		fmt.Sprintf("tls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\ntls-auth-clients yes\nrequirepass %q\n",
+			serverCert, serverKey, caFile, redisSecret)
 	require.NoError(t, os.WriteFile(config, []byte(lines), 0o600))
 	n.process.start()
 
 	at := "--redis.url=rediss://:" + url.PathEscape(redisSecret) + "@" + n.addr()
 	trust, name := "--redis.tls-ca-file="+caFile, "--redis.tls-server-name=redis.example"
 	certificate := []string{"--redis.tls-cert-file=" + clientCert, "--redis.tls-key-file=" + clientKey}
-	flags := append(talkative(at, trust, name), certificate...)
+	flags := append(verbose(at, trust, name), certificate...)
 	m := startMuster(t, flags...)
-	m.waitHealthy(patience)
-	outageOf(n, n.process.start, m, flags)
+	m.waitHealthy(waitTimeout)
+	checkOutage(n, n.process.start, m, flags)
 
+	const notAccepted = "The certificate of Redis is not accepted: x509: "
 	for want, flags := range map[string][]string{
-		"The certificate of Redis is not accepted: x509: certificate is valid for 192.0.2.1, not 127.0.0.1": append([]string{at, trust}, certificate...),
-		"The certificate of Redis is not accepted: x509: certificate signed by unknown authority":           append([]string{at, name}, certificate...),
-		"Redis does not accept the TLS connection: tls: certificate required":                               {at, trust, name},
+		notAccepted + "certificate is valid for 192.0.2.1, not 127.0.0.1":     append([]string{at, trust}, certificate...),
+		notAccepted + "certificate signed by unknown authority":               append([]string{at, name}, certificate...),
+		"Redis does not accept the TLS connection: tls: certificate required": {at, trust, name},
 	} {
-		m := startMuster(t, talkative(flags...)...)
+		m := startMuster(t, verbose(flags...)...)
 		require.Contains(t, strings.Join(m.problems(), ""), want)
 		m.checkSecrets()
 		m.process.kill()
 	}
 
-	renewed := startMuster(t, talkative(at, trust, name, "--redis.tls-cert-file="+otherCert, "--redis.tls-key-file="+otherKey)...)
+	renewed := startMuster(t, verbose(at, trust, name, "--redis.tls-cert-file="+otherCert, "--redis.tls-key-file="+otherKey)...)
 	require.Equal(t, []string{"Redis does not accept the TLS connection: tls: unknown certificate authority."}, renewed.problems())
 	require.NoError(t, os.Rename(clientCert, otherCert))
 	require.NoError(t, os.Rename(clientKey, otherKey))
-	renewed.waitHealthy(patience)
+	renewed.waitHealthy(waitTimeout)
 	renewed.checkSecrets()
 }

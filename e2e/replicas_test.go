@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// slowly passes notifications on at once and answers late: Alertmanager's other
-// replicas then take them for not delivered and send them, too.
-func slowly(t *testing.T, m *muster, delay time.Duration) string {
+// slowProxy starts a proxy that forwards notifications at once, but responds late. The
+// other replica of Alertmanager then assumes a failure and sends them, too.
+func slowProxy(t *testing.T, m *muster, delay time.Duration) string {
 	t.Helper()
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -37,10 +37,10 @@ func slowly(t *testing.T, m *muster, delay time.Duration) string {
 	return proxy.URL
 }
 
-// peerTimeout is how long a replica waits for the one before it.
+// peerTimeout is how long an Alertmanager replica waits for the previous replica.
 const peerTimeout = 500 * time.Millisecond
 
-// startReplicas starts two Alertmanagers that know each other.
+// startReplicas starts a cluster of two Alertmanagers.
 func startReplicas(t *testing.T, config string) [2]*alertmanager {
 	t.Helper()
 	cluster := func(port, peer int) []string {
@@ -57,7 +57,7 @@ func startReplicas(t *testing.T, config string) [2]*alertmanager {
 		am.process.start()
 	}
 	for _, am := range replicas {
-		waitFor(t, patience, "the replicas know each other", func() error {
+		waitFor(t, waitTimeout, "the replicas have found each other", func() error {
 			var s struct {
 				Cluster struct {
 					Status string     `json:"status"`
@@ -78,12 +78,12 @@ func TestTwoReplicasPostBoth(t *testing.T) {
 	t.Parallel()
 	needsAlertmanager(t)
 	m := startMuster(t, musterFlags()...)
-	replicas := startReplicas(t, webhookConfig(slowly(t, m, 3*peerTimeout)+"/webhook/prod"))
+	replicas := startReplicas(t, webhookConfig(slowProxy(t, m, 3*peerTimeout)+"/webhook/prod"))
 	am0, am1 := replicas[0], replicas[1]
 	// both waits until both replicas have sent a notification for a reason.
 	both := func(reason string) {
 		t.Helper()
-		waitFor(t, patience, "both replicas say: "+reason, func() error {
+		waitFor(t, waitTimeout, "both replicas sent: "+reason, func() error {
 			events, err := m.events()
 			if err != nil {
 				return err
@@ -106,18 +106,18 @@ func TestTwoReplicasPostBoth(t *testing.T) {
 	am0.post(a, b)
 	am1.post(a, b)
 	both("first notification")
-	m.waitGroup(patience, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
+	m.waitGroup(waitTimeout, "a and b fire", func(g group) bool { return g.has("a", "firing", "b", "firing") })
 
 	a, b = a.resolved(), b.resolved()
 	am0.post(a, b)
 	am1.post(a, b)
 	both("all alerts resolved")
-	g := m.waitGroup(patience, "a and b resolve", func(g group) bool { return g.has("a", "resolved", "b", "resolved") })
+	g := m.waitGroup(waitTimeout, "a and b resolve", func(g group) bool { return g.has("a", "resolved", "b", "resolved") })
 	require.Equal(t, "prod", g.Source)
 	require.Equal(t, "resolved", g.State)
 	require.Len(t, g.Episodes, 1)
 
-	// What was said twice is in the history once.
+	// The history has each change once, although it was reported twice.
 	kinds := m.kinds()
 	delete(kinds, "notified")
 	require.Equal(t, map[string]int{
@@ -125,20 +125,20 @@ func TestTwoReplicasPostBoth(t *testing.T) {
 	}, kinds)
 }
 
-// stale passes notifications on, but holds back what the second replica says
-// first until the other has told of a resolution: as happens where a replica
-// makes its message, waits for the others and sends it late.
-type stale struct {
+// delayingProxy forwards notifications. It delays the first message of the second replica
+// until the first replica has sent a resolution. This happens in a real cluster if a
+// replica builds its message, waits for the others, and sends it late.
+type delayingProxy struct {
 	m *muster
 
 	mu       sync.Mutex
 	first    string        // guarded by mu; the externalURL of the replica that sent first
-	held     bool          // guarded by mu; whether a message was held back
-	resolved chan struct{} // closed when the first has told of a resolution
-	late     chan error    // what became of the message that came late
+	delayed  bool          // guarded by mu; whether a message was delayed
+	resolved chan struct{} // closed when the first replica has sent a resolution
+	late     chan error    // result of the delayed message
 }
 
-func (s *stale) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *delayingProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var msg message
 	if err == nil {
@@ -151,22 +151,22 @@ func (s *stale) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.first = cmp.Or(s.first, msg.ExternalURL)
 	isFirst := msg.ExternalURL == s.first
-	hold := !isFirst && !s.held
-	s.held = s.held || hold
+	delay := !isFirst && !s.delayed
+	s.delayed = s.delayed || delay
 	s.mu.Unlock()
-	if hold {
+	if delay {
 		select {
 		case <-s.resolved:
 		case <-r.Context().Done():
-			s.late <- errors.New("given up before the other told of the resolution")
+			s.late <- errors.New("the request was cancelled before the other replica sent the resolution")
 			return
 		}
 	}
 	_, err = do(http.MethodPost, s.m.url+r.URL.Path, body, nil)
 	switch {
-	case hold && msg.Status != "firing":
-		s.late <- errors.New("what was held back tells of no firing alert")
-	case hold:
+	case delay && msg.Status != "firing":
+		s.late <- errors.New("the delayed message has no firing alert")
+	case delay:
 		s.late <- err
 	case isFirst && msg.Status == "resolved":
 		s.mu.Lock()
@@ -177,7 +177,7 @@ func (s *stale) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.mu.Unlock()
 	case isFirst:
-		// Late enough that the other takes it for not delivered.
+		// Respond so late that the other replica assumes a failure.
 		<-time.After(3 * peerTimeout)
 	}
 	if err != nil {
@@ -185,12 +185,12 @@ func (s *stale) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// What a replica says late does not make a resolved alert fire.
+// A delayed message does not make a resolved alert fire.
 func TestStaleFiringAfterResolved(t *testing.T) {
 	t.Parallel()
 	needsAlertmanager(t)
 	m := startMuster(t, musterFlags()...)
-	between := &stale{m: m, resolved: make(chan struct{}), late: make(chan error, 1)}
+	between := &delayingProxy{m: m, resolved: make(chan struct{}), late: make(chan error, 1)}
 	proxy := httptest.NewServer(between)
 	t.Cleanup(proxy.Close)
 	replicas := startReplicas(t, webhookConfig(proxy.URL+"/webhook"))
@@ -198,10 +198,10 @@ func TestStaleFiringAfterResolved(t *testing.T) {
 	a := firing("a")
 	replicas[0].post(a)
 	replicas[1].post(a)
-	waitFor(t, patience, "both replicas told of it", func() error {
+	waitFor(t, waitTimeout, "both replicas sent a message", func() error {
 		between.mu.Lock()
 		defer between.mu.Unlock()
-		if !between.held {
+		if !between.delayed {
 			return errors.New("not yet")
 		}
 		return nil
@@ -212,8 +212,8 @@ func TestStaleFiringAfterResolved(t *testing.T) {
 	select {
 	case err := <-between.late:
 		require.NoError(t, err)
-	case <-time.After(patience):
-		t.Fatal("nothing came late")
+	case <-time.After(waitTimeout):
+		t.Fatal("no delayed message arrived")
 	}
 	g, err := m.group()
 	require.NoError(t, err)

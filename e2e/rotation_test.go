@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The passwords of a Redis and of its Sentinel are rotated one after the other
-// while all connections break. Muster takes the new ones from their files.
+// The passwords of Redis and its Sentinel are rotated one after the other, and all
+// connections are closed. Muster reads the new passwords from their files.
 func TestSentinelPasswordsAreRotated(t *testing.T) {
 	t.Parallel()
 	const fresh = "fresh-s3cr3t"
@@ -24,8 +24,8 @@ func TestSentinelPasswordsAreRotated(t *testing.T) {
 	sentinel.process.start()
 	admin := redis.NewClient(&redis.Options{Addr: sentinel.addr(), Password: sentinelSecret, MaxRetries: -1, Protocol: 2})
 	defer func() { require.NoError(t, admin.Close()) }()
-	waitFor(t, patience, "Sentinel answers", func() error { return admin.Ping(ctx).Err() })
-	inRedis, inSentinel := master.client.Conn(), admin.Conn() // they stay logged in
+	waitFor(t, waitTimeout, "Sentinel answers", func() error { return admin.Ping(ctx).Err() })
+	inRedis, inSentinel := master.client.Conn(), admin.Conn() // they stay authenticated
 	defer func() { require.NoError(t, inRedis.Close()) }()
 	defer func() { require.NoError(t, inSentinel.Close()) }()
 	rotate := func(conn *redis.Conn) {
@@ -36,9 +36,9 @@ func TestSentinelPasswordsAreRotated(t *testing.T) {
 	}
 
 	redisFile, sentinelFile := writeFile(t, "password", redisSecret), writeFile(t, "password", sentinelSecret)
-	m := startMuster(t, talkative("--redis.url=redis://"+sentinel.addr()+"?master_name=mine",
+	m := startMuster(t, verbose("--redis.url=redis://"+sentinel.addr()+"?master_name=mine",
 		"--redis.password-file="+redisFile, "--redis.sentinel-password-file="+sentinelFile)...)
-	m.waitHealthy(patience)
+	m.waitHealthy(waitTimeout)
 	notify := func(name string) {
 		_, err := deliver(m, newMessage(name, newAlert(name, "a", time.Now().UTC())))
 		require.NoError(t, err)
@@ -50,9 +50,9 @@ func TestSentinelPasswordsAreRotated(t *testing.T) {
 	require.NoError(t, os.WriteFile(redisFile, []byte(fresh), 0o600))
 	rotate(inRedis)
 	notify("After")
-	m.waitHealthy(patience)
+	m.waitHealthy(waitTimeout)
 
-	// A new connection to Redis asks a Sentinel first.
+	// Before a new connection to Redis, Muster asks the Sentinel for its address.
 	require.NoError(t, os.WriteFile(sentinelFile, []byte("wrong"), 0o600))
 	rotate(inSentinel)
 	rotate(inRedis)
@@ -60,7 +60,7 @@ func TestSentinelPasswordsAreRotated(t *testing.T) {
 	m.waitDegraded()
 	require.Equal(t, []string{"Sentinel refuses the user or the password."}, m.problems())
 	require.NoError(t, os.WriteFile(sentinelFile, []byte(fresh), 0o600))
-	m.waitHealthy(patience)
+	m.waitHealthy(waitTimeout)
 	groups, err := m.groups()
 	require.NoError(t, err)
 	require.Len(t, groups, 3)

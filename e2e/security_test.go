@@ -23,7 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The users of passwords, with the bcrypt hashes of theirs.
+// The passwords of the users in the web config file, and their bcrypt hashes.
 const (
 	readerPassword = "reading"
 	readerHash     = "$2a$04$9mK3Z533dmg19ybAmjgpy.QTuPuE6jn545vTyoba4Qd2faqd3OUTG"
@@ -32,7 +32,7 @@ const (
 	passwords      = "basic_auth_users:\n  reader: " + readerHash + "\n  writer: " + writerHash + "\n"
 )
 
-// writeFile writes a file in a folder of its own and returns its path.
+// writeFile writes a file into a new folder and returns its path.
 func writeFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -40,14 +40,14 @@ func writeFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// startGuarded starts one that may ask for a client certificate: with is the
-// client that has one.
+// startGuarded starts a Muster with a web config file, and waits until it answers. If
+// Muster requires a client certificate, the client with must have one.
 func startGuarded(t *testing.T, m *muster, with *http.Client, url string) {
 	t.Helper()
 	m.process.start()
-	waitFor(t, 60*time.Second, "muster answers", func() error {
+	waitFor(t, 60*time.Second, "Muster answers", func() error {
 		if !m.running() {
-			require.FailNow(t, "muster has ended", m.tail())
+			require.FailNow(t, "Muster has exited", m.tail())
 		}
 		res, err := with.Get(url + "/-/healthy")
 		if err != nil {
@@ -57,23 +57,25 @@ func startGuarded(t *testing.T, m *muster, with *http.Client, url string) {
 	})
 }
 
-// everyPath lists the paths of docs/openapi.yaml, which a test holds against the
-// router, the pages, and some that are not there.
+// everyPath returns the paths of docs/openapi.yaml, the paths of the pages, and some
+// unknown paths. Another test compares docs/openapi.yaml with the router.
 func everyPath(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../docs/openapi.yaml")
 	require.NoError(t, err)
 	var paths []string
 	for _, match := range regexp.MustCompile(`(?m)^  (/\S*):$`).FindAllStringSubmatch(string(text), -1) {
-		paths = append(paths, strings.NewReplacer("{source}", "prod", "{id}", strings.Repeat("0", 20), "{fingerprint}", strings.Repeat("0", 16)).Replace(match[1]))
+		parameters := strings.NewReplacer("{source}", "prod", "{id}", strings.Repeat("0", 20), "{fingerprint}", strings.Repeat("0", 16))
+		paths = append(paths, parameters.Replace(match[1]))
 	}
 	require.Greater(t, len(paths), 10)
-	return append(paths, "/", "/groups/"+strings.Repeat("0", 20), "/alerts/"+strings.Repeat("0", 16), "/history", "/status", "/help", "/go", "/static/app.css",
+	return append(paths, "/", "/groups/"+strings.Repeat("0", 20), "/alerts/"+strings.Repeat("0", 16),
+		"/history", "/status", "/help", "/go", "/static/app.css",
 		"/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/-/reload", "/nothing", "//", "/webhook/", "//webhook", "/favicon.ico")
 }
 
-// With basic authentication the program answers nothing without it; who reads
-// cannot write, where writing asks for a token.
+// With basic authentication every request needs a password, except probes. With a token
+// file, readers cannot send notifications.
 func TestPasswords(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -96,7 +98,7 @@ func TestPasswords(t *testing.T) {
 	}
 	for _, path := range everyPath(t) {
 		if strings.HasPrefix(path, "/-/") && path != "/-/reload" {
-			require.Equal(t, http.StatusOK, ask(http.MethodGet, path, "", ""), "a probe has no password")
+			require.Equal(t, http.StatusOK, ask(http.MethodGet, path, "", ""), "a probe needs no password")
 			continue
 		}
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
@@ -105,12 +107,12 @@ func TestPasswords(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, ask(http.MethodGet, path, "reader", "wrong"), path)
 	}
 	require.Equal(t, http.StatusOK, ask(http.MethodGet, "/api/v1/groups", "reader", readerPassword))
-	require.Equal(t, http.StatusUnauthorized, ask(http.MethodPost, "/webhook", "reader", readerPassword), "who reads cannot write")
+	require.Equal(t, http.StatusUnauthorized, ask(http.MethodPost, "/webhook", "reader", readerPassword), "a reader cannot send notifications")
 	require.Equal(t, http.StatusOK, ask(http.MethodPost, "/webhook", "writer", writerPassword))
 }
 
-// With client certificates nobody gets as far as a request who has none that is
-// valid; a new certificate of the server's is taken without a restart.
+// With client certificates, a client without a valid certificate cannot send a request. A
+// new server certificate is used without a restart.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -147,12 +149,12 @@ func TestCertificates(t *testing.T) {
 	require.Equal(t, "first", serverName())
 	for name, config := range map[string]*tls.Config{
 		"none":         {},
-		"another's":    {Certificates: []tls.Certificate{theirs.pair("alertmanager", soon)}},
+		"another CA":   {Certificates: []tls.Certificate{theirs.pair("alertmanager", soon)}},
 		"expired":      {Certificates: []tls.Certificate{ours.pair("alertmanager", time.Now().Add(-time.Hour))}},
 		"another name": {Certificates: []tls.Certificate{ours.pair("reader", soon)}},
 		"old TLS":      {Certificates: []tls.Certificate{ours.pair("alertmanager", soon)}, MaxVersion: tls.VersionTLS11},
 	} {
-		_, err := as(config).Get(secure + "/-/healthy") //nolint:bodyclose // there is none
+		_, err := as(config).Get(secure + "/-/healthy") //nolint:bodyclose // no response
 		require.Error(t, err, name)
 	}
 	res, err := client.Get(m.url + "/-/healthy")
@@ -166,14 +168,14 @@ func TestCertificates(t *testing.T) {
 	require.Equal(t, "second", serverName())
 }
 
-// No secret that Muster was given is told: not by a page, an answer, a metric or
-// a profile, and not in the log.
+// No page, response, metric, profile or log line contains a secret of Muster.
 func TestSecretsAreKept(t *testing.T) {
 	t.Parallel()
 	path := needsRedis(t)
 	const redisPassword, token = "redis-Secret_1", "token-Secret_2"
 	port := freePort(t)
-	redis := newProcess(t, "redis-server", path, "--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--save", "", "--requirepass", redisPassword)
+	redis := newProcess(t, "redis-server", path,
+		"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--save", "", "--requirepass", redisPassword)
 	redis.start()
 	at := func(password string) string { return fmt.Sprintf("redis://:%s@127.0.0.1:%d/0", password, port) }
 	const wrong = "wrong-Secret_3"
@@ -185,8 +187,11 @@ func TestSecretsAreKept(t *testing.T) {
 		}
 	}
 	for name, args := range map[string][]string{
-		"URL":            {"--redis.url=" + at(redisPassword)},
-		"file":           {fmt.Sprintf("--redis.url=redis://127.0.0.1:%d/0", port), "--redis.password-file=" + writeFile(t, "password", redisPassword)},
+		"URL": {"--redis.url=" + at(redisPassword)},
+		"file": {
+			fmt.Sprintf("--redis.url=redis://127.0.0.1:%d/0", port),
+			"--redis.password-file=" + writeFile(t, "password", redisPassword),
+		},
 		"wrong password": {"--redis.url=" + at(wrong)},
 		"unreachable":    {fmt.Sprintf("--redis.url=redis://:%s@127.0.0.1:%d/0", wrong, freePort(t))},
 	} {
@@ -216,17 +221,18 @@ func TestSecretsAreKept(t *testing.T) {
 			if name == "wrong password" || name == "unreachable" {
 				want = `"healthy":false`
 			}
-			waitFor(t, 30*time.Second, "it is known whether Redis works", func() error {
+			waitFor(t, 30*time.Second, "Muster has noticed whether Redis works", func() error {
 				if text := ask(http.MethodGet, "/api/v1/status", ""); !strings.Contains(text, want) {
 					return errors.New(text)
 				}
 				return nil
 			})
-			for _, path := range append(everyPath(t), "/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/debug/pprof/allocs?debug=1", "/-/ready") {
+			for _, path := range append(everyPath(t),
+				"/debug/pprof/goroutine?debug=2", "/debug/pprof/cmdline", "/debug/pprof/allocs?debug=1", "/-/ready") {
 				keeps(t, path, ask(http.MethodGet, path, ""))
 			}
-			keeps(t, "refusal", ask(http.MethodPost, "/webhook", ""))
-			keeps(t, "refusal", ask(http.MethodPost, "/webhook", "Bearer "+wrong))
+			keeps(t, "rejection", ask(http.MethodPost, "/webhook", ""))
+			keeps(t, "rejection", ask(http.MethodPost, "/webhook", "Bearer "+wrong))
 			m.stop()
 			text, err := os.ReadFile(m.log)
 			require.NoError(t, err)
@@ -235,13 +241,16 @@ func TestSecretsAreKept(t *testing.T) {
 		})
 	}
 	for name, args := range map[string][]string{
-		"no port":          {"--redis.url=redis://user:" + wrong + "@127.0.0.1:port/0"},
-		"another scheme":   {"--redis.url=http://user:" + wrong + "@127.0.0.1"},
-		"a bad escape":     {"--redis.url=redis://user:" + wrong + "%zz@127.0.0.1"},
-		"a bad database":   {"--redis.url=redis://user:" + wrong + "@127.0.0.1/x"},
-		"a bad option":     {"--redis.url=redis://user:" + wrong + "@127.0.0.1/0?pool_size=" + "many"},
-		"with a file, too": {"--redis.url=redis://user:" + wrong + "@127.0.0.1:port", "--redis.password-file=" + writeFile(t, "password", redisPassword)},
-		"a bad flag":       {"--redis.url=" + at(wrong), "--group.wait=x"},
+		"no port":        {"--redis.url=redis://user:" + wrong + "@127.0.0.1:port/0"},
+		"another scheme": {"--redis.url=http://user:" + wrong + "@127.0.0.1"},
+		"a bad escape":   {"--redis.url=redis://user:" + wrong + "%zz@127.0.0.1"},
+		"a bad database": {"--redis.url=redis://user:" + wrong + "@127.0.0.1/x"},
+		"a bad option":   {"--redis.url=redis://user:" + wrong + "@127.0.0.1/0?pool_size=" + "many"},
+		"with a file, too": {
+			"--redis.url=redis://user:" + wrong + "@127.0.0.1:port",
+			"--redis.password-file=" + writeFile(t, "password", redisPassword),
+		},
+		"a bad flag": {"--redis.url=" + at(wrong), "--group.wait=x"},
 	} {
 		m := newMuster(t, args...)
 		m.process.start()
@@ -256,7 +265,7 @@ func TestSecretsAreKept(t *testing.T) {
 	}
 }
 
-// Profiles of the process are there only if asked for.
+// Profiles of the process are served only with --web.enable-pprof.
 func TestProfilesAreClosed(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -267,7 +276,7 @@ func TestProfilesAreClosed(t *testing.T) {
 	}
 }
 
-// Who sends a header byte by byte is cut off, and others are served meanwhile.
+// A client that sends a header byte by byte is disconnected. Others are served meanwhile.
 func TestSlowHeadersAreCutOff(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -281,15 +290,15 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 			ends <- trickle(strings.TrimPrefix(m.url, "http://"), fmt.Sprintf("POST /webhook/%d HTTP/1.1\r\nHost: muster\r\nX: ", i))
 		})
 	}
-	cut := make(chan struct{})
+	disconnected := make(chan struct{})
 	go func() {
 		open.Wait()
-		close(cut)
+		close(disconnected)
 	}()
 	served := 0
 	for busy := true; busy; served++ {
 		select {
-		case <-cut:
+		case <-disconnected:
 			busy = false
 		case <-time.After(50 * time.Millisecond):
 			_, err := deliver(m, newMessage("Down", newAlert("Down", "a", started)))
@@ -304,10 +313,11 @@ func TestSlowHeadersAreCutOff(t *testing.T) {
 	}
 	require.Greater(t, served, 5)
 	require.Less(t, time.Since(started), 25*time.Second)
-	t.Logf("%d slow clients were gone after %s, %d rounds were served meanwhile", clients, time.Since(started).Round(time.Millisecond), served)
+	t.Logf("%d slow clients were disconnected after %s, %d rounds were served meanwhile",
+		clients, time.Since(started).Round(time.Millisecond), served)
 }
 
-// trickle sends a text and then a byte now and then, until it is cut off.
+// trickle sends a text, and then a byte at regular intervals until it is disconnected.
 func trickle(address, text string) error {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -329,7 +339,7 @@ func trickle(address, text string) error {
 		select {
 		case err := <-closed:
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return fmt.Errorf("not cut off: %w", err)
+				return fmt.Errorf("not disconnected: %w", err)
 			}
 			return nil
 		case <-tick.C:
@@ -338,15 +348,14 @@ func trickle(address, text string) error {
 	}
 }
 
-// 10,000 clients that asked once and keep their connection cost memory, but
-// nobody's time.
+// 10,000 idle connections cost memory, but do not slow down other requests.
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
 	const clients = 10_000
 	var limit syscall.Rlimit
 	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
-	// Go raises the soft limit by itself, here and in Muster.
+	// Go raises the soft limit automatically, here and in Muster.
 	require.GreaterOrEqual(t, limit.Max, uint64(clients+1000), "ulimit -Hn allows too few files")
 	m := startMuster(t, "--storage.path=")
 	before := m.resident()
@@ -393,17 +402,17 @@ func TestIdleConnections(t *testing.T) {
 		clients, took.Round(time.Millisecond), before>>20, after>>20, slowest.Round(time.Millisecond))
 	require.Less(t, slowest, time.Second)
 	require.Less(t, after-before, int64(clients*maxIdleBytes))
-	// All of them were there: the first and the last still answer.
+	// The connections still work: check the first and the last.
 	for _, c := range []net.Conn{conns[0], conns[clients-1]} {
 		require.NoError(t, healthy(c))
 	}
 }
 
-// maxIdleBytes is what an idle connection may cost with the race detector, with
-// which 100 kB were measured; without it, 20 kB.
+// maxIdleBytes is the maximum memory of an idle connection with the race detector. The
+// measured values were 100 kB with the race detector, and 20 kB without it.
 const maxIdleBytes = 250_000
 
-// idle connects, asks once and stays.
+// idle opens a connection and sends one request.
 func idle(address string) (net.Conn, error) {
 	c, err := net.Dial("tcp", address)
 	if err != nil {
@@ -416,6 +425,7 @@ func idle(address string) (net.Conn, error) {
 	return c, nil
 }
 
+// healthy sends a health probe over a connection.
 func healthy(c net.Conn) error {
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return err
@@ -431,8 +441,7 @@ func healthy(c net.Conn) error {
 	return res.Body.Close()
 }
 
-// resident returns the process' resident memory in bytes, which it tells
-// itself.
+// resident returns the resident memory of Muster in bytes, from its metrics.
 func (m *muster) resident() int64 {
 	m.t.Helper()
 	text, err := m.fetch("/metrics", nil)
@@ -445,7 +454,7 @@ func (m *muster) resident() int64 {
 	return int64(n)
 }
 
-// Whatever comes in, a line of the program's log is one line of printable text.
+// Each log entry is one line of printable text, whatever the input contains.
 func TestTheLogIsOneLineEach(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -460,7 +469,8 @@ func TestTheLogIsOneLineEach(t *testing.T) {
 		_, err = deliver(m, msg)
 		require.ErrorContains(t, err, "400")
 		for _, text := range []string{
-			"POST /webhook/%0a%1b[2J HTTP/1.1\r\nHost: muster\r\nContent-Length: 0\r\n\r\n", "\x1b[2J\x85\r\n\r\n", "GET /\x1b[2J HTTP/1.1\r\nHost: a\r\n\r\n",
+			"POST /webhook/%0a%1b[2J HTTP/1.1\r\nHost: muster\r\nContent-Length: 0\r\n\r\n",
+			"\x1b[2J\x85\r\n\r\n", "GET /\x1b[2J HTTP/1.1\r\nHost: a\r\n\r\n",
 			"GET / HTTP/1.1\r\nHost: \x1b[2J\r\nX: \x1b\r\n\r\n", "GET /go?receiver=%0d%0aX:%20y HTTP/1.0\r\n\r\n",
 		} {
 			conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", strings.TrimPrefix(m.url, "http://"))

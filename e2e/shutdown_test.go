@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Stopped under traffic, Muster exits with 0 and has kept all that it
-// acknowledged, to the last request.
+// If Muster is stopped under traffic, it exits with 0. It has stored everything that it
+// acknowledged, including the last request.
 func TestShutdownUnderTraffic(t *testing.T) {
 	t.Parallel()
 	needsMuster(t)
@@ -24,15 +24,15 @@ func TestShutdownUnderTraffic(t *testing.T) {
 			m.start()
 		}
 		tr.waitMore(150)
-		// Nothing comes later that would hide the loss of what came last.
-		tr.leave()
+		// No notifications follow, because they would hide the loss of the last ones.
+		tr.giveUpFailures()
 		m.stop()
 		tr.wg.Wait()
 		m.start()
-		held, err := m.remembers()
+		stored, err := m.snapshot()
 		require.NoError(t, err)
 
-		// What was under way may have arrived or not.
+		// The result of the open requests is unknown: both results are correct.
 		without := tr.oracle()
 		for _, s := range tr.streams {
 			if s.open != nil {
@@ -41,8 +41,8 @@ func TestShutdownUnderTraffic(t *testing.T) {
 		}
 		with := tr.oracle()
 		for id := range without.groups {
-			if wrong := without.differences(id, held); len(wrong) > 0 {
-				require.Empty(t, with.differences(id, held), "without what was under way: %v", wrong)
+			if wrong := without.differences(id, stored); len(wrong) > 0 {
+				require.Empty(t, with.differences(id, stored), "without the open requests: %v", wrong)
 			}
 		}
 	}
@@ -56,8 +56,8 @@ func TestShutdownUnderTraffic(t *testing.T) {
 	})
 }
 
-// What cannot be brought to Redis any more is lost, and Muster says so: by its
-// exit code, and in the log how many groups it is about.
+// Changes that Muster cannot write to Redis before the timeout are lost. Muster reports
+// this by its exit code, and logs the number of groups.
 func TestShutdownWithoutRedis(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
@@ -78,8 +78,27 @@ func TestShutdownWithoutRedis(t *testing.T) {
 	require.Contains(t, m.tail(), fmt.Sprintf("%d groups changed since the storage backend failed and are lost", s.Storage.DirtyGroups))
 }
 
-// Redis comes back after Muster was told to stop: a pod has half a minute, and
-// Muster uses it.
+// deliverGroups delivers one notification about each of n new groups.
+func deliverGroups(t *testing.T, m *muster, n int) {
+	t.Helper()
+	for i := range n {
+		name := fmt.Sprintf("Group%03d", i)
+		_, err := deliver(m, newMessage(name, newAlert(name, "a", time.Now().UTC())))
+		require.NoError(t, err)
+	}
+}
+
+// requireGroups restarts a stopped Muster and checks the number of its groups.
+func requireGroups(t *testing.T, m *muster, n int) {
+	t.Helper()
+	m.start()
+	groups, err := m.groups()
+	require.NoError(t, err)
+	require.Len(t, groups, n)
+}
+
+// Redis comes back while Muster is stopping. Muster retries until the timeout, so nothing
+// is lost.
 func TestShutdownBeforeRedisReturns(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
@@ -87,24 +106,17 @@ func TestShutdownBeforeRedisReturns(t *testing.T) {
 	redis.kill()
 	m.waitDegraded()
 	const groups = 25
-	for i := range groups {
-		name := fmt.Sprintf("Group%03d", i)
-		_, err := deliver(m, newMessage(name, newAlert(name, "a", time.Now().UTC())))
-		require.NoError(t, err)
-	}
+	deliverGroups(t, m, groups)
 	ended := make(chan error, 1)
 	go func() { ended <- m.terminate() }()
 	<-time.After(7 * time.Second)
 	redis.start()
 	require.NoError(t, <-ended, m.tail())
-	m.start()
-	held, err := m.groups()
-	require.NoError(t, err)
-	require.Len(t, held, groups)
+	requireGroups(t, m, groups)
 }
 
-// Redis is back, but Muster has not noticed yet when it is stopped: it tries as
-// long as it may, and loses nothing.
+// Muster is stopped before it has noticed that Redis is back. It retries until the
+// timeout, so nothing is lost.
 func TestShutdownAsRedisReturns(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
@@ -112,18 +124,11 @@ func TestShutdownAsRedisReturns(t *testing.T) {
 	redis.kill()
 	m.waitDegraded()
 	const groups = 100
-	for i := range groups {
-		name := fmt.Sprintf("Group%03d", i)
-		_, err := deliver(m, newMessage(name, newAlert(name, "a", time.Now().UTC())))
-		require.NoError(t, err)
-	}
-	// By then go-redis, which has been refused often enough, answers from the
-	// last refusal and looks for itself only once a second.
+	deliverGroups(t, m, groups)
+	// After many failed connections, go-redis returns its last error without connecting.
+	// It tries a new connection only once per second.
 	<-time.After(12 * time.Second)
 	redis.start()
 	m.stop()
-	m.start()
-	held, err := m.groups()
-	require.NoError(t, err)
-	require.Len(t, held, groups)
+	requireGroups(t, m, groups)
 }

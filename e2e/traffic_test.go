@@ -43,7 +43,7 @@ type messageAlert struct {
 	Fingerprint  string            `json:"fingerprint"`
 }
 
-// newMessage returns a message about the group of a name.
+// newMessage returns a message about the group with the alertname.
 func newMessage(name string, alerts ...messageAlert) message {
 	labels := map[string]string{"alertname": name}
 	return message{
@@ -53,7 +53,7 @@ func newMessage(name string, alerts ...messageAlert) message {
 	}
 }
 
-// newAlert returns an alert of the group that fires since a time.
+// newAlert returns an alert of the group that has fired since a time.
 func newAlert(name, instance string, since time.Time) messageAlert {
 	labels := map[string]string{"alertname": name, "instance": instance, "severity": "warning"}
 	return messageAlert{
@@ -62,7 +62,7 @@ func newAlert(name, instance string, since time.Time) messageAlert {
 	}
 }
 
-// fingerprint is Alertmanager's: FNV-1a over the sorted labels.
+// fingerprint returns Alertmanager's fingerprint: FNV-1a over the sorted labels.
 func fingerprint(labels map[string]string) string {
 	h := fnv.New64a()
 	for _, name := range slices.Sorted(maps.Keys(labels)) {
@@ -71,7 +71,8 @@ func fingerprint(labels map[string]string) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// deliver posts a message and returns the group's ID. Only 200 means kept.
+// deliver posts a message and returns the ID of the group. An error means that the
+// message was not acknowledged.
 func deliver(m *muster, msg message) (string, error) {
 	body, err := json.Marshal(msg)
 	if err != nil {
@@ -84,30 +85,30 @@ func deliver(m *muster, msg message) (string, error) {
 	return answer.Group, err
 }
 
-// stream is what Alertmanager does for one group: one notification after the
-// other, each sent until it is acknowledged.
+// stream sends the notifications of one group, like Alertmanager: one after the other,
+// each until it is acknowledged.
 type stream struct {
 	name string
-	to   []*muster // each notification goes to all, as two HA replicas send it
+	to   []*muster // each gets every notification, as if from two HA replicas
 	rng  *rand.Rand
 
-	now    time.Time // of the alerts' story, not of a clock
+	now    time.Time // time of the story, independent of a clock
 	alerts []storyAlert
-	sent   []message // acknowledged, in order
-	open   *message  // the last, given up: whether it arrived is not known
+	sent   []message // acknowledged messages, in order
+	open   *message  // the last message, if its result is unknown
 }
 
 type storyAlert struct {
 	messageAlert
 
 	muted bool
-	known bool // listed as firing since it last resolved, so its end is listed, too
+	known bool // it was listed as firing, so its resolution must be listed, too
 }
 
 const alertsPerStream = 4
 
-// next makes the next notification: alerts fire, resolve, fire again, are muted
-// and unmuted.
+// next returns the next notification. Alerts fire, resolve, fire again, are muted and
+// unmuted at random.
 func (s *stream) next() message {
 	for {
 		s.now = s.now.Add(time.Duration(1+s.rng.IntN(5000)) * time.Millisecond)
@@ -117,8 +118,8 @@ func (s *stream) next() message {
 			*a = storyAlert{messageAlert: newAlert(s.name, a.Labels["instance"], s.now)}
 			a.Annotations["value"] = fmt.Sprint(s.rng.IntN(100))
 		case s.rng.IntN(4) == 0 && len(s.to) == 1:
-			// Not where two report the group: whether the one has heard of
-			// what the other omits is a matter of seconds.
+			// Do not mute alerts that two replicas report. Whether a replica already
+			// knows the other's alert then depends on the time.
 			a.muted = !a.muted
 		default:
 			a.Status, a.EndsAt = "resolved", s.now
@@ -146,42 +147,42 @@ func (s *stream) next() message {
 	}
 }
 
-// from is the message as the i-th replica sends it.
+// from returns the message as the i-th replica sends it.
 func (m message) from(i int) message {
 	m.ExternalURL = fmt.Sprintf("http://am-%d.example:9093", i)
 	return m
 }
 
-// traffic is many streams at once. What it sends follows from the seed.
+// traffic runs many streams at the same time. The seed determines all messages.
 type traffic struct {
 	t       *testing.T
 	streams []*stream
-	pause   time.Duration // between two notifications of a stream
+	pause   time.Duration // time between two notifications of a stream
 	acked   atomic.Int64
 	failed  atomic.Int64
 	end     chan struct{}
-	quiet   chan struct{} // ends every other pair of streams
-	left    chan struct{} // closed when what fails is given up
+	quiet   chan struct{} // closed to end every other pair of streams
+	giveUp  chan struct{} // closed when failed notifications are no longer retried
 	wg      sync.WaitGroup
 }
 
-// pause is the time between two notifications of a stream: with 24 streams some
-// hundred a second, as much as a storm that the machine still follows.
+// pause is the default time between two notifications of a stream. 24 streams then send
+// several hundred notifications per second, a storm that the machine can still process.
 const pause = 60 * time.Millisecond
 
-// startTraffic starts streams to one replica each, and, where there are two,
-// streams that both get.
+// startTraffic starts streams to one replica each. If there are two replicas, it also
+// starts streams to both.
 func startTraffic(t *testing.T, replicas ...*muster) *traffic {
 	t.Helper()
 	return startTrafficAt(t, pause, replicas...)
 }
 
-// startTrafficAt is startTraffic with another pause.
+// startTrafficAt is startTraffic with a different pause.
 func startTrafficAt(t *testing.T, pause time.Duration, replicas ...*muster) *traffic {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	tr := &traffic{t: t, pause: pause, end: make(chan struct{}), quiet: make(chan struct{}), left: make(chan struct{})}
+	tr := &traffic{t: t, pause: pause, end: make(chan struct{}), quiet: make(chan struct{}), giveUp: make(chan struct{})}
 	begin := time.Now().UTC().Add(-24 * time.Hour).Truncate(time.Millisecond)
 	for i := range 24 {
 		s := &stream{
@@ -202,7 +203,7 @@ func startTrafficAt(t *testing.T, pause time.Duration, replicas ...*muster) *tra
 			quiet = tr.quiet
 		}
 		tr.wg.Go(func() {
-			select { // not all at once
+			select { // spread the start times
 			case <-tr.end:
 			case <-time.After(time.Duration(i) * pause / 24):
 			}
@@ -213,6 +214,7 @@ func startTrafficAt(t *testing.T, pause time.Duration, replicas ...*muster) *tra
 	return tr
 }
 
+// drive sends the notifications of a stream until the traffic stops, or quiet is closed.
 func (tr *traffic) drive(s *stream, quiet <-chan struct{}) {
 	tick := time.NewTicker(tr.pause)
 	defer tick.Stop()
@@ -239,10 +241,10 @@ func (tr *traffic) drive(s *stream, quiet <-chan struct{}) {
 					return
 				}
 				select {
-				case <-tr.left:
+				case <-tr.giveUp:
 					s.open = &msg
 					return
-				case <-time.After(pause): // Alertmanager sends again, too
+				case <-time.After(pause): // retry like Alertmanager
 				}
 			}
 		}
@@ -251,14 +253,14 @@ func (tr *traffic) drive(s *stream, quiet <-chan struct{}) {
 	}
 }
 
-// quieten ends half of the streams: their groups are not written again, which
-// would hide that a write was lost.
-func (tr *traffic) quieten() { close(tr.quiet) }
+// stopHalf ends half of the streams. Later writes to their groups would hide that a write
+// was lost.
+func (tr *traffic) stopHalf() { close(tr.quiet) }
 
-// leave makes each stream end with the first try that fails from now on.
-func (tr *traffic) leave() { close(tr.left) }
+// giveUpFailures makes each stream end at its next failure.
+func (tr *traffic) giveUpFailures() { close(tr.giveUp) }
 
-// stop ends the traffic, every notification acknowledged.
+// stop ends the traffic, and waits until every notification is acknowledged.
 func (tr *traffic) stop() {
 	select {
 	case <-tr.end:
@@ -268,11 +270,11 @@ func (tr *traffic) stop() {
 	tr.wg.Wait()
 }
 
-// waitMore waits until that many more notifications are acknowledged.
+// waitMore waits until n more notifications are acknowledged.
 func (tr *traffic) waitMore(n int64) {
 	tr.t.Helper()
 	until := tr.acked.Load() + n
-	waitFor(tr.t, time.Minute, "traffic goes on", func() error {
+	waitFor(tr.t, time.Minute, "the traffic continues", func() error {
 		if acked := tr.acked.Load(); acked < until {
 			return fmt.Errorf("%d of %d acknowledged", acked, until)
 		}
@@ -280,8 +282,8 @@ func (tr *traffic) waitMore(n int64) {
 	})
 }
 
-// view is what must be equal whatever failed: all but counters and the times
-// at which Muster heard of things.
+// view has the fields of a group that must be equal after any failure. It has neither
+// counters nor the times at which Muster received notifications.
 type view struct {
 	ID                string
 	State             string
@@ -298,14 +300,14 @@ func viewOf(g group) view {
 	return view{g.ID, g.State, g.Counts, g.Truncated, g.GroupLabels, g.CommonLabels, g.CommonAnnotations, g.Episodes, g.Alerts}
 }
 
-// memory is all that a Muster tells: its groups, and what happened in each.
-type memory struct {
+// snapshot has the groups of a Muster and their events.
+type snapshot struct {
 	groups map[string]view           // by ID
-	events map[string]map[string]int // by group ID; counts by kind and fingerprint
+	events map[string]map[string]int // by group ID; number of events by kind and fingerprint
 }
 
-func (m *muster) remembers() (memory, error) {
-	all := memory{map[string]view{}, map[string]map[string]int{}}
+func (m *muster) snapshot() (snapshot, error) {
+	all := snapshot{map[string]view{}, map[string]map[string]int{}}
 	groups, err := m.groups()
 	if err != nil {
 		return all, err
@@ -319,7 +321,7 @@ func (m *muster) remembers() (memory, error) {
 		return all, err
 	}
 	for _, e := range events {
-		// A retry is one more notification, and no other event.
+		// A retry adds an event "notified", but no other event.
 		if e.Kind != "notified" && all.events[e.GroupID] != nil {
 			all.events[e.GroupID][e.Kind+" "+e.Fingerprint]++
 		}
@@ -327,41 +329,41 @@ func (m *muster) remembers() (memory, error) {
 	return all, nil
 }
 
-// oracle says what must be remembered: it sends what was acknowledged to a
-// Muster whose storage never fails.
+// oracle has the expected content. It replays all acknowledged messages to a Muster whose
+// storage never fails.
 type oracle struct {
-	memory
+	snapshot
 
-	// twice are the groups of which two replicas tell. While these do not hear
-	// of each other, both note what happens.
-	twice map[string]bool
+	// reportedTwice has the groups that are sent to two replicas. While the replicas
+	// are disconnected, both record the same event.
+	reportedTwice map[string]bool
 }
 
 func (tr *traffic) oracle() oracle {
 	tr.t.Helper()
 	m := startMuster(tr.t)
-	o := oracle{twice: map[string]bool{}}
+	o := oracle{reportedTwice: map[string]bool{}}
 	var wg sync.WaitGroup
 	ids, errs := make([]string, len(tr.streams)), make([]error, len(tr.streams))
 	for i, s := range tr.streams {
 		require.NotEmpty(tr.t, s.sent, "no traffic on %s", s.name)
-		wg.Go(func() { ids[i], errs[i] = s.again(m) })
+		wg.Go(func() { ids[i], errs[i] = s.replay(m) })
 	}
 	wg.Wait()
 	require.NoError(tr.t, errors.Join(errs...))
 	for i, s := range tr.streams {
-		o.twice[ids[i]] = len(s.to) > 1
+		o.reportedTwice[ids[i]] = len(s.to) > 1
 	}
 	var err error
-	o.memory, err = m.remembers()
+	o.snapshot, err = m.snapshot()
 	require.NoError(tr.t, err)
 	tr.t.Logf("%d notifications acknowledged, %d tries failed, %d groups", tr.acked.Load(), tr.failed.Load(), len(o.groups))
 	return o
 }
 
-// again sends to a Muster what was acknowledged of the stream, and returns the
-// ID of its group.
-func (s *stream) again(m *muster) (id string, err error) {
+// replay sends the acknowledged messages of the stream to a Muster, and returns the ID of
+// the group.
+func (s *stream) replay(m *muster) (id string, err error) {
 	for _, msg := range s.sent {
 		for i := range s.to {
 			if id, err = deliver(m, msg.from(i)); err != nil {
@@ -372,16 +374,16 @@ func (s *stream) again(m *muster) (id string, err error) {
 	return id, nil
 }
 
-// check compares what a Muster tells with what it must.
+// check compares the content of a Muster with the expected content.
 func (o oracle) check(m *muster) error {
-	got, err := m.remembers()
+	got, err := m.snapshot()
 	if err != nil {
 		return err
 	}
 	return o.compare(got)
 }
 
-func (o oracle) compare(got memory) error {
+func (o oracle) compare(got snapshot) error {
 	var wrong []string
 	for _, id := range slices.Sorted(maps.Keys(o.groups)) {
 		wrong = append(wrong, o.differences(id, got)...)
@@ -397,29 +399,29 @@ func (o oracle) compare(got memory) error {
 	return nil
 }
 
-// differences are those in one group.
-func (o oracle) differences(id string, got memory) (wrong []string) {
+// differences returns the differences in one group.
+func (o oracle) differences(id string, got snapshot) (wrong []string) {
 	want := o.groups[id]
 	name := want.GroupLabels["alertname"]
-	if is, ok := got.groups[id]; !ok {
+	if actual, ok := got.groups[id]; !ok {
 		wrong = append(wrong, name+" is missing")
-	} else if w, g := text(want), text(is); w != g {
-		wrong = append(wrong, fmt.Sprintf("%s\n is   %s\n want %s", name, g, w))
+	} else if w, g := toJSON(want), toJSON(actual); w != g {
+		wrong = append(wrong, fmt.Sprintf("%s\n got  %s\n want %s", name, g, w))
 	}
 	for what, n := range o.events[id] {
-		if is := got.events[id][what]; is < n || is > n && !o.twice[id] {
-			wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want %d", name, is, what, n))
+		if actual := got.events[id][what]; actual < n || actual > n && !o.reportedTwice[id] {
+			wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want %d", name, actual, what, n))
 		}
 	}
 	for what, n := range got.events[id] {
 		if o.events[id][what] == 0 {
-			wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want none", name, n, what))
+			wrong = append(wrong, fmt.Sprintf("%s: %d events %q, want 0", name, n, what))
 		}
 	}
 	return wrong
 }
 
-func text(v any) string {
+func toJSON(v any) string {
 	b, _ := json.Marshal(v)
 	return string(b)
 }

@@ -212,7 +212,7 @@ func TestEventsBetweenTimes(t *testing.T) {
 	require.Equal(t, 3, get("/api/v1/groups/"+id+"/events"), "the history of the group only")
 
 	for range 10 { // all problems are listed, in a stable order
-		const text = ` is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or -1h30m and 7d for so long ago`
+		const text = ` is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or a duration before now such as -1h30m or 7d`
 		require.JSONEq(t, `{"error":"bad query: since: \"NaN\"`+text+`; until: \"x\"`+text+`"}`,
 			h.get("/api/v1/events?until=x&since=NaN").Body.String())
 	}

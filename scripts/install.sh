@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that a command which the tests need is there: install.sh COMMAND PACKAGE
+# Installs a command that the tests need, if it is missing: install.sh COMMAND PACKAGE
 set -euo pipefail
 command=$1 package=$2
 
@@ -14,5 +14,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	exit 0
 fi
 echo "The tests need $command. Install it (Debian: apt-get install $package)," >&2
-echo "or choose to leave out what needs it: make test SHORT=1" >&2
+echo "or skip the tests that need it: make test SHORT=1" >&2
 exit 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Takes the pictures in docs/screenshots from `muster --demo`.
+# Takes the screenshots in docs/screenshots with `muster --demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ muster=$!
 trap 'kill $muster; rm -rf "$profile"' EXIT
 
 until curl -sf -o /dev/null http://127.0.0.1:9195/-/ready; do sleep 0.1; done
-echo "letting the demo's story go on for a minute"
+echo "waiting one minute for the story of the demo"
 sleep 65
 group=$(curl -s 'http://127.0.0.1:9195/api/v1/groups?limit=1' | sed 's/.*"groups":\[{"id":"\([0-9a-f]*\)".*/\1/')
 

@@ -13,61 +13,65 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// The bounds of the work for passwords that are not known to be right. One
-// comparison takes some 50 ms of a core by design.
+// Limits of the work for passwords that are not in the cache. One bcrypt
+// comparison takes about 50 ms of one core by design.
 const (
-	// maxWaiting bounds the requests that wait for a comparison, of them
-	// maxWaitingPerAddress from one address: a flood from one does not keep a
-	// sender at another out.
+	// maxWaiting is the maximum number of requests that wait for a comparison.
+	// At most maxWaitingPerAddress of them come from one address, so that a flood
+	// from one address does not block senders at other addresses.
 	maxWaiting           = 32
 	maxWaitingPerAddress = 8
-	// maxWait is how long one waits: Alertmanager's own patience is longer.
+	// maxWait is how long a request waits for a comparison. It is shorter than
+	// Alertmanager's own timeout.
 	maxWait = 2 * time.Second
-	// maxWrong bounds the wrong passwords that are remembered, so that a sender
-	// that repeats one costs one comparison.
+	// maxWrong is the maximum number of wrong passwords in the cache. Thanks to
+	// the cache, a client that repeats a wrong password costs one comparison.
 	maxWrong = 256
 )
 
-// unknownUser is compared with if there is no such user, so that the time tells
-// nothing: the bcrypt hash of a text that nobody knows.
+// unknownUser is the bcrypt hash of a text that nobody knows. The password of an
+// unknown user is compared with it, so that the response time does not show
+// which users exist.
 const unknownUser = "$2a$10$Ze62Ql2LI2dsmlas9JTHlenPI9hc1oLUqwm32yKpu3G2kcxpXW0Im"
 
 var (
 	errWrongPassword = errors.New("wrong user or password")
-	errBusy          = errors.New("too many unknown passwords at once, try again")
+	errBusy          = errors.New("too many concurrent password checks, try again")
 )
 
-// passwords tells right passwords from wrong ones. Right ones are remembered
-// apart from wrong ones and are never evicted by them, so a flood of wrong
-// passwords costs a sender that is known nothing.
+// passwords checks passwords and caches the results. Right and wrong passwords
+// have separate caches: wrong ones never evict right ones. So a flood of wrong
+// passwords does not slow down senders with a known password. It is safe for
+// concurrent use.
 type passwords struct {
-	comparing chan struct{} // one per comparison that may run
+	comparing chan struct{} // its capacity is the maximum number of concurrent comparisons
 
-	mu      sync.Mutex
-	right   map[string][sha256.Size]byte   // guarded by mu; the last of each user
-	wrong   map[[sha256.Size]byte]struct{} // guarded by mu
-	waiting map[string]int                 // guarded by mu; by address
-	total   int                            // guarded by mu; waiting
+	mu           sync.Mutex
+	right        map[string][sha256.Size]byte   // guarded by mu; by user, the last right password
+	wrong        map[[sha256.Size]byte]struct{} // guarded by mu
+	waiting      map[string]int                 // guarded by mu; number of waiting requests by address
+	totalWaiting int                            // guarded by mu
 }
 
 func newPasswords() *passwords {
 	return &passwords{
-		// Half of the cores are left for the work itself.
+		// Half of the cores stay free for notifications and pages.
 		comparing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		right:     map[string][sha256.Size]byte{}, wrong: map[[sha256.Size]byte]struct{}{}, waiting: map[string]int{},
 	}
 }
 
-// check compares a password with a user's hash, which is "" if there is no such
-// user. It returns errWrongPassword, or errBusy if that is not known in time.
-func (p *passwords) check(ctx context.Context, address, user, hash, password string) error {
-	// The hash is part of the key: a changed password is another entry.
+// verify compares a password with a user's hash. The hash is "" if the user is
+// unknown. It returns errWrongPassword, or errBusy if the limits do not allow a
+// comparison now.
+func (p *passwords) verify(ctx context.Context, address, user, hash, password string) error {
+	// The hash is part of the key, so that a changed password is a new entry.
 	key := sha256.Sum256([]byte(user + "\x00" + hash + "\x00" + password))
-	leave, known, err := p.enter(key, user, address)
+	release, known, err := p.lookup(key, user, address)
 	if known || err != nil {
 		return err
 	}
-	defer leave()
+	defer release()
 	wait := time.NewTimer(maxWait)
 	defer wait.Stop()
 	select {
@@ -78,11 +82,11 @@ func (p *passwords) check(ctx context.Context, address, user, hash, password str
 	case <-ctx.Done():
 		return errBusy
 	}
-	compared := hash
+	toCompare := hash
 	if hash == "" {
-		compared = unknownUser
+		toCompare = unknownUser
 	}
-	right := bcrypt.CompareHashAndPassword([]byte(compared), []byte(password)) == nil && hash != ""
+	right := bcrypt.CompareHashAndPassword([]byte(toCompare), []byte(password)) == nil && hash != ""
 	p.remember(key, user, right)
 	if !right {
 		return errWrongPassword
@@ -90,9 +94,9 @@ func (p *passwords) check(ctx context.Context, address, user, hash, password str
 	return nil
 }
 
-// enter answers from memory if the password is known to be right or wrong, else
-// it takes a place among those that wait.
-func (p *passwords) enter(key [sha256.Size]byte, user, address string) (leave func(), known bool, err error) {
+// lookup answers from the cache if the password is known. Otherwise it reserves a
+// place among the waiting requests, which release gives back.
+func (p *passwords) lookup(key [sha256.Size]byte, user, address string) (release func(), known bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if right, ok := p.right[user]; ok && right == key {
@@ -101,15 +105,15 @@ func (p *passwords) enter(key [sha256.Size]byte, user, address string) (leave fu
 	if _, ok := p.wrong[key]; ok {
 		return nil, true, errWrongPassword
 	}
-	if p.total >= maxWaiting || p.waiting[address] >= maxWaitingPerAddress {
+	if p.totalWaiting >= maxWaiting || p.waiting[address] >= maxWaitingPerAddress {
 		return nil, false, errBusy
 	}
-	p.total++
+	p.totalWaiting++
 	p.waiting[address]++
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.total--
+		p.totalWaiting--
 		if p.waiting[address]--; p.waiting[address] == 0 {
 			delete(p.waiting, address)
 		}
@@ -124,7 +128,7 @@ func (p *passwords) remember(key [sha256.Size]byte, user string, right bool) {
 		return
 	}
 	if len(p.wrong) >= maxWrong {
-		for old := range p.wrong { // any one
+		for old := range p.wrong { // evict an arbitrary entry
 			delete(p.wrong, old)
 			break
 		}
@@ -132,7 +136,8 @@ func (p *passwords) remember(key [sha256.Size]byte, user string, right bool) {
 	p.wrong[key] = struct{}{}
 }
 
-// authorize asks for a user and a password, if the config has users.
+// authorize checks the user and the password of a request, if the config has
+// users.
 func (s *Server) authorize(r *http.Request, c *settings) error {
 	if len(c.Users) == 0 {
 		return nil
@@ -141,12 +146,12 @@ func (s *Server) authorize(r *http.Request, c *settings) error {
 	if !ok {
 		return errWrongPassword
 	}
-	return s.passwords.check(r.Context(), host(r.RemoteAddr), user, string(c.Users[user]), password)
+	return s.passwords.verify(r.Context(), hostOf(r.RemoteAddr), user, string(c.Users[user]), password)
 }
 
-func host(address string) string {
-	if h, _, err := net.SplitHostPort(address); err == nil {
-		return h
+func hostOf(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
 	}
 	return address
 }

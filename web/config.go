@@ -23,54 +23,55 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// checkInterval is how long a changed file may go unnoticed.
+// checkInterval is the minimum time between two checks for changed files.
 const checkInterval = time.Second
 
-// settings are one valid web config file with the certificates that it names.
-// They are never changed, but replaced.
+// settings is the content of one valid web config file, with the certificates
+// that it names. It is immutable: a changed file makes new settings.
 type settings struct {
 	web.Config
 
-	content [sha256.Size]byte // the sum of the config file's
-	files   []file            // that it names
-	tls     *tls.Config       // nil: without TLS
-	limiter *rate.Limiter     // nil: without a rate limit
+	content [sha256.Size]byte // checksum of the config file
+	files   []file            // files that the config file names
+	tls     *tls.Config       // nil means no TLS
+	limiter *rate.Limiter     // nil means no rate limit
 }
 
-// Config is the web config file, as it was last valid. It is safe for
+// Config holds the last valid version of the web config file. It is safe for
 // concurrent use.
 type Config struct {
-	path   string // "": there is none
+	path   string // "" means that there is no web config file
 	logger *slog.Logger
 
 	current atomic.Pointer[settings]
-	// checked is when the files were last looked at, in Unix nanoseconds.
+	// checked is the time of the last check for changed files, in Unix
+	// nanoseconds.
 	checked atomic.Int64
 
-	// reading is held by the one that reads the files. Nobody waits for it: a
-	// disk may hang.
+	// reading is held while a request reads the files. Other requests only try
+	// to lock it, so that a disk that hangs blocks one request only.
 	reading sync.Mutex
 
-	mu      sync.Mutex
-	refused [sha256.Size]byte // guarded by mu; what was last refused
-	problem string            // guarded by mu; why; "": the file is in force
+	mu       sync.Mutex
+	rejected [sha256.Size]byte // guarded by mu; checksum of the file that was rejected last
+	problem  string            // guarded by mu; why it was rejected; "" if the file is in force
 
 	reloads    *prometheus.CounterVec
 	successful prometheus.Gauge
 }
 
-// Load reads the web config file; with the path "" there is no TLS and no
-// authentication. A file that cannot be used is an error that says why.
+// Load reads the web config file. An empty path means no TLS and no
+// authentication. If the file is not valid, the error says why.
 func Load(path string, reg prometheus.Registerer, logger *slog.Logger) (*Config, error) {
 	factory := promauto.With(reg)
 	c := &Config{
 		path: path, logger: logger,
 		reloads: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_web_config_reloads_total",
-			Help: "Total number of changes of the web config file, by result: success, or refused, which leaves the last valid one in force.",
+			Help: "Total number of reloads of the web config file, by result. After the result refused, the last valid file stays in force.",
 		}, []string{"result"}),
 		successful: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "muster_web_config_last_reload_successful", Help: "Whether the web config file as it is now is in force.",
+			Name: "muster_web_config_last_reload_successful", Help: "Whether the last reload of the web config file was successful.",
 		}),
 	}
 	c.reloads.WithLabelValues("success")
@@ -82,7 +83,7 @@ func Load(path string, reg prometheus.Registerer, logger *slog.Logger) (*Config,
 	}
 	s, _, err := read(path)
 	if err == nil && s.isEmpty() {
-		err = errors.New("it sets nothing: without users and TLS leave the flag out")
+		err = errors.New("the file has no effect: remove the flag if you need neither users nor TLS")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--web.config.file: %s: %w", path, err)
@@ -92,8 +93,8 @@ func Load(path string, reg prometheus.Registerer, logger *slog.Logger) (*Config,
 	return c, nil
 }
 
-// isEmpty reports whether the file asks for nothing. Without TLS there is no
-// HTTP/2 to switch.
+// isEmpty reports whether the file sets nothing that has an effect. The setting
+// for HTTP/2 has no effect without TLS.
 func (s *settings) isEmpty() bool {
 	return len(s.Users) == 0 && s.tls == nil && len(s.HTTPConfig.Header) == 0 && s.limiter == nil
 }
@@ -101,7 +102,7 @@ func (s *settings) isEmpty() bool {
 // UsesTLS reports whether the server speaks TLS.
 func (c *Config) UsesTLS() bool { return c.get().tls != nil }
 
-// Problems says in sentences what is wrong with the file as it is now.
+// Problems returns sentences that say what is wrong with the current file.
 func (c *Config) Problems() []string {
 	c.get()
 	c.mu.Lock()
@@ -109,12 +110,12 @@ func (c *Config) Problems() []string {
 	if c.problem == "" {
 		return nil
 	}
-	return []string{"The web config file " + c.path + " is refused, the last valid one stays in force: " + c.problem + "."}
+	return []string{"The web config file " + c.path + " is rejected, the last valid one stays in force: " + c.problem + "."}
 }
 
-// get returns the settings in force. At most once a second it looks whether the
-// files changed: by their content, since a file that is replaced may have the
-// time of the one before.
+// get returns the settings in force. At most once per checkInterval it checks
+// whether the files changed. It compares their content, since a replaced file may
+// have the same modification time.
 func (c *Config) get() *settings {
 	if c.path == "" {
 		return c.current.Load()
@@ -122,43 +123,44 @@ func (c *Config) get() *settings {
 	now := time.Now().UnixNano()
 	last := c.checked.Load()
 	if now-last >= int64(checkInterval) && c.checked.CompareAndSwap(last, now) {
-		c.check()
+		c.reload()
 	}
 	return c.current.Load()
 }
 
-// handshake returns the settings for a new connection: a handshake costs more
-// than a look at the files, so it takes the certificate as it is now.
-func (c *Config) handshake() *settings {
-	c.check()
+// latest checks for changed files and returns the settings in force. It is for
+// TLS handshakes, which cost more than this check and need the current
+// certificate.
+func (c *Config) latest() *settings {
+	c.reload()
 	return c.current.Load()
 }
 
-// check puts changed files in force, or refuses them. If another request reads
-// them already, it does nothing.
-func (c *Config) check() {
+// reload puts changed files in force, or rejects them. It does nothing if another
+// request is reading the files.
+func (c *Config) reload() {
 	if !c.reading.TryLock() {
 		return
 	}
 	defer c.reading.Unlock()
 	old := c.current.Load()
 	if old.isCurrent(c.path) {
-		c.note("", old.content)
+		c.report("", old.content)
 		return
 	}
 	next, sum, err := read(c.path)
 	if errors.Is(err, errChanging) {
-		return // the next look tells
+		return // the next check reads it again
 	}
 	if err == nil {
-		err = next.follows(old)
+		err = next.canReplace(old)
 	}
 	if err != nil {
-		c.note(err.Error(), sum)
+		c.report(err.Error(), sum)
 		return
 	}
 	if next.RateLimiterConfig == old.RateLimiterConfig {
-		next.limiter = old.limiter // what was used up stays so
+		next.limiter = old.limiter // a reload does not refill the burst
 	}
 	c.current.Store(next)
 	c.mu.Lock()
@@ -166,55 +168,56 @@ func (c *Config) check() {
 	c.mu.Unlock()
 	c.successful.Set(1)
 	c.reloads.WithLabelValues("success").Inc()
-	c.logger.Info("The web config file changed and is in force", "file", c.path)
+	c.logger.Info("Web config file reloaded", "file", c.path)
 }
 
-// note remembers what is wrong with the files, and tells each change of that
-// once.
-func (c *Config) note(problem string, sum [sha256.Size]byte) {
+// report stores what is wrong with the files. It logs and counts each change of
+// the problem once. The problem "" means that the files are in force.
+func (c *Config) report(problem string, sum [sha256.Size]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if problem == c.problem && sum == c.refused {
+	if problem == c.problem && sum == c.rejected {
 		return
 	}
-	was := c.problem
-	c.problem, c.refused = problem, sum
+	before := c.problem
+	c.problem, c.rejected = problem, sum
 	if problem == "" {
 		c.successful.Set(1)
-		if was != "" {
-			c.logger.Info("The web config file is as it was", "file", c.path)
+		if before != "" {
+			c.logger.Info("Web config file has its last valid content again", "file", c.path)
 		}
 		return
 	}
 	c.successful.Set(0)
 	c.reloads.WithLabelValues("refused").Inc()
-	c.logger.Error("The web config file is refused, the last valid one stays in force", "file", c.path, "err", problem)
+	c.logger.Error("Web config file rejected, the last valid one stays in force", "file", c.path, "err", problem)
 }
 
-// follows reports as an error why the settings must not take the place of the
-// old ones in a running server: they would let in who was kept out.
-func (s *settings) follows(old *settings) error {
+// canReplace returns an error if the settings must not replace the old ones in a
+// running server, because they would allow access that the old ones denied.
+func (s *settings) canReplace(old *settings) error {
 	switch {
 	case len(old.Users) > 0 && len(s.Users) == 0:
-		return errors.New("it has no users any more, so everyone could read and write; to mean it, restart Muster")
+		return errors.New("it no longer has users, so everyone could read and write; restart Muster to apply this")
 	case old.tls != nil && s.tls == nil:
-		return errors.New("it has no TLS any more; to mean it, restart Muster")
+		return errors.New("it no longer has TLS; restart Muster to apply this")
 	case old.tls == nil && s.tls != nil:
-		return errors.New("it has TLS now, which takes a restart of Muster")
-	case old.tls != nil && asksLess(s.tls.ClientAuth, old.tls.ClientAuth):
-		return errors.New("it asks less of client certificates than before; to mean it, restart Muster")
+		return errors.New("it has TLS now; restart Muster to apply this")
+	case old.tls != nil && isWeaker(s.tls.ClientAuth, old.tls.ClientAuth):
+		return errors.New("its client_auth_type is weaker than before; restart Muster to apply this")
 	case old.tls != nil && old.tls.ClientCAs != nil && s.tls.ClientCAs == nil:
-		// Go then takes every CA that the system trusts.
-		return errors.New("it has no client CA any more; to mean it, restart Muster")
+		// Go would then accept every CA that the system trusts.
+		return errors.New("it no longer has a client CA; restart Muster to apply this")
 	case len(old.TLSConfig.ClientAllowedSans) > 0 && len(s.TLSConfig.ClientAllowedSans) == 0:
-		return errors.New("it allows every client certificate now; to mean it, restart Muster")
+		return errors.New("it no longer has client_allowed_sans; restart Muster to apply this")
 	}
 	return nil
 }
 
-// asksLess reports whether a policy for client certificates lets in who the old
-// one kept out: who has none, or one that nobody verified.
-func asksLess(policy, old tls.ClientAuthType) bool {
+// isWeaker reports whether a policy for client certificates accepts clients that
+// the old policy rejected: clients without a certificate, or with one that is not
+// verified.
+func isWeaker(policy, old tls.ClientAuthType) bool {
 	requires := func(p tls.ClientAuthType) bool {
 		return p == tls.RequireAnyClientCert || p == tls.RequireAndVerifyClientCert
 	}
@@ -223,24 +226,24 @@ func asksLess(policy, old tls.ClientAuthType) bool {
 		old != tls.NoClientCert && policy == tls.NoClientCert
 }
 
-// errChanging says that the file changed while it was read.
+// errChanging means that the file changed while it was read.
 var errChanging = errors.New("it is being written")
 
-// read reads the file and what it names. The sum is of what was read, also if
-// that cannot be used.
+// read reads the config file and the files that it names. It returns the checksum
+// of the config file also if the file is not valid.
 func read(path string) (s *settings, sum [sha256.Size]byte, err error) {
 	content, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
-		return nil, sum, plain(err)
+		return nil, sum, withoutPath(err)
 	}
 	sum = sha256.Sum256(content)
-	// The toolkit validates the file at the path: users, headers, TLS.
+	// The toolkit reads the file itself. It validates users, headers and TLS.
 	if err := web.Validate(path); err != nil {
-		return nil, sum, plain(err)
+		return nil, sum, withoutPath(err)
 	}
 	again, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
-		return nil, sum, plain(err)
+		return nil, sum, withoutPath(err)
 	}
 	if !bytes.Equal(content, again) {
 		return nil, sum, errChanging
@@ -256,7 +259,7 @@ func read(path string) (s *settings, sum [sha256.Size]byte, err error) {
 	}
 	if limit := s.RateLimiterConfig; limit.Interval > 0 {
 		if limit.Burst < 1 {
-			return nil, sum, errors.New("rate_limit: without a burst it lets nothing in")
+			return nil, sum, errors.New("rate_limit: burst must be at least 1")
 		}
 		s.limiter = rate.NewLimiter(rate.Every(limit.Interval), limit.Burst)
 	}
@@ -264,7 +267,8 @@ func read(path string) (s *settings, sum [sha256.Size]byte, err error) {
 	return s, sum, nil
 }
 
-// parse parses the one document that the file may have.
+// parse parses the file, which may have one YAML document only: the toolkit would
+// ignore further ones, with their users.
 func parse(content []byte) (*settings, error) {
 	s := &settings{Config: web.Config{
 		TLSConfig:  web.TLSConfig{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13},
@@ -286,15 +290,16 @@ func parse(content []byte) (*settings, error) {
 	}
 }
 
-// loadTLS is the toolkit's config with the certificate loaded now: one that is
-// broken later is refused, not met by each handshake.
+// loadTLS returns the toolkit's TLS config with the certificate already loaded.
+// The toolkit alone would load it at each handshake. So a certificate that is
+// broken later is rejected at the reload, and does not break handshakes.
 func (s *settings) loadTLS() (*tls.Config, error) {
-	asksCA := s.TLSConfig.ClientCAs != "" || s.TLSConfig.ClientCAsText != ""
-	if err := s.inline(); err != nil {
+	needsCA := s.TLSConfig.ClientCAs != "" || s.TLSConfig.ClientCAsText != ""
+	if err := s.inlineFiles(); err != nil {
 		return nil, err
 	}
-	if asksCA && !x509.NewCertPool().AppendCertsFromPEM([]byte(s.TLSConfig.ClientCAsText)) {
-		return nil, errors.New("the client CA has no certificate")
+	if needsCA && !x509.NewCertPool().AppendCertsFromPEM([]byte(s.TLSConfig.ClientCAsText)) {
+		return nil, errors.New("the client CA file contains no certificate")
 	}
 	out, err := web.ConfigToTLSConfig(&s.TLSConfig)
 	if err != nil {
@@ -329,15 +334,15 @@ func verifyNames(verify func([][]byte, [][]*x509.Certificate) error, state tls.C
 	return verify(raw, state.VerifiedChains)
 }
 
-// file is one that the config names, as it was read.
+// file is a file that the config names.
 type file struct {
 	path    string
-	content [sha256.Size]byte // its sum
+	content [sha256.Size]byte // checksum of the loaded content
 }
 
-// inline puts the content of the files that the config names in their place, so
-// that what is loaded is what is remembered.
-func (s *settings) inline() error {
+// inlineFiles replaces the file names in the config by the content of the files.
+// So each file is read once, and its checksum belongs to the content in use.
+func (s *settings) inlineFiles() error {
 	c := &s.TLSConfig
 	for _, f := range []struct {
 		path *string
@@ -361,8 +366,8 @@ func (s *settings) inline() error {
 	return nil
 }
 
-// isCurrent reports whether the config file and those that it names have the
-// content that was loaded.
+// isCurrent reports whether the config file and the files that it names still have
+// the loaded content.
 func (s *settings) isCurrent(path string) bool {
 	for _, f := range append([]file{{path, s.content}}, s.files...) {
 		content, err := os.ReadFile(f.path)
@@ -373,9 +378,9 @@ func (s *settings) isCurrent(path string) bool {
 	return true
 }
 
-// plain leaves the operation and the path out of an error of the file system:
-// whoever shows it names the file.
-func plain(err error) error {
+// withoutPath removes the operation and the path from a file system error. The
+// caller already names the file.
+func withoutPath(err error) error {
 	if inner, ok := errors.AsType[*os.PathError](err); ok {
 		return inner.Err
 	}

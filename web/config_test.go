@@ -16,8 +16,8 @@ import (
 	"muster/internal/testtls"
 )
 
-// loadIn loads a config that names a certificate, its key, and a file of client
-// CAs, which are all in dir.
+// loadIn loads a config whose certificate, key and client CA file are in dir. It
+// also returns a function that changes the config and returns the problems.
 func loadIn(t *testing.T, dir, config string) (*Config, func(config string) []string) {
 	t.Helper()
 	testtls.Write(t, "muster", filepath.Join(dir, "crt"), filepath.Join(dir, "key"))
@@ -35,7 +35,7 @@ func loadIn(t *testing.T, dir, config string) (*Config, func(config string) []st
 
 const withTLS = "tls_server_config:\n  cert_file: crt\n  key_file: key\n"
 
-// A running server keeps what it asks of client certificates.
+// A running server rejects a config with weaker rules for client certificates.
 func TestAChangeDoesNotAskLessOfClients(t *testing.T) {
 	none, request := withTLS, withTLS+"  client_auth_type: RequestClientCert\n"
 	anyone := withTLS + "  client_auth_type: RequireAnyClientCert\n"
@@ -43,12 +43,12 @@ func TestAChangeDoesNotAskLessOfClients(t *testing.T) {
 	verified := withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca\n"
 	sans := verified + "  client_allowed_sans: [sender]\n"
 	for name, tc := range map[string]struct{ from, to, problem string }{
-		"requested no more":        {request, none, "asks less of client certificates"},
-		"required no more":         {anyone, given, "asks less of client certificates"},
-		"verified no more":         {given, anyone, "asks less of client certificates"},
-		"verified if given":        {verified, given, "asks less of client certificates"},
-		"signed by any public one": {verified, withTLS + "  client_auth_type: RequireAndVerifyClientCert\n", "has no client CA any more"},
-		"of any name":              {sans, verified, "allows every client certificate"},
+		"requested no more":        {request, none, "client_auth_type is weaker"},
+		"required no more":         {anyone, given, "client_auth_type is weaker"},
+		"verified no more":         {given, anyone, "client_auth_type is weaker"},
+		"verified if given":        {verified, given, "client_auth_type is weaker"},
+		"signed by any public one": {verified, withTLS + "  client_auth_type: RequireAndVerifyClientCert\n", "no longer has a client CA"},
+		"of any name":              {sans, verified, "no longer has client_allowed_sans"},
 		"more":                     {given, verified, ""},
 		"names":                    {verified, sans, ""},
 	} {
@@ -66,7 +66,7 @@ func TestAChangeDoesNotAskLessOfClients(t *testing.T) {
 	}
 }
 
-// A file of client CAs without a certificate would refuse every client.
+// A client CA file without a certificate would reject every client.
 func TestClientCAsWithoutACertificateAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	config := withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca\n"
@@ -76,17 +76,17 @@ func TestClientCAsWithoutACertificateAreRefused(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "ca"), []byte(broken), 0o600))
 		problems := change(config)
 		require.Len(t, problems, 1)
-		require.Contains(t, problems[0], "client CA has no certificate")
+		require.Contains(t, problems[0], "client CA file contains no certificate")
 		require.Same(t, before, c.get().tls.ClientCAs)
 	}
 	_, err := Load(c.path, nil, promslog.NewNopLogger())
-	require.ErrorContains(t, err, "client CA has no certificate")
+	require.ErrorContains(t, err, "client CA file contains no certificate")
 	testtls.Write(t, "next", filepath.Join(dir, "ca"), filepath.Join(dir, "ca.key"))
 	require.Empty(t, change(config))
 	require.NotSame(t, before, c.get().tls.ClientCAs)
 }
 
-// YAML ends a document at "---": what follows would be dropped, users too.
+// YAML ends a document at "---". The toolkit would ignore the rest, also its users.
 func TestASecondDocumentIsRefused(t *testing.T) {
 	_, change := loadIn(t, t.TempDir(), "---\n"+withTLS)
 	for _, config := range []string{withTLS + "---\n" + users(t, "a", "b"), withTLS + "---\nbasic_auth_users: ["} {
@@ -94,11 +94,11 @@ func TestASecondDocumentIsRefused(t *testing.T) {
 		require.Len(t, problems, 1)
 		require.Contains(t, problems[0], "more than one YAML document")
 	}
-	require.Empty(t, change(withTLS+"---\n"), "an empty one drops nothing")
+	require.Empty(t, change(withTLS+"---\n"), "an empty document is ignored")
 	require.Empty(t, change(withTLS+"...\n"))
 }
 
-// A disk that hangs while the file is read holds no other request up.
+// If the disk hangs while the file is read, only one request is blocked.
 func TestAFileThatHangsHoldsOneRequestOnly(t *testing.T) {
 	e := start(t, t.TempDir(), users(t, "reader", "reading"))
 	require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "reading"))
@@ -113,7 +113,8 @@ func TestAFileThatHangsHoldsOneRequestOnly(t *testing.T) {
 		require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "reading"))
 		require.Empty(t, e.config.Problems())
 	}
-	// Each read of the file gets a writer, until the held request is answered.
+	// Open the pipe for writing until the blocked request is answered: each reader
+	// of the pipe waits for a writer.
 	for len(held) == 0 {
 		if f, err := os.OpenFile(e.file, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
 			require.NoError(t, f.Close())
@@ -122,8 +123,8 @@ func TestAFileThatHangsHoldsOneRequestOnly(t *testing.T) {
 	require.Equal(t, http.StatusOK, <-held)
 }
 
-// Which certificate is in force and which one is known are the same: what is
-// summed up is what was loaded.
+// The checksums belong to the loaded content, so a changed certificate is always
+// noticed.
 func TestTheSumIsOfWhatWasLoaded(t *testing.T) {
 	dir := t.TempDir()
 	config := withTLS + "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca\n"
@@ -140,8 +141,8 @@ func TestTheSumIsOfWhatWasLoaded(t *testing.T) {
 	}
 }
 
-// While the file is written again and again, half of it too, nobody comes in
-// without a password, and nobody who has one is kept out.
+// While the file is rewritten many times, also with half of its content, requests
+// without a password are rejected and requests with a password are accepted.
 func TestNoChangeOpensAnything(t *testing.T) {
 	good := users(t, "reader", "reading")
 	e := start(t, t.TempDir(), good)

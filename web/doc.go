@@ -1,5 +1,6 @@
-// Package web is the edge of the HTTP server: listeners, TLS, and who may come
-// in. It reads the web config file of the Prometheus exporter-toolkit, and keeps
-// the last valid one: a file that is broken, gone or emptied while Muster runs
-// opens nothing and closes nothing.
+// Package web is the edge of the HTTP server: it listens, speaks TLS and
+// authenticates clients. It reads the web config file of the Prometheus
+// exporter-toolkit and reloads it when it changes. If the file becomes broken,
+// empty or missing, the last valid one stays in force: access neither opens nor
+// closes.
 package web

@@ -19,18 +19,20 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Options say what of the handler the edge has to know.
+// Options configure a Server.
 type Options struct {
-	// Addresses are listened on, unless Systemd says that systemd passes sockets.
+	// Addresses are the addresses to listen on. They are ignored if Systemd is
+	// set: systemd passes the sockets then.
 	Addresses []string
 	Systemd   bool
-	// Open are the paths that need no password: the probes.
+	// Open lists the paths that need no password: the probes.
 	Open []string
-	// Refused is told of each notification that is refused here.
+	// Refused is called for each request that is rejected here and may be a
+	// notification. It may be nil. It must be safe for concurrent use.
 	Refused func(remote string, code int, reason, text string)
 }
 
-// Server serves a handler behind the web config.
+// Server serves a handler, and admits requests by the rules of the web config.
 type Server struct {
 	config    *Config
 	opts      Options
@@ -40,19 +42,19 @@ type Server struct {
 	passwords *passwords
 }
 
-// New puts the server's handler behind the config. The server must not be used
-// otherwise.
+// New wraps the handler of the HTTP server with the checks of the config. Callers
+// must serve with the returned Server, but shut down the HTTP server.
 func New(config *Config, server *http.Server, logger *slog.Logger, opts Options) *Server {
 	s := &Server{config: config, opts: opts, http: server, logger: logger, handler: server.Handler, passwords: newPasswords()}
 	if s.opts.Refused == nil {
 		s.opts.Refused = func(string, int, string, string) {}
 	}
-	server.Handler = http.HandlerFunc(s.serve)
+	server.Handler = http.HandlerFunc(s.handle)
 	server.ErrorLog = log.New(&errorLog{server: s, next: server.ErrorLog}, "", 0)
 	return s
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 	c := s.config.get()
 	for name, value := range c.HTTPConfig.Header {
 		w.Header().Set(name, value)
@@ -60,16 +62,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if !s.isOpen(r) {
 		err := s.admit(r, c)
 		if err != nil {
-			s.refuse(w, r, err)
+			s.reject(w, r, err)
 			return
 		}
 	}
 	s.handler.ServeHTTP(w, r)
 }
 
-var errRateLimit = errors.New("the rate limit of the web config file is reached, try again")
+var errRateLimit = errors.New("rate limit of the web config file reached, try again")
 
-// admit reports as an error why a request may not come in now.
+// admit returns an error if the rate limit or the password rejects the request.
 func (s *Server) admit(r *http.Request, c *settings) error {
 	if c.limiter != nil && !c.limiter.Allow() {
 		return errRateLimit
@@ -77,9 +79,9 @@ func (s *Server) admit(r *http.Request, c *settings) error {
 	return s.authorize(r, c)
 }
 
-// refuse answers a request that may not come in.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	// Whoever posts may be a sender, also beside the webhook's path.
+// reject answers a request that admit rejected.
+func (s *Server) reject(w http.ResponseWriter, r *http.Request, err error) {
+	// Every POST may be a notification, also one to a wrong path.
 	notification := r.Method == http.MethodPost || r.Method == http.MethodPut
 	code, reason := http.StatusTooManyRequests, "overloaded"
 	switch {
@@ -87,7 +89,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		code, reason = http.StatusUnauthorized, "unauthorized"
 		w.Header().Set("WWW-Authenticate", "Basic")
 	case notification:
-		code = http.StatusServiceUnavailable // Alertmanager takes only this for "later"
+		code = http.StatusServiceUnavailable // Alertmanager retries 5xx, but not 429
 	default:
 		w.Header().Set("Retry-After", "1")
 	}
@@ -97,8 +99,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	http.Error(w, http.StatusText(code), code)
 }
 
-// isOpen reports whether a request is a probe. The path counts as it is written:
-// an encoded one is another one for the router.
+// isOpen reports whether a request is a probe. It compares the path as it is
+// written, because the router treats an encoded path as a different path.
 func (s *Server) isOpen(r *http.Request) bool {
 	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && slices.Contains(s.opts.Open, r.URL.EscapedPath())
 }
@@ -117,15 +119,15 @@ func (s *Server) Serve(listeners ...net.Listener) error {
 	useTLS := s.config.UsesTLS()
 	if useTLS {
 		s.http.TLSConfig = &tls.Config{
-			MinVersion:         tls.VersionTLS12, // the config for the client has its own
+			MinVersion:         tls.VersionTLS12, // the config of GetConfigForClient has its own minimum
 			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.configForClient(), nil },
-			// ServeTLS wants to see one, though the config for the client has its own.
+			// ServeTLS requires a certificate here, but the one of GetConfigForClient is used.
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &s.config.get().tls.Certificates[0], nil },
 		}
 	}
 	var group errgroup.Group
 	for _, l := range listeners {
-		s.logger.Info("Listening on", "address", l.Addr().String(), "tls", useTLS)
+		s.logger.Info("Listening", "address", l.Addr().String(), "tls", useTLS)
 		group.Go(func() error {
 			if useTLS {
 				return s.http.ServeTLS(l, "", "")
@@ -136,10 +138,10 @@ func (s *Server) Serve(listeners ...net.Listener) error {
 	return group.Wait()
 }
 
-// configForClient is the TLS config of a new connection. HTTP/2 is offered only
-// if it is spoken: GODEBUG can switch it off.
+// configForClient returns the TLS config for a new connection. It offers HTTP/2
+// only if the server supports it: GODEBUG can disable it.
 func (s *Server) configForClient() *tls.Config {
-	c := s.config.handshake()
+	c := s.config.latest()
 	if c.HTTPConfig.HTTP2 && s.http.TLSNextProto["h2"] == nil {
 		without := c.tls.Clone()
 		without.NextProtos = []string{"http/1.1"}
@@ -148,7 +150,7 @@ func (s *Server) configForClient() *tls.Config {
 	return c.tls
 }
 
-// listen opens every address, or none.
+// listen listens on all addresses. If one fails, it closes the others.
 func (s *Server) listen(ctx context.Context) (listeners []net.Listener, err error) {
 	if s.opts.Systemd {
 		listeners, err = activation.Listeners()
@@ -186,14 +188,14 @@ func listenVsock(address string) (net.Listener, error) {
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 32)
 	if err != nil {
-		return nil, fmt.Errorf("vsock://%s: the port is missing or no number", address)
+		return nil, fmt.Errorf("vsock://%s: the port is missing or not a number", address)
 	}
 	return vsock.Listen(uint32(port), nil)
 }
 
-// errorLog passes the HTTP server's messages on, and counts the handshakes
-// among them that failed: a sender that does not get that far sees it only in
-// its own log.
+// errorLog forwards the HTTP server's log lines, and reports failed TLS
+// handshakes to Options.Refused. A sender whose handshake fails never reaches the
+// handler, so Muster would not notice it otherwise.
 type errorLog struct {
 	server *Server
 	next   *log.Logger
@@ -202,9 +204,9 @@ type errorLog struct {
 func (l *errorLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
 	if rest, ok := strings.CutPrefix(text, "http: TLS handshake error from "); ok {
-		// An address of IPv6 has colons, but no space.
+		// An IPv6 address contains colons, but not ": ".
 		remote, reason, _ := strings.Cut(rest, ": ")
-		// A probe that only connects ends so.
+		// A TCP probe, which only connects, ends like this. It is not a failure.
 		if reason != "EOF" && !strings.HasSuffix(reason, "connection reset by peer") {
 			l.server.opts.Refused(remote, http.StatusBadRequest, "tls", "TLS: "+reason)
 		}

@@ -26,8 +26,8 @@ const (
 	waitStep = 10 * time.Millisecond
 )
 
-// A probe is a GET or a HEAD of its path as it is written: a path that is
-// another one for the router is not open.
+// A probe is a GET or a HEAD request whose path is written exactly like the path
+// of the probe. Other spellings are not open.
 func TestOnlyTheProbesAreOpen(t *testing.T) {
 	e := start(t, t.TempDir(), users(t, "reader", "reading"))
 	for _, path := range []string{"/%2D/healthy", "/-/%68ealthy", "/-%2Fhealthy"} {
@@ -40,15 +40,15 @@ func TestOnlyTheProbesAreOpen(t *testing.T) {
 	}
 }
 
-// Whoever posts may be a sender, also beside the webhook's path.
+// Every POST may be a notification, also one to a wrong path.
 func TestEveryPostIsTold(t *testing.T) {
 	e := start(t, t.TempDir(), users(t, "sender", "sending"))
 	require.Equal(t, http.StatusUnauthorized, e.ask(http.MethodPost, "/api/v2/alerts", "", ""))
 	require.Equal(t, []refusal{{http.StatusUnauthorized, "unauthorized", "wrong user or password"}}, e.seen())
 }
 
-// The rate limit refuses a notification with what Alertmanager retries at once,
-// and no probe: a container that is asked often is not unhealthy.
+// The rate limit rejects notifications with a status that Alertmanager retries.
+// It does not apply to probes, so that many probes do not make Muster unhealthy.
 func TestTheRateLimit(t *testing.T) {
 	e := start(t, t.TempDir(), "rate_limit: {interval: 1h, burst: 1}\n")
 	require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "", ""))
@@ -60,7 +60,7 @@ func TestTheRateLimit(t *testing.T) {
 
 	e.write("http_server_config: {headers: {X-Frame-Options: deny}}\nrate_limit: {interval: 1h, burst: 1}\n")
 	e.look()
-	require.Equal(t, http.StatusTooManyRequests, e.ask(http.MethodGet, "/", "", ""), "another change gives no new burst")
+	require.Equal(t, http.StatusTooManyRequests, e.ask(http.MethodGet, "/", "", ""), "another change does not refill the burst")
 	e.write("rate_limit: {interval: 1h, burst: 2}\n")
 	e.look()
 	require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "", ""), "a changed limit is in force")
@@ -69,10 +69,10 @@ func TestTheRateLimit(t *testing.T) {
 	e.write("rate_limit: {interval: 1h}\n")
 	e.look()
 	require.Len(t, e.config.Problems(), 1)
-	require.Contains(t, e.config.Problems()[0], "rate_limit: without a burst it lets nothing in")
+	require.Contains(t, e.config.Problems()[0], "rate_limit: burst must be at least 1")
 }
 
-// protocol is what a client that speaks HTTP/2 gets.
+// protocol returns the protocol of a response to a client that supports HTTP/2.
 func (e *edge) protocol() string {
 	e.t.Helper()
 	transport := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
@@ -83,7 +83,8 @@ func (e *edge) protocol() string {
 	return res.Proto
 }
 
-// HTTP/2 may be switched while Muster runs, and is offered only if it is spoken.
+// HTTP/2 can be enabled and disabled while Muster runs. It is offered only if the
+// server supports it.
 func TestHTTP2IsSwitched(t *testing.T) {
 	on, off := withTLS, withTLS+"http_server_config: {http2: false}\n"
 	for name, tc := range map[string]struct {
@@ -110,8 +111,8 @@ func TestHTTP2IsSwitched(t *testing.T) {
 	}
 }
 
-// A client whose certificate is no longer allowed does not come in by a session
-// that it resumes.
+// A client whose certificate is no longer allowed is also rejected if it resumes a
+// TLS session.
 func TestASessionIsResumedOnlyByWhoIsAllowed(t *testing.T) {
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +137,7 @@ func TestASessionIsResumedOnlyByWhoIsAllowed(t *testing.T) {
 			require.NoError(t, err)
 			resumed, err := ask()
 			require.NoError(t, err)
-			require.True(t, resumed, "the test is of a session that is resumed")
+			require.True(t, resumed, "the test needs a resumed session")
 			e.write(config + "[another]\n")
 			_, err = ask()
 			require.Error(t, err, "its name")
@@ -150,7 +151,8 @@ func TestASessionIsResumedOnlyByWhoIsAllowed(t *testing.T) {
 	}
 }
 
-// clientOf writes a new CA and returns a client certificate of it.
+// clientOf writes the certificate of a new CA and returns a client certificate that
+// it signed.
 func clientOf(t *testing.T, file, name string) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -172,7 +174,7 @@ func clientOf(t *testing.T, file, name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{cert}, PrivateKey: key}
 }
 
-// A load balancer that only connects, and resets, is not a sender that fails.
+// A load balancer that only connects and closes is not reported as a failed sender.
 func TestAProbeOfTheConnectionIsNotTold(t *testing.T) {
 	dir := t.TempDir()
 	testtls.Write(t, "muster", filepath.Join(dir, "crt"), filepath.Join(dir, "key"))
@@ -184,9 +186,9 @@ func TestAProbeOfTheConnectionIsNotTold(t *testing.T) {
 		require.NoError(t, conn.(*net.TCPConn).SetLinger(linger))
 		require.NoError(t, conn.Close())
 	}
-	// Handshakes are served in the order of their connections only by chance: a
-	// real refusal behind the probes is waited for, then all are looked at.
-	_, err := (&http.Client{Timeout: waitLong}).Get(e.url) //nolint:bodyclose // there is none
+	// Wait for a real failure after the probes. Handshakes may end in another order
+	// than they began, so the final check looks at all reports.
+	_, err := (&http.Client{Timeout: waitLong}).Get(e.url) //nolint:bodyclose // no response
 	require.Error(t, err)
 	require.Eventually(t, func() bool { return len(e.seen()) > 0 }, waitLong, waitStep)
 	require.Len(t, e.seen(), 1)

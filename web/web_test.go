@@ -23,7 +23,7 @@ import (
 	"muster/internal/testtls"
 )
 
-// hashOf is the bcrypt hash of a password, cheap to compare with.
+// hashOf returns a bcrypt hash of a password with the minimum cost.
 func hashOf(t *testing.T, password string) string {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -45,7 +45,7 @@ type refusal struct {
 	reason, text string
 }
 
-// edge is a server behind a web config file.
+// edge is a running server with a web config file.
 type edge struct {
 	*Server
 
@@ -59,7 +59,8 @@ type edge struct {
 	refusals []refusal // guarded by mu
 }
 
-// start serves an answer of 200 to all behind the config.
+// start starts a server with the config. Its handler answers every request with
+// 200.
 func start(t *testing.T, dir, config string) *edge {
 	t.Helper()
 	e := &edge{t: t, file: filepath.Join(dir, "web.yml"), reg: prometheus.NewRegistry()}
@@ -117,22 +118,22 @@ func (e *edge) ask(method, path, user, password string) int {
 	return res.StatusCode
 }
 
-// look makes the next request look at the file again.
+// look makes the next request check the file again.
 func (e *edge) look() { e.config.checked.Store(0) }
 
-// What a file loses while Muster runs opens nothing, and a file that is broken
-// or gone closes nothing.
+// A file that becomes empty, broken or missing while Muster runs does not change who
+// has access.
 func TestABadFileLeavesTheLastOneInForce(t *testing.T) {
 	good := users(t, "reader", "reading")
 	for name, tc := range map[string]struct{ config, problem string }{
-		"emptied":       {"", "no users any more"},
-		"a comment":     {"# nothing\n", "no users any more"},
-		"no users":      {"basic_auth_users:\n", "no users any more"},
-		"cut short":     {good[:len(good)-20], "too short"},
-		"no YAML":       {"basic_auth_users: [", "yaml"},
+		"emptied":       {"", "no longer has users"},
+		"a comment":     {"# nothing\n", "no longer has users"},
+		"no users":      {"basic_auth_users:\n", "no longer has users"},
+		"truncated":     {good[:len(good)-20], "too short"},
+		"not YAML":      {"basic_auth_users: [", "yaml"},
 		"unknown names": {good + "more: 1\n", "more"},
-		"TLS now":       {good + "tls_server_config: {cert_file: crt, key_file: key}\n", "takes a restart"},
-		"gone":          {"-", "no such file"},
+		"TLS now":       {good + "tls_server_config: {cert_file: crt, key_file: key}\n", "it has TLS now; restart Muster"},
+		"removed":       {"-", "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -146,9 +147,9 @@ func TestABadFileLeavesTheLastOneInForce(t *testing.T) {
 			}
 			for range 3 {
 				e.look()
-				require.Equal(t, http.StatusUnauthorized, e.ask(http.MethodGet, "/", "", ""), "it opens nothing")
+				require.Equal(t, http.StatusUnauthorized, e.ask(http.MethodGet, "/", "", ""), "access stays closed")
 				require.Equal(t, http.StatusUnauthorized, e.ask(http.MethodPost, "/webhook", "", ""))
-				require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "reading"), "it closes nothing")
+				require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "reading"), "access stays open")
 			}
 			require.Len(t, e.config.Problems(), 1)
 			require.Contains(t, e.config.Problems()[0], tc.problem)
@@ -161,14 +162,14 @@ func TestABadFileLeavesTheLastOneInForce(t *testing.T) {
 			require.InDelta(t, 1, testutil.ToFloat64(e.config.successful), 0)
 			e.write(users(t, "reader", "changed"))
 			e.look()
-			require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "changed"), "a valid file is taken")
+			require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/", "reader", "changed"), "a valid file is put in force")
 			require.Equal(t, http.StatusUnauthorized, e.ask(http.MethodGet, "/", "reader", "reading"))
 		})
 	}
 }
 
-// TLS is not lost while Muster runs, and a certificate that is broken leaves the
-// one before.
+// TLS is not disabled while Muster runs. If the certificate becomes broken, the last
+// valid one stays in force.
 func TestTLSStays(t *testing.T) {
 	dir := t.TempDir()
 	crt, key := filepath.Join(dir, "crt"), filepath.Join(dir, "key")
@@ -183,7 +184,7 @@ func TestTLSStays(t *testing.T) {
 	}
 	require.Equal(t, "first", name())
 	testtls.Write(t, "second", crt, key)
-	require.Equal(t, "second", name(), "a new certificate is taken at once")
+	require.Equal(t, "second", name(), "a new certificate is used at once")
 	require.NoError(t, os.WriteFile(crt, []byte("broken"), 0o600))
 	require.Equal(t, "second", name())
 	require.Len(t, e.config.Problems(), 1)
@@ -194,24 +195,24 @@ func TestTLSStays(t *testing.T) {
 	for _, lost := range []string{"", "http_server_config: {http2: false}\n", users(t, "a", "b")} {
 		e.write(lost)
 		require.Equal(t, "third", name())
-		require.Contains(t, e.config.Problems()[0], "no TLS any more")
+		require.Contains(t, e.config.Problems()[0], "no longer has TLS")
 	}
-	// Less of client certificates is less of a lock, too.
+	// Weaker rules for client certificates are rejected, too.
 	asks := "tls_server_config: {cert_file: crt, key_file: key, client_auth_type: RequestClientCert}\n"
 	e.write(asks)
 	require.Equal(t, "third", name())
 	require.Empty(t, e.config.Problems())
 	e.write(config)
 	require.Equal(t, "third", name())
-	require.Contains(t, e.config.Problems()[0], "asks less of client certificates")
+	require.Contains(t, e.config.Problems()[0], "client_auth_type is weaker")
 }
 
 func TestAStartWithABadFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	for config, want := range map[string]string{
-		"":                               "it sets nothing",
-		"# later\n":                      "it sets nothing",
-		"basic_auth_users:\n":            "it sets nothing",
+		"":                               "the file has no effect",
+		"# later\n":                      "the file has no effect",
+		"basic_auth_users:\n":            "the file has no effect",
 		"basic_auth_users: {a: plain}\n": "hash",
 		"tls_server_config: {cert_file: none, key_file: none}\n": "none",
 		"http_server_config: {headers: {X-Whatever: a}}\n":       "X-Whatever",
@@ -227,7 +228,7 @@ func TestAStartWithABadFileIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "no such file")
 }
 
-// The probes have no password, and no path that only looks like theirs is open.
+// The probes need no password. Paths that only look like theirs do.
 func TestTheProbesAreOpen(t *testing.T) {
 	e := start(t, t.TempDir(), users(t, "reader", "reading"))
 	require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/-/healthy", "", ""))
@@ -236,12 +237,12 @@ func TestTheProbesAreOpen(t *testing.T) {
 	}
 }
 
-// A flood of wrong passwords costs a sender whose password is known nothing, and
-// what waits for a comparison is bounded.
+// A flood of wrong passwords does not slow down a sender with a known password, and
+// the number of waiting requests is limited.
 func TestAFloodOfWrongPasswords(t *testing.T) {
 	e := start(t, t.TempDir(), users(t, "sender", "sending"))
 	require.Equal(t, http.StatusOK, e.ask(http.MethodPost, "/webhook", "sender", "sending"))
-	// No comparison ends: the worst of all floods.
+	// In the worst case no comparison ends.
 	for range cap(e.passwords.comparing) {
 		e.passwords.comparing <- struct{}{}
 	}
@@ -256,7 +257,7 @@ func TestAFloodOfWrongPasswords(t *testing.T) {
 		require.Equal(t, http.StatusOK, e.ask(http.MethodPost, "/webhook", "sender", "sending"))
 	}
 	e.passwords.mu.Lock()
-	require.LessOrEqual(t, e.passwords.total, maxWaitingPerAddress)
+	require.LessOrEqual(t, e.passwords.totalWaiting, maxWaitingPerAddress)
 	e.passwords.mu.Unlock()
 	flood.Wait()
 	close(codes)
@@ -268,34 +269,34 @@ func TestAFloodOfWrongPasswords(t *testing.T) {
 	for _, r := range e.seen() {
 		require.Equal(t, refusal{http.StatusServiceUnavailable, "overloaded", errBusy.Error()}, r)
 	}
-	require.Len(t, e.seen(), 128, "readers refuse no notification")
+	require.Len(t, e.seen(), 128, "rejected readers are not reported")
 	for range cap(e.passwords.comparing) {
 		<-e.passwords.comparing
 	}
 	e.passwords.mu.Lock()
 	defer e.passwords.mu.Unlock()
-	require.Zero(t, e.passwords.total)
+	require.Zero(t, e.passwords.totalWaiting)
 	require.Empty(t, e.passwords.waiting)
 }
 
-// Wrong passwords evict each other, and never a right one.
+// Wrong passwords evict other wrong passwords, but never a right one.
 func TestWrongPasswordsEvictNoRightOne(t *testing.T) {
 	p := newPasswords()
 	hash := hashOf(t, "right")
-	require.NoError(t, p.check(t.Context(), "a", "user", hash, "right"))
+	require.NoError(t, p.verify(t.Context(), "a", "user", hash, "right"))
 	for i := range 2 * maxWrong {
 		p.remember(sha256.Sum256(fmt.Append(nil, i)), "user", false)
 	}
-	require.ErrorIs(t, p.check(t.Context(), "b", "user", hash, "wrong"), errWrongPassword)
+	require.ErrorIs(t, p.verify(t.Context(), "b", "user", hash, "wrong"), errWrongPassword)
 	require.Len(t, p.wrong, maxWrong)
 	for range cap(p.comparing) {
 		p.comparing <- struct{}{}
 	}
-	require.NoError(t, p.check(t.Context(), "a", "user", hash, "right"), "known without a comparison")
+	require.NoError(t, p.verify(t.Context(), "a", "user", hash, "right"), "known without a comparison")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.ErrorIs(t, p.check(ctx, "a", "user", hashOf(t, "right"), "right"), errBusy, "another hash is another password")
-	require.NoError(t, bcryptCost(unknownUser), "a user that is not there takes as long as one that is")
+	require.ErrorIs(t, p.verify(ctx, "a", "user", hashOf(t, "right"), "right"), errBusy, "another hash is another password")
+	require.NoError(t, bcryptCost(unknownUser), "an unknown user takes as long as a known one")
 }
 
 func bcryptCost(hash string) error {
@@ -306,7 +307,7 @@ func bcryptCost(hash string) error {
 	return err
 }
 
-// Wrong passwords and failed handshakes of senders are told.
+// Wrong passwords and failed handshakes of senders are reported.
 func TestRefusalsAreTold(t *testing.T) {
 	e := start(t, t.TempDir(), users(t, "sender", "sending"))
 	require.Equal(t, http.StatusUnauthorized, e.ask(http.MethodPost, "/webhook/prod", "sender", "wrong"))
@@ -320,8 +321,8 @@ func TestRefusalsAreTold(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, res.Body.Close())
 	require.Equal(t, http.StatusBadRequest, res.StatusCode)
-	_, err = (&http.Client{Timeout: 10 * time.Second}).Get(secure.url) //nolint:bodyclose // there is none
-	require.Error(t, err, "it does not know who signed")
+	_, err = (&http.Client{Timeout: 10 * time.Second}).Get(secure.url) //nolint:bodyclose // no response
+	require.Error(t, err, "the client does not know the CA")
 	require.Eventually(t, func() bool { return len(secure.seen()) == 2 }, 10*time.Second, 10*time.Millisecond)
 	for _, r := range secure.seen() {
 		require.Equal(t, "tls", r.reason)
@@ -329,7 +330,7 @@ func TestRefusalsAreTold(t *testing.T) {
 	}
 }
 
-// The headers of the config are on every answer.
+// Every response has the headers of the config.
 func TestHeadersAreSet(t *testing.T) {
 	e := start(t, t.TempDir(), "http_server_config: {headers: {X-Frame-Options: deny}}\n")
 	res, err := e.client.Get(e.url)

@@ -9,9 +9,8 @@ import (
 
 type object = map[string]any
 
-// body is a notification in Alertmanager's form about one group, whose alerts
-// fire. They have the labels and annotations that Kubernetes alerts usually
-// have: some 900 bytes each.
+// body returns a notification of Alertmanager about one group of firing alerts. They have
+// the labels and annotations of typical Kubernetes alerts, about 900 bytes each.
 func body(group string, alerts int, startsAt time.Time) []byte {
 	common := object{
 		"alertname": "KubePodCrashLooping", "cluster": "eu-1", "container": "app", "job": "kube-state-metrics",
@@ -28,7 +27,8 @@ func body(group string, alerts int, startsAt time.Time) []byte {
 				"summary": "Pod is crash looping.", "runbook_url": "https://runbooks.example.com/kubernetes/kubepodcrashlooping",
 				"description": "Pod " + pod + " (app) is in waiting state (reason: CrashLoopBackOff) on cluster eu-1.",
 			},
-			"generatorURL": "http://prometheus-k8s-0:9090/graph?g0.expr=max_over_time%28kube_pod_container_status_waiting_reason%5B5m%5D%29+%3E%3D+1",
+			"generatorURL": "http://prometheus-k8s-0:9090/graph" +
+				"?g0.expr=max_over_time%28kube_pod_container_status_waiting_reason%5B5m%5D%29+%3E%3D+1",
 		})
 	}
 	text, err := json.Marshal(object{
@@ -37,7 +37,7 @@ func body(group string, alerts int, startsAt time.Time) []byte {
 		"commonLabels": common, "commonAnnotations": object{}, "externalURL": "http://alertmanager:9093", "alerts": list,
 	})
 	if err != nil {
-		panic(err) // maps of texts and times can be marshalled
+		panic(err) // maps of texts and times can always be encoded
 	}
 	return text
 }

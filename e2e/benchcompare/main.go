@@ -1,7 +1,6 @@
-// Benchcompare measures two builds of Muster from outside, over HTTP, and
-// writes the results in Go's benchmark format for benchstat. Both run at the
-// same time and are measured in turns, so that what else the machine does
-// meets both. `make bench-compare` runs it.
+// Benchcompare measures two builds of Muster over HTTP. It writes the results in Go's
+// benchmark format for benchstat. Both builds run at the same time and are measured in
+// turns, so that other load of the machine affects both. `make bench-compare` runs it.
 package main
 
 import (
@@ -16,21 +15,21 @@ import (
 )
 
 type config struct {
-	base, head string // programs
-	redis      string // program
-	out        string // folder of the results
+	base, head string // paths of the programs
+	redis      string // path of redis-server
+	out        string // folder for the results
 	rounds     int
-	groups     int // groups of two alerts that are restored and listed
+	groups     int // number of groups with two alerts that are restored and listed
 }
 
 func main() {
 	var c config
-	flag.StringVar(&c.base, "base", "", "the `program` to compare with")
-	flag.StringVar(&c.head, "head", "./muster", "the `program` to measure")
-	flag.StringVar(&c.redis, "redis", "redis-server", "the `program` redis-server")
-	flag.StringVar(&c.out, "out", ".", "the `folder` for base.txt and head.txt")
-	flag.IntVar(&c.rounds, "rounds", 10, "measurements of each row; benchstat needs at least 6")
-	flag.IntVar(&c.groups, "groups", 10_000, "groups of two alerts that are restored and listed")
+	flag.StringVar(&c.base, "base", "", "Path of the `program` to compare with.")
+	flag.StringVar(&c.head, "head", "./muster", "Path of the `program` to measure.")
+	flag.StringVar(&c.redis, "redis", "redis-server", "Path of the `program` redis-server.")
+	flag.StringVar(&c.out, "out", ".", "Path of the `folder` for base.txt and head.txt.")
+	flag.IntVar(&c.rounds, "rounds", 10, "Number of measurements of each row. benchstat needs at least 6.")
+	flag.IntVar(&c.groups, "groups", 10_000, "Number of groups with two alerts that are restored and listed.")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -43,7 +42,7 @@ func main() {
 
 func run(ctx context.Context, c config) (err error) {
 	if c.base == "" {
-		return errors.New("-base is missing")
+		return errors.New("the flag -base is required")
 	}
 	dir, err := os.MkdirTemp("", "muster-bench-")
 	if err != nil {

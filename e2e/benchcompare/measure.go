@@ -9,18 +9,17 @@ import (
 	"time"
 )
 
-// ingestRows are the notifications that are posted about new groups. Their
-// number keeps a row near half a second.
+// ingestRows are the sizes of the notifications about new groups. The number of posts is
+// such that a row takes about half a second.
 var ingestRows = []struct{ alerts, posts int }{{1, 800}, {10, 240}, {100, 48}}
 
-// repeats is how often the unchanged notifications are posted again.
+// repeats is the number of times that unchanged notifications are posted again.
 const repeats = 5
 
-// reads is how often a page or a list is read.
+// reads is the number of times that a page or a list is read.
 const reads = 40
 
-// measure measures each row once on both sides. The side that comes first
-// changes from round to round.
+// measure measures each row once for both sides. The first side alternates between rounds.
 func measure(ctx context.Context, sides [2]*side, groups, round int) error {
 	order := sides[:]
 	if round%2 == 1 {
@@ -50,7 +49,7 @@ func measureBackend(ctx context.Context, order []*side, backend string, groups, 
 			return err
 		}
 	}
-	// A page is made from memory, so one backend stands for all.
+	// Pages are built from memory, so measuring one backend is enough.
 	if err := fill(ctx, order, groups); err != nil {
 		return err
 	}
@@ -88,7 +87,7 @@ func measureIngest(ctx context.Context, order []*side, backend string, alerts, p
 	return nil
 }
 
-// fill makes both sides know many groups of two alerts.
+// fill posts many groups with two alerts to both sides.
 func fill(ctx context.Context, order []*side, groups int) error {
 	startsAt := time.Now().UTC()
 	bodies := make([][]byte, groups)
@@ -103,8 +102,8 @@ func fill(ctx context.Context, order []*side, groups int) error {
 	return nil
 }
 
-// measureRestore measures from the start of the program until it knows what is
-// stored.
+// measureRestore measures the time from the start of the program until it has restored the
+// stored groups.
 func measureRestore(ctx context.Context, order []*side, backend string, groups int) error {
 	name := fmt.Sprintf("Restore/storage=%s/groups=%d", backend, groups)
 	for _, s := range order {
@@ -122,16 +121,16 @@ func measureRestore(ctx context.Context, order []*side, backend string, groups i
 	return nil
 }
 
-// measureReads measures the first page after a change, and a list by matcher.
+// measureReads measures the first page after a change, and a list with a matcher.
 func measureReads(ctx context.Context, order []*side, groups int) error {
 	page := fmt.Sprintf("FirstPage/groups=%d", groups)
 	list := fmt.Sprintf("List/matcher=equal/groups=%d", groups)
 	for _, s := range order {
-		news := time.Now()
-		// The change is part of the row: without one, an answer made before is sent again.
+		first := time.Now()
+		// The row includes a change. Without it, Muster would send a cached response.
 		err := s.row(page, reads, func() error {
 			for i := range reads {
-				changed := body("changed", 1, news.Add(time.Duration(i)*time.Second).UTC())
+				changed := body("changed", 1, first.Add(time.Duration(i)*time.Second).UTC())
 				if _, err := ask(ctx, s.client, http.MethodPost, s.url+"/webhook/bench", changed); err != nil {
 					return err
 				}

@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// process is a program that this one started and ends.
+// process is a program that benchcompare starts and stops.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the program has exited
 	log  string
 }
 
-// start starts a program in the folder, with its output in a file there.
+// start starts a program in the folder and writes its output to a file there.
 func start(ctx context.Context, dir, name, program string, args ...string) (*process, error) {
 	program, err := exec.LookPath(program)
 	if err == nil {
@@ -39,7 +39,7 @@ func start(ctx context.Context, dir, name, program string, args ...string) (*pro
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	// stop ends it, not the context: it asks first.
+	// The context must not kill the program: stop sends SIGTERM first.
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), program, args...) //nolint:gosec // G204: the user chooses what to run
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, log, log
 	if err := p.cmd.Start(); err != nil {
@@ -52,7 +52,7 @@ func start(ctx context.Context, dir, name, program string, args ...string) (*pro
 	return p, nil
 }
 
-// stop asks the process to end, and waits.
+// stop sends SIGTERM and waits until the process has exited.
 func (p *process) stop() {
 	if p == nil {
 		return
@@ -66,7 +66,7 @@ func (p *process) stop() {
 	}
 }
 
-// waitFor asks again and again until there is no error.
+// waitFor calls ask repeatedly until it returns nil.
 func (p *process) waitFor(ctx context.Context, pause time.Duration, ask func() error) error {
 	deadline := time.Now().Add(time.Minute)
 	for {
@@ -79,7 +79,7 @@ func (p *process) waitFor(ctx context.Context, pause time.Duration, ask func() e
 			return context.Cause(ctx)
 		case <-p.done:
 			text, _ := os.ReadFile(p.log)
-			return fmt.Errorf("%s has ended:\n%s", p.cmd.Path, bytes.TrimSpace(text))
+			return fmt.Errorf("%s has exited:\n%s", p.cmd.Path, bytes.TrimSpace(text))
 		case <-time.After(pause):
 		}
 		if time.Now().After(deadline) {
@@ -88,15 +88,15 @@ func (p *process) waitFor(ctx context.Context, pause time.Duration, ask func() e
 	}
 }
 
-// cpuTime is the processor time that the process has used. It is false on
-// systems that do not tell it in nanoseconds.
+// cpuTime returns the CPU time of the process. It returns false on systems that do not
+// report it in nanoseconds.
 func (p *process) cpuTime() (time.Duration, bool) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	var sum time.Duration
 	for _, file := range tasks {
 		text, err := os.ReadFile(file) //nolint:gosec // G304: below /proc
 		if err != nil {
-			continue // the thread has just ended
+			continue // the thread has just exited
 		}
 		first, _, _ := strings.Cut(string(text), " ")
 		ns, err := strconv.ParseInt(first, 10, 64)
@@ -108,8 +108,8 @@ func (p *process) cpuTime() (time.Duration, bool) {
 	return sum, len(tasks) > 0
 }
 
-// residentBytes is the memory that the process holds, or 0 on systems that do
-// not tell it.
+// residentBytes returns the resident memory of the process, or 0 on systems that do not
+// report it.
 func (p *process) residentBytes() int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
 	if err != nil {
@@ -126,7 +126,7 @@ func (p *process) residentBytes() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// freeAddress returns a loopback address that no program listens on.
+// freeAddress returns a loopback address with a free port.
 func freeAddress(ctx context.Context) (string, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,7 +135,7 @@ func freeAddress(ctx context.Context) (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// ask sends one request and reads the whole answer.
+// ask sends one request and returns the body of the response.
 func ask(ctx context.Context, client *http.Client, method, url string, body []byte) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {

@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// clients is how many connections post at once: Alertmanager flushes groups in
-// parallel, and one connection alone would measure the network.
+// clients is the number of concurrent connections. Alertmanager flushes groups in parallel,
+// and a single connection would measure only the network.
 const clients = 4
 
-// side is one of the two programs that are compared.
+// side is one of the two compared programs.
 type side struct {
 	name, program, redis, dir string
 	results                   io.Writer
 
-	storage string // what the running Muster keeps its groups in
+	storage string // path of the file storage
 	url     string
 	process *process
 	server  *process // redis-server
-	redisAt string   // its address
+	redisAt string   // address of redis-server
 	client  *http.Client
 }
 
@@ -48,7 +48,7 @@ func (s *side) startFresh(ctx context.Context, backend string, round int) error 
 	return s.start(ctx, backend)
 }
 
-// start starts the program and returns when it is ready.
+// start starts the program and waits until it is ready.
 func (s *side) start(ctx context.Context, backend string) error {
 	address, err := freeAddress(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *side) stop() {
 	s.server = nil
 }
 
-// post posts the bodies over several connections at once.
+// post posts the bodies over several concurrent connections.
 func (s *side) post(ctx context.Context, bodies [][]byte) error {
 	var (
 		group sync.WaitGroup
@@ -127,8 +127,8 @@ func (s *side) row(name string, n int, do func() error) error {
 	return s.write(name, n, time.Since(started), before)
 }
 
-// write writes one line of results. The processor time is what the program has
-// used since it had used before.
+// write writes one line of results. before is the CPU time of the program at the start of
+// the row.
 func (s *side) write(name string, n int, took, before time.Duration) error {
 	line := fmt.Sprintf("Benchmark%s %d %d ns/op", name, n, took.Nanoseconds()/int64(n))
 	if used, exact := s.process.cpuTime(); exact {

@@ -1,4 +1,4 @@
-// Package browser looks at Muster's pages with a real Chromium.
+// Package browser tests Muster's pages in a real Chromium.
 package browser
 
 import (
@@ -32,7 +32,7 @@ var newTab func(...chromedp.ContextOption) (context.Context, context.CancelFunc)
 
 func TestMain(m *testing.M) {
 	if os.Getenv("SHORT") == "1" {
-		fmt.Println("SHORT=1: the pages are not looked at in a browser")
+		fmt.Println("SHORT=1: skipping the tests in a browser")
 		os.Exit(0)
 	}
 	path := ""
@@ -68,7 +68,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// muster is a server in this process.
+// muster is a Muster that runs in this process.
 type muster struct {
 	t       *testing.T
 	groups  *grouping.Manager
@@ -86,24 +86,25 @@ func start(t *testing.T) *muster {
 	return startOn(t, storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock())
 }
 
-// startReplica starts one of several on a Redis.
+// startReplica starts one of several replicas with the same Redis.
 func startReplica(t *testing.T, redisURL string) *muster {
 	t.Helper()
 	redis, err := storage.NewRedis(storage.RedisOptions{URL: redisURL}, promslog.NewNopLogger())
 	require.NoError(t, err)
 	clock := grouping.NewClock()
-	joined, err := storage.NewTiered(storage.NewMemory(storage.MemoryOptions{}), redis, clock, nil, promslog.NewNopLogger(), storage.TieredOptions{})
+	tiered, err := storage.NewTiered(storage.NewMemory(storage.MemoryOptions{}), redis, clock, nil, promslog.NewNopLogger(),
+		storage.TieredOptions{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- joined.Run(ctx) }()
+	go func() { done <- tiered.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)
 		require.NoError(t, redis.Close())
 	})
-	<-joined.Restored()
-	return startOn(t, joined, clock)
+	<-tiered.Restored()
+	return startOn(t, tiered, clock)
 }
 
 func startOn(t *testing.T, groups grouping.GroupStorage, clock *grouping.Clock) *muster {
@@ -113,7 +114,8 @@ func startOn(t *testing.T, groups grouping.GroupStorage, clock *grouping.Clock) 
 	m.groups, err = grouping.NewManager(groups, clock, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	reg := prometheus.NewRegistry()
-	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(), receiver.Options{Groups: grouping.Options{StaleAfter: time.Hour, Retention: time.Hour}})
+	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(),
+		receiver.Options{Groups: grouping.Options{StaleAfter: time.Hour, Retention: time.Hour}})
 	require.NoError(t, err)
 	m.groups.Watch(m.server.Publish)
 	m.listen("127.0.0.1:0")
@@ -132,7 +134,7 @@ func (m *muster) listen(address string) {
 	go func(s *http.Server) { _ = s.Serve(l) }(m.http)
 }
 
-// stop cuts all connections, as a crash does.
+// stop closes all connections, like a crash.
 func (m *muster) stop() { _ = m.http.Close() }
 
 func (m *muster) storage() grouping.StorageStatus {
@@ -170,7 +172,8 @@ func firing(name, severity, instance string) grouping.NotifiedAlert {
 	}
 }
 
-// night fills the server with what a bad night has.
+// night ingests the alerts of a bad night. It returns a group, and a resolved alert of
+// this group.
 func (m *muster) night() (group grouping.ID, alert grouping.Fingerprint) {
 	m.t.Helper()
 	m.notify("Watchdog", firing("Watchdog", "none", "prometheus"))
@@ -184,7 +187,7 @@ func (m *muster) night() (group grouping.ID, alert grouping.Fingerprint) {
 	return m.notify("CrashLoop", a, firing("CrashLoop", "critical", "pod-2")), a.Fingerprint
 }
 
-// tab is a browser tab that notes what goes wrong in it.
+// tab is a browser tab that records its problems.
 type tab struct {
 	t     *testing.T
 	ctx   context.Context
@@ -194,7 +197,8 @@ type tab struct {
 	problems []string // guarded by mu
 }
 
-// open opens a tab. A script error, a violated policy or a dialog is a problem.
+// open opens a tab. It records script errors, violations of the content security policy
+// and dialogs as problems.
 func open(t *testing.T, width, height int64, dark bool) *tab {
 	t.Helper()
 	created, cancel := newTab()
@@ -222,7 +226,8 @@ func open(t *testing.T, width, height int64, dark bool) *tab {
 		}
 	}))
 	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
-		Source: `window.violations = []; addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective + ' ' + e.blockedURI));`,
+		Source: `window.violations = [];
+			addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective + ' ' + e.blockedURI));`,
 	})
 	require.NoError(t, err)
 	return b
@@ -239,7 +244,17 @@ func (b *tab) visit(url string) {
 	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.Navigate(url)))
 }
 
-// clean asserts that nothing went wrong in the tab so far.
+// isLive is true when the page receives live updates.
+const isLive = `document.querySelector('#word').textContent === 'Live'`
+
+// visitLive visits a page and waits until it receives live updates.
+func (b *tab) visitLive(url string) {
+	b.t.Helper()
+	b.visit(url)
+	b.until(isLive)
+}
+
+// clean asserts that the tab has had no problems so far.
 func (b *tab) clean() {
 	b.t.Helper()
 	require.Empty(b.t, eval[[]string](b, `violations`), "content security policy")
@@ -255,7 +270,7 @@ func eval[T any](b *tab, expression string) T {
 	return v
 }
 
-// until waits for the expression to be true.
+// until waits until the expression is true.
 func (b *tab) until(expression string) {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool {
@@ -269,11 +284,13 @@ func (b *tab) press(keys string) {
 	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.KeyEvent(keys)))
 }
 
+// quote returns a text as a JavaScript string.
 func quote(s string) string {
 	text, _ := json.Marshal(s)
 	return string(text)
 }
 
+// text returns the visible text of the page.
 func (b *tab) text() string {
 	return strings.Join(strings.Fields(eval[string](b, `document.body.innerText`)), " ")
 }

@@ -20,18 +20,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// child is a program that a comparison started.
+// child is a program that the comparison starts.
 type child struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the program has exited
 }
 
-// run starts a program that listens on the address, and returns when it is
-// ready.
+// run starts a program that listens on the address, and waits until it is ready.
 func run(t *testing.T, address, path string, args ...string) *child {
 	t.Helper()
 	log := &bytes.Buffer{}
-	// Not the test's context: it ends before the cleanup.
+	// The context of the test ends before the cleanup, which must stop the program.
 	c := &child{cmd: exec.CommandContext(context.Background(), path, args...), done: make(chan struct{})}
 	c.cmd.Dir, c.cmd.Stdout, c.cmd.Stderr = t.TempDir(), log, log
 	require.NoError(t, c.cmd.Start())
@@ -52,26 +51,26 @@ func run(t *testing.T, address, path string, args ...string) *child {
 	return c
 }
 
-// kill is kill -9.
+// kill sends SIGKILL and waits.
 func (c *child) kill() {
 	_ = c.cmd.Process.Kill()
 	<-c.done
 }
 
-// side is one of the two that are compared.
+// side is one of the two compared programs.
 type side struct {
 	name string
 	url  string
 	*child
 
-	// title and group are selectors of a group's name, and of the box that the
-	// group has in the list.
+	// title and group are the CSS selectors of the name of a group, and of its box in
+	// the list.
 	title, group string
 }
 
-// pair starts an Alertmanager and the Muster that it notifies, and returns when
-// Muster has all of the alerts. A group that fires for longer than group_wait is
-// flushed at its first alert, and tells of the others after the interval.
+// pair starts an Alertmanager and its Muster, and waits until Muster has all alerts. If a
+// group has fired for longer than group_wait, Alertmanager flushes it at its first alert,
+// and sends the other alerts after the interval.
 func pair(t *testing.T, alerts []posted, groups int, interval string) (alertmanager, muster side) {
 	t.Helper()
 	amAddress, musterAddress := freeAddress(t), freeAddress(t)
@@ -93,7 +92,8 @@ receivers:
 			"--group.wait=1s", "--group.interval=1s"),
 	}
 	alertmanager = side{
-		name: "Alertmanager", url: "http://" + amAddress + "/#/alerts", title: ".btn-group > span.text-muted", group: "div.mb-3:has(> .btn-group)",
+		name: "Alertmanager", url: "http://" + amAddress + "/#/alerts",
+		title: ".btn-group > span.text-muted", group: "div.mb-3:has(> .btn-group)",
 		child: run(t, amAddress, program(t, "ALERTMANAGER"), "--config.file="+config, "--storage.path="+t.TempDir(),
 			"--web.listen-address="+amAddress, "--web.external-url=http://"+amAddress, "--cluster.listen-address="),
 	}
@@ -106,17 +106,18 @@ receivers:
 		require.NoError(t, err)
 		alerts = alerts[n:]
 	}
-	want := held{groups: groups, firing: sent}
-	var has held
-	require.Eventually(t, func() bool { has = listed(t, musterAddress); return has == want },
-		2*time.Minute, 500*time.Millisecond, "Muster has %+v of %+v", &has, want)
+	want := totals{groups: groups, firing: sent}
+	var got totals
+	require.Eventually(t, func() bool { got = listed(t, musterAddress); return got == want },
+		2*time.Minute, 500*time.Millisecond, "Muster has %+v of %+v", &got, want)
 	return alertmanager, muster
 }
 
-// held counts what Muster's API lists.
-type held struct{ groups, firing, settling int }
+// totals has the number of groups and of firing alerts, and the number of settling groups.
+type totals struct{ groups, firing, settling int }
 
-func listed(t *testing.T, address string) (has held) {
+// listed returns the totals of the groups that Muster's API lists.
+func listed(t *testing.T, address string) (sum totals) {
 	t.Helper()
 	for cursor := ""; ; {
 		body, err := ask(http.MethodGet, "http://"+address+"/api/v1/groups?limit=1000&cursor="+url.QueryEscape(cursor), nil)
@@ -130,23 +131,23 @@ func listed(t *testing.T, address string) (has held) {
 		}
 		require.NoError(t, json.Unmarshal(body, &page))
 		for _, g := range page.Groups {
-			has.groups++
-			has.firing += g.Counts.Firing
+			sum.groups++
+			sum.firing += g.Counts.Firing
 			if g.Settling {
-				has.settling++
+				sum.settling++
 			}
 		}
 		if cursor = page.Next; cursor == "" {
-			return has
+			return sum
 		}
 	}
 }
 
-// program is the path of what is compared; `make compare` gives it.
+// program returns the path of a compared program, which `make compare` sets.
 func program(t *testing.T, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
-	require.NotEmpty(t, path, "run `make compare`, which builds what %s names", variable)
+	require.NotEmpty(t, path, "run `make compare`, which sets %s", variable)
 	return path
 }
 
@@ -158,7 +159,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// ask makes one request. An answer that is not 2xx is an error.
+// ask sends one request. A response that is not 2xx is an error.
 func ask(method, url string, body []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -191,8 +192,7 @@ type posted struct {
 	GeneratorURL string            `json:"generatorURL"`
 }
 
-// story is the small load, with the names that kube-prometheus has: 38 alerts
-// in 16 groups.
+// story is the small load: 38 alerts in 16 groups, with names from kube-prometheus.
 var story = []struct {
 	name, severity, namespace, summary string
 	alerts                             int
@@ -217,7 +217,7 @@ var story = []struct {
 
 const smallGroups = 16
 
-// small is the load of a bad night.
+// small returns the load of a bad night.
 func small() (alerts []posted) {
 	for i, s := range story {
 		for n := range s.alerts {
@@ -227,7 +227,7 @@ func small() (alerts []posted) {
 	return alerts
 }
 
-// The large load is that of a whole cluster in trouble.
+// The large load is an outage of a whole cluster.
 const (
 	largeGroups = smallGroups + 1426
 	largeAlerts = 6038
@@ -238,17 +238,17 @@ func large() []posted {
 	missing := largeAlerts - len(alerts)
 	const more = largeGroups - smallGroups
 	for i := range missing {
-		// The Watchdog, the last of the story, is not repeated.
+		// Do not repeat the Watchdog, which is the last alert of the story.
 		alerts = append(alerts, firingPod(i%more%(len(story)-1), fmt.Sprintf("team-%04d", i%more), i/more))
 	}
-	// New ones wait for group_wait, so that nothing has to be told of later.
+	// New alerts wait for group_wait, so that one notification contains them all.
 	for i := range alerts {
 		alerts[i].StartsAt = time.Now().UTC()
 	}
 	return alerts
 }
 
-// firingPod is the nth alert of a group of the story.
+// firingPod returns the nth alert of a group of the story.
 func firingPod(which int, namespace string, n int) posted {
 	s := story[which]
 	pod := fmt.Sprintf("%s-6d5f9c7b8-x%dk2l", namespace, n)

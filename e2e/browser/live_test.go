@@ -18,10 +18,9 @@ func TestThePageIsLive(t *testing.T) {
 		m.notify(name, firing(name, "warning", "a"))
 	}
 	b := open(t, 1000, 600, false)
-	b.visit(m.url + "/")
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.visitLive(m.url + "/")
 
-	// What a reader is in the middle of.
+	// The reader has scrolled, focused a link and selected a text.
 	eval[bool](b, `(() => {
 		scrollTo(0, 400);
 		const named = name => [...document.querySelectorAll('#rows article')].find(r => r.innerText.includes(name));
@@ -38,9 +37,11 @@ func TestThePageIsLive(t *testing.T) {
 	b.until(`document.body.innerText.includes('Brandnew')`)
 	took := time.Since(started)
 	t.Logf("on the page after %s", took)
-	require.Less(t, took, 10*time.Second, "within a second, and what a busy machine adds")
-	require.True(t, eval[bool](b, `document.querySelector('#rows article h2').textContent.includes('Brandnew')`), "the worst comes first")
-	require.True(t, eval[bool](b, `[...document.querySelectorAll('#rows article')].some(r => 'new' in r.dataset && r.innerText.includes('Brandnew'))`), "it is marked")
+	require.Less(t, took, 10*time.Second, "usually within a second, later on a busy machine")
+	require.Contains(t, eval[string](b, `document.querySelector('#rows article h2').textContent`), "Brandnew",
+		"the most severe group is first")
+	require.True(t, eval[bool](b, `[...document.querySelectorAll('#rows article')]
+		.some(r => 'new' in r.dataset && r.innerText.includes('Brandnew'))`), "the new group is marked")
 	require.True(t, eval[bool](b, `row.isConnected && row.contains(document.activeElement)`), "the focus stayed")
 	require.Equal(t, eval[string](b, `selected`), eval[string](b, `getSelection().toString()`), "the selection stayed")
 	b.until(`document.title.startsWith("(32)")`)
@@ -50,17 +51,16 @@ func TestThePageIsLive(t *testing.T) {
 
 func TestThePageShowsWhatTheOtherReplicaHeard(t *testing.T) {
 	url := "redis://" + miniredis.RunT(t).Addr()
-	heard, shown := startReplica(t, url), startReplica(t, url)
+	receiving, shown := startReplica(t, url), startReplica(t, url)
 	b := open(t, 1000, 600, false)
-	b.visit(shown.url + "/")
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.visitLive(shown.url + "/")
 	for _, name := range []string{"First", "Second"} {
 		started := time.Now()
-		heard.notify(name, firing(name, "critical", "z"))
+		receiving.notify(name, firing(name, "critical", "z"))
 		b.until(`document.body.innerText.includes('` + name + `')`)
 		took := time.Since(started)
-		t.Logf("on the other's page after %s", took)
-		require.Less(t, took, 10*time.Second, "within a second, and what a busy machine adds")
+		t.Logf("on the page of the other replica after %s", took)
+		require.Less(t, took, 10*time.Second, "usually within a second, later on a busy machine")
 	}
 	b.clean()
 }
@@ -69,8 +69,7 @@ func TestOpenDetailsStay(t *testing.T) {
 	m := start(t)
 	group, _ := m.night()
 	b := open(t, 1440, 900, false)
-	b.visit(m.url + "/groups/" + string(group))
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.visitLive(m.url + "/groups/" + string(group))
 	eval[bool](b, `document.querySelectorAll('details').forEach(d => d.open = true) || true`)
 	n := eval[int](b, `document.querySelectorAll('details[open]').length`)
 	require.Positive(t, n)
@@ -84,8 +83,7 @@ func TestALostConnectionIsShownAndMended(t *testing.T) {
 	m := start(t)
 	m.notify("Before", firing("Before", "warning", "a"))
 	b := open(t, 1000, 600, false)
-	b.visit(m.url + "/")
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.visitLive(m.url + "/")
 	m.stop()
 	b.until(`document.querySelector('#word').textContent !== 'Live'`)
 	require.Contains(t, b.text(), "Before", "the last known state stays")
@@ -93,7 +91,7 @@ func TestALostConnectionIsShownAndMended(t *testing.T) {
 	m.notify("Meanwhile", firing("Meanwhile", "critical", "a"))
 	m.listen(m.address)
 	b.until(`document.body.innerText.includes('Meanwhile')`)
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.until(isLive)
 }
 
 func TestAStorageOutageIsShown(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"muster/internal/demo"
 )
 
-// states are the pages to look at, each in each state that it has.
+// states returns the URLs of all pages in all their states.
 func states(t *testing.T) map[string]string {
 	t.Helper()
 	night := start(t)
@@ -35,7 +35,7 @@ func states(t *testing.T) map[string]string {
 	})
 	truncated := start(t)
 	_, err := truncated.groups.Ingest(context.Background(), grouping.Notification{
-		Key: grouping.Key{Source: "default", Receiver: "team", GroupKey: "cut"}, GroupLabels: grouping.Labels{"namespace": "payments"},
+		Key: grouping.Key{Source: "default", Receiver: "team", GroupKey: "truncated"}, GroupLabels: grouping.Labels{"namespace": "payments"},
 		Alerts: []grouping.NotifiedAlert{firing("Cut", "warning", "a")}, Truncated: 37, ExternalURL: "http://am",
 	})
 	require.NoError(t, err)
@@ -43,7 +43,11 @@ func states(t *testing.T) map[string]string {
 	unreported.notify("Muted", firing("Muted", "warning", "a"), firing("Muted", "warning", "b"))
 	unreported.notify("Muted", firing("Muted", "warning", "b"))
 	clusters := start(t)
-	for _, key := range []grouping.Key{{Source: "production-eu-central", Receiver: "team-payments"}, {Source: "staging", Receiver: "pager"}, {Source: "staging", Receiver: "team-payments"}} {
+	for _, key := range []grouping.Key{
+		{Source: "production-eu-central", Receiver: "team-payments"},
+		{Source: "staging", Receiver: "pager"},
+		{Source: "staging", Receiver: "team-payments"},
+	} {
 		key.GroupKey = "both"
 		_, err := clusters.groups.Ingest(context.Background(), grouping.Notification{
 			Key: key, GroupLabels: grouping.Labels{"alertname": "CrashLoop"}, Alerts: []grouping.NotifiedAlert{firing("CrashLoop", "critical", "a")},
@@ -78,7 +82,7 @@ func states(t *testing.T) map[string]string {
 		"history":     night.url + "/history",
 		"status":      night.url + "/status",
 		"help":        night.url + "/help",
-		"gone":        night.url + "/groups/00000000000000000000",
+		"no group":    night.url + "/groups/00000000000000000000",
 		"not found":   night.url + "/nothing/here",
 		"first start": start(t).url + "/",
 		"quiet":       quiet.url + "/",
@@ -96,9 +100,9 @@ func states(t *testing.T) map[string]string {
 	}
 }
 
-// Every page in every state, at both widths and in both schemes, has no
-// violation that axe-core finds, nothing wider than the window, and no script
-// error; the policy is never violated.
+// Every page in every state is tested with two widths and both color schemes. axe-core
+// finds no violation, nothing is wider than the window, and there are no script errors and
+// no violations of the content security policy.
 func TestPagesAreAccessible(t *testing.T) {
 	axe, err := os.ReadFile("testdata/axe.min.js")
 	require.NoError(t, err)
@@ -156,8 +160,7 @@ func TestFirstViewIsSmallAndOurs(t *testing.T) {
 			bytes += e.EncodedDataLength
 		}
 	}))
-	b.visit(m.url + "/")
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.visitLive(m.url + "/")
 	require.Equal(t, 50, eval[int](b, `document.querySelectorAll('#rows article').length`))
 	mu.Lock()
 	defer mu.Unlock()
@@ -188,8 +191,7 @@ func TestKeyboardAloneReachesEverything(t *testing.T) {
 	m := start(t)
 	m.night()
 	b := open(t, 1440, 900, false)
-	b.visit(m.url + "/")
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
+	b.visitLive(m.url + "/")
 	b.press("/")
 	b.until(`document.activeElement.id === 'f'`)
 	b.press("\x1b")
@@ -202,8 +204,8 @@ func TestKeyboardAloneReachesEverything(t *testing.T) {
 	b.press("k")
 	require.Equal(t, first, eval[string](b, `document.activeElement.href`))
 	b.press("\r")
-	// A key is heard once the page's script runs.
-	const running = ` && document.querySelector('#word').textContent === 'Live'`
+	// The page handles keys only after its script has started.
+	const running = ` && ` + isLive
 	b.until(`location.href === ` + quote(first) + running)
 	b.press("g")
 	b.until(`location.pathname === '/'` + running)
@@ -211,7 +213,7 @@ func TestKeyboardAloneReachesEverything(t *testing.T) {
 	b.until(`document.querySelector('#keys').open`)
 	b.press("\x1b")
 	b.until(`!document.querySelector('#keys').open`)
-	// The first stop of the tab key leads past the navigation.
+	// The first focusable link skips the navigation.
 	b.visit(m.url + "/")
 	b.press("\t")
 	require.Equal(t, "#main", eval[string](b, `document.activeElement.getAttribute('href')`))

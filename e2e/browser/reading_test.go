@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The lines that a writer gave a description are its structure.
+// A description keeps its line breaks.
 func TestLineBreaksOfADescriptionStay(t *testing.T) {
 	m := start(t)
 	several := firing("Memory", "warning", "a")
@@ -21,7 +21,8 @@ func TestLineBreaksOfADescriptionStay(t *testing.T) {
 	b := open(t, 1440, 900, false)
 	for _, url := range []string{"/groups/" + string(group), "/groups/" + string(lead), "/alerts/" + string(several.Fingerprint)} {
 		b.visit(m.url + url)
-		const shown = `[...document.querySelectorAll('td p, .lead, dd bdi')].filter(e => e.textContent.includes('VALUE = 92')).map(e => e.innerText.split('\n').length)`
+		const shown = `[...document.querySelectorAll('td p, .lead, dd bdi')]
+			.filter(e => e.textContent.includes('VALUE = 92')).map(e => e.innerText.split('\n').length)`
 		for _, lines := range eval[[]int](b, shown) {
 			require.Equal(t, 3, lines, url)
 		}
@@ -30,13 +31,13 @@ func TestLineBreaksOfADescriptionStay(t *testing.T) {
 	b.clean()
 }
 
-// A name that turns the direction of writing turns nothing but itself.
+// A name with a character that reverses the text direction affects only itself.
 func TestAnOverrideInANameTurnsOnlyTheName(t *testing.T) {
 	m := start(t)
 	const name = "Disk \u202egnp.exe"
 	group := m.notify(name, firing(name, "critical", "\u202ea"), firing(name, "critical", "b"))
 	b := open(t, 1440, 900, false)
-	// The second letter of each of our own texts stands right of the first.
+	// In all our own texts, the second letter must be to the right of the first.
 	const reversed = `[...document.querySelectorAll('main, main *')].flatMap(e => [...e.childNodes]).filter(n => n.nodeType === 3 &&
 		n.data.trim().length > 3 && !n.data.includes('\u202e') && n.parentElement.checkVisibility()).filter(n => {
 		const at = n.data.search(/[A-Za-z]{2}/);
@@ -44,19 +45,22 @@ func TestAnOverrideInANameTurnsOnlyTheName(t *testing.T) {
 		const left = i => { const r = document.createRange(); r.setStart(n, i); r.setEnd(n, i + 1); return r.getBoundingClientRect(); };
 		return left(at).top === left(at + 1).top && left(at).left > left(at + 1).left;
 	}).map(n => n.data.trim())`
-	for _, url := range []string{"/history?kind=all", "/", "/?state=all", "/?by=instance", "/groups/" + string(group), "/alerts/" + string(firing(name, "critical", "\u202ea").Fingerprint), "/status"} {
+	for _, url := range []string{
+		"/history?kind=all", "/", "/?state=all", "/?by=instance", "/groups/" + string(group),
+		"/alerts/" + string(firing(name, "critical", "\u202ea").Fingerprint), "/status",
+	} {
 		b.visit(m.url + url)
 		require.Empty(t, eval[[]string](b, reversed), url)
 	}
 	b.clean()
 }
 
-// With local times on, each absolute time is local or names its zone.
+// With local times, each absolute time is local or shows its time zone.
 func TestLocalTimesAreLocalEverywhere(t *testing.T) {
 	m := start(t)
 	group, _ := m.night()
 	b := open(t, 1440, 900, false)
-	// The zone in which it is another day now.
+	// Use a time zone in which the date is different now.
 	zone := "Pacific/Kiritimati" // UTC+14
 	if time.Now().UTC().Hour() < 10 {
 		zone = "Pacific/Niue" // UTC-11
@@ -68,9 +72,10 @@ func TestLocalTimesAreLocalEverywhere(t *testing.T) {
 	b.press("t")
 	const local = `document.querySelector('section.card time').textContent`
 	b.until(local + ` !== ` + quote(utc))
-	require.Contains(t, eval[string](b, `document.querySelector('section.card h2').textContent`), "UTC", "the heading names its zone")
-	date := eval[string](b, `new Date(document.querySelector('section.card time').dateTime).toLocaleString('en', {month: 'short', day: 'numeric'})`)
-	require.Contains(t, eval[string](b, local), date, "the line names its own day")
+	require.Contains(t, eval[string](b, `document.querySelector('section.card h2').textContent`), "UTC", "the heading shows its time zone")
+	date := eval[string](b, `new Date(document.querySelector('section.card time').dateTime)
+		.toLocaleString('en', {month: 'short', day: 'numeric'})`)
+	require.Contains(t, eval[string](b, local), date, "the line shows its local date")
 
 	b.visit(m.url + "/groups/" + string(group))
 	b.until(`document.querySelector('#clock').textContent.includes('local')`)
@@ -79,29 +84,32 @@ func TestLocalTimesAreLocalEverywhere(t *testing.T) {
 	b.clean()
 }
 
-// Speech input types letters: single keys can be switched off, and that stays.
+// Single-key shortcuts can be disabled, because speech input types letters. The setting is
+// stored.
 func TestSingleKeysCanBeSwitchedOff(t *testing.T) {
 	m := start(t)
 	m.night()
 	b := open(t, 1440, 900, false)
-	b.visit(m.url + "/")
-	b.until(`document.querySelector('#word').textContent === 'Live'`)
-	eval[bool](b, `document.querySelector('#open-keys').click(), document.querySelector('#single').click(), document.querySelector('#keys').close(), true`)
+	b.visitLive(m.url + "/")
+	toggle := func() {
+		eval[bool](b, `document.querySelector('#open-keys').click(), document.querySelector('#single').click(),
+			document.querySelector('#keys').close(), true`)
+	}
+	toggle()
 	for range 2 {
 		b.press("?")
 		b.press("h")
 		require.False(t, eval[bool](b, `document.querySelector('#keys').open`))
 		require.Equal(t, "/", eval[string](b, `location.pathname`))
-		b.visit(m.url + "/")
-		b.until(`document.querySelector('#word').textContent === 'Live'`)
+		b.visitLive(m.url + "/")
 	}
-	eval[bool](b, `document.querySelector('#open-keys').click(), document.querySelector('#single').click(), document.querySelector('#keys').close(), true`)
+	toggle()
 	b.press("h")
 	b.until(`location.pathname === '/history'`)
 	b.clean()
 }
 
-// A television does not scroll: the wall says what is below its edge.
+// Nobody can scroll on a wall screen, so the page counts the groups below its lower edge.
 func TestTheWallCountsWhatIsBelowItsEdge(t *testing.T) {
 	m := start(t)
 	m.night()
@@ -113,13 +121,14 @@ func TestTheWallCountsWhatIsBelowItsEdge(t *testing.T) {
 		const below = [...document.querySelectorAll('.row')].filter(r => r.getBoundingClientRect().bottom > edge).length;
 		return document.querySelector('#below').textContent.startsWith('+' + below + ' ');
 	})()`))
-	require.Less(t, eval[int](b, `Math.round(document.querySelector('.brand, header nav, #state').getBoundingClientRect().left)`), 40, "the bar is as wide as the page")
+	left := eval[int](b, `Math.round(document.querySelector('.brand, header nav, #state').getBoundingClientRect().left)`)
+	require.Less(t, left, 40, "the bar is as wide as the page")
 	require.NoError(t, chromedp.Do(b.ctx, chromedp.EmulateViewport(1920, 2000)))
 	b.until(`document.querySelector('#below').hidden`)
 	b.clean()
 }
 
-// On a phone the group's page leads to its alerts.
+// On a phone the page of a group has a link to its alerts near the top.
 func TestAGroupOnAPhone(t *testing.T) {
 	m := start(t)
 	group, _ := m.night()
@@ -145,7 +154,7 @@ func TestAGroupOnAPhone(t *testing.T) {
 	wide.clean()
 }
 
-// A group by label on a phone shows its names over the whole width.
+// On a phone the list by label shows names over the whole width.
 func TestGroupedByLabelOnAPhone(t *testing.T) {
 	m := start(t)
 	m.night()

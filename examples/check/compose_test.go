@@ -13,8 +13,7 @@ import (
 
 const composeFile = "examples/compose.yaml"
 
-// loadCompose loads a file as `docker compose` does: a field that Compose does
-// not know is a mistake.
+// loadCompose loads a file like `docker compose`: an unknown field is an error.
 func loadCompose(ctx context.Context, path string) (*types.Project, error) {
 	options, err := cli.NewProjectOptions([]string{path}, cli.WithName("muster"), cli.WithConsistency(true))
 	if err != nil {
@@ -32,7 +31,7 @@ func TestComposeIsValid(t *testing.T) {
 	knowsFlags(t, muster.Command...)
 	folder, err := filepath.Abs(root)
 	require.NoError(t, err)
-	require.Equal(t, folder, filepath.Clean(muster.Build.Context), "where the Dockerfile is")
+	require.Equal(t, folder, filepath.Clean(muster.Build.Context), "the folder of the Dockerfile")
 
 	t.Run("alertmanager.yml", func(t *testing.T) {
 		acceptsAlertmanagerConfig(t, project.Configs["alertmanager"].Content)
@@ -52,12 +51,12 @@ func TestComposeIsValid(t *testing.T) {
 
 func TestComposeMistakesAreFound(t *testing.T) {
 	for _, b := range []breakage{
-		{"a field that there is not", "read_only: true", "readonly: true", "services.muster.readonly false schema"},
-		{"a field of the whole that there is not", "\nvolumes:\n", "\nvolume:\n", "additional properties 'volume' not allowed"},
+		{"an unknown field", "read_only: true", "readonly: true", "services.muster.readonly false schema"},
+		{"an unknown top-level field", "\nvolumes:\n", "\nvolume:\n", "additional properties 'volume' not allowed"},
 		{"a wrong type", "cap_drop: [ALL]", "cap_drop: ALL", "services.muster.cap_drop must be a array"},
-		{"a service that there is not", "depends_on: [redis]", "depends_on: [valkey]", "valkey"},
-		{"a config that there is not", "source: rules", "source: rule", "rule"},
-		{"a volume that there is not", "redis:/data", "reddis:/data", "reddis"},
+		{"an unknown service", "depends_on: [redis]", "depends_on: [valkey]", "valkey"},
+		{"an unknown config", "source: rules", "source: rule", "rule"},
+		{"an unknown volume", "redis:/data", "reddis:/data", "reddis"},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			text := strings.ReplaceAll(string(read(t, composeFile)), "build: ..", "image: muster")

@@ -1,9 +1,9 @@
-// Checks the dashboard against the types that Grafana publishes, by letting
-// TypeScript compile it. A field that Grafana does not know is a mistake.
+// Checks the dashboard against the types that Grafana publishes: TypeScript compiles
+// it. A field that Grafana does not know is an error.
 //
 //   node dashboard.mjs FOLDER DASHBOARD
 //
-// FOLDER has the npm packages @grafana/schema and typescript in it.
+// FOLDER contains the npm packages @grafana/schema and typescript.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ const raw = './grafana-schema/dist/types/raw';
 
 const lines = [
   `import type { Dashboard } from '${raw}/dashboard/x/types.gen';`,
-  // JSON has plain strings where Grafana's types have enums.
+  // Grafana's types use enums, but JSON has plain strings.
   'type Plain<T> = T extends string ? `${T}` : T extends Array<infer U> ? Array<Plain<U>> : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;',
   `export const dashboard: Plain<Dashboard> = ${JSON.stringify(dashboard, null, 1)};`,
 ];
@@ -34,7 +34,7 @@ for (const panel of dashboard.panels) {
   }
 }
 if (kinds.size === 0 || !readdirSync(folder).includes('grafana-schema')) {
-  console.error('no panels, or no types to check them with');
+  console.error('the dashboard has no panels, or FOLDER has no types of Grafana');
   process.exit(1);
 }
 
@@ -45,6 +45,6 @@ const { status } = spawnSync(process.execPath,
   [compiler, '--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', source],
   { stdio: 'inherit' });
 if (status === 0) {
-  console.log(`${file}: ${dashboard.panels.length} panels, as Grafana's types have them`);
+  console.log(`${file}: ${dashboard.panels.length} panels match the types of Grafana`);
 }
 process.exit(status ?? 1);

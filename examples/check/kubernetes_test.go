@@ -12,15 +12,15 @@ import (
 
 const manifests = "examples/kubernetes/"
 
-// validate checks a manifest against the schemas of Kubernetes and of the
-// Prometheus operator. A field that they do not know is a mistake.
+// validate checks a manifest against the schemas of Kubernetes and of the Prometheus
+// operator. An unknown field is an error.
 func validate(t *testing.T, text string) (string, error) {
 	t.Helper()
 	return runTool(t, tool(t, "KUBECTL_VALIDATE"), "--version=1.30", "--local-crds="+tool(t, "CRDS"), write(t, "manifest.yaml", text))
 }
 
-// operatedAlertmanager is what the chart makes of its values: an Alertmanager
-// of the Prometheus operator.
+// operatedAlertmanager returns the Alertmanager resource of the Prometheus operator that
+// the chart makes from its values.
 func operatedAlertmanager(t *testing.T) string {
 	t.Helper()
 	var spec any = readValues(t).Alertmanager.AlertmanagerSpec
@@ -32,7 +32,7 @@ func operatedAlertmanager(t *testing.T) string {
 	return string(text)
 }
 
-// values are those of the chart that the example sets.
+// values are the values of the chart that the example sets.
 type values struct {
 	Alertmanager struct {
 		AlertmanagerSpec map[string]any `json:"alertmanagerSpec"`
@@ -54,26 +54,35 @@ func TestManifestsAreValid(t *testing.T) {
 		"sidecar.yaml": {
 			string(read(t, manifests+"sidecar.yaml")),
 			[]breakage{
-				{"a field that there is not", "serviceName:", "service:", "spec.service: Invalid value: value provided for unknown field"},
-				{"a deep field that there is not", "containerPort: 9095", "containerPrt: 9095", "containerPrt: Invalid value: value provided for unknown field"},
-				{"a field that must be there", "  selector:\n    matchLabels: {app.kubernetes.io/name: alertmanager}\n", "", "spec.selector: Required value"},
+				{"an unknown field", "serviceName:", "service:", "spec.service: Invalid value: value provided for unknown field"},
+				{
+					"an unknown nested field", "containerPort: 9095", "containerPrt: 9095",
+					"containerPrt: Invalid value: value provided for unknown field",
+				},
+				{
+					"a missing field", "  selector:\n    matchLabels: {app.kubernetes.io/name: alertmanager}\n", "",
+					"spec.selector: Required value",
+				},
 				{"a wrong type", "replicas: 2", "replicas: two", "spec.replicas: Invalid value"},
-				{"a version that there is not", "apiVersion: apps/v1", "apiVersion: apps/v3", "apps/v3"},
+				{"an unknown version", "apiVersion: apps/v1", "apiVersion: apps/v3", "apps/v3"},
 			},
 		},
 		"alertmanagerconfig.yaml": {
 			string(read(t, manifests+"alertmanagerconfig.yaml")),
 			[]breakage{
-				{"a field that there is not", "sendResolved", "send_resolved", "send_resolved: Invalid value: value provided for unknown field"},
-				{"a field that must be there", "    - name: muster\n      webhookConfigs:", "    - webhookConfigs:", "spec.receivers[0].name: Required value"},
+				{"an unknown field", "sendResolved", "send_resolved", "send_resolved: Invalid value: value provided for unknown field"},
+				{
+					"a missing field", "    - name: muster\n      webhookConfigs:", "    - webhookConfigs:",
+					"spec.receivers[0].name: Required value",
+				},
 				{"a wrong type", "continue: true", "continue: 1", "spec.route.continue: Invalid value"},
 			},
 		},
 		"kube-prometheus-stack-values.yaml": {
 			operatedAlertmanager(t),
 			[]breakage{
-				{"a field that there is not", "readinessProbe:", "readyProbe:", "readyProbe: Invalid value: value provided for unknown field"},
-				{"a field that must be there", "name: muster\n    ports", "ports", "spec.containers[0].name: Required value"},
+				{"an unknown field", "readinessProbe:", "readyProbe:", "readyProbe: Invalid value: value provided for unknown field"},
+				{"a missing field", "name: muster\n    ports", "ports", "spec.containers[0].name: Required value"},
 			},
 		},
 	} {
@@ -92,7 +101,7 @@ func TestManifestsAreValid(t *testing.T) {
 	}
 }
 
-// container is the part of a container that the tests look at.
+// container has the fields of a container that the tests need.
 type container struct {
 	Name           string
 	Args           []string
@@ -105,7 +114,7 @@ type probe struct {
 	HTTPGet struct{ Path, Port string }
 }
 
-// musterContainers finds the containers of Muster in all manifests.
+// musterContainers returns the containers of Muster in all manifests.
 func musterContainers(t *testing.T) map[string]container {
 	t.Helper()
 	found := map[string]container{}
@@ -133,8 +142,8 @@ func musterContainers(t *testing.T) map[string]container {
 	return found
 }
 
-// The containers start Muster with flags that it has, and probe paths that it
-// answers, also while Redis is down.
+// Muster has the flags of the containers, and answers the paths of their probes, also
+// while Redis is down.
 func TestContainersFitMuster(t *testing.T) {
 	url := startMuster(t)
 	for name, c := range musterContainers(t) {
@@ -152,7 +161,7 @@ func TestContainersFitMuster(t *testing.T) {
 	}
 }
 
-// The configurations of Alertmanager inside the manifests are such.
+// The Alertmanager configurations inside the manifests are valid.
 func TestManifestsConfigureAlertmanager(t *testing.T) {
 	t.Run("sidecar", func(t *testing.T) {
 		var found bool
@@ -175,7 +184,7 @@ func TestManifestsConfigureAlertmanager(t *testing.T) {
 	})
 }
 
-// All examples and the Makefile speak of one version of Alertmanager.
+// All examples and the Makefile use the same version of Alertmanager.
 func TestOneVersionOfAlertmanager(t *testing.T) {
 	version := regexp.MustCompile(`(?m)^ALERTMANAGER_VERSION := (.+)$`).FindSubmatch(read(t, "Makefile"))
 	require.NotNil(t, version)

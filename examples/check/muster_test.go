@@ -23,10 +23,10 @@ const (
 	root     = "../.."
 )
 
-// patience is how long a start may take on a busy machine.
-const patience = 30 * time.Second
+// startTimeout is how long a start may take on a busy machine.
+const startTimeout = 30 * time.Second
 
-// musterBinary is the program, built by TestMain from this tree.
+// musterBinary is the path of the program, which TestMain builds from this tree.
 var musterBinary string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -48,8 +48,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// startMuster starts Muster in front of a Redis that is not there, and returns
-// its URL.
+// startMuster starts Muster with a Redis that does not exist, and returns the URL of
+// Muster.
 func startMuster(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -77,18 +77,18 @@ func startMuster(t *testing.T) string {
 		}
 		_ = res.Body.Close()
 		return res.StatusCode == http.StatusOK
-	}, patience, 50*time.Millisecond, "Muster is ready")
+	}, startTimeout, 50*time.Millisecond, "Muster is ready")
 	return url
 }
 
-// notification is one alert that fires.
+// notification is a notification with one firing alert.
 const notification = `{"version":"4","groupKey":"{}:{alertname=\"DiskFull\"}","status":"firing","receiver":"muster",
 "groupLabels":{"alertname":"DiskFull"},"commonLabels":{"alertname":"DiskFull"},"commonAnnotations":{},
 "externalURL":"http://alertmanager:9093","truncatedAlerts":0,"alerts":[{"status":"firing","labels":{"alertname":"DiskFull"},
 "annotations":{},"startsAt":"2026-11-22T09:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"0000000000000001"}]}`
 
-// scrape returns the metrics of a Muster that has taken one notification, has
-// refused another, and cannot write: each of its metrics has a value then.
+// scrape returns the metrics of a Muster that accepted one notification, rejected
+// another and cannot write. Then all of its metrics have a value.
 func scrape(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	url := startMuster(t)
@@ -107,7 +107,7 @@ func scrape(t *testing.T) map[string]*dto.MetricFamily {
 	return families
 }
 
-// read returns the text of a file, named from the root of the repository.
+// read returns the text of a file. The name is relative to the root of the repository.
 func read(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, name))

@@ -21,16 +21,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// known is what the expressions may name: metrics, each with its labels and
-// their values.
+// known has the metrics that expressions may use, with their labels and the values of
+// these labels.
 type known map[string]map[string]map[string]bool
 
-// ofPrometheus are labels that Prometheus adds when it scrapes.
-var ofPrometheus = []string{"instance", "job"}
+// targetLabels are the labels that Prometheus adds when it scrapes.
+var targetLabels = []string{"instance", "job"}
 
-// fixed are the labels whose every value the test has seen. Others, such as the
-// reason of a refusal, have more values than one run brings about.
-var fixed = []string{"muster_groups state", "muster_alerts status"}
+// completeLabels are the labels whose values are all present after a scrape. Others,
+// such as the reason of a rejection, have more values than one run produces.
+var completeLabels = []string{"muster_groups state", "muster_alerts status"}
 
 func knownFrom(families map[string]*dto.MetricFamily) known {
 	k := known{"up": {}}
@@ -59,7 +59,8 @@ func knownFrom(families map[string]*dto.MetricFamily) known {
 
 var promql = parser.NewParser(parser.Options{})
 
-// check returns what is wrong with the expression.
+// check returns an error if the expression is not valid, or uses an unknown metric or
+// label.
 func (k known) check(expr string) error {
 	parsed, err := promql.ParseExpr(expr)
 	if err != nil {
@@ -83,22 +84,22 @@ func (k known) checkSelector(selector *parser.VectorSelector) error {
 		return fmt.Errorf("no metric %q", selector.Name)
 	}
 	for _, m := range selector.LabelMatchers {
-		if m.Name == model.MetricNameLabel || slices.Contains(ofPrometheus, m.Name) {
+		if m.Name == model.MetricNameLabel || slices.Contains(targetLabels, m.Name) {
 			continue
 		}
 		values, ok := has[m.Name]
 		if !ok {
 			return fmt.Errorf("%s has no label %q", selector.Name, m.Name)
 		}
-		if slices.Contains(fixed, selector.Name+" "+m.Name) && m.Type == labels.MatchEqual && !values[m.Value] {
+		if slices.Contains(completeLabels, selector.Name+" "+m.Name) && m.Type == labels.MatchEqual && !values[m.Value] {
 			return fmt.Errorf("%s has no %s %q", selector.Name, m.Name, m.Value)
 		}
 	}
 	return nil
 }
 
-// checkGrouping looks at the labels that aggregations keep: each must be one of
-// some metric below it.
+// checkGrouping checks the labels that aggregations keep. Each must be a label of a
+// metric in the aggregation.
 func (k known) checkGrouping(expr parser.Expr) error {
 	var wrong []error
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
@@ -106,7 +107,7 @@ func (k known) checkGrouping(expr parser.Expr) error {
 		if !ok {
 			return nil
 		}
-		has := slices.Clone(ofPrometheus)
+		has := slices.Clone(targetLabels)
 		parser.Inspect(aggregation.Expr, func(node parser.Node, _ []parser.Node) error {
 			if selector, ok := node.(*parser.VectorSelector); ok {
 				has = slices.AppendSeq(has, maps.Keys(k[selector.Name]))
@@ -123,7 +124,7 @@ func (k known) checkGrouping(expr parser.Expr) error {
 	return errors.Join(wrong...)
 }
 
-// What the other tests rely on finds mistakes.
+// The check that the other tests use finds mistakes.
 func TestExpressionsAreJudged(t *testing.T) {
 	k := known{
 		"muster_groups":      {"state": {"firing": true}},
@@ -150,7 +151,7 @@ func TestExpressionsAreJudged(t *testing.T) {
 	}
 }
 
-// The rules and the dashboard name only what Muster exposes.
+// The rules and the dashboard use only metrics that Muster exposes.
 func TestExpressionsNameWhatMusterExposes(t *testing.T) {
 	k := knownFrom(scrape(t))
 	board := readDashboard(t)
@@ -172,7 +173,7 @@ func TestExpressionsNameWhatMusterExposes(t *testing.T) {
 	})
 }
 
-// Each rule has a part of the runbook.
+// Each rule has a section in the runbook.
 func TestRulesHaveRunbooks(t *testing.T) {
 	headings := regexp.MustCompile(`(?m)^## (.+)$`).FindAllSubmatch(read(t, "docs/RUNBOOK.md"), -1)
 	var named []string
@@ -184,7 +185,7 @@ func TestRulesHaveRunbooks(t *testing.T) {
 		for _, rule := range group.Rules {
 			alerts = append(alerts, rule.Alert)
 			require.Equal(t, "docs/RUNBOOK.md#"+strings.ToLower(rule.Alert), rule.Annotations["runbook"])
-			require.NotContains(t, rule.Annotations, "runbook_url", "it would have to be an address")
+			require.NotContains(t, rule.Annotations, "runbook_url", "it would have to be a URL")
 		}
 	}
 	require.NotEmpty(t, alerts)
@@ -209,7 +210,7 @@ func ruleExpressions(t *testing.T) map[string]string {
 	return expressions
 }
 
-// dashboard is the part of Grafana's dashboard that the tests look at.
+// dashboard has the fields of a Grafana dashboard that the tests need.
 type dashboard struct {
 	UID           string
 	Title         string
@@ -250,32 +251,33 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// ofGrafana are Grafana's own variables, each with a value to parse with.
-var ofGrafana = strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h", "$job", "muster", "$instance", "muster:9095")
+// grafanaVariables replaces the variables of Grafana by values, so that an expression
+// can be parsed.
+var grafanaVariables = strings.NewReplacer("$__rate_interval", "5m", "$__range", "1h", "$job", "muster", "$instance", "muster:9095")
 
 func (d dashboard) expressions() map[string]string {
 	expressions := map[string]string{}
 	for _, p := range d.Panels {
 		for _, target := range p.Targets {
-			expressions["panel "+p.Title+" "+target.RefID] = ofGrafana.Replace(target.Expr)
+			expressions["panel "+p.Title+" "+target.RefID] = grafanaVariables.Replace(target.Expr)
 		}
 	}
 	for _, v := range d.Templating.List {
 		if query, ok := v.Query.(map[string]any); ok {
 			values := labelValues.FindStringSubmatch(fmt.Sprint(query["query"]))
 			if values != nil {
-				expressions["variable "+v.Name] = ofGrafana.Replace("sum by (" + values[2] + ") (" + values[1] + ")")
+				expressions["variable "+v.Name] = grafanaVariables.Replace("sum by (" + values[2] + ") (" + values[1] + ")")
 			}
 		}
 	}
 	return expressions
 }
 
-// labelValues is Grafana's function for the values of a variable.
+// labelValues matches Grafana's function for the values of a variable.
 var labelValues = regexp.MustCompile(`^label_values\((.+), *(\w+)\)$`)
 
-// The dashboard can be imported into any Grafana: it names no data source of
-// somebody's, and its panels neither overlap nor lack a title.
+// The dashboard can be imported into any Grafana. It uses the data source variable, all
+// panels have a title, and panels do not overlap.
 func TestDashboardIsPortable(t *testing.T) {
 	d := readDashboard(t)
 	require.NotEmpty(t, d.UID)
@@ -295,7 +297,7 @@ func TestDashboardIsPortable(t *testing.T) {
 	ids, taken := map[int]bool{}, map[[2]int]string{}
 	for _, p := range d.Panels {
 		require.NotEmpty(t, p.Title)
-		require.False(t, ids[p.ID], "panel %d is there twice", p.ID)
+		require.False(t, ids[p.ID], "panel %d occurs twice", p.ID)
 		ids[p.ID] = true
 		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
 			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
@@ -322,7 +324,7 @@ func TestDashboardIsPortable(t *testing.T) {
 	}
 }
 
-// The documents speak of no metric that there is not, and the README of all.
+// Every metric that the documents mention exists. The README mentions all metrics.
 func TestDocumentsNameMetrics(t *testing.T) {
 	families := scrape(t)
 	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))

@@ -10,8 +10,8 @@ import (
 
 const unit = "examples/systemd/muster.service"
 
-// verify checks a unit with systemd's own means. The unit starts the Muster of
-// this tree, since systemd looks whether the program is there.
+// verify checks a unit with systemd-analyze. It uses the Muster of this tree, since
+// systemd checks that the program exists.
 func verify(t *testing.T, text string) (string, error) {
 	t.Helper()
 	require.Contains(t, text, "/usr/local/bin/muster")
@@ -30,10 +30,10 @@ func TestUnitIsValid(t *testing.T) {
 	knowsFlags(t, strings.Fields(start[1])...)
 
 	for _, b := range []breakage{
-		{"a key that there is not", "DynamicUser", "DynamikUser", "Unknown key 'DynamikUser'"},
-		{"a section that there is not", "[Service]", "[Servise]", "Unknown section 'Servise'"},
+		{"an unknown key", "DynamicUser", "DynamikUser", "Unknown key 'DynamikUser'"},
+		{"an unknown section", "[Service]", "[Servise]", "Unknown section 'Servise'"},
 		{"a wrong value", "ProtectSystem=strict", "ProtectSystem=very", "Failed to parse protect system value"},
-		{"a program that is not there", "ExecStart=", "ExecStart=/nowhere", "is not executable"},
+		{"a program that does not exist", "ExecStart=", "ExecStart=/nowhere", "is not executable"},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			said, _ := verify(t, b.apply(t, text))
@@ -42,8 +42,10 @@ func TestUnitIsValid(t *testing.T) {
 	}
 }
 
-// systemd's own measure of what a service could do to the machine: 10 is all.
+// systemd rates the exposure of a unit from 0 to 10, in which 10 is unsafe. The threshold
+// of systemd-analyze is ten times this value.
 func TestUnitIsConfined(t *testing.T) {
-	said, err := runTool(t, "systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", write(t, "muster.service", string(read(t, unit))))
+	file := write(t, "muster.service", string(read(t, unit)))
+	said, err := runTool(t, "systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", file)
 	require.NoError(t, err, said)
 }

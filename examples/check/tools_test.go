@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// tool returns the path that the environment has for a tool.
+// tool returns the path of a tool, which an environment variable contains.
 func tool(t *testing.T, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
@@ -18,17 +18,17 @@ func tool(t *testing.T, variable string) string {
 	return path
 }
 
-// runTool returns what a command says, and whether it is content.
+// runTool runs a command and returns its output.
 func runTool(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), name, args...)
-	// Whoever runs the test may have a cluster: it is not asked.
+	// The tools must not use the Kubernetes cluster of the developer.
 	command.Env = append(os.Environ(), "KUBECONFIG="+os.DevNull)
 	said, err := command.CombinedOutput()
 	return string(said), err
 }
 
-// write writes a file into a new folder.
+// write writes a file into a new folder and returns its path.
 func write(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -40,7 +40,7 @@ func write(t *testing.T, name, text string) string {
 type breakage struct {
 	name     string
 	old, new string
-	says     string
+	says     string // part of the error of the check
 }
 
 // apply makes the mistake.
@@ -50,7 +50,7 @@ func (b breakage) apply(t *testing.T, text string) string {
 	return strings.Replace(text, b.old, b.new, 1)
 }
 
-// knowsFlags checks that Muster has all the flags.
+// knowsFlags checks that Muster accepts all the flags.
 func knowsFlags(t *testing.T, args ...string) {
 	t.Helper()
 	require.NotEmpty(t, args)

@@ -2,9 +2,9 @@ package main
 
 import "syscall"
 
-// childAttributes put a child into a group of its own, so that Ctrl-C reaches
-// only this program, which ends them in order; and end it with this program,
-// should that be killed.
+// childAttributes puts a child into its own process group. So Ctrl-C reaches only this
+// program, which stops the children in order. If this program is killed, the kernel
+// stops the children.
 func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// childAttributes are none: Ctrl-C reaches the children, too, and ends them.
+// childAttributes returns nil: on other systems Ctrl-C stops the children directly.
 func childAttributes() *syscall.SysProcAttr { return nil }

@@ -1,5 +1,5 @@
-// Demo shows the whole chain: it starts a real Alertmanager and Muster, and
-// plays a story of alerts into Alertmanager's API. `make demo` runs it.
+// Demo starts a real Alertmanager and Muster, and plays a story of alerts into
+// Alertmanager's API. `make demo` runs it.
 package main
 
 import (
@@ -21,17 +21,17 @@ import (
 )
 
 type config struct {
-	alertmanager, muster             string // programs
+	alertmanager, muster             string // paths of the programs
 	alertmanagerListen, musterListen string
 	musterArgs                       []string
 }
 
 func main() {
 	var c config
-	flag.StringVar(&c.alertmanager, "alertmanager", "alertmanager", "the `program` Alertmanager")
-	flag.StringVar(&c.muster, "muster", "./muster", "the `program` Muster")
-	flag.StringVar(&c.alertmanagerListen, "alertmanager.listen", "127.0.0.1:9093", "the `address` that Alertmanager listens on")
-	flag.StringVar(&c.musterListen, "muster.listen", "127.0.0.1:9095", "the `address` that Muster listens on")
+	flag.StringVar(&c.alertmanager, "alertmanager", "alertmanager", "Path of the `program` Alertmanager.")
+	flag.StringVar(&c.muster, "muster", "./muster", "Path of the `program` Muster.")
+	flag.StringVar(&c.alertmanagerListen, "alertmanager.listen", "127.0.0.1:9093", "Listen `address` of Alertmanager.")
+	flag.StringVar(&c.musterListen, "muster.listen", "127.0.0.1:9095", "Listen `address` of Muster.")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: demo [flags] [-- flags of Muster]")
 		flag.PrintDefaults()
@@ -47,8 +47,8 @@ func main() {
 	}
 }
 
-// alertmanagerConfig has short times, so that something happens every few
-// seconds. On a real system they are minutes.
+// alertmanagerConfig has short intervals, so that something happens every few seconds.
+// Real systems use minutes.
 const alertmanagerConfig = `
 route:
   receiver: everyone
@@ -74,7 +74,8 @@ func writeConfig(file, musterListen string) error {
 	var b strings.Builder
 	b.WriteString(alertmanagerConfig)
 	for _, name := range []string{"everyone", "platform", "shop", "data"} {
-		fmt.Fprintf(&b, "  - name: %s\n    webhook_configs:\n      - url: http://%s/webhook/demo\n        send_resolved: true\n", name, musterListen)
+		fmt.Fprintf(&b, "  - name: %s\n    webhook_configs:\n      - url: http://%s/webhook/demo\n        send_resolved: true\n",
+			name, musterListen)
 	}
 	return os.WriteFile(file, []byte(b.String()), 0o600)
 }
@@ -83,7 +84,7 @@ func run(ctx context.Context, c config) (err error) {
 	for _, addr := range []string{c.alertmanagerListen, c.musterListen} {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 		if err != nil {
-			return fmt.Errorf("%w: another program has it, or choose another by -alertmanager.listen or -muster.listen", err)
+			return fmt.Errorf("%w: stop the other program, or set -alertmanager.listen or -muster.listen", err)
 		}
 		if err := l.Close(); err != nil {
 			return err
@@ -99,7 +100,7 @@ func run(ctx context.Context, c config) (err error) {
 		return err
 	}
 
-	// The first child that ends by itself ends the demo.
+	// If a child exits by itself, the demo stops.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	muster, err := start(ctx, dir, "muster", c.muster, cancel, append([]string{
@@ -119,7 +120,7 @@ func run(ctx context.Context, c config) (err error) {
 
 	for _, addr := range []string{c.musterListen, c.alertmanagerListen} {
 		if err := ready(ctx, "http://"+addr+"/-/ready"); err != nil {
-			return fault(ctx, err)
+			return stopCause(ctx, err)
 		}
 	}
 	fmt.Printf(`
@@ -127,32 +128,32 @@ func run(ctx context.Context, c config) (err error) {
   its JSON API   http://%[1]s/api/v1/groups
   Alertmanager   http://%[2]s/
 
-Ctrl-C ends all of it.
+Press Ctrl-C to stop all of them.
 
 `, c.musterListen, c.alertmanagerListen)
-	err = fault(ctx, play(ctx, &source{url: "http://" + c.alertmanagerListen}))
+	err = stopCause(ctx, play(ctx, &source{url: "http://" + c.alertmanagerListen}))
 	if err == nil {
-		fmt.Println("\nending Alertmanager and Muster")
+		fmt.Println("\nstopping Alertmanager and Muster")
 	}
 	return err
 }
 
-// fault is the error that ended the demo, unless a signal did: a child that
-// ended explains what failed because of that.
-func fault(ctx context.Context, err error) error {
+// stopCause returns the error that stopped the demo, or nil after a signal. If a child
+// exited, that is the cause of all other errors.
+func stopCause(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return err
-	case errors.Is(cause, errEnded):
+	case errors.Is(cause, errExited):
 		return cause
 	default:
 		return nil
 	}
 }
 
-var errEnded = errors.New("has ended")
+var errExited = errors.New("has exited")
 
-// ready waits until a server says that it is.
+// ready waits until a server is ready.
 func ready(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -174,7 +175,7 @@ func ready(ctx context.Context, url string) error {
 	}
 }
 
-// pause waits; it reports false if the context ended.
+// pause waits for a duration. It returns false if the context ends earlier.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -186,15 +187,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// child is a program that the demo started and ends.
+// child is a program that the demo starts and stops.
 type child struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	done chan struct{} // closed when the program has exited
 }
 
-// start starts a program in the folder, its log in a file there. If it ends
-// before it is stopped, that ends the demo.
-func start(ctx context.Context, dir, name, path string, ended context.CancelCauseFunc, args ...string) (*child, error) {
+// start starts a program in the folder and writes its output to a file there. When
+// the program exits, start calls exited with the reason.
+func start(ctx context.Context, dir, name, path string, exited context.CancelCauseFunc, args ...string) (*child, error) {
 	path, err := exec.LookPath(path)
 	if err == nil {
 		path, err = filepath.Abs(path)
@@ -208,7 +209,7 @@ func start(ctx context.Context, dir, name, path string, ended context.CancelCaus
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	// Not ended by the context but by stop, which asks first.
+	// The context must not kill the program: stop sends SIGTERM first.
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), path, args...) //nolint:gosec // G204: what to run is the user's choice
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = dir, log, log, childAttributes()
 	if err := cmd.Start(); err != nil {
@@ -219,12 +220,12 @@ func start(ctx context.Context, dir, name, path string, ended context.CancelCaus
 		defer close(c.done)
 		state := cmp.Or(cmd.Wait(), errors.New("exit status 0"))
 		text, _ := os.ReadFile(logFile) //nolint:gosec // G304: in our own temporary folder
-		ended(fmt.Errorf("%s %w (%w):\n%s", name, errEnded, state, bytes.TrimSpace(text[max(0, len(text)-2000):])))
+		exited(fmt.Errorf("%s %w (%w):\n%s", name, errExited, state, bytes.TrimSpace(text[max(0, len(text)-2000):])))
 	}()
 	return c, nil
 }
 
-// stop asks it to end, and waits.
+// stop sends SIGTERM and waits until the program has exited.
 func (c *child) stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM)
 	select {

@@ -11,30 +11,29 @@ import (
 	"time"
 )
 
-// source posts alerts to Alertmanager as Prometheus does: those that fire again
-// and again, with an end soon to come, so that they resolve if it dies.
+// source posts alerts to Alertmanager like Prometheus. It repeats firing alerts, each
+// time with an end in the near future. So they resolve if the demo is killed.
 type source struct {
 	url       string
 	firing    map[*alert]bool
 	refreshed time.Time
 }
 
-// lease is how far off the end of an alert is that fires; it is posted again
-// after a fraction of that.
 const (
-	lease   = time.Minute
-	refresh = lease / 6
+	// lease is the time from now to the end of a firing alert.
+	lease = time.Minute
+	// refreshInterval is the time between two posts of a firing alert.
+	refreshInterval = lease / 6
 )
 
-// alert is one that the demo can fire.
+// alert is an alert of the story.
 type alert struct {
 	labels, annotations map[string]string
 	expr                string
-	startsAt            time.Time // of its episode, while it fires
+	startsAt            time.Time // start of the current episode
 }
 
-// post tells Alertmanager of alerts, ended at a time or, if that is zero, not
-// yet.
+// post posts alerts to Alertmanager. If endsAt is zero, the alerts fire.
 func (s *source) post(ctx context.Context, endsAt time.Time, alerts ...*alert) error {
 	type posted struct {
 		Labels       map[string]string `json:"labels"`
@@ -74,9 +73,9 @@ func (s *source) resolve(ctx context.Context, alerts ...*alert) error {
 	return s.post(ctx, time.Now(), alerts...)
 }
 
-// refresh posts what fires again, when it is time.
+// refresh posts the firing alerts again if refreshInterval has elapsed.
 func (s *source) refresh(ctx context.Context) error {
-	if time.Since(s.refreshed) < refresh {
+	if time.Since(s.refreshed) < refreshInterval {
 		return nil
 	}
 	s.refreshed = time.Now()
@@ -87,7 +86,7 @@ func (s *source) refresh(ctx context.Context) error {
 	return s.post(ctx, time.Time{}, alerts...)
 }
 
-// silence mutes what has a label value and returns the silence's ID.
+// silence silences the alerts with a label value and returns the ID of the silence.
 func (s *source) silence(ctx context.Context, name, value, comment string) (string, error) {
 	now := time.Now()
 	body := map[string]any{
@@ -129,7 +128,7 @@ func (s *source) do(ctx context.Context, method, path string, body, answer any) 
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("refused by Alertmanager: %s %s: %s: %s", method, path, resp.Status, text)
+		return fmt.Errorf("rejected by Alertmanager: %s %s: %s: %s", method, path, resp.Status, text)
 	}
 	if answer != nil {
 		return json.Unmarshal(text, answer)

@@ -12,7 +12,7 @@ import (
 
 const runbooks = "https://runbooks.prometheus-operator.dev/runbooks/"
 
-// newAlert returns an alert with labels given as name and value in turn.
+// newAlert returns an alert. The labels are pairs of name and value.
 func newAlert(name, severity, team, summary, runbook, expr string, labels ...string) *alert {
 	a := &alert{
 		labels:      map[string]string{"alertname": name, "severity": severity, "team": team, "cluster": "demo"},
@@ -73,9 +73,13 @@ func replicas(deployment string) *alert {
 
 // The alerts of the story.
 var (
-	watchdog = newAlert("Watchdog", "none", "", "Always fires: it shows that the whole chain works", "general/watchdog", `vector(1)`)
+	watchdog = newAlert("Watchdog", "none", "", "Always fires, to prove that the whole alerting pipeline works",
+		"general/watchdog", `vector(1)`)
 
-	podA, podB, podC, podD = crashLoop("checkout-6c9f-2xkqp"), crashLoop("checkout-6c9f-9r7vd"), crashLoop("checkout-6c9f-ht4mz"), crashLoop("checkout-6c9f-wl8bn")
+	podA = crashLoop("checkout-6c9f-2xkqp")
+	podB = crashLoop("checkout-6c9f-9r7vd")
+	podC = crashLoop("checkout-6c9f-ht4mz")
+	podD = crashLoop("checkout-6c9f-wl8bn")
 
 	checkoutReplicas = replicas("checkout")
 	cartReplicas     = replicas("cart")
@@ -90,20 +94,23 @@ var (
 	eventsLag    = consumerLag("analytics", "events")
 	searchLag    = consumerLag("indexer", "products")
 
-	disk     = filesystem("node-2", "/var/lib/containerd")
-	otherFS  = filesystem("node-4", "/data")
-	node     = newAlert("KubeNodeNotReady", "critical", "platform", "node-3 has not been ready for 15 minutes", "kubernetes/kubenodenotready", `kube_node_status_condition{condition="Ready",status="true"} == 0`, "node", "node-3")
+	disk    = filesystem("node-2", "/var/lib/containerd")
+	otherFS = filesystem("node-4", "/data")
+	node    = newAlert("KubeNodeNotReady", "critical", "platform", "node-3 has not been ready for 15 minutes",
+		"kubernetes/kubenodenotready", `kube_node_status_condition{condition="Ready",status="true"} == 0`, "node", "node-3")
 	exporter = targetDown("node-3", "node-exporter")
 	kubelet  = targetDown("node-3", "kubelet")
 	dns      = targetDown("node-1", "coredns")
 
-	certificate = newAlert("CertificateExpiresSoon", "info", "shop", "The certificate of shop.example.org expires in 13 days", "", `probe_ssl_earliest_cert_expiry - time() < 14*24*3600`, "instance", "shop.example.org")
-	backup      = newAlert("KubeJobFailed", "warning", "data", "Job data/backup-nightly did not complete", "kubernetes/kubejobfailed", `kube_job_failed > 0`, "namespace", "data", "job_name", "backup-nightly")
+	certificate = newAlert("CertificateExpiresSoon", "info", "shop", "The certificate of shop.example.org expires in 13 days",
+		"", `probe_ssl_earliest_cert_expiry - time() < 14*24*3600`, "instance", "shop.example.org")
+	backup = newAlert("KubeJobFailed", "warning", "data", "Job data/backup-nightly did not complete",
+		"kubernetes/kubejobfailed", `kube_job_failed > 0`, "namespace", "data", "job_name", "backup-nightly")
 )
 
-// act is one thing that happens, some seconds after the one before.
+// act is one step of the story.
 type act struct {
-	after time.Duration
+	after time.Duration // seconds after the previous act
 	line  string
 	do    func(context.Context, *source) error
 }
@@ -116,43 +123,54 @@ func resolve(alerts ...*alert) func(context.Context, *source) error {
 	return func(ctx context.Context, s *source) error { return s.resolve(ctx, alerts...) }
 }
 
-// story is what happens, again and again. It takes a minute and a half.
+// story returns the acts of the story. Together they take a minute and a half.
 func story() []act {
 	var silence string
 	return []act{
 		{0, "Watchdog fires, as it always does", fire(watchdog)},
 		{1, "two pods of checkout crash", fire(podA, podB)},
-		{3, "customers notice: checkout answers with errors, slowly", fire(checkoutErrors, checkoutLatency)},
+		{3, "checkout is slow and returns errors", fire(checkoutErrors, checkoutLatency)},
 		{4, "a third pod crashes, the deployment lacks replicas", fire(podC, checkoutReplicas)},
 		{5, "a disk fills up, a certificate expires soon", fire(disk, certificate)},
-		{5, "replicas of the database fall behind, and who reads from them", fire(primaryLag, secondaryLag, ordersLag, eventsLag)},
-		{6, "node-1: coredns cannot be scraped; node-3: nothing can", fire(dns, exporter, kubelet)},
-		{7, "node-3 is not ready: from now on that inhibits what is down on it", fire(node, searchLag, otherFS)},
-		{6, "coredns is back, so its group is sent, without what is inhibited; payment fails, too", func(ctx context.Context, s *source) error {
+		{5, "replicas of the database fall behind, and so do their consumers", fire(primaryLag, secondaryLag, ordersLag, eventsLag)},
+		{6, "coredns on node-1 and all targets on node-3 cannot be scraped", fire(dns, exporter, kubelet)},
+		{7, "node-3 is not ready: this alert inhibits the alerts of its targets", fire(node, searchLag, otherFS)},
+		{6, "coredns is back, so its group is sent without the inhibited alerts; payment fails", func(ctx context.Context, s *source) error {
 			if err := s.fire(ctx, paymentErrors, searchLatency, cartReplicas, backup); err != nil {
 				return err
 			}
 			return s.resolve(ctx, dns)
 		}},
-		{6, "somebody silences " + podA.labels["pod"] + ", another pod crashes: the silenced one becomes unreported", func(ctx context.Context, s *source) (err error) {
+		{6, "somebody silences " + podA.labels["pod"] + ", another pod crashes: the silenced alert becomes unreported", func(
+			ctx context.Context, s *source,
+		) (err error) {
 			if silence, err = s.silence(ctx, "pod", podA.labels["pod"], "kept for debugging"); err != nil {
 				return err
 			}
 			return s.fire(ctx, podD)
 		}},
 		{10, "two pods run again", resolve(podB, podC)},
-		{8, "the silence ends: its alert returns, still the same episode", func(ctx context.Context, s *source) error {
+		{8, "the silence ends: the alert returns in the same episode", func(ctx context.Context, s *source) error {
 			return s.expire(ctx, silence)
 		}},
-		{7, "node-3 is ready again: what it inhibited returns", resolve(node)},
-		{5, "checkout recovers, the databases catch up", resolve(checkoutErrors, checkoutLatency, searchLatency, primaryLag, secondaryLag, ordersLag)},
-		{8, "too early: checkout fails again, a second episode", fire(checkoutErrors)},
-		{6, "all pods run, all replicas are there, node-3 is scraped", resolve(podA, podD, checkoutReplicas, cartReplicas, exporter, kubelet)},
-		{6, "checkout and payment recover for good, the disk is cleaned", resolve(checkoutErrors, paymentErrors, disk, eventsLag, searchLag, backup)},
+		{7, "node-3 is ready again: the inhibited alerts return", resolve(node)},
+		{
+			5, "checkout recovers, the databases catch up",
+			resolve(checkoutErrors, checkoutLatency, searchLatency, primaryLag, secondaryLag, ordersLag),
+		},
+		{8, "checkout fails again: a second episode", fire(checkoutErrors)},
+		{
+			6, "all pods run, all deployments have their replicas, node-3 is scraped",
+			resolve(podA, podD, checkoutReplicas, cartReplicas, exporter, kubelet),
+		},
+		{
+			6, "checkout and payment recover, the disk has free space",
+			resolve(checkoutErrors, paymentErrors, disk, eventsLag, searchLag, backup),
+		},
 	}
 }
 
-// play plays the story over and over until the context ends.
+// play repeats the story until the context ends.
 func play(ctx context.Context, s *source) error {
 	begin := time.Now()
 	for round := 1; ; round++ {
@@ -166,14 +184,14 @@ func play(ctx context.Context, s *source) error {
 			at := time.Since(begin).Round(time.Second)
 			fmt.Printf("%3d:%02d  %s\n", int(at.Minutes()), int(at.Seconds())%60, a.line)
 		}
-		fmt.Println("        that was the story; still firing:", strings.Join(s.names(), ", ")+"; it begins again in 20 s")
+		fmt.Println("        end of the story; still firing:", strings.Join(s.names(), ", ")+"; it starts again in 20 s")
 		if err := wait(ctx, s, 20*time.Second); err != nil {
 			return err
 		}
 	}
 }
 
-// wait waits and meanwhile tells of what fires again and again.
+// wait waits for a duration. Meanwhile it posts the firing alerts again.
 func wait(ctx context.Context, s *source, d time.Duration) error {
 	until := time.Now().Add(d)
 	for {
@@ -181,7 +199,7 @@ func wait(ctx context.Context, s *source, d time.Duration) error {
 		if left <= 0 {
 			return ctx.Err()
 		}
-		if !pause(ctx, min(left, max(0, time.Until(s.refreshed.Add(refresh))))) {
+		if !pause(ctx, min(left, max(0, time.Until(s.refreshed.Add(refreshInterval))))) {
 			return ctx.Err()
 		}
 		if err := s.refresh(ctx); err != nil {
@@ -190,7 +208,7 @@ func wait(ctx context.Context, s *source, d time.Duration) error {
 	}
 }
 
-// names are those of what fires, sorted.
+// names returns the sorted names of the firing alerts.
 func (s *source) names() []string {
 	names := map[string]bool{}
 	for a := range s.firing {

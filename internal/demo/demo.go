@@ -1,7 +1,7 @@
-// Package demo plays made-up notifications into a webhook, so that anyone sees
-// a living Muster with one command. They have the shape and the habits of those
-// that real Alertmanagers send (see testdata/corpus): all alerts of a group each
-// time, copies from the replicas of a cluster, cut lists, a heartbeat.
+// Package demo plays an invented story of notifications into a webhook, so that one
+// command shows Muster with data. The notifications look like those of a real
+// Alertmanager (see testdata/corpus). Each lists all alerts of a group. Some are
+// truncated, some are sent by both replicas of a cluster, and one is a heartbeat.
 package demo
 
 import (
@@ -23,13 +23,15 @@ import (
 	"muster/internal/webhook"
 )
 
-// Settings of the play: it is fast, so that a minute shows what a night has.
+// The intervals of the story are short, so that one minute shows the events of a
+// night.
 const (
-	tick   = time.Second
-	repeat = 45 * time.Second
+	tick           = time.Second
+	repeatInterval = 45 * time.Second
 )
 
-// Play sends the story's notifications to the webhook until the context ends.
+// Play sends the notifications of the story to the webhook until the context ends. It
+// always returns nil.
 func Play(ctx context.Context, to http.Handler, path string, logger *slog.Logger) error {
 	start := time.Now()
 	groups := story()
@@ -40,7 +42,7 @@ func Play(ctx context.Context, to http.Handler, path string, logger *slog.Logger
 		for _, g := range groups {
 			for _, m := range g.notifications(start, now) {
 				if code := post(ctx, to, path, m); code != http.StatusOK && ctx.Err() == nil {
-					logger.Warn("The demo's notification was refused", "code", code, "groupKey", m.GroupKey)
+					logger.Warn("Notification of the demo rejected", "code", code, "groupKey", m.GroupKey)
 				}
 			}
 		}
@@ -62,89 +64,95 @@ func post(ctx context.Context, to http.Handler, path string, m webhook.Message) 
 		return http.StatusInternalServerError
 	}
 	r.Header.Set("Content-Type", "application/json")
-	answer := answer{header: http.Header{}}
-	to.ServeHTTP(&answer, r)
-	return answer.code
+	recorder := statusRecorder{header: http.Header{}}
+	to.ServeHTTP(&recorder, r)
+	return recorder.code
 }
 
-// answer keeps the status of a response.
-type answer struct {
+// statusRecorder is a ResponseWriter that records the status code and discards the
+// body.
+type statusRecorder struct {
 	header http.Header
 	code   int
 }
 
-func (a *answer) Header() http.Header { return a.header }
+func (r *statusRecorder) Header() http.Header { return r.header }
 
-func (a *answer) WriteHeader(code int) { a.code = cmp.Or(a.code, code) }
+func (r *statusRecorder) WriteHeader(code int) { r.code = cmp.Or(r.code, code) }
 
-func (a *answer) Write(p []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
+func (r *statusRecorder) Write(p []byte) (int, error) {
+	r.WriteHeader(http.StatusOK)
 	return io.Discard.Write(p)
 }
 
 // group is an aggregation group of the story.
 type group struct {
 	receiver string
-	by       []string
+	groupBy  []string
 	alerts   []*alert
-	// replicas are the Alertmanagers that each send a copy.
+	// replicas are the external URLs of the Alertmanagers. Each sends a copy.
 	replicas []string
-	// most cuts the list, as max_alerts does; 0: whole.
-	most int
+	// maxAlerts truncates the notifications, like max_alerts of Alertmanager. 0
+	// means no limit.
+	maxAlerts int
 
-	sentAt time.Time
-	sent   string // what the last notification said
-	firing int    // how many alerts it listed as firing
+	// The last notification: when it was sent, the state that it described, and
+	// the number of its firing alerts.
+	sentAt     time.Time
+	sentState  string
+	sentFiring int
 }
 
-// alert is an alert of the story. It fires in turns.
+// alert is an alert of the story.
 type alert struct {
 	labels      grouping.Labels
 	annotations grouping.Labels
-	// since is when it began, before the start of the play where negative; it
-	// fires for on, is quiet for off, and so on. on 0: it goes on firing.
-	since   time.Duration
-	on, off time.Duration
-	// silenced is when, after the start, an operator silences it for a while.
-	silenced time.Duration
+	// since is the start of the first episode, relative to the start of the story.
+	since time.Duration
+	// firingFor and quietFor alternate. If firingFor is 0, the alert never
+	// resolves.
+	firingFor, quietFor time.Duration
+	// silencedAt is when an operator silences the alert for a while, relative to
+	// the start of the story. 0 means never.
+	silencedAt time.Duration
 }
 
 const silenceFor = 40 * time.Second
 
-// at tells of the alert at a time: whether it fires, since when, and where it
-// is quiet until when its last episode went.
-func (a *alert) at(start, now time.Time) (firing bool, from, to time.Time) {
+// episode returns the last episode of the alert. If the alert fires, to is zero. If
+// it has not fired yet, from is zero, too.
+func (a *alert) episode(start, now time.Time) (firing bool, from, to time.Time) {
 	began := start.Add(a.since)
 	if now.Before(began) {
 		return false, time.Time{}, time.Time{}
 	}
-	if a.on == 0 {
+	if a.firingFor == 0 {
 		return true, began, time.Time{}
 	}
-	turn := a.on + a.off
-	from = began.Add(now.Sub(began) / turn * turn)
-	if to = from.Add(a.on); now.Before(to) {
+	cycle := a.firingFor + a.quietFor
+	from = began.Add(now.Sub(began) / cycle * cycle)
+	if to = from.Add(a.firingFor); now.Before(to) {
 		return true, from, time.Time{}
 	}
 	return false, from, to
 }
 
 func (a *alert) muted(start, now time.Time) bool {
-	since := now.Sub(start.Add(a.silenced))
-	return a.silenced > 0 && since >= 0 && since < silenceFor
+	since := now.Sub(start.Add(a.silencedAt))
+	return a.silencedAt > 0 && since >= 0 && since < silenceFor
 }
 
-// notifications returns what the group's Alertmanagers send now: something when
-// what there is to say changed, or was said long ago.
+// notifications returns the messages that the group's Alertmanagers send now. They
+// send if the state of the group changed, or if the repeat interval elapsed.
 func (g *group) notifications(start, now time.Time) []webhook.Message {
 	var (
 		listed []webhook.Alert
 		firing int
-		said   strings.Builder
+		state  strings.Builder
 	)
 	for _, a := range g.alerts {
-		on, from, to := a.at(start, now)
-		if from.IsZero() || a.muted(start, now) || !on && now.Sub(to) > 2*repeat {
+		fires, from, to := a.episode(start, now)
+		if from.IsZero() || a.muted(start, now) || !fires && now.Sub(to) > 2*repeatInterval {
 			continue
 		}
 		t := webhook.Alert{
@@ -152,54 +160,56 @@ func (g *group) notifications(start, now time.Time) []webhook.Message {
 			StartsAt: from.UTC(), EndsAt: to.UTC(), Fingerprint: string(a.labels.Fingerprint()),
 			GeneratorURL: "https://prometheus.example.net/graph?g0.expr=" + a.labels["alertname"],
 		}
-		if on {
+		if fires {
 			t.Status, t.EndsAt = grouping.StatusFiring, time.Time{}
 			firing++
 		}
 		listed = append(listed, t)
-		said.WriteString(t.Fingerprint + string(t.Status) + t.StartsAt.String())
+		state.WriteString(t.Fingerprint + string(t.Status) + t.StartsAt.String())
 	}
-	says := said.String()
-	if firing == 0 && (g.sent == "" || !hasNews(g.sent, says)) || says == g.sent && now.Sub(g.sentAt) < repeat {
+	current := state.String()
+	if firing == 0 && (g.sentState == "" || !hasChanged(g.sentState, current)) ||
+		current == g.sentState && now.Sub(g.sentAt) < repeatInterval {
 		return nil
 	}
-	reason := g.reason(says, firing)
-	g.sent, g.sentAt, g.firing = says, now, firing
-	cut := uint64(0)
-	for ; g.most > 0 && len(listed) > g.most; cut++ {
+	reason := g.reason(current, firing)
+	g.sentState, g.sentAt, g.sentFiring = current, now, firing
+	truncated := uint64(0)
+	for ; g.maxAlerts > 0 && len(listed) > g.maxAlerts; truncated++ {
 		listed = listed[:len(listed)-1]
 	}
 	messages := make([]webhook.Message, 0, len(g.replicas))
 	for _, replica := range g.replicas {
-		messages = append(messages, g.message(listed, firing, cut, reason, replica))
+		messages = append(messages, g.message(listed, firing, truncated, reason, replica))
 	}
 	return messages
 }
 
-func hasNews(sent, says string) bool { return sent != says && says != "" }
+func hasChanged(sent, current string) bool { return sent != current && current != "" }
 
-func (g *group) reason(says string, firing int) string {
+// reason returns Alertmanager's reason for a notification.
+func (g *group) reason(current string, firing int) string {
 	switch {
-	case g.sent == "":
+	case g.sentState == "":
 		return "first notification"
-	case says == g.sent:
+	case current == g.sentState:
 		return "repeat interval elapsed"
 	case firing == 0:
 		return "all alerts resolved"
-	case firing > g.firing:
+	case firing > g.sentFiring:
 		return "new alerts added"
 	default:
 		return "some alerts resolved"
 	}
 }
 
-func (g *group) message(listed []webhook.Alert, firing int, cut uint64, reason, replica string) webhook.Message {
+func (g *group) message(listed []webhook.Alert, firing int, truncated uint64, reason, replica string) webhook.Message {
 	status := "resolved"
 	if firing > 0 {
 		status = "firing"
 	}
 	labels := grouping.Labels{}
-	for _, name := range g.by {
+	for _, name := range g.groupBy {
 		labels[name] = g.alerts[0].labels[name]
 	}
 	commonLabels, commonAnnotations := maps.Clone(listed[0].Labels), maps.Clone(listed[0].Annotations)
@@ -212,14 +222,16 @@ func (g *group) message(listed []webhook.Alert, firing int, cut uint64, reason, 
 			Receiver: g.receiver, Status: status, Alerts: listed, NotificationReason: reason, GroupLabels: labels,
 			CommonLabels: commonLabels, CommonAnnotations: commonAnnotations, RouteLabels: grouping.Labels{}, ExternalURL: replica,
 		},
-		Version: "4", GroupKey: fmt.Sprintf("{}/{receiver=%q}:{%s}", g.receiver, keyOf(labels)), TruncatedAlerts: cut,
+		Version: "4", GroupKey: fmt.Sprintf("{}/{receiver=%q}:{%s}", g.receiver, keyOf(labels)), TruncatedAlerts: truncated,
 	}
 }
 
+// keepEqual removes the entries of common that differ in other.
 func keepEqual(common, other grouping.Labels) {
 	maps.DeleteFunc(common, func(name, value string) bool { return other[name] != value })
 }
 
+// keyOf returns labels as they appear in a group key.
 func keyOf(labels grouping.Labels) string {
 	pairs := make([]string, 0, len(labels))
 	for _, name := range slices.Sorted(maps.Keys(labels)) {

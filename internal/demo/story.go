@@ -8,56 +8,56 @@ import (
 )
 
 var (
-	one  = []string{"https://alertmanager-0.example.net"}
-	both = []string{"https://alertmanager-0.example.net", "https://alertmanager-1.example.net"}
+	single = []string{"https://alertmanager-0.example.net"}
+	both   = []string{"https://alertmanager-0.example.net", "https://alertmanager-1.example.net"}
 )
 
-// story is what happens: a night in a cluster with a bad release.
+// story returns the groups of the story: a night in a cluster after a bad release.
 func story() []*group {
 	groups := []*group{
-		{receiver: "heartbeat", by: []string{"alertname"}, replicas: one, alerts: []*alert{{
+		{receiver: "heartbeat", groupBy: []string{"alertname"}, replicas: single, alerts: []*alert{{
 			labels: labels("Watchdog", "none", "namespace", "monitoring"),
 			annotations: grouping.Labels{
-				"summary": "An alert that always fires, to prove that the whole chain works.",
+				"summary": "An alert that always fires, to prove that the whole alerting pipeline works.",
 			},
 			since: -9 * 24 * time.Hour,
 		}}},
-		// A crash loop that spreads from pod to pod, and is told twice: by both
-		// replicas of a cluster.
-		{receiver: "team-payments", by: []string{"alertname", "namespace"}, replicas: both, alerts: crashLoop()},
-		{receiver: "team-payments", by: []string{"alertname", "namespace"}, replicas: both, alerts: []*alert{
+		// A crash loop that spreads from pod to pod. Both replicas of a cluster
+		// report it.
+		{receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: crashLoop()},
+		{receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: []*alert{
 			burn("checkout", "critical", "14.4", -11*time.Minute, 0), burn("ledger", "warning", "6", -4*time.Minute, 0),
 		}},
-		// A flapper.
-		{receiver: "team-network", by: []string{"alertname", "cluster"}, replicas: one, alerts: []*alert{{
+		// A flapping alert.
+		{receiver: "team-network", groupBy: []string{"alertname", "cluster"}, replicas: single, alerts: []*alert{{
 			labels:      labels("LinkFlapping", "warning", "cluster", "prod-eu1", "device", "eth1", "instance", "gw-2.prod-eu1"),
-			annotations: notes("The uplink of gw-2.prod-eu1 goes up and down.", "link-flapping"),
-			since:       -30 * time.Second, on: 20 * time.Second, off: 15 * time.Second,
+			annotations: annotations("The uplink of gw-2.prod-eu1 goes up and down.", "link-flapping"),
+			since:       -30 * time.Second, firingFor: 20 * time.Second, quietFor: 15 * time.Second,
 		}}},
-		// More alerts than the receiver's max_alerts lets through.
-		{receiver: "team-platform", by: []string{"alertname"}, replicas: one, most: 8, alerts: nodes()},
-		{receiver: "team-platform", by: []string{"alertname", "cluster"}, replicas: both, alerts: []*alert{{
+		// More alerts than the receiver's max_alerts allows.
+		{receiver: "team-platform", groupBy: []string{"alertname"}, replicas: single, maxAlerts: 8, alerts: nodes()},
+		{receiver: "team-platform", groupBy: []string{"alertname", "cluster"}, replicas: both, alerts: []*alert{{
 			labels:      labels("etcdNoLeader", "critical", "cluster", "prod-eu1", "instance", "etcd-2.prod-eu1:2379", "job", "etcd"),
-			annotations: notes("The etcd member etcd-2 has no leader.", "etcd-no-leader"),
+			annotations: annotations("The etcd member etcd-2 has no leader.", "etcd-no-leader"),
 			since:       25 * time.Second,
 		}}},
-		// Two volumes, one of which an operator silences for a while.
-		{receiver: "team-storage", by: []string{"alertname", "namespace"}, replicas: one, alerts: []*alert{
+		// Volumes that fill up. An operator silences one of them for a while.
+		{receiver: "team-storage", groupBy: []string{"alertname", "namespace"}, replicas: single, alerts: []*alert{
 			volume("postgres-data-0", -50*time.Minute, 0, 30*time.Second), volume("postgres-data-1", -20*time.Minute, 0, 0),
 			volume("postgres-wal-0", 10*time.Second, 25*time.Second, 0),
 		}},
-		// One that ended: its group stays to be looked at.
-		{receiver: "team-search", by: []string{"alertname", "namespace"}, replicas: one, alerts: []*alert{{
+		// A resolved alert, whose group is still shown.
+		{receiver: "team-search", groupBy: []string{"alertname", "namespace"}, replicas: single, alerts: []*alert{{
 			labels:      labels("SearchLatencyHigh", "warning", "namespace", "search", "service", "query"),
-			annotations: notes("The 99th percentile of query is above two seconds.", "search-latency"),
-			since:       -8 * time.Second, on: 30 * time.Second, off: 24 * time.Hour,
+			annotations: annotations("The 99th percentile of query is above two seconds.", "search-latency"),
+			since:       -8 * time.Second, firingFor: 30 * time.Second, quietFor: 24 * time.Hour,
 		}}},
 	}
 	for i, name := range []string{"CertificateExpiresSoon", "BackupTooOld", "QueueGrows", "DiskLatencyHigh"} {
 		groups = append(groups, &group{
-			receiver: "team-platform", by: []string{"alertname", "namespace"}, replicas: one, alerts: []*alert{{
+			receiver: "team-platform", groupBy: []string{"alertname", "namespace"}, replicas: single, alerts: []*alert{{
 				labels:      labels(name, []string{"info", "warning"}[i%2], "namespace", []string{"ingress", "storage", "orders"}[i%3]),
-				annotations: notes(name+" in this namespace.", "general"),
+				annotations: annotations(name+" in this namespace.", "general"),
 				since:       -time.Duration(i*i+2) * time.Hour,
 			}},
 		})
@@ -73,14 +73,14 @@ func labels(name, severity string, pairs ...string) grouping.Labels {
 	return l
 }
 
-func notes(summary, runbook string) grouping.Labels {
+func annotations(summary, runbook string) grouping.Labels {
 	return grouping.Labels{
 		"summary": summary, "runbook_url": "https://runbooks.example.net/" + runbook,
 		"dashboard": "https://grafana.example.net/d/" + runbook,
 	}
 }
 
-// crashLoop takes one pod more every few seconds, then two get better.
+// crashLoop returns pods that crash one after the other. Two of them recover.
 func crashLoop() []*alert {
 	var alerts []*alert
 	for i := range 9 {
@@ -99,10 +99,10 @@ func crashLoop() []*alert {
 			a.since = time.Duration(i-4) * 9 * time.Second
 		}
 		switch i {
-		case 1: // gets better after a while
-			a.on, a.off = 11*time.Minute+40*time.Second, 12*time.Hour
+		case 1: // recovers after a while
+			a.firingFor, a.quietFor = 11*time.Minute+40*time.Second, 12*time.Hour
 		case 6:
-			a.on, a.off = 50*time.Second, 12*time.Hour
+			a.firingFor, a.quietFor = 50*time.Second, 12*time.Hour
 		}
 		alerts = append(alerts, a)
 	}
@@ -115,14 +115,14 @@ func nodes() []*alert {
 		instance := fmt.Sprintf("node-%02d.prod-us2:9100", i)
 		alerts = append(alerts, &alert{
 			labels:      labels("NodeClockSkew", "warning", "cluster", "prod-us2", "instance", instance, "job", "node"),
-			annotations: notes("The clock of "+instance+" is off by more than 0.05 s.", "node-clock-skew"),
+			annotations: annotations("The clock of "+instance+" is off by more than 0.05 s.", "node-clock-skew"),
 			since:       -2*time.Hour + time.Duration(i)*time.Minute,
 		})
 	}
 	return alerts
 }
 
-func burn(service, severity, rate string, since, on time.Duration) *alert {
+func burn(service, severity, rate string, since, firingFor time.Duration) *alert {
 	return &alert{
 		labels: labels("HTTPErrorBudgetBurn", severity, "namespace", "payments", "cluster", "prod-eu1", "service", service),
 		annotations: grouping.Labels{
@@ -131,15 +131,15 @@ func burn(service, severity, rate string, since, on time.Duration) *alert {
 			"runbook_url": "https://runbooks.example.net/error-budget-burn",
 			"dashboard":   "https://grafana.example.net/d/slo?var-service=" + service,
 		},
-		since: since, on: on,
+		since: since, firingFor: firingFor,
 	}
 }
 
-func volume(claim string, since, on, silenced time.Duration) *alert {
+func volume(claim string, since, firingFor, silencedAt time.Duration) *alert {
 	return &alert{
 		labels: labels("KubePersistentVolumeFillingUp", "warning", "namespace", "databases", "cluster", "prod-eu1",
 			"persistentvolumeclaim", claim),
-		annotations: notes("The volume claimed by "+claim+" is expected to fill up within four days.", "volume-filling-up"),
-		since:       since, on: on, off: 12 * time.Hour, silenced: silenced,
+		annotations: annotations("The volume claimed by "+claim+" is expected to fill up within four days.", "volume-filling-up"),
+		since:       since, firingFor: firingFor, quietFor: 12 * time.Hour, silencedAt: silencedAt,
 	}
 }

@@ -1,8 +1,8 @@
-// Package limit bounds what is in use at once, a number of requests or their
-// bytes, and counts what was rejected.
+// Package limit limits how many requests, or how many of their bytes, are in use at
+// the same time. It counts rejections and exposes them as metrics.
 //
-// A [Limit] is a maximum with a name. Who wants a part of it takes a [Hold] and
-// releases it:
+// A [Limit] is a maximum with a name. A request takes a [Hold] and releases it at
+// its end:
 //
 //	hold, ok := readers.Take(1)
 //	if !ok {
@@ -10,7 +10,8 @@
 //	}
 //	defer hold.Release()
 //
-// Nothing waits: past the maximum Take says no, and the client tries again.
+// Take never waits. If the limit is reached, the request is rejected and the client
+// retries.
 package limit
 
 import (
@@ -20,117 +21,118 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Unit is what a limit counts.
+// Unit is the unit of a limit.
 type Unit string
 
-// The units, as the names of metrics have them.
+// The units, as they appear in the names of the metrics.
 const (
 	Requests Unit = "requests"
 	Bytes    Unit = "bytes"
 )
 
-// Limit is a maximum of what may be in use at once. It is safe for concurrent
+// Limit is a maximum for what is in use at the same time. It is safe for concurrent
 // use.
 type Limit struct {
-	name string
-	unit Unit
-	max  int64
+	name    string
+	unit    Unit
+	maximum int64
 
-	mu       sync.Mutex
-	used     int64  // guarded by mu
-	rejected uint64 // guarded by mu
+	mu         sync.Mutex
+	inUse      int64  // guarded by mu
+	rejections uint64 // guarded by mu
 }
 
-// New returns a limit. The name is the value of the metrics' label.
+// New returns a limit. The name is the value of the label "limit" of its metrics.
 func New(name string, unit Unit, maximum int64) *Limit {
-	return &Limit{name: name, unit: unit, max: maximum}
+	return &Limit{name: name, unit: unit, maximum: maximum}
 }
 
-// Take takes n, unless that passes the maximum. What is larger than the maximum
-// is taken if nothing else is in use: it would be rejected for ever otherwise.
+// Take takes n, unless that exceeds the maximum. An n that is larger than the maximum
+// is taken if nothing else is in use: otherwise it would be rejected forever. If
+// Take returns false, the hold is empty.
 func (l *Limit) Take(n int64) (Hold, bool) {
 	hold := Hold{limit: l}
 	return hold, hold.Grow(n)
 }
 
-// Fits reports whether Take would take n now. If not, that counts as rejected.
+// Fits reports whether Take would take n now. If not, it counts a rejection.
 func (l *Limit) Fits(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.used > 0 && n > l.max-l.used {
-		l.rejected++
+	if l.inUse > 0 && n > l.maximum-l.inUse {
+		l.rejections++
 		return false
 	}
 	return true
 }
 
 // Max returns the maximum.
-func (l *Limit) Max() int64 { return l.max }
+func (l *Limit) Max() int64 { return l.maximum }
 
-// Used returns how much is in use.
+// Used returns the amount in use.
 func (l *Limit) Used() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.used
+	return l.inUse
 }
 
-// Rejected returns how often the limit said no.
+// Rejected returns the number of rejections.
 func (l *Limit) Rejected() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return int(min(l.rejected, math.MaxInt))
+	return int(min(l.rejections, math.MaxInt))
 }
 
-// Hold is a part of a limit that one request has. It is not safe for concurrent
-// use. The zero value holds nothing and may be released.
+// Hold is the part of a limit that one request uses. It is not safe for concurrent
+// use. The zero value is an empty hold, which may only be released.
 type Hold struct {
 	limit *Limit
 	size  int64
 }
 
-// Grow takes n more, under the rules of [Limit.Take]. If the limit says no, the
-// hold stays as it is.
+// Grow takes n more, under the rules of [Limit.Take]. If it returns false, the hold
+// is unchanged.
 func (h *Hold) Grow(n int64) bool {
 	l := h.limit
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if alone := l.used == h.size; !alone && n > l.max-l.used {
-		l.rejected++
+	if alone := l.inUse == h.size; !alone && n > l.maximum-l.inUse {
+		l.rejections++
 		return false
 	}
-	l.used += n
+	l.inUse += n
 	h.size += n
 	return true
 }
 
-// Add takes n more, also past the maximum: for what is in use already, and for
-// an answer that has begun and must end.
+// Add takes n more, even above the maximum. It is for memory that is already in use,
+// and for a response that has started and must be completed.
 func (h *Hold) Add(n int64) {
 	h.limit.mu.Lock()
 	defer h.limit.mu.Unlock()
-	h.limit.used += n
+	h.limit.inUse += n
 	h.size += n
 }
 
-// Size returns how much is held.
+// Size returns the amount that the hold uses.
 func (h *Hold) Size() int64 { return h.size }
 
-// Release gives everything back. It may be called again.
+// Release gives back the whole amount. It may be called several times.
 func (h *Hold) Release() {
 	if h.limit == nil || h.size == 0 {
 		return
 	}
 	h.limit.mu.Lock()
 	defer h.limit.mu.Unlock()
-	h.limit.used -= h.size
+	h.limit.inUse -= h.size
 	h.size = 0
 }
 
-// collector reads the limits when it is asked for metrics.
+// collector reads the limits at each scrape.
 type collector struct {
-	limits    []*Limit
-	used, max map[Unit]*prometheus.Desc
-	rejected  *prometheus.Desc
+	limits        []*Limit
+	used, maximum map[Unit]*prometheus.Desc
+	rejected      *prometheus.Desc
 }
 
 // Register registers the metrics of the limits.
@@ -141,12 +143,12 @@ func Register(reg prometheus.Registerer, limits ...*Limit) error {
 	return reg.Register(&collector{
 		limits: limits,
 		used: map[Unit]*prometheus.Desc{
-			Requests: desc("muster_limit_used_requests", "Number of requests under way that count against the limit."),
-			Bytes:    desc("muster_limit_used_bytes", "Number of bytes under way that count against the limit."),
+			Requests: desc("muster_limit_used_requests", "Number of current requests that count against the limit."),
+			Bytes:    desc("muster_limit_used_bytes", "Number of bytes in use that count against the limit."),
 		},
-		max: map[Unit]*prometheus.Desc{
-			Requests: desc("muster_limit_max_requests", "Maximum number of requests under way."),
-			Bytes:    desc("muster_limit_max_bytes", "Maximum number of bytes under way."),
+		maximum: map[Unit]*prometheus.Desc{
+			Requests: desc("muster_limit_max_requests", "Maximum number of concurrent requests."),
+			Bytes:    desc("muster_limit_max_bytes", "Maximum number of bytes in use."),
 		},
 		rejected: desc("muster_limit_rejections_total", "Total number of requests that were rejected because the limit was reached."),
 	})
@@ -156,7 +158,7 @@ func Register(reg prometheus.Registerer, limits ...*Limit) error {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, unit := range []Unit{Requests, Bytes} {
 		ch <- c.used[unit]
-		ch <- c.max[unit]
+		ch <- c.maximum[unit]
 	}
 	ch <- c.rejected
 }
@@ -165,7 +167,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, l := range c.limits {
 		ch <- prometheus.MustNewConstMetric(c.used[l.unit], prometheus.GaugeValue, float64(l.Used()), l.name)
-		ch <- prometheus.MustNewConstMetric(c.max[l.unit], prometheus.GaugeValue, float64(l.max), l.name)
+		ch <- prometheus.MustNewConstMetric(c.maximum[l.unit], prometheus.GaugeValue, float64(l.maximum), l.name)
 		ch <- prometheus.MustNewConstMetric(c.rejected, prometheus.CounterValue, float64(l.Rejected()), l.name)
 	}
 }

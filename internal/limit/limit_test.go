@@ -20,20 +20,20 @@ func TestTake(t *testing.T) {
 	require.True(t, ok, "the maximum itself is allowed")
 	require.Equal(t, int64(10), l.Used())
 	require.False(t, b.Grow(1))
-	require.Equal(t, int64(4), b.Size(), "it keeps what it had")
+	require.Equal(t, int64(4), b.Size(), "the hold is unchanged")
 	a.Release()
 	a.Release()
-	require.Equal(t, int64(4), l.Used(), "nothing is given back twice")
+	require.Equal(t, int64(4), l.Used(), "a second release changes nothing")
 	require.True(t, b.Grow(6))
 	b.Release()
 	require.Zero(t, l.Used())
-	require.True(t, l.Fits(25), "alone it would be taken")
+	require.True(t, l.Fits(25), "it is alone")
 	require.Equal(t, 2, l.Rejected())
-	var none Hold
-	none.Release()
+	var empty Hold
+	empty.Release()
 }
 
-// What is larger than the maximum is not rejected for ever.
+// An amount that is larger than the maximum is not rejected forever.
 func TestWhatIsTooLargeIsTakenAlone(t *testing.T) {
 	l := New("x", Bytes, 10)
 	small, ok := l.Take(1)
@@ -95,20 +95,20 @@ func TestMetrics(t *testing.T) {
 	_, ok = memory.Take(7)
 	require.True(t, ok)
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP muster_limit_max_bytes Maximum number of bytes under way.
+# HELP muster_limit_max_bytes Maximum number of bytes in use.
 # TYPE muster_limit_max_bytes gauge
 muster_limit_max_bytes{limit="responses"} 100
-# HELP muster_limit_max_requests Maximum number of requests under way.
+# HELP muster_limit_max_requests Maximum number of concurrent requests.
 # TYPE muster_limit_max_requests gauge
 muster_limit_max_requests{limit="readers"} 1
 # HELP muster_limit_rejections_total Total number of requests that were rejected because the limit was reached.
 # TYPE muster_limit_rejections_total counter
 muster_limit_rejections_total{limit="readers"} 1
 muster_limit_rejections_total{limit="responses"} 0
-# HELP muster_limit_used_bytes Number of bytes under way that count against the limit.
+# HELP muster_limit_used_bytes Number of bytes in use that count against the limit.
 # TYPE muster_limit_used_bytes gauge
 muster_limit_used_bytes{limit="responses"} 7
-# HELP muster_limit_used_requests Number of requests under way that count against the limit.
+# HELP muster_limit_used_requests Number of current requests that count against the limit.
 # TYPE muster_limit_used_requests gauge
 muster_limit_used_requests{limit="readers"} 1
 `)))

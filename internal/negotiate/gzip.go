@@ -1,4 +1,4 @@
-// Package negotiate reads what a client says that it accepts.
+// Package negotiate decides which content encoding a client accepts.
 package negotiate
 
 import (
@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Gzip reports whether a client wants gzip, by the values of its
-// Accept-Encoding headers (RFC 9110, section 12.5.3). A coding with the weight 0
-// is refused, the star stands for what is not named, and a weight that cannot be
-// read counts as 0: every client can read plain text.
+// Gzip reports whether a client prefers gzip, by the values of its Accept-Encoding
+// headers (RFC 9110, section 12.5.3). The weight 0 rejects a coding, and "*" stands
+// for every coding that is not named. An invalid weight counts as 0, because every
+// client can read plain text.
 func Gzip(headers []string) bool {
 	weights := map[string]float64{}
 	for _, header := range headers {

@@ -39,5 +39,5 @@ func TestGzip(t *testing.T) {
 		require.Equal(t, want, Gzip([]string{header}), header)
 	}
 	require.False(t, Gzip(nil))
-	require.True(t, Gzip([]string{"br", "gzip"}), "a header may come twice")
+	require.True(t, Gzip([]string{"br", "gzip"}), "a request may have the header twice")
 }

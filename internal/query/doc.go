@@ -1,7 +1,7 @@
-// Package query reads what the URL of a page or of the API asks for. Both use
-// it, so that a parameter means the same to both.
+// Package query parses the query parameters of the pages and of the API. Both use it,
+// so that a parameter means the same to both.
 //
-// A restriction that cannot be understood is never dropped, since the answer
-// would be wider than what was asked for: it is kept as a problem that names the
-// parameter, its value and what is allowed.
+// An invalid restriction is never ignored, because the response would then show more
+// than the user asked for. It becomes a problem, which names the parameter, its
+// value and the allowed values.
 package query

@@ -14,27 +14,28 @@ import (
 
 // FilterError says what is wrong with a filter, and where.
 type FilterError struct {
-	Sentence string // unexpected "=" at column 11, a label value was expected
-	Column   int    // of the first wrong character, from 1; 0: unknown
-	// Before, At and After are the filter's text around the place.
+	Sentence string // for example: unexpected "=" at column 11, expected label value
+	Column   int    // column of the first wrong character, from 1; 0 means unknown
+	// Before, At and After are the filter's text before, at and after the wrong
+	// characters.
 	Before, At, After string
 }
 
 func (e *FilterError) Error() string { return e.Sentence }
 
-// Filter is what the parameters named filter ask for.
+// Filter is the content of all filter parameters of a request.
 type Filter struct {
-	Texts    []string // as they were typed
+	Texts    []string // as the user typed them
 	Matchers labels.Matchers
 	Words    []string
-	Err      *FilterError // what is wrong with one of the texts; then nothing is filtered
+	Err      *FilterError // the first error in the texts; Matchers and Words are empty then
 }
 
-// Brief is the sentence, cut to what fits in an error's text.
+// Brief returns the sentence, truncated to fit into an error text.
 func (e *FilterError) Brief() string {
-	const most = 100
-	if runes := []rune(e.Sentence); len(runes) > most {
-		return string(runes[:most]) + "…"
+	const maxRunes = 100
+	if runes := []rune(e.Sentence); len(runes) > maxRunes {
+		return string(runes[:maxRunes]) + "…"
 	}
 	return e.Sentence
 }
@@ -42,8 +43,8 @@ func (e *FilterError) Brief() string {
 // Filter reads the parameter filter, which may be repeated.
 func (p *Params) Filter() Filter { return ParseFilter(p.All("filter")) }
 
-// ParseFilter reads filters, each by itself: Alertmanager matchers and bare
-// words, separated by commas. An alert must fulfil all of them.
+// ParseFilter parses each text separately. A text has Alertmanager matchers and plain
+// words, separated by commas. An alert must match all of them.
 func ParseFilter(texts []string) Filter {
 	var f Filter
 	for _, text := range texts {
@@ -62,7 +63,8 @@ func ParseFilter(texts []string) Filter {
 	return f
 }
 
-// Text is the whole filter as one text: as it was typed if it cannot be read.
+// Text returns the whole filter as one text. If it has an error, that is the text
+// that the user typed.
 func (f *Filter) Text() string {
 	if f.Err != nil {
 		return strings.Join(f.Texts, ", ")
@@ -70,7 +72,7 @@ func (f *Filter) Text() string {
 	return FilterText(f.Matchers, f.Words)
 }
 
-// FilterText is the text of a filter.
+// FilterText returns matchers and words as the text of a filter.
 func FilterText(ms labels.Matchers, words []string) string {
 	parts := make([]string, 0, len(ms)+1)
 	for _, m := range ms {
@@ -82,17 +84,17 @@ func FilterText(ms labels.Matchers, words []string) string {
 	return strings.Join(parts, ", ")
 }
 
-// matchers takes what Alertmanager takes in its default mode: its new parser,
-// and the classic one for what that refuses.
-var matchers = compat.FallbackMatchersParser(promslog.NewNopLogger())
+// parseMatchers accepts what Alertmanager accepts in its default mode. It tries the
+// UTF-8 parser first, then the classic one.
+var parseMatchers = compat.FallbackMatchersParser(promslog.NewNopLogger())
 
 func parseText(text string) (labels.Matchers, []string, *FilterError) {
-	ms, err := matchers(text, "filter")
-	if err == nil && (len(ms) > 0 || emptyBraces.MatchString(text)) {
+	ms, err := parseMatchers(text, "filter")
+	if err == nil && (len(ms) > 0 || noRestriction.MatchString(text)) {
 		return ms, nil, nil
 	}
-	if _, err = parse.Matchers(text); err == nil { // a brace alone: it would restrict nothing
-		return nil, nil, &FilterError{Sentence: "no matcher and no word in it", At: text}
+	if _, err = parse.Matchers(text); err == nil { // a single brace, for example, which would restrict nothing
+		return nil, nil, &FilterError{Sentence: "the filter has neither a matcher nor a word", At: text}
 	}
 	parts := splitFilter(text)
 	bare := false
@@ -100,7 +102,7 @@ func parseText(text string) (labels.Matchers, []string, *FilterError) {
 		bare = bare || !hasOperator(p.text)
 	}
 	if !bare || strings.ContainsAny(text, "{}") {
-		return nil, nil, filterError(text, err, 0)
+		return nil, nil, newFilterError(text, err, 0)
 	}
 	ms = nil
 	var words []string
@@ -109,30 +111,30 @@ func parseText(text string) (labels.Matchers, []string, *FilterError) {
 			words = append(words, strings.Fields(strings.ReplaceAll(p.text, `"`, " "))...)
 			continue
 		}
-		more, err := matchers(p.text, "filter")
+		more, err := parseMatchers(p.text, "filter")
 		if err != nil {
-			_, err = parse.Matcher(p.text) // knows the place
-			return nil, nil, filterError(text, err, p.column)
+			_, err = parse.Matcher(p.text) // its error has the column
+			return nil, nil, newFilterError(text, err, p.column)
 		}
 		ms = append(ms, more...)
 	}
 	if len(ms)+len(words) == 0 {
-		return nil, nil, &FilterError{Sentence: "no matcher and no word in it", At: text}
+		return nil, nil, &FilterError{Sentence: "the filter has neither a matcher nor a word", At: text}
 	}
 	return ms, words, nil
 }
 
-// emptyBraces are Alertmanager's words for no restriction.
-var emptyBraces = regexp.MustCompile(`^\s*\{\s*\}\s*$`)
+// noRestriction matches empty braces, which match every alert in Alertmanager.
+var noRestriction = regexp.MustCompile(`^\s*\{\s*\}\s*$`)
 
 func hasOperator(s string) bool { return strings.ContainsAny(s, "=~!") }
 
 type filterPart struct {
 	text   string
-	column int // where it begins, in characters
+	column int // column of its first character, from 0
 }
 
-// splitFilter splits at the commas outside of quotes.
+// splitFilter splits a filter at the commas outside of quotes.
 func splitFilter(s string) []filterPart {
 	var parts []filterPart
 	start, column, startColumn, quoted, escaped := 0, 0, 0, false, false
@@ -159,14 +161,15 @@ func splitFilter(s string) []filterPart {
 	return parts
 }
 
-// place is how upstream's parser begins its errors: columns from, to.
-var place = regexp.MustCompile(`^(\d+):(\d+): `)
+// columnRange matches the start of an error of Alertmanager's parser: the columns of
+// the first wrong character and of the end.
+var columnRange = regexp.MustCompile(`^(\d+):(\d+): `)
 
-// filterError puts upstream's error into a sentence. Its columns count from
-// offset.
-func filterError(text string, err error, offset int) *FilterError {
+// newFilterError turns an error of Alertmanager's parser into a sentence. The parser
+// counts columns from offset.
+func newFilterError(text string, err error, offset int) *FilterError {
 	message := err.Error()
-	at := place.FindStringSubmatch(message)
+	at := columnRange.FindStringSubmatch(message)
 	if at == nil {
 		e := &FilterError{Sentence: message, Before: text}
 		if rest, ok := strings.CutPrefix(message, "end of input: "); ok {
@@ -185,7 +188,7 @@ func filterError(text string, err error, offset int) *FilterError {
 		Column: from + 1, Before: string(runes[:from]), At: string(runes[from:to]), After: string(runes[to:]),
 	}
 	what, expected, _ := strings.Cut(message, ": ")
-	if strings.HasPrefix(expected, "missing end") { // which is all that matters
+	if strings.HasPrefix(expected, "missing end") { // the rest adds nothing
 		expected, _, _ = strings.Cut(expected, ": ")
 	}
 	switch {

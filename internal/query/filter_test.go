@@ -22,7 +22,7 @@ func TestParseFilter(t *testing.T) {
 		{`a="x`, ``, `"x at column 3: missing end "`, `"x`},
 		{`a=~"("`, ``, "failed to create matcher: error parsing regexp: missing closing ): `^(?:()$`", ``},
 		{`{`, ``, `end of input at column 1, expected close brace`, `{`},
-		{`""`, ``, `no matcher and no word in it`, `""`},
+		{`""`, ``, `the filter has neither a matcher nor a word`, `""`},
 	} {
 		f := ParseFilter([]string{c.text})
 		if c.sentence != "" {
@@ -39,15 +39,19 @@ func TestParseFilter(t *testing.T) {
 	}
 }
 
-// What Alertmanager takes in its default mode is taken, and means the same.
+// A filter that Alertmanager accepts in its default mode is accepted, and means the
+// same.
 func TestFiltersAreReadAsAlertmanagerReadsThem(t *testing.T) {
 	alertmanager := compat.FallbackMatchersParser(promslog.NewNopLogger())
 	for _, text := range []string{
 		`a="b"`, `a=b`, `a = "b"`, ` a="b" `, `{a="b"}`, `{ a="b" , c!="d" }`, `a="b",`, `{a="b",}`, `a="b",c=~"d|e",f!~"g"`, `{}`,
 		`a=""`, `a=`, `a!=`, `a=~.*`, `a=~".+"`, `a=b c`, `a=b=c`, `a==b`, `a=b}`, `{a=b`, `(a=b)`, `a=(b)`, `a='b'`,
-		`a=\d`, `a="\d"`, `a=~"\d+"`, `a=~"10\.0\..*"`, `a=~"10\\.0\\..*"`, `path=C:\temp`, `path="C:\\temp"`, `path="C:\temp"`, `a="b\"c"`, `a="b\nc"`, `a="\t"`,
-		`a="b;c"`, `a="b,c"`, `a="{b}"`, `a=~"x{2,3}"`, `"service.name"="checkout"`, `"a b"="c"`, `größe="x"`, `a=größe`, `a=🙂`, `🙂=a`, `"🙂"="a"`, `a:b="c"`,
-		`a="b" , c="d"`, "a=b\n", `instance="10.0.0.1:9100"`, `instance=10.0.0.1:9100`, `url=http://x/y?z`, `a=~"(?i)net"`, `a!="b"`, `a!=b`, `a!~b`,
+		`a=\d`, `a="\d"`, `a=~"\d+"`, `a=~"10\.0\..*"`, `a=~"10\\.0\\..*"`,
+		`path=C:\temp`, `path="C:\\temp"`, `path="C:\temp"`, `a="b\"c"`, `a="b\nc"`, `a="\t"`,
+		`a="b;c"`, `a="b,c"`, `a="{b}"`, `a=~"x{2,3}"`, `"service.name"="checkout"`, `"a b"="c"`,
+		`größe="x"`, `a=größe`, `a=🙂`, `🙂=a`, `"🙂"="a"`, `a:b="c"`,
+		`a="b" , c="d"`, "a=b\n", `instance="10.0.0.1:9100"`, `instance=10.0.0.1:9100`, `url=http://x/y?z`,
+		`a=~"(?i)net"`, `a!="b"`, `a!=b`, `a!~b`,
 	} {
 		want, err := alertmanager(text, "test")
 		require.NoError(t, err, text)
@@ -56,17 +60,19 @@ func TestFiltersAreReadAsAlertmanagerReadsThem(t *testing.T) {
 		require.Equal(t, want.String(), got.Matchers.String(), text)
 		require.Empty(t, got.Words, text)
 		again := ParseFilter([]string{got.Text()})
-		require.Equal(t, want.String(), again.Matchers.String(), "%s: what a page writes is read as it was meant", text)
+		require.Equal(t, want.String(), again.Matchers.String(), "%s: the text of the filter means the same", text)
 	}
-	// What both of its parsers refuse is refused here, if it is no word.
-	for _, text := range []string{`a="b`, `a=="b"`, `a=~"["`, `a=~*`, `="b"`, `a=b,,c=d`, `a="b" and c="d"`, `a!b`, `a~b`, `{a}`, `{"a"}`, `a="b"c`} {
+	// A text that both parsers reject is rejected here, unless it is a plain word.
+	for _, text := range []string{
+		`a="b`, `a=="b"`, `a=~"["`, `a=~*`, `="b"`, `a=b,,c=d`, `a="b" and c="d"`, `a!b`, `a~b`, `{a}`, `{"a"}`, `a="b"c`,
+	} {
 		_, err := alertmanager(text, "test")
 		require.Error(t, err, text)
 		require.NotNil(t, ParseFilter([]string{text}).Err, text)
 	}
 }
 
-// Each parameter is read by itself: joined, the texts would mean something else.
+// Each parameter is parsed separately: the joined texts could mean something else.
 func TestFiltersAreReadOneByOne(t *testing.T) {
 	for _, texts := range [][]string{
 		{`{alertname="Net"}`, `{severity="warning"}`},
@@ -79,7 +85,7 @@ func TestFiltersAreReadOneByOne(t *testing.T) {
 	}
 	f := ParseFilter([]string{`{a="b"`, `checkout`, `c="d`})
 	require.NotNil(t, f.Err)
-	require.Empty(t, f.Matchers, "nothing is filtered by a part of what was asked for")
+	require.Empty(t, f.Matchers, "a part of the filter would show too much")
 	require.Empty(t, f.Words)
 	require.Len(t, f.Texts, 3)
 	require.Equal(t, `c="d`, f.Err.Before+f.Err.At+f.Err.After)

@@ -9,8 +9,8 @@ import (
 	"muster/grouping"
 )
 
-// The words for the states of groups. Firing groups are those with an alert
-// that fires, whether or not others of its alerts do.
+// The values of the parameter state. Here "firing" means every group with a firing
+// alert, so it includes the mixed groups.
 const (
 	StateFiring     = "firing"
 	StateMixed      = "mixed"
@@ -21,11 +21,12 @@ const (
 
 var stateWords = []string{StateFiring, StateMixed, StateUnreported, StateResolved, StateAll}
 
-// Groups is what a query asks of the list of groups.
+// Groups has the parameters of the list of groups.
 type Groups struct {
 	Filter
 
-	// State is a word for states, or several in their order, joined by commas.
+	// State is one value of the parameter state, or several in a fixed order,
+	// separated by commas.
 	State            string
 	Receiver, Source string
 	Sort             grouping.Sort
@@ -33,33 +34,33 @@ type Groups struct {
 	Cursor           string
 }
 
-// Groups reads filter, state, receiver, source, sort, limit and cursor. usual is
-// the state that is meant if none is given.
-func (p *Params) Groups(usual string) Groups {
+// Groups reads filter, state, receiver, source, sort, limit and cursor. If the query
+// has no state, it uses defaultState.
+func (p *Params) Groups(defaultState string) Groups {
 	return Groups{
-		Filter: p.Filter(), State: p.state(usual), Receiver: p.Text("receiver"), Source: p.Text("source"),
-		Sort:  grouping.Sort(p.Choice("sort", words(grouping.Sorts()))),
+		Filter: p.Filter(), State: p.groupStates(defaultState), Receiver: p.Text("receiver"), Source: p.Text("source"),
+		Sort:  grouping.Sort(p.Choice("sort", textsOf(grouping.Sorts()))),
 		Limit: p.Number("limit", 1, grouping.MaxLimit), Cursor: p.Text("cursor"),
 	}
 }
 
-func (p *Params) state(usual string) string {
+func (p *Params) groupStates(defaultState string) string {
 	asked := p.Choices("state", stateWords)
 	has := func(word string) bool { return slices.Contains(asked, word) }
 	switch {
 	case len(asked) == 0:
-		return usual
+		return defaultState
 	case has(StateAll), has(StateFiring) && has(StateUnreported) && has(StateResolved):
 		return StateAll
-	case has(StateFiring): // which are those that are mixed, too
+	case has(StateFiring): // it includes mixed
 		asked = slices.DeleteFunc(asked, func(word string) bool { return word == StateMixed })
 	}
 	slices.SortFunc(asked, func(a, b string) int { return slices.Index(stateWords, a) - slices.Index(stateWords, b) })
 	return strings.Join(asked, ",")
 }
 
-// States returns the states that the words of Groups.State stand for; none
-// stands for all.
+// States returns the group states that match the words of Groups.State. An empty
+// result means all states.
 func States(words string) []grouping.State {
 	var states []grouping.State
 	for word := range strings.SplitSeq(words, ",") {
@@ -75,7 +76,7 @@ func States(words string) []grouping.State {
 	return states
 }
 
-// Query is what to ask the manager for.
+// Query returns the query for the manager.
 func (g *Groups) Query() grouping.ListQuery {
 	return grouping.ListQuery{
 		Matchers: g.Matchers, Words: g.Words, States: States(g.State), Receiver: g.Receiver, Source: g.Source,
@@ -83,11 +84,11 @@ func (g *Groups) Query() grouping.ListQuery {
 	}
 }
 
-// Events is what a query asks of the history.
+// Events has the parameters of the history.
 type Events struct {
 	Filter
 
-	Kinds            []grouping.EventKind // none: the usual ones
+	Kinds            []grouping.EventKind // empty means the default kinds
 	Everything       bool                 // all kinds
 	Receiver, Source string
 	Group            grouping.ID
@@ -97,11 +98,11 @@ type Events struct {
 	Cursor           string
 }
 
-// KindAll is the kind that stands for all of them.
+// KindAll is the value of the parameter kind that means all kinds.
 const KindAll = "all"
 
-// eventCursor is what a cursor of the history looks like: an event's ID. Any
-// other text would stand for some place in it, too.
+// eventCursor matches a cursor of the history, which is an event ID. The check is
+// needed because any other text would also be a position in the history.
 var eventCursor = regexp.MustCompile(`^[0-9a-f]{38,40}$`)
 
 // Events reads filter, kind, receiver, source, alert, since, until, limit and
@@ -112,7 +113,7 @@ func (p *Params) Events(now time.Time) Events {
 		Since: p.Time("since", now), Until: p.Time("until", now),
 		Limit: p.Number("limit", 1, grouping.MaxLimit), Cursor: p.Text("cursor"),
 	}
-	for _, kind := range p.Choices("kind", append(words(grouping.EventKinds()), KindAll)) {
+	for _, kind := range p.Choices("kind", append(textsOf(grouping.EventKinds()), KindAll)) {
 		if kind == KindAll {
 			e.Everything = true
 		} else {
@@ -120,10 +121,10 @@ func (p *Params) Events(now time.Time) Events {
 		}
 	}
 	if e.Fingerprint != "" && !e.Fingerprint.Valid() {
-		p.Fault("alert", quoted(string(e.Fingerprint))+" is not a fingerprint: 16 hex digits")
+		p.Fault("alert", quote(string(e.Fingerprint))+" is not a fingerprint: 16 hex digits")
 	}
 	if e.Cursor != "" && !eventCursor.MatchString(e.Cursor) {
-		p.Fault("cursor", "not one that this server gave out")
+		p.Fault("cursor", "not a cursor from an earlier response")
 	}
 	return e
 }
@@ -132,20 +133,20 @@ func (p *Params) Events(now time.Time) Events {
 func (p *Params) GroupID(name string) grouping.ID {
 	id := grouping.ID(p.Text(name))
 	if id != "" && !id.Valid() {
-		p.Fault(name, quoted(string(id))+" is not the ID of a group: 20 hex digits")
+		p.Fault(name, quote(string(id))+" is not the ID of a group: 20 hex digits")
 	}
 	return id
 }
 
-// Query is what to ask the manager for. usual are the kinds that are meant if
-// none is given; none stands for all.
-func (e *Events) Query(usual []grouping.EventKind) grouping.EventQuery {
+// Query returns the query for the manager. If the parameters have no kind, it uses
+// defaultKinds. If these are empty too, it asks for all kinds.
+func (e *Events) Query(defaultKinds []grouping.EventKind) grouping.EventQuery {
 	kinds := e.Kinds
 	switch {
 	case e.Everything:
 		kinds = nil
 	case len(kinds) == 0:
-		kinds = usual
+		kinds = defaultKinds
 	}
 	return grouping.EventQuery{
 		Matchers: e.Matchers, Words: e.Words, Kinds: kinds, Group: e.Group, Fingerprint: e.Fingerprint, Receiver: e.Receiver, Source: e.Source,
@@ -153,7 +154,7 @@ func (e *Events) Query(usual []grouping.EventKind) grouping.EventQuery {
 	}
 }
 
-func words[T ~string](all []T) []string {
+func textsOf[T ~string](all []T) []string {
 	texts := make([]string, len(all))
 	for i, word := range all {
 		texts[i] = string(word)

@@ -14,17 +14,17 @@ import (
 	"muster/grouping"
 )
 
-// Params are the parameters of one request. Its methods read one each and keep
-// what is wrong with it. It is for use by one goroutine.
+// Params are the parameters of one request. Each method reads one parameter and
+// records its problems, which Err returns. It is not safe for concurrent use.
 type Params struct {
 	values   url.Values
-	read     []string
+	known    []string // names of the parameters that were read
 	problems []Problem
 }
 
-// Problem is what is wrong with a parameter.
+// Problem says what is wrong with a parameter.
 type Problem struct {
-	Parameter string // "": the query as a whole
+	Parameter string // "" means the whole query
 	Sentence  string
 }
 
@@ -35,7 +35,7 @@ func (p Problem) String() string {
 	return p.Parameter + ": " + p.Sentence
 }
 
-// Error is all that is wrong with a query. It is a grouping.ErrBadQuery.
+// Error has all problems of a query. It is a grouping.ErrBadQuery.
 type Error struct{ Problems []Problem }
 
 func (e *Error) Error() string {
@@ -49,7 +49,7 @@ func (e *Error) Error() string {
 // Is makes an Error a grouping.ErrBadQuery.
 func (e *Error) Is(target error) bool { return target == grouping.ErrBadQuery }
 
-// Parse decodes the query of a URL.
+// Parse decodes the query string of a URL. A decoding error becomes a problem.
 func Parse(raw string) *Params {
 	values, err := url.ParseQuery(raw)
 	p := Of(values)
@@ -63,45 +63,45 @@ func Parse(raw string) *Params {
 	return p
 }
 
-// Of returns parameters that are decoded already.
+// Of returns Params for values that are already decoded.
 func Of(values url.Values) *Params { return &Params{values: values} }
 
-// Fault keeps a problem of a parameter.
+// Fault records a problem of a parameter. An empty name means the whole query.
 func (p *Params) Fault(name, sentence string) {
 	p.problems = append(p.problems, Problem{name, sentence})
 }
 
-// Err returns what is wrong with the parameters, those included that no method
-// has read: nothing here knows them.
+// Err returns the problems of all parameters as an *Error, or nil. A parameter that
+// no method has read is unknown, which is a problem, too.
 func (p *Params) Err() error {
 	problems := slices.Clone(p.problems)
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
-		if !slices.Contains(p.read, name) {
-			problems = append(problems, Problem{Sentence: "unknown parameter " + quoted(name) + ", " + p.known()})
+		if !slices.Contains(p.known, name) {
+			problems = append(problems, Problem{Sentence: "unknown parameter " + quote(name) + ", " + p.knownNames()})
 		}
 	}
-	const most = 5 // more help nobody
-	if problems = problems[:min(most, len(problems))]; len(problems) > 0 {
+	const maxProblems = 5 // a longer list is hard to read
+	if problems = problems[:min(maxProblems, len(problems))]; len(problems) > 0 {
 		return &Error{problems}
 	}
 	return nil
 }
 
-func (p *Params) known() string {
-	if len(p.read) == 0 {
-		return "none is known here"
+func (p *Params) knownNames() string {
+	if len(p.known) == 0 {
+		return "no parameters are supported here"
 	}
-	return "known are " + strings.Join(slices.Sorted(slices.Values(p.read)), ", ")
+	return "supported are " + strings.Join(slices.Sorted(slices.Values(p.known)), ", ")
 }
 
-// All returns the values of a parameter that may be repeated. An empty value,
-// as a form sends it, asks for nothing.
+// All returns the values of a repeatable parameter. It ignores empty values, which
+// forms send.
 func (p *Params) All(name string) []string {
-	p.read = append(p.read, name)
+	p.known = append(p.known, name)
 	return slices.DeleteFunc(slices.Clone(p.values[name]), func(s string) bool { return s == "" })
 }
 
-// Text returns the value of a parameter that may be there once.
+// Text returns the value of a parameter that is not repeatable, or "".
 func (p *Params) Text(name string) string {
 	values := p.All(name)
 	switch len(values) {
@@ -110,13 +110,13 @@ func (p *Params) Text(name string) string {
 	case 1:
 		return values[0]
 	default:
-		p.Fault(name, "is there "+strconv.Itoa(len(values))+" times, only one is allowed")
+		p.Fault(name, "given "+strconv.Itoa(len(values))+" times, only one value is allowed")
 		return ""
 	}
 }
 
-// List returns the values of a parameter that may be repeated or joined by
-// commas, each once.
+// List returns the values of a parameter that may be repeated or separated by
+// commas, without duplicates.
 func (p *Params) List(name string) []string {
 	var all []string
 	for _, text := range p.All(name) {
@@ -133,39 +133,41 @@ func (p *Params) List(name string) []string {
 func (p *Params) Choice(name string, allowed []string) string {
 	text := p.Text(name)
 	if text != "" && !slices.Contains(allowed, text) {
-		p.Fault(name, quoted(text)+" is not one of "+strings.Join(allowed, ", "))
+		p.Fault(name, quote(text)+" is not one of "+strings.Join(allowed, ", "))
 		return ""
 	}
 	return text
 }
 
-// Choices returns those of the allowed words that are asked for, each once.
+// Choices returns the values of a parameter like List. Each must be one of the
+// allowed words.
 func (p *Params) Choices(name string, allowed []string) []string {
 	all := p.List(name)
 	for _, word := range all {
 		if !slices.Contains(allowed, word) {
-			p.Fault(name, quoted(word)+" is not one of "+strings.Join(allowed, ", "))
+			p.Fault(name, quote(word)+" is not one of "+strings.Join(allowed, ", "))
 			return nil
 		}
 	}
 	return all
 }
 
-// Number returns a number between least and most, or 0 if none is given.
-func (p *Params) Number(name string, least, most int) int {
+// Number returns a number between minimum and maximum, or 0 if the parameter is not
+// given.
+func (p *Params) Number(name string, minimum, maximum int) int {
 	text := p.Text(name)
 	if text == "" {
 		return 0
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < least || n > most {
-		p.Fault(name, fmt.Sprintf("%s is not a number between %d and %d", quoted(text), least, most))
+	if err != nil || n < minimum || n > maximum {
+		p.Fault(name, fmt.Sprintf("%s is not a number between %d and %d", quote(text), minimum, maximum))
 		return 0
 	}
 	return n
 }
 
-// Bool returns whether something is asked for.
+// Bool returns the value of a boolean parameter, or false if it is not given.
 func (p *Params) Bool(name string) bool {
 	text := p.Text(name)
 	if text == "" {
@@ -173,19 +175,20 @@ func (p *Params) Bool(name string) bool {
 	}
 	is, err := strconv.ParseBool(text)
 	if err != nil {
-		p.Fault(name, quoted(text)+" is neither true nor false")
+		p.Fault(name, quote(text)+" is neither true nor false")
 	}
 	return is
 }
 
-// layouts are how a moment can be written beside RFC 3339, in UTC: by people,
-// and by a browser's field.
+// layouts are the accepted formats of a time. Those without a zone are in UTC. People
+// write them, and the time fields of browsers send them.
 var layouts = []string{
 	time.RFC3339Nano, "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02T15:04:05", "2006-01-02",
 }
 
-// Time returns a moment: RFC 3339, 2006-01-02 15:04 in UTC, Unix seconds, or how
-// long before now it was, as 1h30m, -1h30m or 7d. Without one it is zero.
+// Time returns a time, or the zero time if the parameter is not given. It accepts
+// RFC 3339, 2006-01-02 15:04 in UTC, Unix seconds, and durations before now: 1h30m,
+// -1h30m or 7d.
 func (p *Params) Time(name string, now time.Time) time.Time {
 	text := p.Text(name)
 	if text == "" {
@@ -202,16 +205,17 @@ func (p *Params) Time(name string, now time.Time) time.Time {
 	if ago, err := model.ParseDuration(strings.TrimPrefix(text, "-")); err == nil {
 		return now.Add(-time.Duration(ago)).UTC()
 	}
-	p.Fault(name, quoted(text)+" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or -1h30m and 7d for so long ago")
+	p.Fault(name, quote(text)+
+		" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or a duration before now such as -1h30m or 7d")
 	return time.Time{}
 }
 
-// quoted is the beginning of a value that a client sent, for a sentence.
-func quoted(s string) string {
-	const most = 40
+// quote returns a value that a client sent, quoted and truncated for a sentence.
+func quote(s string) string {
+	const maxRunes = 40
 	runes := []rune(s)
-	if len(runes) > most {
-		s = string(runes[:most]) + "…"
+	if len(runes) > maxRunes {
+		s = string(runes[:maxRunes]) + "…"
 	}
 	return strconv.QuoteToGraphic(s)
 }

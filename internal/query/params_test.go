@@ -32,36 +32,51 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 		{groups, `filter=a="b;c"`, "the query cannot be decoded: write a semicolon as %3B"},
 		{groups, `source=prod;state=all`, "the query cannot be decoded: write a semicolon as %3B"},
 		{groups, `source=%zz`, `the query cannot be decoded: invalid URL escape "%zz"`},
-		{groups, `filters=a`, `unknown parameter "filters", known are alerts, cursor, filter, limit, receiver, sort, source, state`},
-		{groups, `source=a&source=b`, "source: is there 2 times, only one is allowed"},
+		{groups, `filters=a`, `unknown parameter "filters", supported are alerts, cursor, filter, limit, receiver, sort, source, state`},
+		{groups, `source=a&source=b`, "source: given 2 times, only one value is allowed"},
 		{groups, `sort=colour`, `sort: "colour" is not one of severity, newest, name, count, updated`},
 		{groups, `state=open`, `state: "open" is not one of firing, mixed, unreported, resolved, all`},
 		{groups, `state=firing,open`, `state: "open" is not one of firing, mixed, unreported, resolved, all`},
 		{groups, `state=Firing`, `state: "Firing" is not one of firing, mixed, unreported, resolved, all`},
 		{groups, `limit=0`, `limit: "0" is not a number between 1 and 1000`},
 		{groups, `limit=1001`, `limit: "1001" is not a number between 1 and 1000`},
-		{groups, `limit=1&limit=2`, "limit: is there 2 times, only one is allowed"},
+		{groups, `limit=1&limit=2`, "limit: given 2 times, only one value is allowed"},
 		{groups, `alerts=maybe`, `alerts: "maybe" is neither true nor false`},
-		{groups, `limit=x&sort=y`, `sort: "y" is not one of severity, newest, name, count, updated; limit: "x" is not a number between 1 and 1000`},
-		{events, `since=yesterday`, `since: "yesterday" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or -1h30m and 7d for so long ago`},
-		{events, `kind=explode`, `kind: "explode" is not one of opened, fired, refired, reopened, resolved, unreported, returned, notified, closed, stale, expired, all`},
+		{
+			groups, `limit=x&sort=y`,
+			`sort: "y" is not one of severity, newest, name, count, updated; limit: "x" is not a number between 1 and 1000`,
+		},
+		{
+			events, `since=yesterday`,
+			`since: "yesterday" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or a duration before now ` +
+				`such as -1h30m or 7d`,
+		},
+		{
+			events, `kind=explode`, `kind: "explode" is not one of opened, fired, refired, reopened, resolved, unreported, ` +
+				`returned, notified, closed, stale, expired, all`,
+		},
 		{events, `group=x`, `group: "x" is not the ID of a group: 20 hex digits`},
 		{events, `alert=x`, `alert: "x" is not a fingerprint: 16 hex digits`},
-		{events, `cursor=MTAw`, "cursor: not one that this server gave out"},
-		{events, `sort=name`, `unknown parameter "sort", known are alert, cursor, filter, group, kind, limit, receiver, since, source, until`},
+		{events, `cursor=MTAw`, "cursor: not a cursor from an earlier response"},
+		{
+			events, `sort=name`,
+			`unknown parameter "sort", supported are alert, cursor, filter, group, kind, limit, receiver, since, source, until`,
+		},
 	} {
 		err := c.ask(c.raw)
 		require.EqualError(t, err, "bad query: "+c.want, c.raw)
 		require.ErrorIs(t, err, grouping.ErrBadQuery)
 	}
-	for _, raw := range []string{"", "state=&receiver=&source=&sort=&limit=&filter=", "filter=a&filter=b", "state=firing&state=resolved", "receiver=&receiver=x"} {
+	for _, raw := range []string{
+		"", "state=&receiver=&source=&sort=&limit=&filter=", "filter=a&filter=b", "state=firing&state=resolved", "receiver=&receiver=x",
+	} {
 		require.NoError(t, groups(raw), raw)
 	}
-	require.EqualError(t, Parse("x=1").Err(), `bad query: unknown parameter "x", none is known here`)
+	require.EqualError(t, Parse("x=1").Err(), `bad query: unknown parameter "x", no parameters are supported here`)
 }
 
-// The words for states mean the same everywhere: what fires, fires, whether or
-// not other alerts of the group do.
+// The state "firing" includes mixed groups, whether other alerts of the group fire or
+// not.
 func TestStates(t *testing.T) {
 	for raw, want := range map[string]struct {
 		words  string
@@ -97,14 +112,17 @@ func TestTimes(t *testing.T) {
 	}
 	want := time.Date(2026, 11, 26, 2, 55, 0, 0, time.UTC)
 	for _, text := range []string{
-		"2026-11-26T02:55:00Z", "2026-11-26T03:55:00+01:00", "2026-11-26 02:55", "2026-11-26T02:55", "2026-11-26 02:55:00", "2026-11-26T02:55:00.000Z",
+		"2026-11-26T02:55:00Z", "2026-11-26T03:55:00+01:00", "2026-11-26 02:55", "2026-11-26T02:55", "2026-11-26 02:55:00",
+		"2026-11-26T02:55:00.000Z",
 		"1795661700", "1795661700.0", "-9h5m", "9h5m",
 	} {
 		require.Equal(t, want, at(text), text)
 	}
 	require.Equal(t, now.AddDate(0, 0, -7), at("7d"))
 	require.Equal(t, now.Truncate(24*time.Hour), at("2026-11-26"))
-	for _, text := range []string{"yesterday", "NaN", "-1", "1e12", "+1h", "--1h", "2026-13-01", "02:55", "2026-11-26T02:55:00 01:00", "1h-", "Inf"} {
+	for _, text := range []string{
+		"yesterday", "NaN", "-1", "1e12", "+1h", "--1h", "2026-13-01", "02:55", "2026-11-26T02:55:00 01:00", "1h-", "Inf",
+	} {
 		p := Parse("")
 		p.values.Set("at", text)
 		require.True(t, p.Time("at", now).IsZero(), text)

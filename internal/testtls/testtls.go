@@ -17,8 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Write writes a certificate for the loopback addresses that signs itself, and
-// its key.
+// Write writes a self-signed certificate for the loopback addresses, and its key.
 func Write(t testing.TB, name, certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

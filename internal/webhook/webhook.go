@@ -1,5 +1,6 @@
-// Package webhook is what Alertmanager posts to a webhook. Importing
-// Alertmanager's own types would link the clients of every other receiver.
+// Package webhook has the JSON types of the body that Alertmanager posts to a
+// webhook. It does not use Alertmanager's own types, because their package links
+// the clients of every other receiver.
 package webhook
 
 import (
@@ -11,7 +12,7 @@ import (
 )
 
 // Message is the body of a notification. It has the fields of Alertmanager's
-// notify/webhook.Message, which a test of receiver holds it against.
+// notify/webhook.Message. A test in package receiver compares the two.
 type Message struct {
 	*Data
 
@@ -20,7 +21,7 @@ type Message struct {
 	TruncatedAlerts uint64 `json:"truncatedAlerts"`
 }
 
-// Data is what Alertmanager also gives to its templates.
+// Data is the part of a message that Alertmanager also passes to its templates.
 type Data struct {
 	Receiver           string          `json:"receiver"`
 	Status             string          `json:"status"`
@@ -33,7 +34,7 @@ type Data struct {
 	ExternalURL        string          `json:"externalURL"`
 }
 
-// Alert is an alert as a message lists it.
+// Alert is one alert of a message.
 type Alert struct {
 	Status       grouping.Status `json:"status"`
 	Labels       grouping.Labels `json:"labels"`
@@ -46,11 +47,12 @@ type Alert struct {
 	*Grafana
 }
 
-// Grafana is what Grafana adds to an alert. It is nil if none of it is there.
+// Grafana has the fields that Grafana adds to an alert. The pointer in Alert is nil
+// if an alert has none of these fields.
 type Grafana struct {
 	SilenceURL   string         `json:"silenceURL,omitempty"`
 	DashboardURL string         `json:"dashboardURL,omitempty"`
 	PanelURL     string         `json:"panelURL,omitempty"`
-	Values       jsontext.Value `json:"values,omitempty"` // numbers by the name of their query
+	Values       jsontext.Value `json:"values,omitempty"` // an object: query name to number
 	ValueString  string         `json:"valueString,omitempty"`
 }
