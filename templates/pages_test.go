@@ -32,13 +32,13 @@ func TestStates(t *testing.T) {
 	r := newRenderer(t)
 	pages := states(t)
 	for name, want := range map[string][]string{
-		"list":       {"14 groups firing", "KubePodCrashLooping", "1 critical · 3 warning · 1 info", "truncated +37", "Alertmanagers disagree", "flapping", "settling", "stale", "All below: cluster=prod-eu1", "receiver: catch-all", "no longer reported and not resolved", "major"},
+		"list":       {"14 groups firing", "KubePodCrashLooping", "1 critical · 3 warning · 1 info", "truncated +37", "Alertmanagers disagree", "flapping", "settling", "stale", "Shared by all groups: cluster=prod-eu1", "receiver: catch-all", "no longer reported and not resolved", "major"},
 		"all":        {"resolved 3h 0m ago", "not reported for"},
 		"filtered":   {"KubePodCrashLooping", "remove", "Clear"},
 		"first":      {"No webhook has arrived yet", "url: https://muster.example.net/am/webhook", "webhook_configs:"},
 		"quiet":      {"Nothing is firing", "48s ago. The heartbeat Watchdog arrives"},
 		"nobeat":     {"Nothing is firing", "No heartbeat alert such as Watchdog"},
-		"badfilter":  {`Cannot read the filter: unexpected "=" at column 11, expected label value`, "KubePodCrashLooping"},
+		"badfilter":  {`Invalid filter: unexpected "=" at column 11, expected label value`, "KubePodCrashLooping"},
 		"nomatch":    {"No group matches", "14 groups are firing without this filter"},
 		"near":       {"No group matches", "Did you mean", `namespace="payments"`},
 		"storm":      {"501 groups firing", "KubePodNotReady"},
@@ -57,8 +57,8 @@ func TestStates(t *testing.T) {
 		"resolved":   {"resolved 3h 0m ago", "Kept until"},
 		"big":        {"201–300 of 10\u202f000 alerts", "Next page"},
 		"alert":      {"In these groups", "Episodes", "Fingerprint"},
-		"history":    {"fired", "with notifications", "Monday, November 23 2026", "Next page"},
-		"historybad": {"Cannot read the filter"},
+		"history":    {"fired", "Show notifications", "Monday, November 23 2026", "Next page"},
+		"historybad": {"Invalid filter"},
 		"status":     {"healthy", "groupKey is missing", "2 times"},
 		"statusbad":  {"degraded", "timeout"},
 		"gone":       {"No group 00000000000000000000", "kept for 7d", "Last seen"},

@@ -60,6 +60,7 @@ func New(prefix string) (*Renderer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
+	compact(base)
 	if r.heads.template, err = base.Clone(); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
@@ -78,6 +79,7 @@ func New(prefix string) (*Renderer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
+		compact(t)
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
 	for _, p := range []Page{&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}} {
