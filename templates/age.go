@@ -19,20 +19,20 @@ type Moment struct {
 func (m Moment) Known() bool { return !m.At.IsZero() }
 
 // moment shows t as seen at now. The zero time gives the zero Moment.
-func moment(t, now time.Time) Moment {
+func newMoment(t, now time.Time) Moment {
 	if t.IsZero() {
 		return Moment{}
 	}
 	t = t.UTC()
 	return Moment{
-		At: t, ISO: t.Format("2006-01-02T15:04:05Z"), Age: Age(now.Sub(t)), Clock: clock(t, now),
+		At: t, ISO: t.Format("2006-01-02T15:04:05Z"), Age: Age(now.Sub(t)), Clock: formatClock(t, now),
 		// A second of skew is every machine's.
 		Skew: t.Sub(now) > time.Second,
 	}
 }
 
 // clock leaves out the year while it is the reader's.
-func clock(t, now time.Time) string {
+func formatClock(t, now time.Time) string {
 	if t.Year() != now.UTC().Year() {
 		return t.UTC().Format("2006 Jan 2 15:04")
 	}
@@ -62,7 +62,7 @@ func Age(d time.Duration) string {
 }
 
 // count writes n with thin groups of three digits: 1 442.
-func count(n int) string {
+func formatCount(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "\u202f" + s[i:]
@@ -71,7 +71,7 @@ func count(n int) string {
 }
 
 // cut is a number of truncated alerts, which comes from the wire, as an int.
-func cut(n uint64) int {
+func truncatedCount(n uint64) int {
 	return int(min(n, math.MaxInt32))
 }
 
@@ -80,5 +80,5 @@ func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return count(n) + " " + many
+	return formatCount(n) + " " + many
 }

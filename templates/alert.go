@@ -57,37 +57,37 @@ type AlertGroupRow struct {
 // one, and the newest of its events. Clusters, and receivers, can differ: the
 // head says the worst of what they say, and where.
 func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*grouping.AlertGroup, events []grouping.Event) *AlertPage {
-	said := bySource(fp, groups)
-	at := slices.MaxFunc(said, func(x, y *grouping.AlertGroup) int { return worse(x.Alert(fp), y.Alert(fp)) })
+	said := worstBySource(fp, groups)
+	at := slices.MaxFunc(said, func(x, y *grouping.AlertGroup) int { return compareReports(x.Alert(fp), y.Alert(fp)) })
 	a := at.Alert(fp)
 	name := cmp.Or(a.Name(), "Alert "+string(fp))
 	p := &AlertPage{
-		Frame: s.newFrame("alert", titled(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLooks(a),
+		Frame: s.newFrame("alert", titleWithSource(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLook(a),
 		Summary:     cmp.Or(a.Annotations["description"], a.Annotations["message"], a.Annotations["summary"]),
-		Labels:      chips(a.Labels, everything(), s.Links, nil),
+		Labels:      labelChips(a.Labels, allGroups(), s.Links, nil),
 		Annotations: append(pairs(a.Annotations), grafanaPairs(a.Grafana)...), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
 		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}}),
-		FirstSeen:  moment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: where(s, fp, said),
+		FirstSeen:  newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
 	}
 	switch a.Status {
 	case grouping.StatusFiring:
-		p.Since, p.Verb = moment(a.Began(), s.Now), "firing for"
+		p.Since, p.Verb = newMoment(a.Began(), s.Now), "firing for"
 	case grouping.StatusUnreported:
-		p.Since, p.Verb = moment(a.ChangedAt, s.Now), verbUnreported
+		p.Since, p.Verb = newMoment(a.ChangedAt, s.Now), verbUnreported
 	default:
-		p.Since, p.Verb = moment(cmp.Or(a.EndsAt, a.ChangedAt), s.Now), verbResolved
+		p.Since, p.Verb = newMoment(cmp.Or(a.EndsAt, a.ChangedAt), s.Now), verbResolved
 	}
 	seen, by := at.LastSeen(a)
-	p.LastSeen, p.SeenBy = moment(seen, s.Now), textLink(by)
-	p.Marks = (&alertRows{site: s, group: at}).new(a).Marks
+	p.LastSeen, p.SeenBy = newMoment(seen, s.Now), newTextLink(by)
+	p.Marks = (&alertRows{site: s, group: at}).row(a).Marks
 	p.Actions = append(alertActions(s, fp, at, said), Action{Text: "JSON", Href: s.Links.AlertJSON(fp, v.Source)})
-	p.Narrowed = v.chips(s, fp)
+	p.Narrowed = v.filterChips(s, fp)
 	for _, g := range groups {
 		own := g.Alert(fp)
 		p.Groups = append(p.Groups, AlertGroupRow{
 			Key: string(g.ID), Title: title(g, nil), Href: s.Links.Group(g.ID), Receiver: g.Receiver, Source: g.Source,
-			Severity: alertLooks(own), Since: moment(own.ChangedAt, s.Now),
-			Chips: chips(g.GroupLabels, everything(), s.Links, func(n string) bool { return n == "alertname" }),
+			Severity: alertLook(own), Since: newMoment(own.ChangedAt, s.Now),
+			Chips: labelChips(g.GroupLabels, allGroups(), s.Links, func(n string) bool { return n == "alertname" }),
 		})
 	}
 	p.Episodes = alertEpisodes(s, fp, said)
@@ -97,10 +97,10 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 
 // bySource returns, for each source in the order of their names, the group in
 // which the alert is worst: one receiver may know what another was not told yet.
-func bySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*grouping.AlertGroup {
+func worstBySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*grouping.AlertGroup {
 	worst := map[string]*grouping.AlertGroup{}
 	for _, g := range groups {
-		if old := worst[g.Source]; old == nil || worse(g.Alert(fp), old.Alert(fp)) > 0 {
+		if old := worst[g.Source]; old == nil || compareReports(g.Alert(fp), old.Alert(fp)) > 0 {
 			worst[g.Source] = g
 		}
 	}
@@ -113,7 +113,7 @@ func bySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*groupin
 
 // worse compares what two groups say of one alert. Of equal statuses the newer
 // one counts.
-func worse(a, b *grouping.Alert) int {
+func compareReports(a, b *grouping.Alert) int {
 	rank := func(s grouping.Status) int {
 		return slices.Index([]grouping.Status{grouping.StatusResolved, grouping.StatusUnreported, grouping.StatusFiring}, s)
 	}
@@ -122,7 +122,7 @@ func worse(a, b *grouping.Alert) int {
 
 // where names the sources by what they say, the worst first, if there are
 // several: "in prod, resolved in staging".
-func where(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string {
+func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string {
 	if !s.manySources() {
 		return ""
 	}
@@ -179,7 +179,7 @@ func alertEpisodes(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup
 	var rows []EpisodeRow
 	for _, g := range said {
 		for _, e := range slices.Backward(g.Alert(fp).Episodes()) {
-			row := episodeRow(e, s.Now)
+			row := newEpisodeRow(e, s.Now)
 			if len(said) > 1 {
 				row.Source = g.Source
 			}
@@ -191,7 +191,7 @@ func alertEpisodes(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup
 }
 
 // chips are what the page is narrowed down to.
-func (v AlertView) chips(s *Site, fp grouping.Fingerprint) []Chip {
+func (v AlertView) filterChips(s *Site, fp grouping.Fingerprint) []Chip {
 	var out []Chip
 	if v.Source != "" {
 		out = append(out, Chip{Text: "source: " + v.Source, Href: s.Links.Alert(fp)})

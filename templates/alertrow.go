@@ -36,11 +36,11 @@ type alertRows struct {
 	head                []Action
 }
 
-func (r *alertRows) new(a *grouping.Alert) AlertRow {
+func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	s := r.site
 	row := AlertRow{
-		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
-		Labels: chips(a.Labels, everything(), s.Links, func(name string) bool {
+		Key: string(a.Fingerprint), Severity: alertLook(a), Since: newMoment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
+		Labels: labelChips(a.Labels, allGroups(), s.Links, func(name string) bool {
 			return name == "alertname" || name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
 		}),
 	}
@@ -56,11 +56,11 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	}
 	switch a.Status {
 	case grouping.StatusResolved:
-		row.Ended = moment(a.EndsAt, s.Now)
+		row.Ended = newMoment(a.EndsAt, s.Now)
 		row.Lasted = Age(a.EndsAt.Sub(a.StartsAt))
 	case grouping.StatusUnreported:
 		last, _ := r.group.LastSeen(a)
-		row.Ended, row.Left = moment(last, s.Now), true
+		row.Ended, row.Left = newMoment(last, s.Now), true
 	default:
 	}
 	if a.Disputed {
@@ -78,7 +78,7 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	}
 	row.Actions = r.actions(a)
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%q %q %s %s %q %q %v", row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, texts(row.Marks), row.Actions)
+	fmt.Fprintf(h, "%q %q %s %s %q %q %v", row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, markTexts(row.Marks), row.Actions)
 	row.Version = fmt.Sprintf("%08x", h.Sum32())
 	return row
 }
@@ -114,7 +114,7 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 	return append(out, Action{Text: "History", Href: page})
 }
 
-func texts(marks []Mark) []string {
+func markTexts(marks []Mark) []string {
 	out := make([]string, len(marks))
 	for i, m := range marks {
 		out[i] = m.Text
@@ -123,37 +123,37 @@ func texts(marks []Mark) []string {
 }
 
 // markdownAlerts bounds the alerts in a chat message.
-const markdownAlerts = 20
+const maxMarkdownAlerts = 20
 
 // markdown is the group as an incident's first message in chat.
 func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grouping.Labels) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "**[%s] %s**: %s %s", plain(p.Severity.Word), plain(p.Name), p.Count, p.Counted)
+	fmt.Fprintf(&b, "**[%s] %s**: %s %s", markdownText(p.Severity.Word), markdownText(p.Name), p.Count, p.Counted)
 	if p.Mix != "" {
 		b.WriteString(" (" + p.Mix + ")")
 	}
 	if origin != "" {
-		b.WriteString(", " + plain(origin))
+		b.WriteString(", " + markdownText(origin))
 	}
 	b.WriteByte('\n')
 	for i, c := range p.Labels {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(code(c.Text))
+		b.WriteString(markdownCode(c.Text))
 	}
 	if len(p.Labels) > 0 {
 		b.WriteByte('\n')
 	}
 	if p.Summary != "" {
-		b.WriteString(plain(p.Summary) + "\n")
+		b.WriteString(markdownText(p.Summary) + "\n")
 	}
 	if p.Since.Known() {
 		fmt.Fprintf(&b, "Since %s UTC (%s)\n", p.Since.At.Format("2006-01-02 15:04"), p.Since.Age)
 	}
 	for i, a := range alerts {
-		if i == markdownAlerts {
-			fmt.Fprintf(&b, "- and %s more\n", count(len(alerts)-i))
+		if i == maxMarkdownAlerts {
+			fmt.Fprintf(&b, "- and %s more\n", formatCount(len(alerts)-i))
 			break
 		}
 		b.WriteString("- ")
@@ -163,12 +163,12 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 		own := 0
 		for _, name := range a.Labels.Names() {
 			if value, same := shared[name]; !same || value != a.Labels[name] {
-				b.WriteString(code(name+"="+a.Labels[name]) + " ")
+				b.WriteString(markdownCode(name+"="+a.Labels[name]) + " ")
 				own++
 			}
 		}
 		if own == 0 {
-			b.WriteString(code(cmp.Or(a.Name(), string(a.Fingerprint))))
+			b.WriteString(markdownCode(cmp.Or(a.Name(), string(a.Fingerprint))))
 		}
 		b.WriteByte('\n')
 	}
@@ -178,10 +178,10 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 
 // plain is a text on one line, without what chat programs read as a mention or
 // as the end of something.
-func plain(s string) string {
+func markdownText(s string) string {
 	return strings.NewReplacer("\r", " ", "\n", " ", "*", "∗", "`", "'", "@", "@\u200b", "<", "‹", ">", "›", "[", "(", "]", ")").Replace(s)
 }
 
-func code(s string) string {
+func markdownCode(s string) string {
 	return "`" + strings.NewReplacer("`", "'", "\r", " ", "\n", " ").Replace(s) + "`"
 }

@@ -18,7 +18,7 @@ func joinBy(by []string) string { return strings.Join(by, ",") }
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // duration writes a configured span: 7d, 36h, 90m.
-func duration(d time.Duration) string {
+func formatDuration(d time.Duration) string {
 	switch {
 	case d <= 0:
 		return "a while"
@@ -58,7 +58,7 @@ type bucket struct {
 // NewByPage makes the list regrouped by the labels v.By. It takes all groups
 // that the view selects, in any order.
 func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
-	p := newGroupsPage(s, v)
+	p := groupsPageWithoutRows(s, v)
 	rows := regroup(s, groups, v)
 	total := len(rows)
 	for _, b := range rows[:min(total, maxByRows)] {
@@ -68,7 +68,7 @@ func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
 		p.setEmpty(s, v)
 	}
 	if total > maxByRows {
-		p.Pager = &Pager{Text: fmt.Sprintf("1–%d of %s, narrow the filter or group by fewer labels", maxByRows, count(total))}
+		p.Pager = &Pager{Text: fmt.Sprintf("1–%d of %s, narrow the filter or group by fewer labels", maxByRows, formatCount(total))}
 	}
 	return p
 }
@@ -151,20 +151,20 @@ func newByRow(b *bucket, v View, s *Site) ByRow {
 		}
 	}
 	href := s.Links.Groups(to)
-	if len(href) > longestFilter {
+	if len(href) > maxLinkLength {
 		href = s.Links.Groups(v.ungrouped())
 	}
 	r := ByRow{
 		Href: href, Severity: severities[b.worst], Title: strings.Join(parts, ", "),
-		Values: listNames(names(b.alerts)), Count: count(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
-		Groups: "in " + plural(b.groups, "group", "groups") + sourcesOf(b, s), Since: moment(b.newest, s.Now),
+		Values: listNames(countNames(b.alerts)), Count: formatCount(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
+		Groups: "in " + plural(b.groups, "group", "groups") + sourcesOf(b, s), Since: newMoment(b.newest, s.Now),
 	}
 	switch v.State {
 	case query.StateFiring:
 	case query.StateUnreported:
-		r.Counted, r.Severity = "unreported", looksUnreported
+		r.Counted, r.Severity = "unreported", lookUnreported
 	case query.StateResolved:
-		r.Counted, r.Severity = "resolved", looksResolved
+		r.Counted, r.Severity = "resolved", lookResolved
 	default:
 		r.Counted = "alerts"
 	}

@@ -36,7 +36,7 @@ func TestPagesHaveNoIndentation(t *testing.T) {
 	r := newRenderer(t)
 	verbatim := regexp.MustCompile(`(?s)<pre.*?</pre>|data-copy="[^"]*"`)
 	for name, p := range states(t) {
-		page := verbatim.ReplaceAllString(render(t, r, p), "")
+		page := verbatim.ReplaceAllString(renderPage(t, r, p), "")
 		require.NotContains(t, page, "\n", name)
 		require.NotRegexp(t, `\s{4}`, page, name)
 	}

@@ -53,7 +53,7 @@ const (
 // copies that several Alertmanagers sent of one notification are one line. The
 // line of an alert tells of its group too, if the same write opened or closed it.
 func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) grouping.Labels) []EventRow {
-	firstFired, lastResolved := groupEdges(events)
+	firstFired, lastResolved := openingAndClosing(events)
 	copies := foldCopies(events)
 	rows := make([]EventRow, 0, len(events))
 	for i := range events {
@@ -61,8 +61,8 @@ func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) g
 		if copies[i].line != i {
 			continue
 		}
-		first, opening := firstFired[writeOf(e)]
-		last, closing := lastResolved[writeOf(e)]
+		first, opening := firstFired[writeID(e)]
+		last, closing := lastResolved[writeID(e)]
 		if e.Kind == grouping.EventOpened && opening || e.Kind == grouping.EventClosed && closing {
 			continue
 		}
@@ -81,20 +81,20 @@ func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) g
 // groupEdges returns, by write, the index of the first alert that fired in a
 // write that opened its group, and of the last that resolved in one that closed
 // it.
-func groupEdges(events []grouping.Event) (firstFired, lastResolved map[string]int) {
+func openingAndClosing(events []grouping.Event) (firstFired, lastResolved map[string]int) {
 	opened, closed := map[string]bool{}, map[string]bool{}
 	for i := range events {
 		switch events[i].Kind {
 		case grouping.EventOpened:
-			opened[writeOf(&events[i])] = true
+			opened[writeID(&events[i])] = true
 		case grouping.EventClosed:
-			closed[writeOf(&events[i])] = true
+			closed[writeID(&events[i])] = true
 		default:
 		}
 	}
 	firstFired, lastResolved = map[string]int{}, map[string]int{}
 	for i := range events {
-		write := writeOf(&events[i])
+		write := writeID(&events[i])
 		switch events[i].Kind {
 		case grouping.EventFired, grouping.EventRefired, grouping.EventReopened:
 			if opened[write] {
@@ -112,7 +112,7 @@ func groupEdges(events []grouping.Event) (firstFired, lastResolved map[string]in
 
 // foldWithin is how far apart the copies of one notification arrive: replicas
 // wait their turn, 15 s each.
-const foldWithin = time.Minute
+const maxCopyInterval = time.Minute
 
 // copyOf says which line of a list an event belongs to.
 type copyOf struct {
@@ -132,7 +132,7 @@ func foldCopies(events []grouping.Event) []copyOf {
 		if e.Kind != grouping.EventNotified {
 			continue
 		}
-		from := host(cmp.Or(e.ExternalURL, "unknown"))
+		from := hostOf(cmp.Or(e.ExternalURL, "unknown"))
 		if r, ok := runs[e.GroupID]; ok && sameNotification(&events[r.last], e) && !slices.Contains(folded[r.line].from, from) {
 			folded[i].line = r.line
 			folded[r.line].from = append(folded[r.line].from, from)
@@ -150,7 +150,7 @@ func foldCopies(events []grouping.Event) []copyOf {
 
 func sameNotification(newer, older *grouping.Event) bool {
 	return newer.Reason == older.Reason && newer.Firing == older.Firing && newer.Resolved == older.Resolved &&
-		newer.Time.Sub(older.Time) < foldWithin
+		newer.Time.Sub(older.Time) < maxCopyInterval
 }
 
 // newEventRow makes a line of history, with those of its labels that show
@@ -158,25 +158,25 @@ func sameNotification(newer, older *grouping.Event) bool {
 func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.Labels) grouping.Labels) EventRow {
 	look := eventLooks[e.Kind]
 	r := EventRow{
-		Key: e.ID, At: moment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: look.word, Class: look.class, Says: look.says,
+		Key: e.ID, At: newMoment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: look.word, Class: look.class, Says: look.says,
 		What: cmp.Or(e.Labels["alertname"], e.Receiver, "group"), Href: s.Links.Group(e.GroupID),
 	}
 	if e.Fingerprint != "" {
 		r.Group, r.Href = r.Href, s.alertLink(e.Fingerprint, e.Source)
 	}
 	if e.Kind == grouping.EventNotified {
-		r.Says = reason(e) + ": " + notifiedCounts(e)
+		r.Says = notificationReason(e) + ": " + notifiedCounts(e)
 		if e.ExternalURL != "" {
 			r.Says += ", from " + strings.Join(from, ", ")
 		}
 	}
-	r.Origin = s.originChips(e.Source, e.Receiver, everything())
-	r.Chips = chips(show(e.Labels), everything(), s.Links, func(name string) bool { return name == "alertname" })
+	r.Origin = s.originChips(e.Source, e.Receiver, allGroups())
+	r.Chips = labelChips(show(e.Labels), allGroups(), s.Links, func(name string) bool { return name == "alertname" })
 	return r
 }
 
 // without returns the labels that are not in the other set.
-func without(l, other grouping.Labels) grouping.Labels {
+func labelsWithout(l, other grouping.Labels) grouping.Labels {
 	own := grouping.Labels{}
 	for name, value := range l {
 		if v, ok := other[name]; !ok || v != value {
@@ -188,7 +188,7 @@ func without(l, other grouping.Labels) grouping.Labels {
 
 // briefly returns the few labels that tell most: those by which alerts are told
 // apart, then the severity, then any.
-func briefly(l grouping.Labels) grouping.Labels {
+func mainLabels(l grouping.Labels) grouping.Labels {
 	const most = 4
 	few := grouping.Labels{}
 	take := func(name string) {
@@ -199,7 +199,7 @@ func briefly(l grouping.Labels) grouping.Labels {
 	for _, name := range []string{"namespace", "cluster"} {
 		take(name)
 	}
-	for _, name := range telling {
+	for _, name := range distinguishingLabels {
 		take(name)
 	}
 	take(grouping.SeverityLabel())
@@ -210,21 +210,21 @@ func briefly(l grouping.Labels) grouping.Labels {
 }
 
 func notifiedCounts(e *grouping.Event) string {
-	parts := []string{count(e.Firing) + " firing"}
+	parts := []string{formatCount(e.Firing) + " firing"}
 	if e.Resolved > 0 {
-		parts = append(parts, count(e.Resolved)+" resolved")
+		parts = append(parts, formatCount(e.Resolved)+" resolved")
 	}
 	if e.Truncated > 0 {
-		parts = append(parts, count(cut(e.Truncated))+" cut")
+		parts = append(parts, formatCount(truncatedCount(e.Truncated))+" cut")
 	}
 	return strings.Join(parts, ", ")
 }
 
 // reason is why Alertmanager notified. Before 0.32 it does not say.
-func reason(e *grouping.Event) string { return cmp.Or(e.Reason, "notification") }
+func notificationReason(e *grouping.Event) string { return cmp.Or(e.Reason, "notification") }
 
 // host is the short name of an Alertmanager.
-func host(external string) string {
+func hostOf(external string) string {
 	if u, err := url.Parse(external); err == nil && u.Host != "" {
 		return u.Host
 	}
@@ -235,7 +235,7 @@ func host(external string) string {
 func transitions(s *Site, events []grouping.Event, shared grouping.Labels) []EventRow {
 	const maximum = 15 // the history page has the rest
 	changes := slices.DeleteFunc(slices.Clone(events), func(e grouping.Event) bool { return e.Kind == grouping.EventNotified })
-	rows := newEventRows(s, changes, func(l grouping.Labels) grouping.Labels { return without(l, shared) })
+	rows := newEventRows(s, changes, func(l grouping.Labels) grouping.Labels { return labelsWithout(l, shared) })
 	rows = rows[:min(len(rows), maximum)]
 	for i := range rows {
 		rows[i].Group, rows[i].Origin = "", nil // those of the page
@@ -261,7 +261,7 @@ func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
 	type moves struct{ joined, left int }
 	byWrite := map[string]moves{}
 	for i := range events {
-		m := byWrite[writeOf(&events[i])]
+		m := byWrite[writeID(&events[i])]
 		switch events[i].Kind {
 		case grouping.EventFired, grouping.EventRefired, grouping.EventReopened, grouping.EventReturned:
 			m.joined++
@@ -270,7 +270,7 @@ func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
 		default:
 			continue
 		}
-		byWrite[writeOf(&events[i])] = m
+		byWrite[writeID(&events[i])] = m
 	}
 	var out []NotificationRow
 	row := map[int]int{} // by the index of the newest copy
@@ -279,25 +279,25 @@ func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
 		if e.Kind != grouping.EventNotified {
 			continue
 		}
-		m := byWrite[writeOf(e)]
+		m := byWrite[writeID(e)]
 		at, ok := row[c.line]
 		if !ok {
 			if len(out) == maximum {
 				break
 			}
 			at, row[c.line] = len(out), len(out)
-			out = append(out, NotificationRow{Why: reason(e), Counts: notifiedCounts(e), From: c.from})
+			out = append(out, NotificationRow{Why: notificationReason(e), Counts: notifiedCounts(e), From: c.from})
 		}
 		// The oldest copy says when Alertmanager notified.
 		r := &out[at]
-		r.Key, r.At, r.Time = e.ID, moment(e.Time, s.Now), e.Time.UTC().Format("15:04:05")
+		r.Key, r.At, r.Time = e.ID, newMoment(e.Time, s.Now), e.Time.UTC().Format("15:04:05")
 		r.Joined, r.Left = r.Joined+m.joined, r.Left+m.left
 	}
 	return out
 }
 
 // writeOf is the part of an event's ID that all events of one write share.
-func writeOf(e *grouping.Event) string {
+func writeID(e *grouping.Event) string {
 	const number = 6
 	return e.ID[:max(0, len(e.ID)-number)]
 }

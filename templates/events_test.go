@@ -92,7 +92,7 @@ func TestCopiesOfANotificationFold(t *testing.T) {
 		notified(5, two, fixture.AM0),
 	)
 	from := func(hosts string) string { return "notified: Disk first notification: 1 firing, from " + hosts }
-	am0, am1 := host(fixture.AM0), host(fixture.AM1)
+	am0, am1 := hostOf(fixture.AM0), hostOf(fixture.AM1)
 	require.Equal(t, []string{from(am0), from(am0 + ", " + am1), from(am0), from(am0)}, lines(p))
 }
 

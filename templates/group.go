@@ -105,7 +105,7 @@ type Pair struct {
 // TextLink is a text, and a link where it can be one.
 type TextLink struct{ Text, Href string }
 
-func textLink(s string) TextLink {
+func newTextLink(s string) TextLink {
 	href, _ := webLink(s)
 	return TextLink{Text: s, Href: href}
 }
@@ -125,19 +125,19 @@ const alertsPerPage = 100
 // events.
 func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []grouping.Event) *GroupPage {
 	name := title(g, nil)
-	p := &GroupPage{Frame: s.newFrame("group", titled(name, s.sourceOf(g))), Name: name, Severity: groupSeverity(g), Marks: marks(g, s)}
-	all := everything()
+	p := &GroupPage{Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g), Marks: groupMarks(g, s)}
+	all := allGroups()
 	if g.GroupLabels["alertname"] != "" {
-		p.Labels = chips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
+		p.Labels = labelChips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
 	}
 	p.Origin = s.originChips(g.Source, g.Receiver, all)
-	p.Count, p.Counted, p.Mix = counted(g)
-	p.Since, p.Verb = since(g, s.Now)
+	p.Count, p.Counted, p.Mix = groupCounts(g)
+	p.Since, p.Verb = groupSince(g, s.Now)
 	p.Note, p.Remark = groupNote(g, s), groupRemark(g, s)
-	p.Oldest = oldest(g, s.Now)
+	p.Oldest = oldestFiring(g, s.Now)
 
-	shared, annotations := commonLabels(g.Alerts), commonAnnotations(g.Alerts)
-	p.Shared = chips(shared, all, s.Links, nil)
+	shared, annotations := labelsOfAll(g.Alerts), annotationsOfAll(g.Alerts)
+	p.Shared = labelChips(shared, all, s.Links, nil)
 	p.Summary = cmp.Or(annotations["summary"], annotations["message"])
 	if len(g.Alerts) == 1 {
 		p.Summary = cmp.Or(annotations["description"], annotations["message"], annotations["summary"])
@@ -151,11 +151,11 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	episodes := g.Episodes()
 	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
-	row := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions), head: p.Actions}
+	rows := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions), head: p.Actions}
 	for _, a := range sorted[offset:min(len(sorted), offset+alertsPerPage)] {
-		p.Alerts = append(p.Alerts, row.new(a))
+		p.Alerts = append(p.Alerts, rows.row(a))
 	}
-	p.AlertCount, p.AlertNumber = plural(len(sorted), "alert", "alerts"), count(len(sorted))
+	p.AlertCount, p.AlertNumber = plural(len(sorted), "alert", "alerts"), formatCount(len(sorted))
 	p.Pager = alertPager(s, v, g.ID, offset, len(sorted))
 	p.Notifications = newNotifications(events, s)
 	p.Episodes = pastEpisodes(episodes, s.Now)
@@ -167,12 +167,12 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 
 // everything is the view that a chip on a page of its own leads to: a label of
 // a resolved alert must find that alert.
-func everything() View { return viewOf(query.StateAll) }
+func allGroups() View { return viewOfState(query.StateAll) }
 
 func groupNote(g *grouping.AlertGroup, s *Site) string {
 	var notes []string
 	if g.Truncated > 0 {
-		notes = append(notes, plural(cut(g.Truncated), "alert was", "alerts were")+
+		notes = append(notes, plural(truncatedCount(g.Truncated), "alert was", "alerts were")+
 			" cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster. Counts are lower bounds.")
 	}
 	if g.Counts.Unreported > 0 {
@@ -180,9 +180,9 @@ func groupNote(g *grouping.AlertGroup, s *Site) string {
 			" firing and then left out of a notification without being resolved: silenced, inhibited or forgotten by Alertmanager.")
 	}
 	if g.Stale {
-		notes = append(notes, "No notification about this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC: what is shown as firing may be over.")
+		notes = append(notes, "No notification about this group since "+formatClock(g.LastNotifiedAt, s.Now)+" UTC: what is shown as firing may be over.")
 	}
-	if n := disputed(g.Alerts); n > 0 {
+	if n := disputedCount(g.Alerts); n > 0 {
 		notes = append(notes, "The Alertmanagers of this cluster disagree about "+plural(n, "alert", "alerts")+
 			": one reports firing, another resolved. It is shown as firing.")
 	}
@@ -199,14 +199,14 @@ func groupRemark(g *grouping.AlertGroup, s *Site) string {
 		remarks = append(remarks, "Settling: this group is new. An alert that joins it is reported after group_interval.")
 	}
 	if beforeRestart(g, s) {
-		remarks = append(remarks, "No notification about this group has arrived since Muster started at "+clock(s.StartedAt, s.Now)+" UTC.")
+		remarks = append(remarks, "No notification about this group has arrived since Muster started at "+formatClock(s.StartedAt, s.Now)+" UTC.")
 	}
 	return strings.Join(remarks, " ")
 }
 
 // oldest is the start of the firing alert that began first, where the group
 // has been firing for longer than its age says.
-func oldest(g *grouping.AlertGroup, now time.Time) Moment {
+func oldestFiring(g *grouping.AlertGroup, now time.Time) Moment {
 	var at time.Time
 	for _, a := range g.Alerts {
 		if a.Status == grouping.StatusFiring && (at.IsZero() || a.Began().Before(at)) {
@@ -216,7 +216,7 @@ func oldest(g *grouping.AlertGroup, now time.Time) Moment {
 	if g.Counts.Firing < 2 || g.NewestAt.Sub(at) < time.Second {
 		return Moment{}
 	}
-	return moment(at, now)
+	return newMoment(at, now)
 }
 
 func queryOf(actions []Action) string {
@@ -304,7 +304,7 @@ func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager 
 		return nil
 	}
 	end := min(total, offset+alertsPerPage)
-	p := &Pager{Text: count(offset+1) + "–" + count(end) + " of " + count(total) + " alerts, the most urgent first"}
+	p := &Pager{Text: formatCount(offset+1) + "–" + formatCount(end) + " of " + formatCount(total) + " alerts, the most urgent first"}
 	at := func(offset int) string {
 		v.Offset = offset
 		return s.Links.Group(id) + v.encode()
@@ -323,29 +323,29 @@ func pastEpisodes(eps []grouping.Episode, now time.Time) []EpisodeRow {
 	var out []EpisodeRow
 	for _, e := range slices.Backward(eps) {
 		if !e.EndsAt.IsZero() && len(out) < most {
-			out = append(out, episodeRow(e, now))
+			out = append(out, newEpisodeRow(e, now))
 		}
 	}
 	return out
 }
 
-func episodeRow(e grouping.Episode, now time.Time) EpisodeRow {
+func newEpisodeRow(e grouping.Episode, now time.Time) EpisodeRow {
 	end := e.EndsAt
 	if end.IsZero() {
 		end = now
 	}
-	return EpisodeRow{From: moment(e.StartsAt, now), To: moment(e.EndsAt, now), Lasted: Age(end.Sub(e.StartsAt))}
+	return EpisodeRow{From: newMoment(e.StartsAt, now), To: newMoment(e.EndsAt, now), Lasted: Age(end.Sub(e.StartsAt))}
 }
 
 func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, events []grouping.Event) Facts {
 	f := Facts{
 		Receiver: g.Receiver, Source: g.Source, GroupKey: g.GroupKey, Reason: g.LastReason,
 		Annotations: pairs(annotations), Routes: pairs(g.RouteLabels),
-		FirstSeen: moment(g.CreatedAt, s.Now), LastNotified: moment(g.LastNotifiedAt, s.Now),
-		Notifications: count(int(g.Notifications)), Version: count(int(g.Version)),
+		FirstSeen: newMoment(g.CreatedAt, s.Now), LastNotified: newMoment(g.LastNotifiedAt, s.Now),
+		Notifications: formatCount(int(g.Notifications)), Version: formatCount(int(g.Version)),
 	}
 	if at := g.ResolvedAt(); !at.IsZero() && s.Retention > 0 {
-		f.KeptUntil = clock(at.Add(s.Retention), s.Now) + " UTC"
+		f.KeptUntil = formatClock(at.Add(s.Retention), s.Now) + " UTC"
 	}
 	seen := map[string]struct{}{}
 	add := func(external string) {
@@ -358,7 +358,7 @@ func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, even
 		add(e.ExternalURL)
 	}
 	for _, external := range sortedKeys(seen) {
-		f.Alertmanagers = append(f.Alertmanagers, textLink(external))
+		f.Alertmanagers = append(f.Alertmanagers, newTextLink(external))
 	}
 	return f
 }
@@ -366,7 +366,7 @@ func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, even
 func pairs(l grouping.Labels) []Pair {
 	out := make([]Pair, 0, len(l))
 	for _, name := range l.Names() {
-		out = append(out, Pair{name, textLink(l[name])})
+		out = append(out, Pair{name, newTextLink(l[name])})
 	}
 	return out
 }

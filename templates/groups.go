@@ -90,16 +90,16 @@ type Pager struct {
 // NewGroupsPage makes the list of groups. Where v.Err is set, groups is the
 // list without the filter.
 func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
-	p := newGroupsPage(s, v)
+	p := groupsPageWithoutRows(s, v)
 	listed := groups.Groups
 	hidden := 0
 	if !v.Filtered() {
 		listed = slices.DeleteFunc(slices.Clone(listed), s.hides)
 		hidden = len(groups.Groups) - len(listed)
 	}
-	shared := hoistLabels(listed)
+	shared := sharedLabels(listed)
 	origin, rowView := s.hoistOrigin(listed, v)
-	p.Shared = append(origin, chips(grouping.Labels(shared), v, s.Links, nil)...)
+	p.Shared = append(origin, labelChips(grouping.Labels(shared), v, s.Links, nil)...)
 	p.Rows = make([]GroupRow, 0, len(listed))
 	for _, g := range listed {
 		p.Rows = append(p.Rows, NewGroupRow(g, rowView, s, shared))
@@ -115,17 +115,17 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 }
 
 // newGroupsPage makes all of the page but its rows.
-func newGroupsPage(s *Site, v View) *GroupsPage {
+func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
 	p := &GroupsPage{
-		Frame: s.newFrame("groups", titled("Groups", v.Source)), Counts: countLinks(s, v), Form: newFilterForm(s, v),
+		Frame: s.newFrame("groups", titleWithSource("Groups", v.Source)), Counts: countLinks(s, v), Form: newFilterForm(s, v),
 		Groups: plural(s.Summary.Firing, "group", "groups") + " firing",
-		Last:   moment(s.Summary.LastNotification, s.Now),
+		Last:   newMoment(s.Summary.LastNotification, s.Now),
 	}
-	if h := s.headBeat(); h != nil {
-		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), moment(h.At, s.Now)
+	if h := s.mainHeartbeat(); h != nil {
+		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), newMoment(h.At, s.Now)
 	}
 	if v.Err != nil {
-		p.code = http.StatusBadRequest
+		p.status = http.StatusBadRequest
 	}
 	p.Wall = v.Wall
 	return p
@@ -164,8 +164,8 @@ func countLinks(s *Site, v View) []CountLink {
 			continue
 		}
 		looks := severities[c.rank]
-		m := sum.matcher(c.rank, looks.Word)
-		l := CountLink{Class: looks.Class, Word: looks.Word, Count: count(c.n)}
+		m := sum.severityMatcher(c.rank, looks.Word)
+		l := CountLink{Class: looks.Class, Word: looks.Word, Count: formatCount(c.n)}
 		if c.rank == grouping.SeverityOther {
 			l.Word = "other"
 		}
@@ -183,7 +183,7 @@ func countLinks(s *Site, v View) []CountLink {
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
 		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall,
-		Sources: options(s.Summary.Sources, v.Source, "every source"), Receivers: options(s.Summary.Receivers, v.Receiver, "every receiver"),
+		Sources: selectOptions(s.Summary.Sources, v.Source, "every source"), Receivers: selectOptions(s.Summary.Receivers, v.Receiver, "every receiver"),
 		Open: v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
 	}
 	for _, o := range [][2]string{{query.StateFiring, "firing"}, {query.StateUnreported, "unreported"}, {query.StateResolved, "resolved"}, {query.StateAll, "all"}} {
@@ -231,7 +231,7 @@ func newPager(s *Site, v View, shown, total int, next string) *Pager {
 	if next == "" && v.Cursor == "" {
 		return nil
 	}
-	p := &Pager{Text: fmt.Sprintf("%s–%s of %s", count(min(v.From+1, v.From+shown)), count(v.From+shown), count(max(total, v.From+shown)))}
+	p := &Pager{Text: fmt.Sprintf("%s–%s of %s", formatCount(min(v.From+1, v.From+shown)), formatCount(v.From+shown), formatCount(max(total, v.From+shown)))}
 	if v.Cursor != "" {
 		p.First = s.Links.Groups(v.first())
 	}
@@ -256,24 +256,24 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 	case v.Filtered() && v.Err == nil:
 		p.Empty = &Empty{
 			Title: "No group matches",
-			Text:  withoutFilter(sum, v.State),
+			Text:  unfilteredCount(sum, v.State),
 			Href:  p.Form.Clear, Link: "Show all",
 		}
 	case v.Cursor != "":
 		p.Empty = &Empty{Title: "No more groups", Text: "The list is shorter than it was. ", Href: s.Links.Groups(v.first()), Link: "First page"}
 	case v.State == query.StateResolved:
-		p.Empty = &Empty{Title: "No resolved group", Text: "Resolved groups stay here for " + duration(s.Retention) + "."}
+		p.Empty = &Empty{Title: "No resolved group", Text: "Resolved groups stay here for " + formatDuration(s.Retention) + "."}
 	case v.State == query.StateUnreported:
 		p.Empty = &Empty{Title: "Every firing alert is reported", Text: "No alert has silently disappeared from Alertmanager's notifications.", Good: true}
 	case v.State == query.StateFiring, v.State == query.StateAll:
-		p.Empty = allQuiet(s)
+		p.Empty = nothingFiring(s)
 	default:
 		p.Empty = &Empty{Title: "No group is " + strings.ReplaceAll(v.State, ",", " or ")}
 	}
 }
 
 // withoutFilter counts the groups of the view's state that no filter leaves out.
-func withoutFilter(sum *Summary, state string) string {
+func unfilteredCount(sum *Summary, state string) string {
 	n, word := sum.Firing, "firing"
 	switch state {
 	case query.StateUnreported:
@@ -289,8 +289,8 @@ func withoutFilter(sum *Summary, state string) string {
 	return plural(n, "group is", "groups are") + " " + word + " without this filter. "
 }
 
-func allQuiet(s *Site) *Empty {
-	e := &Empty{Title: "Nothing is firing", Good: true, Since: moment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
+func nothingFiring(s *Site) *Empty {
+	e := &Empty{Title: "Nothing is firing", Good: true, Since: newMoment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
 	switch {
 	case s.Storage.Partial:
 		e.Title, e.Good = "Nothing is known to be firing", false
@@ -303,7 +303,7 @@ func allQuiet(s *Site) *Empty {
 			e.Href, e.Link = s.Links.Status()+"#rejected", "See why"
 		}
 	default:
-		e.After, e.Good = s.pathsProven()
+		e.After, e.Good = s.heartbeatSummary()
 		e.After = " ago. " + e.After
 	}
 	return e

@@ -9,7 +9,7 @@ import (
 )
 
 // noticedHeartbeats is how many broken heartbeats a page names on top.
-const noticedHeartbeats = 3
+const maxHeartbeatNotices = 3
 
 // hides reports whether a group is not worth a row: it holds heartbeats alone,
 // and nothing is wrong with one of them.
@@ -41,7 +41,7 @@ func (s *Site) heartbeatName(h *grouping.Heartbeat) string {
 	if slices.ContainsFunc(s.Heartbeats, func(o grouping.Heartbeat) bool {
 		return o.Source == h.Source && o.Fingerprint == h.Fingerprint && o.Alertmanager != h.Alertmanager
 	}) {
-		where = append(where, host(h.Alertmanager))
+		where = append(where, hostOf(h.Alertmanager))
 	}
 	name = isolate(name)
 	if len(where) == 0 {
@@ -60,11 +60,11 @@ func (s *Site) heartbeatNotices() []Notice {
 		if !h.State.IsBroken() {
 			break // the worst come first
 		}
-		if broken++; broken > noticedHeartbeats {
+		if broken++; broken > maxHeartbeatNotices {
 			continue
 		}
 		n := Notice{
-			Key: "beat-" + string(h.Group) + string(h.Fingerprint) + h.Alertmanager, Class: "bad", Since: moment(h.At, s.Now),
+			Key: "beat-" + string(h.Group) + string(h.Fingerprint) + h.Alertmanager, Class: "bad", Since: newMoment(h.At, s.Now),
 			Href: s.Links.Group(h.Group), Link: "Show",
 			Text: "The heartbeat " + s.heartbeatName(h) + " is late", Mid: ": last seen ", After: " ago",
 		}
@@ -77,7 +77,7 @@ func (s *Site) heartbeatNotices() []Notice {
 		n.After += ". Its Prometheus, or the path from there to here, may be down."
 		out = append(out, n)
 	}
-	if more := broken - noticedHeartbeats; more > 0 {
+	if more := broken - maxHeartbeatNotices; more > 0 {
 		out = append(out, Notice{Key: "beats", Class: "bad", Text: plural(more, "more heartbeat is", "more heartbeats are") + " late or ended."})
 	}
 	return out
@@ -92,7 +92,7 @@ func (s *Site) sourceNotices() []Notice {
 			continue
 		}
 		n := Notice{
-			Key: "source-" + name, Class: "warn", Since: moment(source.LastNotification, s.Now), Text: "No notification for ",
+			Key: "source-" + name, Class: "warn", Since: newMoment(source.LastNotification, s.Now), Text: "No notification for ",
 			After: ". Its Alertmanager may be unable to reach Muster; what is shown may be out of date.",
 		}
 		if s.manySources() {
@@ -105,7 +105,7 @@ func (s *Site) sourceNotices() []Notice {
 
 // headBeat is the heartbeat in the head of the list: the worst, or the last that
 // arrived.
-func (s *Site) headBeat() *grouping.Heartbeat {
+func (s *Site) mainHeartbeat() *grouping.Heartbeat {
 	if len(s.Heartbeats) == 0 {
 		return nil
 	}
@@ -116,10 +116,10 @@ func (s *Site) headBeat() *grouping.Heartbeat {
 	return &newest
 }
 
-// pathsProven says in a sentence what the heartbeats prove. It speaks of each
+// heartbeatSummary says in a sentence what the heartbeats prove. It speaks of each
 // source, never of all because of one.
-func (s *Site) pathsProven() (sentence string, good bool) {
-	if h := s.headBeat(); h != nil && h.State.IsBroken() {
+func (s *Site) heartbeatSummary() (sentence string, good bool) {
+	if h := s.mainHeartbeat(); h != nil && h.State.IsBroken() {
 		return "The heartbeat " + s.heartbeatName(h) + " is missing: the path from its Prometheus to here may be broken.", false
 	}
 	var proven, unknown, without []string
@@ -144,9 +144,9 @@ func (s *Site) pathsProven() (sentence string, good bool) {
 	case len(proven)+len(unknown) == 0:
 		return "No heartbeat alert such as Watchdog arrives here, so an empty list does not prove that the path from Prometheus works.", true
 	case single && len(unknown) > 0:
-		return "The heartbeat " + s.heartbeatName(s.headBeat()) + " came once; its rhythm is not known yet, so it proves nothing about now.", true
+		return "The heartbeat " + s.heartbeatName(s.mainHeartbeat()) + " came once; its rhythm is not known yet, so it proves nothing about now.", true
 	case single:
-		return "The heartbeat " + s.heartbeatName(s.headBeat()) + " arrives, so the path from Prometheus to here works.", true
+		return "The heartbeat " + s.heartbeatName(s.mainHeartbeat()) + " arrives, so the path from Prometheus to here works.", true
 	}
 	var parts []string
 	if len(proven) > 0 {

@@ -56,13 +56,13 @@ func TestOneHeartbeatStandsForNoOther(t *testing.T) {
 			"Last notification  ago. The heartbeat Watchdog (prometheus=a) is missing: the path from its Prometheus to here may be broken.", false,
 		},
 	} {
-		e := allQuiet(tc.site)
+		e := nothingFiring(tc.site)
 		require.Equal(t, tc.says, e.Text+e.After, name)
 		require.Equal(t, tc.good, e.Good, name)
 	}
 	s := siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives))
 	s.Summary.Sources["edge"] = SourceSummary{Groups: 1}
-	require.Contains(t, allQuiet(s).After, "Heartbeats arrive from prod, so the paths from there work. Nothing proves that the path from edge works")
+	require.Contains(t, nothingFiring(s).After, "Heartbeats arrive from prod, so the paths from there work. Nothing proves that the path from edge works")
 }
 
 // A broken heartbeat is said on top of every page, by its name, and its group is
@@ -86,8 +86,8 @@ func TestABrokenHeartbeatIsLoud(t *testing.T) {
 		many = append(many, beat("prod", name, grouping.HeartbeatEnded))
 	}
 	notices = siteWithBeats(many...).heartbeatNotices()
-	require.Len(t, notices, noticedHeartbeats+1)
-	require.Equal(t, "2 more heartbeats are late or ended.", notices[noticedHeartbeats].Text)
+	require.Len(t, notices, maxHeartbeatNotices+1)
+	require.Equal(t, "2 more heartbeats are late or ended.", notices[maxHeartbeatNotices].Text)
 }
 
 // Which source is silent is said, though another one is not.

@@ -40,7 +40,7 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 	return s
 }
 
-func view(t testing.TB, text string) View {
+func parseView(t testing.TB, text string) View {
 	t.Helper()
 	return ParseView(params(t, text))
 }
@@ -59,7 +59,7 @@ func selected(groups []*grouping.AlertGroup, v View) grouping.GroupPage {
 	return page
 }
 
-func render(t testing.TB, r *Renderer, p Page) string {
+func renderPage(t testing.TB, r *Renderer, p Page) string {
 	t.Helper()
 	b, err := r.Render(p)
 	require.NoError(t, err)
@@ -94,7 +94,7 @@ func states(t testing.TB) map[string]Page {
 		return nil
 	}
 	list := func(groups []*grouping.AlertGroup, query string, change func(*Site)) Page {
-		s, v := newSite(groups), view(t, query)
+		s, v := newSite(groups), parseView(t, query)
 		if change != nil {
 			change(s)
 		}
@@ -159,7 +159,7 @@ func states(t testing.TB) map[string]Page {
 			s.Heartbeats[0].State, s.Heartbeats[0].At, s.Heartbeats[0].Every = grouping.HeartbeatLate, night.Add(-46*time.Minute), 5*time.Minute
 		}),
 		"demo":        list(groups, "", func(s *Site) { s.Demo = true }),
-		"by":          NewByPage(newSite(groups), view(t, "by=namespace,cluster"), groups),
+		"by":          NewByPage(newSite(groups), parseView(t, "by=namespace,cluster"), groups),
 		"group":       one("KubePodCrashLooping"),
 		"burn":        one("HTTPErrorBudgetBurn"),
 		"mixed":       NewGroupPage(newSite(groups), ParseGroupView(params(t, "range=7d")), groups[4], fixture.Events(groups[4])),
@@ -175,7 +175,7 @@ func states(t testing.TB) map[string]Page {
 		"history":     history(""),
 		"historyat":   history("at=2026-11-23T02:00&kind=fired&group=" + string(crash.ID)),
 		"historybad":  history(`filter=a=="b"`),
-		"status":      NewStatusPage(newSite(groups), statusInput()),
+		"status":      NewStatusPage(newSite(groups), exampleStatusInput()),
 		"statusbad":   NewStatusPage(broken, StatusInput{}),
 		"help":        NewHelpPage(newSite(groups)),
 		"gone":        NewGonePage(newSite(groups), "00000000000000000000", "", events[:1]),
@@ -185,7 +185,7 @@ func states(t testing.TB) map[string]Page {
 	}
 }
 
-func statusInput() StatusInput {
+func exampleStatusInput() StatusInput {
 	return StatusInput{
 		Stats: grouping.Stats{
 			Receivers: map[string]int{"pager": 3},

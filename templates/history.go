@@ -105,11 +105,11 @@ type HistoryDay struct {
 // without the filter.
 func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryPage {
 	p := &HistoryPage{
-		Frame: s.newFrame("history", titled("History", v.Source)), Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
+		Frame: s.newFrame("history", titleWithSource("History", v.Source)), Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
 		Group: string(v.Group), Alert: string(v.Fingerprint),
 	}
 	if v.Err != nil {
-		p.code = http.StatusBadRequest
+		p.status = http.StatusBadRequest
 	}
 	if !v.Since.IsZero() {
 		p.Since = v.Since.Format(time.RFC3339Nano)
@@ -130,10 +130,10 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 		to.Everything, to.Cursor = true, ""
 		p.WithNotifications = s.Links.History(to)
 	}
-	p.Sources = options(s.Summary.Sources, v.Source, "every source")
-	p.Receivers = options(s.Summary.Receivers, v.Receiver, "every receiver")
+	p.Sources = selectOptions(s.Summary.Sources, v.Source, "every source")
+	p.Receivers = selectOptions(s.Summary.Receivers, v.Receiver, "every receiver")
 	p.setChips(s, v)
-	for _, row := range newEventRows(s, events.Events, briefly) {
+	for _, row := range newEventRows(s, events.Events, mainLabels) {
 		day := row.At.At.Format("Monday, January 2 2006")
 		if n := len(p.Days); n == 0 || p.Days[n-1].Day != day {
 			p.Days = append(p.Days, HistoryDay{Day: day})

@@ -122,11 +122,11 @@ func hostilePages(s string) map[string]Page {
 	by := q("by")
 	by.By = append(by.By, "pod", s)
 	return map[string]Page{
-		"list":     list(viewOf(query.StateFiring)),
+		"list":     list(viewOfState(query.StateFiring)),
 		"filter":   list(q("filter")),
-		"matcher":  list(viewOf(query.StateAll).with(equals(s, s))),
+		"matcher":  list(viewOfState(query.StateAll).with(equals(s, s))),
 		"by":       NewByPage(site, by, groups),
-		"byall":    NewByPage(site, View{Groups: viewOf(query.StateAll).Groups, By: []string{"pod", s}}, groups),
+		"byall":    NewByPage(site, View{Groups: viewOfState(query.StateAll).Groups, By: []string{"pod", s}}, groups),
 		"empty":    NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
 		"group":    NewGroupPage(site, GroupView{Range: s}, g, events),
 		"noname":   NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
@@ -151,7 +151,7 @@ func TestHostileStrings(t *testing.T) {
 	r := newRenderer(t)
 	elements, attrs := map[string]bool{}, map[string]bool{}
 	learn := func(p Page) {
-		es, as, _ := parts(t, render(t, r, p))
+		es, as, _ := parts(t, renderPage(t, r, p))
 		for e := range es {
 			elements[e] = true
 		}
@@ -168,7 +168,7 @@ func TestHostileStrings(t *testing.T) {
 	delete(elements, "style")
 	for _, s := range hostile {
 		for name, p := range hostilePages(s) {
-			es, as, hrefs := parts(t, render(t, r, p))
+			es, as, hrefs := parts(t, renderPage(t, r, p))
 			for e := range es {
 				if !elements[e] {
 					t.Errorf("%s: %.60q makes an element %q", name, s, e)

@@ -16,23 +16,23 @@ type Chip struct {
 }
 
 // chip is a label as a link to the view with it.
-func chip(name, value string, v View, l Links) Chip {
+func labelChip(name, value string, v View, l Links) Chip {
 	return Chip{Text: name + "=" + value, Href: l.groupsWith(v, equals(name, value))}
 }
 
 // chips are labels as links, in the order of the names.
-func chips(of grouping.Labels, v View, l Links, except func(name string) bool) []Chip {
+func labelChips(of grouping.Labels, v View, l Links, except func(name string) bool) []Chip {
 	var out []Chip
 	for _, name := range of.Names() {
 		if except == nil || !except(name) {
-			out = append(out, chip(name, of[name], v, l))
+			out = append(out, labelChip(name, of[name], v, l))
 		}
 	}
 	return out
 }
 
 // common returns what all the sets share.
-func common(n int, at func(i int) grouping.Labels) grouping.Labels {
+func sharedByAll(n int, at func(i int) grouping.Labels) grouping.Labels {
 	if n == 0 {
 		return nil
 	}
@@ -48,16 +48,16 @@ func common(n int, at func(i int) grouping.Labels) grouping.Labels {
 	return shared
 }
 
-func commonLabels(alerts []*grouping.Alert) grouping.Labels {
-	return common(len(alerts), func(i int) grouping.Labels { return alerts[i].Labels })
+func labelsOfAll(alerts []*grouping.Alert) grouping.Labels {
+	return sharedByAll(len(alerts), func(i int) grouping.Labels { return alerts[i].Labels })
 }
 
-func commonAnnotations(alerts []*grouping.Alert) grouping.Labels {
-	return common(len(alerts), func(i int) grouping.Labels { return alerts[i].Annotations })
+func annotationsOfAll(alerts []*grouping.Alert) grouping.Labels {
+	return sharedByAll(len(alerts), func(i int) grouping.Labels { return alerts[i].Annotations })
 }
 
 // commonAnnotation returns the annotation if all alerts carry the same.
-func commonAnnotation(alerts []*grouping.Alert, name string) string {
+func annotationOfAll(alerts []*grouping.Alert, name string) string {
 	value := alerts[0].Annotations[name]
 	for _, a := range alerts[1:] {
 		if a.Annotations[name] != value {
@@ -69,23 +69,23 @@ func commonAnnotation(alerts []*grouping.Alert, name string) string {
 
 // telling are the labels that tell alerts of one name apart best, the best
 // first.
-var telling = []string{
+var distinguishingLabels = []string{
 	"pod", "instance", "service", "persistentvolumeclaim", "statefulset", "deployment", "daemonset", "job_name",
 	"node", "host", "hostname", "device", "mountpoint", "container", "topic", "consumergroup", "queue", "job", "namespace", "cluster",
 }
 
 // scanned bounds the alerts that are looked at to choose a label.
-const scanned = 100
+const maxScannedAlerts = 100
 
 // differs returns the name of the label that tells the alerts apart best, or
 // "" if none does.
-func differs(alerts []*grouping.Alert) string {
-	some := alerts[:min(len(alerts), scanned)]
+func distinguishingLabel(alerts []*grouping.Alert) string {
+	some := alerts[:min(len(alerts), maxScannedAlerts)]
 	varies := func(name string) bool {
 		first, ok := some[0].Labels[name]
 		return ok && slices.ContainsFunc(some[1:], func(a *grouping.Alert) bool { return a.Labels[name] != first })
 	}
-	for _, name := range telling {
+	for _, name := range distinguishingLabels {
 		if varies(name) {
 			return name
 		}
@@ -107,7 +107,7 @@ func differs(alerts []*grouping.Alert) string {
 }
 
 // distinct returns the sorted values of a label.
-func distinct(alerts []*grouping.Alert, name string) []string {
+func distinctValues(alerts []*grouping.Alert, name string) []string {
 	seen := make(map[string]struct{}, len(alerts))
 	for _, a := range alerts {
 		if value := a.Labels[name]; value != "" {
@@ -125,7 +125,7 @@ type nameCount struct {
 }
 
 // names counts the alerts by name, the worst first.
-func names(alerts []*grouping.Alert) []nameCount {
+func countNames(alerts []*grouping.Alert) []nameCount {
 	byName := map[string]*nameCount{}
 	for _, a := range alerts {
 		c := byName[a.Name()]
@@ -149,7 +149,7 @@ func names(alerts []*grouping.Alert) []nameCount {
 }
 
 // firing returns the alerts that fire.
-func firing(alerts []*grouping.Alert) []*grouping.Alert {
+func firingAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	return withStatus(alerts, grouping.StatusFiring)
 }
 

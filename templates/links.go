@@ -51,15 +51,15 @@ func (l Links) Groups(v View) string { return l.Home() + v.encode() }
 
 // longestFilter bounds the addresses that Muster makes from label values: what
 // is longer is refused by servers, Muster's own among them.
-const longestFilter = 8 << 10
+const maxLinkLength = 8 << 10
 
 // groupsWith is the list with one more matcher; "" if that is too long.
 func (l Links) groupsWith(v View, m *matcher) string {
-	if len(m.Value) > longestFilter {
+	if len(m.Value) > maxLinkLength {
 		return ""
 	}
 	href := l.Groups(v.with(m))
-	if len(href) > longestFilter {
+	if len(href) > maxLinkLength {
 		return ""
 	}
 	return href
@@ -76,10 +76,10 @@ func (l Links) Alert(fp grouping.Fingerprint) string { return l.path("alerts", s
 
 // AlertOf is the page of one alert of a source; "" is every source.
 func (l Links) AlertOf(fp grouping.Fingerprint, source string) string {
-	return l.Alert(fp) + of(source)
+	return l.Alert(fp) + sourceQuery(source)
 }
 
-func of(source string) string {
+func sourceQuery(source string) string {
 	q := make(parameters, 0, 1)
 	q.add("source", source)
 	return q.String()
@@ -87,7 +87,7 @@ func of(source string) string {
 
 // AlertJSON is an alert of a source as JSON; "" is every source.
 func (l Links) AlertJSON(fp grouping.Fingerprint, source string) string {
-	return l.path("api", "v1", "alerts", string(fp)) + of(source)
+	return l.path("api", "v1", "alerts", string(fp)) + sourceQuery(source)
 }
 
 // History is the history as the view selects it.
@@ -110,13 +110,13 @@ func (l Links) Go() string { return l.path("go") }
 
 // unknownOrigin stands for the address of Muster where nobody said it: what is
 // copied into a configuration must be an address.
-const unknownOrigin = "http://muster.example.net:9095"
+const exampleOrigin = "http://muster.example.net:9095"
 
 // Known reports whether it is known how others reach Muster.
 func (l Links) Known() bool { return l.External != "" }
 
 // Configured is a path's address for use in a configuration.
-func (l Links) Configured(path string) string { return cmp.Or(l.External, unknownOrigin) + path }
+func (l Links) Configured(path string) string { return cmp.Or(l.External, exampleOrigin) + path }
 
 // Webhook is the absolute address that Alertmanager posts to.
 func (l Links) Webhook() string { return l.Configured(l.path("webhook")) }

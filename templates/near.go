@@ -20,7 +20,7 @@ func (p *GroupsPage) Suggest(s *Site, v View, groups []*grouping.AlertGroup) {
 		if m.Type != labels.MatchEqual {
 			continue
 		}
-		if value, ok := nearest(m, v.ListQuery(), groups); ok {
+		if value, ok := nearestValue(m, v.ListQuery(), groups); ok {
 			to := equals(m.Name, value)
 			p.Empty.Near = []Chip{{Text: to.String(), Href: s.Links.groupsWith(v.without(i), to)}}
 			return
@@ -31,7 +31,7 @@ func (p *GroupsPage) Suggest(s *Site, v View, groups []*grouping.AlertGroup) {
 // nearest returns the value of the matcher's label that is most like the
 // matcher's, if one is like it at all and no alert has the matcher's own. Only
 // alerts that the query would list without its filter are candidates.
-func nearest(m *matcher, q grouping.ListQuery, groups []*grouping.AlertGroup) (value string, ok bool) {
+func nearestValue(m *matcher, q grouping.ListQuery, groups []*grouping.AlertGroup) (value string, ok bool) {
 	q.Matchers, q.Words = nil, nil
 	wanted := strings.ToLower(m.Value)
 	letters := utf8.RuneCountInString(wanted)
@@ -51,7 +51,7 @@ func nearest(m *matcher, q grouping.ListQuery, groups []*grouping.AlertGroup) (v
 				continue
 			}
 			seen[is] = true
-			if d := unlike(strings.ToLower(is), wanted, letters, least); d < least || d == least && (!ok || is < value) {
+			if d := valueDistance(strings.ToLower(is), wanted, letters, least); d < least || d == least && (!ok || is < value) {
 				value, least, ok = is, d, true
 			}
 		}
@@ -61,7 +61,7 @@ func nearest(m *matcher, q grouping.ListQuery, groups []*grouping.AlertGroup) (v
 
 // unlike counts the letters by which two values differ, or returns more than
 // most. One that holds the other differs by one: its reader typed a part.
-func unlike(is, wanted string, letters, most int) int {
+func valueDistance(is, wanted string, letters, most int) int {
 	if wanted != "" && strings.Contains(is, wanted) {
 		return 1
 	}

@@ -27,12 +27,12 @@ func TestNearest(t *testing.T) {
 		"":            "",
 		"x":           "",
 	} {
-		value, ok := nearest(equals("namespace", wanted), grouping.ListQuery{}, groups)
+		value, ok := nearestValue(equals("namespace", wanted), grouping.ListQuery{}, groups)
 		require.Equal(t, want, value, wanted)
 		require.Equal(t, want != "", ok, wanted)
 	}
-	_, ok := nearest(equals("cluster", "payments"), grouping.ListQuery{}, groups)
+	_, ok := nearestValue(equals("cluster", "payments"), grouping.ListQuery{}, groups)
 	require.False(t, ok, "no alert has the label")
-	_, ok = nearest(equals("namespace", "paymets"), grouping.ListQuery{States: []grouping.State{grouping.StateResolved}}, groups)
+	_, ok = nearestValue(equals("namespace", "paymets"), grouping.ListQuery{States: []grouping.State{grouping.StateResolved}}, groups)
 	require.False(t, ok, "it would lead to another empty list")
 }

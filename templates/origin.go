@@ -87,7 +87,7 @@ func (s *Site) sourceOf(g *grouping.AlertGroup) string {
 }
 
 // titled is a page's title with the source that it is about.
-func titled(title, source string) string {
+func titleWithSource(title, source string) string {
 	if source == "" {
 		return title
 	}
@@ -96,7 +96,7 @@ func titled(title, source string) string {
 
 // options are the entries of a select: every one, and those that are known. One
 // alone needs no select, unless something is chosen.
-func options[V any](known map[string]V, chosen, every string) []Option {
+func selectOptions[V any](known map[string]V, chosen, every string) []Option {
 	if len(known) < 2 && chosen == "" {
 		return nil
 	}

@@ -32,17 +32,17 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	prod, staging := clusters()
 	both := []*grouping.AlertGroup{prod, staging}
 	s := newSite(both)
-	v := view(t, "state=all")
-	list := text(t, render(t, r, NewGroupsPage(s, v, selected(both, v))))
+	v := parseView(t, "state=all")
+	list := text(t, renderPage(t, r, NewGroupsPage(s, v, selected(both, v))))
 	require.Contains(t, list, "source: prod")
 	require.Contains(t, list, "source: staging")
 	require.NotContains(t, list, "receiver: pager", "there is one receiver")
-	by := NewByPage(s, view(t, "state=all&by=namespace"), both)
+	by := NewByPage(s, parseView(t, "state=all&by=namespace"), both)
 	require.Equal(t, "in 2 groups of prod, staging", by.ByRows[0].Groups)
 
 	p := NewGroupPage(s, GroupView{}, prod, fixture.Events(prod))
 	require.Equal(t, "(1) PodCrash · prod · Muster", p.Title)
-	require.Contains(t, text(t, render(t, r, p)), "source: prod")
+	require.Contains(t, text(t, renderPage(t, r, p)), "source: prod")
 	require.Contains(t, p.Markdown, "**[critical] PodCrash**: 1 firing, source prod\n")
 	require.Contains(t, decoded(t, silences(p.Actions)[0].Href), "(source prod)")
 	require.Equal(t, "/am/alerts/"+string(prod.Alerts[0].Fingerprint)+"?source=prod", p.Alerts[0].Page)
@@ -65,8 +65,8 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 
 	// One source, one receiver: nothing is to be told apart.
 	one := newSite(both[:1])
-	v = view(t, "")
-	require.NotContains(t, text(t, render(t, r, NewGroupsPage(one, v, selected(both[:1], v)))), "source")
+	v = parseView(t, "")
+	require.NotContains(t, text(t, renderPage(t, r, NewGroupsPage(one, v, selected(both[:1], v)))), "source")
 	alone := NewGroupPage(one, GroupView{}, prod, nil)
 	require.Empty(t, alone.Origin)
 	require.Equal(t, "(1) PodCrash · Muster", alone.Title)
@@ -81,16 +81,16 @@ func TestASharedSourceIsSaidOnce(t *testing.T) {
 	other := fixture.Make(night, fixture.Spec{Source: "prod", Group: fixture.L{"alertname": "Disk"}, Alerts: []fixture.Alert{{Ago: time.Hour}}})
 	all := []*grouping.AlertGroup{prod, other, staging}
 	s := newSite(all)
-	p := NewGroupsPage(s, view(t, "state=all"), grouping.GroupPage{Groups: all[:2], Total: 2})
+	p := NewGroupsPage(s, parseView(t, "state=all"), grouping.GroupPage{Groups: all[:2], Total: 2})
 	require.Equal(t, []Chip{{"source: prod", "/am/?state=all&source=prod"}}, p.Shared)
 	for _, row := range p.Rows {
 		for _, c := range row.Chips {
 			require.NotContains(t, c.Text, "source")
 		}
 	}
-	p = NewGroupsPage(s, view(t, "state=all"), grouping.GroupPage{Groups: all, Total: 3})
+	p = NewGroupsPage(s, parseView(t, "state=all"), grouping.GroupPage{Groups: all, Total: 3})
 	require.Empty(t, p.Shared)
-	p = NewGroupsPage(s, view(t, ""), grouping.GroupPage{Groups: all[:1], Total: 1})
+	p = NewGroupsPage(s, parseView(t, ""), grouping.GroupPage{Groups: all[:1], Total: 1})
 	require.Equal(t, "source: prod", p.Rows[0].Chips[0].Text, "of one row nothing is shared")
 }
 
@@ -100,7 +100,7 @@ func TestEveryRowNamesItsReceiver(t *testing.T) {
 	both := []*grouping.AlertGroup{prod, pager}
 	s := newSite(both)
 	for _, g := range both {
-		row := NewGroupRow(g, view(t, ""), s, nil)
+		row := NewGroupRow(g, parseView(t, ""), s, nil)
 		require.Equal(t, Chip{"receiver: " + g.Receiver, "/am/?receiver=" + g.Receiver}, row.Chips[0])
 	}
 	require.Contains(t, NewGroupPage(s, GroupView{}, pager, nil).Markdown, ", receiver team\n")
@@ -117,7 +117,7 @@ func TestAnAlertOfSeveralSources(t *testing.T) {
 	require.Equal(t, "critical", p.Severity.Word)
 	require.Equal(t, Verb("firing for"), p.Verb)
 	require.Equal(t, "in prod; resolved in staging", p.Where)
-	require.Contains(t, text(t, render(t, r, p)), "firing for 1h 0m in prod; resolved in staging")
+	require.Contains(t, text(t, renderPage(t, r, p)), "firing for 1h 0m in prod; resolved in staging")
 	links := silences(p.Actions)
 	require.Len(t, links, 1, "what is resolved needs no silence")
 	require.Equal(t, "Silence in prod…", links[0].Text)
@@ -166,7 +166,7 @@ func TestFormsHaveSourceAndReceiver(t *testing.T) {
 	prod, staging := clusters()
 	both := []*grouping.AlertGroup{prod, staging}
 	s := newSite(both)
-	f := NewGroupsPage(s, view(t, "source=prod&receiver=nosuch"), grouping.GroupPage{}).Form
+	f := NewGroupsPage(s, parseView(t, "source=prod&receiver=nosuch"), grouping.GroupPage{}).Form
 	require.Equal(t, []Option{{"", "every source", false}, {"prod", "prod", true}, {"staging", "staging", false}}, f.Sources)
 	require.Equal(t, []Option{{"", "every receiver", false}, {"pager", "pager", false}, {"nosuch", "nosuch", true}}, f.Receivers)
 	require.Equal(t, []Chip{{"source: prod", "/am/?receiver=nosuch"}, {"receiver: nosuch", "/am/?source=prod"}}, f.Chips)
@@ -177,7 +177,7 @@ func TestFormsHaveSourceAndReceiver(t *testing.T) {
 	require.Equal(t, f.Receivers, h.Receivers)
 	require.Equal(t, []Chip{{"source: prod", "/am/history?receiver=nosuch"}, {"receiver: nosuch", "/am/history?source=prod"}}, h.Chips)
 	one := newSite(both[:1])
-	require.Empty(t, NewGroupsPage(one, view(t, ""), grouping.GroupPage{}).Form.Sources)
+	require.Empty(t, NewGroupsPage(one, parseView(t, ""), grouping.GroupPage{}).Form.Sources)
 	require.Empty(t, NewHistoryPage(one, HistoryView{}, grouping.EventPage{}).Sources)
 }
 

@@ -67,7 +67,7 @@ func TestStates(t *testing.T) {
 		"error":      {"01JD8Z6Q3V"},
 	} {
 		require.Contains(t, pages, name)
-		got := text(t, render(t, r, pages[name]))
+		got := text(t, renderPage(t, r, pages[name]))
 		for _, w := range want {
 			require.Contains(t, got, strings.ReplaceAll(w, "\u202f", " "), name)
 		}
@@ -82,7 +82,7 @@ func TestStates(t *testing.T) {
 func TestStructure(t *testing.T) {
 	r := newRenderer(t)
 	for name, p := range states(t) {
-		page := render(t, r, p)
+		page := renderPage(t, r, p)
 		doc, err := html.Parse(strings.NewReader(page))
 		require.NoError(t, err)
 		count, ids, labelled := map[string]int{}, map[string]int{}, map[string]bool{}
@@ -186,7 +186,7 @@ func BenchmarkList(b *testing.B) {
 	groups := fixture.Storm(night, 100)
 	s := newSite(groups)
 	for b.Loop() {
-		if _, err := r.Render(NewGroupsPage(s, view(b, ""), grouping.GroupPage{Groups: groups, Total: 10000, Next: "x"})); err != nil {
+		if _, err := r.Render(NewGroupsPage(s, parseView(b, ""), grouping.GroupPage{Groups: groups, Total: 10000, Next: "x"})); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -207,14 +207,14 @@ func BenchmarkBigGroup(b *testing.B) {
 // change must not.
 func TestRowVersions(t *testing.T) {
 	groups := fixture.Groups(night)
-	row := func(g *grouping.AlertGroup, s *Site, shared hoist) GroupRow {
-		return NewGroupRow(g, view(t, ""), s, shared)
+	row := func(g *grouping.AlertGroup, s *Site, shared pageLabels) GroupRow {
+		return NewGroupRow(g, parseView(t, ""), s, shared)
 	}
 	s := newSite(groups)
 	a := row(groups[2], s, nil)
 	s.Now = s.Now.Add(time.Second)
 	require.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second makes no version")
-	b := row(groups[2], s, hoist{"cluster": "prod-eu1"})
+	b := row(groups[2], s, pageLabels{"cluster": "prod-eu1"})
 	require.NotEqual(t, a.Version, b.Version)
 	require.Equal(t, a.Change, b.Change, "what other rows share is no news of this one")
 	s.Now = s.Now.Add(time.Hour)

@@ -28,10 +28,10 @@ func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grou
 		what, name = "alert", string(fp)
 	}
 	p := newProblem(s, http.StatusNotFound, "No "+what+" "+name,
-		"It may have been deleted: resolved groups are kept for "+duration(s.Retention)+".")
+		"It may have been deleted: resolved groups are kept for "+formatDuration(s.Retention)+".")
 	p.Search = s.Links.Home()
 	if len(events) > 0 {
-		p.LastSeen = moment(events[0].Time, s.Now)
+		p.LastSeen = newMoment(events[0].Time, s.Now)
 		p.History = s.Links.History(HistoryView{Events: query.Events{Group: id}})
 		if fp != "" {
 			p.History = s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp}})
@@ -68,6 +68,6 @@ func NewBadQueryPage(s *Site, problems []string) *ProblemPage {
 
 func newProblem(s *Site, code int, heading, text string) *ProblemPage {
 	p := &ProblemPage{Frame: s.newFrame("", heading), Heading: heading, Text: text}
-	p.code = code
+	p.status = code
 	return p
 }

@@ -24,28 +24,27 @@ type Page interface {
 	// Code is the HTTP status to answer with.
 	Code() int
 
-	frame() *Frame
-	template() string
+	templateName() string
 }
 
-func (*GroupsPage) template() string  { return "groups" }
-func (*GroupPage) template() string   { return "group" }
-func (*AlertPage) template() string   { return "alert" }
-func (*HistoryPage) template() string { return "history" }
-func (*StatusPage) template() string  { return "status" }
-func (*HelpPage) template() string    { return "help" }
-func (*ProblemPage) template() string { return "problem" }
+func (*GroupsPage) templateName() string  { return "groups" }
+func (*GroupPage) templateName() string   { return "group" }
+func (*AlertPage) templateName() string   { return "alert" }
+func (*HistoryPage) templateName() string { return "history" }
+func (*StatusPage) templateName() string  { return "status" }
+func (*HelpPage) templateName() string    { return "help" }
+func (*ProblemPage) templateName() string { return "problem" }
 
 // Renderer renders pages. It is safe for concurrent use.
 type Renderer struct {
 	prefix string
 	pages  map[string]*template.Template
 	assets map[string]*asset
-	heads  rowHeads
+	rows   rowCache
 }
 
 // shared are the files that every page builds upon.
-var shared = []string{"html/layout.html", "html/blocks.html"}
+var sharedFiles = []string{"html/layout.html", "html/blocks.html"}
 
 // New parses every template and reads the static files, which are served
 // under the prefix (see NewLinks).
@@ -55,13 +54,13 @@ func New(prefix string) (*Renderer, error) {
 		return nil, err
 	}
 	r := &Renderer{prefix: NewLinks("", prefix).Prefix, pages: map[string]*template.Template{}, assets: assets}
-	funcs := template.FuncMap{"static": r.static, "rowHead": r.heads.get}
-	base, err := template.New("layout").Funcs(funcs).Option("missingkey=error").ParseFS(htmlFiles, shared...)
+	funcs := template.FuncMap{"static": r.assetURL, "rowHead": r.rows.get}
+	base, err := template.New("layout").Funcs(funcs).Option("missingkey=error").ParseFS(htmlFiles, sharedFiles...)
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	compact(base)
-	if r.heads.template, err = base.Clone(); err != nil {
+	if r.rows.template, err = base.Clone(); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	files, err := fs.Glob(htmlFiles, "html/*.html")
@@ -69,7 +68,7 @@ func New(prefix string) (*Renderer, error) {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
 	for _, file := range files {
-		if file == shared[0] || file == shared[1] {
+		if file == sharedFiles[0] || file == sharedFiles[1] {
 			continue
 		}
 		t, err := base.Clone()
@@ -89,14 +88,14 @@ func New(prefix string) (*Renderer, error) {
 			return nil, err
 		}
 	}
-	if _, err := r.heads.get(GroupRow{}); err != nil {
+	if _, err := r.rows.get(GroupRow{}); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
 // static is the address of a static file.
-func (r *Renderer) static(name string) (string, error) {
+func (r *Renderer) assetURL(name string) (string, error) {
 	a := r.assets[name]
 	if a == nil {
 		return "", fmt.Errorf("no static file %q", name)
@@ -106,15 +105,15 @@ func (r *Renderer) static(name string) (string, error) {
 
 // Render returns the page as HTML, whole or not at all.
 func (r *Renderer) Render(p Page) ([]byte, error) {
-	t := r.pages[p.template()]
+	t := r.pages[p.templateName()]
 	if t == nil {
-		return nil, fmt.Errorf("templates: no page %q", p.template())
+		return nil, fmt.Errorf("templates: no page %q", p.templateName())
 	}
 	b, _ := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(b)
 	b.Reset()
 	if err := t.ExecuteTemplate(b, "layout", p); err != nil {
-		return nil, fmt.Errorf("templates: %s: %w", p.template(), err)
+		return nil, fmt.Errorf("templates: %s: %w", p.templateName(), err)
 	}
 	return bytes.Clone(b.Bytes()), nil
 }

@@ -43,9 +43,9 @@ type Mark struct {
 }
 
 // hoist is what all listed groups share and the page says once.
-type hoist map[string]string
+type pageLabels map[string]string
 
-func (h hoist) has(name, value string) bool {
+func (h pageLabels) has(name, value string) bool {
 	v, ok := h[name]
 	return ok && v == value
 }
@@ -53,11 +53,11 @@ func (h hoist) has(name, value string) bool {
 // hoistLabels returns the labels that all the groups share and that some row
 // would show. One group alone shares nothing; alertname and severity are in
 // every row's head.
-func hoistLabels(groups []*grouping.AlertGroup) hoist {
+func sharedLabels(groups []*grouping.AlertGroup) pageLabels {
 	if len(groups) < 2 {
 		return nil
 	}
-	shared := common(len(groups), func(i int) grouping.Labels {
+	shared := sharedByAll(len(groups), func(i int) grouping.Labels {
 		g := groups[i]
 		if len(g.CommonLabels) == 0 {
 			return g.GroupLabels
@@ -70,13 +70,13 @@ func hoistLabels(groups []*grouping.AlertGroup) hoist {
 			delete(shared, name)
 		}
 	}
-	return hoist(shared)
+	return pageLabels(shared)
 }
 
 // title is what a group is called: its alertname; else the values of its group
 // labels under their names, without those that the whole list shares; else its
 // receiver.
-func title(g *grouping.AlertGroup, shared hoist) string {
+func title(g *grouping.AlertGroup, shared pageLabels) string {
 	if name := g.GroupLabels["alertname"]; name != "" {
 		return name
 	}
@@ -97,12 +97,12 @@ func title(g *grouping.AlertGroup, shared hoist) string {
 }
 
 // shownValues is how many values the second line lists before it counts.
-const shownValues = 3
+const maxShownValues = 3
 
 // secondLine says what a group is about. The summary only if all of its alerts
 // agree on it: the first one's lies for the others.
 func secondLine(g *grouping.AlertGroup) (says, values string) {
-	alerts := firing(g.Alerts)
+	alerts := firingAlerts(g.Alerts)
 	if len(alerts) == 0 {
 		alerts = g.Alerts
 	}
@@ -110,28 +110,28 @@ func secondLine(g *grouping.AlertGroup) (says, values string) {
 		return "", ""
 	}
 	if g.GroupLabels["alertname"] == "" {
-		return "", listNames(names(alerts))
+		return "", listNames(countNames(alerts))
 	}
 	if len(alerts) == 1 {
 		for _, name := range []string{"description", "message", "summary"} {
 			if text := alerts[0].Annotations[name]; text != "" {
-				return clip(text), ""
+				return truncateText(text), ""
 			}
 		}
 		return "", ""
 	}
-	says = commonAnnotation(alerts, "summary")
+	says = annotationOfAll(alerts, "summary")
 	if says == "" {
-		says = commonAnnotation(alerts, "message")
+		says = annotationOfAll(alerts, "message")
 	}
-	if label := differs(alerts); label != "" {
-		values = listValues(distinct(alerts, label))
+	if label := distinguishingLabel(alerts); label != "" {
+		values = listValues(distinctValues(alerts, label))
 	}
-	return clip(says), values
+	return truncateText(says), values
 }
 
 // clip bounds a text on a list: the whole of it is on the group's page.
-func clip(s string) string {
+func truncateText(s string) string {
 	const most = 240 // three lines on a wide screen
 	if len(s) <= most {
 		return s
@@ -147,13 +147,13 @@ func clip(s string) string {
 // the pods of a deployment differ in their last part, which else were cut off.
 func listValues(values []string) string {
 	rest := ""
-	if len(values) > shownValues+1 { // "+1" would not be shorter
-		rest = ", +" + count(len(values)-shownValues)
-		values = values[:shownValues]
+	if len(values) > maxShownValues+1 { // "+1" would not be shorter
+		rest = ", +" + formatCount(len(values)-maxShownValues)
+		values = values[:maxShownValues]
 	}
 	const room = 40
 	plain := strings.Join(values, ", ")
-	shared := len(sharedHead(values))
+	shared := len(sharedPrefix(values))
 	if shared == 0 || len(plain) <= room {
 		return plain + rest
 	}
@@ -167,7 +167,7 @@ func listValues(values []string) string {
 
 // sharedHead is what all the values begin with, up to the end of a part, if it
 // is long enough to be worth leaving out.
-func sharedHead(values []string) string {
+func sharedPrefix(values []string) string {
 	if len(values) < 2 {
 		return ""
 	}
@@ -188,12 +188,12 @@ func sharedHead(values []string) string {
 func listNames(names []nameCount) string {
 	var parts []string
 	for i, c := range names {
-		if i == shownValues+1 {
-			parts = append(parts, "+"+count(len(names)-i))
+		if i == maxShownValues+1 {
+			parts = append(parts, "+"+formatCount(len(names)-i))
 			break
 		}
 		if c.n > 1 {
-			c.name += " ×" + count(c.n)
+			c.name += " ×" + formatCount(c.n)
 		}
 		parts = append(parts, c.name)
 	}
@@ -217,57 +217,57 @@ func severityMix(alerts []*grouping.Alert) string {
 	var parts []string
 	for rank, n := range n {
 		if n > 0 {
-			parts = append(parts, count(n)+" "+severities[rank].Word)
+			parts = append(parts, formatCount(n)+" "+severities[rank].Word)
 		}
 	}
 	return strings.Join(parts, " · ")
 }
 
 // NewGroupRow makes the row of a group as the view lists it.
-func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared hoist) GroupRow {
+func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared pageLabels) GroupRow {
 	r := GroupRow{
-		Key: string(g.ID), Href: s.Links.Group(g.ID), Severity: groupSeverity(g), Title: title(g, shared),
-		Marks: marks(g, s), Spark: spark(g.Alerts, s.Now),
+		Key: string(g.ID), Href: s.Links.Group(g.ID), Severity: groupLook(g), Title: title(g, shared),
+		Marks: groupMarks(g, s), Spark: spark(g.Alerts, s.Now),
 	}
 	if g.GroupLabels["alertname"] != "" {
-		r.Chips = chips(g.GroupLabels, v, s.Links, func(name string) bool {
+		r.Chips = labelChips(g.GroupLabels, v, s.Links, func(name string) bool {
 			return name == "alertname" || shared.has(name, g.GroupLabels[name])
 		})
 	}
 	r.Chips = append(s.originChips(g.Source, g.Receiver, v), r.Chips...)
 	r.Says, r.Values = secondLine(g)
 	r.Names = g.GroupLabels["alertname"] == ""
-	r.Count, r.Counted, r.Mix = counted(g)
-	r.Since, r.Verb = since(g, s.Now)
+	r.Count, r.Counted, r.Mix = groupCounts(g)
+	r.Since, r.Verb = groupSince(g, s.Now)
 	if len(v.Matchers) > 0 {
-		r.Matched = matched(g, v)
+		r.Matched = matchedCount(g, v)
 	}
-	r.version()
+	r.setVersions()
 	return r
 }
 
-func counted(g *grouping.AlertGroup) (n, word, mix string) {
+func groupCounts(g *grouping.AlertGroup) (n, word, mix string) {
 	c := g.Counts
 	var rest []string
 	switch {
 	case c.Firing > 0:
-		n, word = count(c.Firing), "firing"
+		n, word = formatCount(c.Firing), "firing"
 		if m := severityMix(g.Alerts); m != "" {
 			rest = append(rest, m)
 		}
 		if c.Unreported > 0 {
-			rest = append(rest, count(c.Unreported)+" unreported")
+			rest = append(rest, formatCount(c.Unreported)+" unreported")
 		}
 		if c.Resolved > 0 {
-			rest = append(rest, count(c.Resolved)+" resolved")
+			rest = append(rest, formatCount(c.Resolved)+" resolved")
 		}
 	case c.Unreported > 0:
-		n, word = count(c.Unreported), "unreported"
+		n, word = formatCount(c.Unreported), "unreported"
 		if c.Resolved > 0 {
-			rest = append(rest, count(c.Resolved)+" resolved")
+			rest = append(rest, formatCount(c.Resolved)+" resolved")
 		}
 	default:
-		n, word = count(c.Resolved), "resolved"
+		n, word = formatCount(c.Resolved), "resolved"
 	}
 	return n, word, strings.Join(rest, " · ")
 }
@@ -285,14 +285,14 @@ func (v Verb) Ago() bool { return v == verbResolved }
 
 // since is the moment that a row's age counts from: for a firing group the
 // start of the newest alert of the worst severity, not of its oldest member.
-func since(g *grouping.AlertGroup, now time.Time) (Moment, Verb) {
+func groupSince(g *grouping.AlertGroup, now time.Time) (Moment, Verb) {
 	switch {
 	case g.Counts.Firing > 0:
-		return moment(g.NewestAt, now), ""
+		return newMoment(g.NewestAt, now), ""
 	case g.State == grouping.StateUnreported:
-		return moment(lastChange(g), now), verbUnreported
+		return newMoment(lastChange(g), now), verbUnreported
 	default:
-		return moment(g.ResolvedAt(), now), verbResolved
+		return newMoment(g.ResolvedAt(), now), verbResolved
 	}
 }
 
@@ -307,7 +307,7 @@ func lastChange(g *grouping.AlertGroup) time.Time {
 }
 
 // matched says how many alerts match, of those that are in the view's state.
-func matched(g *grouping.AlertGroup, v View) string {
+func matchedCount(g *grouping.AlertGroup, v View) string {
 	q := v.ListQuery()
 	n, of := 0, 0
 	for _, a := range g.Alerts {
@@ -321,7 +321,7 @@ func matched(g *grouping.AlertGroup, v View) string {
 	if n == 0 || n == of {
 		return ""
 	}
-	return count(n) + " of " + count(of) + " match"
+	return formatCount(n) + " of " + formatCount(of) + " match"
 }
 
 // flapsPerHour is from how many new episodes of one alert in an hour it flaps.
@@ -329,20 +329,20 @@ const flapsPerHour = 4
 
 // restartMarked is for how long after a start groups without a new
 // notification are marked.
-const restartMarked = time.Hour
+const restartMarkDuration = time.Hour
 
-func marks(g *grouping.AlertGroup, s *Site) []Mark {
+func groupMarks(g *grouping.AlertGroup, s *Site) []Mark {
 	var out []Mark
 	add := func(loud bool, word, text, title string) {
 		out = append(out, Mark{Text: text, Title: title, Href: s.Links.Word(word), Loud: loud})
 	}
 	if g.Stale {
-		add(true, "stale", "stale", "Firing, but Alertmanager has not mentioned this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC")
+		add(true, "stale", "stale", "Firing, but Alertmanager has not mentioned this group since "+formatClock(g.LastNotifiedAt, s.Now)+" UTC")
 	}
 	if g.Truncated > 0 {
-		add(true, "truncated", "truncated +"+count(cut(g.Truncated)), "This many alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds")
+		add(true, "truncated", "truncated +"+formatCount(truncatedCount(g.Truncated)), "This many alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds")
 	}
-	if n := disputed(g.Alerts); n > 0 {
+	if n := disputedCount(g.Alerts); n > 0 {
 		add(true, "disagree", "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")
 	}
 	if m, ok := futureMark(s, g.Alerts); ok {
@@ -363,10 +363,10 @@ func marks(g *grouping.AlertGroup, s *Site) []Mark {
 // beforeRestart reports whether what is shown of the group is from before
 // Muster's recent restart.
 func beforeRestart(g *grouping.AlertGroup, s *Site) bool {
-	return s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarked
+	return s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarkDuration
 }
 
-func disputed(alerts []*grouping.Alert) int {
+func disputedCount(alerts []*grouping.Alert) int {
 	n := 0
 	for _, a := range alerts {
 		if a.Disputed {
@@ -377,7 +377,7 @@ func disputed(alerts []*grouping.Alert) int {
 }
 
 // aheadShown is how far a start has to lie ahead to be said: clocks differ.
-const aheadShown = time.Minute
+const maxHiddenSkew = time.Minute
 
 // futureMark says that an alert has a start in the future.
 func futureMark(s *Site, alerts []*grouping.Alert) (Mark, bool) {
@@ -387,12 +387,12 @@ func futureMark(s *Site, alerts []*grouping.Alert) (Mark, bool) {
 			at = a.StartsAt
 		}
 	}
-	if at.Sub(s.Now) <= aheadShown {
+	if at.Sub(s.Now) <= maxHiddenSkew {
 		return Mark{}, false
 	}
 	return Mark{
 		Text: "starts in the future", Href: s.Links.Word("future"), Loud: true,
-		Title: "The sender gave " + clock(at, s.Now) + " UTC as its start. Its age counts from when it was reported",
+		Title: "The sender gave " + formatClock(at, s.Now) + " UTC as its start. Its age counts from when it was reported",
 	}, true
 }
 
@@ -415,7 +415,7 @@ func flaps(alerts []*grouping.Alert, now time.Time) int {
 }
 
 // version sums up what the row shows, times apart: those go on by themselves.
-func (r *GroupRow) version() {
+func (r *GroupRow) setVersions() {
 	h := fnv.New32a()
 	say := func(parts ...string) {
 		for _, p := range parts {
@@ -441,7 +441,7 @@ const (
 	sparkBars = 12
 	sparkStep = 30 * time.Minute
 	// sparkAlerts bounds the work for a huge group; its shape shows earlier.
-	sparkAlerts = 1000
+	maxSparkAlerts = 1000
 )
 
 // spark draws how many alerts fired in each half hour, as the path of filled
@@ -462,15 +462,15 @@ func spark(alerts []*grouping.Alert, now time.Time) string {
 			bars[i]++
 		}
 	}
-	for _, a := range alerts[:min(len(alerts), sparkAlerts)] {
+	for _, a := range alerts[:min(len(alerts), maxSparkAlerts)] {
 		if len(a.Recorded) <= 1 {
-			mark(a.StartsAt, endOf(a))
+			mark(a.StartsAt, knownEnd(a))
 			continue
 		}
 		eps := a.Episodes()
 		for i, e := range eps {
 			if i == len(eps)-1 {
-				e.EndsAt = endOf(a)
+				e.EndsAt = knownEnd(a)
 			}
 			mark(e.StartsAt, e.EndsAt)
 		}
@@ -495,7 +495,7 @@ func spark(alerts []*grouping.Alert, now time.Time) string {
 
 // endOf is when an alert's newest episode ended, as far as is known: an
 // unreported alert is known to fire until it was left out. Zero: it goes on.
-func endOf(a *grouping.Alert) time.Time {
+func knownEnd(a *grouping.Alert) time.Time {
 	if a.Status == grouping.StatusUnreported && a.EndsAt.IsZero() {
 		return a.ChangedAt
 	}

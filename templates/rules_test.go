@@ -27,16 +27,16 @@ func TestAge(t *testing.T) {
 }
 
 func TestMoment(t *testing.T) {
-	m := moment(night.Add(time.Minute), night)
+	m := newMoment(night.Add(time.Minute), night)
 	require.Equal(t, "0s", m.Age)
 	require.True(t, m.Skew, "the sender's clock is ahead")
-	require.False(t, moment(time.Time{}, night).Known())
-	require.Equal(t, "2025 Nov 23 03:02", moment(night.AddDate(-1, 0, 0), night).Clock)
+	require.False(t, newMoment(time.Time{}, night).Known())
+	require.Equal(t, "2025 Nov 23 03:02", newMoment(night.AddDate(-1, 0, 0), night).Clock)
 }
 
 func TestCount(t *testing.T) {
 	for n, want := range map[int]string{0: "0", 999: "999", 1442: "1\u202f442", 1234567: "1\u202f234\u202f567"} {
-		require.Equal(t, want, count(n))
+		require.Equal(t, want, formatCount(n))
 	}
 }
 
@@ -44,14 +44,14 @@ func TestTitle(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		group  fixture.L
-		shared hoist
+		shared pageLabels
 		want   string
 	}{
 		{"alertname", fixture.L{"alertname": "A", "namespace": "x"}, nil, "A"},
 		{"no alertname", fixture.L{"namespace": "payments"}, nil, "namespace payments"},
 		{"several", fixture.L{"namespace": "payments", "cluster": "eu"}, nil, "cluster eu, namespace payments"},
-		{"what all share is left out", fixture.L{"namespace": "payments", "cluster": "eu"}, hoist{"cluster": "eu"}, "namespace payments"},
-		{"but not all of it", fixture.L{"cluster": "eu"}, hoist{"cluster": "eu"}, "cluster eu"},
+		{"what all share is left out", fixture.L{"namespace": "payments", "cluster": "eu"}, pageLabels{"cluster": "eu"}, "namespace payments"},
+		{"but not all of it", fixture.L{"cluster": "eu"}, pageLabels{"cluster": "eu"}, "cluster eu"},
 		{"no group labels", fixture.L{}, nil, "receiver: pager"},
 		{"an empty alertname is none", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
 	} {
@@ -169,7 +169,7 @@ func TestSilence(t *testing.T) {
 	// The template must not write it anew.
 	s := newSite(nil)
 	g := fixture.Make(night, fixture.Spec{Group: of, Alerts: []fixture.Alert{{Ago: time.Minute}}})
-	doc, err := html.Parse(strings.NewReader(render(t, newRenderer(t), NewGroupPage(s, GroupView{}, g, nil))))
+	doc, err := html.Parse(strings.NewReader(renderPage(t, newRenderer(t), NewGroupPage(s, GroupView{}, g, nil))))
 	require.NoError(t, err)
 	found := 0
 	for n := range doc.Descendants() {

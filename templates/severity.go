@@ -20,29 +20,29 @@ var severities = [...]Severity{
 }
 
 var (
-	looksResolved   = Severity{"ok", "✓", "resolved"}
-	looksUnreported = Severity{"unrep", "?", "unreported"}
+	lookResolved   = Severity{"ok", "✓", "resolved"}
+	lookUnreported = Severity{"unrep", "?", "unreported"}
 )
 
 // groupSeverity is how a group looks in a list.
-func groupSeverity(g *grouping.AlertGroup) Severity {
+func groupLook(g *grouping.AlertGroup) Severity {
 	switch {
 	case g.Counts.Firing > 0:
 	case g.State == grouping.StateUnreported:
-		return looksUnreported
+		return lookUnreported
 	default:
-		return looksResolved
+		return lookResolved
 	}
 	for _, a := range g.Alerts {
 		if a.Status == grouping.StatusFiring && a.Severity() == g.Severity {
-			return alertSeverity(a)
+			return firingLook(a)
 		}
 	}
 	return severities[g.Severity]
 }
 
 // alertSeverity is the severity of a firing alert, in the alert's own word.
-func alertSeverity(a *grouping.Alert) Severity {
+func firingLook(a *grouping.Alert) Severity {
 	s := severities[a.Severity()]
 	if word := a.SeverityWord(); word != "" {
 		s.Word = word
@@ -51,13 +51,13 @@ func alertSeverity(a *grouping.Alert) Severity {
 }
 
 // alertLooks is how an alert looks, whatever its status.
-func alertLooks(a *grouping.Alert) Severity {
+func alertLook(a *grouping.Alert) Severity {
 	switch a.Status {
 	case grouping.StatusResolved:
-		return looksResolved
+		return lookResolved
 	case grouping.StatusUnreported:
-		return looksUnreported
+		return lookUnreported
 	default:
-		return alertSeverity(a)
+		return firingLook(a)
 	}
 }

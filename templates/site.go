@@ -41,7 +41,7 @@ type Site struct {
 }
 
 // noticeShown is for how long a page tells of something that is over.
-const noticeShown = 10 * time.Minute
+const noticeDuration = 10 * time.Minute
 
 func (s *Site) restored() bool { return !s.StartedAt.IsZero() && s.Storage.Restored > 0 }
 
@@ -72,7 +72,7 @@ func (s *Site) notices() []Notice {
 	}
 	if !st.Healthy && !st.DegradedSince.IsZero() {
 		n := Notice{
-			Key: "storage", Class: "bad", Since: moment(st.DegradedSince, s.Now),
+			Key: "storage", Class: "bad", Since: newMoment(st.DegradedSince, s.Now),
 			Text: storageName(st.Mode) + " has not answered since " + st.DegradedSince.UTC().Format("15:04:05") + " UTC",
 			Mid:  " (", After: "). New notifications are kept in memory and will be written back.",
 		}
@@ -88,14 +88,14 @@ func (s *Site) notices() []Notice {
 			Text: "Partial: Muster restarted and " + storageName(st.Mode) + " cannot be reached. Only what was notified since is shown; the rest comes back with " + storageName(st.Mode) + ".",
 		}))
 	}
-	if st.Healthy && !s.RecoveredAt.IsZero() && s.Now.Sub(s.RecoveredAt) < noticeShown {
+	if st.Healthy && !s.RecoveredAt.IsZero() && s.Now.Sub(s.RecoveredAt) < noticeDuration {
 		out = append(out, Notice{
 			Key: "recovered", Class: "note",
 			Text: fmt.Sprintf("%s is back since %s UTC; %s written back.", storageName(st.Mode),
 				s.RecoveredAt.UTC().Format("15:04:05"), plural(s.WrittenBack, "group", "groups")),
 		})
 	}
-	if s.restored() && s.Now.Sub(s.StartedAt) < noticeShown {
+	if s.restored() && s.Now.Sub(s.StartedAt) < noticeDuration {
 		out = append(out, Notice{
 			Key: "restored", Class: "note",
 			Text: fmt.Sprintf("Restored %s from %s after a restart at %s UTC.", plural(st.Restored, "group", "groups"),
@@ -139,17 +139,15 @@ type Frame struct {
 	Version string
 	Keys    []KeyHelp
 
-	code int
+	status int // HTTP status; 0: 200
 }
-
-func (f *Frame) frame() *Frame { return f }
 
 // Code is the status that a page is to be answered with.
 func (f *Frame) Code() int {
-	if f.code == 0 {
+	if f.status == 0 {
 		return http.StatusOK
 	}
-	return f.code
+	return f.status
 }
 
 // isolate keeps what turns the direction of writing inside of s, where no
@@ -164,8 +162,8 @@ func isolate(s string) string {
 
 func (s *Site) newFrame(section, title string) Frame {
 	f := Frame{
-		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: moment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
-		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys, WallURL: s.Links.Groups(View{Groups: viewOf(query.StateFiring).Groups, Wall: true}),
+		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: newMoment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
+		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys, WallURL: s.Links.Groups(View{Groups: viewOfState(query.StateFiring).Groups, Wall: true}),
 	}
 	sum := &s.Summary
 	switch {

@@ -78,38 +78,38 @@ type RejectionRow struct {
 func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 	st := s.Storage
 	p := &StatusPage{
-		Frame: s.newFrame("status", "Status"), Healthy: st.Healthy, Reason: st.Reason, Since: moment(st.DegradedSince, s.Now), Problems: st.Problems,
-		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: moment(s.StartedAt, s.Now), Listeners: in.Listeners,
+		Frame: s.newFrame("status", "Status"), Healthy: st.Healthy, Reason: st.Reason, Since: newMoment(st.DegradedSince, s.Now), Problems: st.Problems,
+		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: newMoment(s.StartedAt, s.Now), Listeners: in.Listeners,
 		Own: in.Problems,
 	}
 	yesNo := map[bool]string{true: "yes", false: "no"}
 	p.Storage = []Fact{
 		{"Kept in", cmp.Or(st.Mode, "unknown")},
 		{"Not yet written back", plural(st.DirtyGroups, "group", "groups")},
-		{"Other replicas", count(st.Replicas)},
+		{"Other replicas", formatCount(st.Replicas)},
 		{"Restored at start", plural(st.Restored, "group", "groups")},
 		{"Partial", yesNo[st.Partial]},
 	}
 	for _, state := range grouping.States() {
-		p.Held = append(p.Held, Fact{"Groups " + string(state), count(in.Stats.Groups[state])})
+		p.Held = append(p.Held, Fact{"Groups " + string(state), formatCount(in.Stats.Groups[state])})
 	}
 	for _, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved} {
-		p.Held = append(p.Held, Fact{"Alerts " + string(status), count(in.Stats.Alerts[status])})
+		p.Held = append(p.Held, Fact{"Alerts " + string(status), formatCount(in.Stats.Alerts[status])})
 	}
 	for _, receiver := range sortedKeys(in.Stats.Receivers) {
-		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, count(in.Stats.Receivers[receiver])})
+		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, formatCount(in.Stats.Receivers[receiver])})
 	}
 	for _, source := range sortedKeys(in.Stats.Sources) {
 		of := in.Stats.Sources[source]
 		for _, external := range sortedKeys(of.Alertmanagers) {
 			p.Sources = append(p.Sources, SourceRow{
-				Key: source + " " + external, Source: source, Groups: count(of.Groups),
-				Alertmanager: textLink(cmp.Or(external, "unknown")), Last: moment(of.Alertmanagers[external], s.Now),
+				Key: source + " " + external, Source: source, Groups: formatCount(of.Groups),
+				Alertmanager: newTextLink(cmp.Or(external, "unknown")), Last: newMoment(of.Alertmanagers[external], s.Now),
 			})
 		}
 	}
 	for _, r := range in.Rejected {
-		row := RejectionRow{At: moment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status}
+		row := RejectionRow{At: newMoment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status}
 		if r.Times > 1 {
 			row.Times = plural(r.Times, "time", "times")
 		}

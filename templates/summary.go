@@ -51,24 +51,24 @@ func (s *Summary) Alerts() int { return s.Critical + s.Warning + s.Info + s.Othe
 // that is gone. The changes of a group may come in any order.
 func (c *Counter) Update(before, after *grouping.AlertGroup) {
 	if before != nil {
-		c.count(before, -1)
+		c.countGroup(before, -1)
 	}
 	if after != nil {
-		c.count(after, 1)
+		c.countGroup(after, 1)
 		if after.LastNotifiedAt.After(c.sum.LastNotification) {
 			c.sum.LastNotification = after.LastNotifiedAt
 		}
 	}
 }
 
-func (c *Counter) count(g *grouping.AlertGroup, by int) {
+func (c *Counter) countGroup(g *grouping.AlertGroup, by int) {
 	s := &c.sum
 	beats := grouping.IsHeartbeatGroup(c.Heartbeats, g)
 	c.countSource(g, by, beats)
 	if beats {
 		return
 	}
-	add(&s.Receivers, g.Receiver, by)
+	addCount(&s.Receivers, g.Receiver, by)
 	switch {
 	case g.Counts.Firing > 0:
 		s.Firing += by
@@ -89,7 +89,7 @@ func (c *Counter) count(g *grouping.AlertGroup, by int) {
 		default:
 			s.Other += by * n
 		}
-		add(&s.words[rank], word, by*n)
+		addCount(&s.words[rank], word, by*n)
 	}
 }
 
@@ -108,7 +108,7 @@ func (c *Counter) countSource(g *grouping.AlertGroup, by int, beats bool) {
 }
 
 // add adds to a count, which is not there while it is zero.
-func add[K comparable](counts *map[K]int, key K, n int) {
+func addCount[K comparable](counts *map[K]int, key K, n int) {
 	if *counts == nil {
 		*counts = map[K]int{}
 	}
@@ -131,7 +131,7 @@ func (c *Counter) Summary() Summary {
 }
 
 // matcher selects the alerts of a severity by the words that are in use for it.
-func (s *Summary) matcher(rank grouping.Severity, usual string) *labels.Matcher {
+func (s *Summary) severityMatcher(rank grouping.Severity, usual string) *labels.Matcher {
 	words := slices.Sorted(maps.Keys(s.words[rank]))
 	switch len(words) {
 	case 0:

@@ -41,7 +41,7 @@ func TestCounter(t *testing.T) {
 			Sources: map[string]SourceSummary{down.Source: {Groups: 2, Firing: 1, LastNotification: night.UTC()}},
 			words:   [grouping.SeverityNone + 1]map[string]int{grouping.SeverityCritical: {"page": 1}, grouping.SeverityWarning: {}},
 		}, s)
-		require.Equal(t, `severity="page"`, s.matcher(grouping.SeverityCritical, "critical").String())
+		require.Equal(t, `severity="page"`, s.severityMatcher(grouping.SeverityCritical, "critical").String())
 		s.Receivers["changed"]++
 		require.NotContains(t, c.Summary().Receivers, "changed", "a summary is the reader's own")
 		changes = slices.Clone(changes)

@@ -58,12 +58,12 @@ type TimelineRow struct {
 // The timeline's bounds: how many rows, ticks and lines of its table a page
 // shows.
 const (
-	timelineRows  = 60
-	timelineTicks = 120
-	timelineTable = 100
-	timelineWidth = 1000
-	narrowRows    = 6 // rows on a small screen; the style sheet hides the others
-	barMin        = 3 // so that an episode of five seconds can be seen
+	maxTimelineRows  = 60
+	maxTimelineTicks = 120
+	maxTimelineTable = 100
+	timelineWidth    = 1000
+	maxNarrowRows    = 6 // rows on a small screen; the style sheet hides the others
+	minBarWidth      = 3 // so that an episode of five seconds can be seen
 )
 
 type span struct{ from, to time.Time }
@@ -85,51 +85,51 @@ func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*groupin
 		if e.Kind != grouping.EventNotified || e.Time.Before(sp.from) || e.Time.After(sp.to) {
 			continue
 		}
-		if notified++; notified <= timelineTicks {
-			t.Ticks = append(t.Ticks, Tick{X: number(min(sp.x(e.Time), timelineWidth-barMin)), Title: e.Time.UTC().Format("15:04:05") + " " + reason(&e)})
+		if notified++; notified <= maxTimelineTicks {
+			t.Ticks = append(t.Ticks, Tick{X: formatNumber(min(sp.x(e.Time), timelineWidth-minBarWidth)), Title: e.Time.UTC().Format("15:04:05") + " " + notificationReason(&e)})
 		}
 	}
 	label := rowLabel(sorted, shared)
 	inRange, left := 0, 0
 	for _, a := range sorted {
-		if end := endOf(a); len(t.Rows) == timelineRows && len(a.Recorded) <= 1 { // only to be counted
+		if end := knownEnd(a); len(t.Rows) == maxTimelineRows && len(a.Recorded) <= 1 { // only to be counted
 			if !a.StartsAt.After(sp.to) && (end.IsZero() || !end.Before(sp.from)) {
 				inRange++
 				left++
 			}
 			continue
 		}
-		row, eps := timelineRow(a, sp, s.Now)
+		row, eps := newTimelineRow(a, sp, s.Now)
 		if len(eps) == 0 {
 			continue
 		}
 		inRange++
-		if len(t.Rows) == timelineRows {
+		if len(t.Rows) == maxTimelineRows {
 			left++
 			continue
 		}
 		row.Label = label(a)
 		t.Rows = append(t.Rows, row)
 		for _, e := range slices.Backward(eps) {
-			if len(t.Table) == timelineTable {
+			if len(t.Table) == maxTimelineTable {
 				t.TableCut = true
 				break
 			}
-			er := episodeRow(e, s.Now)
+			er := newEpisodeRow(e, s.Now)
 			er.Label = row.Label
 			t.Table = append(t.Table, er)
 		}
 	}
 	t.shortenLabels()
-	if len(t.Rows) > narrowRows {
-		t.Narrow = fmt.Sprintf("Small screen: the first %d alerts are drawn. The table below has all.", narrowRows)
+	if len(t.Rows) > maxNarrowRows {
+		t.Narrow = fmt.Sprintf("Small screen: the first %d alerts are drawn. The table below has all.", maxNarrowRows)
 	}
 	if left > 0 {
-		t.More = "+" + count(left) + " more alerts"
+		t.More = "+" + formatCount(left) + " more alerts"
 		t.TableCut = true
 	}
 	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s in that time.", plural(inRange, "alert", "alerts"),
-		clock(sp.from, s.Now), clock(sp.to, s.Now), plural(notified, "notification", "notifications"))
+		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), plural(notified, "notification", "notifications"))
 	return t
 }
 
@@ -140,7 +140,7 @@ func (t *Timeline) shortenLabels() {
 	for i := range t.Rows {
 		labels[i] = t.Rows[i].Label
 	}
-	head := sharedHead(labels)
+	head := sharedPrefix(labels)
 	if head == "" {
 		return
 	}
@@ -208,7 +208,7 @@ func axis(sp span) []AxisMark {
 }
 
 // timelineRow draws an alert and returns those of its episodes that are seen.
-func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grouping.Episode) {
+func newTimelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grouping.Episode) {
 	row := TimelineRow{Class: severities[a.Severity()].Class}
 	var bars, unknown strings.Builder
 	var seen []grouping.Episode
@@ -217,7 +217,7 @@ func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grou
 		end := e.EndsAt
 		last := i == len(eps)-1
 		if last {
-			end = endOf(a)
+			end = knownEnd(a)
 		}
 		if end.IsZero() || end.After(now) {
 			end = now
@@ -229,7 +229,7 @@ func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grou
 		seen = append(seen, e)
 		from, to := sp.x(e.StartsAt), sp.x(end)
 		if to > 0 {
-			bar(&bars, from, max(to-from, barMin))
+			bar(&bars, from, max(to-from, minBarWidth))
 		}
 		if lost { // hatched: it may have gone on
 			for x := to; x < timelineWidth; x += 12 {
@@ -242,23 +242,23 @@ func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grou
 }
 
 func bar(b *strings.Builder, x, w float64) {
-	x = min(x, timelineWidth-barMin)
-	fmt.Fprintf(b, "M%s 0h%sv10h-%sz", number(x), number(w), number(w))
+	x = min(x, timelineWidth-minBarWidth)
+	fmt.Fprintf(b, "M%s 0h%sv10h-%sz", formatNumber(x), formatNumber(w), formatNumber(w))
 }
 
-func number(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32) }
+func formatNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32) }
 
 // rowLabel names the alerts of a group by what tells them apart.
 func rowLabel(alerts []*grouping.Alert, shared grouping.Labels) func(*grouping.Alert) string {
 	label := ""
 	if len(alerts) > 0 {
-		label = differs(alerts)
+		label = distinguishingLabel(alerts)
 	}
 	_, sameName := shared["alertname"]
 	return func(a *grouping.Alert) string {
 		value := a.Labels[label]
-		for i := 0; value == "" && i < len(telling); i++ {
-			if own := a.Labels[telling[i]]; own != shared[telling[i]] {
+		for i := 0; value == "" && i < len(distinguishingLabels); i++ {
+			if own := a.Labels[distinguishingLabels[i]]; own != shared[distinguishingLabels[i]] {
 				value = own
 			}
 		}

@@ -30,14 +30,14 @@ type View struct {
 }
 
 // viewOf is the view of all groups of a state.
-func viewOf(state string) View {
+func viewOfState(state string) View {
 	return View{Groups: query.Groups{State: state, Sort: grouping.SortSeverity}}
 }
 
 // LabelsView is the view of the groups of a source and a receiver, in any state,
 // that have the labels; "" stands for every source or receiver.
 func LabelsView(of grouping.Labels, source, receiver string) View {
-	v := viewOf(query.StateAll)
+	v := viewOfState(query.StateAll)
 	v.Source, v.Receiver = source, receiver
 	for _, name := range of.Names() {
 		v.Matchers = append(v.Matchers, equals(name, of[name]))
@@ -46,7 +46,7 @@ func LabelsView(of grouping.Labels, source, receiver string) View {
 }
 
 // maxBy bounds the labels that are regrouped by.
-const maxBy = 5
+const maxByLabels = 5
 
 // ParseView reads the query of the list's URL: filter (repeatable), state,
 // receiver, source, sort, limit, by, view, cursor and from. What is wrong with
@@ -54,8 +54,8 @@ const maxBy = 5
 func ParseView(p *query.Params) View {
 	v := View{Groups: p.Groups(query.StateFiring), By: p.List("by"), Wall: p.Choice("view", []string{"wall"}) != ""}
 	v.Sort = cmp.Or(v.Sort, grouping.SortSeverity)
-	if len(v.By) > maxBy {
-		p.Fault("by", "at most "+strconv.Itoa(maxBy)+" labels can be regrouped by")
+	if len(v.By) > maxByLabels {
+		p.Fault("by", "at most "+strconv.Itoa(maxByLabels)+" labels can be regrouped by")
 	}
 	if v.From = p.Number("from", 0, math.MaxInt32); v.Cursor == "" {
 		v.From = 0

@@ -19,14 +19,14 @@ func TestPagesDoNotDependOnThoseBefore(t *testing.T) {
 			require.Equal(t, string(want), string(got), name)
 		}
 	}
-	require.NotEmpty(t, used.heads.kept)
+	require.NotEmpty(t, used.rows.kept)
 }
 
 func TestRowsKeptAreBounded(t *testing.T) {
 	r := newRenderer(t)
-	for i := range maxHeads + 10 {
-		_, err := r.heads.get(GroupRow{Key: count(i)})
+	for i := range maxCachedRows + 10 {
+		_, err := r.rows.get(GroupRow{Key: formatCount(i)})
 		require.NoError(t, err)
 	}
-	require.LessOrEqual(t, len(r.heads.kept), maxHeads)
+	require.LessOrEqual(t, len(r.rows.kept), maxCachedRows)
 }
