@@ -9,8 +9,8 @@ import (
 	"muster/internal/query"
 )
 
-// AlertView is what a reader asked an alert's page to show; "" stands for every
-// source or receiver.
+// AlertView is the query of an alert's page. An empty field selects every source
+// or every receiver.
 type AlertView struct{ Source, Receiver string }
 
 // ParseAlertView reads the query of an alert's URL: source and receiver.
@@ -27,9 +27,9 @@ type AlertPage struct {
 	Fingerprint string
 	Since       Moment
 	Verb        Verb
-	Where       string // in prod, resolved in staging
+	Where       string // "in prod; resolved in staging"
 	Summary     string
-	Narrowed    []Chip // what the page is narrowed down to; each leads to it without
+	Narrowed    []Chip // active filters; each leads to the page without it
 	Labels      []Chip
 	Annotations []Pair
 	Actions     []Action
@@ -42,7 +42,7 @@ type AlertPage struct {
 	FirstSeen   Moment
 	LastSeen    Moment
 	SeenBy      TextLink
-	Of          string // the source that the facts are of, if there are several
+	Of          string // the source of the facts, if there are several sources
 }
 
 // AlertGroupRow is a group that holds the alert.
@@ -53,9 +53,11 @@ type AlertGroupRow struct {
 	Since                              Moment
 }
 
-// NewAlertPage makes an alert's page from the groups that hold it, at least
-// one, and the newest of its events. Clusters, and receivers, can differ: the
-// head says the worst of what they say, and where.
+// NewAlertPage makes an alert's page. groups are the groups that hold the alert,
+// and must not be empty. events are the alert's newest events.
+//
+// Sources and receivers can report different states of one alert. The head of
+// the page shows the worst state, and the sources that report it.
 func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*grouping.AlertGroup, events []grouping.Event) *AlertPage {
 	said := worstBySource(fp, groups)
 	at := slices.MaxFunc(said, func(x, y *grouping.AlertGroup) int { return compareReports(x.Alert(fp), y.Alert(fp)) })
@@ -95,8 +97,9 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	return p
 }
 
-// bySource returns, for each source in the order of their names, the group in
-// which the alert is worst: one receiver may know what another was not told yet.
+// worstBySource returns one group per source, in the order of the source names:
+// the group that reports the worst state of the alert. The receivers of one
+// source can differ, because Alertmanager notifies them at different times.
 func worstBySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*grouping.AlertGroup {
 	worst := map[string]*grouping.AlertGroup{}
 	for _, g := range groups {
@@ -111,8 +114,8 @@ func worstBySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*gr
 	return out
 }
 
-// worse compares what two groups say of one alert. Of equal statuses the newer
-// one counts.
+// compareReports compares how two groups report one alert. The worse report is
+// greater. If the statuses are equal, the newer report is greater.
 func compareReports(a, b *grouping.Alert) int {
 	rank := func(s grouping.Status) int {
 		return slices.Index([]grouping.Status{grouping.StatusResolved, grouping.StatusUnreported, grouping.StatusFiring}, s)
@@ -120,8 +123,8 @@ func compareReports(a, b *grouping.Alert) int {
 	return cmp.Or(cmp.Compare(rank(a.Status), rank(b.Status)), cmp.Compare(a.Stamp, b.Stamp))
 }
 
-// where names the sources by what they say, the worst first, if there are
-// several: "in prod, resolved in staging".
+// sourcesText lists the sources by the status that they report, the worst status
+// first: "in prod; resolved in staging". It is empty if there is one source.
 func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string {
 	if !s.manySources() {
 		return ""
@@ -136,7 +139,7 @@ func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) 
 		}
 		switch {
 		case len(names) == 0:
-		case len(parts) == 0: // the head has its status already
+		case len(parts) == 0: // the head of the page shows this status
 			parts = append(parts, "in "+strings.Join(names, ", "))
 		default:
 			parts = append(parts, string(status)+" in "+strings.Join(names, ", "))
@@ -145,15 +148,15 @@ func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) 
 	return strings.Join(parts, "; ")
 }
 
-// alertActions are what can be done about an alert. Each source has a query and
-// an Alertmanager of its own.
+// alertActions returns the actions for an alert. Query and silence links exist
+// per source, because each source has its own Prometheus and Alertmanager.
 func alertActions(s *Site, fp grouping.Fingerprint, at *grouping.AlertGroup, said []*grouping.AlertGroup) []Action {
 	var own, ofSources []Action
 	for _, g := range said {
 		row := alertRows{site: s, group: g}
 		for _, x := range row.actions(g.Alert(fp)) {
 			switch {
-			case x.Text == "History": // it is on this page
+			case x.Text == historyText: // this page shows it
 			case x.Text != queryText && x.Text != silenceText:
 				if g == at {
 					x.Primary = x.Text == "Runbook"
@@ -174,7 +177,7 @@ func alertActions(s *Site, fp grouping.Fingerprint, at *grouping.AlertGroup, sai
 	return append(own, ofSources...)
 }
 
-// alertEpisodes are the alert's episodes in each source, the newest first.
+// alertEpisodes returns the alert's episodes of every source, the newest first.
 func alertEpisodes(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) []EpisodeRow {
 	var rows []EpisodeRow
 	for _, g := range said {
@@ -190,7 +193,7 @@ func alertEpisodes(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup
 	return rows
 }
 
-// chips are what the page is narrowed down to.
+// filterChips returns the active filters of the page.
 func (v AlertView) filterChips(s *Site, fp grouping.Fingerprint) []Chip {
 	var out []Chip
 	if v.Source != "" {

@@ -10,18 +10,18 @@ import (
 	"muster/grouping"
 )
 
-// AlertRow is an alert in its group's table.
+// AlertRow is a row of a group's table of alerts.
 type AlertRow struct {
 	Key, Version string
 
 	Severity Severity
-	Name     string // where the group holds alerts of several names
-	Labels   []Chip // those that it does not share with the others
-	Text     string // its description, where that is its own
+	Name     string // empty if all alerts of the group have the same name
+	Labels   []Chip // labels that other alerts of the group do not have
+	Text     string // its description, if other alerts have another one
 	Marks    []Mark
 	Since    Moment
-	Ended    Moment // resolved, or last reported
-	Left     bool   // left out of a notification: nobody reported its end
+	Ended    Moment // time of the resolution or of the last report
+	Left     bool   // unreported: a notification omitted it
 	Lasted   string
 	Page     string
 	Actions  []Action
@@ -32,16 +32,19 @@ type alertRows struct {
 	site                *Site
 	group               *grouping.AlertGroup
 	shared, annotations grouping.Labels
-	query               string // the one link that serves all alerts
-	head                []Action
+	query               string   // the query link of the group's head
+	head                []Action // the actions of the group's head
 }
 
+// row makes the row of an alert.
 func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	s := r.site
 	row := AlertRow{
 		Key: string(a.Fingerprint), Severity: alertLook(a), Since: newMoment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
 		Labels: labelChips(a.Labels, allGroups(), s.Links, func(name string) bool {
-			return name == "alertname" || name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
+			return name == "alertname" ||
+				name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring ||
+				r.shared[name] == a.Labels[name] && r.shared[name] != ""
 		}),
 	}
 	if _, same := r.shared["alertname"]; !same {
@@ -65,7 +68,8 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	}
 	if a.Disputed {
 		row.Marks = append(row.Marks, Mark{
-			Text: "Alertmanagers disagree", Title: "One reports firing, another resolved", Href: s.Links.Word("disagree"), Loud: true,
+			Text: "Alertmanagers disagree", Title: "One Alertmanager reports firing, another reports resolved",
+			Href: s.Links.Word("disagree"), Loud: true,
 		})
 	}
 	if m, ok := futureMark(s, []*grouping.Alert{a}); ok {
@@ -73,17 +77,19 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	}
 	if n := flaps([]*grouping.Alert{a}, s.Now); n >= flapsPerHour {
 		row.Marks = append(row.Marks, Mark{
-			Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Fired again this often within the last hour", Href: s.Links.Word("flapping"),
+			Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Number of times that it started firing within the last hour",
+			Href: s.Links.Word("flapping"),
 		})
 	}
 	row.Actions = r.actions(a)
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%q %q %s %s %q %q %v", row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, markTexts(row.Marks), row.Actions)
+	fmt.Fprintf(h, "%q %q %s %s %q %q %v",
+		row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, markTexts(row.Marks), row.Actions)
 	row.Version = fmt.Sprintf("%08x", h.Sum32())
 	return row
 }
 
-// actions are the alert's own: what its group's head offers already is left out.
+// actions returns the alert's actions, without those in the head of its group.
 func (r *alertRows) actions(a *grouping.Alert) []Action {
 	var out []Action
 	own := grouping.Labels{}
@@ -106,12 +112,13 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 			links.SilenceURL = ""
 		}
 		out = append(out, grafanaActions(links, slices.Concat(r.head, out))...)
-		return append(out, Action{Text: "History", Href: page})
+		return append(out, Action{Text: historyText, Href: page})
 	}
-	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, r.site.silenceComment(page, r.group.Source, r.group.Receiver)); href != "" && a.Status != grouping.StatusResolved {
+	comment := r.site.silenceComment(page, r.group.Source, r.group.Receiver)
+	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && a.Status != grouping.StatusResolved {
 		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
 	}
-	return append(out, Action{Text: "History", Href: page})
+	return append(out, Action{Text: historyText, Href: page})
 }
 
 func markTexts(marks []Mark) []string {
@@ -122,10 +129,10 @@ func markTexts(marks []Mark) []string {
 	return out
 }
 
-// markdownAlerts bounds the alerts in a chat message.
+// maxMarkdownAlerts is the maximum number of alerts in a chat message.
 const maxMarkdownAlerts = 20
 
-// markdown is the group as an incident's first message in chat.
+// markdown returns the group as Markdown, to paste into a chat.
 func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grouping.Labels) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**[%s] %s**: %s %s", markdownText(p.Severity.Word), markdownText(p.Name), p.Count, p.Counted)
@@ -176,12 +183,15 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 	return b.String()
 }
 
-// plain is a text on one line, without what chat programs read as a mention or
-// as the end of something.
+// markdownText returns s on one line. It replaces the characters that a chat
+// program reads as a mention, a link or the end of a format.
 func markdownText(s string) string {
-	return strings.NewReplacer("\r", " ", "\n", " ", "*", "∗", "`", "'", "@", "@\u200b", "<", "‹", ">", "›", "[", "(", "]", ")").Replace(s)
+	return strings.NewReplacer(
+		"\r", " ", "\n", " ", "*", "∗", "`", "'", "@", "@\u200b", "<", "‹", ">", "›", "[", "(", "]", ")",
+	).Replace(s)
 }
 
+// markdownCode returns s on one line as Markdown code.
 func markdownCode(s string) string {
 	return "`" + strings.NewReplacer("`", "'", "\r", " ", "\n", " ").Replace(s) + "`"
 }

@@ -76,7 +76,7 @@ func TestGroupEventsFoldIntoThoseOfAlerts(t *testing.T) {
 		"resolved: Other is resolved",
 		"fired: Disk fires",
 		"fired: Net fires, the first of its group",
-		"opened: Alone the group has its first firing alert",
+		"opened: Alone starts with its first firing alert",
 	}, lines(p))
 }
 

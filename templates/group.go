@@ -13,10 +13,10 @@ import (
 	"muster/internal/query"
 )
 
-// GroupView is what a reader asked a group's page to show.
+// GroupView is the query of a group's page.
 type GroupView struct {
 	Range  string // of the timeline: 1h, 6h, 24h, 7d, or episode (the default)
-	Offset int    // of the first alert that is listed
+	Offset int    // index of the first alert on the page
 }
 
 // ParseGroupView reads the query of a group's URL: range and offset.
@@ -53,18 +53,18 @@ type GroupPage struct {
 	Mix      string
 	Since    Moment
 	Verb     Verb
-	Oldest   Moment // start of the alert that fires longest, where that is another
-	Summary  string // what all of its alerts agree on
-	Note     string // what has to be known to read the rest right
-	Remark   string // what its calm marks mean
+	Oldest   Moment // start of the oldest firing alert, if it is not at Since
+	Summary  string // summary that is equal on all alerts
+	Note     string // warnings about the data on the page
+	Remark   string // explanation of the marks that are not warnings
 
 	Actions  []Action
 	JSON     string
-	Link     string // permalink, to copy
-	Markdown string // to copy
+	Link     string // permalink
+	Markdown string // for the copy button
 
 	Timeline      Timeline
-	Shared        []Chip // labels that all alerts share
+	Shared        []Chip // labels that are equal on all alerts
 	Alerts        []AlertRow
 	AlertCount    string
 	AlertNumber   string
@@ -76,15 +76,15 @@ type GroupPage struct {
 	Facts         Facts
 }
 
-// Action is something to do about a group or an alert.
+// Action is a link to something that a reader can do about a group or an alert.
 type Action struct {
 	Text, Href string
-	Key        string // on the keyboard
+	Key        string // keyboard shortcut
 	Primary    bool
 	Outside    bool // leads to another site
 }
 
-// Facts are the small print of a group.
+// Facts are the details at the end of a group's page.
 type Facts struct {
 	Receiver, Source, GroupKey string
 	Annotations                []Pair
@@ -102,7 +102,7 @@ type Pair struct {
 	Value TextLink
 }
 
-// TextLink is a text, and a link where it can be one.
+// TextLink is a text. Href is empty if the text is not a safe link.
 type TextLink struct{ Text, Href string }
 
 func newTextLink(s string) TextLink {
@@ -110,22 +110,24 @@ func newTextLink(s string) TextLink {
 	return TextLink{Text: s, Href: href}
 }
 
-// EpisodeRow is a time during which something fired.
+// EpisodeRow is a row of a table of episodes.
 type EpisodeRow struct {
 	From, To Moment
 	Lasted   string
 	Label    string
-	Source   string // if there are several
+	Source   string // empty if there is one source only
 }
 
-// alertsPerPage bounds the alerts on a page: one of 10,000 stays small.
+// alertsPerPage is the maximum number of alerts on a page, so that the page of a
+// group of 10,000 alerts stays small.
 const alertsPerPage = 100
 
-// NewGroupPage makes a group's page from the group and the newest of its
-// events.
+// NewGroupPage makes a group's page. events are the group's newest events.
 func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []grouping.Event) *GroupPage {
 	name := title(g, nil)
-	p := &GroupPage{Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g), Marks: groupMarks(g, s)}
+	p := &GroupPage{
+		Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g), Marks: groupMarks(g, s),
+	}
 	all := allGroups()
 	if g.GroupLabels["alertname"] != "" {
 		p.Labels = labelChips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
@@ -165,38 +167,40 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	return p
 }
 
-// everything is the view that a chip on a page of its own leads to: a label of
-// a resolved alert must find that alert.
+// allGroups returns the view that the chips of a group's or an alert's page lead
+// to. It has every state, so that a label of a resolved alert finds that alert.
 func allGroups() View { return viewOfState(query.StateAll) }
 
 func groupNote(g *grouping.AlertGroup, s *Site) string {
 	var notes []string
 	if g.Truncated > 0 {
 		notes = append(notes, plural(truncatedCount(g.Truncated), "alert was", "alerts were")+
-			" cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster. Counts are lower bounds.")
+			" truncated from the last notification by Alertmanager's max_alerts or by a limit of Muster. The counts are minimums.")
 	}
 	if g.Counts.Unreported > 0 {
-		notes = append(notes, plural(g.Counts.Unreported, "alert was", "alerts were")+
-			" firing and then left out of a notification without being resolved: silenced, inhibited or forgotten by Alertmanager.")
+		notes = append(notes, plural(g.Counts.Unreported, "alert is", "alerts are")+
+			" unreported: a notification omitted what was firing before and is not resolved. "+
+			"Possible causes: a silence, an inhibition, or lost data in Alertmanager.")
 	}
 	if g.Stale {
-		notes = append(notes, "No notification about this group since "+formatClock(g.LastNotifiedAt, s.Now)+" UTC: what is shown as firing may be over.")
+		notes = append(notes, "No notification about this group since "+formatClock(g.LastNotifiedAt, s.Now)+
+			" UTC. Its firing alerts may be over.")
 	}
 	if n := disputedCount(g.Alerts); n > 0 {
 		notes = append(notes, "The Alertmanagers of this cluster disagree about "+plural(n, "alert", "alerts")+
-			": one reports firing, another resolved. It is shown as firing.")
+			": one reports firing, another reports resolved. Muster shows firing.")
 	}
 	return strings.Join(notes, " ")
 }
 
-// groupRemark says in sentences what the marks say that are no warnings.
+// groupRemark explains in sentences the marks that are not warnings.
 func groupRemark(g *grouping.AlertGroup, s *Site) string {
 	var remarks []string
 	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
-		remarks = append(remarks, fmt.Sprintf("Flapping: an alert fired again %d times within the last hour.", n))
+		remarks = append(remarks, fmt.Sprintf("Flapping: an alert started firing %d times within the last hour.", n))
 	}
 	if g.Settling {
-		remarks = append(remarks, "Settling: this group is new. An alert that joins it is reported after group_interval.")
+		remarks = append(remarks, "Settling: this group is new. Alertmanager reports further alerts after group_interval.")
 	}
 	if beforeRestart(g, s) {
 		remarks = append(remarks, "No notification about this group has arrived since Muster started at "+formatClock(s.StartedAt, s.Now)+" UTC.")
@@ -204,8 +208,8 @@ func groupRemark(g *grouping.AlertGroup, s *Site) string {
 	return strings.Join(remarks, " ")
 }
 
-// oldest is the start of the firing alert that began first, where the group
-// has been firing for longer than its age says.
+// oldestFiring returns the start of the oldest firing alert. It is zero if the
+// age of the group already counts from there.
 func oldestFiring(g *grouping.AlertGroup, now time.Time) Moment {
 	var at time.Time
 	for _, a := range g.Alerts {
@@ -228,14 +232,14 @@ func queryOf(actions []Action) string {
 	return ""
 }
 
-// queryText names the link to the query behind an alert, silenceText the one to
-// Alertmanager's form.
+// Texts by which other functions recognize an action.
 const (
-	queryText   = "Query"
-	silenceText = "Silence…"
+	queryText   = "Query"    // leads to the query of the alert's rule
+	silenceText = "Silence…" // leads to the form for a new silence
+	historyText = "History"  // leads to the alert's page
 )
 
-// dashboards are the annotations under which shops keep a dashboard's address.
+// dashboards are annotations that commonly hold the URL of a dashboard.
 var dashboards = []string{"dashboard_url", "dashboard", "grafana_url", "dashboardURL"}
 
 func annotationActions(annotations grouping.Labels) []Action {
@@ -267,14 +271,15 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 	if g.FromGrafana() {
 		return append(out, grafanaActions(sharedGrafana(g.Alerts), out)...)
 	}
-	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)); href != "" && len(g.GroupLabels) > 0 {
+	comment := s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)
+	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, comment); href != "" && len(g.GroupLabels) > 0 {
 		out = append(out, Action{Text: silenceText, Href: href, Key: "s", Outside: true})
 	}
 	return out
 }
 
 // sortAlerts returns the alerts in the order of urgency: firing, unreported,
-// resolved; within each the worst and then the newest first.
+// resolved. Within a status, the worst severity comes first, then the newest.
 func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	type ranked struct {
 		status   int
@@ -286,7 +291,7 @@ func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	for i, a := range alerts {
 		order[i] = ranked{slices.Index(statuses, a.Status), a.Severity(), a}
 		if a.Status == grouping.StatusResolved {
-			order[i].severity = grouping.SeverityNone // what it was matters no more than when
+			order[i].severity = grouping.SeverityNone // for resolved alerts, only the time matters
 		}
 	}
 	slices.SortStableFunc(order, func(x, y ranked) int {
@@ -304,7 +309,7 @@ func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager 
 		return nil
 	}
 	end := min(total, offset+alertsPerPage)
-	p := &Pager{Text: formatCount(offset+1) + "–" + formatCount(end) + " of " + formatCount(total) + " alerts, the most urgent first"}
+	p := &Pager{Text: formatCount(offset+1) + "–" + formatCount(end) + " of " + formatCount(total) + " alerts, most urgent first"}
 	at := func(offset int) string {
 		v.Offset = offset
 		return s.Links.Group(id) + v.encode()
@@ -319,10 +324,10 @@ func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager 
 }
 
 func pastEpisodes(eps []grouping.Episode, now time.Time) []EpisodeRow {
-	const most = 20 // the history has the rest
+	const maximum = 20 // the history has the rest
 	var out []EpisodeRow
 	for _, e := range slices.Backward(eps) {
-		if !e.EndsAt.IsZero() && len(out) < most {
+		if !e.EndsAt.IsZero() && len(out) < maximum {
 			out = append(out, newEpisodeRow(e, now))
 		}
 	}

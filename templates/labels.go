@@ -8,19 +8,20 @@ import (
 	"muster/grouping"
 )
 
-// Chip is a label that leads to the list filtered by it, or a matcher that
-// leads to the list without it.
+// Chip is a label or a matcher as a link. A label leads to the list filtered by
+// it. An active matcher leads to the list without it.
 type Chip struct {
 	Text string
-	Href string // "": its value is too long for an address
+	Href string // "" if the value is too long for a URL
 }
 
-// chip is a label as a link to the view with it.
+// labelChip returns a label that leads to the view filtered by it.
 func labelChip(name, value string, v View, l Links) Chip {
 	return Chip{Text: name + "=" + value, Href: l.groupsWith(v, equals(name, value))}
 }
 
-// chips are labels as links, in the order of the names.
+// labelChips returns labels as chips, in the order of their names. It skips the
+// names for which except returns true; except can be nil.
 func labelChips(of grouping.Labels, v View, l Links, except func(name string) bool) []Chip {
 	var out []Chip
 	for _, name := range of.Names() {
@@ -31,7 +32,7 @@ func labelChips(of grouping.Labels, v View, l Links, except func(name string) bo
 	return out
 }
 
-// common returns what all the sets share.
+// sharedByAll returns the labels that are equal in all n label sets.
 func sharedByAll(n int, at func(i int) grouping.Labels) grouping.Labels {
 	if n == 0 {
 		return nil
@@ -56,7 +57,7 @@ func annotationsOfAll(alerts []*grouping.Alert) grouping.Labels {
 	return sharedByAll(len(alerts), func(i int) grouping.Labels { return alerts[i].Annotations })
 }
 
-// commonAnnotation returns the annotation if all alerts carry the same.
+// annotationOfAll returns the annotation if it is equal on all alerts, else "".
 func annotationOfAll(alerts []*grouping.Alert, name string) string {
 	value := alerts[0].Annotations[name]
 	for _, a := range alerts[1:] {
@@ -67,18 +68,19 @@ func annotationOfAll(alerts []*grouping.Alert, name string) string {
 	return value
 }
 
-// telling are the labels that tell alerts of one name apart best, the best
-// first.
+// distinguishingLabels are the labels that usually distinguish alerts of one name,
+// the best first.
 var distinguishingLabels = []string{
 	"pod", "instance", "service", "persistentvolumeclaim", "statefulset", "deployment", "daemonset", "job_name",
 	"node", "host", "hostname", "device", "mountpoint", "container", "topic", "consumergroup", "queue", "job", "namespace", "cluster",
 }
 
-// scanned bounds the alerts that are looked at to choose a label.
+// maxScannedAlerts is the maximum number of alerts that the search for a
+// distinguishing label reads.
 const maxScannedAlerts = 100
 
-// differs returns the name of the label that tells the alerts apart best, or
-// "" if none does.
+// distinguishingLabel returns the name of the label that distinguishes the alerts
+// best, or "" if no label does.
 func distinguishingLabel(alerts []*grouping.Alert) string {
 	some := alerts[:min(len(alerts), maxScannedAlerts)]
 	varies := func(name string) bool {
@@ -90,7 +92,7 @@ func distinguishingLabel(alerts []*grouping.Alert) string {
 			return name
 		}
 	}
-	best, most := "", 1
+	best, maximum := "", 1
 	for _, name := range some[0].Labels.Names() {
 		if name == "alertname" || name == grouping.SeverityLabel() || !varies(name) {
 			continue
@@ -99,14 +101,14 @@ func distinguishingLabel(alerts []*grouping.Alert) string {
 		for _, a := range some {
 			seen[a.Labels[name]] = struct{}{}
 		}
-		if len(seen) > most {
-			best, most = name, len(seen)
+		if len(seen) > maximum {
+			best, maximum = name, len(seen)
 		}
 	}
 	return best
 }
 
-// distinct returns the sorted values of a label.
+// distinctValues returns the sorted values of a label.
 func distinctValues(alerts []*grouping.Alert, name string) []string {
 	seen := make(map[string]struct{}, len(alerts))
 	for _, a := range alerts {
@@ -117,14 +119,14 @@ func distinctValues(alerts []*grouping.Alert, name string) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// nameCount is how many alerts bear a name.
+// nameCount is the number of alerts with one name.
 type nameCount struct {
 	name  string
 	n     int
 	worst grouping.Severity
 }
 
-// names counts the alerts by name, the worst first.
+// countNames counts the alerts by name. The name with the worst severity is first.
 func countNames(alerts []*grouping.Alert) []nameCount {
 	byName := map[string]*nameCount{}
 	for _, a := range alerts {
@@ -148,7 +150,8 @@ func countNames(alerts []*grouping.Alert) []nameCount {
 	return out
 }
 
-// firing returns the alerts that fire.
+// firingAlerts returns the firing alerts. The caller must not change the result,
+// which can be the given slice.
 func firingAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	return withStatus(alerts, grouping.StatusFiring)
 }

@@ -38,7 +38,7 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	require.Contains(t, list, "source: staging")
 	require.NotContains(t, list, "receiver: pager", "there is one receiver")
 	by := NewByPage(s, parseView(t, "state=all&by=namespace"), both)
-	require.Equal(t, "in 2 groups of prod, staging", by.ByRows[0].Groups)
+	require.Equal(t, "in 2 groups in prod, staging", by.ByRows[0].Groups)
 
 	p := NewGroupPage(s, GroupView{}, prod, fixture.Events(prod))
 	require.Equal(t, "(1) PodCrash · prod · Muster", p.Title)
@@ -167,8 +167,8 @@ func TestFormsHaveSourceAndReceiver(t *testing.T) {
 	both := []*grouping.AlertGroup{prod, staging}
 	s := newSite(both)
 	f := NewGroupsPage(s, parseView(t, "source=prod&receiver=nosuch"), grouping.GroupPage{}).Form
-	require.Equal(t, []Option{{"", "every source", false}, {"prod", "prod", true}, {"staging", "staging", false}}, f.Sources)
-	require.Equal(t, []Option{{"", "every receiver", false}, {"pager", "pager", false}, {"nosuch", "nosuch", true}}, f.Receivers)
+	require.Equal(t, []Option{{"", "all sources", false}, {"prod", "prod", true}, {"staging", "staging", false}}, f.Sources)
+	require.Equal(t, []Option{{"", "all receivers", false}, {"pager", "pager", false}, {"nosuch", "nosuch", true}}, f.Receivers)
 	require.Equal(t, []Chip{{"source: prod", "/am/?receiver=nosuch"}, {"receiver: nosuch", "/am/?source=prod"}}, f.Chips)
 	require.Equal(t, "/am/", f.Clear)
 	require.True(t, f.Open)

@@ -14,14 +14,14 @@ import (
 //go:embed html
 var htmlFiles embed.FS
 
-// ContentSecurityPolicy is the policy that the pages are written for: nothing
-// inline, nothing from elsewhere.
+// ContentSecurityPolicy is the policy that pages need. It allows nothing inline and
+// nothing from other sites, because all text on a page can come from an attacker.
 const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-// Page is what a Renderer renders: one of this package's page structs.
+// Page is a page for the Renderer: one of the page structs of this package.
 type Page interface {
-	// Code is the HTTP status to answer with.
+	// Code is the HTTP status of the response.
 	Code() int
 
 	templateName() string
@@ -35,7 +35,8 @@ func (*StatusPage) templateName() string  { return "status" }
 func (*HelpPage) templateName() string    { return "help" }
 func (*ProblemPage) templateName() string { return "problem" }
 
-// Renderer renders pages. It is safe for concurrent use.
+// Renderer renders pages and serves the static files. It is safe for concurrent
+// use.
 type Renderer struct {
 	prefix string
 	pages  map[string]*template.Template
@@ -43,11 +44,11 @@ type Renderer struct {
 	rows   rowCache
 }
 
-// shared are the files that every page builds upon.
+// sharedFiles are the templates that every page uses.
 var sharedFiles = []string{"html/layout.html", "html/blocks.html"}
 
-// New parses every template and reads the static files, which are served
-// under the prefix (see NewLinks).
+// New parses all templates and reads the static files, which are served under the
+// prefix (see NewLinks). It fails if a template cannot be rendered.
 func New(prefix string) (*Renderer, error) {
 	assets, err := loadAssets(staticFiles)
 	if err != nil {
@@ -82,8 +83,8 @@ func New(prefix string) (*Renderer, error) {
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
 	for _, p := range []Page{&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}} {
-		// Escaping is decided at the first execution: a template that cannot be
-		// made safe fails here, and not before a reader.
+		// html/template checks the escaping at the first execution. An unsafe
+		// template must fail at the start, not for a reader.
 		if _, err := r.Render(p); err != nil {
 			return nil, err
 		}
@@ -94,7 +95,7 @@ func New(prefix string) (*Renderer, error) {
 	return r, nil
 }
 
-// static is the address of a static file.
+// assetURL returns the URL of a static file.
 func (r *Renderer) assetURL(name string) (string, error) {
 	a := r.assets[name]
 	if a == nil {
@@ -103,7 +104,7 @@ func (r *Renderer) assetURL(name string) (string, error) {
 	return r.prefix + "/" + staticDir + "/" + a.name, nil
 }
 
-// Render returns the page as HTML, whole or not at all.
+// Render returns the page as HTML. The caller owns the result.
 func (r *Renderer) Render(p Page) ([]byte, error) {
 	t := r.pages[p.templateName()]
 	if t == nil {
@@ -118,5 +119,6 @@ func (r *Renderer) Render(p Page) ([]byte, error) {
 	return bytes.Clone(b.Bytes()), nil
 }
 
-// A full page is some 100 KiB: what it is written into is used again.
+// buffers holds the buffers that pages are rendered into. A full page has about
+// 100 KiB.
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}

@@ -8,16 +8,16 @@ import (
 	"sync"
 )
 
-// maxHeads bounds the heads that are kept, some 1 kB each.
+// maxCachedRows is the maximum number of cached rows. A row has about 1 kB.
 const maxCachedRows = 1000
 
-// rowHeads keeps the HTML of rows, all but their ages, as it was last made: in
-// a storm most rows of a page are those of the page before.
+// rowCache caches the HTML of rows without their ages. During an alert storm, most
+// rows do not change between two pages. It is safe for concurrent use.
 type rowCache struct {
 	template *template.Template
 
 	mu   sync.Mutex
-	kept map[string]cachedRow // guarded by mu; by the row's key
+	kept map[string]cachedRow // by row key; guarded by mu
 }
 
 type cachedRow struct {
@@ -25,8 +25,9 @@ type cachedRow struct {
 	html template.HTML
 }
 
+// get returns the HTML of a row without its age.
 func (c *rowCache) get(row GroupRow) (template.HTML, error) {
-	row.Since = Moment{} // not part of it
+	row.Since = Moment{} // the cached HTML has no age
 	c.mu.Lock()
 	kept, ok := c.kept[row.Key]
 	c.mu.Unlock()
@@ -37,7 +38,7 @@ func (c *rowCache) get(row GroupRow) (template.HTML, error) {
 	if err := c.template.ExecuteTemplate(&b, "rowHead", row); err != nil {
 		return "", fmt.Errorf("row: %w", err)
 	}
-	html := template.HTML(b.String()) //nolint:gosec // G203: html/template has just made it
+	html := template.HTML(b.String()) //nolint:gosec // G203: html/template has escaped it
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.kept == nil || len(c.kept) >= maxCachedRows {
