@@ -30,8 +30,7 @@ func TestCompact(t *testing.T) {
 	}
 }
 
-// A reader of the templates wants indentation, a reader of the pages does not
-// pay for it.
+// Templates are indented for their readers. Pages must not become larger for it.
 func TestPagesHaveNoIndentation(t *testing.T) {
 	r := newRenderer(t)
 	verbatim := regexp.MustCompile(`(?s)<pre.*?</pre>|data-copy="[^"]*"`)

@@ -13,7 +13,7 @@ import (
 	"muster/templates/internal/fixture"
 )
 
-// night is the moment at which tests look at pages.
+// night is the time at which tests make pages.
 var night = time.Date(2026, 11, 23, 3, 2, 14, 0, time.UTC)
 
 func newRenderer(t testing.TB) *Renderer {
@@ -45,7 +45,7 @@ func parseView(t testing.TB, text string) View {
 	return ParseView(params(t, text))
 }
 
-// selected is what a manager would answer, but for the order.
+// selected returns the answer of a manager to the view, except for the order.
 func selected(groups []*grouping.AlertGroup, v View) grouping.GroupPage {
 	q := v.ListQuery()
 	var page grouping.GroupPage
@@ -66,7 +66,7 @@ func renderPage(t testing.TB, r *Renderer, p Page) string {
 	return string(b)
 }
 
-// text is what a reader sees of a page, its white space folded.
+// text returns the text of a page with single spaces.
 func text(t testing.TB, page string) string {
 	t.Helper()
 	doc, err := html.Parse(strings.NewReader(page))
@@ -80,7 +80,7 @@ func text(t testing.TB, page string) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// states are all pages in all of their states.
+// states returns every page in each of its states.
 func states(t testing.TB) map[string]Page {
 	t.Helper()
 	groups := fixture.Groups(night)
@@ -189,7 +189,10 @@ func exampleStatusInput() StatusInput {
 	return StatusInput{
 		Stats: grouping.Stats{
 			Receivers: map[string]int{"pager": 3},
-			Sources:   map[string]grouping.SourceStats{"default": {Groups: 3, Alertmanagers: map[string]time.Time{fixture.AM0: night.Add(-time.Minute), "": {}}}},
+			Sources: map[string]grouping.SourceStats{"default": {
+				Groups:        3,
+				Alertmanagers: map[string]time.Time{fixture.AM0: night.Add(-time.Minute), "": {}},
+			}},
 		},
 		Build: []Fact{{"Version", "0.1.0"}}, Settings: []Fact{{"group wait", "30s"}},
 		Limits:   []Limit{{"body", "64 MiB", 2}},

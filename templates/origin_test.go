@@ -13,8 +13,8 @@ import (
 	"muster/templates/internal/fixture"
 )
 
-// clusters are two clusters whose alert has the same labels: it fires in prod,
-// and staging, heard of last, says that it is resolved.
+// clusters returns groups of two sources. Their alert has the same labels. It is
+// firing in prod, and resolved in staging, which sent the last notification.
 func clusters() (prod, staging *grouping.AlertGroup) {
 	spec := func(source string, ended, notified time.Duration) fixture.Spec {
 		return fixture.Spec{
@@ -57,13 +57,13 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	}
 	require.Positive(t, origins["source: prod"])
 	require.Positive(t, origins["source: staging"])
-	require.Empty(t, NewGroupPage(s, GroupView{}, prod, fixture.Events(prod)).History[0].Origin, "the page says it once")
+	require.Empty(t, NewGroupPage(s, GroupView{}, prod, fixture.Events(prod)).History[0].Origin, "the page shows it once")
 
 	help := NewHelpPage(s)
 	require.Len(t, help.Templates, 2)
 	require.Contains(t, help.Templates[0].Text, "/go?receiver={{ .Receiver | urlquery }}&source=prod{{ range")
 
-	// One source, one receiver: nothing is to be told apart.
+	// With one source and one receiver, pages do not show them.
 	one := newSite(both[:1])
 	v = parseView(t, "")
 	require.NotContains(t, text(t, renderPage(t, r, NewGroupsPage(one, v, selected(both[:1], v)))), "source")
@@ -75,10 +75,13 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	require.NotContains(t, NewHelpPage(one).Templates[0].Text, "source")
 }
 
-// What all rows share is said once above them.
-func TestASharedSourceIsSaidOnce(t *testing.T) {
+// The page shows once what all rows share.
+func TestSharedSourceIsShownOnce(t *testing.T) {
 	prod, staging := clusters()
-	other := fixture.Make(night, fixture.Spec{Source: "prod", Group: fixture.L{"alertname": "Disk"}, Alerts: []fixture.Alert{{Ago: time.Hour}}})
+	other := fixture.Make(night, fixture.Spec{
+		Source: "prod", Group: fixture.L{"alertname": "Disk"},
+		Alerts: []fixture.Alert{{Ago: time.Hour}},
+	})
 	all := []*grouping.AlertGroup{prod, other, staging}
 	s := newSite(all)
 	p := NewGroupsPage(s, parseView(t, "state=all"), grouping.GroupPage{Groups: all[:2], Total: 2})
@@ -91,12 +94,15 @@ func TestASharedSourceIsSaidOnce(t *testing.T) {
 	p = NewGroupsPage(s, parseView(t, "state=all"), grouping.GroupPage{Groups: all, Total: 3})
 	require.Empty(t, p.Shared)
 	p = NewGroupsPage(s, parseView(t, ""), grouping.GroupPage{Groups: all[:1], Total: 1})
-	require.Equal(t, "source: prod", p.Rows[0].Chips[0].Text, "of one row nothing is shared")
+	require.Equal(t, "source: prod", p.Rows[0].Chips[0].Text, "one row alone shares no labels")
 }
 
 func TestEveryRowNamesItsReceiver(t *testing.T) {
 	prod, _ := clusters()
-	pager := fixture.Make(night, fixture.Spec{Source: "prod", Receiver: "team", Group: prod.GroupLabels, Alerts: []fixture.Alert{{Ago: time.Hour}}})
+	pager := fixture.Make(night, fixture.Spec{
+		Source: "prod", Receiver: "team", Group: prod.GroupLabels,
+		Alerts: []fixture.Alert{{Ago: time.Hour}},
+	})
 	both := []*grouping.AlertGroup{prod, pager}
 	s := newSite(both)
 	for _, g := range both {
@@ -106,9 +112,9 @@ func TestEveryRowNamesItsReceiver(t *testing.T) {
 	require.Contains(t, NewGroupPage(s, GroupView{}, pager, nil).Markdown, ", receiver team\n")
 }
 
-// The head of an alert's page says the worst of what the clusters say, and
-// where; each cluster has its own link to Alertmanager.
-func TestAnAlertOfSeveralSources(t *testing.T) {
+// The head of an alert's page shows the worst state and its sources. Each source
+// has its own link to Alertmanager.
+func TestAlertOfSeveralSources(t *testing.T) {
 	r := newRenderer(t)
 	prod, staging := clusters()
 	both := []*grouping.AlertGroup{prod, staging}
@@ -119,7 +125,7 @@ func TestAnAlertOfSeveralSources(t *testing.T) {
 	require.Equal(t, "in prod; resolved in staging", p.Where)
 	require.Contains(t, text(t, renderPage(t, r, p)), "firing for 1h 0m in prod; resolved in staging")
 	links := silences(p.Actions)
-	require.Len(t, links, 1, "what is resolved needs no silence")
+	require.Len(t, links, 1, "a resolved alert has no silence link")
 	require.Equal(t, "Silence in prod…", links[0].Text)
 	require.True(t, strings.HasPrefix(links[0].Href, "https://am.prod.example.net/#/silences/new?"), links[0].Href)
 	require.Contains(t, decoded(t, links[0].Href), "/alerts/"+string(fp)+"?source=prod (source prod)")
@@ -149,8 +155,8 @@ func TestAnAlertOfSeveralSources(t *testing.T) {
 	require.Equal(t, "Silence…", silences(p.Actions)[0].Text)
 }
 
-// Of two receivers of one cluster the one that says firing counts.
-func TestAnAlertOfSeveralReceivers(t *testing.T) {
+// If two receivers of one source report different states, firing wins.
+func TestAlertOfSeveralReceivers(t *testing.T) {
 	prod, staging := clusters()
 	other := *staging
 	other.Source, other.Receiver = "prod", "team"
@@ -161,7 +167,7 @@ func TestAnAlertOfSeveralReceivers(t *testing.T) {
 	require.Len(t, p.Episodes, 1, "it is one alert")
 }
 
-// The forms choose among what is there, and say what is chosen.
+// The forms offer the known sources and receivers, and show the selected ones.
 func TestFormsHaveSourceAndReceiver(t *testing.T) {
 	prod, staging := clusters()
 	both := []*grouping.AlertGroup{prod, staging}

@@ -6,12 +6,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A page is the same whatever pages were made before it, with the same groups
-// in another state, view or place.
-func TestPagesDoNotDependOnThoseBefore(t *testing.T) {
+// The row cache does not change a page, even if the same groups were rendered
+// before in another state or view.
+func TestRowCacheDoesNotChangePages(t *testing.T) {
 	used, pages := newRenderer(t), states(t)
 	for range 2 {
-		for name, p := range pages { // in an order of chance
+		for name, p := range pages { // in random order
 			want, err := newRenderer(t).Render(p)
 			require.NoError(t, err)
 			got, err := used.Render(p)
@@ -22,7 +22,7 @@ func TestPagesDoNotDependOnThoseBefore(t *testing.T) {
 	require.NotEmpty(t, used.rows.kept)
 }
 
-func TestRowsKeptAreBounded(t *testing.T) {
+func TestRowCacheIsLimited(t *testing.T) {
 	r := newRenderer(t)
 	for i := range maxCachedRows + 10 {
 		_, err := r.rows.get(GroupRow{Key: formatCount(i)})
