@@ -68,21 +68,21 @@ func NewHelpPage(s *Site) *HelpPage {
 			{`checkout timeout`, "words without an operator search in names, label values and annotations"},
 		},
 		Words: []Word{
-			{"firing", "firing", "Alertmanager reports the alert as active"},
-			{"resolved", "resolved", "Alertmanager reported the end of the alert"},
-			{"unreported", "unreported", "the alert was firing, then a complete notification omitted it. " +
-				"It is silenced, inhibited or lost by Alertmanager. Its end was not reported"},
-			{"stale", "stale", "the group is firing, but no notification about it has arrived for a long time"},
-			{"settling", "settling", "the first notification about the group has just arrived. " +
-				"Alertmanager reports further alerts after group_interval"},
+			{"firing", "firing", "Alertmanager reports the alert as active."},
+			{"resolved", "resolved", "Alertmanager reported the end of the alert."},
+			{"unreported", "unreported", "The alert was firing, then a complete notification omitted it. " +
+				"It is silenced, inhibited or lost by Alertmanager. Its end was not reported."},
+			{"stale", "stale", "The group is firing, but no notification about it has arrived for a long time."},
+			{"settling", "settling", "The first notification about the group has just arrived. " +
+				"Alertmanager reports further alerts after group_interval."},
 			{"truncated", "truncated", "Alertmanager's max_alerts or a limit of Muster truncated the notification. " +
-				"The counts are minimums"},
-			{"disagree", "Alertmanagers disagree", "one replica reports an alert as firing, another reports it as resolved"},
-			{"flapping", "flapping", "an alert started firing at least 4 times within the last hour"},
-			{"before-restart", "before restart", "restored from the storage. No notification has arrived since Muster started"},
-			{"future", "starts in the future", "the start time of the alert is ahead of Muster's clock. " +
-				"Muster counts its age from the time of the report"},
-			{"episode", "episode", "one firing of an alert, from its start to its end"},
+				"The counts are minimums."},
+			{"disagree", "Alertmanagers disagree", "One replica reports an alert as firing, another reports it as resolved."},
+			{"flapping", "flapping", "An alert started firing at least 4 times within the last hour."},
+			{"before-restart", "before restart", "Restored from the storage. No notification has arrived since Muster started."},
+			{"future", "starts in the future", "The start time of the alert is ahead of Muster's clock. " +
+				"Muster counts its age from the time of the report."},
+			{"episode", "episode", "One firing of an alert, from its start to its end."},
 		},
 		Templates: linkTemplates(s),
 		Setup:     *newSetup(s.Links),
