@@ -76,7 +76,7 @@ func TestTooManyLabels(t *testing.T) {
 	g, err := h.manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, grouping.StateUnreported, g.State)
-	require.Contains(t, h.get("/groups/"+string(kept.Group)).Body.String(), "1 alert was cut")
+	require.Contains(t, h.get("/groups/"+string(kept.Group)).Body.String(), "1 alert was truncated")
 }
 
 func TestGroupLimits(t *testing.T) {

@@ -24,7 +24,7 @@ func TestPages(t *testing.T) {
 	id := h.postKept(t, body())
 	for path, text := range map[string]string{
 		"/": "Down", "/groups/" + id: "Down", "/alerts/0011223344556677": "Down", "/history": "fired", "/status": "memory", "/help": "Filter",
-		"/?by=alertname": "Down", "/?filter=Down": "Down", "/?filter=nosuch": "No group matches",
+		"/?by=alertname": "Down", "/?filter=Down": "Down", "/?filter=nosuch": "No matching groups",
 		`/?filter=alertname%3D"Dwn"`: "Did you mean", `/?filter=alertname%3D"Dwn"&by=alertname`: "Did you mean",
 	} {
 		w := h.get(path, "Accept", accept)
@@ -185,7 +185,7 @@ func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
 	notify("payments", "firing", "b")
 	notify("batch", "firing", "c", "d")
 	notify("batch", "resolved", "c") // omits d
-	const line = "no longer reported"
+	const line = "unreported: silenced"
 	page := func(query string) string { return h.get("/?"+query, "Accept", accept).Body.String() }
 	for _, by := range []string{"", "&by=namespace"} {
 		require.Contains(t, page("filter=namespace%3D%22batch%22"+by), "1 group is "+line, by)
@@ -193,9 +193,9 @@ func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
 		require.Contains(t, page(by), "1 group is "+line, by)
 		require.NotContains(t, page("state=all"+by), line, by)
 	}
-	require.Contains(t, page("filter=namespace%3D%22nosuch%22&state=unreported"), "1 group is unreported without this filter.")
-	require.Contains(t, page("filter=namespace%3D%22nosuch%22"), "2 groups are firing without this filter.")
-	require.Contains(t, page("filter=namespace%3D%22nosuch%22&state=resolved"), "0 groups are resolved without this filter.")
+	require.Contains(t, page("filter=namespace%3D%22nosuch%22&state=unreported"), "Without this filter, 1 group is unreported.")
+	require.Contains(t, page("filter=namespace%3D%22nosuch%22"), "Without this filter, 2 groups are firing.")
+	require.Contains(t, page("filter=namespace%3D%22nosuch%22&state=resolved"), "Without this filter, 0 groups are resolved.")
 }
 
 func TestSizesAreWrittenInTheirUnit(t *testing.T) {

@@ -64,7 +64,7 @@ func TestUnknownFiltersAreRejected(t *testing.T) {
 		}
 	}
 	w := h.get("/?sort=x&limit=0", "Accept", accept)
-	require.Contains(t, w.Body.String(), "This address cannot be understood")
+	require.Contains(t, w.Body.String(), "Invalid address")
 	require.Contains(t, w.Body.String(), "sort: &#34;x&#34; is not one of severity, newest, name, count, updated")
 	require.Contains(t, w.Body.String(), "limit: &#34;0&#34; is not a number between 1 and 1000")
 	w = h.get("/groups/"+id+"?range=7d&offset=0", "Accept", accept)

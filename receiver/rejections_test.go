@@ -57,7 +57,7 @@ func TestEveryRejectionIsRecorded(t *testing.T) {
 			require.Contains(t, status, "3 times", "one line for repeated rejections")
 			first := h.get("/").Body.String()
 			require.NotContains(t, first, "No webhook has arrived yet")
-			require.Contains(t, first, "3 notifications were refused")
+			require.Contains(t, first, "3 notifications were rejected")
 		})
 	}
 }
@@ -124,6 +124,6 @@ func TestEmptyListAfterRejections(t *testing.T) {
 	h.summary.counter.Update(nil, &old)
 	require.Equal(t, http.StatusBadRequest, h.post("{").Code)
 	text := h.get("/").Body.String()
-	require.Contains(t, text, "1 notification was refused since the start, and none accepted")
+	require.Contains(t, text, "Muster has rejected 1 notification and accepted 0 since it started.")
 	require.Contains(t, text, `href="/status#rejected"`)
 }

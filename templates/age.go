@@ -6,42 +6,43 @@ import (
 	"time"
 )
 
-// Moment is a point in time as pages show it: how long ago, and when.
+// Moment is a point in time as pages show it: its age and its clock time.
 type Moment struct {
 	At    time.Time
-	ISO   string // machine readable, for the script
+	ISO   string // for the script
 	Age   string // 14m 41s
 	Clock string // Nov 22 23:32
-	Skew  bool   // lies ahead of the server's clock
+	Skew  bool   // it is ahead of the server's clock
 }
 
-// Known reports whether there is such a moment.
+// Known reports whether the moment is set.
 func (m Moment) Known() bool { return !m.At.IsZero() }
 
-// moment shows t as seen at now. The zero time gives the zero Moment.
-func moment(t, now time.Time) Moment {
+// newMoment returns t as a page made at now shows it. A zero t gives a zero
+// Moment.
+func newMoment(t, now time.Time) Moment {
 	if t.IsZero() {
 		return Moment{}
 	}
 	t = t.UTC()
 	return Moment{
-		At: t, ISO: t.Format("2006-01-02T15:04:05Z"), Age: Age(now.Sub(t)), Clock: clock(t, now),
-		// A second of skew is every machine's.
+		At: t, ISO: t.Format("2006-01-02T15:04:05Z"), Age: Age(now.Sub(t)), Clock: formatClock(t, now),
+		// Clocks of different machines always differ a little.
 		Skew: t.Sub(now) > time.Second,
 	}
 }
 
-// clock leaves out the year while it is the reader's.
-func clock(t, now time.Time) string {
+// formatClock writes t in UTC. It omits the year if it is the year of now.
+func formatClock(t, now time.Time) string {
 	if t.Year() != now.UTC().Year() {
 		return t.UTC().Format("2006 Jan 2 15:04")
 	}
 	return t.UTC().Format("Jan 2 15:04")
 }
 
-// Age writes a duration in two units, the largest that it has: 48s, 14m 41s,
-// 1h 7m, 3d 0h. Below an hour it always tells seconds: the trend matters at
-// 3 am. A negative one is 0s: clocks differ, and -3m helps nobody.
+// Age writes a duration in its two largest units: 48s, 14m 41s, 1h 7m, 3d 0h.
+// Below an hour it always has seconds, so that a reader sees it change. A
+// negative duration is written as 0s, because it comes from clock skew only.
 func Age(d time.Duration) string {
 	const day = 24 * time.Hour
 	two := func(big time.Duration, b string, small time.Duration, s string) string {
@@ -61,8 +62,9 @@ func Age(d time.Duration) string {
 	}
 }
 
-// count writes n with thin groups of three digits: 1 442.
-func count(n int) string {
+// formatCount writes n with a narrow space between groups of three digits:
+// 1 442.
+func formatCount(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
 		s = s[:i] + "\u202f" + s[i:]
@@ -70,15 +72,16 @@ func count(n int) string {
 	return s
 }
 
-// cut is a number of truncated alerts, which comes from the wire, as an int.
-func cut(n uint64) int {
+// truncatedCount returns a number of truncated alerts as an int. The number comes
+// from the network and can be too large for an int.
+func truncatedCount(n uint64) int {
 	return int(min(n, math.MaxInt32))
 }
 
-// plural joins a count with its word.
+// plural writes n and the word that fits it: "1 group", "3 groups".
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return count(n) + " " + many
+	return formatCount(n) + " " + many
 }

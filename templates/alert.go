@@ -9,8 +9,8 @@ import (
 	"muster/internal/query"
 )
 
-// AlertView is what a reader asked an alert's page to show; "" stands for every
-// source or receiver.
+// AlertView is the query of an alert's page. An empty field selects every source
+// or every receiver.
 type AlertView struct{ Source, Receiver string }
 
 // ParseAlertView reads the query of an alert's URL: source and receiver.
@@ -27,9 +27,9 @@ type AlertPage struct {
 	Fingerprint string
 	Since       Moment
 	Verb        Verb
-	Where       string // in prod, resolved in staging
+	Where       string // "in prod; resolved in staging"
 	Summary     string
-	Narrowed    []Chip // what the page is narrowed down to; each leads to it without
+	Narrowed    []Chip // active filters; each leads to the page without it
 	Labels      []Chip
 	Annotations []Pair
 	Actions     []Action
@@ -42,7 +42,7 @@ type AlertPage struct {
 	FirstSeen   Moment
 	LastSeen    Moment
 	SeenBy      TextLink
-	Of          string // the source that the facts are of, if there are several
+	Of          string // the source of the facts, if there are several sources
 }
 
 // AlertGroupRow is a group that holds the alert.
@@ -53,41 +53,43 @@ type AlertGroupRow struct {
 	Since                              Moment
 }
 
-// NewAlertPage makes an alert's page from the groups that hold it, at least
-// one, and the newest of its events. Clusters, and receivers, can differ: the
-// head says the worst of what they say, and where.
+// NewAlertPage makes an alert's page. groups are the groups that hold the alert,
+// and must not be empty. events are the alert's newest events.
+//
+// Sources and receivers can report different states of one alert. The head of
+// the page shows the worst state, and the sources that report it.
 func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*grouping.AlertGroup, events []grouping.Event) *AlertPage {
-	said := bySource(fp, groups)
-	at := slices.MaxFunc(said, func(x, y *grouping.AlertGroup) int { return worse(x.Alert(fp), y.Alert(fp)) })
+	said := worstBySource(fp, groups)
+	at := slices.MaxFunc(said, func(x, y *grouping.AlertGroup) int { return compareReports(x.Alert(fp), y.Alert(fp)) })
 	a := at.Alert(fp)
 	name := cmp.Or(a.Name(), "Alert "+string(fp))
 	p := &AlertPage{
-		Frame: s.newFrame("alert", titled(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLooks(a),
+		Frame: s.newFrame("alert", titleWithSource(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLook(a),
 		Summary:     cmp.Or(a.Annotations["description"], a.Annotations["message"], a.Annotations["summary"]),
-		Labels:      chips(a.Labels, everything(), s.Links, nil),
+		Labels:      labelChips(a.Labels, allGroups(), s.Links, nil),
 		Annotations: append(pairs(a.Annotations), grafanaPairs(a.Grafana)...), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
 		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}}),
-		FirstSeen:  moment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: where(s, fp, said),
+		FirstSeen:  newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
 	}
 	switch a.Status {
 	case grouping.StatusFiring:
-		p.Since, p.Verb = moment(a.Began(), s.Now), "firing for"
+		p.Since, p.Verb = newMoment(a.Began(), s.Now), "firing for"
 	case grouping.StatusUnreported:
-		p.Since, p.Verb = moment(a.ChangedAt, s.Now), verbUnreported
+		p.Since, p.Verb = newMoment(a.ChangedAt, s.Now), verbUnreported
 	default:
-		p.Since, p.Verb = moment(cmp.Or(a.EndsAt, a.ChangedAt), s.Now), verbResolved
+		p.Since, p.Verb = newMoment(cmp.Or(a.EndsAt, a.ChangedAt), s.Now), verbResolved
 	}
 	seen, by := at.LastSeen(a)
-	p.LastSeen, p.SeenBy = moment(seen, s.Now), textLink(by)
-	p.Marks = (&alertRows{site: s, group: at}).new(a).Marks
+	p.LastSeen, p.SeenBy = newMoment(seen, s.Now), newTextLink(by)
+	p.Marks = (&alertRows{site: s, group: at}).row(a).Marks
 	p.Actions = append(alertActions(s, fp, at, said), Action{Text: "JSON", Href: s.Links.AlertJSON(fp, v.Source)})
-	p.Narrowed = v.chips(s, fp)
+	p.Narrowed = v.filterChips(s, fp)
 	for _, g := range groups {
 		own := g.Alert(fp)
 		p.Groups = append(p.Groups, AlertGroupRow{
 			Key: string(g.ID), Title: title(g, nil), Href: s.Links.Group(g.ID), Receiver: g.Receiver, Source: g.Source,
-			Severity: alertLooks(own), Since: moment(own.ChangedAt, s.Now),
-			Chips: chips(g.GroupLabels, everything(), s.Links, func(n string) bool { return n == "alertname" }),
+			Severity: alertLook(own), Since: newMoment(own.ChangedAt, s.Now),
+			Chips: labelChips(g.GroupLabels, allGroups(), s.Links, func(n string) bool { return n == "alertname" }),
 		})
 	}
 	p.Episodes = alertEpisodes(s, fp, said)
@@ -95,12 +97,13 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	return p
 }
 
-// bySource returns, for each source in the order of their names, the group in
-// which the alert is worst: one receiver may know what another was not told yet.
-func bySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*grouping.AlertGroup {
+// worstBySource returns one group per source, in the order of the source names:
+// the group that reports the worst state of the alert. The receivers of one
+// source can differ, because Alertmanager notifies them at different times.
+func worstBySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*grouping.AlertGroup {
 	worst := map[string]*grouping.AlertGroup{}
 	for _, g := range groups {
-		if old := worst[g.Source]; old == nil || worse(g.Alert(fp), old.Alert(fp)) > 0 {
+		if old := worst[g.Source]; old == nil || compareReports(g.Alert(fp), old.Alert(fp)) > 0 {
 			worst[g.Source] = g
 		}
 	}
@@ -111,18 +114,18 @@ func bySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*groupin
 	return out
 }
 
-// worse compares what two groups say of one alert. Of equal statuses the newer
-// one counts.
-func worse(a, b *grouping.Alert) int {
+// compareReports compares how two groups report one alert. The worse report is
+// greater. If the statuses are equal, the newer report is greater.
+func compareReports(a, b *grouping.Alert) int {
 	rank := func(s grouping.Status) int {
 		return slices.Index([]grouping.Status{grouping.StatusResolved, grouping.StatusUnreported, grouping.StatusFiring}, s)
 	}
 	return cmp.Or(cmp.Compare(rank(a.Status), rank(b.Status)), cmp.Compare(a.Stamp, b.Stamp))
 }
 
-// where names the sources by what they say, the worst first, if there are
-// several: "in prod, resolved in staging".
-func where(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string {
+// sourcesText lists the sources by the status that they report, the worst status
+// first: "in prod; resolved in staging". It is empty if there is one source.
+func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string {
 	if !s.manySources() {
 		return ""
 	}
@@ -136,7 +139,7 @@ func where(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string
 		}
 		switch {
 		case len(names) == 0:
-		case len(parts) == 0: // the head has its status already
+		case len(parts) == 0: // the head of the page shows this status
 			parts = append(parts, "in "+strings.Join(names, ", "))
 		default:
 			parts = append(parts, string(status)+" in "+strings.Join(names, ", "))
@@ -145,15 +148,15 @@ func where(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string
 	return strings.Join(parts, "; ")
 }
 
-// alertActions are what can be done about an alert. Each source has a query and
-// an Alertmanager of its own.
+// alertActions returns the actions for an alert. Query and silence links exist
+// per source, because each source has its own Prometheus and Alertmanager.
 func alertActions(s *Site, fp grouping.Fingerprint, at *grouping.AlertGroup, said []*grouping.AlertGroup) []Action {
 	var own, ofSources []Action
 	for _, g := range said {
 		row := alertRows{site: s, group: g}
 		for _, x := range row.actions(g.Alert(fp)) {
 			switch {
-			case x.Text == "History": // it is on this page
+			case x.Text == historyText: // this page shows it
 			case x.Text != queryText && x.Text != silenceText:
 				if g == at {
 					x.Primary = x.Text == "Runbook"
@@ -174,12 +177,12 @@ func alertActions(s *Site, fp grouping.Fingerprint, at *grouping.AlertGroup, sai
 	return append(own, ofSources...)
 }
 
-// alertEpisodes are the alert's episodes in each source, the newest first.
+// alertEpisodes returns the alert's episodes of every source, the newest first.
 func alertEpisodes(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) []EpisodeRow {
 	var rows []EpisodeRow
 	for _, g := range said {
 		for _, e := range slices.Backward(g.Alert(fp).Episodes()) {
-			row := episodeRow(e, s.Now)
+			row := newEpisodeRow(e, s.Now)
 			if len(said) > 1 {
 				row.Source = g.Source
 			}
@@ -190,8 +193,8 @@ func alertEpisodes(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup
 	return rows
 }
 
-// chips are what the page is narrowed down to.
-func (v AlertView) chips(s *Site, fp grouping.Fingerprint) []Chip {
+// filterChips returns the active filters of the page.
+func (v AlertView) filterChips(s *Site, fp grouping.Fingerprint) []Chip {
 	var out []Chip
 	if v.Source != "" {
 		out = append(out, Chip{Text: "source: " + v.Source, Href: s.Links.Alert(fp)})

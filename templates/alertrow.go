@@ -10,18 +10,18 @@ import (
 	"muster/grouping"
 )
 
-// AlertRow is an alert in its group's table.
+// AlertRow is a row of a group's table of alerts.
 type AlertRow struct {
 	Key, Version string
 
 	Severity Severity
-	Name     string // where the group holds alerts of several names
-	Labels   []Chip // those that it does not share with the others
-	Text     string // its description, where that is its own
+	Name     string // empty if all alerts of the group have the same name
+	Labels   []Chip // labels that other alerts of the group do not have
+	Text     string // its description, if other alerts have another one
 	Marks    []Mark
 	Since    Moment
-	Ended    Moment // resolved, or last reported
-	Left     bool   // left out of a notification: nobody reported its end
+	Ended    Moment // time of the resolution or of the last report
+	Left     bool   // unreported: a notification omitted it
 	Lasted   string
 	Page     string
 	Actions  []Action
@@ -32,16 +32,19 @@ type alertRows struct {
 	site                *Site
 	group               *grouping.AlertGroup
 	shared, annotations grouping.Labels
-	query               string // the one link that serves all alerts
-	head                []Action
+	query               string   // the query link of the group's head
+	head                []Action // the actions of the group's head
 }
 
-func (r *alertRows) new(a *grouping.Alert) AlertRow {
+// row makes the row of an alert.
+func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	s := r.site
 	row := AlertRow{
-		Key: string(a.Fingerprint), Severity: alertLooks(a), Since: moment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
-		Labels: chips(a.Labels, everything(), s.Links, func(name string) bool {
-			return name == "alertname" || name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring || r.shared[name] == a.Labels[name] && r.shared[name] != ""
+		Key: string(a.Fingerprint), Severity: alertLook(a), Since: newMoment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
+		Labels: labelChips(a.Labels, allGroups(), s.Links, func(name string) bool {
+			return name == "alertname" ||
+				name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring ||
+				r.shared[name] == a.Labels[name] && r.shared[name] != ""
 		}),
 	}
 	if _, same := r.shared["alertname"]; !same {
@@ -56,16 +59,17 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	}
 	switch a.Status {
 	case grouping.StatusResolved:
-		row.Ended = moment(a.EndsAt, s.Now)
+		row.Ended = newMoment(a.EndsAt, s.Now)
 		row.Lasted = Age(a.EndsAt.Sub(a.StartsAt))
 	case grouping.StatusUnreported:
 		last, _ := r.group.LastSeen(a)
-		row.Ended, row.Left = moment(last, s.Now), true
+		row.Ended, row.Left = newMoment(last, s.Now), true
 	default:
 	}
 	if a.Disputed {
 		row.Marks = append(row.Marks, Mark{
-			Text: "Alertmanagers disagree", Title: "One reports firing, another resolved", Href: s.Links.Word("disagree"), Loud: true,
+			Text: "Alertmanagers disagree", Title: "One Alertmanager reports firing, another reports resolved",
+			Href: s.Links.Word("disagree"), Loud: true,
 		})
 	}
 	if m, ok := futureMark(s, []*grouping.Alert{a}); ok {
@@ -73,17 +77,19 @@ func (r *alertRows) new(a *grouping.Alert) AlertRow {
 	}
 	if n := flaps([]*grouping.Alert{a}, s.Now); n >= flapsPerHour {
 		row.Marks = append(row.Marks, Mark{
-			Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Fired again this often within the last hour", Href: s.Links.Word("flapping"),
+			Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Number of times that it started firing within the last hour",
+			Href: s.Links.Word("flapping"),
 		})
 	}
 	row.Actions = r.actions(a)
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%q %q %s %s %q %q %v", row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, texts(row.Marks), row.Actions)
+	fmt.Fprintf(h, "%q %q %s %s %q %q %v",
+		row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, markTexts(row.Marks), row.Actions)
 	row.Version = fmt.Sprintf("%08x", h.Sum32())
 	return row
 }
 
-// actions are the alert's own: what its group's head offers already is left out.
+// actions returns the alert's actions, without those in the head of its group.
 func (r *alertRows) actions(a *grouping.Alert) []Action {
 	var out []Action
 	own := grouping.Labels{}
@@ -106,15 +112,16 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 			links.SilenceURL = ""
 		}
 		out = append(out, grafanaActions(links, slices.Concat(r.head, out))...)
-		return append(out, Action{Text: "History", Href: page})
+		return append(out, Action{Text: historyText, Href: page})
 	}
-	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, r.site.silenceComment(page, r.group.Source, r.group.Receiver)); href != "" && a.Status != grouping.StatusResolved {
+	comment := r.site.silenceComment(page, r.group.Source, r.group.Receiver)
+	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && a.Status != grouping.StatusResolved {
 		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
 	}
-	return append(out, Action{Text: "History", Href: page})
+	return append(out, Action{Text: historyText, Href: page})
 }
 
-func texts(marks []Mark) []string {
+func markTexts(marks []Mark) []string {
 	out := make([]string, len(marks))
 	for i, m := range marks {
 		out[i] = m.Text
@@ -122,38 +129,38 @@ func texts(marks []Mark) []string {
 	return out
 }
 
-// markdownAlerts bounds the alerts in a chat message.
-const markdownAlerts = 20
+// maxMarkdownAlerts is the maximum number of alerts in a chat message.
+const maxMarkdownAlerts = 20
 
-// markdown is the group as an incident's first message in chat.
+// markdown returns the group as Markdown, to paste into a chat.
 func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grouping.Labels) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "**[%s] %s**: %s %s", plain(p.Severity.Word), plain(p.Name), p.Count, p.Counted)
+	fmt.Fprintf(&b, "**[%s] %s**: %s %s", markdownText(p.Severity.Word), markdownText(p.Name), p.Count, p.Counted)
 	if p.Mix != "" {
 		b.WriteString(" (" + p.Mix + ")")
 	}
 	if origin != "" {
-		b.WriteString(", " + plain(origin))
+		b.WriteString(", " + markdownText(origin))
 	}
 	b.WriteByte('\n')
 	for i, c := range p.Labels {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		b.WriteString(code(c.Text))
+		b.WriteString(markdownCode(c.Text))
 	}
 	if len(p.Labels) > 0 {
 		b.WriteByte('\n')
 	}
 	if p.Summary != "" {
-		b.WriteString(plain(p.Summary) + "\n")
+		b.WriteString(markdownText(p.Summary) + "\n")
 	}
 	if p.Since.Known() {
 		fmt.Fprintf(&b, "Since %s UTC (%s)\n", p.Since.At.Format("2006-01-02 15:04"), p.Since.Age)
 	}
 	for i, a := range alerts {
-		if i == markdownAlerts {
-			fmt.Fprintf(&b, "- and %s more\n", count(len(alerts)-i))
+		if i == maxMarkdownAlerts {
+			fmt.Fprintf(&b, "- and %s more\n", formatCount(len(alerts)-i))
 			break
 		}
 		b.WriteString("- ")
@@ -163,12 +170,12 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 		own := 0
 		for _, name := range a.Labels.Names() {
 			if value, same := shared[name]; !same || value != a.Labels[name] {
-				b.WriteString(code(name+"="+a.Labels[name]) + " ")
+				b.WriteString(markdownCode(name+"="+a.Labels[name]) + " ")
 				own++
 			}
 		}
 		if own == 0 {
-			b.WriteString(code(cmp.Or(a.Name(), string(a.Fingerprint))))
+			b.WriteString(markdownCode(cmp.Or(a.Name(), string(a.Fingerprint))))
 		}
 		b.WriteByte('\n')
 	}
@@ -176,12 +183,15 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 	return b.String()
 }
 
-// plain is a text on one line, without what chat programs read as a mention or
-// as the end of something.
-func plain(s string) string {
-	return strings.NewReplacer("\r", " ", "\n", " ", "*", "∗", "`", "'", "@", "@\u200b", "<", "‹", ">", "›", "[", "(", "]", ")").Replace(s)
+// markdownText returns s on one line. It replaces the characters that a chat
+// program reads as a mention, a link or the end of a format.
+func markdownText(s string) string {
+	return strings.NewReplacer(
+		"\r", " ", "\n", " ", "*", "∗", "`", "'", "@", "@\u200b", "<", "‹", ">", "›", "[", "(", "]", ")",
+	).Replace(s)
 }
 
-func code(s string) string {
+// markdownCode returns s on one line as Markdown code.
+func markdownCode(s string) string {
 	return "`" + strings.NewReplacer("`", "'", "\r", " ", "\n", " ").Replace(s) + "`"
 }

@@ -17,8 +17,8 @@ func joinBy(by []string) string { return strings.Join(by, ",") }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// duration writes a configured span: 7d, 36h, 90m.
-func duration(d time.Duration) string {
+// formatDuration writes a duration of the configuration: 7d, 36h, 90m.
+func formatDuration(d time.Duration) string {
 	switch {
 	case d <= 0:
 		return "a while"
@@ -29,8 +29,8 @@ func duration(d time.Duration) string {
 	}
 }
 
-// ByRow is a row of the list regrouped: all alerts that share the values of
-// the labels that the reader asked for.
+// ByRow is a row of a list that is grouped by labels. It holds all alerts that
+// have the same values of these labels.
 type ByRow struct {
 	Key, Version, Change string
 	Href                 string
@@ -42,23 +42,25 @@ type ByRow struct {
 	Since                Moment
 }
 
-// maxByRows bounds the rows of a regrouped list: by=pod in a storm is no view.
+// maxByRows is the maximum number of rows of such a list. During an alert storm,
+// by=pod would give too many rows to read.
 const maxByRows = 200
 
+// bucket holds the alerts of one row.
 type bucket struct {
 	values []string
 	alerts []*grouping.Alert
 	groups int
 	worst  grouping.Severity
 	newest time.Time
-	last   *grouping.AlertGroup
-	source map[string]int // how many of the groups each source has
+	last   *grouping.AlertGroup // the last group that was counted
+	source map[string]int       // number of groups by source
 }
 
-// NewByPage makes the list regrouped by the labels v.By. It takes all groups
-// that the view selects, in any order.
+// NewByPage makes the list grouped by the labels v.By. groups are all groups that
+// the view selects, in any order.
 func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
-	p := newGroupsPage(s, v)
+	p := groupsPageWithoutRows(s, v)
 	rows := regroup(s, groups, v)
 	total := len(rows)
 	for _, b := range rows[:min(total, maxByRows)] {
@@ -68,17 +70,17 @@ func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
 		p.setEmpty(s, v)
 	}
 	if total > maxByRows {
-		p.Pager = &Pager{Text: fmt.Sprintf("1–%d of %s, narrow the filter or group by fewer labels", maxByRows, count(total))}
+		p.Pager = &Pager{Text: fmt.Sprintf("1–%d of %s. Narrow the filter or group by fewer labels.", maxByRows, formatCount(total))}
 	}
 	return p
 }
 
-// regroup puts each alert once under the values of the view's labels. An alert
-// of several groups, which have it by continue, is the same alert.
+// regroup sorts the alerts into buckets by the values of the view's labels. An
+// alert that is in several groups of a source counts once.
 func regroup(s *Site, groups []*grouping.AlertGroup, v View) []*bucket {
 	q := v.ListQuery()
-	type place struct{ key, fp string }
-	seen := map[place]struct{}{}
+	type entry struct{ bucket, alert string }
+	seen := map[entry]struct{}{}
 	buckets := map[string]*bucket{}
 	for _, g := range groups {
 		if !v.Filtered() && s.hides(g) {
@@ -103,7 +105,7 @@ func regroup(s *Site, groups []*grouping.AlertGroup, v View) []*bucket {
 				b.groups++
 				b.source[g.Source]++
 			}
-			at := place{key, g.Source + "\xff" + string(a.Fingerprint)}
+			at := entry{key, g.Source + "\xff" + string(a.Fingerprint)}
 			if _, dup := seen[at]; dup {
 				continue
 			}
@@ -131,12 +133,13 @@ func regroup(s *Site, groups []*grouping.AlertGroup, v View) []*bucket {
 	return out
 }
 
-// sourcesOf names the sources of a row, if there are several at all.
+// sourcesOf lists the sources of a row. It is empty if Muster knows one source
+// only.
 func sourcesOf(b *bucket, s *Site) string {
 	if !s.manySources() {
 		return ""
 	}
-	return " of " + listValues(sortedKeys(b.source))
+	return " in " + listValues(sortedKeys(b.source))
 }
 
 func newByRow(b *bucket, v View, s *Site) ByRow {
@@ -151,20 +154,20 @@ func newByRow(b *bucket, v View, s *Site) ByRow {
 		}
 	}
 	href := s.Links.Groups(to)
-	if len(href) > longestFilter {
+	if len(href) > maxLinkLength {
 		href = s.Links.Groups(v.ungrouped())
 	}
 	r := ByRow{
 		Href: href, Severity: severities[b.worst], Title: strings.Join(parts, ", "),
-		Values: listNames(names(b.alerts)), Count: count(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
-		Groups: "in " + plural(b.groups, "group", "groups") + sourcesOf(b, s), Since: moment(b.newest, s.Now),
+		Values: listNames(countNames(b.alerts)), Count: formatCount(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
+		Groups: "in " + plural(b.groups, "group", "groups") + sourcesOf(b, s), Since: newMoment(b.newest, s.Now),
 	}
 	switch v.State {
 	case query.StateFiring:
 	case query.StateUnreported:
-		r.Counted, r.Severity = "unreported", looksUnreported
+		r.Counted, r.Severity = "unreported", lookUnreported
 	case query.StateResolved:
-		r.Counted, r.Severity = "resolved", looksResolved
+		r.Counted, r.Severity = "resolved", lookResolved
 	default:
 		r.Counted = "alerts"
 	}

@@ -1,4 +1,4 @@
-// Package templates turns groups, alerts and their history into HTML pages:
-// pure functions build typed page structs from grouping's values, and a
-// Renderer, which parses every template at start, renders them.
+// Package templates turns groups, alerts and their history into HTML pages. Pure
+// functions make page structs from the values of package grouping. A Renderer
+// parses all templates at the start and renders the page structs.
 package templates

@@ -17,43 +17,46 @@ type EventRow struct {
 	Time   string // 23:34:12
 	Kind   string
 	Class  string
-	What   string // the group's or the alert's name
+	What   string // name of the group or of the alert
 	Href   string
 	Says   string
 	Origin []Chip // source and receiver, if there are several
 	Chips  []Chip
-	Group  string // the group's page, where Href is the alert's
+	Group  string // page of the group; empty if Href leads to it
 }
 
-// eventLook is how a kind of event looks and what it means.
+// eventLook is how a page shows a kind of event.
 type eventLook struct{ class, word, says string }
 
 var eventLooks = map[grouping.EventKind]eventLook{
-	grouping.EventOpened:     {"crit", "opened", "the group has its first firing alert"},
+	grouping.EventOpened:     {"crit", "opened", "starts with its first firing alert"},
 	grouping.EventFired:      {"crit", "fired", "fires"},
-	grouping.EventRefired:    {"crit", "fires again", "begins a new episode"},
-	grouping.EventReopened:   {"crit", "reopened", "fires again, as if it had not been resolved"},
+	grouping.EventRefired:    {"crit", "fires again", "starts a new episode"},
+	grouping.EventReopened:   {"crit", "reopened", "fires again with the same start time"},
 	grouping.EventReturned:   {"crit", "returned", "is reported again"},
 	grouping.EventResolved:   {"ok", "resolved", "is resolved"},
-	grouping.EventClosed:     {"ok", "closed", "the group's last alert is resolved"},
+	grouping.EventClosed:     {"ok", "closed", "ends with its last alert resolved"},
 	grouping.EventUnreported: {"unrep", "unreported", "is no longer reported"},
-	grouping.EventStale:      {"warn", "stale", "no notification for a long time"},
-	grouping.EventExpired:    {"other", "expired", "removed"},
+	grouping.EventStale:      {"warn", "stale", "has no notification for a long time"},
+	grouping.EventExpired:    {"other", "expired", "is removed"},
 	grouping.EventNotified:   {"info", "notified", ""},
 }
 
-// firstOfGroup and lastOfGroup are what an alert's line says beside its own
-// words, if the same write opened or closed its group.
+// An alert's line ends with firstOfGroup or lastOfGroup if the same write opened
+// or closed its group.
 const (
 	firstOfGroup = ", the first of its group"
 	lastOfGroup  = ", the last of its group"
 )
 
-// newEventRows makes the lines of history of events, which are newest first. The
-// copies that several Alertmanagers sent of one notification are one line. The
-// line of an alert tells of its group too, if the same write opened or closed it.
+// newEventRows makes the lines of the history. events are newest first. show
+// selects the labels that a line shows.
+//
+// If several Alertmanagers sent copies of one notification, the copies are one
+// line. If one write opened or closed a group together with an alert, the line of
+// the alert says so, and the group has no line of its own.
 func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) grouping.Labels) []EventRow {
-	firstFired, lastResolved := groupEdges(events)
+	firstFired, lastResolved := openingAndClosing(events)
 	copies := foldCopies(events)
 	rows := make([]EventRow, 0, len(events))
 	for i := range events {
@@ -61,8 +64,8 @@ func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) g
 		if copies[i].line != i {
 			continue
 		}
-		first, opening := firstFired[writeOf(e)]
-		last, closing := lastResolved[writeOf(e)]
+		first, opening := firstFired[writeID(e)]
+		last, closing := lastResolved[writeID(e)]
 		if e.Kind == grouping.EventOpened && opening || e.Kind == grouping.EventClosed && closing {
 			continue
 		}
@@ -78,27 +81,27 @@ func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) g
 	return rows
 }
 
-// groupEdges returns, by write, the index of the first alert that fired in a
-// write that opened its group, and of the last that resolved in one that closed
-// it.
-func groupEdges(events []grouping.Event) (firstFired, lastResolved map[string]int) {
+// openingAndClosing returns two maps from a write's ID to the index of an event:
+// the first alert that fired in a write that opened a group, and the last alert
+// that resolved in a write that closed a group.
+func openingAndClosing(events []grouping.Event) (firstFired, lastResolved map[string]int) {
 	opened, closed := map[string]bool{}, map[string]bool{}
 	for i := range events {
 		switch events[i].Kind {
 		case grouping.EventOpened:
-			opened[writeOf(&events[i])] = true
+			opened[writeID(&events[i])] = true
 		case grouping.EventClosed:
-			closed[writeOf(&events[i])] = true
+			closed[writeID(&events[i])] = true
 		default:
 		}
 	}
 	firstFired, lastResolved = map[string]int{}, map[string]int{}
 	for i := range events {
-		write := writeOf(&events[i])
+		write := writeID(&events[i])
 		switch events[i].Kind {
 		case grouping.EventFired, grouping.EventRefired, grouping.EventReopened:
 			if opened[write] {
-				firstFired[write] = i // the oldest of the write comes last
+				firstFired[write] = i // events are newest first, so the last match is the oldest
 			}
 		case grouping.EventResolved:
 			if _, ok := lastResolved[write]; closed[write] && !ok {
@@ -110,18 +113,18 @@ func groupEdges(events []grouping.Event) (firstFired, lastResolved map[string]in
 	return firstFired, lastResolved
 }
 
-// foldWithin is how far apart the copies of one notification arrive: replicas
-// wait their turn, 15 s each.
-const foldWithin = time.Minute
+// maxCopyInterval is the maximum time between two copies of one notification.
+// Each Alertmanager of a cluster waits 15 s longer than the one before it.
+const maxCopyInterval = time.Minute
 
-// copyOf says which line of a list an event belongs to.
+// copyOf assigns an event to a line of a list.
 type copyOf struct {
-	line int      // the index of the newest copy; its own, if it has no newer one
-	from []string // the Alertmanagers that sent the copies; on the newest alone
+	line int      // index of the newest copy, which can be the event itself
+	from []string // Alertmanagers that sent the copies; set on the newest copy only
 }
 
-// foldCopies joins the copies that several Alertmanagers sent of one
-// notification. The events are newest first.
+// foldCopies finds the copies of one notification that several Alertmanagers
+// sent. events are newest first. The result has one entry per event.
 func foldCopies(events []grouping.Event) []copyOf {
 	folded := make([]copyOf, len(events))
 	type run struct{ line, last int }
@@ -132,7 +135,7 @@ func foldCopies(events []grouping.Event) []copyOf {
 		if e.Kind != grouping.EventNotified {
 			continue
 		}
-		from := host(cmp.Or(e.ExternalURL, "unknown"))
+		from := hostOf(cmp.Or(e.ExternalURL, "unknown"))
 		if r, ok := runs[e.GroupID]; ok && sameNotification(&events[r.last], e) && !slices.Contains(folded[r.line].from, from) {
 			folded[i].line = r.line
 			folded[r.line].from = append(folded[r.line].from, from)
@@ -150,33 +153,34 @@ func foldCopies(events []grouping.Event) []copyOf {
 
 func sameNotification(newer, older *grouping.Event) bool {
 	return newer.Reason == older.Reason && newer.Firing == older.Firing && newer.Resolved == older.Resolved &&
-		newer.Time.Sub(older.Time) < foldWithin
+		newer.Time.Sub(older.Time) < maxCopyInterval
 }
 
-// newEventRow makes a line of history, with those of its labels that show
-// returns. from are the Alertmanagers that sent a notification.
+// newEventRow makes a line of the history. show selects the labels that the line
+// shows. from are the Alertmanagers that sent the notification.
 func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.Labels) grouping.Labels) EventRow {
 	look := eventLooks[e.Kind]
 	r := EventRow{
-		Key: e.ID, At: moment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: look.word, Class: look.class, Says: look.says,
+		Key: e.ID, At: newMoment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: look.word, Class: look.class, Says: look.says,
 		What: cmp.Or(e.Labels["alertname"], e.Receiver, "group"), Href: s.Links.Group(e.GroupID),
 	}
 	if e.Fingerprint != "" {
 		r.Group, r.Href = r.Href, s.alertLink(e.Fingerprint, e.Source)
 	}
 	if e.Kind == grouping.EventNotified {
-		r.Says = reason(e) + ": " + notifiedCounts(e)
+		r.Says = notificationReason(e) + ": " + notifiedCounts(e)
 		if e.ExternalURL != "" {
 			r.Says += ", from " + strings.Join(from, ", ")
 		}
 	}
-	r.Origin = s.originChips(e.Source, e.Receiver, everything())
-	r.Chips = chips(show(e.Labels), everything(), s.Links, func(name string) bool { return name == "alertname" })
+	r.Origin = s.originChips(e.Source, e.Receiver, allGroups())
+	r.Chips = labelChips(show(e.Labels), allGroups(), s.Links, func(name string) bool { return name == "alertname" })
 	return r
 }
 
-// without returns the labels that are not in the other set.
-func without(l, other grouping.Labels) grouping.Labels {
+// labelsWithout returns the labels of l that other does not have with the same
+// value.
+func labelsWithout(l, other grouping.Labels) grouping.Labels {
 	own := grouping.Labels{}
 	for name, value := range l {
 		if v, ok := other[name]; !ok || v != value {
@@ -186,64 +190,66 @@ func without(l, other grouping.Labels) grouping.Labels {
 	return own
 }
 
-// briefly returns the few labels that tell most: those by which alerts are told
-// apart, then the severity, then any.
-func briefly(l grouping.Labels) grouping.Labels {
-	const most = 4
+// mainLabels returns at most four labels that identify an alert best: first those
+// that usually differ between alerts, then the severity, then any label.
+func mainLabels(l grouping.Labels) grouping.Labels {
+	const maximum = 4
 	few := grouping.Labels{}
-	take := func(name string) {
-		if value, ok := l[name]; ok && len(few) < most && name != "alertname" {
+	add := func(name string) {
+		if value, ok := l[name]; ok && len(few) < maximum && name != "alertname" {
 			few[name] = value
 		}
 	}
 	for _, name := range []string{"namespace", "cluster"} {
-		take(name)
+		add(name)
 	}
-	for _, name := range telling {
-		take(name)
+	for _, name := range distinguishingLabels {
+		add(name)
 	}
-	take(grouping.SeverityLabel())
+	add(grouping.SeverityLabel())
 	for _, name := range l.Names() {
-		take(name)
+		add(name)
 	}
 	return few
 }
 
 func notifiedCounts(e *grouping.Event) string {
-	parts := []string{count(e.Firing) + " firing"}
+	parts := []string{formatCount(e.Firing) + " firing"}
 	if e.Resolved > 0 {
-		parts = append(parts, count(e.Resolved)+" resolved")
+		parts = append(parts, formatCount(e.Resolved)+" resolved")
 	}
 	if e.Truncated > 0 {
-		parts = append(parts, count(cut(e.Truncated))+" cut")
+		parts = append(parts, formatCount(truncatedCount(e.Truncated))+" truncated")
 	}
 	return strings.Join(parts, ", ")
 }
 
-// reason is why Alertmanager notified. Before 0.32 it does not say.
-func reason(e *grouping.Event) string { return cmp.Or(e.Reason, "notification") }
+// notificationReason returns why Alertmanager sent the notification. Alertmanager
+// before 0.32 does not send a reason.
+func notificationReason(e *grouping.Event) string { return cmp.Or(e.Reason, "notification") }
 
-// host is the short name of an Alertmanager.
-func host(external string) string {
+// hostOf returns the host of an Alertmanager's external URL.
+func hostOf(external string) string {
 	if u, err := url.Parse(external); err == nil && u.Host != "" {
 		return u.Host
 	}
 	return external
 }
 
-// transitions are a group's events but for its notifications.
+// transitions returns the lines of a group's events without its notifications.
 func transitions(s *Site, events []grouping.Event, shared grouping.Labels) []EventRow {
 	const maximum = 15 // the history page has the rest
 	changes := slices.DeleteFunc(slices.Clone(events), func(e grouping.Event) bool { return e.Kind == grouping.EventNotified })
-	rows := newEventRows(s, changes, func(l grouping.Labels) grouping.Labels { return without(l, shared) })
+	rows := newEventRows(s, changes, func(l grouping.Labels) grouping.Labels { return labelsWithout(l, shared) })
 	rows = rows[:min(len(rows), maximum)]
 	for i := range rows {
-		rows[i].Group, rows[i].Origin = "", nil // those of the page
+		rows[i].Group, rows[i].Origin = "", nil // the page shows them once
 	}
 	return rows
 }
 
-// NotificationRow is one notification, or several Alertmanagers' copies of it.
+// NotificationRow is one notification. Copies from several Alertmanagers are one
+// row.
 type NotificationRow struct {
 	Key          string
 	At           Moment
@@ -254,14 +260,14 @@ type NotificationRow struct {
 	From         []string
 }
 
-// newNotifications lists the notifications among the events, which are newest
-// first, and folds the copies that replicas sent.
+// newNotifications makes the rows of the notifications among the events. events
+// are newest first.
 func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
 	const maximum = 15
 	type moves struct{ joined, left int }
 	byWrite := map[string]moves{}
 	for i := range events {
-		m := byWrite[writeOf(&events[i])]
+		m := byWrite[writeID(&events[i])]
 		switch events[i].Kind {
 		case grouping.EventFired, grouping.EventRefired, grouping.EventReopened, grouping.EventReturned:
 			m.joined++
@@ -270,7 +276,7 @@ func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
 		default:
 			continue
 		}
-		byWrite[writeOf(&events[i])] = m
+		byWrite[writeID(&events[i])] = m
 	}
 	var out []NotificationRow
 	row := map[int]int{} // by the index of the newest copy
@@ -279,25 +285,26 @@ func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
 		if e.Kind != grouping.EventNotified {
 			continue
 		}
-		m := byWrite[writeOf(e)]
+		m := byWrite[writeID(e)]
 		at, ok := row[c.line]
 		if !ok {
 			if len(out) == maximum {
 				break
 			}
 			at, row[c.line] = len(out), len(out)
-			out = append(out, NotificationRow{Why: reason(e), Counts: notifiedCounts(e), From: c.from})
+			out = append(out, NotificationRow{Why: notificationReason(e), Counts: notifiedCounts(e), From: c.from})
 		}
-		// The oldest copy says when Alertmanager notified.
+		// The oldest copy arrived when Alertmanager sent the notification.
 		r := &out[at]
-		r.Key, r.At, r.Time = e.ID, moment(e.Time, s.Now), e.Time.UTC().Format("15:04:05")
+		r.Key, r.At, r.Time = e.ID, newMoment(e.Time, s.Now), e.Time.UTC().Format("15:04:05")
 		r.Joined, r.Left = r.Joined+m.joined, r.Left+m.left
 	}
 	return out
 }
 
-// writeOf is the part of an event's ID that all events of one write share.
-func writeOf(e *grouping.Event) string {
-	const number = 6
-	return e.ID[:max(0, len(e.ID)-number)]
+// writeID returns the part of an event's ID that is equal for all events of one
+// write.
+func writeID(e *grouping.Event) string {
+	const numberDigits = 6 // an ID ends with the number of the event in its write
+	return e.ID[:max(0, len(e.ID)-numberDigits)]
 }

@@ -28,7 +28,7 @@ func lines(p *HistoryPage) []string {
 	return out
 }
 
-// event is the n-th event of a write; a higher write is newer.
+// event returns the n-th event of a write. A higher write is newer.
 func event(write, n int, kind grouping.EventKind, name string) grouping.Event {
 	return grouping.Event{
 		ID: fmt.Sprintf("%032d%06x", write, n), Time: night.Add(time.Duration(write-100) * time.Minute), Kind: kind,
@@ -42,8 +42,8 @@ func notified(write int, group grouping.ID, from string) grouping.Event {
 	return e
 }
 
-// The history shows transitions unless it is asked for notifications.
-func TestTheHistoryBeginsWithTransitions(t *testing.T) {
+// By default the history does not show notifications.
+func TestHistoryShowsTransitionsByDefault(t *testing.T) {
 	kinds := func(text string) []grouping.EventKind {
 		return ParseHistoryView(query.Parse(text), night).EventQuery().Kinds
 	}
@@ -58,7 +58,8 @@ func TestTheHistoryBeginsWithTransitions(t *testing.T) {
 	require.Equal(t, "/history?kind=all", NewLinks("", "").History(ParseHistoryView(query.Parse("kind=all"), night)))
 }
 
-// A group's opening and closing are told by the lines of its alerts.
+// If a write opens or closes a group together with an alert, the line of the alert
+// says so.
 func TestGroupEventsFoldIntoThoseOfAlerts(t *testing.T) {
 	p := historyOf(t, "",
 		event(4, 2, grouping.EventClosed, "Disk"),
@@ -76,12 +77,11 @@ func TestGroupEventsFoldIntoThoseOfAlerts(t *testing.T) {
 		"resolved: Other is resolved",
 		"fired: Disk fires",
 		"fired: Net fires, the first of its group",
-		"opened: Alone the group has its first firing alert",
+		"opened: Alone starts with its first firing alert",
 	}, lines(p))
 }
 
-// What several Alertmanagers sent about one flush is one line, in each group by
-// itself.
+// Copies of one notification from several Alertmanagers are one line per group.
 func TestCopiesOfANotificationFold(t *testing.T) {
 	const one, two = grouping.ID("0123456789abcdef0123"), grouping.ID("ffffffffffffffffffff")
 	p := historyOf(t, "kind=all",
@@ -92,12 +92,12 @@ func TestCopiesOfANotificationFold(t *testing.T) {
 		notified(5, two, fixture.AM0),
 	)
 	from := func(hosts string) string { return "notified: Disk first notification: 1 firing, from " + hosts }
-	am0, am1 := host(fixture.AM0), host(fixture.AM1)
+	am0, am1 := hostOf(fixture.AM0), hostOf(fixture.AM1)
 	require.Equal(t, []string{from(am0), from(am0 + ", " + am1), from(am0), from(am0)}, lines(p))
 }
 
-// A mark leads to what its word means: a title needs a mouse.
-func TestMarksLeadToTheirWords(t *testing.T) {
+// Each mark links to its explanation on the help page.
+func TestMarksLinkToHelp(t *testing.T) {
 	help := NewHelpPage(newSite(nil))
 	words := map[string]bool{}
 	for _, w := range help.Words {
@@ -118,7 +118,7 @@ func TestMarksLeadToTheirWords(t *testing.T) {
 			}
 		}
 		for _, m := range found {
-			require.True(t, words[m.Href], "%s: %s leads to %s", name, m.Text, m.Href)
+			require.True(t, words[m.Href], "%s: mark %s leads to %s", name, m.Text, m.Href)
 			word, _, _ := strings.Cut(m.Text, " ")
 			marked[word] = true
 		}
@@ -126,7 +126,7 @@ func TestMarksLeadToTheirWords(t *testing.T) {
 	require.GreaterOrEqual(t, len(marked), 6, marked)
 }
 
-// A tab's title has no elements, so characters keep its name apart.
+// The title of a tab has no elements. Control characters isolate the name in it.
 func TestTitlesAreIsolated(t *testing.T) {
 	s := newSite(nil)
 	require.Equal(t, "Disk · Muster", s.newFrame("", "Disk").Title)

@@ -7,8 +7,7 @@ import (
 	"muster/grouping"
 )
 
-// grafanaActions are the links that Grafana sent. Those that are offered already
-// are left out.
+// grafanaActions returns the links that Grafana sent, without those in offered.
 func grafanaActions(g grouping.Grafana, offered []Action) []Action {
 	var out []Action
 	for _, link := range []struct{ text, url string }{
@@ -23,7 +22,7 @@ func grafanaActions(g grouping.Grafana, offered []Action) []Action {
 	return out
 }
 
-// sharedGrafana has the links that serve all the alerts.
+// sharedGrafana returns the links that are equal on all alerts.
 func sharedGrafana(alerts []*grouping.Alert) grouping.Grafana {
 	var shared grouping.Grafana
 	for i, a := range alerts {
@@ -38,7 +37,9 @@ func sharedGrafana(alerts []*grouping.Alert) grouping.Grafana {
 			ours  *string
 			other string
 		}{
-			{&shared.SilenceURL, a.Grafana.SilenceURL}, {&shared.DashboardURL, a.Grafana.DashboardURL}, {&shared.PanelURL, a.Grafana.PanelURL},
+			{&shared.SilenceURL, a.Grafana.SilenceURL},
+			{&shared.DashboardURL, a.Grafana.DashboardURL},
+			{&shared.PanelURL, a.Grafana.PanelURL},
 		} {
 			if *link.ours != link.other {
 				*link.ours = ""
@@ -48,7 +49,7 @@ func sharedGrafana(alerts []*grouping.Alert) grouping.Grafana {
 	return shared
 }
 
-// grafanaPairs are the numbers that Grafana sent.
+// grafanaPairs returns the values that Grafana sent.
 func grafanaPairs(g *grouping.Grafana) []Pair {
 	if g == nil {
 		return nil

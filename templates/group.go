@@ -13,10 +13,10 @@ import (
 	"muster/internal/query"
 )
 
-// GroupView is what a reader asked a group's page to show.
+// GroupView is the query of a group's page.
 type GroupView struct {
 	Range  string // of the timeline: 1h, 6h, 24h, 7d, or episode (the default)
-	Offset int    // of the first alert that is listed
+	Offset int    // index of the first alert on the page
 }
 
 // ParseGroupView reads the query of a group's URL: range and offset.
@@ -53,18 +53,18 @@ type GroupPage struct {
 	Mix      string
 	Since    Moment
 	Verb     Verb
-	Oldest   Moment // start of the alert that fires longest, where that is another
-	Summary  string // what all of its alerts agree on
-	Note     string // what has to be known to read the rest right
-	Remark   string // what its calm marks mean
+	Oldest   Moment // start of the oldest firing alert, if it is not at Since
+	Summary  string // summary that is equal on all alerts
+	Note     string // warnings about the data on the page
+	Remark   string // explanation of the marks that are not warnings
 
 	Actions  []Action
 	JSON     string
-	Link     string // permalink, to copy
-	Markdown string // to copy
+	Link     string // permalink
+	Markdown string // for the copy button
 
 	Timeline      Timeline
-	Shared        []Chip // labels that all alerts share
+	Shared        []Chip // labels that are equal on all alerts
 	Alerts        []AlertRow
 	AlertCount    string
 	AlertNumber   string
@@ -76,15 +76,15 @@ type GroupPage struct {
 	Facts         Facts
 }
 
-// Action is something to do about a group or an alert.
+// Action is a link to something that a reader can do about a group or an alert.
 type Action struct {
 	Text, Href string
-	Key        string // on the keyboard
+	Key        string // keyboard shortcut
 	Primary    bool
 	Outside    bool // leads to another site
 }
 
-// Facts are the small print of a group.
+// Facts are the details at the end of a group's page.
 type Facts struct {
 	Receiver, Source, GroupKey string
 	Annotations                []Pair
@@ -102,42 +102,44 @@ type Pair struct {
 	Value TextLink
 }
 
-// TextLink is a text, and a link where it can be one.
+// TextLink is a text. Href is empty if the text is not a safe link.
 type TextLink struct{ Text, Href string }
 
-func textLink(s string) TextLink {
+func newTextLink(s string) TextLink {
 	href, _ := webLink(s)
 	return TextLink{Text: s, Href: href}
 }
 
-// EpisodeRow is a time during which something fired.
+// EpisodeRow is a row of a table of episodes.
 type EpisodeRow struct {
 	From, To Moment
 	Lasted   string
 	Label    string
-	Source   string // if there are several
+	Source   string // empty if there is one source only
 }
 
-// alertsPerPage bounds the alerts on a page: one of 10,000 stays small.
+// alertsPerPage is the maximum number of alerts on a page, so that the page of a
+// group of 10,000 alerts stays small.
 const alertsPerPage = 100
 
-// NewGroupPage makes a group's page from the group and the newest of its
-// events.
+// NewGroupPage makes a group's page. events are the group's newest events.
 func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []grouping.Event) *GroupPage {
 	name := title(g, nil)
-	p := &GroupPage{Frame: s.newFrame("group", titled(name, s.sourceOf(g))), Name: name, Severity: groupSeverity(g), Marks: marks(g, s)}
-	all := everything()
+	p := &GroupPage{
+		Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g), Marks: groupMarks(g, s),
+	}
+	all := allGroups()
 	if g.GroupLabels["alertname"] != "" {
-		p.Labels = chips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
+		p.Labels = labelChips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
 	}
 	p.Origin = s.originChips(g.Source, g.Receiver, all)
-	p.Count, p.Counted, p.Mix = counted(g)
-	p.Since, p.Verb = since(g, s.Now)
+	p.Count, p.Counted, p.Mix = groupCounts(g)
+	p.Since, p.Verb = groupSince(g, s.Now)
 	p.Note, p.Remark = groupNote(g, s), groupRemark(g, s)
-	p.Oldest = oldest(g, s.Now)
+	p.Oldest = oldestFiring(g, s.Now)
 
-	shared, annotations := commonLabels(g.Alerts), commonAnnotations(g.Alerts)
-	p.Shared = chips(shared, all, s.Links, nil)
+	shared, annotations := labelsOfAll(g.Alerts), annotationsOfAll(g.Alerts)
+	p.Shared = labelChips(shared, all, s.Links, nil)
 	p.Summary = cmp.Or(annotations["summary"], annotations["message"])
 	if len(g.Alerts) == 1 {
 		p.Summary = cmp.Or(annotations["description"], annotations["message"], annotations["summary"])
@@ -151,11 +153,11 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	episodes := g.Episodes()
 	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
-	row := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions), head: p.Actions}
+	rows := alertRows{site: s, group: g, shared: shared, annotations: annotations, query: queryOf(p.Actions), head: p.Actions}
 	for _, a := range sorted[offset:min(len(sorted), offset+alertsPerPage)] {
-		p.Alerts = append(p.Alerts, row.new(a))
+		p.Alerts = append(p.Alerts, rows.row(a))
 	}
-	p.AlertCount, p.AlertNumber = plural(len(sorted), "alert", "alerts"), count(len(sorted))
+	p.AlertCount, p.AlertNumber = plural(len(sorted), "alert", "alerts"), formatCount(len(sorted))
 	p.Pager = alertPager(s, v, g.ID, offset, len(sorted))
 	p.Notifications = newNotifications(events, s)
 	p.Episodes = pastEpisodes(episodes, s.Now)
@@ -165,48 +167,50 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	return p
 }
 
-// everything is the view that a chip on a page of its own leads to: a label of
-// a resolved alert must find that alert.
-func everything() View { return viewOf(query.StateAll) }
+// allGroups returns the view that the chips of a group's or an alert's page lead
+// to. It has every state, so that a label of a resolved alert finds that alert.
+func allGroups() View { return viewOfState(query.StateAll) }
 
 func groupNote(g *grouping.AlertGroup, s *Site) string {
 	var notes []string
 	if g.Truncated > 0 {
-		notes = append(notes, plural(cut(g.Truncated), "alert was", "alerts were")+
-			" cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster. Counts are lower bounds.")
+		notes = append(notes, plural(truncatedCount(g.Truncated), "alert was", "alerts were")+
+			" truncated from the last notification by Alertmanager's max_alerts or by a limit of Muster. The counts are minimums.")
 	}
 	if g.Counts.Unreported > 0 {
-		notes = append(notes, plural(g.Counts.Unreported, "alert was", "alerts were")+
-			" firing and then left out of a notification without being resolved: silenced, inhibited or forgotten by Alertmanager.")
+		notes = append(notes, plural(g.Counts.Unreported, "alert is", "alerts are")+
+			" unreported: a notification omitted what was firing before and is not resolved. "+
+			"Possible causes: a silence, an inhibition, or lost data in Alertmanager.")
 	}
 	if g.Stale {
-		notes = append(notes, "No notification about this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC: what is shown as firing may be over.")
+		notes = append(notes, "No notification about this group since "+formatClock(g.LastNotifiedAt, s.Now)+
+			" UTC. Its firing alerts may be over.")
 	}
-	if n := disputed(g.Alerts); n > 0 {
+	if n := disputedCount(g.Alerts); n > 0 {
 		notes = append(notes, "The Alertmanagers of this cluster disagree about "+plural(n, "alert", "alerts")+
-			": one reports firing, another resolved. It is shown as firing.")
+			": one reports firing, another reports resolved. Muster shows firing.")
 	}
 	return strings.Join(notes, " ")
 }
 
-// groupRemark says in sentences what the marks say that are no warnings.
+// groupRemark explains in sentences the marks that are not warnings.
 func groupRemark(g *grouping.AlertGroup, s *Site) string {
 	var remarks []string
 	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
-		remarks = append(remarks, fmt.Sprintf("Flapping: an alert fired again %d times within the last hour.", n))
+		remarks = append(remarks, fmt.Sprintf("Flapping: an alert started firing %d times within the last hour.", n))
 	}
 	if g.Settling {
-		remarks = append(remarks, "Settling: this group is new. An alert that joins it is reported after group_interval.")
+		remarks = append(remarks, "Settling: this group is new. Alertmanager reports further alerts after group_interval.")
 	}
 	if beforeRestart(g, s) {
-		remarks = append(remarks, "No notification about this group has arrived since Muster started at "+clock(s.StartedAt, s.Now)+" UTC.")
+		remarks = append(remarks, "No notification about this group has arrived since Muster started at "+formatClock(s.StartedAt, s.Now)+" UTC.")
 	}
 	return strings.Join(remarks, " ")
 }
 
-// oldest is the start of the firing alert that began first, where the group
-// has been firing for longer than its age says.
-func oldest(g *grouping.AlertGroup, now time.Time) Moment {
+// oldestFiring returns the start of the oldest firing alert. It is zero if the
+// age of the group already counts from there.
+func oldestFiring(g *grouping.AlertGroup, now time.Time) Moment {
 	var at time.Time
 	for _, a := range g.Alerts {
 		if a.Status == grouping.StatusFiring && (at.IsZero() || a.Began().Before(at)) {
@@ -216,7 +220,7 @@ func oldest(g *grouping.AlertGroup, now time.Time) Moment {
 	if g.Counts.Firing < 2 || g.NewestAt.Sub(at) < time.Second {
 		return Moment{}
 	}
-	return moment(at, now)
+	return newMoment(at, now)
 }
 
 func queryOf(actions []Action) string {
@@ -228,14 +232,14 @@ func queryOf(actions []Action) string {
 	return ""
 }
 
-// queryText names the link to the query behind an alert, silenceText the one to
-// Alertmanager's form.
+// Texts by which other functions recognize an action.
 const (
-	queryText   = "Query"
-	silenceText = "Silence…"
+	queryText   = "Query"    // leads to the query of the alert's rule
+	silenceText = "Silence…" // leads to the form for a new silence
+	historyText = "History"  // leads to the alert's page
 )
 
-// dashboards are the annotations under which shops keep a dashboard's address.
+// dashboards are annotations that commonly hold the URL of a dashboard.
 var dashboards = []string{"dashboard_url", "dashboard", "grafana_url", "dashboardURL"}
 
 func annotationActions(annotations grouping.Labels) []Action {
@@ -267,14 +271,15 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 	if g.FromGrafana() {
 		return append(out, grafanaActions(sharedGrafana(g.Alerts), out)...)
 	}
-	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)); href != "" && len(g.GroupLabels) > 0 {
+	comment := s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)
+	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, comment); href != "" && len(g.GroupLabels) > 0 {
 		out = append(out, Action{Text: silenceText, Href: href, Key: "s", Outside: true})
 	}
 	return out
 }
 
 // sortAlerts returns the alerts in the order of urgency: firing, unreported,
-// resolved; within each the worst and then the newest first.
+// resolved. Within a status, the worst severity comes first, then the newest.
 func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	type ranked struct {
 		status   int
@@ -286,7 +291,7 @@ func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	for i, a := range alerts {
 		order[i] = ranked{slices.Index(statuses, a.Status), a.Severity(), a}
 		if a.Status == grouping.StatusResolved {
-			order[i].severity = grouping.SeverityNone // what it was matters no more than when
+			order[i].severity = grouping.SeverityNone // for resolved alerts, only the time matters
 		}
 	}
 	slices.SortStableFunc(order, func(x, y ranked) int {
@@ -304,7 +309,7 @@ func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager 
 		return nil
 	}
 	end := min(total, offset+alertsPerPage)
-	p := &Pager{Text: count(offset+1) + "–" + count(end) + " of " + count(total) + " alerts, the most urgent first"}
+	p := &Pager{Text: formatCount(offset+1) + "–" + formatCount(end) + " of " + formatCount(total) + " alerts, most urgent first"}
 	at := func(offset int) string {
 		v.Offset = offset
 		return s.Links.Group(id) + v.encode()
@@ -319,33 +324,33 @@ func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager 
 }
 
 func pastEpisodes(eps []grouping.Episode, now time.Time) []EpisodeRow {
-	const most = 20 // the history has the rest
+	const maximum = 20 // the history has the rest
 	var out []EpisodeRow
 	for _, e := range slices.Backward(eps) {
-		if !e.EndsAt.IsZero() && len(out) < most {
-			out = append(out, episodeRow(e, now))
+		if !e.EndsAt.IsZero() && len(out) < maximum {
+			out = append(out, newEpisodeRow(e, now))
 		}
 	}
 	return out
 }
 
-func episodeRow(e grouping.Episode, now time.Time) EpisodeRow {
+func newEpisodeRow(e grouping.Episode, now time.Time) EpisodeRow {
 	end := e.EndsAt
 	if end.IsZero() {
 		end = now
 	}
-	return EpisodeRow{From: moment(e.StartsAt, now), To: moment(e.EndsAt, now), Lasted: Age(end.Sub(e.StartsAt))}
+	return EpisodeRow{From: newMoment(e.StartsAt, now), To: newMoment(e.EndsAt, now), Lasted: Age(end.Sub(e.StartsAt))}
 }
 
 func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, events []grouping.Event) Facts {
 	f := Facts{
 		Receiver: g.Receiver, Source: g.Source, GroupKey: g.GroupKey, Reason: g.LastReason,
 		Annotations: pairs(annotations), Routes: pairs(g.RouteLabels),
-		FirstSeen: moment(g.CreatedAt, s.Now), LastNotified: moment(g.LastNotifiedAt, s.Now),
-		Notifications: count(int(g.Notifications)), Version: count(int(g.Version)),
+		FirstSeen: newMoment(g.CreatedAt, s.Now), LastNotified: newMoment(g.LastNotifiedAt, s.Now),
+		Notifications: formatCount(int(g.Notifications)), Version: formatCount(int(g.Version)),
 	}
 	if at := g.ResolvedAt(); !at.IsZero() && s.Retention > 0 {
-		f.KeptUntil = clock(at.Add(s.Retention), s.Now) + " UTC"
+		f.KeptUntil = formatClock(at.Add(s.Retention), s.Now) + " UTC"
 	}
 	seen := map[string]struct{}{}
 	add := func(external string) {
@@ -358,7 +363,7 @@ func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, even
 		add(e.ExternalURL)
 	}
 	for _, external := range sortedKeys(seen) {
-		f.Alertmanagers = append(f.Alertmanagers, textLink(external))
+		f.Alertmanagers = append(f.Alertmanagers, newTextLink(external))
 	}
 	return f
 }
@@ -366,7 +371,7 @@ func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, even
 func pairs(l grouping.Labels) []Pair {
 	out := make([]Pair, 0, len(l))
 	for _, name := range l.Names() {
-		out = append(out, Pair{name, textLink(l[name])})
+		out = append(out, Pair{name, newTextLink(l[name])})
 	}
 	return out
 }

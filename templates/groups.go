@@ -16,42 +16,42 @@ type GroupsPage struct {
 
 	Counts []CountLink
 	Groups string // 16 groups firing
-	Last   Moment // notification
-	Beat   string // a heartbeat
-	Quiet  bool   // it is missing
-	BeatAt Moment
+	Last   Moment // last notification
+	Beat   string // name of a heartbeat
+	Quiet  bool   // the heartbeat is missing
+	BeatAt Moment // last time of the heartbeat
 
 	Form   FilterForm
-	Shared []Chip // labels that all rows share
+	Shared []Chip // labels that are equal in all rows
 	Rows   []GroupRow
 	ByRows []ByRow
-	Other  *OtherGroups // groups that the view's state leaves out
+	Other  *OtherGroups // groups that are not in the view's state
 	Empty  *Empty
 	Setup  *Setup
 	Pager  *Pager
 	Rest   int // groups on the pages after this one
 }
 
-// CountLink is a number of alerts that leads to them.
+// CountLink is a number of alerts and a link to their list.
 type CountLink struct {
 	Class, Word, Count, Href string
 	Current                  bool
 }
 
-// FilterForm is the form that makes a View.
+// FilterForm is the form for the query of the list.
 type FilterForm struct {
 	Action    string
 	Text      string
 	Err       *query.FilterError
 	States    []Option
-	Sources   []Option // none if there is only one
-	Receivers []Option // likewise
+	Sources   []Option // empty if there is one source only
+	Receivers []Option // empty if there is one receiver only
 	Sorts     []Option
 	By        string
 	Wall      bool
-	Chips     []Chip // the matchers in force; each leads to the view without it
-	Clear     string // leads to the view without any
-	Open      bool
+	Chips     []Chip // active filters; each leads to the view without it
+	Clear     string // leads to the view without any filter
+	Open      bool   // the options are open
 }
 
 // Option is an entry of a select.
@@ -60,25 +60,25 @@ type Option struct {
 	Selected    bool
 }
 
-// Empty is what stands in place of rows.
+// Empty is the text in place of an empty list.
 type Empty struct {
 	Title, Text string
 	Since       Moment
 	After       string
 	Good        bool
 	Href, Link  string
-	Near        []Chip // what may have been meant
+	Near        []Chip // filters that the reader may have meant
 }
 
-// Setup is what a new user has to do.
+// Setup is the instruction for a new user.
 type Setup struct {
 	URL, YAML string
-	Guessed   bool   // the host is an example: nobody said which one it is
-	Refused   string // how many notifications were refused; "": none came
-	Status    string // where it is said why
+	Guessed   bool   // the host is an example, because Muster does not know its own
+	Refused   string // "3 notifications were"; empty if Muster rejected no notification
+	Status    string // link to the status page
 }
 
-// OtherGroups leads to groups that are not listed but not over either.
+// OtherGroups is a link to unreported groups that the list does not show.
 type OtherGroups struct{ Text, Href string }
 
 // Pager leads through the pages of a list.
@@ -87,19 +87,19 @@ type Pager struct {
 	First, Next string
 }
 
-// NewGroupsPage makes the list of groups. Where v.Err is set, groups is the
-// list without the filter.
+// NewGroupsPage makes the list of groups. If v.Err is set, groups must be the list
+// without the filter.
 func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
-	p := newGroupsPage(s, v)
+	p := groupsPageWithoutRows(s, v)
 	listed := groups.Groups
 	hidden := 0
 	if !v.Filtered() {
 		listed = slices.DeleteFunc(slices.Clone(listed), s.hides)
 		hidden = len(groups.Groups) - len(listed)
 	}
-	shared := hoistLabels(listed)
-	origin, rowView := s.hoistOrigin(listed, v)
-	p.Shared = append(origin, chips(grouping.Labels(shared), v, s.Links, nil)...)
+	shared := sharedLabels(listed)
+	origin, rowView := s.sharedOrigin(listed, v)
+	p.Shared = append(origin, labelChips(grouping.Labels(shared), v, s.Links, nil)...)
 	p.Rows = make([]GroupRow, 0, len(listed))
 	for _, g := range listed {
 		p.Rows = append(p.Rows, NewGroupRow(g, rowView, s, shared))
@@ -114,41 +114,43 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 	return p
 }
 
-// newGroupsPage makes all of the page but its rows.
-func newGroupsPage(s *Site, v View) *GroupsPage {
+// groupsPageWithoutRows makes the page except for its rows.
+func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
 	p := &GroupsPage{
-		Frame: s.newFrame("groups", titled("Groups", v.Source)), Counts: countLinks(s, v), Form: newFilterForm(s, v),
+		Frame:  s.newFrame("groups", titleWithSource("Groups", v.Source)),
+		Counts: countLinks(s, v), Form: newFilterForm(s, v),
 		Groups: plural(s.Summary.Firing, "group", "groups") + " firing",
-		Last:   moment(s.Summary.LastNotification, s.Now),
+		Last:   newMoment(s.Summary.LastNotification, s.Now),
 	}
-	if h := s.headBeat(); h != nil {
-		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), moment(h.At, s.Now)
+	if h := s.mainHeartbeat(); h != nil {
+		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), newMoment(h.At, s.Now)
 	}
 	if v.Err != nil {
-		p.code = http.StatusBadRequest
+		p.status = http.StatusBadRequest
 	}
 	p.Wall = v.Wall
 	return p
 }
 
-// LeavesOutUnreported reports whether the view lists firing groups only, and so
-// has to say how many unreported groups its filter selects.
+// LeavesOutUnreported reports whether the view lists firing groups only. Such a
+// page also shows the number of unreported groups (see AddUnreported).
 func (v View) LeavesOutUnreported() bool { return v.State == query.StateFiring && !v.Wall }
 
-// OfUnreported is the view of unreported groups with the same filter.
+// OfUnreported returns the view of unreported groups with the same filter.
 func (v View) OfUnreported() View {
 	to := v.first()
 	to.State = query.StateUnreported
 	return to
 }
 
-// AddUnreported says how many unreported groups the view's filter selects.
+// AddUnreported adds a line with n, the number of unreported groups that the
+// view's filter selects.
 func (p *GroupsPage) AddUnreported(s *Site, v View, n int) {
 	if n == 0 {
 		return
 	}
 	p.Other = &OtherGroups{
-		Text: plural(n, "group is", "groups are") + " no longer reported and not resolved: silenced, inhibited or lost by Alertmanager.",
+		Text: plural(n, "group is", "groups are") + " unreported: silenced, inhibited or lost by Alertmanager.",
 		Href: s.Links.Groups(v.OfUnreported()),
 	}
 }
@@ -159,13 +161,18 @@ func countLinks(s *Site, v View) []CountLink {
 	for _, c := range []struct {
 		rank grouping.Severity
 		n    int
-	}{{grouping.SeverityCritical, sum.Critical}, {grouping.SeverityWarning, sum.Warning}, {grouping.SeverityInfo, sum.Info}, {grouping.SeverityOther, sum.Other}} {
+	}{
+		{grouping.SeverityCritical, sum.Critical},
+		{grouping.SeverityWarning, sum.Warning},
+		{grouping.SeverityInfo, sum.Info},
+		{grouping.SeverityOther, sum.Other},
+	} {
 		if c.rank == grouping.SeverityOther && c.n == 0 {
 			continue
 		}
-		looks := severities[c.rank]
-		m := sum.matcher(c.rank, looks.Word)
-		l := CountLink{Class: looks.Class, Word: looks.Word, Count: count(c.n)}
+		look := severities[c.rank]
+		m := sum.severityMatcher(c.rank, look.Word)
+		l := CountLink{Class: look.Class, Word: look.Word, Count: formatCount(c.n)}
 		if c.rank == grouping.SeverityOther {
 			l.Word = "other"
 		}
@@ -183,10 +190,16 @@ func countLinks(s *Site, v View) []CountLink {
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
 		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall,
-		Sources: options(s.Summary.Sources, v.Source, "every source"), Receivers: options(s.Summary.Receivers, v.Receiver, "every receiver"),
-		Open: v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
+		Sources:   selectOptions(s.Summary.Sources, v.Source, "all sources"),
+		Receivers: selectOptions(s.Summary.Receivers, v.Receiver, "all receivers"),
+		Open:      v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
 	}
-	for _, o := range [][2]string{{query.StateFiring, "firing"}, {query.StateUnreported, "unreported"}, {query.StateResolved, "resolved"}, {query.StateAll, "all"}} {
+	for _, o := range [][2]string{
+		{query.StateFiring, "firing"},
+		{query.StateUnreported, "unreported"},
+		{query.StateResolved, "resolved"},
+		{query.StateAll, "all"},
+	} {
 		f.States = append(f.States, Option{o[0], o[1], v.State == o[0]})
 	}
 	if !slices.ContainsFunc(f.States, func(o Option) bool { return o.Selected }) {
@@ -231,7 +244,8 @@ func newPager(s *Site, v View, shown, total int, next string) *Pager {
 	if next == "" && v.Cursor == "" {
 		return nil
 	}
-	p := &Pager{Text: fmt.Sprintf("%s–%s of %s", count(min(v.From+1, v.From+shown)), count(v.From+shown), count(max(total, v.From+shown)))}
+	first, last := min(v.From+1, v.From+shown), v.From+shown
+	p := &Pager{Text: fmt.Sprintf("%s–%s of %s", formatCount(first), formatCount(last), formatCount(max(total, last)))}
 	if v.Cursor != "" {
 		p.First = s.Links.Groups(v.first())
 	}
@@ -243,8 +257,8 @@ func newPager(s *Site, v View, shown, total int, next string) *Pager {
 	return p
 }
 
-// setEmpty says why there is nothing to see: that no webhook ever arrived,
-// that the filter leaves nothing, or that nothing fires, and how we know.
+// setEmpty sets the text of an empty list. It gives the reason: no webhook has
+// arrived, the filter matches nothing, or nothing is firing.
 func (p *GroupsPage) setEmpty(s *Site, v View) {
 	sum := &s.Summary
 	switch {
@@ -255,60 +269,66 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 		}
 	case v.Filtered() && v.Err == nil:
 		p.Empty = &Empty{
-			Title: "No group matches",
-			Text:  withoutFilter(sum, v.State),
+			Title: "No matching groups",
+			Text:  unfilteredCount(sum, v.State),
 			Href:  p.Form.Clear, Link: "Show all",
 		}
 	case v.Cursor != "":
-		p.Empty = &Empty{Title: "No more groups", Text: "The list is shorter than it was. ", Href: s.Links.Groups(v.first()), Link: "First page"}
+		p.Empty = &Empty{Title: "No more groups", Text: "The list became shorter. ", Href: s.Links.Groups(v.first()), Link: "First page"}
 	case v.State == query.StateResolved:
-		p.Empty = &Empty{Title: "No resolved group", Text: "Resolved groups stay here for " + duration(s.Retention) + "."}
+		p.Empty = &Empty{Title: "No resolved groups", Text: "Resolved groups are kept for " + formatDuration(s.Retention) + "."}
 	case v.State == query.StateUnreported:
-		p.Empty = &Empty{Title: "Every firing alert is reported", Text: "No alert has silently disappeared from Alertmanager's notifications.", Good: true}
+		p.Empty = &Empty{Title: "No unreported groups", Text: "Alertmanager's notifications contain every firing alert.", Good: true}
 	case v.State == query.StateFiring, v.State == query.StateAll:
-		p.Empty = allQuiet(s)
+		p.Empty = nothingFiring(s)
 	default:
-		p.Empty = &Empty{Title: "No group is " + strings.ReplaceAll(v.State, ",", " or ")}
+		p.Empty = &Empty{Title: "No groups are " + strings.ReplaceAll(v.State, ",", " or ")}
 	}
 }
 
-// withoutFilter counts the groups of the view's state that no filter leaves out.
-func withoutFilter(sum *Summary, state string) string {
-	n, word := sum.Firing, "firing"
+// unfilteredCount returns a sentence with the number of all groups in the state.
+func unfilteredCount(sum *Summary, state string) string {
+	n, word := sum.Firing, " firing"
 	switch state {
 	case query.StateUnreported:
-		n, word = sum.Unreported, "unreported"
+		n, word = sum.Unreported, " unreported"
 	case query.StateResolved:
-		n, word = sum.Resolved, "resolved"
+		n, word = sum.Resolved, " resolved"
 	case query.StateAll:
-		n, word = sum.Groups(), "there"
+		n, word = sum.Groups(), " stored"
 	case query.StateFiring:
 	default:
-		return "" // such groups are not counted
+		return "" // the summary does not count other states
 	}
-	return plural(n, "group is", "groups are") + " " + word + " without this filter. "
+	return "Without this filter, " + plural(n, "group is", "groups are") + word + ". "
 }
 
-func allQuiet(s *Site) *Empty {
-	e := &Empty{Title: "Nothing is firing", Good: true, Since: moment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
+// nothingFiring returns the text of a list without firing groups. It is good news
+// only if Muster would know about a firing alert.
+func nothingFiring(s *Site) *Empty {
+	e := &Empty{Title: "Nothing is firing", Good: true, Since: newMoment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
 	switch {
 	case s.Storage.Partial:
-		e.Title, e.Good = "Nothing is known to be firing", false
-		e.Text, e.Since = "Muster restarted without its storage: an empty list proves nothing until the groups are back.", Moment{}
+		e.Title, e.Good = "No known firing groups", false
+		e.Text, e.Since = "Muster restarted without its storage. The list is incomplete until the storage is available again.", Moment{}
 	case !e.Since.Known():
-		e.Text = "No notification has arrived since the start: an empty list proves nothing yet."
+		e.Text = "No notification has arrived since Muster started. The list may be incomplete."
 		if s.Refused > 0 {
 			e.Good = false
-			e.Text = plural(s.Refused, "notification was", "notifications were") + " refused since the start, and none accepted: an empty list proves nothing. "
-			e.Href, e.Link = s.Links.Status()+"#rejected", "See why"
+			e.Text = "Muster has rejected " + plural(s.Refused, "notification", "notifications") +
+				" and accepted 0 since it started. The list may be incomplete. "
+			e.Href, e.Link = s.Links.Status()+"#rejected", "Show reasons"
 		}
 	default:
-		e.After, e.Good = s.pathsProven()
+		e.After, e.Good = s.heartbeatSummary()
 		e.After = " ago. " + e.After
 	}
 	return e
 }
 
 func newSetup(l Links) *Setup {
-	return &Setup{URL: l.Webhook(), Guessed: !l.Known(), YAML: "receivers:\n  - name: muster\n    webhook_configs:\n      - url: " + l.Webhook() + "\n"}
+	return &Setup{
+		URL: l.Webhook(), Guessed: !l.Known(),
+		YAML: "receivers:\n  - name: muster\n    webhook_configs:\n      - url: " + l.Webhook() + "\n",
+	}
 }

@@ -8,19 +8,20 @@ import (
 	"muster/grouping"
 )
 
-// noticedHeartbeats is how many broken heartbeats a page names on top.
-const noticedHeartbeats = 3
+// maxHeartbeatNotices is the maximum number of broken heartbeats that a page
+// names.
+const maxHeartbeatNotices = 3
 
-// hides reports whether a group is not worth a row: it holds heartbeats alone,
-// and nothing is wrong with one of them.
+// hides reports whether the list omits a group: the group holds only heartbeats,
+// and each of them is in order.
 func (s *Site) hides(g *grouping.AlertGroup) bool {
 	return grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g) && !slices.ContainsFunc(s.Heartbeats, func(h grouping.Heartbeat) bool {
 		return h.Group == g.ID && h.State.IsBroken()
 	})
 }
 
-// heartbeatName names a heartbeat as far as it takes to tell it from the
-// others.
+// heartbeatName returns the name of a heartbeat, and what distinguishes it from
+// heartbeats with the same name: "Watchdog (source prod, prometheus=a)".
 func (s *Site) heartbeatName(h *grouping.Heartbeat) string {
 	name := h.Labels["alertname"]
 	var where []string
@@ -41,7 +42,7 @@ func (s *Site) heartbeatName(h *grouping.Heartbeat) string {
 	if slices.ContainsFunc(s.Heartbeats, func(o grouping.Heartbeat) bool {
 		return o.Source == h.Source && o.Fingerprint == h.Fingerprint && o.Alertmanager != h.Alertmanager
 	}) {
-		where = append(where, host(h.Alertmanager))
+		where = append(where, hostOf(h.Alertmanager))
 	}
 	name = isolate(name)
 	if len(where) == 0 {
@@ -50,21 +51,20 @@ func (s *Site) heartbeatName(h *grouping.Heartbeat) string {
 	return name + " (" + isolate(strings.Join(where, ", ")) + ")"
 }
 
-// heartbeatNotices say what is wrong with heartbeats: their absence is what they
-// are for.
+// heartbeatNotices returns the notices about broken heartbeats.
 func (s *Site) heartbeatNotices() []Notice {
 	var out []Notice
 	broken := 0
 	for i := range s.Heartbeats {
 		h := &s.Heartbeats[i]
 		if !h.State.IsBroken() {
-			break // the worst come first
+			break // broken heartbeats come first
 		}
-		if broken++; broken > noticedHeartbeats {
+		if broken++; broken > maxHeartbeatNotices {
 			continue
 		}
 		n := Notice{
-			Key: "beat-" + string(h.Group) + string(h.Fingerprint) + h.Alertmanager, Class: "bad", Since: moment(h.At, s.Now),
+			Key: "beat-" + string(h.Group) + string(h.Fingerprint) + h.Alertmanager, Class: "bad", Since: newMoment(h.At, s.Now),
 			Href: s.Links.Group(h.Group), Link: "Show",
 			Text: "The heartbeat " + s.heartbeatName(h) + " is late", Mid: ": last seen ", After: " ago",
 		}
@@ -74,16 +74,19 @@ func (s *Site) heartbeatNotices() []Notice {
 		if h.Every > 0 {
 			n.After += ", usually every " + Age(h.Every.Round(time.Second))
 		}
-		n.After += ". Its Prometheus, or the path from there to here, may be down."
+		n.After += ". Its Prometheus, or the path from there to Muster, may be down."
 		out = append(out, n)
 	}
-	if more := broken - noticedHeartbeats; more > 0 {
-		out = append(out, Notice{Key: "beats", Class: "bad", Text: plural(more, "more heartbeat is", "more heartbeats are") + " late or ended."})
+	if more := broken - maxHeartbeatNotices; more > 0 {
+		out = append(out, Notice{
+			Key: "beats", Class: "bad", Text: plural(more, "more heartbeat is", "more heartbeats are") + " late or ended.",
+		})
 	}
 	return out
 }
 
-// sourceNotices say which source sends nothing though its groups fire.
+// sourceNotices returns a notice for each source that sends no notifications while
+// its groups fire.
 func (s *Site) sourceNotices() []Notice {
 	var out []Notice
 	for _, name := range sortedKeys(s.Summary.Sources) {
@@ -92,8 +95,8 @@ func (s *Site) sourceNotices() []Notice {
 			continue
 		}
 		n := Notice{
-			Key: "source-" + name, Class: "warn", Since: moment(source.LastNotification, s.Now), Text: "No notification for ",
-			After: ". Its Alertmanager may be unable to reach Muster; what is shown may be out of date.",
+			Key: "source-" + name, Class: "warn", Since: newMoment(source.LastNotification, s.Now), Text: "No notification for ",
+			After: ". Its Alertmanager may be unable to reach Muster. This page may be out of date.",
 		}
 		if s.manySources() {
 			n.Text = "No notification from source " + isolate(name) + " for "
@@ -103,9 +106,9 @@ func (s *Site) sourceNotices() []Notice {
 	return out
 }
 
-// headBeat is the heartbeat in the head of the list: the worst, or the last that
-// arrived.
-func (s *Site) headBeat() *grouping.Heartbeat {
+// mainHeartbeat returns the heartbeat that the head of the list shows: the worst
+// broken one, or else the one that arrived last. It is nil without heartbeats.
+func (s *Site) mainHeartbeat() *grouping.Heartbeat {
 	if len(s.Heartbeats) == 0 {
 		return nil
 	}
@@ -116,11 +119,11 @@ func (s *Site) headBeat() *grouping.Heartbeat {
 	return &newest
 }
 
-// pathsProven says in a sentence what the heartbeats prove. It speaks of each
-// source, never of all because of one.
-func (s *Site) pathsProven() (sentence string, good bool) {
-	if h := s.headBeat(); h != nil && h.State.IsBroken() {
-		return "The heartbeat " + s.heartbeatName(h) + " is missing: the path from its Prometheus to here may be broken.", false
+// heartbeatSummary returns a sentence about the paths from Prometheus to Muster.
+// A heartbeat proves the path from its own source only.
+func (s *Site) heartbeatSummary() (sentence string, good bool) {
+	if h := s.mainHeartbeat(); h != nil && h.State.IsBroken() {
+		return "The heartbeat " + s.heartbeatName(h) + " is missing. The path from its Prometheus to Muster may be broken.", false
 	}
 	var proven, unknown, without []string
 	for _, name := range sortedKeys(s.Summary.Sources) {
@@ -142,18 +145,19 @@ func (s *Site) pathsProven() (sentence string, good bool) {
 	single := !s.manySources()
 	switch {
 	case len(proven)+len(unknown) == 0:
-		return "No heartbeat alert such as Watchdog arrives here, so an empty list does not prove that the path from Prometheus works.", true
+		return "No heartbeat alert such as Watchdog arrives. Muster cannot tell whether the path from Prometheus works.", true
 	case single && len(unknown) > 0:
-		return "The heartbeat " + s.heartbeatName(s.headBeat()) + " came once; its rhythm is not known yet, so it proves nothing about now.", true
+		return "The heartbeat " + s.heartbeatName(s.mainHeartbeat()) + " arrived once. Its interval is not known yet.", true
 	case single:
-		return "The heartbeat " + s.heartbeatName(s.headBeat()) + " arrives, so the path from Prometheus to here works.", true
+		return "The heartbeat " + s.heartbeatName(s.mainHeartbeat()) + " arrives. The path from Prometheus to Muster works.", true
 	}
 	var parts []string
 	if len(proven) > 0 {
-		parts = append(parts, "Heartbeats arrive from "+strings.Join(proven, ", ")+", so the paths from there work.")
+		parts = append(parts, "Heartbeats arrive from "+strings.Join(proven, ", ")+". The paths from there work.")
 	}
 	if silent := append(unknown, without...); len(silent) > 0 {
-		parts = append(parts, "Nothing proves that the path from "+strings.Join(silent, ", ")+" works: no heartbeat with a known rhythm arrives from there.")
+		parts = append(parts, "Muster cannot tell whether the path from "+strings.Join(silent, ", ")+
+			" works, because no heartbeat with a known interval arrives from there.")
 	}
 	return strings.Join(parts, " "), true
 }

@@ -28,8 +28,8 @@ func beat(source, prometheus string, state grouping.HeartbeatState) grouping.Hea
 	}
 }
 
-// What one heartbeat proves is said of its source, never of all.
-func TestOneHeartbeatStandsForNoOther(t *testing.T) {
+// A heartbeat proves the path from its own source only.
+func TestHeartbeatProvesItsSourceOnly(t *testing.T) {
 	for name, tc := range map[string]struct {
 		site *Site
 		says string
@@ -37,46 +37,51 @@ func TestOneHeartbeatStandsForNoOther(t *testing.T) {
 	}{
 		"one that arrives": {
 			siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives)),
-			"Last notification  ago. The heartbeat Watchdog arrives, so the path from Prometheus to here works.", true,
+			"Last notification  ago. The heartbeat Watchdog arrives. The path from Prometheus to Muster works.", true,
 		},
-		"one that came once": {
+		"one that arrived once": {
 			siteWithBeats(beat("prod", "a", grouping.HeartbeatUnknown)),
-			"Last notification  ago. The heartbeat Watchdog came once; its rhythm is not known yet, so it proves nothing about now.", true,
+			"Last notification  ago. The heartbeat Watchdog arrived once. Its interval is not known yet.", true,
 		},
 		"two sources": {
 			siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives), beat("staging", "a", grouping.HeartbeatArrives)),
-			"Last notification  ago. Heartbeats arrive from prod, staging, so the paths from there work.", true,
+			"Last notification  ago. Heartbeats arrive from prod, staging. The paths from there work.", true,
 		},
 		"one of two sources is late": {
 			siteWithBeats(beat("prod", "a", grouping.HeartbeatLate), beat("staging", "a", grouping.HeartbeatArrives)),
-			"Last notification  ago. The heartbeat Watchdog (source prod) is missing: the path from its Prometheus to here may be broken.", false,
+			"Last notification  ago. The heartbeat Watchdog (source prod) is missing. The path from its Prometheus to Muster may be broken.", false,
 		},
 		"one of two in a group ended": {
 			siteWithBeats(beat("prod", "a", grouping.HeartbeatEnded), beat("prod", "b", grouping.HeartbeatArrives)),
-			"Last notification  ago. The heartbeat Watchdog (prometheus=a) is missing: the path from its Prometheus to here may be broken.", false,
+			"Last notification  ago. The heartbeat Watchdog (prometheus=a) is missing. The path from its Prometheus to Muster may be broken.", false,
 		},
 	} {
-		e := allQuiet(tc.site)
+		e := nothingFiring(tc.site)
 		require.Equal(t, tc.says, e.Text+e.After, name)
 		require.Equal(t, tc.good, e.Good, name)
 	}
 	s := siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives))
 	s.Summary.Sources["edge"] = SourceSummary{Groups: 1}
-	require.Contains(t, allQuiet(s).After, "Heartbeats arrive from prod, so the paths from there work. Nothing proves that the path from edge works")
+	require.Contains(t, nothingFiring(s).After,
+		"Heartbeats arrive from prod. The paths from there work. Muster cannot tell whether the path from edge works")
 }
 
-// A broken heartbeat is said on top of every page, by its name, and its group is
-// not hidden.
-func TestABrokenHeartbeatIsLoud(t *testing.T) {
+// Every page names a broken heartbeat in a notice, and the list shows its group.
+func TestBrokenHeartbeatHasNotice(t *testing.T) {
 	broken := beat("prod", "a", grouping.HeartbeatLate)
 	s := siteWithBeats(broken, beat("staging", "a", grouping.HeartbeatArrives))
 	notices := s.heartbeatNotices()
 	require.Len(t, notices, 1)
 	require.True(t, notices[0].Alarming())
-	require.Equal(t, "The heartbeat Watchdog (source prod) is late: last seen 20m 0s ago, usually every 5m 0s. Its Prometheus, or the path from there to here, may be down.",
+	require.Equal(t,
+		"The heartbeat Watchdog (source prod) is late: last seen 20m 0s ago, usually every 5m 0s. "+
+			"Its Prometheus, or the path from there to Muster, may be down.",
 		notices[0].Text+notices[0].Mid+notices[0].Since.Age+notices[0].After)
 	group := func(id grouping.ID) *grouping.AlertGroup {
-		return grouping.NewAlertGroup(grouping.AlertGroup{ID: id, Alerts: []*grouping.Alert{{Labels: broken.Labels, Status: grouping.StatusFiring}}})
+		return grouping.NewAlertGroup(grouping.AlertGroup{
+			ID:     id,
+			Alerts: []*grouping.Alert{{Labels: broken.Labels, Status: grouping.StatusFiring}},
+		})
 	}
 	require.False(t, s.hides(group(broken.Group)))
 	require.True(t, s.hides(group("ffffffffffffffffffff")))
@@ -86,12 +91,12 @@ func TestABrokenHeartbeatIsLoud(t *testing.T) {
 		many = append(many, beat("prod", name, grouping.HeartbeatEnded))
 	}
 	notices = siteWithBeats(many...).heartbeatNotices()
-	require.Len(t, notices, noticedHeartbeats+1)
-	require.Equal(t, "2 more heartbeats are late or ended.", notices[noticedHeartbeats].Text)
+	require.Len(t, notices, maxHeartbeatNotices+1)
+	require.Equal(t, "2 more heartbeats are late or ended.", notices[maxHeartbeatNotices].Text)
 }
 
-// Which source is silent is said, though another one is not.
-func TestASilentSourceIsNamed(t *testing.T) {
+// A notice names a silent source, even if other sources are not silent.
+func TestSilentSourceHasNotice(t *testing.T) {
 	s := newSite(nil)
 	s.StaleAfter = time.Hour
 	s.Summary.Sources = map[string]SourceSummary{

@@ -5,26 +5,26 @@ type KeyHelp struct{ Key, Does string }
 
 var keys = []KeyHelp{
 	{"/", "go to the filter"},
-	{"j  k", "next, previous row"},
+	{"j  k", "next row, previous row"},
 	{"Enter", "open the row"},
 	{"g", "all groups"},
 	{"u", "back to the list"},
 	{"h", "history"},
 	{"o", "runbook"},
 	{"s", "silence in Alertmanager"},
-	{"y", "copy the page's link"},
-	{"t", "times in UTC or local"},
+	{"y", "copy the link of the page"},
+	{"t", "switch between UTC and local time"},
 	{"r", "refresh"},
-	{"p", "pause"},
+	{"p", "pause live updates"},
 	{"w", "wall view"},
 	{"?", "this help"},
-	{"Esc", "leave the field, close"},
+	{"Esc", "leave the field or close"},
 }
 
-// Word is a word that pages use and what it means. Marks link to it by its ID.
+// Word explains a word that pages use. Marks link to it by its ID.
 type Word struct{ ID, Word, Does string }
 
-// HelpPage explains filters, keys, words and links.
+// HelpPage explains the words, filters, keys and links.
 type HelpPage struct {
 	Frame
 
@@ -34,8 +34,8 @@ type HelpPage struct {
 	Setup     Setup
 }
 
-// LinkTemplate leads from a notification template to a group. It names the
-// source if there are several, since the template does not know it.
+// LinkTemplate is a notification template that links to a group. It contains the
+// source if there are several, because Alertmanager does not know its source.
 type LinkTemplate struct{ Source, Text string }
 
 func linkTemplates(s *Site) []LinkTemplate {
@@ -61,24 +61,28 @@ func NewHelpPage(s *Site) *HelpPage {
 	return &HelpPage{
 		Frame: s.newFrame("help", "Help"),
 		Filters: []KeyHelp{
-			{`namespace="payments"`, "groups with an alert of which the label is exactly this"},
-			{`severity=~"critical|warning"`, "the label matches the regular expression as a whole"},
-			{`cluster!="dev", team!~"test.*"`, "several, joined by commas: all of them must hold for one alert"},
-			{`"service.name"="checkout"`, "any name can be quoted"},
-			{`checkout timeout`, "words without an operator are searched for in names, label values and annotations"},
+			{`namespace="payments"`, "groups with an alert that has exactly this label value"},
+			{`severity=~"critical|warning"`, "the whole label value matches the regular expression"},
+			{`cluster!="dev", team!~"test.*"`, "several matchers, separated by commas: one alert must match all of them"},
+			{`"service.name"="checkout"`, "a label name can be quoted"},
+			{`checkout timeout`, "words without an operator search in names, label values and annotations"},
 		},
 		Words: []Word{
-			{"firing", "firing", "Alertmanager reports the alert as active"},
-			{"resolved", "resolved", "Alertmanager reported its end"},
-			{"unreported", "unreported", "it was firing, then a complete notification left it out: it is silenced, inhibited, or Alertmanager lost it. Nobody reported its end"},
-			{"stale", "stale", "the group fires, but no notification about it has arrived for a long time"},
-			{"settling", "settling", "the group's first notification arrived moments ago, when its group_wait was over. Alertmanager reports what joins later after group_interval"},
-			{"truncated", "truncated", "alerts were cut from the notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds"},
-			{"disagree", "Alertmanagers disagree", "one replica says firing, another resolved, about the same alert"},
-			{"flapping", "flapping", "an alert fired again at least 4 times within the last hour"},
-			{"before-restart", "before restart", "known from the storage; no notification since Muster started"},
-			{"future", "starts in the future", "the start that the sender gave lies ahead of Muster's clock: the age and the order count from when it was reported"},
-			{"episode", "episode", "one firing, from its start to its end"},
+			{"firing", "firing", "Alertmanager reports the alert as active."},
+			{"resolved", "resolved", "Alertmanager reported the end of the alert."},
+			{"unreported", "unreported", "The alert was firing, then a complete notification omitted it. " +
+				"It is silenced, inhibited or lost by Alertmanager. Its end was not reported."},
+			{"stale", "stale", "The group is firing, but no notification about it has arrived for a long time."},
+			{"settling", "settling", "The first notification about the group has just arrived. " +
+				"Alertmanager reports further alerts after group_interval."},
+			{"truncated", "truncated", "Alertmanager's max_alerts or a limit of Muster truncated the notification. " +
+				"The counts are minimums."},
+			{"disagree", "Alertmanagers disagree", "One replica reports an alert as firing, another reports it as resolved."},
+			{"flapping", "flapping", "An alert started firing at least 4 times within the last hour."},
+			{"before-restart", "before restart", "Restored from the storage. No notification has arrived since Muster started."},
+			{"future", "starts in the future", "The start time of the alert is ahead of Muster's clock. " +
+				"Muster counts its age from the time of the report."},
+			{"episode", "episode", "One firing of an alert, from its start to its end."},
 		},
 		Templates: linkTemplates(s),
 		Setup:     *newSetup(s.Links),

@@ -13,7 +13,7 @@ import (
 	"muster/templates/internal/fixture"
 )
 
-// night is the moment at which tests look at pages.
+// night is the time at which tests make pages.
 var night = time.Date(2026, 11, 23, 3, 2, 14, 0, time.UTC)
 
 func newRenderer(t testing.TB) *Renderer {
@@ -40,12 +40,12 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 	return s
 }
 
-func view(t testing.TB, text string) View {
+func parseView(t testing.TB, text string) View {
 	t.Helper()
 	return ParseView(params(t, text))
 }
 
-// selected is what a manager would answer, but for the order.
+// selected returns the answer of a manager to the view, except for the order.
 func selected(groups []*grouping.AlertGroup, v View) grouping.GroupPage {
 	q := v.ListQuery()
 	var page grouping.GroupPage
@@ -59,14 +59,14 @@ func selected(groups []*grouping.AlertGroup, v View) grouping.GroupPage {
 	return page
 }
 
-func render(t testing.TB, r *Renderer, p Page) string {
+func renderPage(t testing.TB, r *Renderer, p Page) string {
 	t.Helper()
 	b, err := r.Render(p)
 	require.NoError(t, err)
 	return string(b)
 }
 
-// text is what a reader sees of a page, its white space folded.
+// text returns the text of a page with single spaces.
 func text(t testing.TB, page string) string {
 	t.Helper()
 	doc, err := html.Parse(strings.NewReader(page))
@@ -80,7 +80,7 @@ func text(t testing.TB, page string) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
-// states are all pages in all of their states.
+// states returns every page in each of its states.
 func states(t testing.TB) map[string]Page {
 	t.Helper()
 	groups := fixture.Groups(night)
@@ -94,7 +94,7 @@ func states(t testing.TB) map[string]Page {
 		return nil
 	}
 	list := func(groups []*grouping.AlertGroup, query string, change func(*Site)) Page {
-		s, v := newSite(groups), view(t, query)
+		s, v := newSite(groups), parseView(t, query)
 		if change != nil {
 			change(s)
 		}
@@ -159,7 +159,7 @@ func states(t testing.TB) map[string]Page {
 			s.Heartbeats[0].State, s.Heartbeats[0].At, s.Heartbeats[0].Every = grouping.HeartbeatLate, night.Add(-46*time.Minute), 5*time.Minute
 		}),
 		"demo":        list(groups, "", func(s *Site) { s.Demo = true }),
-		"by":          NewByPage(newSite(groups), view(t, "by=namespace,cluster"), groups),
+		"by":          NewByPage(newSite(groups), parseView(t, "by=namespace,cluster"), groups),
 		"group":       one("KubePodCrashLooping"),
 		"burn":        one("HTTPErrorBudgetBurn"),
 		"mixed":       NewGroupPage(newSite(groups), ParseGroupView(params(t, "range=7d")), groups[4], fixture.Events(groups[4])),
@@ -175,7 +175,7 @@ func states(t testing.TB) map[string]Page {
 		"history":     history(""),
 		"historyat":   history("at=2026-11-23T02:00&kind=fired&group=" + string(crash.ID)),
 		"historybad":  history(`filter=a=="b"`),
-		"status":      NewStatusPage(newSite(groups), statusInput()),
+		"status":      NewStatusPage(newSite(groups), exampleStatusInput()),
 		"statusbad":   NewStatusPage(broken, StatusInput{}),
 		"help":        NewHelpPage(newSite(groups)),
 		"gone":        NewGonePage(newSite(groups), "00000000000000000000", "", events[:1]),
@@ -185,11 +185,14 @@ func states(t testing.TB) map[string]Page {
 	}
 }
 
-func statusInput() StatusInput {
+func exampleStatusInput() StatusInput {
 	return StatusInput{
 		Stats: grouping.Stats{
 			Receivers: map[string]int{"pager": 3},
-			Sources:   map[string]grouping.SourceStats{"default": {Groups: 3, Alertmanagers: map[string]time.Time{fixture.AM0: night.Add(-time.Minute), "": {}}}},
+			Sources: map[string]grouping.SourceStats{"default": {
+				Groups:        3,
+				Alertmanagers: map[string]time.Time{fixture.AM0: night.Add(-time.Minute), "": {}},
+			}},
 		},
 		Build: []Fact{{"Version", "0.1.0"}}, Settings: []Fact{{"group wait", "30s"}},
 		Limits:   []Limit{{"body", "64 MiB", 2}},

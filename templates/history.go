@@ -10,34 +10,35 @@ import (
 	"muster/internal/query"
 )
 
-// HistoryView is what a reader asked the history to show.
+// HistoryView is the query of the history page.
 type HistoryView struct {
 	query.Events
 
-	At time.Time // what happened up to then; zero: up to now
+	At time.Time // end of the history; zero: now
 }
 
-// ParseHistoryView reads the query of the history's URL: that of events, group
-// and at.
+// ParseHistoryView reads the query of the history's URL: the query of events, and
+// group and at. It collects the errors in p.
 func ParseHistoryView(p *query.Params, now time.Time) HistoryView {
 	v := HistoryView{Events: p.Events(now), At: p.Time("at", now)}
 	v.Group = p.GroupID("group")
 	return v
 }
 
-// transitionKinds are all kinds of events but notifications. Without a kind the
-// history shows these: most events are notifications that change nothing.
+// transitionKinds returns all kinds of events except for notifications. They are
+// the default of the history, because most events are notifications that change
+// nothing.
 func transitionKinds() []grouping.EventKind {
 	return slices.DeleteFunc(grouping.EventKinds(), func(k grouping.EventKind) bool { return k == grouping.EventNotified })
 }
 
-// EventQuery is what to ask the manager for.
+// EventQuery returns the query for the manager.
 func (v HistoryView) EventQuery() grouping.EventQuery {
 	q := v.Query(transitionKinds())
 	if v.At.IsZero() {
 		return q
 	}
-	// The field knows minutes: the asked one is included.
+	// The form has minutes only. The history includes the whole minute.
 	if end := v.At.Add(time.Minute); q.Until.IsZero() || end.Before(q.Until) {
 		q.Until = end
 	}
@@ -73,7 +74,7 @@ func (v HistoryView) encode() string {
 	return q.String()
 }
 
-// HistoryPage is what happened, newest first.
+// HistoryPage is the list of events, newest first.
 type HistoryPage struct {
 	Frame
 
@@ -81,35 +82,36 @@ type HistoryPage struct {
 	Text               string
 	Err                *query.FilterError
 	Kinds              []Option
-	Sources, Receivers []Option // none if there is only one
+	Sources, Receivers []Option // empty if there is one only
 	At                 string
 	Group              string
 	Alert              string
-	Chips              []Chip // what narrows the history down; each leads to it without
+	Chips              []Chip // active filters; each leads to the history without it
 	Clear              string
 	Days               []HistoryDay
 	Empty              *Empty
 	Pager              *Pager
 
-	Since, Until      string // kept by the form
+	Since, Until      string // hidden fields of the form
 	WithNotifications string // leads to the history with notifications
 }
 
-// HistoryDay is the events of one day, UTC.
+// HistoryDay holds the events of one day in UTC.
 type HistoryDay struct {
 	Day    string
 	Events []EventRow
 }
 
-// NewHistoryPage makes the history. Where v.Err is set, events is the history
+// NewHistoryPage makes the history. If v.Err is set, events must be the history
 // without the filter.
 func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryPage {
 	p := &HistoryPage{
-		Frame: s.newFrame("history", titled("History", v.Source)), Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
+		Frame:  s.newFrame("history", titleWithSource("History", v.Source)),
+		Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
 		Group: string(v.Group), Alert: string(v.Fingerprint),
 	}
 	if v.Err != nil {
-		p.code = http.StatusBadRequest
+		p.status = http.StatusBadRequest
 	}
 	if !v.Since.IsZero() {
 		p.Since = v.Since.Format(time.RFC3339Nano)
@@ -130,10 +132,10 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 		to.Everything, to.Cursor = true, ""
 		p.WithNotifications = s.Links.History(to)
 	}
-	p.Sources = options(s.Summary.Sources, v.Source, "every source")
-	p.Receivers = options(s.Summary.Receivers, v.Receiver, "every receiver")
+	p.Sources = selectOptions(s.Summary.Sources, v.Source, "all sources")
+	p.Receivers = selectOptions(s.Summary.Receivers, v.Receiver, "all receivers")
 	p.setChips(s, v)
-	for _, row := range newEventRows(s, events.Events, briefly) {
+	for _, row := range newEventRows(s, events.Events, mainLabels) {
 		day := row.At.At.Format("Monday, January 2 2006")
 		if n := len(p.Days); n == 0 || p.Days[n-1].Day != day {
 			p.Days = append(p.Days, HistoryDay{Day: day})
@@ -142,7 +144,7 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 		d.Events = append(d.Events, row)
 	}
 	if len(p.Days) == 0 {
-		p.Empty = &Empty{Title: "Nothing happened", Text: "No event is kept that this asks for. ", Href: p.Action, Link: "Show all"}
+		p.Empty = &Empty{Title: "No matching events", Href: p.Action, Link: "Show all"}
 	}
 	if events.Next != "" || v.Cursor != "" {
 		p.Pager = &Pager{Text: plural(len(events.Events), "event", "events") + ", newest first"}

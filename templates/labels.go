@@ -8,31 +8,32 @@ import (
 	"muster/grouping"
 )
 
-// Chip is a label that leads to the list filtered by it, or a matcher that
-// leads to the list without it.
+// Chip is a label or a matcher as a link. A label leads to the list filtered by
+// it. An active matcher leads to the list without it.
 type Chip struct {
 	Text string
-	Href string // "": its value is too long for an address
+	Href string // "" if the value is too long for a URL
 }
 
-// chip is a label as a link to the view with it.
-func chip(name, value string, v View, l Links) Chip {
+// labelChip returns a label that leads to the view filtered by it.
+func labelChip(name, value string, v View, l Links) Chip {
 	return Chip{Text: name + "=" + value, Href: l.groupsWith(v, equals(name, value))}
 }
 
-// chips are labels as links, in the order of the names.
-func chips(of grouping.Labels, v View, l Links, except func(name string) bool) []Chip {
+// labelChips returns labels as chips, in the order of their names. It skips the
+// names for which except returns true; except can be nil.
+func labelChips(of grouping.Labels, v View, l Links, except func(name string) bool) []Chip {
 	var out []Chip
 	for _, name := range of.Names() {
 		if except == nil || !except(name) {
-			out = append(out, chip(name, of[name], v, l))
+			out = append(out, labelChip(name, of[name], v, l))
 		}
 	}
 	return out
 }
 
-// common returns what all the sets share.
-func common(n int, at func(i int) grouping.Labels) grouping.Labels {
+// sharedByAll returns the labels that are equal in all n label sets.
+func sharedByAll(n int, at func(i int) grouping.Labels) grouping.Labels {
 	if n == 0 {
 		return nil
 	}
@@ -48,16 +49,16 @@ func common(n int, at func(i int) grouping.Labels) grouping.Labels {
 	return shared
 }
 
-func commonLabels(alerts []*grouping.Alert) grouping.Labels {
-	return common(len(alerts), func(i int) grouping.Labels { return alerts[i].Labels })
+func labelsOfAll(alerts []*grouping.Alert) grouping.Labels {
+	return sharedByAll(len(alerts), func(i int) grouping.Labels { return alerts[i].Labels })
 }
 
-func commonAnnotations(alerts []*grouping.Alert) grouping.Labels {
-	return common(len(alerts), func(i int) grouping.Labels { return alerts[i].Annotations })
+func annotationsOfAll(alerts []*grouping.Alert) grouping.Labels {
+	return sharedByAll(len(alerts), func(i int) grouping.Labels { return alerts[i].Annotations })
 }
 
-// commonAnnotation returns the annotation if all alerts carry the same.
-func commonAnnotation(alerts []*grouping.Alert, name string) string {
+// annotationOfAll returns the annotation if it is equal on all alerts, else "".
+func annotationOfAll(alerts []*grouping.Alert, name string) string {
 	value := alerts[0].Annotations[name]
 	for _, a := range alerts[1:] {
 		if a.Annotations[name] != value {
@@ -67,30 +68,31 @@ func commonAnnotation(alerts []*grouping.Alert, name string) string {
 	return value
 }
 
-// telling are the labels that tell alerts of one name apart best, the best
-// first.
-var telling = []string{
+// distinguishingLabels are the labels that usually distinguish alerts of one name,
+// the best first.
+var distinguishingLabels = []string{
 	"pod", "instance", "service", "persistentvolumeclaim", "statefulset", "deployment", "daemonset", "job_name",
 	"node", "host", "hostname", "device", "mountpoint", "container", "topic", "consumergroup", "queue", "job", "namespace", "cluster",
 }
 
-// scanned bounds the alerts that are looked at to choose a label.
-const scanned = 100
+// maxScannedAlerts is the maximum number of alerts that the search for a
+// distinguishing label reads.
+const maxScannedAlerts = 100
 
-// differs returns the name of the label that tells the alerts apart best, or
-// "" if none does.
-func differs(alerts []*grouping.Alert) string {
-	some := alerts[:min(len(alerts), scanned)]
+// distinguishingLabel returns the name of the label that distinguishes the alerts
+// best, or "" if no label does.
+func distinguishingLabel(alerts []*grouping.Alert) string {
+	some := alerts[:min(len(alerts), maxScannedAlerts)]
 	varies := func(name string) bool {
 		first, ok := some[0].Labels[name]
 		return ok && slices.ContainsFunc(some[1:], func(a *grouping.Alert) bool { return a.Labels[name] != first })
 	}
-	for _, name := range telling {
+	for _, name := range distinguishingLabels {
 		if varies(name) {
 			return name
 		}
 	}
-	best, most := "", 1
+	best, maximum := "", 1
 	for _, name := range some[0].Labels.Names() {
 		if name == "alertname" || name == grouping.SeverityLabel() || !varies(name) {
 			continue
@@ -99,15 +101,15 @@ func differs(alerts []*grouping.Alert) string {
 		for _, a := range some {
 			seen[a.Labels[name]] = struct{}{}
 		}
-		if len(seen) > most {
-			best, most = name, len(seen)
+		if len(seen) > maximum {
+			best, maximum = name, len(seen)
 		}
 	}
 	return best
 }
 
-// distinct returns the sorted values of a label.
-func distinct(alerts []*grouping.Alert, name string) []string {
+// distinctValues returns the sorted values of a label.
+func distinctValues(alerts []*grouping.Alert, name string) []string {
 	seen := make(map[string]struct{}, len(alerts))
 	for _, a := range alerts {
 		if value := a.Labels[name]; value != "" {
@@ -117,15 +119,15 @@ func distinct(alerts []*grouping.Alert, name string) []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
-// nameCount is how many alerts bear a name.
+// nameCount is the number of alerts with one name.
 type nameCount struct {
 	name  string
 	n     int
 	worst grouping.Severity
 }
 
-// names counts the alerts by name, the worst first.
-func names(alerts []*grouping.Alert) []nameCount {
+// countNames counts the alerts by name. The name with the worst severity is first.
+func countNames(alerts []*grouping.Alert) []nameCount {
 	byName := map[string]*nameCount{}
 	for _, a := range alerts {
 		c := byName[a.Name()]
@@ -148,8 +150,9 @@ func names(alerts []*grouping.Alert) []nameCount {
 	return out
 }
 
-// firing returns the alerts that fire.
-func firing(alerts []*grouping.Alert) []*grouping.Alert {
+// firingAlerts returns the firing alerts. The caller must not change the result,
+// which can be the given slice.
+func firingAlerts(alerts []*grouping.Alert) []*grouping.Alert {
 	return withStatus(alerts, grouping.StatusFiring)
 }
 

@@ -10,17 +10,17 @@ import (
 	"muster/grouping"
 )
 
-// Links builds every address that a page names.
+// Links builds every URL that a page contains.
 type Links struct {
-	// Prefix is the path under which Muster is served: empty, or with a leading
-	// and without a trailing slash.
+	// Prefix is the path under which Muster is served. It is empty, or begins with a
+	// slash and does not end with one.
 	Prefix string
-	// External is the scheme and host under which readers reach Muster, without
-	// a trailing slash and without the prefix: what permalinks that leave the
-	// page begin with.
+	// External is the scheme and host under which readers reach Muster, without a
+	// trailing slash and without the prefix. Permalinks for use outside of a page
+	// begin with it. It is empty if it is not known.
 	External string
-	// Alertmanager, where it is set, stands for the external URL that an
-	// Alertmanager gives, which may be an inner host name.
+	// Alertmanager replaces the external URL of an Alertmanager if it is set. The
+	// external URL can be a host name that readers cannot reach.
 	Alertmanager string
 }
 
@@ -46,26 +46,27 @@ func (l Links) path(parts ...string) string {
 // Home is the list of groups.
 func (l Links) Home() string { return l.Prefix + "/" }
 
-// Groups is the list of groups as the view selects it.
+// Groups is the list of groups that the view selects.
 func (l Links) Groups(v View) string { return l.Home() + v.encode() }
 
-// longestFilter bounds the addresses that Muster makes from label values: what
-// is longer is refused by servers, Muster's own among them.
-const longestFilter = 8 << 10
+// maxLinkLength is the maximum length of a URL that Muster makes from label
+// values. Web servers reject longer URLs, and so does Muster.
+const maxLinkLength = 8 << 10
 
-// groupsWith is the list with one more matcher; "" if that is too long.
+// groupsWith is the list with one more matcher. It is "" if the URL would be too
+// long.
 func (l Links) groupsWith(v View, m *matcher) string {
-	if len(m.Value) > longestFilter {
+	if len(m.Value) > maxLinkLength {
 		return ""
 	}
 	href := l.Groups(v.with(m))
-	if len(href) > longestFilter {
+	if len(href) > maxLinkLength {
 		return ""
 	}
 	return href
 }
 
-// Group is a group's page, its permalink.
+// Group is a group's page. It is the group's permalink.
 func (l Links) Group(id grouping.ID) string { return l.path("groups", string(id)) }
 
 // GroupJSON is a group as JSON.
@@ -74,23 +75,24 @@ func (l Links) GroupJSON(id grouping.ID) string { return l.path("api", "v1", "gr
 // Alert is the page of one alert.
 func (l Links) Alert(fp grouping.Fingerprint) string { return l.path("alerts", string(fp)) }
 
-// AlertOf is the page of one alert of a source; "" is every source.
+// AlertOf is the page of one alert of a source. An empty source selects every
+// source.
 func (l Links) AlertOf(fp grouping.Fingerprint, source string) string {
-	return l.Alert(fp) + of(source)
+	return l.Alert(fp) + sourceQuery(source)
 }
 
-func of(source string) string {
+func sourceQuery(source string) string {
 	q := make(parameters, 0, 1)
 	q.add("source", source)
 	return q.String()
 }
 
-// AlertJSON is an alert of a source as JSON; "" is every source.
+// AlertJSON is an alert of a source as JSON. An empty source selects every source.
 func (l Links) AlertJSON(fp grouping.Fingerprint, source string) string {
-	return l.path("api", "v1", "alerts", string(fp)) + of(source)
+	return l.path("api", "v1", "alerts", string(fp)) + sourceQuery(source)
 }
 
-// History is the history as the view selects it.
+// History is the history that the view selects.
 func (l Links) History(v HistoryView) string { return l.path("history") + v.encode() }
 
 // Status is the status page.
@@ -105,28 +107,28 @@ func (l Links) Word(id string) string { return l.Help() + "#" + id }
 // Live is the stream of server-sent events.
 func (l Links) Live() string { return l.path("api", "v1", "live") }
 
-// Go is where links from notification templates lead.
+// Go is the target of the links in notification templates.
 func (l Links) Go() string { return l.path("go") }
 
-// unknownOrigin stands for the address of Muster where nobody said it: what is
-// copied into a configuration must be an address.
-const unknownOrigin = "http://muster.example.net:9095"
+// exampleOrigin stands for the address of Muster if it is not known, because a
+// configuration needs a complete URL.
+const exampleOrigin = "http://muster.example.net:9095"
 
-// Known reports whether it is known how others reach Muster.
+// Known reports whether Muster knows the address under which readers reach it.
 func (l Links) Known() bool { return l.External != "" }
 
-// Configured is a path's address for use in a configuration.
-func (l Links) Configured(path string) string { return cmp.Or(l.External, unknownOrigin) + path }
+// Configured returns the URL of a path for a configuration.
+func (l Links) Configured(path string) string { return cmp.Or(l.External, exampleOrigin) + path }
 
-// Webhook is the absolute address that Alertmanager posts to.
+// Webhook is the URL that Alertmanager posts to.
 func (l Links) Webhook() string { return l.Configured(l.path("webhook")) }
 
-// Absolute is a page's address for use outside of it.
+// Absolute returns the URL of a path for use outside of a page.
 func (l Links) Absolute(path string) string { return l.External + path }
 
-// Silence is the form in Alertmanager that makes a silence, filled with
-// matchers for these labels and with a comment; empty where the Alertmanager's
-// address cannot be linked to.
+// Silence is Alertmanager's form for a new silence, filled with matchers for the
+// labels and a comment. It is empty if the address of the Alertmanager is not a
+// safe link.
 func (l Links) Silence(alertmanager string, of grouping.Labels, comment string) string {
 	if l.Alertmanager != "" {
 		alertmanager = l.Alertmanager
@@ -145,21 +147,22 @@ func (l Links) Silence(alertmanager string, of grouping.Labels, comment string) 
 		"&comment=" + escape(comment)
 }
 
-// escape writes a space as %20, never as +: Alertmanager's form reads the
-// address as decodeURIComponent does, and drops what it cannot read.
+// escape escapes a query parameter. It writes a space as %20, because the form of
+// Alertmanager does not read + as a space.
 func escape(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// equals is the matcher name="value". Unlike labels.NewMatcher it cannot fail.
+// equals returns the matcher name="value". Unlike labels.NewMatcher it cannot
+// fail.
 func equals(name, value string) *labels.Matcher {
 	return &labels.Matcher{Type: labels.MatchEqual, Name: name, Value: value}
 }
 
-// webLink returns s if it can be shown as a link: an absolute http or https
-// URL with a host and without credentials. Everything else stays text.
+// webLink returns s if it is safe to show as a link: an absolute http or https URL
+// with a host and without credentials. Pages show everything else as text.
 func webLink(s string) (string, bool) {
-	const longest = 8 << 10 // browsers and proxies cut or refuse longer ones
+	const maximum = 8 << 10 // bytes; browsers and proxies truncate or reject longer URLs
 	s = strings.TrimSpace(s)
-	if len(s) > longest || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) {
+	if len(s) > maximum || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '\\' }) {
 		return "", false
 	}
 	u, err := url.Parse(s)

@@ -12,27 +12,30 @@ import (
 func TestNearest(t *testing.T) {
 	var groups []*grouping.AlertGroup
 	for _, name := range []string{"payments", "payouts", "kube-system", "größe", "db"} {
-		groups = append(groups, fixture.Make(night, fixture.Spec{Group: fixture.L{"namespace": name}, Alerts: []fixture.Alert{{Own: fixture.L{"x": name}}}}))
+		groups = append(groups, fixture.Make(night, fixture.Spec{
+			Group:  fixture.L{"namespace": name},
+			Alerts: []fixture.Alert{{Own: fixture.L{"x": name}}},
+		}))
 	}
 	for wanted, want := range map[string]string{
 		"paymets":     "payments",
 		"PAYMENTS":    "payments",
-		"pay":         "payments", // the first of two that begin so
+		"pay":         "payments", // the first of two values with this prefix
 		"kube":        "kube-system",
 		"kube_system": "kube-system",
 		"grosse":      "größe",
 		"dv":          "db",
-		"payments":    "", // it is there
+		"payments":    "", // it exists
 		"monitoring":  "",
 		"":            "",
 		"x":           "",
 	} {
-		value, ok := nearest(equals("namespace", wanted), grouping.ListQuery{}, groups)
+		value, ok := nearestValue(equals("namespace", wanted), grouping.ListQuery{}, groups)
 		require.Equal(t, want, value, wanted)
 		require.Equal(t, want != "", ok, wanted)
 	}
-	_, ok := nearest(equals("cluster", "payments"), grouping.ListQuery{}, groups)
+	_, ok := nearestValue(equals("cluster", "payments"), grouping.ListQuery{}, groups)
 	require.False(t, ok, "no alert has the label")
-	_, ok = nearest(equals("namespace", "paymets"), grouping.ListQuery{States: []grouping.State{grouping.StateResolved}}, groups)
-	require.False(t, ok, "it would lead to another empty list")
+	_, ok = nearestValue(equals("namespace", "paymets"), grouping.ListQuery{States: []grouping.State{grouping.StateResolved}}, groups)
+	require.False(t, ok, "the suggestion leads to another empty list")
 }

@@ -7,15 +7,16 @@ import (
 	"muster/grouping"
 )
 
-// Two clusters, or two receivers, can send groups with the same labels. So a
-// page names the source as soon as there are two, and the receiver likewise.
+// Two sources or two receivers can send groups with the same labels. For this
+// reason pages show the source if there are several sources, and the receiver if
+// there are several receivers.
 
 func (s *Site) manySources() bool { return len(s.Summary.Sources) > 1 }
 
 func (s *Site) manyReceivers() bool { return len(s.Summary.Receivers) > 1 }
 
-// origin says in words where something comes from, as far as it has to be said:
-// "source prod, receiver team".
+// origin returns the source and the receiver as text: "source prod, receiver team".
+// It omits each of them if there is one only.
 func (s *Site) origin(source, receiver string) string {
 	var parts []string
 	if s.manySources() {
@@ -27,8 +28,9 @@ func (s *Site) origin(source, receiver string) string {
 	return strings.Join(parts, ", ")
 }
 
-// originChips say the same, and lead to the view of that source or receiver.
-// What the view says once is left out.
+// originChips returns the source and the receiver as chips, which lead to the view
+// of that source or receiver. It omits each of them if there is one only, or if
+// the view shows it once for all rows.
 func (s *Site) originChips(source, receiver string, v View) []Chip {
 	var out []Chip
 	if s.manySources() && !v.oneSource {
@@ -44,9 +46,9 @@ func (s *Site) originChips(source, receiver string, v View) []Chip {
 	return out
 }
 
-// hoistOrigin returns what the groups share of source and receiver, which the
-// page then says once, and the view of rows that leave it out.
-func (s *Site) hoistOrigin(groups []*grouping.AlertGroup, v View) ([]Chip, View) {
+// sharedOrigin returns the source and the receiver that all groups share, for the
+// page to show once. It also returns the view for rows that omit them.
+func (s *Site) sharedOrigin(groups []*grouping.AlertGroup, v View) ([]Chip, View) {
 	if len(groups) < 2 {
 		return nil, v
 	}
@@ -61,7 +63,8 @@ func (s *Site) hoistOrigin(groups []*grouping.AlertGroup, v View) ([]Chip, View)
 	return s.originChips(first.Source, first.Receiver, some), v
 }
 
-// alertLink leads to an alert's page, of its source alone if there are several.
+// alertLink leads to an alert's page. If there are several sources, it selects the
+// source.
 func (s *Site) alertLink(fp grouping.Fingerprint, source string) string {
 	if !s.manySources() {
 		source = ""
@@ -69,7 +72,7 @@ func (s *Site) alertLink(fp grouping.Fingerprint, source string) string {
 	return s.Links.AlertOf(fp, source)
 }
 
-// silenceComment is what a silence says of where it was made.
+// silenceComment returns the comment of a new silence: the page where it was made.
 func (s *Site) silenceComment(path, source, receiver string) string {
 	comment := s.Links.Absolute(path)
 	if origin := s.origin(source, receiver); origin != "" {
@@ -78,7 +81,7 @@ func (s *Site) silenceComment(path, source, receiver string) string {
 	return comment
 }
 
-// sourceOf is the group's source, if there are several.
+// sourceOf returns the group's source, or "" if there is one source only.
 func (s *Site) sourceOf(g *grouping.AlertGroup) string {
 	if !s.manySources() {
 		return ""
@@ -86,17 +89,17 @@ func (s *Site) sourceOf(g *grouping.AlertGroup) string {
 	return g.Source
 }
 
-// titled is a page's title with the source that it is about.
-func titled(title, source string) string {
+// titleWithSource returns a page's title with the source that the page shows.
+func titleWithSource(title, source string) string {
 	if source == "" {
 		return title
 	}
 	return title + " · " + source
 }
 
-// options are the entries of a select: every one, and those that are known. One
-// alone needs no select, unless something is chosen.
-func options[V any](known map[string]V, chosen, every string) []Option {
+// selectOptions returns the entries of a select: all, and each known name. It is
+// empty if there is nothing to choose: one name only, and chosen is empty.
+func selectOptions[V any](known map[string]V, chosen, every string) []Option {
 	if len(known) < 2 && chosen == "" {
 		return nil
 	}

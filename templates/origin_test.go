@@ -13,8 +13,8 @@ import (
 	"muster/templates/internal/fixture"
 )
 
-// clusters are two clusters whose alert has the same labels: it fires in prod,
-// and staging, heard of last, says that it is resolved.
+// clusters returns groups of two sources. Their alert has the same labels. It is
+// firing in prod, and resolved in staging, which sent the last notification.
 func clusters() (prod, staging *grouping.AlertGroup) {
 	spec := func(source string, ended, notified time.Duration) fixture.Spec {
 		return fixture.Spec{
@@ -32,17 +32,17 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	prod, staging := clusters()
 	both := []*grouping.AlertGroup{prod, staging}
 	s := newSite(both)
-	v := view(t, "state=all")
-	list := text(t, render(t, r, NewGroupsPage(s, v, selected(both, v))))
+	v := parseView(t, "state=all")
+	list := text(t, renderPage(t, r, NewGroupsPage(s, v, selected(both, v))))
 	require.Contains(t, list, "source: prod")
 	require.Contains(t, list, "source: staging")
 	require.NotContains(t, list, "receiver: pager", "there is one receiver")
-	by := NewByPage(s, view(t, "state=all&by=namespace"), both)
-	require.Equal(t, "in 2 groups of prod, staging", by.ByRows[0].Groups)
+	by := NewByPage(s, parseView(t, "state=all&by=namespace"), both)
+	require.Equal(t, "in 2 groups in prod, staging", by.ByRows[0].Groups)
 
 	p := NewGroupPage(s, GroupView{}, prod, fixture.Events(prod))
 	require.Equal(t, "(1) PodCrash · prod · Muster", p.Title)
-	require.Contains(t, text(t, render(t, r, p)), "source: prod")
+	require.Contains(t, text(t, renderPage(t, r, p)), "source: prod")
 	require.Contains(t, p.Markdown, "**[critical] PodCrash**: 1 firing, source prod\n")
 	require.Contains(t, decoded(t, silences(p.Actions)[0].Href), "(source prod)")
 	require.Equal(t, "/am/alerts/"+string(prod.Alerts[0].Fingerprint)+"?source=prod", p.Alerts[0].Page)
@@ -57,16 +57,16 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	}
 	require.Positive(t, origins["source: prod"])
 	require.Positive(t, origins["source: staging"])
-	require.Empty(t, NewGroupPage(s, GroupView{}, prod, fixture.Events(prod)).History[0].Origin, "the page says it once")
+	require.Empty(t, NewGroupPage(s, GroupView{}, prod, fixture.Events(prod)).History[0].Origin, "the page shows it once")
 
 	help := NewHelpPage(s)
 	require.Len(t, help.Templates, 2)
 	require.Contains(t, help.Templates[0].Text, "/go?receiver={{ .Receiver | urlquery }}&source=prod{{ range")
 
-	// One source, one receiver: nothing is to be told apart.
+	// With one source and one receiver, pages do not show them.
 	one := newSite(both[:1])
-	v = view(t, "")
-	require.NotContains(t, text(t, render(t, r, NewGroupsPage(one, v, selected(both[:1], v)))), "source")
+	v = parseView(t, "")
+	require.NotContains(t, text(t, renderPage(t, r, NewGroupsPage(one, v, selected(both[:1], v)))), "source")
 	alone := NewGroupPage(one, GroupView{}, prod, nil)
 	require.Empty(t, alone.Origin)
 	require.Equal(t, "(1) PodCrash · Muster", alone.Title)
@@ -75,40 +75,46 @@ func TestEveryRowNamesItsSource(t *testing.T) {
 	require.NotContains(t, NewHelpPage(one).Templates[0].Text, "source")
 }
 
-// What all rows share is said once above them.
-func TestASharedSourceIsSaidOnce(t *testing.T) {
+// The page shows once what all rows share.
+func TestSharedSourceIsShownOnce(t *testing.T) {
 	prod, staging := clusters()
-	other := fixture.Make(night, fixture.Spec{Source: "prod", Group: fixture.L{"alertname": "Disk"}, Alerts: []fixture.Alert{{Ago: time.Hour}}})
+	other := fixture.Make(night, fixture.Spec{
+		Source: "prod", Group: fixture.L{"alertname": "Disk"},
+		Alerts: []fixture.Alert{{Ago: time.Hour}},
+	})
 	all := []*grouping.AlertGroup{prod, other, staging}
 	s := newSite(all)
-	p := NewGroupsPage(s, view(t, "state=all"), grouping.GroupPage{Groups: all[:2], Total: 2})
+	p := NewGroupsPage(s, parseView(t, "state=all"), grouping.GroupPage{Groups: all[:2], Total: 2})
 	require.Equal(t, []Chip{{"source: prod", "/am/?state=all&source=prod"}}, p.Shared)
 	for _, row := range p.Rows {
 		for _, c := range row.Chips {
 			require.NotContains(t, c.Text, "source")
 		}
 	}
-	p = NewGroupsPage(s, view(t, "state=all"), grouping.GroupPage{Groups: all, Total: 3})
+	p = NewGroupsPage(s, parseView(t, "state=all"), grouping.GroupPage{Groups: all, Total: 3})
 	require.Empty(t, p.Shared)
-	p = NewGroupsPage(s, view(t, ""), grouping.GroupPage{Groups: all[:1], Total: 1})
-	require.Equal(t, "source: prod", p.Rows[0].Chips[0].Text, "of one row nothing is shared")
+	p = NewGroupsPage(s, parseView(t, ""), grouping.GroupPage{Groups: all[:1], Total: 1})
+	require.Equal(t, "source: prod", p.Rows[0].Chips[0].Text, "one row alone shares no labels")
 }
 
 func TestEveryRowNamesItsReceiver(t *testing.T) {
 	prod, _ := clusters()
-	pager := fixture.Make(night, fixture.Spec{Source: "prod", Receiver: "team", Group: prod.GroupLabels, Alerts: []fixture.Alert{{Ago: time.Hour}}})
+	pager := fixture.Make(night, fixture.Spec{
+		Source: "prod", Receiver: "team", Group: prod.GroupLabels,
+		Alerts: []fixture.Alert{{Ago: time.Hour}},
+	})
 	both := []*grouping.AlertGroup{prod, pager}
 	s := newSite(both)
 	for _, g := range both {
-		row := NewGroupRow(g, view(t, ""), s, nil)
+		row := NewGroupRow(g, parseView(t, ""), s, nil)
 		require.Equal(t, Chip{"receiver: " + g.Receiver, "/am/?receiver=" + g.Receiver}, row.Chips[0])
 	}
 	require.Contains(t, NewGroupPage(s, GroupView{}, pager, nil).Markdown, ", receiver team\n")
 }
 
-// The head of an alert's page says the worst of what the clusters say, and
-// where; each cluster has its own link to Alertmanager.
-func TestAnAlertOfSeveralSources(t *testing.T) {
+// The head of an alert's page shows the worst state and its sources. Each source
+// has its own link to Alertmanager.
+func TestAlertOfSeveralSources(t *testing.T) {
 	r := newRenderer(t)
 	prod, staging := clusters()
 	both := []*grouping.AlertGroup{prod, staging}
@@ -117,9 +123,9 @@ func TestAnAlertOfSeveralSources(t *testing.T) {
 	require.Equal(t, "critical", p.Severity.Word)
 	require.Equal(t, Verb("firing for"), p.Verb)
 	require.Equal(t, "in prod; resolved in staging", p.Where)
-	require.Contains(t, text(t, render(t, r, p)), "firing for 1h 0m in prod; resolved in staging")
+	require.Contains(t, text(t, renderPage(t, r, p)), "firing for 1h 0m in prod; resolved in staging")
 	links := silences(p.Actions)
-	require.Len(t, links, 1, "what is resolved needs no silence")
+	require.Len(t, links, 1, "a resolved alert has no silence link")
 	require.Equal(t, "Silence in prod…", links[0].Text)
 	require.True(t, strings.HasPrefix(links[0].Href, "https://am.prod.example.net/#/silences/new?"), links[0].Href)
 	require.Contains(t, decoded(t, links[0].Href), "/alerts/"+string(fp)+"?source=prod (source prod)")
@@ -149,8 +155,8 @@ func TestAnAlertOfSeveralSources(t *testing.T) {
 	require.Equal(t, "Silence…", silences(p.Actions)[0].Text)
 }
 
-// Of two receivers of one cluster the one that says firing counts.
-func TestAnAlertOfSeveralReceivers(t *testing.T) {
+// If two receivers of one source report different states, firing wins.
+func TestAlertOfSeveralReceivers(t *testing.T) {
 	prod, staging := clusters()
 	other := *staging
 	other.Source, other.Receiver = "prod", "team"
@@ -161,14 +167,14 @@ func TestAnAlertOfSeveralReceivers(t *testing.T) {
 	require.Len(t, p.Episodes, 1, "it is one alert")
 }
 
-// The forms choose among what is there, and say what is chosen.
+// The forms offer the known sources and receivers, and show the selected ones.
 func TestFormsHaveSourceAndReceiver(t *testing.T) {
 	prod, staging := clusters()
 	both := []*grouping.AlertGroup{prod, staging}
 	s := newSite(both)
-	f := NewGroupsPage(s, view(t, "source=prod&receiver=nosuch"), grouping.GroupPage{}).Form
-	require.Equal(t, []Option{{"", "every source", false}, {"prod", "prod", true}, {"staging", "staging", false}}, f.Sources)
-	require.Equal(t, []Option{{"", "every receiver", false}, {"pager", "pager", false}, {"nosuch", "nosuch", true}}, f.Receivers)
+	f := NewGroupsPage(s, parseView(t, "source=prod&receiver=nosuch"), grouping.GroupPage{}).Form
+	require.Equal(t, []Option{{"", "all sources", false}, {"prod", "prod", true}, {"staging", "staging", false}}, f.Sources)
+	require.Equal(t, []Option{{"", "all receivers", false}, {"pager", "pager", false}, {"nosuch", "nosuch", true}}, f.Receivers)
 	require.Equal(t, []Chip{{"source: prod", "/am/?receiver=nosuch"}, {"receiver: nosuch", "/am/?source=prod"}}, f.Chips)
 	require.Equal(t, "/am/", f.Clear)
 	require.True(t, f.Open)
@@ -177,7 +183,7 @@ func TestFormsHaveSourceAndReceiver(t *testing.T) {
 	require.Equal(t, f.Receivers, h.Receivers)
 	require.Equal(t, []Chip{{"source: prod", "/am/history?receiver=nosuch"}, {"receiver: nosuch", "/am/history?source=prod"}}, h.Chips)
 	one := newSite(both[:1])
-	require.Empty(t, NewGroupsPage(one, view(t, ""), grouping.GroupPage{}).Form.Sources)
+	require.Empty(t, NewGroupsPage(one, parseView(t, ""), grouping.GroupPage{}).Form.Sources)
 	require.Empty(t, NewHistoryPage(one, HistoryView{}, grouping.EventPage{}).Sources)
 }
 

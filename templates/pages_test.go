@@ -27,47 +27,60 @@ func params(t testing.TB, text string) *query.Params {
 	return query.Of(q)
 }
 
-// Each state says what it has to say.
+// Each state of a page shows its texts.
 func TestStates(t *testing.T) {
 	r := newRenderer(t)
 	pages := states(t)
 	for name, want := range map[string][]string{
-		"list":       {"14 groups firing", "KubePodCrashLooping", "1 critical · 3 warning · 1 info", "truncated +37", "Alertmanagers disagree", "flapping", "settling", "stale", "All below: cluster=prod-eu1", "receiver: catch-all", "no longer reported and not resolved", "major"},
-		"all":        {"resolved 3h 0m ago", "not reported for"},
-		"filtered":   {"KubePodCrashLooping", "remove", "Clear"},
-		"first":      {"No webhook has arrived yet", "url: https://muster.example.net/am/webhook", "webhook_configs:"},
-		"quiet":      {"Nothing is firing", "48s ago. The heartbeat Watchdog arrives"},
-		"nobeat":     {"Nothing is firing", "No heartbeat alert such as Watchdog"},
-		"badfilter":  {`Cannot read the filter: unexpected "=" at column 11, expected label value`, "KubePodCrashLooping"},
-		"nomatch":    {"No group matches", "14 groups are firing without this filter"},
-		"near":       {"No group matches", "Did you mean", `namespace="payments"`},
-		"storm":      {"501 groups firing", "KubePodNotReady"},
-		"degraded":   {"Redis has not answered since 02:58:14 UTC (4m 0s)", "would lose what is new in 3 groups"},
-		"partial":    {"Partial: Muster restarted"},
-		"restored":   {"Restored 17 groups from Redis", "before restart", "Redis is back since 03:01:14 UTC; 3 groups written back"},
-		"source":     {"No notification for 47m 0s", "The heartbeat Watchdog is late: last seen 46m 0s ago, usually every 5m 0s.", "Watchdog missing, last seen"},
-		"demo":       {"Demo data"},
-		"by":         {"namespace payments, cluster prod-eu1", "no namespace", "in 2 groups"},
-		"group":      {"6 firing · 2 resolved", "the oldest for 14m 0s", "Pod is crash looping.", "Runbook", "Silence…", "Past episodes", "first notification", "alertmanager-0.example.net:9093, alertmanager-1.example.net:9093"},
-		"burn":       {"api-gateway burns its 30d error budget", "Dashboard"},
-		"disputed":   {"disagree about 1 alert"},
-		"truncated":  {"37 alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster. Counts are lower bounds.", "+40 more alerts"},
+		"list": {
+			"14 groups firing", "KubePodCrashLooping", "1 critical · 3 warning · 1 info", "truncated +37",
+			"Alertmanagers disagree", "flapping", "settling", "stale", "Shared by all groups: cluster=prod-eu1", "receiver: catch-all",
+			"1 group is unreported: silenced", "major",
+		},
+		"all":       {"resolved 3h 0m ago", "not reported for"},
+		"filtered":  {"KubePodCrashLooping", "remove", "Clear"},
+		"first":     {"No webhook has arrived yet", "url: https://muster.example.net/am/webhook", "webhook_configs:"},
+		"quiet":     {"Nothing is firing", "48s ago. The heartbeat Watchdog arrives"},
+		"nobeat":    {"Nothing is firing", "No heartbeat alert such as Watchdog"},
+		"badfilter": {`Invalid filter: unexpected "=" at column 11, expected label value`, "KubePodCrashLooping"},
+		"nomatch":   {"No matching groups", "Without this filter, 14 groups are firing."},
+		"near":      {"No matching groups", "Did you mean", `namespace="payments"`},
+		"storm":     {"501 groups firing", "KubePodNotReady"},
+		"degraded":  {"Redis has not answered since 02:58:14 UTC (4m 0s)", "would lose changes in 3 groups"},
+		"partial":   {"Partial: Muster restarted"},
+		"restored":  {"Restored 17 groups from Redis", "before restart", "Redis is available since 03:01:14 UTC. 3 groups were written back"},
+		"source": {
+			"No notification for 47m 0s", "The heartbeat Watchdog is late: last seen 46m 0s ago, usually every 5m 0s.",
+			"Watchdog missing, last seen",
+		},
+		"demo": {"Demo data"},
+		"by":   {"namespace payments, cluster prod-eu1", "no namespace", "in 2 groups"},
+		"group": {
+			"6 firing · 2 resolved", "the oldest for 14m 0s", "Pod is crash looping.", "Runbook", "Silence…", "Past episodes",
+			"first notification", "alertmanager-0.example.net:9093, alertmanager-1.example.net:9093",
+		},
+		"burn":     {"api-gateway burns its 30d error budget", "Dashboard"},
+		"disputed": {"disagree about 1 alert"},
+		"truncated": {
+			"37 alerts were truncated from the last notification by Alertmanager's max_alerts", "The counts are minimums.",
+			"+40 more alerts",
+		},
 		"stale":      {"No notification about this group since Nov 22 01:02 UTC"},
-		"unreported": {"left out of a notification without being resolved", "fired Nov 22", "last reported Nov 2"},
+		"unreported": {"2 alerts are unreported: a notification omitted", "fired Nov 22", "last reported Nov 2"},
 		"resolved":   {"resolved 3h 0m ago", "Kept until"},
 		"big":        {"201–300 of 10\u202f000 alerts", "Next page"},
 		"alert":      {"In these groups", "Episodes", "Fingerprint"},
-		"history":    {"fired", "with notifications", "Monday, November 23 2026", "Next page"},
-		"historybad": {"Cannot read the filter"},
+		"history":    {"fired", "Show notifications", "Monday, November 23 2026", "Next page"},
+		"historybad": {"Invalid filter"},
 		"status":     {"healthy", "groupKey is missing", "2 times"},
 		"statusbad":  {"degraded", "timeout"},
 		"gone":       {"No group 00000000000000000000", "kept for 7d", "Last seen"},
 		"gonealert":  {"No alert 0000000000000000"},
-		"notfound":   {"No such page"},
+		"notfound":   {"Page not found"},
 		"error":      {"01JD8Z6Q3V"},
 	} {
 		require.Contains(t, pages, name)
-		got := text(t, render(t, r, pages[name]))
+		got := text(t, renderPage(t, r, pages[name]))
 		for _, w := range want {
 			require.Contains(t, got, strings.ReplaceAll(w, "\u202f", " "), name)
 		}
@@ -78,11 +91,11 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// The skeleton that screen readers and keyboards rely on.
+// Screen readers and keyboard users need this structure.
 func TestStructure(t *testing.T) {
 	r := newRenderer(t)
 	for name, p := range states(t) {
-		page := render(t, r, p)
+		page := renderPage(t, r, p)
 		doc, err := html.Parse(strings.NewReader(page))
 		require.NoError(t, err)
 		count, ids, labelled := map[string]int{}, map[string]int{}, map[string]bool{}
@@ -100,7 +113,7 @@ func TestStructure(t *testing.T) {
 			case "a", "button":
 				focusable = append(focusable, n)
 				if href := attr(n, "href"); strings.HasPrefix(href, "/") {
-					require.True(t, strings.HasPrefix(href, "/am/"), "%s: %s is outside of the prefix", name, href)
+					require.True(t, strings.HasPrefix(href, "/am/"), "%s: %s is outside the prefix", name, href)
 				}
 			case "label":
 				labelled[attr(n, "for")] = true
@@ -111,7 +124,7 @@ func TestStructure(t *testing.T) {
 			case "h1", "h2", "h3":
 				if n.Parent.Data != "dialog" {
 					now := int(n.Data[1] - '0')
-					require.LessOrEqual(t, now, level+1, "%s: a heading level is left out", name)
+					require.LessOrEqual(t, now, level+1, "%s: a heading level is missing", name)
 					level = now
 				}
 			case "svg":
@@ -153,14 +166,15 @@ func zipped(b []byte) int {
 
 func TestWeights(t *testing.T) {
 	r := newRenderer(t)
-	for name, most := range map[string]int{"app.css": 7 << 10, "app.js": 6 << 10, "favicon.svg": 1 << 10} {
-		require.LessOrEqual(t, len(r.assets[name].gzipped), most, name)
+	for name, maximum := range map[string]int{"app.css": 7 << 10, "app.js": 6 << 10, "favicon.svg": 1 << 10} {
+		require.LessOrEqual(t, len(r.assets[name].gzipped), maximum, name)
 	}
 	storm := states(t)["storm"]
 	require.Len(t, storm.(*GroupsPage).Rows, 100)
 	page, err := r.Render(storm)
 	require.NoError(t, err)
-	t.Logf("100 rows: %d bytes, %d zipped; css %d, js %d", len(page), zipped(page), len(r.assets["app.css"].gzipped), len(r.assets["app.js"].gzipped))
+	t.Logf("100 rows: %d bytes, %d zipped; css %d, js %d", len(page), zipped(page), len(r.assets["app.css"].gzipped),
+		len(r.assets["app.js"].gzipped))
 	require.LessOrEqual(t, zipped(page), 10<<10)
 
 	doc, err := html.Parse(bytes.NewReader(page))
@@ -186,7 +200,7 @@ func BenchmarkList(b *testing.B) {
 	groups := fixture.Storm(night, 100)
 	s := newSite(groups)
 	for b.Loop() {
-		if _, err := r.Render(NewGroupsPage(s, view(b, ""), grouping.GroupPage{Groups: groups, Total: 10000, Next: "x"})); err != nil {
+		if _, err := r.Render(NewGroupsPage(s, parseView(b, ""), grouping.GroupPage{Groups: groups, Total: 10000, Next: "x"})); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -203,21 +217,21 @@ func BenchmarkBigGroup(b *testing.B) {
 	}
 }
 
-// The live swap flashes what is new: a row's picture moves on with time, its
-// change must not.
+// A live update highlights rows with a new Change. It must not change with time
+// alone, as the spark does.
 func TestRowVersions(t *testing.T) {
 	groups := fixture.Groups(night)
-	row := func(g *grouping.AlertGroup, s *Site, shared hoist) GroupRow {
-		return NewGroupRow(g, view(t, ""), s, shared)
+	row := func(g *grouping.AlertGroup, s *Site, shared pageLabels) GroupRow {
+		return NewGroupRow(g, parseView(t, ""), s, shared)
 	}
 	s := newSite(groups)
 	a := row(groups[2], s, nil)
 	s.Now = s.Now.Add(time.Second)
-	require.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second makes no version")
-	b := row(groups[2], s, hoist{"cluster": "prod-eu1"})
+	require.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second does not change the version")
+	b := row(groups[2], s, pageLabels{"cluster": "prod-eu1"})
 	require.NotEqual(t, a.Version, b.Version)
-	require.Equal(t, a.Change, b.Change, "what other rows share is no news of this one")
+	require.Equal(t, a.Change, b.Change, "shared labels do not change the row")
 	s.Now = s.Now.Add(time.Hour)
 	require.Equal(t, a.Change, row(groups[2], s, nil).Change)
-	require.NotEqual(t, a.Version, row(groups[2], s, nil).Version, "the spark moves on")
+	require.NotEqual(t, a.Version, row(groups[2], s, nil).Version, "the spark changes with time")
 }

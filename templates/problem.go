@@ -7,7 +7,7 @@ import (
 	"muster/internal/query"
 )
 
-// ProblemPage stands in the place of a page that cannot be shown.
+// ProblemPage replaces a page that Muster cannot show.
 type ProblemPage struct {
 	Frame
 
@@ -15,23 +15,23 @@ type ProblemPage struct {
 	Text      string
 	Problems  []string
 	LastSeen  Moment
-	History   string // where what is still known of it is listed
-	Search    string // the list's filter
+	History   string // link to the events of the group or alert
+	Search    string // target of the search form
 	RequestID string
 }
 
-// NewGonePage says that a group or an alert is not held (any more). events is
-// what the history still knows of it, newest first.
+// NewGonePage makes the page for a group or an alert that Muster does not have
+// (any more). events are its events in the history, newest first.
 func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grouping.Event) *ProblemPage {
 	what, name := "group", string(id)
 	if fp != "" {
 		what, name = "alert", string(fp)
 	}
 	p := newProblem(s, http.StatusNotFound, "No "+what+" "+name,
-		"It may have been deleted: resolved groups are kept for "+duration(s.Retention)+".")
+		"It may be deleted. Resolved groups are kept for "+formatDuration(s.Retention)+".")
 	p.Search = s.Links.Home()
 	if len(events) > 0 {
-		p.LastSeen = moment(events[0].Time, s.Now)
+		p.LastSeen = newMoment(events[0].Time, s.Now)
 		p.History = s.Links.History(HistoryView{Events: query.Events{Group: id}})
 		if fp != "" {
 			p.History = s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp}})
@@ -40,34 +40,35 @@ func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grou
 	return p
 }
 
-// NewNotFoundPage says that there is no such page.
+// NewNotFoundPage makes the page for an unknown path.
 func NewNotFoundPage(s *Site) *ProblemPage {
-	p := newProblem(s, http.StatusNotFound, "No such page", "The address is wrong, or the page was moved.")
+	p := newProblem(s, http.StatusNotFound, "Page not found", "The address is not correct.")
 	p.Search = s.Links.Home()
 	return p
 }
 
-// NewErrorPage says that something went wrong here, without what: that is in
-// the log, under the request's ID.
+// NewErrorPage makes the page for an error in Muster. It does not show the error:
+// the log has it under the request ID.
 func NewErrorPage(s *Site, code int, requestID string) *ProblemPage {
-	p := newProblem(s, code, "This page cannot be shown", "Something went wrong in Muster. Alertmanager is not affected, and notifications are still taken in.")
+	p := newProblem(s, code, "This page is not available",
+		"An error happened in Muster. Alertmanager is not affected, and Muster still accepts notifications.")
 	if code < http.StatusInternalServerError {
-		p.Heading, p.Text = http.StatusText(code), "Muster cannot answer this request as it stands."
+		p.Heading, p.Text = http.StatusText(code), "Muster cannot answer this request."
 	}
 	p.RequestID = requestID
 	return p
 }
 
-// NewBadQueryPage says what is wrong with the parameters of the address. It
-// lists nothing: whatever it listed would be more than was asked for.
+// NewBadQueryPage lists what is wrong with the parameters of a URL. It lists no
+// groups, because without the wrong parameter the list would be too long.
 func NewBadQueryPage(s *Site, problems []string) *ProblemPage {
-	p := newProblem(s, http.StatusBadRequest, "This address cannot be understood", "Nothing is listed, since part of what it asks for is not known:")
+	p := newProblem(s, http.StatusBadRequest, "Invalid address", "Parts of the address are not valid:")
 	p.Problems, p.Search = problems, s.Links.Home()
 	return p
 }
 
 func newProblem(s *Site, code int, heading, text string) *ProblemPage {
 	p := &ProblemPage{Frame: s.newFrame("", heading), Heading: heading, Text: text}
-	p.code = code
+	p.status = code
 	return p
 }

@@ -13,51 +13,51 @@ import (
 
 // GroupRow is a group in a list.
 type GroupRow struct {
-	Key     string // for the live swap: which row
-	Version string // changes with anything that the row shows
-	Change  string // changes with what is worth a second look
+	Key     string // identifies the row in a live update
+	Version string // changes with everything that the row shows
+	Change  string // changes with what a reader should notice
 
 	Href     string
 	Severity Severity
 	Title    string
 	Chips    []Chip
 	Marks    []Mark
-	Says     string // the second line: a sentence
-	Values   string // and what differs
-	Names    bool   // the values are names of alerts
+	Says     string // text of the second line
+	Values   string // values that distinguish the alerts, in the second line
+	Names    bool   // Values are names of alerts
 
 	Count   string // 6
 	Counted string // firing
 	Mix     string // 2 resolved, 3 critical · 4 warning
 	Matched string // 2 of 6 match
-	Spark   string // path of a 120 × 16 picture of the last hours
+	Spark   string // SVG path of 120 × 16 with the activity of the last hours
 	Since   Moment
-	Verb    Verb // what happened at Since, where the row does not fire
+	Verb    Verb // what happened at Since, if the group is not firing
 }
 
-// Mark is a word of warning about a row. It links to what the word means, since
-// a title needs a mouse.
+// Mark is a warning about a row. It links to its explanation, because the title of
+// an element needs a mouse.
 type Mark struct {
 	Text, Title, Href string
 	Loud              bool
 }
 
-// hoist is what all listed groups share and the page says once.
-type hoist map[string]string
+// pageLabels are the labels that all rows share, and that the page shows once.
+type pageLabels map[string]string
 
-func (h hoist) has(name, value string) bool {
+func (h pageLabels) has(name, value string) bool {
 	v, ok := h[name]
 	return ok && v == value
 }
 
-// hoistLabels returns the labels that all the groups share and that some row
-// would show. One group alone shares nothing; alertname and severity are in
-// every row's head.
-func hoistLabels(groups []*grouping.AlertGroup) hoist {
+// sharedLabels returns the labels that all groups share and that a row would show.
+// It is empty for one group. It omits alertname and severity, because the head of
+// each row shows them.
+func sharedLabels(groups []*grouping.AlertGroup) pageLabels {
 	if len(groups) < 2 {
 		return nil
 	}
-	shared := common(len(groups), func(i int) grouping.Labels {
+	shared := sharedByAll(len(groups), func(i int) grouping.Labels {
 		g := groups[i]
 		if len(g.CommonLabels) == 0 {
 			return g.GroupLabels
@@ -70,13 +70,12 @@ func hoistLabels(groups []*grouping.AlertGroup) hoist {
 			delete(shared, name)
 		}
 	}
-	return hoist(shared)
+	return pageLabels(shared)
 }
 
-// title is what a group is called: its alertname; else the values of its group
-// labels under their names, without those that the whole list shares; else its
-// receiver.
-func title(g *grouping.AlertGroup, shared hoist) string {
+// title returns the name of a group: its alertname, or else the names and values
+// of its group labels without shared, or else its receiver.
+func title(g *grouping.AlertGroup, shared pageLabels) string {
 	if name := g.GroupLabels["alertname"]; name != "" {
 		return name
 	}
@@ -96,13 +95,13 @@ func title(g *grouping.AlertGroup, shared hoist) string {
 	return strings.Join(all, ", ")
 }
 
-// shownValues is how many values the second line lists before it counts.
-const shownValues = 3
+// maxShownValues is the maximum number of values in the second line of a row.
+const maxShownValues = 3
 
-// secondLine says what a group is about. The summary only if all of its alerts
-// agree on it: the first one's lies for the others.
+// secondLine returns what a group is about. It returns a summary only if all of
+// its alerts have the same, because the summary of one alert is wrong for others.
 func secondLine(g *grouping.AlertGroup) (says, values string) {
-	alerts := firing(g.Alerts)
+	alerts := firingAlerts(g.Alerts)
 	if len(alerts) == 0 {
 		alerts = g.Alerts
 	}
@@ -110,51 +109,53 @@ func secondLine(g *grouping.AlertGroup) (says, values string) {
 		return "", ""
 	}
 	if g.GroupLabels["alertname"] == "" {
-		return "", listNames(names(alerts))
+		return "", listNames(countNames(alerts))
 	}
 	if len(alerts) == 1 {
 		for _, name := range []string{"description", "message", "summary"} {
 			if text := alerts[0].Annotations[name]; text != "" {
-				return clip(text), ""
+				return truncateText(text), ""
 			}
 		}
 		return "", ""
 	}
-	says = commonAnnotation(alerts, "summary")
+	says = annotationOfAll(alerts, "summary")
 	if says == "" {
-		says = commonAnnotation(alerts, "message")
+		says = annotationOfAll(alerts, "message")
 	}
-	if label := differs(alerts); label != "" {
-		values = listValues(distinct(alerts, label))
+	if label := distinguishingLabel(alerts); label != "" {
+		values = listValues(distinctValues(alerts, label))
 	}
-	return clip(says), values
+	return truncateText(says), values
 }
 
-// clip bounds a text on a list: the whole of it is on the group's page.
-func clip(s string) string {
-	const most = 240 // three lines on a wide screen
-	if len(s) <= most {
+// truncateText limits the length of a text in a list. The group's page has the
+// whole text.
+func truncateText(s string) string {
+	const maximum = 240 // bytes; three lines on a wide screen
+	if len(s) <= maximum {
 		return s
 	}
-	end := most
-	for end > 0 && s[end]&0xc0 == 0x80 { // not inside of a character
+	end := maximum
+	for end > 0 && s[end]&0xc0 == 0x80 { // do not split a character
 		end--
 	}
 	return s[:end] + "…"
 }
 
-// listValues lists the first values. What they begin with alike is written once:
-// the pods of a deployment differ in their last part, which else were cut off.
+// listValues lists the first values and the number of the others. It writes a
+// common prefix once, because names of pods differ in their last part, and a small
+// screen cuts that part off.
 func listValues(values []string) string {
 	rest := ""
-	if len(values) > shownValues+1 { // "+1" would not be shorter
-		rest = ", +" + count(len(values)-shownValues)
-		values = values[:shownValues]
+	if len(values) > maxShownValues+1 { // ", +1" is not shorter than the value
+		rest = ", +" + formatCount(len(values)-maxShownValues)
+		values = values[:maxShownValues]
 	}
-	const room = 40
+	const lineLength = 40
 	plain := strings.Join(values, ", ")
-	shared := len(sharedHead(values))
-	if shared == 0 || len(plain) <= room {
+	shared := len(sharedPrefix(values))
+	if shared == 0 || len(plain) <= lineLength {
 		return plain + rest
 	}
 	var b strings.Builder
@@ -165,9 +166,9 @@ func listValues(values []string) string {
 	return b.String() + rest
 }
 
-// sharedHead is what all the values begin with, up to the end of a part, if it
-// is long enough to be worth leaving out.
-func sharedHead(values []string) string {
+// sharedPrefix returns the common prefix of all values up to a separator. It is
+// empty if the prefix is too short to be worth omitting.
+func sharedPrefix(values []string) string {
 	if len(values) < 2 {
 		return ""
 	}
@@ -177,9 +178,9 @@ func sharedHead(values []string) string {
 			head = head[:len(head)-1]
 		}
 	}
-	const least = 10
+	const minimum = 10
 	head = head[:strings.LastIndexAny(head, "-./:_")+1]
-	if len(head) < least {
+	if len(head) < minimum {
 		return ""
 	}
 	return head
@@ -188,19 +189,20 @@ func sharedHead(values []string) string {
 func listNames(names []nameCount) string {
 	var parts []string
 	for i, c := range names {
-		if i == shownValues+1 {
-			parts = append(parts, "+"+count(len(names)-i))
+		if i == maxShownValues+1 {
+			parts = append(parts, "+"+formatCount(len(names)-i))
 			break
 		}
 		if c.n > 1 {
-			c.name += " ×" + count(c.n)
+			c.name += " ×" + formatCount(c.n)
 		}
 		parts = append(parts, c.name)
 	}
 	return strings.Join(parts, ", ")
 }
 
-// severityMix tells the severities of firing alerts apart, if there are several.
+// severityMix counts the firing alerts by severity. It is empty if all have the
+// same severity.
 func severityMix(alerts []*grouping.Alert) string {
 	var n [grouping.SeverityNone + 1]int
 	kinds := 0
@@ -217,62 +219,65 @@ func severityMix(alerts []*grouping.Alert) string {
 	var parts []string
 	for rank, n := range n {
 		if n > 0 {
-			parts = append(parts, count(n)+" "+severities[rank].Word)
+			parts = append(parts, formatCount(n)+" "+severities[rank].Word)
 		}
 	}
 	return strings.Join(parts, " · ")
 }
 
-// NewGroupRow makes the row of a group as the view lists it.
-func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared hoist) GroupRow {
+// NewGroupRow makes the row of a group in the view. The row omits the labels in
+// shared.
+func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared pageLabels) GroupRow {
 	r := GroupRow{
-		Key: string(g.ID), Href: s.Links.Group(g.ID), Severity: groupSeverity(g), Title: title(g, shared),
-		Marks: marks(g, s), Spark: spark(g.Alerts, s.Now),
+		Key: string(g.ID), Href: s.Links.Group(g.ID), Severity: groupLook(g), Title: title(g, shared),
+		Marks: groupMarks(g, s), Spark: spark(g.Alerts, s.Now),
 	}
 	if g.GroupLabels["alertname"] != "" {
-		r.Chips = chips(g.GroupLabels, v, s.Links, func(name string) bool {
+		r.Chips = labelChips(g.GroupLabels, v, s.Links, func(name string) bool {
 			return name == "alertname" || shared.has(name, g.GroupLabels[name])
 		})
 	}
 	r.Chips = append(s.originChips(g.Source, g.Receiver, v), r.Chips...)
 	r.Says, r.Values = secondLine(g)
 	r.Names = g.GroupLabels["alertname"] == ""
-	r.Count, r.Counted, r.Mix = counted(g)
-	r.Since, r.Verb = since(g, s.Now)
+	r.Count, r.Counted, r.Mix = groupCounts(g)
+	r.Since, r.Verb = groupSince(g, s.Now)
 	if len(v.Matchers) > 0 {
-		r.Matched = matched(g, v)
+		r.Matched = matchedCount(g, v)
 	}
-	r.version()
+	r.setVersions()
 	return r
 }
 
-func counted(g *grouping.AlertGroup) (n, word, mix string) {
+// groupCounts returns the number of alerts in the most urgent status, the word for
+// that status, and the numbers of the other alerts.
+func groupCounts(g *grouping.AlertGroup) (n, word, mix string) {
 	c := g.Counts
 	var rest []string
 	switch {
 	case c.Firing > 0:
-		n, word = count(c.Firing), "firing"
+		n, word = formatCount(c.Firing), "firing"
 		if m := severityMix(g.Alerts); m != "" {
 			rest = append(rest, m)
 		}
 		if c.Unreported > 0 {
-			rest = append(rest, count(c.Unreported)+" unreported")
+			rest = append(rest, formatCount(c.Unreported)+" unreported")
 		}
 		if c.Resolved > 0 {
-			rest = append(rest, count(c.Resolved)+" resolved")
+			rest = append(rest, formatCount(c.Resolved)+" resolved")
 		}
 	case c.Unreported > 0:
-		n, word = count(c.Unreported), "unreported"
+		n, word = formatCount(c.Unreported), "unreported"
 		if c.Resolved > 0 {
-			rest = append(rest, count(c.Resolved)+" resolved")
+			rest = append(rest, formatCount(c.Resolved)+" resolved")
 		}
 	default:
-		n, word = count(c.Resolved), "resolved"
+		n, word = formatCount(c.Resolved), "resolved"
 	}
 	return n, word, strings.Join(rest, " · ")
 }
 
-// Verb is what stands before an age.
+// Verb is the text before an age.
 type Verb string
 
 const (
@@ -280,19 +285,20 @@ const (
 	verbResolved   Verb = "resolved"
 )
 
-// Ago reports whether the age counts from a past event, not over a state.
+// Ago reports whether the age counts from a past event. Otherwise it is the
+// duration of a state.
 func (v Verb) Ago() bool { return v == verbResolved }
 
-// since is the moment that a row's age counts from: for a firing group the
-// start of the newest alert of the worst severity, not of its oldest member.
-func since(g *grouping.AlertGroup, now time.Time) (Moment, Verb) {
+// groupSince returns the moment that a row's age counts from. For a firing group it
+// is the start of the newest alert of the worst severity.
+func groupSince(g *grouping.AlertGroup, now time.Time) (Moment, Verb) {
 	switch {
 	case g.Counts.Firing > 0:
-		return moment(g.NewestAt, now), ""
+		return newMoment(g.NewestAt, now), ""
 	case g.State == grouping.StateUnreported:
-		return moment(lastChange(g), now), verbUnreported
+		return newMoment(lastChange(g), now), verbUnreported
 	default:
-		return moment(g.ResolvedAt(), now), verbResolved
+		return newMoment(g.ResolvedAt(), now), verbResolved
 	}
 }
 
@@ -306,8 +312,9 @@ func lastChange(g *grouping.AlertGroup) time.Time {
 	return at
 }
 
-// matched says how many alerts match, of those that are in the view's state.
-func matched(g *grouping.AlertGroup, v View) string {
+// matchedCount returns how many of the alerts in the view's state match: "2 of 6
+// match". It is empty if all match.
+func matchedCount(g *grouping.AlertGroup, v View) string {
 	q := v.ListQuery()
 	n, of := 0, 0
 	for _, a := range g.Alerts {
@@ -321,52 +328,55 @@ func matched(g *grouping.AlertGroup, v View) string {
 	if n == 0 || n == of {
 		return ""
 	}
-	return count(n) + " of " + count(of) + " match"
+	return formatCount(n) + " of " + formatCount(of) + " match"
 }
 
-// flapsPerHour is from how many new episodes of one alert in an hour it flaps.
+// flapsPerHour is the minimum number of episodes of one alert within an hour that
+// makes it flap.
 const flapsPerHour = 4
 
-// restartMarked is for how long after a start groups without a new
-// notification are marked.
-const restartMarked = time.Hour
+// restartMarkDuration is how long after a start a group without a new notification
+// has a mark.
+const restartMarkDuration = time.Hour
 
-func marks(g *grouping.AlertGroup, s *Site) []Mark {
+func groupMarks(g *grouping.AlertGroup, s *Site) []Mark {
 	var out []Mark
 	add := func(loud bool, word, text, title string) {
 		out = append(out, Mark{Text: text, Title: title, Href: s.Links.Word(word), Loud: loud})
 	}
 	if g.Stale {
-		add(true, "stale", "stale", "Firing, but Alertmanager has not mentioned this group since "+clock(g.LastNotifiedAt, s.Now)+" UTC")
+		add(true, "stale", "stale", "Firing, but no notification about this group since "+formatClock(g.LastNotifiedAt, s.Now)+" UTC")
 	}
 	if g.Truncated > 0 {
-		add(true, "truncated", "truncated +"+count(cut(g.Truncated)), "This many alerts were cut from the last notification, by Alertmanager's max_alerts or by a limit of Muster: counts are lower bounds")
+		add(true, "truncated", "truncated +"+formatCount(truncatedCount(g.Truncated)),
+			"Number of alerts truncated from the last notification. The counts are minimums")
 	}
-	if n := disputed(g.Alerts); n > 0 {
-		add(true, "disagree", "Alertmanagers disagree", "On "+plural(n, "alert", "alerts")+" one Alertmanager reports firing and another resolved")
+	if n := disputedCount(g.Alerts); n > 0 {
+		add(true, "disagree", "Alertmanagers disagree",
+			plural(n, "alert", "alerts")+": one Alertmanager reports firing, another reports resolved")
 	}
 	if m, ok := futureMark(s, g.Alerts); ok {
 		out = append(out, m)
 	}
 	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
-		add(false, "flapping", fmt.Sprintf("flapping ×%d/h", n), "An alert fired again this often within the last hour")
+		add(false, "flapping", fmt.Sprintf("flapping ×%d/h", n), "Number of times that an alert started firing within the last hour")
 	}
 	if g.Settling {
-		add(false, "settling", "settling", "New: its first notification arrived moments ago. An alert that joins is reported after group_interval")
+		add(false, "settling", "settling", "New group. Alertmanager reports further alerts after group_interval")
 	}
 	if beforeRestart(g, s) {
-		add(false, "before-restart", "before restart", "Known from before Muster's restart; no notification since")
+		add(false, "before-restart", "before restart", "Restored from the storage. No notification since Muster started")
 	}
 	return out
 }
 
-// beforeRestart reports whether what is shown of the group is from before
-// Muster's recent restart.
+// beforeRestart reports whether Muster restarted recently and has received no
+// notification about the group since.
 func beforeRestart(g *grouping.AlertGroup, s *Site) bool {
-	return s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarked
+	return s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarkDuration
 }
 
-func disputed(alerts []*grouping.Alert) int {
+func disputedCount(alerts []*grouping.Alert) int {
 	n := 0
 	for _, a := range alerts {
 		if a.Disputed {
@@ -376,10 +386,11 @@ func disputed(alerts []*grouping.Alert) int {
 	return n
 }
 
-// aheadShown is how far a start has to lie ahead to be said: clocks differ.
-const aheadShown = time.Minute
+// maxHiddenSkew is the maximum time by which a start can be in the future without a
+// mark. Clocks of different machines always differ a little.
+const maxHiddenSkew = time.Minute
 
-// futureMark says that an alert has a start in the future.
+// futureMark returns a mark if a start is in the future.
 func futureMark(s *Site, alerts []*grouping.Alert) (Mark, bool) {
 	var at time.Time
 	for _, a := range alerts {
@@ -387,18 +398,19 @@ func futureMark(s *Site, alerts []*grouping.Alert) (Mark, bool) {
 			at = a.StartsAt
 		}
 	}
-	if at.Sub(s.Now) <= aheadShown {
+	if at.Sub(s.Now) <= maxHiddenSkew {
 		return Mark{}, false
 	}
 	return Mark{
 		Text: "starts in the future", Href: s.Links.Word("future"), Loud: true,
-		Title: "The sender gave " + clock(at, s.Now) + " UTC as its start. Its age counts from when it was reported",
+		Title: "The start is " + formatClock(at, s.Now) + " UTC. The age counts from the time of the report",
 	}, true
 }
 
-// flaps is how often the busiest alert began to fire within the last hour.
+// flaps returns the maximum number of times that one of the alerts started firing
+// within the last hour.
 func flaps(alerts []*grouping.Alert, now time.Time) int {
-	most := 0
+	maximum := 0
 	for _, a := range alerts {
 		if len(a.Recorded) < flapsPerHour {
 			continue
@@ -409,13 +421,14 @@ func flaps(alerts []*grouping.Alert, now time.Time) int {
 				n++
 			}
 		}
-		most = max(most, n)
+		maximum = max(maximum, n)
 	}
-	return most
+	return maximum
 }
 
-// version sums up what the row shows, times apart: those go on by themselves.
-func (r *GroupRow) version() {
+// setVersions sets Version and Change to hashes of what the row shows. They do not
+// contain ages, because the script updates these by itself.
+func (r *GroupRow) setVersions() {
 	h := fnv.New32a()
 	say := func(parts ...string) {
 		for _, p := range parts {
@@ -435,17 +448,18 @@ func (r *GroupRow) version() {
 	r.Version = fmt.Sprintf("%08x", h.Sum32())
 }
 
-// The spark: bars of a half hour each, aligned to the clock so that a row's
-// picture does not move with every look.
+// The spark has one bar per half hour. The bars are aligned to the clock, so that
+// the picture changes only every half hour.
 const (
 	sparkBars = 12
 	sparkStep = 30 * time.Minute
-	// sparkAlerts bounds the work for a huge group; its shape shows earlier.
-	sparkAlerts = 1000
+	// maxSparkAlerts limits the work for a large group. The first alerts are enough
+	// to show the shape.
+	maxSparkAlerts = 1000
 )
 
-// spark draws how many alerts fired in each half hour, as the path of filled
-// bars in a box of 120 × 16; empty if none did.
+// spark draws how many alerts fired in each half hour. It returns an SVG path of
+// bars in a box of 120 × 16, or "" if no alert fired.
 func spark(alerts []*grouping.Alert, now time.Time) string {
 	end := now.Truncate(sparkStep).Add(sparkStep)
 	start := end.Add(-sparkBars * sparkStep)
@@ -462,28 +476,28 @@ func spark(alerts []*grouping.Alert, now time.Time) string {
 			bars[i]++
 		}
 	}
-	for _, a := range alerts[:min(len(alerts), sparkAlerts)] {
+	for _, a := range alerts[:min(len(alerts), maxSparkAlerts)] {
 		if len(a.Recorded) <= 1 {
-			mark(a.StartsAt, endOf(a))
+			mark(a.StartsAt, knownEnd(a))
 			continue
 		}
 		eps := a.Episodes()
 		for i, e := range eps {
 			if i == len(eps)-1 {
-				e.EndsAt = endOf(a)
+				e.EndsAt = knownEnd(a)
 			}
 			mark(e.StartsAt, e.EndsAt)
 		}
 	}
-	most := slices.Max(bars[:])
-	if most == 0 {
+	maximum := slices.Max(bars[:])
+	if maximum == 0 {
 		return ""
 	}
 	var path []byte
 	const height = 16
 	for i, n := range bars {
 		if n > 0 {
-			h := int64(max(2, n*height/most))
+			h := int64(max(2, n*height/maximum))
 			path = strconv.AppendInt(append(path, 'M'), int64(i*10+1), 10)
 			path = strconv.AppendInt(append(path, " 16v-"...), h, 10)
 			path = strconv.AppendInt(append(path, "h8v"...), h, 10)
@@ -493,9 +507,10 @@ func spark(alerts []*grouping.Alert, now time.Time) string {
 	return string(path)
 }
 
-// endOf is when an alert's newest episode ended, as far as is known: an
-// unreported alert is known to fire until it was left out. Zero: it goes on.
-func endOf(a *grouping.Alert) time.Time {
+// knownEnd returns the end of an alert's newest episode, as far as it is known. For
+// an unreported alert it is the time of the notification that omitted it. Zero
+// means that the episode has not ended.
+func knownEnd(a *grouping.Alert) time.Time {
 	if a.Status == grouping.StatusUnreported && a.EndsAt.IsZero() {
 		return a.ChangedAt
 	}

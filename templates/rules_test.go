@@ -27,16 +27,16 @@ func TestAge(t *testing.T) {
 }
 
 func TestMoment(t *testing.T) {
-	m := moment(night.Add(time.Minute), night)
+	m := newMoment(night.Add(time.Minute), night)
 	require.Equal(t, "0s", m.Age)
 	require.True(t, m.Skew, "the sender's clock is ahead")
-	require.False(t, moment(time.Time{}, night).Known())
-	require.Equal(t, "2025 Nov 23 03:02", moment(night.AddDate(-1, 0, 0), night).Clock)
+	require.False(t, newMoment(time.Time{}, night).Known())
+	require.Equal(t, "2025 Nov 23 03:02", newMoment(night.AddDate(-1, 0, 0), night).Clock)
 }
 
 func TestCount(t *testing.T) {
 	for n, want := range map[int]string{0: "0", 999: "999", 1442: "1\u202f442", 1234567: "1\u202f234\u202f567"} {
-		require.Equal(t, want, count(n))
+		require.Equal(t, want, formatCount(n))
 	}
 }
 
@@ -44,16 +44,16 @@ func TestTitle(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		group  fixture.L
-		shared hoist
+		shared pageLabels
 		want   string
 	}{
 		{"alertname", fixture.L{"alertname": "A", "namespace": "x"}, nil, "A"},
 		{"no alertname", fixture.L{"namespace": "payments"}, nil, "namespace payments"},
 		{"several", fixture.L{"namespace": "payments", "cluster": "eu"}, nil, "cluster eu, namespace payments"},
-		{"what all share is left out", fixture.L{"namespace": "payments", "cluster": "eu"}, hoist{"cluster": "eu"}, "namespace payments"},
-		{"but not all of it", fixture.L{"cluster": "eu"}, hoist{"cluster": "eu"}, "cluster eu"},
+		{"shared labels are omitted", fixture.L{"namespace": "payments", "cluster": "eu"}, pageLabels{"cluster": "eu"}, "namespace payments"},
+		{"but not if no label remains", fixture.L{"cluster": "eu"}, pageLabels{"cluster": "eu"}, "cluster eu"},
 		{"no group labels", fixture.L{}, nil, "receiver: pager"},
-		{"an empty alertname is none", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
+		{"an empty alertname is ignored", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
 	} {
 		require.Equal(t, c.want, title(fixture.Make(night, fixture.Spec{Group: c.group}), c.shared), c.name)
 	}
@@ -77,9 +77,23 @@ func TestSecondLine(t *testing.T) {
 		{"one alert: its description", fixture.Spec{Group: named, Alerts: alerts(fixture.L{"summary": "s", "description": "d"})}, "d", ""},
 		{"one alert without: its summary", fixture.Spec{Group: named, Alerts: alerts(summary)}, "Pods crash.", ""},
 		{"the common summary", fixture.Spec{Group: named, Notes: summary, Alerts: alerts(nil, nil)}, "Pods crash.", "pod-a, pod-b"},
-		{"no summary that lies", fixture.Spec{Group: named, Alerts: alerts(fixture.L{"summary": "x"}, fixture.L{"summary": "y"})}, "", "pod-a, pod-b"},
-		{"three and a count", fixture.Spec{Group: named, Notes: summary, Alerts: alerts(nil, nil, nil, nil, nil, nil)}, "Pods crash.", "pod-a, pod-b, pod-c, +3"},
-		{"what fires, not what is over", fixture.Spec{Group: named, Alerts: append(alerts(fixture.L{"description": "d"}), fixture.Alert{Own: fixture.L{"pod": "z"}, Ago: time.Hour, Ended: time.Minute})}, "d", ""},
+		{
+			"no summary if alerts have different ones",
+			fixture.Spec{Group: named, Alerts: alerts(fixture.L{"summary": "x"}, fixture.L{"summary": "y"})},
+			"",
+			"pod-a, pod-b",
+		},
+		{
+			"three values and a count",
+			fixture.Spec{Group: named, Notes: summary, Alerts: alerts(nil, nil, nil, nil, nil, nil)},
+			"Pods crash.",
+			"pod-a, pod-b, pod-c, +3",
+		},
+		{"firing alerts only", fixture.Spec{
+			Group: named,
+			Alerts: append(alerts(fixture.L{"description": "d"}),
+				fixture.Alert{Own: fixture.L{"pod": "z"}, Ago: time.Hour, Ended: time.Minute}),
+		}, "d", ""},
 		{"without alertname: the names, worst first", fixture.Spec{Group: fixture.L{"namespace": "x"}, Alerts: []fixture.Alert{
 			{Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "a"}, Ago: 1},
 			{Own: fixture.L{"alertname": "W", "severity": "warning", "pod": "b"}, Ago: 1},
@@ -102,7 +116,10 @@ func TestListValues(t *testing.T) {
 		{[]string{"a-0"}, "a-0"},
 		{[]string{"short-a", "short-b"}, "short-a, short-b"},
 		{[]string{"db-a", "db-b"}, "db-a, db-b"},
-		{[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "ledger-0"}, "checkout-6d5f9c7b8-x0k2l, checkout-6d5f9c7b8-x1k2l, ledger-0"},
+		{
+			[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "ledger-0"},
+			"checkout-6d5f9c7b8-x0k2l, checkout-6d5f9c7b8-x1k2l, ledger-0",
+		},
 		{
 			[]string{"checkout-6d5f9c7b8-x0k2l", "checkout-6d5f9c7b8-x1k2l", "checkout-6d5f9c7b8-x2k2l", "checkout-6d5f9c7b8-y", "other"},
 			"checkout-6d5f9c7b8-x0k2l, …x1k2l, …x2k2l, +2",
@@ -119,7 +136,7 @@ func TestListValues(t *testing.T) {
 	}
 }
 
-// The age of a group is that of its newest alert of the worst severity.
+// The age of a group counts from its newest alert of the worst severity.
 func TestRowAge(t *testing.T) {
 	g := fixture.Make(night, fixture.Spec{Group: fixture.L{"namespace": "x"}, Alerts: []fixture.Alert{
 		{Own: fixture.L{"severity": "info"}, Ago: 9 * 24 * time.Hour},
@@ -133,7 +150,8 @@ func TestRowAge(t *testing.T) {
 	require.Equal(t, "2 critical · 1 warning · 1 info", r.Mix)
 }
 
-// decodeURIComponent does what the script function does: it leaves + alone.
+// decodeURIComponent does the same as the function in JavaScript: it does not
+// change +.
 func decodeURIComponent(t *testing.T, s string) string {
 	t.Helper()
 	out, err := url.PathUnescape(s)
@@ -166,10 +184,10 @@ func TestSilence(t *testing.T) {
 	l.Alertmanager = "https://alerts.example.com"
 	require.True(t, strings.HasPrefix(l.Silence("http://inner:9093", of, "x"), "https://alerts.example.com/#/"))
 
-	// The template must not write it anew.
+	// The template must not escape the link again.
 	s := newSite(nil)
 	g := fixture.Make(night, fixture.Spec{Group: of, Alerts: []fixture.Alert{{Ago: time.Minute}}})
-	doc, err := html.Parse(strings.NewReader(render(t, newRenderer(t), NewGroupPage(s, GroupView{}, g, nil))))
+	doc, err := html.Parse(strings.NewReader(renderPage(t, newRenderer(t), NewGroupPage(s, GroupView{}, g, nil))))
 	require.NoError(t, err)
 	found := 0
 	for n := range doc.Descendants() {
@@ -185,12 +203,14 @@ func TestSilence(t *testing.T) {
 	require.Equal(t, 2, found)
 }
 
-// The URL is the state: what it says comes back.
+// A view that is read from a URL gives the same URL again.
 func TestViewRoundTrip(t *testing.T) {
 	l := NewLinks("", "")
 	for _, q := range []string{
-		"", "?filter=a%3D%22b%20c%22%2C%20word", "?state=resolved", "?receiver=x%20y&source=s", "?sort=name", "?by=namespace%2Cteam", "?view=wall",
-		"?cursor=abc&from=100", "?filter=a%3D%3D%22b%22", "?filter=a%3D%3D%22b%22&filter=c%3D%22d%22", "?state=firing%2Cunreported", "?state=mixed&limit=7",
+		"", "?filter=a%3D%22b%20c%22%2C%20word", "?state=resolved", "?receiver=x%20y&source=s", "?sort=name", "?by=namespace%2Cteam",
+		"?view=wall",
+		"?cursor=abc&from=100", "?filter=a%3D%3D%22b%22", "?filter=a%3D%3D%22b%22&filter=c%3D%22d%22", "?state=firing%2Cunreported",
+		"?state=mixed&limit=7",
 	} {
 		u, err := url.Parse("/" + q)
 		require.NoError(t, err)
@@ -200,7 +220,8 @@ func TestViewRoundTrip(t *testing.T) {
 	}
 	for _, q := range []string{
 		"", "?filter=a%3D%22b%22&kind=fired&kind=resolved", "?group=0123456789abcdef0123&alert=0123456789abcdef&at=2026-11-23T03%3A02",
-		"?kind=all&since=2026-11-23T01%3A00%3A00Z&until=2026-11-23T02%3A00%3A00Z&source=prod&receiver=team&limit=7&cursor=0123456789abcdef0123456789abcdef012345",
+		"?kind=all&since=2026-11-23T01%3A00%3A00Z&until=2026-11-23T02%3A00%3A00Z&source=prod&receiver=team" +
+			"&limit=7&cursor=0123456789abcdef0123456789abcdef012345",
 	} {
 		u, err := url.Parse("/history" + q)
 		require.NoError(t, err)
@@ -210,8 +231,8 @@ func TestViewRoundTrip(t *testing.T) {
 	}
 	v := ParseView(query.Of(url.Values{"filter": {`a="b"`}, "cursor": {"x"}, "from": {"100"}}))
 	added := v.with(equals("c", "d"))
-	require.Equal(t, `/?filter=a%3D%22b%22%2C%20c%3D%22d%22`, l.Groups(added), "a new matcher begins at the first page")
-	require.Equal(t, added, added.with(equals("c", "d")), "twice is once")
+	require.Equal(t, `/?filter=a%3D%22b%22%2C%20c%3D%22d%22`, l.Groups(added), "a new matcher leads to the first page")
+	require.Equal(t, added, added.with(equals("c", "d")), "a matcher is added once")
 	require.Equal(t, `/?filter=c%3D%22d%22`, l.Groups(added.without(0)))
 }
 
@@ -229,11 +250,13 @@ func TestNotificationsFold(t *testing.T) {
 	require.Len(t, rows, 2)
 	require.Equal(t, []string{"alertmanager-0.example.net:9093", "alertmanager-1.example.net:9093"}, rows[0].From)
 	require.Equal(t, 1, rows[0].Joined)
-	require.Equal(t, "1m 15s", rows[0].At.Age, "the first copy counts")
+	require.Equal(t, "1m 15s", rows[0].At.Age, "the age counts from the first copy")
 }
 
 func TestMarkdown(t *testing.T) {
 	groups := fixture.Groups(night)
 	p := NewGroupPage(newSite(groups), GroupView{}, groups[2], nil)
-	require.True(t, strings.HasPrefix(p.Markdown, "**[critical] KubePodCrashLooping**: 6 firing (2 resolved), receiver pager\n`cluster=prod-eu1` `namespace=payments`\nPod is crash looping.\nSince 2026-11-23 02:58 UTC (4m 0s)\n- `pod=checkout-7c9d6f5b8-100`"), p.Markdown)
+	require.True(t, strings.HasPrefix(p.Markdown, "**[critical] KubePodCrashLooping**: 6 firing (2 resolved), receiver pager\n"+
+		"`cluster=prod-eu1` `namespace=payments`\nPod is crash looping.\n"+
+		"Since 2026-11-23 02:58 UTC (4m 0s)\n- `pod=checkout-7c9d6f5b8-100`"), p.Markdown)
 }

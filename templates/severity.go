@@ -2,15 +2,16 @@ package templates
 
 import "muster/grouping"
 
-// Severity is how a severity, or the lack of one, looks: a colour, a shape and
-// a word, never the colour alone.
+// Severity is how a page shows a severity or a status: a color, a shape and a word.
+// The color is never the only sign.
 type Severity struct {
-	Class string // of the style sheet
+	Class string // in the style sheet
 	Shape string
-	Word  string // the alert's own, where it has one
+	Word  string // the alert's own word, if it has one
 }
 
-// severities by rank. The shapes differ in outline, not only in colour.
+// severities has a look for each severity. The shapes have different outlines, so
+// that they differ without color too.
 var severities = [...]Severity{
 	grouping.SeverityCritical: {"crit", "▲", "critical"},
 	grouping.SeverityWarning:  {"warn", "◆", "warning"},
@@ -20,29 +21,29 @@ var severities = [...]Severity{
 }
 
 var (
-	looksResolved   = Severity{"ok", "✓", "resolved"}
-	looksUnreported = Severity{"unrep", "?", "unreported"}
+	lookResolved   = Severity{"ok", "✓", "resolved"}
+	lookUnreported = Severity{"unrep", "?", "unreported"}
 )
 
-// groupSeverity is how a group looks in a list.
-func groupSeverity(g *grouping.AlertGroup) Severity {
+// groupLook returns the look of a group in a list.
+func groupLook(g *grouping.AlertGroup) Severity {
 	switch {
 	case g.Counts.Firing > 0:
 	case g.State == grouping.StateUnreported:
-		return looksUnreported
+		return lookUnreported
 	default:
-		return looksResolved
+		return lookResolved
 	}
 	for _, a := range g.Alerts {
 		if a.Status == grouping.StatusFiring && a.Severity() == g.Severity {
-			return alertSeverity(a)
+			return firingLook(a)
 		}
 	}
 	return severities[g.Severity]
 }
 
-// alertSeverity is the severity of a firing alert, in the alert's own word.
-func alertSeverity(a *grouping.Alert) Severity {
+// firingLook returns the look of a firing alert, with the alert's own word.
+func firingLook(a *grouping.Alert) Severity {
 	s := severities[a.Severity()]
 	if word := a.SeverityWord(); word != "" {
 		s.Word = word
@@ -50,14 +51,14 @@ func alertSeverity(a *grouping.Alert) Severity {
 	return s
 }
 
-// alertLooks is how an alert looks, whatever its status.
-func alertLooks(a *grouping.Alert) Severity {
+// alertLook returns the look of an alert in any status.
+func alertLook(a *grouping.Alert) Severity {
 	switch a.Status {
 	case grouping.StatusResolved:
-		return looksResolved
+		return lookResolved
 	case grouping.StatusUnreported:
-		return looksUnreported
+		return lookUnreported
 	default:
-		return alertSeverity(a)
+		return firingLook(a)
 	}
 }

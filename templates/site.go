@@ -12,58 +12,58 @@ import (
 	"muster/internal/query"
 )
 
-// Site is what every page shows or builds upon, whatever page it is. The
-// caller fills it for each request.
+// Site is the data that all pages need. The caller fills it for each request.
 type Site struct {
 	Links Links
-	// Place is that of the state in the stream of live updates.
+	// Place is the position of this state in the stream of live updates.
 	Place   string
 	Now     time.Time
 	Summary Summary
 	Storage grouping.StorageStatus
 
-	// StartedAt is when this process started, RecoveredAt when the storage last
-	// came back and WrittenBack how many groups were written back then.
+	// StartedAt is when this process started. RecoveredAt is when the storage last
+	// became available again. WrittenBack is the number of groups that were
+	// written back then.
 	StartedAt   time.Time
 	RecoveredAt time.Time
 	WrittenBack int
-	// StaleAfter is how long no notification may arrive while groups fire.
+	// StaleAfter is the maximum time without a notification while groups fire.
 	StaleAfter time.Duration
 	Retention  time.Duration
 	Demo       bool
 	Version    string
-	// Heartbeats are those that are watched, the worst first; HeartbeatMatchers
+	// Heartbeats are the known heartbeats, the worst first. HeartbeatMatchers
 	// select their alerts.
 	Heartbeats        []grouping.Heartbeat
 	HeartbeatMatchers []labels.Matchers
-	// Refused is how many notifications were refused since the start.
+	// Refused is the number of notifications that were rejected since the start.
 	Refused int
 }
 
-// noticeShown is for how long a page tells of something that is over.
-const noticeShown = 10 * time.Minute
+// noticeDuration is how long a page shows a notice about a past event.
+const noticeDuration = 10 * time.Minute
 
 func (s *Site) restored() bool { return !s.StartedAt.IsZero() && s.Storage.Restored > 0 }
 
-// Notice is a line on top of a page about the state of Muster itself.
+// Notice is a line at the top of a page about the state of Muster itself.
 type Notice struct {
 	Key   string
 	Class string // bad, warn or note
-	Text  string // said to a screen reader where it is alarming; so it stays the same while it lasts
-	Mid   string // what stands between Text and the age
+	Text  string // read to a screen reader if alarming, so it must not change with time
+	Mid   string // text between Text and the age
 	Since Moment
-	After string // what follows the age
+	After string // text after the age
 	Href  string
 	Link  string
 }
 
-// Alarming reports whether a screen reader should be interrupted.
+// Alarming reports whether the notice should interrupt a screen reader.
 func (n Notice) Alarming() bool { return n.Class == "bad" }
 
 func (s *Site) notices() []Notice {
 	var out []Notice
 	if s.Demo {
-		out = append(out, Notice{Key: "demo", Class: "note", Text: "Demo data: these alerts are made up and kept in memory only."})
+		out = append(out, Notice{Key: "demo", Class: "note", Text: "Demo data: these alerts are invented. They are kept in memory only."})
 	}
 	st := s.Storage
 	details := func(n Notice) Notice {
@@ -72,30 +72,30 @@ func (s *Site) notices() []Notice {
 	}
 	if !st.Healthy && !st.DegradedSince.IsZero() {
 		n := Notice{
-			Key: "storage", Class: "bad", Since: moment(st.DegradedSince, s.Now),
-			Text: storageName(st.Mode) + " has not answered since " + st.DegradedSince.UTC().Format("15:04:05") + " UTC",
+			Key: "storage", Class: "bad", Since: newMoment(st.DegradedSince, s.Now),
+			Text: atStart(storageName(st.Mode)) + " has not answered since " + st.DegradedSince.UTC().Format("15:04:05") + " UTC",
 			Mid:  " (", After: "). New notifications are kept in memory and will be written back.",
 		}
 		if st.DirtyGroups > 0 {
-			n.After = fmt.Sprintf("). New notifications are kept in memory and will be written back; a restart now would lose what is new in %s.",
-				plural(st.DirtyGroups, "group", "groups"))
+			n.After += fmt.Sprintf(" A restart now would lose changes in %s.", plural(st.DirtyGroups, "group", "groups"))
 		}
 		out = append(out, details(n))
 	}
 	if st.Partial {
 		out = append(out, details(Notice{
 			Key: "partial", Class: "bad",
-			Text: "Partial: Muster restarted and " + storageName(st.Mode) + " cannot be reached. Only what was notified since is shown; the rest comes back with " + storageName(st.Mode) + ".",
+			Text: "Partial: Muster restarted and " + storageName(st.Mode) + " is unavailable. " +
+				"The page shows only groups with a notification since the restart.",
 		}))
 	}
-	if st.Healthy && !s.RecoveredAt.IsZero() && s.Now.Sub(s.RecoveredAt) < noticeShown {
+	if st.Healthy && !s.RecoveredAt.IsZero() && s.Now.Sub(s.RecoveredAt) < noticeDuration {
 		out = append(out, Notice{
 			Key: "recovered", Class: "note",
-			Text: fmt.Sprintf("%s is back since %s UTC; %s written back.", storageName(st.Mode),
-				s.RecoveredAt.UTC().Format("15:04:05"), plural(s.WrittenBack, "group", "groups")),
+			Text: fmt.Sprintf("%s is available since %s UTC. %s written back.", atStart(storageName(st.Mode)),
+				s.RecoveredAt.UTC().Format("15:04:05"), plural(s.WrittenBack, "group was", "groups were")),
 		})
 	}
-	if s.restored() && s.Now.Sub(s.StartedAt) < noticeShown {
+	if s.restored() && s.Now.Sub(s.StartedAt) < noticeDuration {
 		out = append(out, Notice{
 			Key: "restored", Class: "note",
 			Text: fmt.Sprintf("Restored %s from %s after a restart at %s UTC.", plural(st.Restored, "group", "groups"),
@@ -119,19 +119,26 @@ func storageName(mode string) string {
 	}
 }
 
-// Frame is the part of a page that is the same on all of them. Every page
-// embeds one.
+// atStart returns the name of a storage for the beginning of a sentence.
+func atStart(name string) string {
+	if rest, ok := strings.CutPrefix(name, "the "); ok {
+		return "The " + rest
+	}
+	return name
+}
+
+// Frame is the part that all pages have in common. Every page embeds it.
 type Frame struct {
 	Links   Links
 	Place   string // see Site
-	Title   string // of the browser's tab
-	Section string // which entry of the navigation is current
+	Title   string // title of the browser's tab
+	Section string // current entry of the navigation
 	Notices []Notice
 	Now     Moment
 	NowMs   int64
 	Clock   string
-	// Badge is the number on the tab's icon: firing critical alerts, or all
-	// firing ones where none is critical. Worst says which colour it has.
+	// Badge is the number on the icon of the tab: the alerts of the worst firing
+	// severity. Worst is the color of the badge.
 	Badge   int
 	Worst   string
 	Wall    bool
@@ -139,21 +146,20 @@ type Frame struct {
 	Version string
 	Keys    []KeyHelp
 
-	code int
+	status int // HTTP status; 0: 200
 }
 
-func (f *Frame) frame() *Frame { return f }
-
-// Code is the status that a page is to be answered with.
+// Code is the HTTP status of the page.
 func (f *Frame) Code() int {
-	if f.code == 0 {
+	if f.status == 0 {
 		return http.StatusOK
 	}
-	return f.code
+	return f.status
 }
 
-// isolate keeps what turns the direction of writing inside of s, where no
-// element can do it.
+// isolate wraps a text that contains characters which change the direction of
+// writing, so that they do not affect the text after it. It is for places without
+// HTML elements.
 func isolate(s string) string {
 	const firstStrong, pop = "\u2068", "\u2069"
 	if !strings.ContainsFunc(s, func(r rune) bool { return r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 }) {
@@ -164,8 +170,9 @@ func isolate(s string) string {
 
 func (s *Site) newFrame(section, title string) Frame {
 	f := Frame{
-		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: moment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
-		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys, WallURL: s.Links.Groups(View{Groups: viewOf(query.StateFiring).Groups, Wall: true}),
+		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: newMoment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
+		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys,
+		WallURL: s.Links.Groups(View{Groups: viewOfState(query.StateFiring).Groups, Wall: true}),
 	}
 	sum := &s.Summary
 	switch {

@@ -23,7 +23,7 @@ func TestStatic(t *testing.T) {
 		h.ServeHTTP(w, req)
 		return w
 	}
-	path, err := r.static("app.css")
+	path, err := r.assetURL("app.css")
 	require.NoError(t, err)
 	require.Regexp(t, `^/am/static/app\.[0-9a-f]{16}\.css$`, path)
 
@@ -62,6 +62,6 @@ func TestBrokenFilesFailAtStart(t *testing.T) {
 	require.Error(t, err)
 	_, err = loadAssets(fstest.MapFS{})
 	require.Error(t, err)
-	_, err = newRenderer(t).static("nope")
+	_, err = newRenderer(t).assetURL("nope")
 	require.Error(t, err)
 }

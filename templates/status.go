@@ -7,37 +7,38 @@ import (
 	"muster/grouping"
 )
 
-// StatusInput is what the status page tells.
+// StatusInput is the data of the status page.
 type StatusInput struct {
 	Stats     grouping.Stats
 	Build     []Fact // version, revision, Go
-	Settings  []Fact // durations and flags in force; the caller leaves secrets out
+	Settings  []Fact // flags and durations; the caller must omit secrets
 	Limits    []Limit
 	Rejected  []Rejection // newest first
-	Problems  []string    // with how Muster itself is set up, in sentences
-	Listeners int         // live pages
+	Problems  []string    // problems in the setup of Muster, as sentences
+	Listeners int         // number of live pages
 }
 
 // Fact is a name and its value.
 type Fact struct{ Name, Value string }
 
-// Limit is a bound and how often it was met.
+// Limit is a limit and how often it was reached.
 type Limit struct {
 	Name, Value string
 	Met         int
 }
 
-// Rejection is a notification that was not accepted, or not whole. Several for
-// one reason to one address are one, the last.
+// Rejection is a notification that Muster rejected completely or in part. Repeated
+// rejections with the same reason and sender are one Rejection, with the time of
+// the last.
 type Rejection struct {
 	At     time.Time
 	From   string
 	Status int
 	Reason string
-	Times  int // 0: once
+	Times  int // 0 and 1: once
 }
 
-// StatusPage is how Muster itself fares.
+// StatusPage shows the state of Muster itself.
 type StatusPage struct {
 	Frame
 
@@ -45,8 +46,8 @@ type StatusPage struct {
 	Healthy   bool
 	Reason    string
 	Since     Moment
-	Problems  []string // with how the storage is set up
-	Own       []string // problems with how Muster itself is set up
+	Problems  []string // problems in the setup of the storage
+	Own       []string // problems in the setup of Muster
 	Held      []Fact
 	Sources   []SourceRow
 	Rejected  []RejectionRow
@@ -66,7 +67,7 @@ type SourceRow struct {
 	Last         Moment
 }
 
-// RejectionRow is a notification that was not accepted.
+// RejectionRow is a row of the table of rejected notifications.
 type RejectionRow struct {
 	At           Moment
 	From, Reason string
@@ -78,38 +79,39 @@ type RejectionRow struct {
 func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 	st := s.Storage
 	p := &StatusPage{
-		Frame: s.newFrame("status", "Status"), Healthy: st.Healthy, Reason: st.Reason, Since: moment(st.DegradedSince, s.Now), Problems: st.Problems,
-		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: moment(s.StartedAt, s.Now), Listeners: in.Listeners,
+		Frame:   s.newFrame("status", "Status"),
+		Healthy: st.Healthy, Reason: st.Reason, Since: newMoment(st.DegradedSince, s.Now), Problems: st.Problems,
+		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: newMoment(s.StartedAt, s.Now), Listeners: in.Listeners,
 		Own: in.Problems,
 	}
 	yesNo := map[bool]string{true: "yes", false: "no"}
 	p.Storage = []Fact{
-		{"Kept in", cmp.Or(st.Mode, "unknown")},
-		{"Not yet written back", plural(st.DirtyGroups, "group", "groups")},
-		{"Other replicas", count(st.Replicas)},
+		{"Mode", cmp.Or(st.Mode, "unknown")},
+		{"Not written back", plural(st.DirtyGroups, "group", "groups")},
+		{"Other replicas", formatCount(st.Replicas)},
 		{"Restored at start", plural(st.Restored, "group", "groups")},
 		{"Partial", yesNo[st.Partial]},
 	}
 	for _, state := range grouping.States() {
-		p.Held = append(p.Held, Fact{"Groups " + string(state), count(in.Stats.Groups[state])})
+		p.Held = append(p.Held, Fact{"Groups " + string(state), formatCount(in.Stats.Groups[state])})
 	}
 	for _, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved} {
-		p.Held = append(p.Held, Fact{"Alerts " + string(status), count(in.Stats.Alerts[status])})
+		p.Held = append(p.Held, Fact{"Alerts " + string(status), formatCount(in.Stats.Alerts[status])})
 	}
 	for _, receiver := range sortedKeys(in.Stats.Receivers) {
-		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, count(in.Stats.Receivers[receiver])})
+		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, formatCount(in.Stats.Receivers[receiver])})
 	}
 	for _, source := range sortedKeys(in.Stats.Sources) {
 		of := in.Stats.Sources[source]
 		for _, external := range sortedKeys(of.Alertmanagers) {
 			p.Sources = append(p.Sources, SourceRow{
-				Key: source + " " + external, Source: source, Groups: count(of.Groups),
-				Alertmanager: textLink(cmp.Or(external, "unknown")), Last: moment(of.Alertmanagers[external], s.Now),
+				Key: source + " " + external, Source: source, Groups: formatCount(of.Groups),
+				Alertmanager: newTextLink(cmp.Or(external, "unknown")), Last: newMoment(of.Alertmanagers[external], s.Now),
 			})
 		}
 	}
 	for _, r := range in.Rejected {
-		row := RejectionRow{At: moment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status}
+		row := RejectionRow{At: newMoment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status}
 		if r.Times > 1 {
 			row.Times = plural(r.Times, "time", "times")
 		}

@@ -12,63 +12,63 @@ import (
 	"muster/grouping"
 )
 
-// Summary is the counts of what is held, for the head of every page.
+// Summary holds the counts of groups and alerts for the head of every page.
 type Summary struct {
-	// Firing alerts by severity; an alert in several groups counts in each.
-	// Heartbeats are left out here and below.
+	// Firing alerts by severity. An alert in several groups counts several times.
+	// Heartbeats are not counted, except in Sources.
 	Critical, Warning, Info, Other int
 
-	Firing, Unreported, Resolved int // groups
+	Firing, Unreported, Resolved int // number of groups
 	Receivers                    map[string]int
 	LastNotification             time.Time
-	Sources                      map[string]SourceSummary // with heartbeats: they come from somewhere, too
+	Sources                      map[string]SourceSummary // includes heartbeats
 
-	words [grouping.SeverityNone + 1]map[string]int
+	words [grouping.SeverityNone + 1]map[string]int // number of alerts by severity and its word
 }
 
-// Counter makes a Summary out of changes, one by one. The zero value counts
-// from nothing.
+// Counter updates a Summary with each change of a group. The zero value is ready to
+// use. It is not safe for concurrent use.
 type Counter struct {
-	// Heartbeats select the alerts that are left out.
+	// Heartbeats select the alerts that are not counted.
 	Heartbeats []labels.Matchers
 
 	sum Summary
 }
 
-// SourceSummary is what is known of one source.
+// SourceSummary holds the counts of one source.
 type SourceSummary struct {
-	Groups, Firing   int // groups; heartbeats are left out of those that fire
+	Groups, Firing   int // number of groups; Firing does not include heartbeats
 	LastNotification time.Time
 }
 
-// Groups is the number of groups held.
+// Groups is the number of groups.
 func (s *Summary) Groups() int { return s.Firing + s.Unreported + s.Resolved }
 
 // Alerts is the number of firing alerts.
 func (s *Summary) Alerts() int { return s.Critical + s.Warning + s.Info + s.Other }
 
-// Update counts a change of a group: before is nil for a new one, after for one
-// that is gone. The changes of a group may come in any order.
+// Update counts a change of a group. before is nil for a new group, and after is nil
+// for a removed group. The changes of a group can come in any order.
 func (c *Counter) Update(before, after *grouping.AlertGroup) {
 	if before != nil {
-		c.count(before, -1)
+		c.countGroup(before, -1)
 	}
 	if after != nil {
-		c.count(after, 1)
+		c.countGroup(after, 1)
 		if after.LastNotifiedAt.After(c.sum.LastNotification) {
 			c.sum.LastNotification = after.LastNotifiedAt
 		}
 	}
 }
 
-func (c *Counter) count(g *grouping.AlertGroup, by int) {
+func (c *Counter) countGroup(g *grouping.AlertGroup, by int) {
 	s := &c.sum
 	beats := grouping.IsHeartbeatGroup(c.Heartbeats, g)
 	c.countSource(g, by, beats)
 	if beats {
 		return
 	}
-	add(&s.Receivers, g.Receiver, by)
+	addCount(&s.Receivers, g.Receiver, by)
 	switch {
 	case g.Counts.Firing > 0:
 		s.Firing += by
@@ -89,7 +89,7 @@ func (c *Counter) count(g *grouping.AlertGroup, by int) {
 		default:
 			s.Other += by * n
 		}
-		add(&s.words[rank], word, by*n)
+		addCount(&s.words[rank], word, by*n)
 	}
 }
 
@@ -107,8 +107,8 @@ func (c *Counter) countSource(g *grouping.AlertGroup, by int, beats bool) {
 	c.sum.Sources[g.Source] = src
 }
 
-// add adds to a count, which is not there while it is zero.
-func add[K comparable](counts *map[K]int, key K, n int) {
+// addCount adds n to a count. It removes a count that becomes zero.
+func addCount[K comparable](counts *map[K]int, key K, n int) {
 	if *counts == nil {
 		*counts = map[K]int{}
 	}
@@ -121,8 +121,8 @@ func add[K comparable](counts *map[K]int, key K, n int) {
 func (c *Counter) Summary() Summary {
 	s := c.sum
 	s.Receivers, s.Sources = maps.Clone(s.Receivers), maps.Clone(s.Sources)
-	// The changes of a group may come in any order, so only now a source without
-	// groups is one that is gone.
+	// Changes of a group can come in any order, so a source can have 0 groups for a
+	// moment. For this reason Update does not remove it.
 	maps.DeleteFunc(s.Sources, func(_ string, src SourceSummary) bool { return src.Groups == 0 })
 	for rank, words := range s.words {
 		s.words[rank] = maps.Clone(words)
@@ -130,8 +130,9 @@ func (c *Counter) Summary() Summary {
 	return s
 }
 
-// matcher selects the alerts of a severity by the words that are in use for it.
-func (s *Summary) matcher(rank grouping.Severity, usual string) *labels.Matcher {
+// severityMatcher returns a matcher for the alerts of a severity. It matches the
+// words that these alerts use, or usual if there are no such alerts.
+func (s *Summary) severityMatcher(rank grouping.Severity, usual string) *labels.Matcher {
 	words := slices.Sorted(maps.Keys(s.words[rank]))
 	switch len(words) {
 	case 0:
@@ -144,7 +145,7 @@ func (s *Summary) matcher(rank grouping.Severity, usual string) *labels.Matcher 
 	}
 	m, err := labels.NewMatcher(labels.MatchRegexp, grouping.SeverityLabel(), strings.Join(words, "|"))
 	if err != nil {
-		return equals(grouping.SeverityLabel(), usual) // cannot be: the words are quoted
+		return equals(grouping.SeverityLabel(), usual) // cannot happen, because the words are quoted
 	}
 	return m
 }

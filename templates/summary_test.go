@@ -12,8 +12,7 @@ import (
 	"muster/templates/internal/fixture"
 )
 
-// What is counted change by change, in whatever order the changes of a group
-// are heard of, is what is there in the end.
+// The counts are right for every order of the changes of a group.
 func TestCounter(t *testing.T) {
 	group := func(name, severity string, ended, notified time.Duration) *grouping.AlertGroup {
 		return fixture.Make(night, fixture.Spec{
@@ -41,9 +40,9 @@ func TestCounter(t *testing.T) {
 			Sources: map[string]SourceSummary{down.Source: {Groups: 2, Firing: 1, LastNotification: night.UTC()}},
 			words:   [grouping.SeverityNone + 1]map[string]int{grouping.SeverityCritical: {"page": 1}, grouping.SeverityWarning: {}},
 		}, s)
-		require.Equal(t, `severity="page"`, s.matcher(grouping.SeverityCritical, "critical").String())
+		require.Equal(t, `severity="page"`, s.severityMatcher(grouping.SeverityCritical, "critical").String())
 		s.Receivers["changed"]++
-		require.NotContains(t, c.Summary().Receivers, "changed", "a summary is the reader's own")
+		require.NotContains(t, c.Summary().Receivers, "changed", "the caller owns the summary")
 		changes = slices.Clone(changes)
 		rand.Shuffle(len(changes), func(i, j int) { changes[i], changes[j] = changes[j], changes[i] })
 	}

@@ -14,29 +14,29 @@ const rangeEpisode = "episode"
 
 var timelineRanges = []struct {
 	name string
-	d    time.Duration // 0: from the episode
+	d    time.Duration // 0: from the start of the episode
 }{{"1h", time.Hour}, {"6h", 6 * time.Hour}, {"24h", 24 * time.Hour}, {"7d", 7 * 24 * time.Hour}, {rangeEpisode, 0}}
 
-// Timeline shows when each alert fired, over one stretch of time. Each row is
-// a picture 1000 wide and 10 high; what it shows is also said in words.
+// Timeline shows when each alert fired within a range of time. Each row is a picture
+// of 1000 × 10. The page also has the same data as text.
 type Timeline struct {
 	Ranges   []RangeLink
 	Says     string
-	Axis     []AxisMark // evenly spaced times, the last is the right edge
+	Axis     []AxisMark // times at equal distances; the last is the right edge
 	Ticks    []Tick     // notifications
 	Rows     []TimelineRow
-	Shared   string // what the labels of all rows begin with, and leave out
-	Narrow   string // what a small screen leaves out
-	More     string // rows that are left out
+	Shared   string // common prefix of the labels of all rows
+	Narrow   string // note about rows that a small screen hides
+	More     string // number of rows that are not drawn
 	Table    []EpisodeRow
 	TableCut bool
 }
 
-// AxisMark is a time on the timeline's axis. Format says how the script writes
-// it in local time: "m" is hours and minutes, "" has the day too.
+// AxisMark is a time on the axis of the timeline. Format tells the script how to
+// write it in local time: "m" is hours and minutes, "" also has the day.
 type AxisMark struct{ Text, ISO, Format string }
 
-// RangeLink leads to another stretch of time.
+// RangeLink leads to the timeline with another range.
 type RangeLink struct {
 	Text, Href string
 	Current    bool
@@ -48,31 +48,34 @@ type Tick struct {
 	Title string
 }
 
-// TimelineRow is one alert on the timeline. Bars and Unknown are paths: of the
-// times when it fired, and of those when it was not reported.
+// TimelineRow is one alert on the timeline. Bars and Unknown are SVG paths: of the
+// times when the alert fired, and of the times when it was not reported.
 type TimelineRow struct {
 	Label, Class  string
 	Bars, Unknown string
 }
 
-// The timeline's bounds: how many rows, ticks and lines of its table a page
-// shows.
+// The limits of the timeline.
 const (
-	timelineRows  = 60
-	timelineTicks = 120
-	timelineTable = 100
-	timelineWidth = 1000
-	narrowRows    = 6 // rows on a small screen; the style sheet hides the others
-	barMin        = 3 // so that an episode of five seconds can be seen
+	maxTimelineRows  = 60
+	maxTimelineTicks = 120
+	maxTimelineTable = 100
+	timelineWidth    = 1000
+	maxNarrowRows    = 6 // on a small screen; the style sheet hides the others
+	minBarWidth      = 3 // so that a short episode is visible
 )
 
+// span is a range of time.
 type span struct{ from, to time.Time }
 
 func (s span) x(t time.Time) float64 {
 	return min(max(float64(t.Sub(s.from))/float64(s.to.Sub(s.from)), 0), 1) * timelineWidth
 }
 
-func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*grouping.Alert, shared grouping.Labels, episodes []grouping.Episode, events []grouping.Event) Timeline {
+func newTimeline(
+	s *Site, v GroupView, g *grouping.AlertGroup, sorted []*grouping.Alert, shared grouping.Labels,
+	episodes []grouping.Episode, events []grouping.Event,
+) Timeline {
 	sp := timelineSpan(v, g, episodes, s.Now)
 	t := Timeline{Axis: axis(sp)}
 	for _, r := range timelineRanges {
@@ -85,62 +88,65 @@ func newTimeline(s *Site, v GroupView, g *grouping.AlertGroup, sorted []*groupin
 		if e.Kind != grouping.EventNotified || e.Time.Before(sp.from) || e.Time.After(sp.to) {
 			continue
 		}
-		if notified++; notified <= timelineTicks {
-			t.Ticks = append(t.Ticks, Tick{X: number(min(sp.x(e.Time), timelineWidth-barMin)), Title: e.Time.UTC().Format("15:04:05") + " " + reason(&e)})
+		if notified++; notified <= maxTimelineTicks {
+			t.Ticks = append(t.Ticks, Tick{
+				X:     formatNumber(min(sp.x(e.Time), timelineWidth-minBarWidth)),
+				Title: e.Time.UTC().Format("15:04:05") + " " + notificationReason(&e),
+			})
 		}
 	}
 	label := rowLabel(sorted, shared)
 	inRange, left := 0, 0
 	for _, a := range sorted {
-		if end := endOf(a); len(t.Rows) == timelineRows && len(a.Recorded) <= 1 { // only to be counted
+		if end := knownEnd(a); len(t.Rows) == maxTimelineRows && len(a.Recorded) <= 1 { // count it only
 			if !a.StartsAt.After(sp.to) && (end.IsZero() || !end.Before(sp.from)) {
 				inRange++
 				left++
 			}
 			continue
 		}
-		row, eps := timelineRow(a, sp, s.Now)
+		row, eps := newTimelineRow(a, sp, s.Now)
 		if len(eps) == 0 {
 			continue
 		}
 		inRange++
-		if len(t.Rows) == timelineRows {
+		if len(t.Rows) == maxTimelineRows {
 			left++
 			continue
 		}
 		row.Label = label(a)
 		t.Rows = append(t.Rows, row)
 		for _, e := range slices.Backward(eps) {
-			if len(t.Table) == timelineTable {
+			if len(t.Table) == maxTimelineTable {
 				t.TableCut = true
 				break
 			}
-			er := episodeRow(e, s.Now)
+			er := newEpisodeRow(e, s.Now)
 			er.Label = row.Label
 			t.Table = append(t.Table, er)
 		}
 	}
 	t.shortenLabels()
-	if len(t.Rows) > narrowRows {
-		t.Narrow = fmt.Sprintf("Small screen: the first %d alerts are drawn. The table below has all.", narrowRows)
+	if len(t.Rows) > maxNarrowRows {
+		t.Narrow = fmt.Sprintf("A small screen shows the first %d alerts. The table below shows all alerts.", maxNarrowRows)
 	}
 	if left > 0 {
-		t.More = "+" + count(left) + " more alerts"
+		t.More = "+" + formatCount(left) + " more alerts"
 		t.TableCut = true
 	}
-	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s in that time.", plural(inRange, "alert", "alerts"),
-		clock(sp.from, s.Now), clock(sp.to, s.Now), plural(notified, "notification", "notifications"))
+	t.Says = fmt.Sprintf("%s fired between %s and %s UTC. %s in that time.", plural(inRange, "alert", "alerts"),
+		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), plural(notified, "notification", "notifications"))
 	return t
 }
 
-// shortenLabels writes what all labels begin with once, so that they fit beside
-// their bars on a phone.
+// shortenLabels moves the common prefix of all labels to Shared, so that the labels
+// fit beside their bars on a phone.
 func (t *Timeline) shortenLabels() {
 	labels := make([]string, len(t.Rows))
 	for i := range t.Rows {
 		labels[i] = t.Rows[i].Label
 	}
-	head := sharedHead(labels)
+	head := sharedPrefix(labels)
 	if head == "" {
 		return
 	}
@@ -150,8 +156,8 @@ func (t *Timeline) shortenLabels() {
 	}
 }
 
-// timelineSpan is the stretch of time that is shown. Its right edge is now,
-// but for the episode of a group that is over.
+// timelineSpan returns the range of the timeline. It ends now, or shortly after the
+// last episode of a group that is not firing.
 func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, now time.Time) span {
 	for _, r := range timelineRanges {
 		if r.name == v.Range && r.d > 0 {
@@ -181,8 +187,8 @@ func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, n
 	return sp
 }
 
-// worstSince is when the oldest firing alert of the worst severity began: an
-// info that fires for days must not squeeze a fresh critical into a line.
+// worstSince returns the start of the oldest firing alert of the worst severity. The
+// start of an info alert would make the bar of a new critical alert too small.
 func worstSince(g *grouping.AlertGroup) time.Time {
 	at := g.NewestAt
 	for _, a := range g.Alerts {
@@ -207,8 +213,9 @@ func axis(sp span) []AxisMark {
 	return out
 }
 
-// timelineRow draws an alert and returns those of its episodes that are seen.
-func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grouping.Episode) {
+// newTimelineRow draws an alert. It also returns the alert's episodes within the
+// range.
+func newTimelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grouping.Episode) {
 	row := TimelineRow{Class: severities[a.Severity()].Class}
 	var bars, unknown strings.Builder
 	var seen []grouping.Episode
@@ -217,7 +224,7 @@ func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grou
 		end := e.EndsAt
 		last := i == len(eps)-1
 		if last {
-			end = endOf(a)
+			end = knownEnd(a)
 		}
 		if end.IsZero() || end.After(now) {
 			end = now
@@ -229,9 +236,9 @@ func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grou
 		seen = append(seen, e)
 		from, to := sp.x(e.StartsAt), sp.x(end)
 		if to > 0 {
-			bar(&bars, from, max(to-from, barMin))
+			bar(&bars, from, max(to-from, minBarWidth))
 		}
-		if lost { // hatched: it may have gone on
+		if lost { // a hatched bar: it may have continued
 			for x := to; x < timelineWidth; x += 12 {
 				bar(&unknown, x, 4)
 			}
@@ -242,23 +249,24 @@ func timelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grou
 }
 
 func bar(b *strings.Builder, x, w float64) {
-	x = min(x, timelineWidth-barMin)
-	fmt.Fprintf(b, "M%s 0h%sv10h-%sz", number(x), number(w), number(w))
+	x = min(x, timelineWidth-minBarWidth)
+	fmt.Fprintf(b, "M%s 0h%sv10h-%sz", formatNumber(x), formatNumber(w), formatNumber(w))
 }
 
-func number(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32) }
+func formatNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32) }
 
-// rowLabel names the alerts of a group by what tells them apart.
+// rowLabel returns a function that names an alert by the labels that distinguish it
+// within the group.
 func rowLabel(alerts []*grouping.Alert, shared grouping.Labels) func(*grouping.Alert) string {
 	label := ""
 	if len(alerts) > 0 {
-		label = differs(alerts)
+		label = distinguishingLabel(alerts)
 	}
 	_, sameName := shared["alertname"]
 	return func(a *grouping.Alert) string {
 		value := a.Labels[label]
-		for i := 0; value == "" && i < len(telling); i++ {
-			if own := a.Labels[telling[i]]; own != shared[telling[i]] {
+		for i := 0; value == "" && i < len(distinguishingLabels); i++ {
+			if own := a.Labels[distinguishingLabels[i]]; own != shared[distinguishingLabels[i]] {
 				value = own
 			}
 		}

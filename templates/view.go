@@ -16,28 +16,28 @@ import (
 // matcher is one condition of a filter.
 type matcher = labels.Matcher
 
-// View is what a reader asked the list of groups to show. It is the whole
-// state of the page, and the query of its URL.
+// View is the query of the list of groups. It is the whole state of the page, and
+// the query of its URL.
 type View struct {
 	query.Groups
 
-	By   []string // labels to regroup by
+	By   []string // labels to group by
 	Wall bool
-	From int // how many groups come before the page, for display
+	From int // number of groups before this page
 
-	// What the page says once for all of its rows.
+	// All rows have the same source or receiver, which the page shows once.
 	oneSource, oneReceiver bool
 }
 
-// viewOf is the view of all groups of a state.
-func viewOf(state string) View {
+// viewOfState returns the view of all groups in a state.
+func viewOfState(state string) View {
 	return View{Groups: query.Groups{State: state, Sort: grouping.SortSeverity}}
 }
 
-// LabelsView is the view of the groups of a source and a receiver, in any state,
-// that have the labels; "" stands for every source or receiver.
+// LabelsView returns the view of the groups that have the labels, in any state. An
+// empty source or receiver selects every one.
 func LabelsView(of grouping.Labels, source, receiver string) View {
-	v := viewOf(query.StateAll)
+	v := viewOfState(query.StateAll)
 	v.Source, v.Receiver = source, receiver
 	for _, name := range of.Names() {
 		v.Matchers = append(v.Matchers, equals(name, of[name]))
@@ -45,17 +45,18 @@ func LabelsView(of grouping.Labels, source, receiver string) View {
 	return v
 }
 
-// maxBy bounds the labels that are regrouped by.
-const maxBy = 5
+// maxByLabels is the maximum number of labels to group by.
+const maxByLabels = 5
 
-// ParseView reads the query of the list's URL: filter (repeatable), state,
-// receiver, source, sort, limit, by, view, cursor and from. What is wrong with
-// the filter is told beside the list, what is wrong with the rest is kept in p.
+// ParseView reads the query of the list's URL: filter (repeatable), state, receiver,
+// source, sort, limit, by, view, cursor and from. It stores an error in the filter
+// in the view, because the page shows it beside the list. It collects all other
+// errors in p.
 func ParseView(p *query.Params) View {
 	v := View{Groups: p.Groups(query.StateFiring), By: p.List("by"), Wall: p.Choice("view", []string{"wall"}) != ""}
 	v.Sort = cmp.Or(v.Sort, grouping.SortSeverity)
-	if len(v.By) > maxBy {
-		p.Fault("by", "at most "+strconv.Itoa(maxBy)+" labels can be regrouped by")
+	if len(v.By) > maxByLabels {
+		p.Fault("by", "more than "+strconv.Itoa(maxByLabels)+" label names")
 	}
 	if v.From = p.Number("from", 0, math.MaxInt32); v.Cursor == "" {
 		v.From = 0
@@ -63,10 +64,10 @@ func ParseView(p *query.Params) View {
 	return v
 }
 
-// ListQuery is what to ask the manager for.
+// ListQuery returns the query for the manager.
 func (v View) ListQuery() grouping.ListQuery { return v.Query() }
 
-// Filtered reports whether the view leaves out groups by more than their state.
+// Filtered reports whether the view has a filter besides the state.
 func (v View) Filtered() bool {
 	return len(v.Matchers)+len(v.Words) > 0 || v.Receiver != "" || v.Source != ""
 }
@@ -96,20 +97,21 @@ func (v View) encode() string {
 	return q.String()
 }
 
-// first is the view from its first page on.
+// first returns the view with its first page.
 func (v View) first() View {
 	v.Cursor, v.From = "", 0
 	return v
 }
 
-// ungrouped is the list of groups in place of a list by label.
+// ungrouped returns the view as a list of groups, on its first page.
 func (v View) ungrouped() View {
 	v = v.first()
 	v.By = nil
 	return v
 }
 
-// with is the view with one more matcher. A bad filter gives way to it.
+// with returns the view with one more matcher. The matcher replaces a filter that
+// has an error.
 func (v View) with(m *labels.Matcher) View {
 	v = v.first()
 	v.Texts, v.Err = nil, nil
@@ -122,14 +124,14 @@ func (v View) with(m *labels.Matcher) View {
 	return v
 }
 
-// without is the view without its i-th matcher.
+// without returns the view without its i-th matcher.
 func (v View) without(i int) View {
 	v = v.first()
 	v.Matchers = slices.Delete(slices.Clone(v.Matchers), i, i+1)
 	return v
 }
 
-// parameters are a URL's query in a fixed order, without empty values.
+// parameters is the query of a URL. It has a fixed order and no empty values.
 type parameters []string
 
 func (q *parameters) add(name, value string) {
@@ -138,7 +140,8 @@ func (q *parameters) add(name, value string) {
 	}
 }
 
-// addFilter adds a filter as one text, or as it was typed if it cannot be read.
+// addFilter adds a filter as one text. A filter with an error is added as the reader
+// typed it.
 func (q *parameters) addFilter(f query.Filter) {
 	if f.Err == nil {
 		q.add("filter", f.Text())

@@ -1,9 +1,9 @@
-// Preview serves every page in every state with made-up data, to look at and
-// to point a browser test at. It is no part of Muster.
+// Preview serves every page in every state with invented data. It is for people
+// who change the pages, and not a part of Muster.
 //
 //	go run ./templates/internal/preview -listen 127.0.0.1:8765
 //
-// Each state is served under a prefix of its own: /night/, /first/, /quiet/, …
+// Each state has its own prefix: /night/, /first/, /quiet/, …
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 	"muster/templates/internal/fixture"
 )
 
-// scenario is a state of Muster to look at.
+// scenario is a state of Muster to preview.
 type scenario struct {
 	name   string
 	groups func(now time.Time) []*grouping.AlertGroup
@@ -70,7 +70,7 @@ func scenarios() []scenario {
 }
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8765", "address to listen on")
+	listen := flag.String("listen", "127.0.0.1:8765", "Address to listen on.")
 	flag.Parse()
 	mux := http.NewServeMux()
 	all := scenarios()
@@ -141,7 +141,7 @@ func (p *preview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.renderer.Static().ServeHTTP(w, r)
 	case path == "/api/v1/live":
 		p.live(w, r)
-	case path == "/spread": // a new alert joins the second group
+	case path == "/spread": // adds a group and sends a live update
 		p.spread()
 	default:
 		page := p.page(s, groups, path, r.URL.Query())
@@ -176,7 +176,8 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		for i, g := range groups {
 			for j, a := range g.Alerts {
 				if string(a.Fingerprint) == parts[1] || parts[1] == strconv.Itoa(i)+"-"+strconv.Itoa(j) {
-					return templates.NewAlertPage(s, templates.ParseAlertView(query.Of(q)), a.Fingerprint, []*grouping.AlertGroup{g}, fixture.Events(g)[:min(20, len(fixture.Events(g)))])
+					return templates.NewAlertPage(s, templates.ParseAlertView(query.Of(q)), a.Fingerprint, []*grouping.AlertGroup{g},
+						fixture.Events(g)[:min(20, len(fixture.Events(g)))])
 				}
 			}
 		}

@@ -1,0 +1,32 @@
+package templates
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The row cache does not change a page, even if the same groups were rendered
+// before in another state or view.
+func TestRowCacheDoesNotChangePages(t *testing.T) {
+	used, pages := newRenderer(t), states(t)
+	for range 2 {
+		for name, p := range pages { // in random order
+			want, err := newRenderer(t).Render(p)
+			require.NoError(t, err)
+			got, err := used.Render(p)
+			require.NoError(t, err)
+			require.Equal(t, string(want), string(got), name)
+		}
+	}
+	require.NotEmpty(t, used.rows.kept)
+}
+
+func TestRowCacheIsLimited(t *testing.T) {
+	r := newRenderer(t)
+	for i := range maxCachedRows + 10 {
+		_, err := r.rows.get(GroupRow{Key: formatCount(i)})
+		require.NoError(t, err)
+	}
+	require.LessOrEqual(t, len(r.rows.kept), maxCachedRows)
+}
