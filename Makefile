@@ -29,6 +29,7 @@ DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertman
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)/kubectl-validate
 CRDS := $(TOOLS)/crds-$(PROMETHEUS_OPERATOR_VERSION)
 GRAFANA_TYPES := $(TOOLS)/grafana-types-$(GRAFANA_VERSION)
+TYPESCRIPT := $(TOOLS)/typescript-$(TYPESCRIPT_VERSION)
 BENCHSTAT := $(TOOLS)/benchstat-$(BENCHSTAT_VERSION)/benchstat
 
 # The vulnerability database of govulncheck. A file:// URL works offline.
@@ -96,13 +97,13 @@ ifneq ($(SHORT),1)
 endif
 
 .PHONY: check-examples
-check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) ## check the examples with promtool, amtool and similar tools, and with a running Muster
+check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) $(TYPESCRIPT) ## check the examples with promtool, amtool and similar tools, and with a running Muster
 	./scripts/install.sh promtool prometheus
 	./scripts/install.sh systemd-analyze systemd
 	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
 	promtool check rules examples/alerts.yml
 	promtool test rules examples/check/alerts_test.yml
-	node examples/check/dashboard.mjs $(GRAFANA_TYPES) examples/grafana/muster.json
+	node examples/check/dashboard.mjs $(GRAFANA_TYPES) $(TYPESCRIPT) examples/grafana/muster.json
 	cd examples/check && AMTOOL=$(dir $(ALERTMANAGER))amtool KUBECTL_VALIDATE=$(KUBECTL_VALIDATE) CRDS=$(CRDS) \
 		go test -count=1 -timeout 5m ./...
 
@@ -120,8 +121,9 @@ check-image: image ## check that the image starts without any privileges
 	docker run --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges --network=none muster --version
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) $(GOVULNCHECK) $(ACTIONLINT) ## run all linters: golangci-lint, go mod tidy, govulncheck, actionlint
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) $(ACTIONLINT) $(TYPESCRIPT) ## run all linters: golangci-lint, go mod tidy, govulncheck, actionlint, TypeScript
 	$(ACTIONLINT)
+	node $(TYPESCRIPT)/bin/tsc --project templates/tsconfig.json
 	go mod tidy -diff
 	cd examples/check && go mod tidy -diff
 	$(GOLANGCI_LINT) run
@@ -217,10 +219,17 @@ $(CRDS):
 
 $(GRAFANA_TYPES):
 	./scripts/install.sh npm npm
-	rm -rf $@.new && mkdir -p $@.new/grafana-schema $@.new/typescript
-	cd $@.new && npm pack --silent @grafana/schema@$(GRAFANA_VERSION) typescript@$(TYPESCRIPT_VERSION) >/dev/null
+	rm -rf $@.new && mkdir -p $@.new/grafana-schema
+	cd $@.new && npm pack --silent @grafana/schema@$(GRAFANA_VERSION) >/dev/null
 	tar xzf $@.new/grafana-schema-*.tgz --strip-components=1 -C $@.new/grafana-schema
-	tar xzf $@.new/typescript-*.tgz --strip-components=1 -C $@.new/typescript
+	mv $@.new $@
+
+$(TYPESCRIPT):
+	./scripts/install.sh npm npm
+	rm -rf $@.new && mkdir -p $@.new
+	cd $@.new && npm pack --silent typescript@$(TYPESCRIPT_VERSION) >/dev/null
+	tar xzf $@.new/typescript-*.tgz --strip-components=1 -C $@.new
+	rm $@.new/typescript-*.tgz
 	mv $@.new $@
 
 $(TOOLS)/alertmanager-%/alertmanager:

@@ -13,6 +13,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tdewolff/minify/v2"
+	"github.com/tdewolff/minify/v2/css"
+	"github.com/tdewolff/minify/v2/js"
+
 	"muster/internal/negotiate"
 )
 
@@ -22,77 +26,111 @@ var staticFiles embed.FS
 // staticDir is the folder of static files, in the tree and in URLs.
 const staticDir = "static"
 
-// asset is a static file under a name that carries its hash, so that it can be
-// cached for ever.
+// asset is a static file as it is served. Its URL contains a hash of its
+// content, so that clients can cache it for ever.
 type asset struct {
-	name    string // app.0123456789abcdef.css
-	kind    string
-	etag    string
-	plain   []byte
-	gzipped []byte
+	name        string // app.0123456789abcdef.css
+	contentType string
+	etag        string // of the plain content
+	plain       []byte
+	gzipped     []byte
 }
 
+// contentTypes has an entry for each kind of static file.
 var contentTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
 }
 
-// loadAssets reads and compresses the static files, by their plain names.
+// minifiers compact static files, so that their sources can be written to be
+// read. Names in scripts stay: a stack trace in a browser's console names the
+// functions of the source.
+var minifiers = map[string]minify.Minifier{
+	".css": &css.Minifier{},
+	".js":  &js.Minifier{KeepVarNames: true, Version: 2022},
+}
+
+// loadAssets reads, compacts and compresses the static files. The keys of the
+// result are the names of the files in the tree.
 func loadAssets(files fs.FS) (map[string]*asset, error) {
-	assets := map[string]*asset{}
 	entries, err := fs.ReadDir(files, staticDir)
 	if err != nil {
 		return nil, fmt.Errorf("static files: %w", err)
 	}
-	for _, e := range entries {
-		ext := path.Ext(e.Name())
-		kind := contentTypes[ext]
-		if kind == "" {
-			return nil, fmt.Errorf("static files: %s: no content type is known for %q", e.Name(), ext)
-		}
-		body, err := fs.ReadFile(files, path.Join(staticDir, e.Name()))
+	assets := map[string]*asset{}
+	for _, entry := range entries {
+		source, err := fs.ReadFile(files, path.Join(staticDir, entry.Name()))
 		if err != nil {
 			return nil, fmt.Errorf("static files: %w", err)
 		}
-		if ext != ".svg" {
-			body = squeeze(body)
-		}
-		sum := sha256.Sum256(body)
-		hash := hex.EncodeToString(sum[:8])
-		var zipped bytes.Buffer
-		w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
-		if err == nil {
-			_, err = w.Write(body)
-		}
-		if err == nil {
-			err = w.Close()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("static files: %s: %w", e.Name(), err)
-		}
-		assets[e.Name()] = &asset{
-			name: strings.TrimSuffix(e.Name(), ext) + "." + hash + ext, kind: kind, etag: `"` + hash + `"`,
-			plain: body, gzipped: zipped.Bytes(),
+		if assets[entry.Name()], err = newAsset(entry.Name(), source); err != nil {
+			return nil, fmt.Errorf("static files: %s: %w", entry.Name(), err)
 		}
 	}
 	return assets, nil
 }
 
-// squeeze drops indentation, empty lines and lines of comment, which is what
-// can be had without knowing the language. No string goes over a line's end.
-func squeeze(body []byte) []byte {
-	out := make([]byte, 0, len(body))
-	for line := range bytes.Lines(body) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("//")) {
-			out = append(append(out, line...), '\n')
-		}
+// newAsset prepares one static file for serving.
+func newAsset(name string, source []byte) (*asset, error) {
+	ext := path.Ext(name)
+	contentType := contentTypes[ext]
+	if contentType == "" {
+		return nil, fmt.Errorf("no content type is known for %q", ext)
 	}
-	return out
+	plain, err := minifyAsset(ext, source)
+	if err != nil {
+		return nil, err
+	}
+	gzipped, err := compress(plain)
+	if err != nil {
+		return nil, err
+	}
+	// The hash is that of the served bytes: it changes if a new version of the
+	// minifier gives another result for the same source.
+	sum := sha256.Sum256(plain)
+	hash := hex.EncodeToString(sum[:8])
+	return &asset{
+		name:        strings.TrimSuffix(name, ext) + "." + hash + ext,
+		contentType: contentType,
+		etag:        `"` + hash + `"`,
+		plain:       plain,
+		gzipped:     gzipped,
+	}, nil
 }
 
-// Static serves the static files, and nothing else, under their hashed names;
-// the last element of the path names the file, whatever stands before it.
+// minifyAsset removes comments and white space from a style sheet or a script.
+// Other files stay as they are. A script with a syntax error is an error.
+func minifyAsset(ext string, source []byte) ([]byte, error) {
+	minifier := minifiers[ext]
+	if minifier == nil {
+		return source, nil
+	}
+	var out bytes.Buffer
+	if err := minifier.Minify(minify.New(), &out, bytes.NewReader(source), nil); err != nil {
+		return nil, fmt.Errorf("compacting: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func compress(plain []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(plain); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// Static returns a handler that serves the static files under their hashed
+// names, and nothing else. The last element of the path names the file: the
+// handler ignores what comes before it.
 func (r *Renderer) Static() http.Handler {
 	byName := make(map[string]*asset, len(r.assets))
 	for _, a := range r.assets {
@@ -113,10 +151,10 @@ func (r *Renderer) Static() http.Handler {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 		h.Set("Vary", "Accept-Encoding")
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Type", a.kind)
+		h.Set("Content-Type", a.contentType)
 		body, etag := a.plain, a.etag
 		if negotiate.Gzip(req.Header.Values("Accept-Encoding")) {
-			// Another representation is another tag.
+			// Another representation needs another tag.
 			body, etag = a.gzipped, strings.TrimSuffix(a.etag, `"`)+`-gz"`
 			h.Set("Content-Encoding", "gzip")
 		}
@@ -128,11 +166,12 @@ func (r *Renderer) Static() http.Handler {
 		}
 		h.Set("Content-Length", strconv.Itoa(len(body)))
 		if req.Method == http.MethodGet {
-			_, _ = w.Write(body) // nobody is left to tell
+			_, _ = w.Write(body) // the client is gone: there is nobody to report the error to
 		}
 	})
 }
 
+// matchesETag reports whether an If-None-Match header lists the tag.
 func matchesETag(header, etag string) bool {
 	for tag := range strings.SplitSeq(header, ",") {
 		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {

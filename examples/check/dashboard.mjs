@@ -1,14 +1,15 @@
 // Checks the dashboard against the types that Grafana publishes: TypeScript compiles
 // it. A field that Grafana does not know is an error.
 //
-//   node dashboard.mjs FOLDER DASHBOARD
+//   node dashboard.mjs FOLDER TYPESCRIPT DASHBOARD
 //
-// FOLDER contains the npm packages @grafana/schema and typescript.
+// FOLDER contains the npm package @grafana/schema as grafana-schema. TYPESCRIPT is
+// the folder of the npm package typescript.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const [folder, file] = process.argv.slice(2);
+const [folder, typescript, file] = process.argv.slice(2);
 const dashboard = JSON.parse(readFileSync(file, 'utf8'));
 const raw = './grafana-schema/dist/types/raw';
 
@@ -40,7 +41,7 @@ if (kinds.size === 0 || !readdirSync(folder).includes('grafana-schema')) {
 
 const source = join(folder, 'dashboard.ts');
 writeFileSync(source, lines.join('\n') + '\n');
-const compiler = join(folder, 'typescript', 'bin', 'tsc');
+const compiler = join(typescript, 'bin', 'tsc');
 const { status } = spawnSync(process.execPath,
   [compiler, '--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', source],
   { stdio: 'inherit' });
