@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMain runs the program itself if the variable is set. So tests can start the
-// program without compiling it again.
+// TestMain runs the program itself if helpFlags started this binary. So the test needs
+// no second binary, which would take time to compile.
 func TestMain(m *testing.M) {
 	if os.Getenv("MUSTER_TEST_HELP") != "" {
 		os.Args = []string{"muster", "--help"}
@@ -40,7 +40,7 @@ func helpFlags(t *testing.T) map[string]string {
 	for _, m := range regexp.MustCompile(`(?m)^(?:  -h, |      )--(\[no-\])?([a-z.-]+)(?:=(\S+))?`).FindAllStringSubmatch(string(help), -1) {
 		value := strings.Trim(m[3], `"`)
 		if value == strings.ToUpper(value) && !strings.ContainsAny(value, "0123456789") {
-			value = "" // a placeholder, as in --redis.url=URL
+			value = "" // a placeholder such as --redis.url=URL
 		}
 		flags[m[2]] = value
 	}
@@ -55,7 +55,7 @@ func readDoc(t *testing.T, name string) string {
 	return string(text)
 }
 
-// section returns the part of the README under a heading.
+// section returns the text under a heading of the README.
 func section(t *testing.T, heading string) string {
 	t.Helper()
 	_, rest, ok := strings.Cut(readDoc(t, "README.md"), "\n## "+heading+"\n")
@@ -64,8 +64,8 @@ func section(t *testing.T, heading string) string {
 	return part
 }
 
-// sameDefault reports whether both defaults are equal. A duration may be written
-// in different forms.
+// sameDefault reports whether two defaults are equal. Times are equal also if they are
+// written differently.
 func sameDefault(readme, help string) bool {
 	if readme == help {
 		return true
@@ -82,25 +82,25 @@ func sameDefault(readme, help string) bool {
 	return errA == nil && errB == nil && a == b
 }
 
-// The table in the README has every flag of --help with its default, and no other.
+// The table in the README has every flag of --help with its default, and no others.
 func TestReadmeHasAllFlags(t *testing.T) {
 	flags := helpFlags(t)
 	readme := map[string]string{}
 	for _, m := range regexp.MustCompile("(?m)^\\| `--([a-z.-]+)` \\| ([^|]*?) ?\\|").FindAllStringSubmatch(section(t, "Flags"), -1) {
-		require.NotContains(t, readme, m[1], "--%s has two rows", m[1])
+		require.NotContains(t, readme, m[1], "--%s is in the README twice", m[1])
 		readme[m[1]] = strings.Trim(m[2], "`")
 	}
 	for name, value := range flags {
-		is, ok := readme[name]
+		documented, ok := readme[name]
 		require.True(t, ok, "--%s is not in the README", name)
-		require.True(t, sameDefault(is, value), "--%s is %q by default, in the README %q", name, value, is)
+		require.True(t, sameDefault(documented, value), "--%s: the default is %q, the README says %q", name, value, documented)
 	}
 	for name := range readme {
-		require.Contains(t, flags, name, "--%s is only in the README", name)
+		require.Contains(t, flags, name, "--%s is in the README, but not in --help", name)
 	}
 }
 
-// docs are all documents.
+// docs returns the names of all documents.
 func docs(t *testing.T) []string {
 	t.Helper()
 	var names []string
@@ -113,8 +113,10 @@ func docs(t *testing.T) []string {
 	return names
 }
 
-// notOurs are flags of Alertmanager that the documents mention.
-var notOurs = []string{"cluster.peer", "cluster.peer-timeout", "cluster.listen-address", "cluster.advertise-address", "config.file"}
+// alertmanagerFlags are flags of Alertmanager that the documents mention.
+var alertmanagerFlags = []string{
+	"cluster.peer", "cluster.peer-timeout", "cluster.listen-address", "cluster.advertise-address", "config.file",
+}
 
 // Every flag, test, file and heading that a document mentions exists.
 func TestDocumentsNameWhatThereIs(t *testing.T) {
@@ -124,7 +126,7 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text := readDoc(t, name)
 			for _, m := range regexp.MustCompile(`--([a-z]+(?:\.[a-z]+)+(?:-[a-z]+)*)`).FindAllStringSubmatch(text, -1) {
-				if !slices.Contains(notOurs, m[1]) {
+				if !slices.Contains(alertmanagerFlags, m[1]) {
 					require.Contains(t, flags, m[1])
 				}
 			}
@@ -159,7 +161,8 @@ func TestDocumentsNameCode(t *testing.T) {
 				if ours && regexp.MustCompile(`^[a-z]+\.[A-Z]\w*(\.[A-Z]\w*)?$`).MatchString(code) {
 					require.True(t, identifiers[code], "%s is not an identifier", code)
 				}
-				if regexp.MustCompile(`^[a-z][\w-]*(/[\w.-]+)+\.(go|lua|md|html|css|js|sh|yml|yaml|tmpl)$`).MatchString(code) && !strings.Contains(code, "NAME") {
+				isFile := regexp.MustCompile(`^[a-z][\w-]*(/[\w.-]+)+\.(go|lua|md|html|css|js|sh|yml|yaml|tmpl)$`).MatchString(code)
+				if isFile && !strings.Contains(code, "NAME") {
 					require.FileExists(t, code)
 				}
 			}
@@ -348,7 +351,7 @@ func declared(decl ast.Decl) (names []string) {
 	return names
 }
 
-// anchors returns the names that GitHub gives to a document's headings.
+// anchors returns the link targets that GitHub makes from the headings of a document.
 func anchors(text string) []string {
 	var names []string
 	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
