@@ -1,6 +1,9 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -10,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 )
@@ -96,13 +100,17 @@ func TestReadmeHasAllFlags(t *testing.T) {
 	}
 }
 
-// docs returns the names of the documents for users and operators.
+// docs returns the names of all documents.
 func docs(t *testing.T) []string {
 	t.Helper()
-	names, err := filepath.Glob("docs/*.md")
-	require.NoError(t, err)
-	require.NotEmpty(t, names)
-	return append(names, "README.md", "CHANGELOG.md")
+	var names []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, found, pattern)
+		names = append(names, found...)
+	}
+	return names
 }
 
 // alertmanagerFlags are flags of Alertmanager that the documents mention.
@@ -110,7 +118,7 @@ var alertmanagerFlags = []string{
 	"cluster.peer", "cluster.peer-timeout", "cluster.listen-address", "cluster.advertise-address", "config.file",
 }
 
-// Every flag, test and file that the documents mention exists.
+// Every flag, test, file and heading that a document mentions exists.
 func TestDocumentsNameWhatThereIs(t *testing.T) {
 	flags := helpFlags(t)
 	tests := testNames(t)
@@ -123,10 +131,13 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 				}
 			}
 			for _, m := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(text, -1) {
-				require.Contains(t, tests, m)
+				require.True(t, tests[m], "%s is not a test", m)
 			}
-			for _, m := range regexp.MustCompile(`\]\(([^)#: ]+)(?:#([^)]+))?\)`).FindAllStringSubmatch(text, -1) {
-				target := filepath.Join(filepath.Dir(name), m[1])
+			for _, m := range regexp.MustCompile(`\]\(([^)#: ]*)(?:#([^)]+))?\)`).FindAllStringSubmatch(text, -1) {
+				target := name
+				if m[1] != "" {
+					target = filepath.Join(filepath.Dir(name), m[1])
+				}
 				_, err := os.Stat(target)
 				require.NoError(t, err)
 				if m[2] != "" {
@@ -135,6 +146,209 @@ func TestDocumentsNameWhatThereIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Every identifier and every source file that a document writes as code exists.
+func TestDocumentsNameCode(t *testing.T) {
+	packages := goList(t)
+	identifiers := identifiers(t, packages)
+	for _, name := range docs(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(readDoc(t, name), -1) {
+				code := m[1]
+				owner, _, _ := strings.Cut(code, ".")
+				ours := slices.ContainsFunc(packages, func(p goPackage) bool { return p.name == owner })
+				if ours && regexp.MustCompile(`^[a-z]+\.[A-Z]\w*(\.[A-Z]\w*)?$`).MatchString(code) {
+					require.True(t, identifiers[code], "%s is not an identifier", code)
+				}
+				isFile := regexp.MustCompile(`^[a-z][\w-]*(/[\w.-]+)+\.(go|lua|md|html|css|js|sh|yml|yaml|tmpl)$`).MatchString(code)
+				if isFile && !strings.Contains(code, "NAME") {
+					require.FileExists(t, code)
+				}
+			}
+		})
+	}
+}
+
+// lineWidth is the column at which documents wrap.
+const lineWidth = 100
+
+// longAddress is an address that leaves no room for the rest of its line.
+var longAddress = regexp.MustCompile(`\S{60,}`)
+
+// Documents wrap, except for tables, code, HTML and long addresses.
+func TestDocumentsWrap(t *testing.T) {
+	for _, name := range docs(t) {
+		code := false
+		for i, line := range strings.Split(readDoc(t, name), "\n") {
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				code = !code
+			}
+			begin := strings.TrimLeft(line, " ")
+			if code || strings.HasPrefix(begin, "|") || strings.HasPrefix(begin, "<") || longAddress.MatchString(line) {
+				continue
+			}
+			require.LessOrEqual(t, utf8.RuneCountInString(line), lineWidth, "%s:%d", name, i+1)
+		}
+		require.False(t, code, "%s: a code block does not end", name)
+	}
+}
+
+// goPackage is a package of this module. Paths are relative to the module.
+type goPackage struct {
+	path, name string
+	imports    []string // of this module, by code that is not test code
+}
+
+// goList returns all packages of the module.
+func goList(t *testing.T) []goPackage {
+	t.Helper()
+	list := func(args ...string) string {
+		out, err := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
+		require.NoError(t, err)
+		return strings.TrimSpace(string(out))
+	}
+	module := list("-m")
+	ours := func(path string) (string, bool) {
+		if path == module {
+			return ".", true
+		}
+		return strings.CutPrefix(path, module+"/")
+	}
+	var packages []goPackage
+	for line := range strings.Lines(list("-tags", "nomsgpack", "-f", `{{.ImportPath}} {{.Name}} {{join .Imports " "}}`, "./...")) {
+		fields := strings.Fields(line)
+		path, ok := ours(fields[0])
+		require.True(t, ok, line)
+		p := goPackage{path: path, name: fields[1]}
+		for _, imported := range fields[2:] {
+			if path, ok := ours(imported); ok {
+				p.imports = append(p.imports, path)
+			}
+		}
+		slices.Sort(p.imports)
+		packages = append(packages, p)
+	}
+	return packages
+}
+
+const architecture = "docs/ARCHITECTURE.md"
+
+// The table of packages has every package with what it imports, and no other.
+func TestArchitectureHasAllPackages(t *testing.T) {
+	_, table, _ := strings.Cut(readDoc(t, architecture), "\n## Packages\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	rows := map[string][]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|[^|]*\\| ([^|]*) \\|$").FindAllStringSubmatch(table, -1) {
+		require.NotContains(t, rows, m[1], "two rows for %s", m[1])
+		rows[m[1]] = nil
+		for _, imported := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(m[2], -1) {
+			rows[m[1]] = append(rows[m[1]], imported[1])
+		}
+	}
+	for _, p := range goList(t) {
+		require.Contains(t, rows, p.path, "the table lacks a package")
+		require.Equal(t, p.imports, rows[p.path], "imports of %s", p.path)
+		delete(rows, p.path)
+	}
+	require.Empty(t, rows, "the table has packages that do not exist")
+}
+
+// The picture of the packages has every import between those that it shows, and
+// no other.
+func TestArchitecturePicturesTheImports(t *testing.T) {
+	_, picture, _ := strings.Cut(readDoc(t, architecture), "```mermaid\nflowchart")
+	picture, _, _ = strings.Cut(picture, "```")
+	paths := map[string]string{} // by the identifier of the node
+	for _, m := range regexp.MustCompile(`(\w+)\["([^"]+)"\]`).FindAllStringSubmatch(picture, -1) {
+		if paths[m[1]] = m[2]; m[2] == "main" {
+			paths[m[1]] = "."
+		}
+	}
+	shown := map[string]bool{}
+	for _, path := range paths {
+		shown[path] = true
+	}
+	var drawn, real []string
+	for _, m := range regexp.MustCompile(`(?m)^ *(\w+)(?:\[.*?\])? --> (\w+)`).FindAllStringSubmatch(picture, -1) {
+		drawn = append(drawn, paths[m[1]]+" --> "+paths[m[2]])
+	}
+	for _, p := range goList(t) {
+		for _, imported := range p.imports {
+			if shown[p.path] && shown[imported] {
+				real = append(real, p.path+" --> "+imported)
+			}
+		}
+	}
+	require.Len(t, paths, 11)
+	require.ElementsMatch(t, real, drawn)
+}
+
+// identifiers returns the exported names of the packages: package.Name, and for
+// types package.Type.Field and package.Type.Method.
+func identifiers(t *testing.T, packages []goPackage) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	for _, p := range packages {
+		files, err := filepath.Glob(filepath.Join(p.path, "*.go"))
+		require.NoError(t, err)
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+			require.NoError(t, err)
+			for _, decl := range parsed.Decls {
+				for _, name := range declared(decl) {
+					names[p.name+"."+name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// declared returns the names that a declaration declares, fields and methods
+// with the name of their type before them.
+func declared(decl ast.Decl) (names []string) {
+	if f, ok := decl.(*ast.FuncDecl); ok {
+		if f.Recv == nil {
+			return []string{f.Name.Name}
+		}
+		on := f.Recv.List[0].Type
+		if pointer, ok := on.(*ast.StarExpr); ok {
+			on = pointer.X
+		}
+		if ident, ok := on.(*ast.Ident); ok {
+			names = append(names, ident.Name+"."+f.Name.Name)
+		}
+		return names
+	}
+	for _, spec := range decl.(*ast.GenDecl).Specs {
+		switch spec := spec.(type) {
+		case *ast.ValueSpec:
+			for _, name := range spec.Names {
+				names = append(names, name.Name)
+			}
+		case *ast.TypeSpec:
+			names = append(names, spec.Name.Name)
+			var fields *ast.FieldList
+			switch body := spec.Type.(type) {
+			case *ast.StructType:
+				fields = body.Fields
+			case *ast.InterfaceType:
+				fields = body.Methods
+			default:
+				continue
+			}
+			for _, field := range fields.List {
+				for _, name := range field.Names {
+					names = append(names, spec.Name.Name+"."+name.Name)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // anchors returns the link targets that GitHub makes from the headings of a document.
