@@ -51,7 +51,8 @@ func TestStatic(t *testing.T) {
 
 	require.Empty(t, get("GET", path, "Accept-Encoding", "gzip;q=0").Header().Get("Content-Encoding"))
 	require.Equal(t, http.StatusNotModified, get("GET", path, "If-None-Match", plain.Header().Get("ETag")).Code)
-	require.Equal(t, http.StatusNotModified, get("GET", path, "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+zip.Header().Get("ETag")).Code)
+	again := get("GET", path, "Accept-Encoding", "gzip", "If-None-Match", `"x", W/`+zip.Header().Get("ETag"))
+	require.Equal(t, http.StatusNotModified, again.Code)
 	require.Equal(t, http.StatusMethodNotAllowed, get("POST", path).Code)
 	head := get("HEAD", path)
 	body, _ = io.ReadAll(head.Body)
