@@ -92,8 +92,10 @@ func TestGrafanasFieldsAreLimited(t *testing.T) {
 		"a huge number":        {`,"values":{"A":1e999},"valueString":"v"`, `"generatorURL"`},
 		"a long text":          {`,"valueString":"` + strings.Repeat("é", 10_000) + `"`, `"valueString":"` + strings.Repeat("é", 512) + `"`},
 		"a long link":          {`,"panelURL":"http://x/` + strings.Repeat("p", 20_000) + `"`, `"generatorURL"`},
-		"a script": {`,"silenceURL":"javascript:alert(1)","panelURL":"//x","dashboardURL":"d/n"`,
-			`"silenceURL":"javascript:alert(1)"`},
+		"a script": {
+			`,"silenceURL":"javascript:alert(1)","panelURL":"//x","dashboardURL":"d/n"`,
+			`"silenceURL":"javascript:alert(1)"`,
+		},
 	} {
 		h := newTestServer(t, Options{})
 		id := h.postKept(t, grafanaBody("1", tc.fields))

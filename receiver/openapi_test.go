@@ -244,8 +244,10 @@ func readersAreAnswered(t *testing.T, c *contract) {
 	}
 	h.answers(t, c, 200, http.MethodHead, "/-/healthy", "")
 	h.answers(t, c, 200, http.MethodHead, "/-/ready", "")
-	h.setStatus(grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: time.Now(), DirtyGroups: 3, Partial: true,
-		Restored: 7})
+	h.setStatus(grouping.StorageStatus{
+		Mode: "redis", Reason: "refused", DegradedSince: time.Now(), DirtyGroups: 3, Partial: true,
+		Restored: 7,
+	})
 	h.asks(t, c, 200, "/api/v1/status")
 	h.asks(t, c, 200, "/-/ready")
 }

@@ -32,14 +32,22 @@ func TestUnknownFiltersAreRejected(t *testing.T) {
 	id := h.postKept(t, body())
 	const alert = "0011223344556677"
 	for path, queries := range map[string][]string{
-		"/api/v1/groups": {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
-			"alerts=x", "source=a&source=b", "sauce=a", "by=x"},
-		"/": {`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
-			"view=x", "source=a&source=b", "sauce=a", "by=a,b,c,d,e,f", "from=x"},
-		"/api/v1/events": {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
-			"alert=x", "state=firing", "at=2026-01-01"},
-		"/history": {`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
-			"alert=x", "state=firing", "at=x", "at=1&at=2"},
+		"/api/v1/groups": {
+			`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
+			"alerts=x", "source=a&source=b", "sauce=a", "by=x",
+		},
+		"/": {
+			`filter=alertname="Nope;x"`, "receiver=%zz", "state=open", "sort=x", "limit=0", "cursor=x",
+			"view=x", "source=a&source=b", "sauce=a", "by=a,b,c,d,e,f", "from=x",
+		},
+		"/api/v1/events": {
+			`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
+			"alert=x", "state=firing", "at=2026-01-01",
+		},
+		"/history": {
+			`filter=alertname="Nope;x"`, "kind=x", "since=x", "until=x", "limit=x", "cursor=x", "group=x",
+			"alert=x", "state=firing", "at=x", "at=1&at=2",
+		},
 		"/api/v1/groups/" + id:             {"source=a", "alerts=true", "%zz"},
 		"/api/v1/groups/" + id + "/events": {"group=" + id, "kind=x", "a;b"},
 		"/groups/" + id:                    {"range=2h", "offset=x", "offset=-1", "filter=a", "a;b"},

@@ -39,18 +39,26 @@ func TestInvalidAlertDoesNotAffectOthers(t *testing.T) {
 			`alerts[20].startsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
 		"no start": {alertNamed("Odd", alertStart+",", ""), alertRejectedTime, `alerts[20].startsAt: is missing (alert "Odd")`},
-		"a start that is not a time": {alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime,
-			`alerts[20].startsAt: is not an RFC 3339 time (alert "Odd")`},
+		"a start that is not a time": {
+			alertNamed("Odd", alertStart, `"startsAt":"soon"`), alertRejectedTime,
+			`alerts[20].startsAt: is not an RFC 3339 time (alert "Odd")`,
+		},
 		"an end after 9999": {
 			alertNamed("Odd", `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00"), alertRejectedTime,
 			`alerts[20].endsAt: must be between the years 0 and 9999 in UTC (alert "Odd")`,
 		},
-		"an unknown status": {alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus,
-			`alerts[20].status: is "pending", must be "firing" or "resolved" (alert "Odd")`},
-		"labels in a list": {alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed,
-			"alerts[20].labels: must not be a JSON array"},
-		"a number as a label": {alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed,
-			`alerts[20].labels.n: must not be a JSON number (alert "Odd")`},
+		"an unknown status": {
+			alertNamed("Odd", `"firing"`, `"pending"`), alertRejectedStatus,
+			`alerts[20].status: is "pending", must be "firing" or "resolved" (alert "Odd")`,
+		},
+		"labels in a list": {
+			alertNamed("Odd", `{"alertname":"Odd"}`, `["Odd"]`), alertRejectedMalformed,
+			"alerts[20].labels: must not be a JSON array",
+		},
+		"a number as a label": {
+			alertNamed("Odd", `"alertname":"Odd"`, `"alertname":"Odd","n":1`), alertRejectedMalformed,
+			`alerts[20].labels.n: must not be a JSON number (alert "Odd")`,
+		},
 		"a text": {`"x"`, alertRejectedMalformed, "alerts[20]: must not be a JSON string"},
 		"null":   {"null", alertRejectedStatus, `alerts[20].status: is "", must be "firing" or "resolved"`},
 	} {
@@ -231,8 +239,10 @@ func TestStoredTimesAreAnsweredInUTC(t *testing.T) {
 		Alerts: []*grouping.Alert{{
 			Fingerprint: "00000000000000ff", Status: grouping.StatusResolved, StartsAt: start, EndsAt: start.Add(time.Hour),
 			FirstSeenAt: ours, LastSeenAt: ours, ChangedAt: ours, Stamp: s,
-			Recorded: []grouping.Episode{{StartsAt: start.Add(-time.Hour), EndsAt: start.Add(-time.Minute), Stamp: s},
-				{StartsAt: start, EndsAt: start.Add(time.Hour), Stamp: s}},
+			Recorded: []grouping.Episode{
+				{StartsAt: start.Add(-time.Hour), EndsAt: start.Add(-time.Minute), Stamp: s},
+				{StartsAt: start, EndsAt: start.Add(time.Hour), Stamp: s},
+			},
 		}},
 	})
 	text, err := json.Marshal(viewGroupWithAlerts(g))

@@ -36,10 +36,18 @@ func TestEveryRejectionIsRecorded(t *testing.T) {
 		"a browser's form":    {http.MethodPost, "/webhooks", body(), []string{"Accept", "text/html"}, 404, rejectedNotFound},
 		"another method":      {http.MethodDelete, "/webhook/prod", body(), nil, 405, rejectedMethod},
 		"another site":        {http.MethodPost, "/webhook", body(), []string{"Origin", "https://evil.example"}, 403, rejectedCrossOrigin},
-		"a compressed body": {http.MethodPost, "/webhook", body(), []string{"Authorization", "Bearer one", "Content-Encoding", "gzip"}, 415,
-			rejectedMedia},
-		"a large body": {http.MethodPost, "/webhook", strings.Repeat(" ", 2000), []string{"Authorization", "Bearer one"}, 413,
-			rejectedTooLarge},
+		"a compressed body": {
+			http.MethodPost, "/webhook", body(),
+			[]string{"Authorization", "Bearer one", "Content-Encoding", "gzip"},
+			415,
+			rejectedMedia,
+		},
+		"a large body": {
+			http.MethodPost, "/webhook", strings.Repeat(" ", 2000),
+			[]string{"Authorization", "Bearer one"},
+			413,
+			rejectedTooLarge,
+		},
 		"no JSON": {http.MethodPost, "/webhook", "{", []string{"Authorization", "Bearer one"}, 400, rejectedBadMessage},
 	} {
 		t.Run(name, func(t *testing.T) {
