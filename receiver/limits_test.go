@@ -86,7 +86,7 @@ func TestGroupLimits(t *testing.T) {
 	require.Equal(t, uint64(2), h.postResult(t, manyAlerts(5)).Cut)
 	h.postResult(t, body(wireKey, `"groupKey":"second"`))
 	for path, text := range map[string]string{
-		"/webhook":         "group limit of 2 reached",
+		"/webhook":         "group limit of 2 reached and all groups are firing",
 		"/webhook/another": "source limit of 1 reached",
 	} {
 		w := h.do(http.MethodPost, path, strings.NewReader(body(wireKey, `"groupKey":"third"`)))
