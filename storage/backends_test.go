@@ -107,7 +107,7 @@ func startRedis(t *testing.T, args ...string) *redisServer {
 	}
 	path, err := exec.LookPath("redis-server")
 	require.NoError(t, err,
-		"redis-server is not installed: run scripts/install-redis.sh (Debian: apt-get install redis-server), or set SHORT=1")
+		"redis-server is not installed: run scripts/install.sh redis-server redis-server (Debian: apt-get install redis-server), or set SHORT=1")
 	dir := t.TempDir()
 	s := &redisServer{socket: filepath.Join(dir, "s")}
 	args = append([]string{"--port", "0", "--unixsocket", s.socket, "--dir", dir, "--save", "", "--appendonly", "no"}, args...)

@@ -143,7 +143,7 @@ func startRawRedis(t *testing.T, lines, url string) string {
 		t.Skip("SHORT=1: without a real Redis")
 	}
 	path, err := exec.LookPath("redis-server")
-	require.NoError(t, err, "redis-server is not installed: run scripts/install-redis.sh "+
+	require.NoError(t, err, "redis-server is not installed: run scripts/install.sh redis-server redis-server "+
 		"(Debian: apt-get install redis-server), or set SHORT=1")
 	dir, port := t.TempDir(), freePort(t)
 	socket, file := filepath.Join(dir, "s"), filepath.Join(dir, "redis.conf")
