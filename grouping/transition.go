@@ -1,0 +1,235 @@
+package grouping
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// transition builds the next state of a group.
+type transition struct {
+	rules
+	before       *AlertGroup // nil for a new group
+	at           time.Time   // arrival
+	stamp        Stamp
+	sender       string // external URL of the sender
+	outdated     bool   // the stored state is newer than the notification
+	partial      bool   // an alert that is not listed does not count as omitted
+	inDispute    bool   // a status change belongs to a dispute between Alertmanagers
+	disputeEnded bool   // a dispute about an already resolved alert ended
+
+	id      ID
+	deleted Stamp
+	version int64
+	counter int64
+	meta    Meta
+	alerts  []*Alert // sorted by fingerprint
+	removed map[Fingerprint]Stamp
+	log     eventLog
+}
+
+func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
+	tr := &transition{at: stamp.Time(), stamp: stamp, id: key.ID(), removed: map[Fingerprint]Stamp{}}
+	if g != nil {
+		tr.deleted, tr.version, tr.counter = g.Deleted, g.Version, g.Notifications
+		maps.Copy(tr.removed, g.Removed)
+		if !g.IsTombstone() {
+			tr.before, tr.meta, tr.alerts = g, g.Meta, slices.Clone(g.Alerts)
+		}
+	}
+	tr.log = eventLog{stamp: stamp, key: key, id: tr.id}
+	if tr.before == nil {
+		// The group's own fields must also be newer than the deletion.
+		tr.meta = Meta{Key: key, CreatedAt: tr.at, Settling: true, Stamp: tr.deleted}
+	}
+	return tr
+}
+
+// finish completes the group and its events. The opened event comes first, the
+// closed event last.
+func (tr *transition) finish() (*AlertGroup, []Event) {
+	if tr.before == nil || tr.fromFuture(tr.meta.CreatedAt) {
+		tr.meta.CreatedAt, tr.meta.FlushAt = tr.at, tr.at.Add(tr.groupWait)
+	}
+	if !tr.outdated {
+		tr.meta.Stamp = tr.stamp.supersedes(tr.meta.Stamp)
+		tr.meta.UpdatedAt = tr.at
+	}
+	// No alert may be newer than its group's own fields. Merge relies on this.
+	for _, a := range tr.alerts {
+		tr.meta.Stamp = max(tr.meta.Stamp, a.Stamp)
+	}
+	g := NewAlertGroup(AlertGroup{
+		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Removed: tr.removed, Deleted: tr.deleted,
+		Version: tr.version, Notifications: tr.counter,
+	})
+	wasOpen := tr.before != nil && tr.before.State != StateResolved
+	isOpen := g.State != StateResolved
+	switch {
+	case tr.inDispute && !slices.ContainsFunc(tr.log.events, func(e Event) bool { return e.Kind != EventNotified }):
+		// If a dispute wrote no event for its alert, it writes no opened or closed
+		// event for the group either.
+	case !wasOpen && isOpen:
+		events := tr.log.events
+		tr.log.events = nil
+		tr.log.addForGroup(EventOpened, g.GroupLabels)
+		for _, e := range events {
+			tr.log.add(e)
+		}
+	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded):
+		tr.log.addForGroup(EventClosed, g.GroupLabels)
+	}
+	return g, tr.log.events
+}
+
+// find returns the alert's index in the list and true, or the index at which to
+// insert it and false.
+func (tr *transition) find(fp Fingerprint) (int, bool) {
+	return slices.BinarySearchFunc(tr.alerts, fp, func(a *Alert, fp Fingerprint) int {
+		return cmp.Compare(a.Fingerprint, fp)
+	})
+}
+
+// remove removes the alert at the index in the list.
+func (tr *transition) remove(i int) {
+	a := tr.alerts[i]
+	tr.log.addForAlert(EventExpired, a)
+	tr.removed[a.Fingerprint] = tr.stamp.supersedes(a.Stamp)
+	tr.alerts = slices.Delete(tr.alerts, i, i+1)
+}
+
+// enforceLimit keeps the group within its maximum number of alerts. It evicts
+// alerts that do not fire to make room for new firing alerts. It evicts resolved
+// alerts before unreported ones, and those that changed longest ago first. New
+// alerts that still exceed the limit are removed from listed. It returns how many
+// of those fire.
+func (tr *transition) enforceLimit(listed map[Fingerprint]NotifiedAlert) (rejected uint64) {
+	var added []Fingerprint
+	firing := 0
+	for fp, na := range listed {
+		if _, known := tr.find(fp); known {
+			continue
+		}
+		added = append(added, fp)
+		if na.Status == StatusFiring {
+			firing++
+		}
+	}
+	if tr.maxAlerts == 0 || len(tr.alerts)+len(added) <= tr.maxAlerts {
+		return 0
+	}
+	var evictable []*Alert
+	for _, a := range tr.alerts {
+		if _, ok := listed[a.Fingerprint]; !ok && a.Status != StatusFiring {
+			evictable = append(evictable, a)
+		}
+	}
+	slices.SortFunc(evictable, func(a, b *Alert) int {
+		return cmp.Or(cmp.Compare(a.Status, b.Status), a.ChangedAt.Compare(b.ChangedAt), compareFingerprints(a, b))
+	})
+	excess := max(0, len(tr.alerts)+firing-tr.maxAlerts)
+	for _, a := range evictable[:min(excess, len(evictable))] {
+		i, _ := tr.find(a.Fingerprint)
+		tr.remove(i)
+	}
+	slices.SortFunc(added, func(a, b Fingerprint) int { // firing alerts first
+		return cmp.Or(cmp.Compare(listed[a].Status, listed[b].Status), cmp.Compare(a, b))
+	})
+	free := max(0, tr.maxAlerts-len(tr.alerts))
+	for _, fp := range added[min(free, len(added)):] {
+		if listed[fp].Status == StatusFiring {
+			rejected++
+		}
+		delete(listed, fp)
+	}
+	return rejected
+}
+
+// isOvertaken reports whether a notification that arrived later was applied
+// already. The stamp of the group alone cannot tell: a flush, or a report of one
+// alert, is newer than the notification that waited for it, and lists no other alerts.
+func (tr *transition) isOvertaken() bool {
+	return tr.before != nil && tr.stamp.precedes(tr.before.Stamp) && !tr.at.After(tr.before.LastNotifiedAt)
+}
+
+// omitsRecentlyReported reports whether the message omits an alert that another
+// Alertmanager of the cluster recently reported as firing. A replica sends the view
+// that it had before it waited for its peers. So the omitted alert may be newer
+// than that view.
+func (tr *transition) omitsRecentlyReported(listed map[Fingerprint]NotifiedAlert) bool {
+	for _, a := range tr.alerts {
+		if _, ok := listed[a.Fingerprint]; ok || a.Status != StatusFiring {
+			continue
+		}
+		if at, by := tr.lastSeen(a); tr.isOtherSender(by) && tr.isRecent(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// lastSeen calls AlertGroup.LastSeen of the group before the transition.
+func (tr *transition) lastSeen(a *Alert) (time.Time, string) {
+	if tr.before == nil {
+		return a.LastSeenAt, a.ReportedBy
+	}
+	return tr.before.LastSeen(a)
+}
+
+// isOtherSender reports whether another Alertmanager than the one with the
+// external URL sent the message. It returns false if either URL is unknown.
+func (tr *transition) isOtherSender(by string) bool {
+	return tr.sender != by && tr.sender != "" && by != ""
+}
+
+// isRecent reports whether t is less than the settle time before the arrival.
+// Within that time, two Alertmanagers may still have different views.
+func (tr *transition) isRecent(t time.Time) bool {
+	return tr.at.Sub(t) < tr.settle && !tr.fromFuture(t)
+}
+
+// fromFuture reports whether a broken clock of Muster wrote t: t is more than
+// maxSkew after the arrival.
+func (tr *transition) fromFuture(t time.Time) bool { return t.Sub(tr.at) > maxSkew }
+
+// correctFuture returns t, or the arrival if a broken clock wrote t.
+func (tr *transition) correctFuture(t time.Time) time.Time {
+	if tr.fromFuture(t) {
+		return tr.at
+	}
+	return t
+}
+
+// common returns the labels and annotations that all firing alerts share. If no
+// alert fires, it returns those that all alerts share.
+func (tr *transition) common() (ls, annotations Labels) {
+	firing := slices.DeleteFunc(slices.Clone(tr.alerts), func(a *Alert) bool { return a.Status != StatusFiring })
+	if len(firing) == 0 {
+		firing = tr.alerts
+	}
+	for i, a := range firing {
+		if i == 0 {
+			ls, annotations = maps.Clone(a.Labels), maps.Clone(a.Annotations)
+			continue
+		}
+		intersect(ls, a.Labels)
+		intersect(annotations, a.Annotations)
+	}
+	return ls, annotations
+}
+
+// intersect deletes every entry of l that o does not have with the same value.
+func intersect(l, o Labels) {
+	maps.DeleteFunc(l, func(name, value string) bool {
+		other, ok := o[name]
+		return !ok || other != value
+	})
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
