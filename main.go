@@ -86,16 +86,17 @@ func serve(c config, logger *slog.Logger) error {
 			logger.Debug("Closing the storage failed", "err", err)
 		}
 	}()
-	manager, err := grouping.NewManager(backend.groups, clock, reg, logger, c.group)
+	var server *receiver.Server
+	watch := func(u grouping.Update) { server.Publish(u) }
+	manager, err := grouping.NewManager(backend.groups, clock, watch, reg, logger, c.group)
 	if err != nil {
 		return err
 	}
 	c.receiver.Problems = webConfig.Problems
-	server, err := receiver.New(manager, backend.status, reg, reg, logger, c.receiver)
+	server, err = receiver.New(manager, backend.status, reg, reg, logger, c.receiver)
 	if err != nil {
 		return err
 	}
-	manager.Watch(server.Publish)
 	httpServer := receiver.NewHTTPServer(server, logger)
 	httpServer.RegisterOnShutdown(server.Drain)
 	webServer := web.New(webConfig, httpServer, logger, c.webOptions(server.RecordRejection))

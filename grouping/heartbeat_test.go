@@ -62,7 +62,7 @@ func testHeartbeats(t *testing.T, test func(h heartbeatTest)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()
-		m, err := grouping.NewManager(memory(), grouping.NewClock(), reg, promslog.NewNopLogger(), grouping.DefaultOptions)
+		m, err := grouping.NewManager(memory(), grouping.NewClock(), nil, reg, promslog.NewNopLogger(), grouping.DefaultOptions)
 		require.NoError(t, err)
 		test(heartbeatTest{t, m, reg})
 	})
@@ -211,7 +211,7 @@ func TestTheLastNotificationSurvivesARestart(t *testing.T) {
 	require.NoError(t, err)
 
 	reg := prometheus.NewRegistry()
-	again, err := grouping.NewManager(store, grouping.NewClock(), reg, promslog.NewNopLogger(), grouping.DefaultOptions)
+	again, err := grouping.NewManager(store, grouping.NewClock(), nil, reg, promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	_, err = again.RestoreGroups(t.Context())
 	require.NoError(t, err)

@@ -121,12 +121,20 @@ type Manager struct {
 // NewManager returns a manager of the groups in the storage. It neither loads
 // stored groups nor starts a goroutine: RestoreGroups loads, and Run runs the
 // timers.
-func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, logger *slog.Logger, opts Options) (*Manager, error) {
+//
+// The manager calls watch after every change of a group. watch must not block, and
+// must be safe for concurrent use. It may be nil.
+func NewManager(
+	storage GroupStorage, clock *Clock, watch func(Update), reg prometheus.Registerer, logger *slog.Logger, opts Options,
+) (*Manager, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
+	if watch == nil {
+		watch = func(Update) {}
+	}
 	m := &Manager{
-		storage: storage, clock: clock, logger: logger, opts: opts, watch: func(Update) {}, started: clock.Now(),
+		storage: storage, clock: clock, logger: logger, opts: opts, watch: watch, started: clock.Now(),
 		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
 	}
 	m.metrics = newManagerMetrics(reg, m)
@@ -138,11 +146,6 @@ func NewManager(storage GroupStorage, clock *Clock, reg prometheus.Registerer, l
 	}
 	return m, nil
 }
-
-// Watch makes the manager call fn after every change of a group. Call Watch at
-// most once, before the manager is used. fn must not block and must be safe for
-// concurrent use.
-func (m *Manager) Watch(fn func(Update)) { m.watch = fn }
 
 // Stamp returns the stamp of a notification that arrives now.
 func (m *Manager) Stamp() Stamp { return m.clock.Stamp() }

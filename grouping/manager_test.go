@@ -25,7 +25,7 @@ var key = grouping.Key{Source: "default", Receiver: "team.a", GroupKey: `{}:{ale
 
 func newManager(t *testing.T, s grouping.GroupStorage, opts grouping.Options) *grouping.Manager {
 	t.Helper()
-	m, err := grouping.NewManager(s, grouping.NewClock(), prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
+	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
 	return m
 }
@@ -272,7 +272,7 @@ func TestManyWritersOfOneGroup(t *testing.T) {
 func TestOptionsAreChecked(t *testing.T) {
 	opts := grouping.DefaultOptions
 	opts.Interval = 0
-	_, err := grouping.NewManager(memory(), grouping.NewClock(), nil, promslog.NewNopLogger(), opts)
+	_, err := grouping.NewManager(memory(), grouping.NewClock(), nil, nil, promslog.NewNopLogger(), opts)
 	require.ErrorContains(t, err, "group interval 0s is less than the minimum of 1ms")
 }
 

@@ -31,7 +31,7 @@ type timed struct {
 func runManager(t *testing.T, s grouping.GroupStorage) timed {
 	t.Helper()
 	reg := prometheus.NewRegistry()
-	m, err := grouping.NewManager(s, grouping.NewClock(), reg, promslog.NewNopLogger(), timing)
+	m, err := grouping.NewManager(s, grouping.NewClock(), nil, reg, promslog.NewNopLogger(), timing)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -293,7 +293,7 @@ func TestAFlushHappensOnceAcrossReplicas(t *testing.T) {
 
 func TestGaugesAreCollectedFromTheState(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	m, err := grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), reg, promslog.NewNopLogger(), timing)
+	m, err := grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), nil, reg, promslog.NewNopLogger(), timing)
 	require.NoError(t, err)
 	_, err = m.Ingest(t.Context(), notification(alert("a"), alert("b")))
 	require.NoError(t, err)

@@ -19,10 +19,9 @@ import (
 func (h *testServer) reset(t *testing.T) {
 	t.Helper()
 	var err error
-	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(),
+	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.publish,
 		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
-	h.manager.Watch(h.Publish)
 	h.groups = h.manager
 	h.summary.counter = templates.Counter{}
 }

@@ -38,14 +38,16 @@ func newTestServer(t testing.TB, opts Options) *testServer {
 		opts.Groups = grouping.DefaultOptions
 	}
 	var err error
-	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.reg, promslog.NewNopLogger(),
-		opts.Groups)
+	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.publish, h.reg,
+		promslog.NewNopLogger(), opts.Groups)
 	require.NoError(t, err)
 	h.Server, err = New(h.manager, h.storageStatus, h.reg, h.reg, promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
-	h.manager.Watch(h.Publish)
 	return h
 }
+
+// publish is the watcher of the manager, which is built before the server.
+func (h *testServer) publish(u grouping.Update) { h.Publish(u) }
 
 func (h *testServer) storageStatus() grouping.StorageStatus {
 	h.mu.Lock()

@@ -51,7 +51,7 @@ func TestFileUnderTrafficLosesNothing(t *testing.T) {
 		require.NoError(t, file.Close())
 	})
 	<-tiered.Restored()
-	groups, err := grouping.NewManager(tiered, clock, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
+	groups, err := grouping.NewManager(tiered, clock, nil, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	for i := range 200 {
 		alert := grouping.NotifiedAlert{

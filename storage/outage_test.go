@@ -31,7 +31,7 @@ func startOn(t *testing.T, url string) replica {
 	clock := grouping.NewClock()
 	joined, err := NewTiered(NewMemory(MemoryOptions{}), redis, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), TieredOptions{})
 	require.NoError(t, err)
-	m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	m, err := grouping.NewManager(joined, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -42,7 +42,7 @@ func startOn(t *testing.T, url string) replica {
 		require.NoError(t, redis.Close())
 	})
 	<-joined.Restored()
-	return replica{m, joined, nil}
+	return replica{m, joined, nil, nil}
 }
 
 // notification returns a notification with a number of firing alerts, each about 1
@@ -157,7 +157,7 @@ func TestDrain(t *testing.T) {
 		clock := grouping.NewClock()
 		joined, err := NewTiered(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), TieredOptions{})
 		require.NoError(t, err)
-		m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+		m, err := grouping.NewManager(joined, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
@@ -168,7 +168,7 @@ func TestDrain(t *testing.T) {
 			_, err := m.Ingest(t.Context(), notification(fmt.Sprint(i), 1))
 			require.NoError(t, err)
 		}
-		return replica{m, joined, backend}, func() error { cancel(); return <-done }
+		return replica{m, joined, backend, nil}, func() error { cancel(); return <-done }
 	}
 
 	t.Run("the backend recovers", func(t *testing.T) {

@@ -35,6 +35,8 @@ type replica struct {
 	*grouping.Manager
 	storage *Tiered
 	backend *flaky
+	// updates has the groups that changed: their IDs, and whether they exist.
+	updates *sync.Map
 }
 
 // startReplica runs a replica on the Redis at the address until the test ends.
@@ -68,13 +70,15 @@ func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts Tiere
 	backend := &flaky{Durable: durable}
 	joined, err := NewTiered(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
-	m, err := grouping.NewManager(joined, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	updates := &sync.Map{}
+	watch := func(u grouping.Update) { updates.Store(u.ID, u.Group != nil) }
+	m, err := grouping.NewManager(joined, clock, watch, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = joined.Run(ctx) }()
 	<-joined.Restored()
-	return replica{m, joined, backend}, func() {
+	return replica{m, joined, backend, updates}, func() {
 		backend.heal()
 		cancel()
 		<-done
@@ -238,8 +242,6 @@ func TestALateAnswerMovesNoClock(t *testing.T) {
 func TestReplicasFollowEachOther(t *testing.T) {
 	server := miniredis.RunT(t)
 	r, other := startReplica(t, server.Addr(), TieredOptions{}), startReplica(t, server.Addr(), TieredOptions{})
-	var updates sync.Map
-	other.Watch(func(u grouping.Update) { updates.Store(u.ID, u.Group != nil) })
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
@@ -250,7 +252,7 @@ func TestReplicasFollowEachOther(t *testing.T) {
 	require.Zero(t, r.storage.Status().Replicas, "its own writes must not count as those of a replica")
 	require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), firing("a").Fingerprint))
 	require.Eventually(t, func() bool {
-		exists, ok := updates.Load(testKey.ID())
+		exists, ok := other.updates.Load(testKey.ID())
 		_, err := other.GetGroup(context.Background(), testKey.ID())
 		return ok && exists == false && errors.Is(err, grouping.ErrGroupNotFound)
 	}, 5*time.Second, 5*time.Millisecond, "the other replica must see the deletion")

@@ -55,7 +55,7 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 // again, a removed alert, a deleted group, unusual texts and a truncated message.
 func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
-	m, err := grouping.NewManager(s, grouping.NewClock(), prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	odd := grouping.Labels{"alertname": "Größe ☃", "empty": "", "quote": `"\<&>` + "\u2028\n"}
 	key := grouping.Key{Source: "prod", Receiver: "team.a/ü", GroupKey: `{}/{a=~"b|c"}:{x="\n"}`}
@@ -188,7 +188,7 @@ func TestStoredBefore(t *testing.T) {
 		checkStored := func(t *testing.T, s grouping.GroupStorage, before string) {
 			t.Helper()
 			require.JSONEq(t, before, readStored(t, s))
-			m, err := grouping.NewManager(s, grouping.NewClock(), prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+			m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 			require.NoError(t, err)
 			_, err = m.RestoreGroups(t.Context())
 			require.NoError(t, err)
@@ -293,7 +293,7 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := func() *grouping.Manager {
 				reg, logger := prometheus.NewRegistry(), promslog.NewNopLogger()
-				m, err := grouping.NewManager(test.storage, grouping.NewClock(), reg, logger, grouping.DefaultOptions)
+				m, err := grouping.NewManager(test.storage, grouping.NewClock(), nil, reg, logger, grouping.DefaultOptions)
 				require.NoError(t, err)
 				return m
 			}

@@ -111,13 +111,13 @@ func startOn(t *testing.T, groups grouping.GroupStorage, clock *grouping.Clock) 
 	t.Helper()
 	m := &muster{t: t, status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
 	var err error
-	m.groups, err = grouping.NewManager(groups, clock, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
+	watch := func(u grouping.Update) { m.server.Publish(u) }
+	m.groups, err = grouping.NewManager(groups, clock, watch, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	reg := prometheus.NewRegistry()
 	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(),
 		receiver.Options{Groups: grouping.Options{StaleAfter: time.Hour, Retention: time.Hour}})
 	require.NoError(t, err)
-	m.groups.Watch(m.server.Publish)
 	m.listen("127.0.0.1:0")
 	t.Cleanup(m.stop)
 	return m
