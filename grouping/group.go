@@ -293,8 +293,15 @@ func (g *AlertGroup) Equal(o *AlertGroup) bool {
 	if g == o {
 		return true
 	}
-	return g != nil && o != nil && g.ID == o.ID && g.Deleted == o.Deleted && equalMeta(&g.Meta, &o.Meta) &&
-		maps.Equal(g.Removed, o.Removed) && slices.EqualFunc(g.Alerts, o.Alerts, (*Alert).Equal)
+	if g == nil || o == nil || g.ID != o.ID || g.Deleted != o.Deleted || !equalMeta(&g.Meta, &o.Meta) {
+		return false
+	}
+	for _, kind := range recordKinds {
+		if !kind.equal(g, o) {
+			return false
+		}
+	}
+	return true
 }
 
 func equalMeta(m, o *Meta) bool {

@@ -21,39 +21,14 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 		return a
 	}
 	g := AlertGroup{
-		ID: a.ID, Meta: a.Meta, Removed: make(map[Fingerprint]Stamp, max(len(a.Removed), len(b.Removed))), Deleted: max(a.Deleted, b.Deleted),
+		ID: a.ID, Meta: a.Meta, Deleted: max(a.Deleted, b.Deleted),
 		Version: max(a.Version, b.Version), Notifications: max(a.Notifications, b.Notifications),
 	}
 	if compareMeta(&a.Meta, &b.Meta) < 0 {
 		g.Meta = b.Meta
 	}
-	mergeOne := func(fp Fingerprint, x, y *Alert) {
-		removal := max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
-		if removal <= g.Deleted {
-			removal = ""
-		}
-		if alert := mergeAlerts(x, y, removal, g.Deleted); alert != nil {
-			g.Alerts = append(g.Alerts, alert)
-		} else if removal != "" {
-			g.Removed[fp] = removal
-		}
-	}
-	walkAlertPairs(a.Alerts, b.Alerts, func(x, y *Alert) {
-		if x != nil {
-			mergeOne(x.Fingerprint, x, y)
-		} else {
-			mergeOne(y.Fingerprint, x, y)
-		}
-	})
-	for fp := range a.Removed {
-		if a.Alert(fp) == nil && b.Alert(fp) == nil {
-			mergeOne(fp, nil, nil)
-		}
-	}
-	for fp := range b.Removed {
-		if _, done := a.Removed[fp]; !done && a.Alert(fp) == nil && b.Alert(fp) == nil {
-			mergeOne(fp, nil, nil)
-		}
+	for _, kind := range recordKinds {
+		kind.merge(&g, a, b)
 	}
 	// A group's own fields are never older than its alerts. If the fields are
 	// deleted, the whole group is.

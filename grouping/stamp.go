@@ -39,6 +39,15 @@ func clockReading(t time.Time) uint64 {
 // Valid reports whether the stamp is well formed.
 func (s Stamp) Valid() bool { return len(s) == stampLen && isLowerHex(string(s)) }
 
+// ParseStamp returns the text as a stamp. It returns an error if the text is not a
+// valid stamp.
+func ParseStamp(text string) (Stamp, error) {
+	if s := Stamp(text); s.Valid() {
+		return s, nil
+	}
+	return "", fmt.Errorf("%q is not a stamp", text)
+}
+
 // Time returns the stamp's time in UTC, with a precision of milliseconds. It is zero
 // for an empty stamp.
 func (s Stamp) Time() time.Time {

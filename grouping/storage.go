@@ -99,24 +99,6 @@ func (c *Change) ID() ID {
 	return c.Base.ID
 }
 
-// Delta calls fn for every alert that differs between Base and Group. before is nil
-// for a new alert, after is nil for a removed one. Delta walks both sorted lists once
-// and compares pointers first, so unchanged alerts cost little.
-func (c *Change) Delta(fn func(before, after *Alert)) {
-	var before, after []*Alert
-	if c.Base != nil {
-		before = c.Base.Alerts
-	}
-	if c.Group != nil {
-		after = c.Group.Alerts
-	}
-	walkAlertPairs(before, after, func(x, y *Alert) {
-		if x == nil || y == nil || !x.Equal(y) {
-			fn(x, y)
-		}
-	})
-}
-
 // EventQuery selects events of the history. The zero value selects all.
 type EventQuery struct {
 	Group        ID          // only this group's events

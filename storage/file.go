@@ -204,7 +204,7 @@ func (f *File) prepare(tx *bbolt.Tx) error {
 	}
 	f.tombstones = nil
 	for id, fields := range scanGroups(tx) {
-		if _, live := fields[fieldMeta]; !live {
+		if _, live := fields[grouping.HeadRecord]; !live {
 			f.tombstones = append(f.tombstones, fileTombstone{id, grouping.Stamp(fields[fieldDeleted])})
 		}
 	}
@@ -225,7 +225,7 @@ func (f *File) dropTombstones(tx *bbolt.Tx) error {
 			break
 		}
 		n++
-		if string(groups.Get([]byte(string(t.id)+fieldDeleted))) != string(t.deleted) || groups.Get([]byte(string(t.id)+fieldMeta)) != nil {
+		if string(groups.Get([]byte(string(t.id)+fieldDeleted))) != string(t.deleted) || groups.Get([]byte(string(t.id)+grouping.HeadRecord)) != nil {
 			continue // the group was stored again since then
 		}
 		if err := deletePrefix(groups, []byte(t.id)); err != nil {
@@ -256,9 +256,9 @@ func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGro
 		return nil, context.Cause(ctx)
 	}
 	g := *c.Group
-	write := func(groups *bbolt.Bucket, stored *grouping.AlertGroup, fields []field) (*grouping.AlertGroup, error) {
+	write := func(groups *bbolt.Bucket, stored *grouping.AlertGroup, writes []grouping.RecordWrite) (*grouping.AlertGroup, error) {
 		if stored != nil && !c.Exclusive && stored.Stamp > g.Stamp {
-			g = *grouping.Merge(&g, &grouping.AlertGroup{ID: g.ID, Meta: stored.Meta})
+			g = *g.WithNewerHead(stored)
 		}
 		if stored != nil {
 			g.Version, g.Notifications = max(g.Version, stored.Version), max(g.Notifications, stored.Notifications)
@@ -267,22 +267,22 @@ func (f *File) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGro
 		if c.Notified {
 			g.Notifications++
 		}
-		meta, err := encodeMeta(&g.Meta)
+		head, err := g.EncodeHead()
 		if err != nil {
 			return nil, err
 		}
-		fields = append(fields,
-			field{name: fieldMeta, value: meta},
-			field{name: fieldDeleted, value: string(g.Deleted)},
-			field{name: fieldVersion, value: strconv.FormatInt(g.Version, 10)},
-			field{name: fieldNotifications, value: strconv.FormatInt(g.Notifications, 10)},
-			field{name: fieldToken, value: string(c.Stamp)})
-		for _, fd := range fields {
-			key := []byte(string(g.ID) + fd.name)
-			if fd.value == "" {
+		writes = append(writes,
+			grouping.RecordWrite{Name: grouping.HeadRecord, Text: head},
+			grouping.RecordWrite{Name: fieldDeleted, Text: string(g.Deleted)},
+			grouping.RecordWrite{Name: fieldVersion, Text: strconv.FormatInt(g.Version, 10)},
+			grouping.RecordWrite{Name: fieldNotifications, Text: strconv.FormatInt(g.Notifications, 10)},
+			grouping.RecordWrite{Name: fieldToken, Text: string(c.Stamp)})
+		for _, w := range writes {
+			key := []byte(string(g.ID) + w.Name)
+			if w.Text == "" {
 				err = groups.Delete(key)
 			} else {
-				err = groups.Put(key, []byte(fd.value))
+				err = groups.Put(key, []byte(w.Text))
 			}
 			if err != nil {
 				return nil, err
@@ -300,7 +300,7 @@ func (f *File) Delete(ctx context.Context, c grouping.Change) error {
 	}
 	c.Group = nil
 	id := c.ID()
-	_, err := f.compareAndWrite("delete", &c, func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []field) (*grouping.AlertGroup, error) {
+	_, err := f.compareAndWrite("delete", &c, func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []grouping.RecordWrite) (*grouping.AlertGroup, error) {
 		if err := deletePrefix(groups, []byte(id)); err != nil {
 			return nil, err
 		}
@@ -318,25 +318,21 @@ func (f *File) Delete(ctx context.Context, c grouping.Change) error {
 }
 
 // groupWrite writes one group. It gets the bucket of groups, the stored group
-// and the changed fields of the alerts. It returns the group as stored.
-type groupWrite func(groups *bbolt.Bucket, stored *grouping.AlertGroup, fields []field) (*grouping.AlertGroup, error)
+// and the writes of its records. It returns the group as stored.
+type groupWrite func(groups *bbolt.Bucket, stored *grouping.AlertGroup, writes []grouping.RecordWrite) (*grouping.AlertGroup, error)
 
 // compareAndWrite compares the stored group with the base of the change, and
 // calls write if they are equal. It reads the whole group. This is cheap,
 // because the keys of a group are neighbours and no other process writes them.
 func (f *File) compareAndWrite(op string, c *grouping.Change, write groupWrite) (*grouping.AlertGroup, error) {
 	id := c.ID()
-	fields, err := changedFields(c)
+	records, err := c.Records()
 	if err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
-	events := make([]string, 0, len(c.Events))
-	for i := range c.Events {
-		text, err := encodeEvent(&c.Events[i])
-		if err != nil {
-			return nil, &grouping.DamagedGroupError{ID: id, Err: err}
-		}
-		events = append(events, text)
+	events, err := c.EncodeEvents()
+	if err != nil {
+		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
 	// These are the results of the write. The function may run twice, so each
 	// run resets them. A conflict is not a fault of the file: it is kept in
@@ -356,11 +352,11 @@ func (f *File) compareAndWrite(op string, c *grouping.Change, write groupWrite) 
 			return nil
 		case op == "delete" && (stored == nil || stored.IsTombstone()):
 			return nil // it is deleted already
-		case conflicts(stored, *c) || op == "delete" && deleteConflicts(stored, c.Base):
+		case c.Conflicts(stored):
 			answer = &grouping.VersionMismatchError{ID: id, Stored: stored}
 			return nil
 		}
-		if g, err = write(groups, stored, slices.Clone(fields)); err != nil {
+		if g, err = write(groups, stored, slices.Clone(records)); err != nil {
 			return err
 		}
 		return f.addEvents(tx, id, events)
@@ -369,15 +365,6 @@ func (f *File) compareAndWrite(op string, c *grouping.Change, write groupWrite) 
 		return nil, err
 	}
 	return g, answer
-}
-
-// deleteConflicts reports whether a group that shall be deleted differs from
-// base.
-func deleteConflicts(stored, base *grouping.AlertGroup) bool {
-	return stored.Stamp != base.Stamp ||
-		!slices.EqualFunc(stored.Alerts, base.Alerts, func(a, b *grouping.Alert) bool {
-			return a.Fingerprint == b.Fingerprint && a.Stamp == b.Stamp
-		})
 }
 
 func readFields(groups *bbolt.Bucket, id grouping.ID) map[string]string {
@@ -461,7 +448,7 @@ func (f *File) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	index := map[grouping.ID]string{}
 	err := f.view("index", func(tx *bbolt.Tx) error {
 		for id, fields := range scanGroups(tx) {
-			if _, live := fields[fieldMeta]; live && id.Valid() {
+			if _, live := fields[grouping.HeadRecord]; live && id.Valid() {
 				index[id] = fields[fieldToken]
 			}
 		}

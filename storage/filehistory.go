@@ -22,7 +22,7 @@ func (f *File) PushEvents(ctx context.Context, events []grouping.Event) error {
 	}
 	return f.update("push events", func(tx *bbolt.Tx) error {
 		for i := range events {
-			text, err := encodeEvent(&events[i])
+			text, err := events[i].Encode()
 			if err != nil || !events[i].GroupID.Valid() {
 				continue // the original write could not encode it either
 			}
@@ -59,7 +59,7 @@ func (f *File) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
 		if k == nil || size <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
 			break
 		}
-		e, err := decodeEvent(string(k) + string(v))
+		e, err := grouping.DecodeEvent(string(k) + string(v))
 		if err == nil {
 			err = timeline.Delete(append([]byte(e.GroupID), k...))
 		}
@@ -109,7 +109,7 @@ func (f *File) Events(ctx context.Context, q grouping.EventQuery) (grouping.Even
 			if !q.Since.IsZero() && string(id) < timePrefix(q.Since) {
 				break
 			}
-			e, err := decodeEvent(string(id) + string(history.Get(id)))
+			e, err := grouping.DecodeEvent(string(id) + string(history.Get(id)))
 			if err != nil || !q.Matches(&e) {
 				continue
 			}

@@ -67,7 +67,7 @@ func (r *Redis) newest(ctx context.Context, key string, q *grouping.EventQuery) 
 			return nil, r.fault(ctx, "events", err)
 		}
 		for _, m := range members {
-			e, err := decodeEvent(m)
+			e, err := grouping.DecodeEvent(m)
 			if err != nil {
 				continue // it has a newer schema or is damaged; other events are readable
 			}
@@ -125,7 +125,7 @@ func (r *Redis) pushBatch(ctx context.Context, events []grouping.Event) (n int, 
 	for n < len(events) && n < indexCount && bytes < maxBytes {
 		e := &events[n]
 		n++
-		text, err := encodeEvent(e)
+		text, err := e.Encode()
 		if err != nil || !e.GroupID.Valid() {
 			continue // it could not be encoded when it happened either
 		}

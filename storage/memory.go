@@ -72,7 +72,7 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if m.applied(c) {
 		return stored, nil
 	}
-	if conflicts(stored, c) {
+	if c.Conflicts(stored) {
 		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
 	next := *grouping.Merge(stored, c.Group).PruneRemovals()
@@ -102,46 +102,6 @@ func (m *Memory) applied(c grouping.Change) bool {
 	return found
 }
 
-// conflicts reports whether the stored state of what the change touches differs
-// from the base of the change.
-func conflicts(stored *grouping.AlertGroup, c grouping.Change) bool {
-	if stored == nil {
-		stored = &grouping.AlertGroup{}
-	}
-	var base grouping.AlertGroup
-	if c.Base != nil {
-		base = *c.Base
-	}
-	// A delta cannot be applied if the rest of the group is missing.
-	if stored.IsTombstone() != base.IsTombstone() || c.Exclusive && stored.Stamp != base.Stamp {
-		return true
-	}
-	if stored.Deleted > base.Deleted {
-		return true
-	}
-	conflict := false
-	c.Delta(func(before, after *grouping.Alert) {
-		if before == nil {
-			before = after
-		}
-		conflict = conflict || lastWrite(stored, before.Fingerprint, base.Deleted) != lastWrite(&base, before.Fingerprint, base.Deleted)
-	})
-	return conflict
-}
-
-// lastWrite returns the stamp of the last write or removal of an alert. It returns
-// "" if the group was deleted after that.
-func lastWrite(g *grouping.AlertGroup, fp grouping.Fingerprint, deleted grouping.Stamp) grouping.Stamp {
-	last := g.Removed[fp]
-	if a := g.Alert(fp); a != nil {
-		last = a.Stamp
-	}
-	if last <= deleted {
-		return ""
-	}
-	return last
-}
-
 // Delete implements grouping.GroupStorage.
 func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
 	if ctx.Err() != nil {
@@ -154,7 +114,7 @@ func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
 	if stored == nil {
 		return nil
 	}
-	if stored.Stamp != c.Base.Stamp || !slices.EqualFunc(stored.Alerts, c.Base.Alerts, (*grouping.Alert).Equal) {
+	if c.Group = nil; c.Conflicts(stored) {
 		return &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
 	m.set(grouping.Tombstone(id, c.Stamp))

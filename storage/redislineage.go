@@ -80,7 +80,7 @@ func (r *Redis) LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.
 			return nil, r.fault(ctx, "events of", err)
 		}
 		for _, text := range a.Val() {
-			if e, err := decodeEvent(text); err == nil {
+			if e, err := grouping.DecodeEvent(text); err == nil {
 				events = append(events, e)
 			}
 		}

@@ -30,14 +30,10 @@ func (r *Redis) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGr
 	}
 	g := *c.Group
 	g.Version, g.Notifications = result.version, result.notifications
-	if result.keptMeta == "" {
+	if result.keptHead == "" {
 		return &g, nil
 	}
-	newer := grouping.AlertGroup{ID: g.ID}
-	if err := decodeField(&newer, fieldMeta, result.keptMeta); err != nil {
-		return nil, &grouping.DamagedGroupError{ID: g.ID, Err: err}
-	}
-	return grouping.Merge(&g, &newer), nil
+	return g.WithHead(result.keptHead)
 }
 
 // Delete implements grouping.GroupStorage.
@@ -53,7 +49,7 @@ func (r *Redis) Delete(ctx context.Context, c grouping.Change) error {
 // storeResult is the answer of the store script to a write.
 type storeResult struct {
 	version, notifications int64
-	keptMeta               string // the stored meta if it is newer, otherwise ""
+	keptHead               string // the text of the stored head if it is newer, otherwise ""
 }
 
 // runStoreScript runs the store script for one change. A conflict is returned as a
@@ -90,7 +86,7 @@ func (r *Redis) runStoreScript(ctx context.Context, op string, c grouping.Change
 	var result storeResult
 	result.version, _ = answer[1].(int64)
 	result.notifications, _ = answer[2].(int64)
-	result.keptMeta, _ = answer[5].(string)
+	result.keptHead, _ = answer[5].(string)
 	if len(answer) > 6 {
 		r.evictions.add(shard, id, answer[6])
 	}
@@ -125,7 +121,11 @@ func decodeConflict(id grouping.ID, list any) (*grouping.AlertGroup, *grouping.D
 // scriptArgs returns the arguments of the store script, in the order in which the
 // script reads them.
 func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
-	fields, err := changedFields(c)
+	records, err := c.Records()
+	if err != nil {
+		return nil, err
+	}
+	events, err := c.EncodeEvents()
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +134,12 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 		base, hasBase = *c.Base, !c.Base.IsTombstone()
 	}
 	var (
-		meta, deleted          string
+		head, deleted          string
 		ttl                    time.Duration
 		version, notifications = base.Version, base.Notifications
 	)
 	if g := c.Group; g != nil {
-		if meta, err = encodeMeta(&g.Meta); err != nil {
+		if head, err = g.EncodeHead(); err != nil {
 			return nil, err
 		}
 		deleted = string(g.Deleted)
@@ -152,24 +152,25 @@ func (r *Redis) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 	} else {
 		deleted = string(c.Stamp)
 	}
-	args := make([]any, 0, 24+3*len(fields)+len(c.Events))
+	prefixes := grouping.RecordPrefixes()
+	args := make([]any, 0, 32+len(prefixes)+3*len(records)+len(events))
 	args = append(args,
 		op, string(c.ID()), string(c.Stamp), c.Stamp.Writer(), rand.Text(), schema,
 		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
 		c.Exclusive, c.Notified,
 		version, notifications,
-		meta, deleted, int64(ttl.Seconds()),
+		head, deleted, int64(ttl.Seconds()),
 		int64(tombstoneAge.Seconds()), r.opts.MaxLog, r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds()),
-		len(fields))
-	for _, f := range fields {
-		args = append(args, f.name, string(f.expected), f.value)
+		len(prefixes))
+	for _, prefix := range prefixes {
+		args = append(args, prefix)
 	}
-	args = append(args, len(c.Events))
-	for i := range c.Events {
-		text, err := encodeEvent(&c.Events[i])
-		if err != nil {
-			return nil, fmt.Errorf("event %s: %w", c.Events[i].ID, err)
-		}
+	args = append(args, len(records))
+	for _, w := range records {
+		args = append(args, w.Name, string(w.Expected), w.Text)
+	}
+	args = append(args, len(events))
+	for _, text := range events {
 		args = append(args, text)
 	}
 	return args, nil

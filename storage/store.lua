@@ -8,16 +8,23 @@ local function arg() read = read + 1; return ARGV[read] end
 
 local delete = arg() == 'delete'
 local id, token, writer, newEpoch, schema = arg(), arg(), arg(), arg(), arg()
-local hasBase, baseMeta, baseDeleted, baseVersion = arg() == '1', arg(), arg(), tonumber(arg())
+local hasBase, baseHead, baseDeleted, baseVersion = arg() == '1', arg(), arg(), tonumber(arg())
 local exclusive, notified = arg() == '1', tonumber(arg())
 local minVersion, minNotifications = tonumber(arg()), tonumber(arg())
-local newMeta, deleted, ttl = arg(), arg(), tonumber(arg())
+local newHead, deleted, ttl = arg(), arg(), tonumber(arg())
 local tombstoneTTL, maxLog = tonumber(arg()), arg()
 local maxHistory, maxTimeline, retention = tonumber(arg()), tonumber(arg()), tonumber(arg())
-local fields = tonumber(arg())
--- Each field has three arguments: its name, the expected stamp and its new value.
-local fieldsAt = read
-read = read + 3 * fields
+-- The prefixes of the names of the records that this version of Muster knows, and
+-- their lengths.
+local prefixes = {}
+for _ = 1, tonumber(arg()) do
+  local prefix = arg()
+  prefixes[prefix] = #prefix
+end
+local records = tonumber(arg())
+-- Each record has three arguments: its name, the expected stamp and its new text.
+local recordsAt = read
+read = read + 3 * records
 local events = tonumber(arg())
 local eventsAt = read
 
@@ -41,10 +48,10 @@ local head = {false, false, false, false, false, false}
 if not damaged then
   head = redis.call('HMGET', group, 'm', 'd', 'v', 'n', 'w', 's')
 end
-local storedMeta, storedDeleted = head[1], head[2] or ''
+local storedHead, storedDeleted = head[1], head[2] or ''
 local storedVersion = tonumber(head[3] or 0) or 0
 local version, notifications = storedVersion, tonumber(head[4] or 0) or 0
-local live = storedMeta and true or false
+local live = storedHead and true or false
 -- A stored group has events in the history and in its timeline. If these keys are
 -- missing, Redis has evicted them.
 local evicted = ''
@@ -80,16 +87,16 @@ end
 if live ~= hasBase or storedDeleted > baseDeleted or (live and not delete and storedVersion < baseVersion) then
   return conflict()
 end
-if (exclusive or delete) and stamp(storedMeta) ~= baseMeta then
+if (exclusive or delete) and stamp(storedHead) ~= baseHead then
   return conflict()
 end
 -- Returns the stamp, or '' if it is not after the last deletion of the group: such
 -- a record counts as absent.
 local function afterDeletion(s) return s > baseDeleted and s or '' end
 local differ, expected = {}, {}
-for first = fieldsAt + 1, fieldsAt + 3 * fields, 3 * BATCH do
+for first = recordsAt + 1, recordsAt + 3 * records, 3 * BATCH do
   local names = {}
-  for i = first, math.min(first + 3 * BATCH - 1, fieldsAt + 3 * fields), 3 do
+  for i = first, math.min(first + 3 * BATCH - 1, recordsAt + 3 * records), 3 do
     names[#names + 1] = ARGV[i]
   end
   local values = damaged and {} or redis.call('HMGET', group, unpack(names))
@@ -101,11 +108,21 @@ for first = fieldsAt + 1, fieldsAt + 3 * fields, 3 * BATCH do
     end
   end
 end
+-- Reports whether this version knows the record. A later version may add others,
+-- which its writer has never seen, so they are no conflict.
+local function known(name)
+  for prefix, length in pairs(prefixes) do
+    if string.sub(name, 1, length) == prefix then
+      return true
+    end
+  end
+  return false
+end
 if delete then
   local all = redis.call('HGETALL', group)
   for i = 1, #all, 2 do
     local name, value = all[i], all[i + 1]
-    if string.sub(name, 1, 2) == 'a:' and not expected[name] and #value > STAMP and stamp(value) > baseDeleted then
+    if known(name) and not expected[name] and #value > STAMP and stamp(value) > baseDeleted then
       differ[#differ + 1] = name
       differ[#differ + 1] = value
     end
@@ -130,7 +147,7 @@ local function inBatches(command, key, args)
   end
 end
 
-local keptMeta = ''
+local keptHead = ''
 version = math.max(version, minVersion) + 1
 notifications = math.max(notifications, minNotifications) + notified
 if delete or damaged then
@@ -142,17 +159,17 @@ if delete then
   redis.call('HDEL', index, id)
 else
   local set, del = {'v', version, 'n', notifications, 'w', token, 's', schema}, {}
-  if not exclusive and stamp(storedMeta) > stamp(newMeta) then
-    keptMeta = storedMeta
+  if not exclusive and stamp(storedHead) > stamp(newHead) then
+    keptHead = storedHead
   else
     set[#set + 1] = 'm'
-    set[#set + 1] = newMeta
+    set[#set + 1] = newHead
   end
   if deleted ~= '' then
     set[#set + 1] = 'd'
     set[#set + 1] = deleted
   end
-  for i = fieldsAt + 1, fieldsAt + 3 * fields, 3 do
+  for i = recordsAt + 1, recordsAt + 3 * records, 3 do
     if ARGV[i + 2] == '' then
       del[#del + 1] = ARGV[i]
     else
@@ -208,4 +225,4 @@ for i = 1, last and #last[2] or 0, 2 do
 end
 redis.call('XADD', log, 'MAXLEN', '~', maxLog, '*',
   'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer, 'previous', previous)
-return {'done', version, notifications, epoch, seq, keptMeta, evicted}
+return {'done', version, notifications, epoch, seq, keptHead, evicted}

@@ -1,0 +1,51 @@
+package grouping
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// An event is stored as its ID followed by its JSON. So the text order of events is
+// their time order, and one event has one text.
+
+// storedEvent is the stored form of an Event. Unknown holds the fields that a later
+// version added. They are written back unchanged.
+type storedEvent struct {
+	*Event
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// Encode returns the stored text of the event.
+func (e *Event) Encode() (string, error) {
+	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Unknown)}, encoding)
+	return e.ID + string(text), err
+}
+
+// DecodeEvent decodes the stored text of an event.
+func DecodeEvent(text string) (e Event, err error) {
+	i := strings.IndexByte(text, '{')
+	if i < 0 {
+		return e, fmt.Errorf("%q is not an event", text)
+	}
+	s := storedEvent{Event: &e}
+	err = json.Unmarshal([]byte(text[i:]), &s)
+	e.Unknown = string(s.Unknown)
+	return e, err
+}
+
+// EncodeEvents returns the stored texts of the events of the change.
+func (c *Change) EncodeEvents() ([]string, error) {
+	texts := make([]string, 0, len(c.Events))
+	for i := range c.Events {
+		text, err := c.Events[i].Encode()
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", c.Events[i].ID, err)
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}

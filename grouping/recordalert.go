@@ -1,0 +1,179 @@
+package grouping
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// alertRecords are the alerts of a group. The key of a record is the fingerprint of
+// its alert. The tombstone of a record is the removal stamp of a removed alert.
+type alertRecords struct{}
+
+// storedAlert is the stored form of an Alert. Unknown holds the fields that a later
+// version added. They are written back unchanged.
+type storedAlert struct {
+	*Alert
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+func (alertRecords) prefix() string { return "a:" }
+
+func (r alertRecords) name(fp Fingerprint) string { return r.prefix() + string(fp) }
+
+func (alertRecords) decode(g *AlertGroup, key, text string) (err error) {
+	fp := Fingerprint(key)
+	switch {
+	case text == "":
+		return nil
+	case !fp.Valid():
+		return fmt.Errorf("%q is not a fingerprint", key)
+	case len(text) == stampLen:
+		g.Removed[fp], err = ParseStamp(text)
+		return err
+	}
+	a := &Alert{}
+	s := storedAlert{Alert: a}
+	if a.Stamp, err = decodeText(text, &s); err != nil {
+		return err
+	}
+	a.Fingerprint, a.Unknown = fp, string(s.Unknown)
+	g.Alerts = append(g.Alerts, a)
+	return nil
+}
+
+func (alertRecords) dropDeleted(g *AlertGroup) {
+	g.Alerts = slices.DeleteFunc(g.Alerts, func(a *Alert) bool { return a.Stamp <= g.Deleted })
+	maps.DeleteFunc(g.Removed, func(_ Fingerprint, s Stamp) bool { return s <= g.Deleted })
+}
+
+func (r alertRecords) writes(base, next *AlertGroup) (writes []RecordWrite, failed error) {
+	deletion := next == nil
+	if deletion {
+		next = &AlertGroup{}
+	}
+	walkChangedAlerts(base, next, func(before, after *Alert) {
+		var w RecordWrite
+		if after != nil {
+			text, err := encodeAlert(after)
+			if err != nil {
+				failed = err
+			}
+			w = RecordWrite{r.name(after.Fingerprint), base.Removed[after.Fingerprint], text}
+		} else {
+			w = RecordWrite{Name: r.name(before.Fingerprint), Text: string(next.Removed[before.Fingerprint])}
+		}
+		if before != nil {
+			w.Expected = before.Stamp
+		}
+		writes = append(writes, w)
+	})
+	for fp, stamp := range next.Removed {
+		if base.Alert(fp) == nil && base.Removed[fp] != stamp {
+			writes = append(writes, RecordWrite{r.name(fp), base.Removed[fp], string(stamp)})
+		}
+	}
+	if deletion {
+		return writes, failed
+	}
+	for fp, stamp := range base.Removed {
+		if _, remains := next.Removed[fp]; !remains && next.Alert(fp) == nil {
+			writes = append(writes, RecordWrite{r.name(fp), stamp, ""})
+		}
+	}
+	return writes, failed
+}
+
+func encodeAlert(a *Alert) (string, error) {
+	if !a.Fingerprint.Valid() {
+		return "", fmt.Errorf("%q is not a fingerprint", a.Fingerprint)
+	}
+	text, err := encodeRecord(a.Stamp, storedAlert{a, jsontext.Value(a.Unknown)})
+	if err != nil {
+		return "", fmt.Errorf("alert %s: %w", a.Fingerprint, err)
+	}
+	return text, nil
+}
+
+func (alertRecords) conflicts(base, next, stored *AlertGroup) (conflict bool) {
+	if next == nil {
+		next = &AlertGroup{}
+	}
+	walkChangedAlerts(base, next, func(before, after *Alert) {
+		if before == nil {
+			before = after
+		}
+		fp := before.Fingerprint
+		conflict = conflict || stored.lastWrite(fp, base.Deleted) != base.lastWrite(fp, base.Deleted)
+	})
+	return conflict
+}
+
+// lastWrite returns the stamp of the last write or removal of an alert. It returns
+// "" if that was not after the deletion.
+func (g *AlertGroup) lastWrite(fp Fingerprint, deletion Stamp) Stamp {
+	last := g.Removed[fp]
+	if a := g.Alert(fp); a != nil {
+		last = a.Stamp
+	}
+	if last <= deletion {
+		return ""
+	}
+	return last
+}
+
+func (alertRecords) sameStamps(a, b *AlertGroup) bool {
+	return slices.EqualFunc(a.Alerts, b.Alerts, func(x, y *Alert) bool {
+		return x == y || x.Fingerprint == y.Fingerprint && x.Stamp == y.Stamp
+	})
+}
+
+func (alertRecords) merge(merged, a, b *AlertGroup) {
+	merged.Removed = make(map[Fingerprint]Stamp, max(len(a.Removed), len(b.Removed)))
+	mergeOne := func(fp Fingerprint, x, y *Alert) {
+		removal := max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
+		if removal <= merged.Deleted {
+			removal = ""
+		}
+		if alert := mergeAlerts(x, y, removal, merged.Deleted); alert != nil {
+			merged.Alerts = append(merged.Alerts, alert)
+		} else if removal != "" {
+			merged.Removed[fp] = removal
+		}
+	}
+	walkAlertPairs(a.Alerts, b.Alerts, func(x, y *Alert) {
+		if x != nil {
+			mergeOne(x.Fingerprint, x, y)
+		} else {
+			mergeOne(y.Fingerprint, x, y)
+		}
+	})
+	for fp := range a.Removed {
+		if a.Alert(fp) == nil && b.Alert(fp) == nil {
+			mergeOne(fp, nil, nil)
+		}
+	}
+	for fp := range b.Removed {
+		if _, done := a.Removed[fp]; !done && a.Alert(fp) == nil && b.Alert(fp) == nil {
+			mergeOne(fp, nil, nil)
+		}
+	}
+}
+
+func (alertRecords) equal(a, b *AlertGroup) bool {
+	return maps.Equal(a.Removed, b.Removed) && slices.EqualFunc(a.Alerts, b.Alerts, (*Alert).Equal)
+}
+
+// walkChangedAlerts calls fn for every alert that differs between two states of a
+// group. before is nil for a new alert, after is nil for a removed one. It walks both
+// sorted lists once and compares pointers first, so unchanged alerts cost little.
+func walkChangedAlerts(base, next *AlertGroup, fn func(before, after *Alert)) {
+	walkAlertPairs(base.Alerts, next.Alerts, func(x, y *Alert) {
+		if x == nil || y == nil || !x.Equal(y) {
+			fn(x, y)
+		}
+	})
+}

@@ -1,0 +1,44 @@
+package grouping
+
+import "github.com/go-json-experiment/json/jsontext"
+
+// HeadRecord is the name of the record with the group's own fields. Every stored
+// group has it. Every write writes it, and the newest write wins: it is a conflict
+// only for an exclusive change or a deletion.
+const HeadRecord = "m"
+
+// storedMeta is the stored form of a Meta. Unknown holds the fields that a later
+// version added. They are written back unchanged.
+type storedMeta struct {
+	*Meta
+
+	Unknown jsontext.Value `json:",embed"`
+}
+
+// EncodeHead returns the text of the group's HeadRecord.
+func (g *AlertGroup) EncodeHead() (string, error) {
+	return encodeRecord(g.Stamp, storedMeta{&g.Meta, jsontext.Value(g.Unknown)})
+}
+
+// WithHead returns the group with the newer one of its own fields and those in the
+// text of a HeadRecord.
+func (g *AlertGroup) WithHead(text string) (*AlertGroup, error) {
+	other := AlertGroup{ID: g.ID}
+	if err := decodeHead(&other, text); err != nil {
+		return nil, &DamagedGroupError{ID: g.ID, Err: err}
+	}
+	return Merge(g, &other), nil
+}
+
+// WithNewerHead returns the group with the newer one of its own fields and those of
+// the other group.
+func (g *AlertGroup) WithNewerHead(other *AlertGroup) *AlertGroup {
+	return Merge(g, &AlertGroup{ID: g.ID, Meta: other.Meta})
+}
+
+func decodeHead(g *AlertGroup, text string) (err error) {
+	s := storedMeta{Meta: &g.Meta}
+	g.Stamp, err = decodeText(text, &s)
+	g.Unknown = string(s.Unknown)
+	return err
+}
