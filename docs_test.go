@@ -280,7 +280,7 @@ func TestArchitecturePicturesTheImports(t *testing.T) {
 			}
 		}
 	}
-	require.Len(t, paths, 11)
+	require.Len(t, paths, 13)
 	require.ElementsMatch(t, real, drawn)
 }
 

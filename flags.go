@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"regexp"
@@ -18,16 +19,20 @@ import (
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
-	"github.com/prometheus/exporter-toolkit/web"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"muster/api"
 	"muster/grouping"
+	"muster/internal/reply"
+	"muster/pages"
 	"muster/receiver"
 	"muster/storage"
+	"muster/web"
 )
 
 type config struct {
-	web      *web.FlagConfig
+	web      *toolkit.FlagConfig
 	log      promslog.Config
 	redis    storage.RedisOptions
 	file     storage.FileOptions
@@ -35,6 +40,10 @@ type config struct {
 	group    grouping.Options
 	history  time.Duration
 	receiver receiver.Options
+	hub      api.HubOptions
+	readers  reply.ReaderOptions
+	pages    pages.Options
+	router   web.RouterOptions
 
 	shutdownTimeout time.Duration
 	memoryRatio     float64
@@ -53,35 +62,37 @@ func newFlags(c *config) *kingpin.Application {
 	app.UsageWriter(os.Stdout)
 	app.DefaultEnvars()
 
-	c.group = grouping.DefaultOptions
+	c.group, c.pages = grouping.DefaultOptions, pages.DefaultOptions()
+	c.receiver, c.readers = receiver.DefaultOptions(math.MaxInt64), reply.DefaultReaderOptions(math.MaxInt64)
+	c.hub, c.router = api.DefaultHubOptions(), web.DefaultRouterOptions()
 	c.web = webflag.AddFlags(app, defaultListenAddress)
 	setFlag(app.Flag("web.max-body-size", "Maximum size of a webhook body. 10,000 alerts are about 9 MB.").
-		Default("64MiB"), &c.receiver.MaxBodySize, size)
+		Default(units.Base2Bytes(c.receiver.MaxBodySize).String()), &c.receiver.MaxBodySize, size)
 	setFlag(app.Flag("web.max-requests", "Maximum number of concurrent webhook requests. "+
 		"Further ones get 503, and Alertmanager retries them.").
-		Default("64"), &c.receiver.MaxRequests, integer(1))
+		Default(strconv.Itoa(c.receiver.MaxRequests)), &c.receiver.MaxRequests, integer(1))
 	setFlag(app.Flag("web.max-readers", "Maximum number of responses to readers that are built at the same time. Further requests get 503.").
-		Default("256"), &c.receiver.MaxReaders, integer(1))
+		Default(strconv.Itoa(c.readers.MaxReaders)), &c.readers.MaxReaders, integer(1))
 	setFlag(app.Flag("web.max-response-memory", "Maximum number of bytes of responses that wait for slow readers. "+
 		"Above it, requests get 503. 0 means a sixteenth of Go's memory limit, at most 64MiB.").
-		Default("0"), &c.receiver.MaxResponseMemory, memorySize)
+		Default("0"), &c.readers.MaxResponseMemory, memorySize)
 	setFlag(app.Flag("web.max-live-clients", "Maximum number of open pages with live updates. Further pages must be reloaded by hand.").
-		Default("500"), &c.receiver.MaxLiveClients, integer(1))
+		Default(strconv.Itoa(c.hub.MaxClients)), &c.hub.MaxClients, integer(1))
 	app.Flag("web.enable-pprof", "Whether to serve profiles of Muster under /debug/pprof.").
-		BoolVar(&c.receiver.EnablePprof)
+		BoolVar(&c.router.EnablePprof)
 	app.Flag("webhook.token-file", "Path of a file with tokens, one per line. "+
 		"A notification must carry one of them as \"Authorization: Bearer …\". The file is read again when it changes.").
-		PlaceHolder("FILE").StringVar(&c.receiver.WebhookTokenFile)
+		PlaceHolder("FILE").StringVar(&c.receiver.TokenFile)
 	setFlag(app.Flag("webhook.max-memory", "Maximum number of bytes of decoded notifications in memory. "+
 		"Further notifications get 503, and Alertmanager retries them. "+
 		"A notification that is larger than the limit is accepted if no other notification is in memory. "+
 		"0 means a quarter of Go's memory limit, at most 256MiB.").
-		Default("0"), &c.receiver.MaxNotificationMemory, memorySize)
+		Default("0"), &c.receiver.MaxMemory, memorySize)
 	setFlag(app.Flag("webhook.max-alerts", "Maximum number of alerts in a notification. Larger notifications are rejected with 413.").
-		Default("100000"), &c.receiver.MaxAlerts, integer(1))
+		Default(strconv.Itoa(c.receiver.MaxAlerts)), &c.receiver.MaxAlerts, integer(1))
 	setFlag(app.Flag("webhook.max-labels", "Maximum number of labels of an alert, and maximum number of its annotations. "+
 		"An alert with more is left out and counts as truncated.").
-		Default("256"), &c.receiver.MaxLabels, integer(1))
+		Default(strconv.Itoa(c.receiver.MaxLabels)), &c.receiver.MaxLabels, integer(1))
 	setFlag(app.Flag("webhook.max-sources", "Maximum number of sources, which are the names after /webhook/. "+
 		"Notifications of further sources are rejected with 503.").
 		Default(strconv.Itoa(c.group.MaxSources)), &c.group.MaxSources, integer(1))
@@ -95,12 +106,12 @@ func newFlags(c *config) *kingpin.Application {
 		PlaceHolder("SEVERITY=WORDS").StringsVar(&c.severities)
 	setFlag(app.Flag("web.external-url", "URL under which readers reach Muster, used for links. "+
 		"Its path is the default of --web.route-prefix.").
-		PlaceHolder("URL"), &c.receiver.ExternalURL, webURL)
+		PlaceHolder("URL"), &c.pages.ExternalURL, webURL)
 	setFlag(app.Flag("web.route-prefix", "Path prefix of all routes. Only needed if a proxy removes the path of --web.external-url.").
-		PlaceHolder("PATH"), &c.receiver.RoutePrefix, routePrefix)
+		PlaceHolder("PATH"), &c.router.RoutePrefix, routePrefix)
 	app.Flag("demo", "Whether to play an invented story of notifications. "+
 		"Muster then listens on the loopback address and keeps everything in memory.").
-		BoolVar(&c.receiver.Demo)
+		BoolVar(&c.pages.Demo)
 	app.Flag("storage.path", "Path of the file that stores the groups, such as data/muster.db. "+
 		"If it is empty, groups are kept in memory only. Not used with --redis.url.").
 		Default("data/muster.db").StringVar(&c.file.Path)
@@ -182,17 +193,24 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 	if err := grouping.SetSeverities(c.severityLabel, c.severities); err != nil {
 		return fmt.Errorf("--ui.severities: %w", err)
 	}
-	c.receiver.Groups = c.group
-	if external, err := url.Parse(c.receiver.ExternalURL); err == nil && c.receiver.RoutePrefix == "" {
-		c.receiver.RoutePrefix = external.Path
+	if external, err := url.Parse(c.pages.ExternalURL); err == nil && c.router.RoutePrefix == "" {
+		c.router.RoutePrefix = external.Path
 	}
-	if c.receiver.Demo {
+	c.pages.RoutePrefix, c.pages.Groups, c.pages.Settings = c.router.RoutePrefix, c.group, settings(app)
+	if c.pages.Demo {
 		c.redis.URL, c.file.Path = "", ""
 		if slices.Equal(*c.web.WebListenAddresses, []string{defaultListenAddress}) {
 			*c.web.WebListenAddresses = []string{"127.0.0.1" + defaultListenAddress}
 		}
 	}
 	return nil
+}
+
+// applyMemoryLimit sets the options whose flags are 0, and whose default depends on
+// Go's memory limit.
+func (c *config) applyMemoryLimit(limit int64) {
+	c.receiver.MaxMemory = cmp.Or(c.receiver.MaxMemory, receiver.DefaultOptions(limit).MaxMemory)
+	c.readers.MaxResponseMemory = cmp.Or(c.readers.MaxResponseMemory, reply.DefaultReaderOptions(limit).MaxResponseMemory)
 }
 
 // checkBooleans returns an error for a boolean flag whose environment variable is not
@@ -227,24 +245,29 @@ type flagValue[T any] struct {
 	name  string
 	to    *T
 	parse func(string) (T, error)
+	text  string // as it was given
 }
 
 // setFlag makes the flag parse its text with parse, and store the value in to.
 func setFlag[T any](f *kingpin.FlagClause, to *T, parse func(string) (T, error)) {
-	f.SetValue(flagValue[T]{f.Model().Name, to, parse})
+	f.SetValue(&flagValue[T]{name: f.Model().Name, to: to, parse: parse})
 }
 
 // Set is part of kingpin.Value.
-func (v flagValue[T]) Set(text string) (err error) {
+func (v *flagValue[T]) Set(text string) (err error) {
 	if *v.to, err = v.parse(text); err != nil {
 		return fmt.Errorf("--%s: %w", v.name, err)
 	}
+	v.text = text
 	return nil
 }
 
 // String is part of kingpin.Value. It returns nothing, because kingpin may print it and
 // some values are secret.
-func (v flagValue[T]) String() string { return "" }
+func (v *flagValue[T]) String() string { return "" }
+
+// setting returns the text that was given.
+func (v *flagValue[T]) setting() string { return v.text }
 
 // namedValue adds the name of the flag to errors of a value that another package
 // parses.

@@ -96,7 +96,7 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 	t.Setenv("MUSTER_WEB_ENABLE_PPROF", "true")
 	c, err := parseFlags(nil)
 	require.NoError(t, err)
-	require.True(t, c.receiver.EnablePprof)
+	require.True(t, c.router.EnablePprof)
 }
 
 // The health check derives the URL from the flags and variables of Muster.
@@ -170,12 +170,12 @@ func TestValues(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, *c.web.WebListenAddresses, "the flag is repeatable")
-	require.Equal(t, "/muster/", c.receiver.RoutePrefix)
+	require.Equal(t, "/muster/", c.router.RoutePrefix)
 	require.EqualValues(t, 1024, c.receiver.MaxBodySize)
 	require.Equal(t, 7, c.receiver.MaxRequests)
 	require.Equal(t, []time.Duration{30 * 24 * time.Hour, 90 * time.Second, 0},
 		[]time.Duration{c.group.Retention, c.group.Interval, c.group.Wait}, "a flag overrides a variable")
-	require.Equal(t, c.group, c.receiver.Groups)
+	require.Equal(t, c.group, c.pages.Groups)
 	require.Equal(t, []string{secret, ""}, []string{c.redis.PasswordFile, c.redis.SentinelPasswordFile})
 	require.Equal(t, storage.OutageStrict, c.outage)
 	require.Zero(t, c.memoryRatio)
@@ -192,7 +192,7 @@ func TestRoutePrefix(t *testing.T) {
 	} {
 		c, err := parseFlags([]string{"--web.external-url=" + tc.external, "--web.route-prefix=" + tc.prefix})
 		require.NoError(t, err)
-		require.Equal(t, tc.want, c.receiver.RoutePrefix, tc)
+		require.Equal(t, tc.want, c.router.RoutePrefix, tc)
 	}
 }
 
@@ -219,5 +219,5 @@ func TestAFlagTellsNoValue(t *testing.T) {
 	app.Usage(nil)
 	require.Contains(t, help.String(), "--redis.password-file=FILE")
 	require.NotContains(t, help.String(), "s3cret")
-	require.Implements(t, (*kingpin.Value)(nil), flagValue[string]{})
+	require.Implements(t, (*kingpin.Value)(nil), &flagValue[string]{})
 }

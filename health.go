@@ -16,25 +16,9 @@ import (
 	"muster/web"
 )
 
-// The paths of the probes.
-const (
-	healthyPath = "/-/healthy"
-	readyPath   = "/-/ready"
-)
-
 // healthTimeout is the timeout of a health check. It is shorter than the usual timeout
 // of container probes.
 const healthTimeout = 3 * time.Second
-
-// webOptions returns the options of package web. refused is called for each rejected
-// notification.
-func (c *config) webOptions(refused func(remote string, code int, reason, text string)) web.Options {
-	prefix := strings.TrimRight(c.receiver.RoutePrefix, "/")
-	return web.Options{
-		Addresses: *c.web.WebListenAddresses, Systemd: c.web.WebSystemdSocket != nil && *c.web.WebSystemdSocket,
-		Open: []string{prefix + healthyPath, prefix + readyPath}, Refused: refused,
-	}
-}
 
 // healthcheck asks a running Muster whether it is healthy. It is for containers that
 // have no other program for this. It takes the flags and the environment of that
@@ -128,7 +112,7 @@ func (c *config) healthURLs(ctx context.Context) ([]string, error) {
 		for _, scheme := range schemes {
 			u := url.URL{
 				Scheme: scheme, Host: net.JoinHostPort(host, strconv.Itoa(port)),
-				Path: strings.TrimRight(c.receiver.RoutePrefix, "/") + healthyPath,
+				Path: strings.TrimRight(c.router.RoutePrefix, "/") + web.HealthyPath,
 			}
 			urls = append(urls, u.String())
 		}

@@ -9,9 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 
+	"muster/internal/limit"
 	"muster/internal/testtls"
 	"muster/web"
 )
@@ -29,7 +31,9 @@ func serveProbe(t *testing.T, config string) (file string, args []string) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /a/-/healthy", func(http.ResponseWriter, *http.Request) {})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
-	edge := web.New(loaded, server, promslog.NewNopLogger(), web.Options{Open: []string{"/a/-/healthy"}})
+	limits, err := limit.NewRegistry(prometheus.NewRegistry(), promslog.NewNopLogger())
+	require.NoError(t, err)
+	edge := web.New(loaded, server, limits, promslog.NewNopLogger(), web.Options{Open: []string{"/a/-/healthy"}})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan error, 1)

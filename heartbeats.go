@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/alertmanager/matcher/parse"
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -11,7 +12,7 @@ import (
 // values are added.
 type heartbeatFlag struct {
 	to    *[]labels.Matchers
-	given bool
+	given []string
 }
 
 // Set is part of kingpin.Value.
@@ -20,15 +21,19 @@ func (f *heartbeatFlag) Set(text string) error {
 	if err != nil || len(matchers) == 0 {
 		return fmt.Errorf("--ui.heartbeat-matcher: %q does not have the form alertname=\"Watchdog\": %w", text, err)
 	}
-	if !f.given {
-		f.given, *f.to = true, nil
+	if f.given == nil {
+		*f.to = nil
 	}
+	f.given = append(f.given, text)
 	*f.to = append(*f.to, matchers)
 	return nil
 }
 
 // String is part of kingpin.Value.
 func (f *heartbeatFlag) String() string { return "" }
+
+// setting returns the texts that were given.
+func (f *heartbeatFlag) setting() string { return strings.Join(f.given, " or ") }
 
 // IsCumulative tells kingpin that the flag is repeatable.
 func (f *heartbeatFlag) IsCumulative() bool { return true }

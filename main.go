@@ -20,16 +20,14 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/oklog/run"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/version"
 
 	"muster/grouping"
 	"muster/internal/demo"
+	"muster/internal/reply"
 	"muster/receiver"
 	"muster/storage"
-	"muster/web"
 )
 
 // restoreWait is how long the start waits for the stored groups. After that Muster
@@ -53,53 +51,27 @@ func main() {
 		fmt.Fprintf(os.Stderr, "error: %s, try --help\n", err)
 		os.Exit(1)
 	}
-	logger := promslog.New(&c.log)
+	logger := slog.New(reply.LogRequestIDs(promslog.New(&c.log).Handler()))
 	if err := serve(c, logger); err != nil {
 		logger.Error("Muster stopped", "err", err)
 		os.Exit(1)
 	}
 }
 
-// serve constructs all parts, from the storage up to the HTTP server. It runs them
-// until a signal or a failure stops them.
+// serve builds all parts and runs them until a signal or a failure stops them.
 func serve(c config, logger *slog.Logger) error {
 	logger.Info("Starting Muster", "version", version.Info(), "build", version.BuildContext())
 	limitMemory(c.memoryRatio, memlimit.FromCgroup, logger)
-	notifications, responses := receiver.DefaultMemory(debug.SetMemoryLimit(-1))
-	c.receiver.MaxNotificationMemory = cmp.Or(c.receiver.MaxNotificationMemory, notifications)
-	c.receiver.MaxResponseMemory = cmp.Or(c.receiver.MaxResponseMemory, responses)
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		versioncollector.NewCollector("muster"))
-	clock := grouping.NewClock()
-	webConfig, err := web.Load(*c.web.WebConfigFile, reg, logger)
-	if err != nil {
-		return err
-	}
-
-	backend, err := openStorage(c, clock, reg, logger)
+	c.applyMemoryLimit(debug.SetMemoryLimit(-1))
+	m, err := build(c, logger)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if err := backend.close(); err != nil {
+		if err := m.backend.close(); err != nil {
 			logger.Debug("Closing the storage failed", "err", err)
 		}
 	}()
-	var server *receiver.Server
-	watch := func(u grouping.Update) { server.Publish(u) }
-	manager, err := grouping.NewManager(backend.groups, clock, watch, reg, logger, c.group)
-	if err != nil {
-		return err
-	}
-	c.receiver.Problems = webConfig.Problems
-	server, err = receiver.New(manager, backend.status, reg, reg, logger, c.receiver)
-	if err != nil {
-		return err
-	}
-	httpServer := receiver.NewHTTPServer(server, logger)
-	httpServer.RegisterOnShutdown(server.Drain)
-	webServer := web.New(webConfig, httpServer, logger, c.webOptions(server.RecordRejection))
 
 	// The group stops its members in this order: each one before those that it calls.
 	var (
@@ -109,30 +81,30 @@ func serve(c config, logger *slog.Logger) error {
 	)
 	group.Add(run.SignalHandler(context.Background(), syscall.SIGINT, syscall.SIGTERM))
 	group.Add(func() error {
-		if err := restore(manager, backend, logger); err != nil {
+		if err := restore(m.manager, m.backend, logger); err != nil {
 			return err
 		}
-		return webServer.Run(context.Background())
+		return m.server.Run(context.Background())
 	}, func(error) {
-		server.Drain()
+		m.drain()
 		deadline = time.Now().Add(c.shutdownTimeout)
 		ctx, cancel := context.WithTimeout(context.Background(), min(drainWait, c.shutdownTimeout/2))
 		defer cancel()
-		if err := httpServer.Shutdown(ctx); err != nil {
+		if err := m.http.Shutdown(ctx); err != nil {
 			logger.Warn("Open requests were aborted", "err", err)
 		}
 	})
-	if c.receiver.Demo {
+	if c.pages.Demo {
 		addRun(&group, func(ctx context.Context) error {
-			return demo.Play(ctx, server, strings.TrimRight(c.receiver.RoutePrefix, "/")+"/webhook", logger)
+			return demo.Play(ctx, m.router, strings.TrimRight(c.router.RoutePrefix, "/")+receiver.Path, logger)
 		})
 	}
-	addRun(&group, manager.Run)
+	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
-		err := backend.run(ctx)
+		err := m.backend.run(ctx)
 		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 		defer cancel()
-		lost = backend.drain(ctx)
+		lost = m.backend.drain(ctx)
 		return cmp.Or(lost, err)
 	})
 

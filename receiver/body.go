@@ -22,28 +22,30 @@ type requestBody struct {
 	contentLength int64         // length in the header; -1: unknown
 }
 
-// newRequestBody returns an empty body. The content length is the length that
-// the client announced, or -1.
-func (s *Server) newRequestBody(contentLength int64) *requestBody {
-	hold, _ := s.limits.bodyBytes.Take(0) // 0 bytes always fit
+// newRequestBody returns an empty body, whose bytes count toward the limit. The
+// content length is the length that the client announced, or -1.
+func newRequestBody(bodyBytes *limit.Limit, contentLength int64) *requestBody {
+	hold, _ := bodyBytes.Take(0) // 0 bytes always fit
 	buf, _ := bodyBuffers.Get().(*bytes.Buffer)
 	return &requestBody{hold: hold, buf: buf, contentLength: contentLength}
 }
 
-// receive reads the whole body. If that fails, it also returns the status code
-// of the answer and the reason of the rejection.
-func (b *requestBody) receive(r io.Reader) (code int, reason string, err error) {
-	_, err = io.Copy(b, r)
+// bytes returns the body. It is valid until close.
+func (b *requestBody) bytes() []byte { return b.buf.Bytes() }
+
+// receive reads the whole body.
+func (b *requestBody) receive(r io.Reader) *refusal {
+	_, err := io.Copy(b, r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
-		return 0, "", nil
+		return nil
 	case errors.As(err, &tooLarge):
-		return http.StatusRequestEntityTooLarge, rejectedTooLarge, messageErrorf("", "the body is larger than %d bytes", tooLarge.Limit)
+		return refuse(http.StatusRequestEntityTooLarge, limit.TooLarge, "the body is larger than %d bytes", tooLarge.Limit)
 	case errors.Is(err, errBodyMemory):
-		return http.StatusServiceUnavailable, rejectedOverloaded, err
+		return &refusal{http.StatusServiceUnavailable, limit.Overloaded, err}
 	default:
-		return http.StatusServiceUnavailable, rejectedIncomplete, messageErrorf("", "the body is incomplete") // Alertmanager retries a 503
+		return refuse(http.StatusServiceUnavailable, limit.Incomplete, "the body is incomplete") // Alertmanager retries a 503
 	}
 }
 

@@ -1,4 +1,4 @@
-package receiver
+package receiver_test
 
 import (
 	"bufio"
@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"muster/internal/testserver"
 )
 
 const corpus = "../testdata/corpus"
@@ -46,9 +48,9 @@ func recorded(t testing.TB) map[string][]byte {
 func TestEveryRecordedBodyIsAccepted(t *testing.T) {
 	bodies := recorded(t)
 	require.Len(t, bodies, 215, "the corpus is incomplete, or its index was not read")
-	h := newTestServer(t, Options{})
+	h := testserver.New(t, testserver.Options{})
 	for name, body := range bodies {
-		w := h.do(http.MethodPost, "/webhook", bytes.NewReader(body))
+		w := h.Do(http.MethodPost, "/webhook", bytes.NewReader(body))
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", name, w.Body)
 	}
 }
@@ -57,11 +59,11 @@ func TestOtherSendersAreAccepted(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(corpus, "other-senders", "*.json"))
 	require.NoError(t, err)
 	require.Len(t, paths, 7)
-	h := newTestServer(t, Options{})
+	h := testserver.New(t, testserver.Options{})
 	for _, path := range paths {
 		body, err := os.ReadFile(path)
 		require.NoError(t, err)
-		w := h.do(http.MethodPut, "/webhook/grafana/", bytes.NewReader(body))
+		w := h.Do(http.MethodPut, "/webhook/grafana/", bytes.NewReader(body))
 		require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
 	}
 }

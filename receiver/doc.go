@@ -1,3 +1,3 @@
-// Package receiver is the HTTP side of Muster. It receives Alertmanager's
-// notifications and serves groups and history as pages, JSON and live updates.
+// Package receiver is the way in: it admits and decodes what Alertmanager posts, and
+// gives it to the domain.
 package receiver

@@ -1,30 +1,18 @@
-package receiver
+package receiver_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 
+	"muster/api"
 	"muster/grouping"
-	"muster/storage"
-	"muster/templates"
+	"muster/internal/testserver"
+	"muster/receiver"
 )
-
-// reset replaces the groups of a test server with an empty set. A new server
-// takes a hundred times as long, too long for each fuzz input.
-func (h *testServer) reset(t *testing.T) {
-	t.Helper()
-	var err error
-	h.manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), h.publish,
-		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
-	require.NoError(t, err)
-	h.groups = h.manager
-	h.summary.counter = templates.Counter{}
-}
 
 func FuzzWebhook(f *testing.F) {
 	for _, b := range recorded(f) {
@@ -37,17 +25,17 @@ func FuzzWebhook(f *testing.F) {
 			f.Add([]byte(r.body))
 		}
 	}
-	h := newTestServer(f, Options{MaxBodySize: 1 << 20})
+	h := testserver.New(f, testserver.Options{MaxBodySize: 1 << 20})
 	f.Fuzz(func(t *testing.T, text []byte) {
-		h.reset(t)
-		w := h.post(string(text))
+		h.Reset(t)
+		w := h.Post(string(text))
 		switch w.Code {
 		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
-			h.requireRejected(t, "fuzzed", w, w.Code, "")
-			require.JSONEq(t, `{"groups":[],"total":0}`, h.get("/api/v1/groups").Body.String())
-			require.JSONEq(t, `{"events":[]}`, h.get("/api/v1/events").Body.String())
+			h.RequireRejected(t, "fuzzed", w, w.Code, "")
+			require.JSONEq(t, `{"groups":[],"total":0}`, h.Get("/api/v1/groups").Body.String())
+			require.JSONEq(t, `{"events":[]}`, h.Get("/api/v1/events").Body.String())
 		case http.StatusOK:
-			h.requireStoredAsSent(t, text, w.Body.Bytes())
+			requireStoredAsSent(t, h, text, w.Body.Bytes())
 		default:
 			t.Fatalf("status %d: %s", w.Code, w.Body)
 		}
@@ -56,40 +44,41 @@ func FuzzWebhook(f *testing.F) {
 
 // requireStoredAsSent asserts that a group equals its only notification and encodes to
 // stable JSON. It also asserts that a repeated notification changes no alert.
-func (h *testServer) requireStoredAsSent(t *testing.T, text, answer []byte) {
+func requireStoredAsSent(t *testing.T, h *testserver.Server, text, answer []byte) {
 	t.Helper()
 	var kept struct{ Group string }
 	require.NoError(t, json.Unmarshal(answer, &kept))
 	path := "/api/v1/groups/" + kept.Group
-	first := h.get(path)
+	first := h.Get(path)
 	require.Equal(t, http.StatusOK, first.Code)
-	var view groupView
+	var view api.GroupView
 	require.NoError(t, json.Unmarshal(first.Body.Bytes(), &view))
 	again, err := json.Marshal(view)
 	require.NoError(t, err)
 	require.JSONEq(t, first.Body.String(), string(again))
 
-	m, left, err := testDecoder.decode(text)
+	n, err := receiver.Decode(text)
 	require.NoError(t, err)
-	require.Equal(t, m.GroupKey, view.GroupKey)
-	require.Equal(t, unquoteMeta(m.Receiver), view.Receiver)
+	require.Equal(t, n.GroupKey, view.GroupKey)
+	require.Equal(t, n.Receiver, view.Receiver)
 	sent := map[grouping.Fingerprint][]grouping.NotifiedAlert{}
-	for _, a := range testDecoder.notification(m, defaultSource, &left).Alerts {
+	for _, a := range n.Alerts {
 		sent[a.Fingerprint] = append(sent[a.Fingerprint], a)
 	}
 	require.Len(t, view.Alerts, len(sent))
 	for _, a := range view.Alerts {
 		if as := sent[a.Fingerprint]; len(as) == 1 {
-			require.Equal(t, emptyIfNil(as[0].Labels), a.Labels)
+			require.Len(t, a.Labels, len(as[0].Labels))
+			require.True(t, maps.Equal(as[0].Labels, a.Labels), a.Labels)
 			require.Equal(t, as[0].Status, a.Status)
 			require.True(t, as[0].StartsAt.Equal(a.StartsAt))
 		}
 	}
 
 	before := alertsOf(t, first.Body.Bytes())
-	require.Equal(t, http.StatusOK, h.post(string(text)).Code)
-	require.Equal(t, before, alertsOf(t, h.get(path).Body.Bytes()))
-	require.Equal(t, http.StatusOK, h.get("/groups/"+kept.Group).Code, "its page is shown")
+	require.Equal(t, http.StatusOK, h.Post(string(text)).Code)
+	require.Equal(t, before, alertsOf(t, h.Get(path).Body.Bytes()))
+	require.Equal(t, http.StatusOK, h.Get("/groups/"+kept.Group).Code, "its page is shown")
 }
 
 // alertsOf returns the alerts of a group without the times when they were last

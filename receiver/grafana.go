@@ -8,7 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"muster/grouping"
-	"muster/internal/webhook"
+	"muster/internal/wire"
 )
 
 // Maximum sizes of the fields that Grafana adds. They are stored with each
@@ -17,11 +17,12 @@ const (
 	maxGrafanaLink   = 8 << 10
 	maxGrafanaValues = 50
 	maxGrafanaText   = 1 << 10
+	maxGrafanaName   = 40
 )
 
 // grafanaExtras returns the fields that Grafana adds to an alert. The result is
 // never nil, because a non-nil value marks an alert that Grafana sent.
-func grafanaFields(w *webhook.Grafana) *grouping.Grafana {
+func grafanaFields(w *wire.Grafana) *grouping.Grafana {
 	if w == nil {
 		return &grouping.Grafana{}
 	}
@@ -50,7 +51,7 @@ func grafanaValues(text []byte) map[string]float64 {
 	values := map[string]float64{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		number, ok := all[name].(float64)
-		if ok && len(name) <= maxQuoted && len(values) < maxGrafanaValues {
+		if ok && len(name) <= maxGrafanaName && len(values) < maxGrafanaValues {
 			values[name] = number
 		}
 	}

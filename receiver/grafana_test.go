@@ -1,4 +1,4 @@
-package receiver
+package receiver_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"muster/internal/testserver"
 )
 
 // grafanaBody returns a Grafana notification with one alert for each set of
@@ -32,15 +34,15 @@ func grafanaExtras(host string) string {
 // Grafana's links are stored and shown, and no link to an Alertmanager is
 // invented.
 func TestGrafanasLinksAreShown(t *testing.T) {
-	h := newTestServer(t, Options{})
-	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0"), grafanaExtras("w1")))
+	h := testserver.New(t, testserver.Options{})
+	id := h.PostKept(t, grafanaBody("1", grafanaExtras("w0"), grafanaExtras("w1")))
 	var g struct {
 		Alerts []struct {
 			Fingerprint, SilenceURL, DashboardURL, PanelURL, ValueString string
 			Values                                                       map[string]float64
 		}
 	}
-	require.NoError(t, json.Unmarshal(h.get("/api/v1/groups/"+id).Body.Bytes(), &g))
+	require.NoError(t, json.Unmarshal(h.Get("/api/v1/groups/"+id).Body.Bytes(), &g))
 	require.Len(t, g.Alerts, 2)
 	require.Equal(t, "http://grafana:3000/alerting/silence/new?alertmanager=grafana&matcher=host%3Dw0", g.Alerts[0].SilenceURL)
 	require.Equal(t, "http://grafana:3000/d/n", g.Alerts[0].DashboardURL)
@@ -48,7 +50,7 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 	require.Equal(t, map[string]float64{"A": 93.5, "C": 1}, g.Alerts[0].Values)
 	require.Empty(t, g.Alerts[0].ValueString, "the numbers replace the text")
 
-	page := h.get("/groups/" + id).Body.String()
+	page := h.Get("/groups/" + id).Body.String()
 	require.NotContains(t, page, "#/silences/new")
 	for _, link := range []string{
 		"alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0",
@@ -57,7 +59,7 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 		require.Contains(t, page, `href="http://grafana:3000/`+link+`"`)
 	}
 	require.Equal(t, 1, strings.Count(page, `href="http://grafana:3000/d/n"`), "a link of all alerts is shown once")
-	page = h.get("/alerts/00000000000000a0").Body.String()
+	page = h.Get("/alerts/00000000000000a0").Body.String()
 	require.NotContains(t, page, "#/silences/new")
 	for _, want := range []string{
 		`href="http://grafana:3000/alerting/silence/new?alertmanager=grafana&amp;matcher=host%3Dw0"`,
@@ -68,12 +70,12 @@ func TestGrafanasLinksAreShown(t *testing.T) {
 
 	// An alert without these fields is still Grafana's, for example one of its
 	// test button.
-	bare := h.postKept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
-	require.NotContains(t, h.get("/groups/"+bare).Body.String(), "silences/new")
+	bare := h.PostKept(t, strings.ReplaceAll(grafanaBody("1", ""), "CPU high", "Bare"))
+	require.NotContains(t, h.Get("/groups/"+bare).Body.String(), "silences/new")
 	// A notification of Alertmanager ignores these fields.
-	other := h.postKept(t, strings.ReplaceAll(grafanaBody("4", grafanaExtras("w0")), "CPU high", "AM"))
-	require.Contains(t, h.get("/groups/"+other).Body.String(), "#/silences/new")
-	require.NotContains(t, h.get("/api/v1/groups/"+other).Body.String(), "panelURL")
+	other := h.PostKept(t, strings.ReplaceAll(grafanaBody("4", grafanaExtras("w0")), "CPU high", "AM"))
+	require.Contains(t, h.Get("/groups/"+other).Body.String(), "#/silences/new")
+	require.NotContains(t, h.Get("/api/v1/groups/"+other).Body.String(), "panelURL")
 }
 
 // Grafana's fields never reject an alert, have limits, and link only to web
@@ -97,31 +99,31 @@ func TestGrafanasFieldsAreLimited(t *testing.T) {
 			`"silenceURL":"javascript:alert(1)"`,
 		},
 	} {
-		h := newTestServer(t, Options{})
-		id := h.postKept(t, grafanaBody("1", tc.fields))
-		answer := h.get("/api/v1/groups/" + id).Body.String()
+		h := testserver.New(t, testserver.Options{})
+		id := h.PostKept(t, grafanaBody("1", tc.fields))
+		answer := h.Get("/api/v1/groups/" + id).Body.String()
 		require.Contains(t, answer, tc.want, name)
 		require.Less(t, len(answer), 4000, name)
 		for _, path := range []string{"/groups/" + id, "/alerts/00000000000000a0"} {
-			require.NotContains(t, h.get(path).Body.String(), `href="javascript`, name)
-			require.NotContains(t, h.get(path).Body.String(), `href="d/n`, name)
+			require.NotContains(t, h.Get(path).Body.String(), `href="javascript`, name)
+			require.NotContains(t, h.Get(path).Body.String(), `href="d/n`, name)
 		}
 	}
 }
 
 // A repeated notification changes nothing; new numbers do.
 func TestGrafanasValuesAreUpdated(t *testing.T) {
-	h := newTestServer(t, Options{})
-	id := h.postKept(t, grafanaBody("1", grafanaExtras("w0")))
+	h := testserver.New(t, testserver.Options{})
+	id := h.PostKept(t, grafanaBody("1", grafanaExtras("w0")))
 	stamp := func() string {
-		groups, err := h.manager.AllGroups(t.Context())
+		groups, err := h.Manager.AllGroups(t.Context())
 		require.NoError(t, err)
 		return string(groups[0].Alerts[0].Stamp)
 	}
 	first := stamp()
-	h.postKept(t, grafanaBody("1", grafanaExtras("w0")))
+	h.PostKept(t, grafanaBody("1", grafanaExtras("w0")))
 	require.Equal(t, first, stamp())
-	h.postKept(t, strings.Replace(grafanaBody("1", grafanaExtras("w0")), "93.5", "99", 1))
+	h.PostKept(t, strings.Replace(grafanaBody("1", grafanaExtras("w0")), "93.5", "99", 1))
 	require.NotEqual(t, first, stamp())
-	require.Contains(t, h.get("/api/v1/groups/"+id).Body.String(), `"values":{"A":99,"C":1}`)
+	require.Contains(t, h.Get("/api/v1/groups/"+id).Body.String(), `"values":{"A":99,"C":1}`)
 }

@@ -1,7 +1,6 @@
-package receiver
+package receiver_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,26 +9,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
+	"muster/internal/testserver"
+	"muster/internal/wire/wiretest"
 )
 
-// postResult posts a notification, requires that it is stored, and returns the
-// answer.
-func (h *testServer) postResult(t *testing.T, text string) keptView {
-	t.Helper()
-	w := h.post(text)
-	require.Equal(t, http.StatusOK, w.Code, w.Body)
-	var kept keptView
-	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &kept))
-	return kept
-}
-
 func TestTooManyAlertsInANotification(t *testing.T) {
-	h := newTestServer(t, Options{MaxAlerts: 3})
-	h.postResult(t, manyAlerts(3))
-	w := h.post(manyAlerts(4))
-	h.requireRejected(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: exceeds the limit of 3 alerts")
-	require.InDelta(t, 1, h.counter(t, "muster_notifications_rejected_total", "reason", "too_many_alerts"), 0)
-	require.Contains(t, h.get("/status").Body.String(), "exceeds the limit of 3 alerts")
+	h := testserver.New(t, testserver.Options{MaxAlerts: 3})
+	h.PostResult(t, wiretest.Many(3))
+	w := h.Post(wiretest.Many(4))
+	h.RequireRejected(t, "four", w, http.StatusRequestEntityTooLarge, "alerts: exceeds the limit of 3 alerts")
+	require.InDelta(t, 1, h.Counter(t, "muster_notifications_rejected_total", "reason", "too_many_alerts"), 0)
+	require.Contains(t, h.Get("/status").Body.String(), "exceeds the limit of 3 alerts")
 }
 
 // An alert with too many labels or annotations does not affect the other
@@ -42,8 +32,8 @@ func TestTooManyLabels(t *testing.T) {
 		}
 		return "{" + strings.Join(pairs, ",") + "}"
 	}
-	h := newTestServer(t, Options{MaxLabels: 10})
-	whole := body()
+	h := testserver.New(t, testserver.Options{MaxLabels: 10})
+	whole := wiretest.Body()
 	alert := whole[strings.Index(whole, "[{")+1 : strings.Index(whole, "}]")+1]
 	// two alerts; the parameters change the second
 	two := func(status, labels, annotations string) string {
@@ -60,40 +50,40 @@ func TestTooManyLabels(t *testing.T) {
 		{"annotations", two("firing", "{}", many(11)), 1},
 		{"a resolved alert is not counted", two("resolved", many(100_000), "{}"), 0},
 	} {
-		h.reset(t)
-		kept := h.postResult(t, tc.text)
+		h.Reset(t)
+		kept := h.PostResult(t, tc.text)
 		require.Equal(t, tc.cut, kept.Cut, tc.name)
-		g, err := h.manager.GetGroup(t.Context(), kept.Group)
+		g, err := h.Manager.GetGroup(t.Context(), kept.Group)
 		require.NoError(t, err)
 		require.Equal(t, tc.cut, g.Truncated, tc.name)
 		require.NotNil(t, g.Alert("0011223344556677"), tc.name)
 	}
-	require.InDelta(t, 2, h.counter(t, "muster_alerts_refused_total", "reason", "labels"), 0)
+	require.InDelta(t, 2, h.Counter(t, "muster_alerts_refused_total", "reason", "labels"), 0)
 
 	// A group with only rejected alerts is not shown as resolved.
-	h.reset(t)
-	kept := h.postResult(t, body(wireLabels, many(11)))
-	g, err := h.manager.GetGroup(t.Context(), kept.Group)
+	h.Reset(t)
+	kept := h.PostResult(t, wiretest.Body(wiretest.Labels, many(11)))
+	g, err := h.Manager.GetGroup(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, grouping.StateUnreported, g.State)
-	require.Contains(t, h.get("/groups/"+string(kept.Group)).Body.String(), "1 alert was truncated")
+	require.Contains(t, h.Get("/groups/"+string(kept.Group)).Body.String(), "1 alert was truncated")
 }
 
 func TestGroupLimits(t *testing.T) {
 	opts := grouping.DefaultOptions
 	opts.MaxGroups, opts.MaxAlerts, opts.MaxSources = 2, 3, 1
-	h := newTestServer(t, Options{Groups: opts})
-	require.Equal(t, uint64(2), h.postResult(t, manyAlerts(5)).Cut)
-	h.postResult(t, body(wireKey, `"groupKey":"second"`))
+	h := testserver.New(t, testserver.Options{Groups: opts})
+	require.Equal(t, uint64(2), h.PostResult(t, wiretest.Many(5)).Cut)
+	h.PostResult(t, wiretest.Body(wiretest.Key, `"groupKey":"second"`))
 	for path, text := range map[string]string{
 		"/webhook":         "group limit of 2 reached and all groups are firing",
 		"/webhook/another": "source limit of 1 reached",
 	} {
-		w := h.do(http.MethodPost, path, strings.NewReader(body(wireKey, `"groupKey":"third"`)))
-		h.requireRejected(t, path, w, http.StatusServiceUnavailable, text)
+		w := h.Do(http.MethodPost, path, strings.NewReader(wiretest.Body(wiretest.Key, `"groupKey":"third"`)))
+		h.RequireRejected(t, path, w, http.StatusServiceUnavailable, text)
 	}
-	require.InDelta(t, 2, h.counter(t, "muster_notifications_rejected_total", "reason", "full"), 0)
-	page := h.get("/status").Body.String()
+	require.InDelta(t, 2, h.Counter(t, "muster_notifications_rejected_total", "reason", "full"), 0)
+	page := h.Get("/status").Body.String()
 	require.Contains(t, page, `<td>Groups</td><td data-h="value">2</td><td data-h="reached"><b>2 times</b>`)
 	require.Contains(t, page, `<td>Alerts in a group</td><td data-h="value">3</td><td data-h="reached"><b>1 times</b>`)
 }

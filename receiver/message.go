@@ -8,13 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"muster/grouping"
-	"muster/internal/webhook"
+	"muster/internal/reply"
+	"muster/internal/wire"
 )
 
 // Supported versions of the webhook message.
@@ -59,8 +59,8 @@ func newDecoder(maxAlerts, maxLabels int) *decoder {
 // decode decodes a body. Field names are case-sensitive, duplicate names are an
 // error and unknown names are ignored. Invalid alerts are rejected one by one
 // if the body also has valid alerts.
-func (d *decoder) decode(body []byte) (*webhook.Message, rejectedAlerts, error) {
-	var m webhook.Message
+func (d *decoder) decode(body []byte) (*wire.Message, rejectedAlerts, error) {
+	var m wire.Message
 	err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.strict))
 	if err != nil {
 		err = describeError(err, body)
@@ -78,13 +78,13 @@ func (d *decoder) decode(body []byte) (*webhook.Message, rejectedAlerts, error) 
 
 // validateMessage checks the fields of the message itself, not those of its
 // alerts.
-func validateMessage(m *webhook.Message) error {
+func validateMessage(m *wire.Message) error {
 	switch {
 	case m.Data == nil:
 		return messageErrorf("", "the body is not a notification")
 	case m.Version != versionAlertmanager && m.Version != versionGrafana:
 		return messageErrorf("version", "is %s, must be %q (Alertmanager) or %q (Grafana)",
-			quoted(m.Version), versionAlertmanager, versionGrafana)
+			reply.Quoted(m.Version), versionAlertmanager, versionGrafana)
 	case m.GroupKey == "":
 		return messageErrorf("groupKey", "is missing")
 	case len(m.Alerts) == 0:
@@ -96,8 +96,8 @@ func validateMessage(m *webhook.Message) error {
 // decodeAlert decodes and validates one alert, and stops at the first invalid
 // one. A body that only repeats {} would otherwise use forty times its size for
 // alerts before they are validated.
-func (d *decoder) decodeAlert(dec *jsontext.Decoder, a *webhook.Alert) error {
-	type plain webhook.Alert
+func (d *decoder) decodeAlert(dec *jsontext.Decoder, a *wire.Alert) error {
+	type plain wire.Alert
 	if _, before := dec.StackIndex(dec.StackDepth()); before >= int64(d.maxAlerts) {
 		return d.tooManyAlerts()
 	}
@@ -117,9 +117,9 @@ func (d *decoder) tooManyAlerts() error {
 
 // notification converts a message to the domain type. Alerts with too many
 // labels are rejected and added to out.
-func (d *decoder) notification(m *webhook.Message, source string, out *rejectedAlerts) grouping.Notification {
+func (d *decoder) notification(m *wire.Message, source string, out *rejectedAlerts) grouping.Notification {
 	n := grouping.Notification{
-		Key:    grouping.Key{Source: source, Receiver: unquoteMeta(m.Receiver), GroupKey: m.GroupKey},
+		Key:    grouping.Key{Source: source, Receiver: grouping.UnquoteReceiver(m.Receiver), GroupKey: m.GroupKey},
 		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: m.GroupLabels,
 		CommonLabels: m.CommonLabels, CommonAnnotations: m.CommonAnnotations, RouteLabels: m.RouteLabels,
 		ExternalURL: m.ExternalURL, Reason: m.NotificationReason, Truncated: m.TruncatedAlerts,
@@ -141,10 +141,10 @@ func (d *decoder) notification(m *webhook.Message, source string, out *rejectedA
 }
 
 // validateAlert checks the status and the times of an alert.
-func validateAlert(a *webhook.Alert) *messageError {
+func validateAlert(a *wire.Alert) *messageError {
 	if a.Status != grouping.StatusFiring && a.Status != grouping.StatusResolved {
 		return &messageError{where: "status", what: fmt.Sprintf("is %s, must be %q or %q",
-			quoted(string(a.Status)), grouping.StatusFiring, grouping.StatusResolved)}
+			reply.Quoted(string(a.Status)), grouping.StatusFiring, grouping.StatusResolved)}
 	}
 	if a.StartsAt.IsZero() {
 		return &messageError{where: "startsAt", what: "is missing"}
@@ -167,7 +167,7 @@ func validateAlert(a *webhook.Alert) *messageError {
 
 // notifiedAlert converts an alert to the domain type. It converts times to UTC,
 // because senders use the offset of their own zone.
-func notifiedAlert(a *webhook.Alert) grouping.NotifiedAlert {
+func notifiedAlert(a *wire.Alert) grouping.NotifiedAlert {
 	na := grouping.NotifiedAlert{
 		Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: a.Status, Labels: a.Labels, Annotations: a.Annotations,
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(),
@@ -179,51 +179,6 @@ func notifiedAlert(a *webhook.Alert) grouping.NotifiedAlert {
 		na.Fingerprint = na.Labels.Fingerprint()
 	}
 	return na
-}
-
-// unquoteMeta reverses regexp.QuoteMeta. Alertmanager quotes the receiver's
-// name with it.
-func unquoteMeta(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+1 < len(s) && regexp.QuoteMeta(s[i+1:i+2]) != s[i+1:i+2] {
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-// maxQuoted is the maximum number of bytes of a quoted client value in an
-// answer. Alertmanager writes the whole answer to its log.
-const maxQuoted = 40
-
-func quoted(s string) string {
-	size := 0
-	for i := 0; i < len(s); {
-		_, width := utf8.DecodeRuneInString(s[i:])
-		if size += jsonSize(strconv.QuoteToGraphic(s[i:i+width])) - jsonSize(`""`); size > maxQuoted {
-			return strconv.QuoteToGraphic(s[:i] + "…")
-		}
-		i += width
-	}
-	return strconv.QuoteToGraphic(s)
-}
-
-// jsonSize returns the number of bytes of a text in a JSON answer. Gin also
-// escapes the characters that are special in HTML.
-func jsonSize(s string) (size int) {
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			size += 2
-		case r < ' ' || strings.ContainsRune("<>&\u2028\u2029", r):
-			size += len(`\u003c`)
-		default:
-			size += utf8.RuneLen(r)
-		}
-	}
-	return size
 }
 
 // describeError converts an error of the decoder to a messageError.
@@ -265,7 +220,7 @@ func describeError(err error, body []byte) error {
 		case where == "":
 			return messageErrorf("", "the body must be a JSON object, not a JSON %s", jsonKind(semantic.JSONKind))
 		case len(semantic.JSONValue) > 0 && semantic.JSONKind == jsontext.KindNumber:
-			return messageErrorf(where, "must not be the number %s", quoted(string(semantic.JSONValue)))
+			return messageErrorf(where, "must not be the number %s", reply.Quoted(string(semantic.JSONValue)))
 		default:
 			return messageErrorf(where, "must not be a JSON %s", jsonKind(semantic.JSONKind))
 		}
@@ -283,7 +238,7 @@ const maxFieldPath = 60
 func fieldPath(p jsontext.Pointer) string {
 	var b strings.Builder
 	for part := range p.Tokens() {
-		if jsonSize(b.String()) > maxFieldPath {
+		if reply.JSONSize(b.String()) > maxFieldPath {
 			b.WriteString("…")
 			break
 		}
@@ -297,7 +252,7 @@ func fieldPath(p jsontext.Pointer) string {
 		if simpleName.MatchString(part) {
 			b.WriteString(part)
 		} else {
-			b.WriteString(quoted(part))
+			b.WriteString(reply.Quoted(part))
 		}
 	}
 	return b.String()

@@ -7,7 +7,6 @@ import (
 	"go/parser"
 	gotoken "go/token"
 	"go/types"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -19,6 +18,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/prometheus/alertmanager/template"
 	"github.com/stretchr/testify/require"
+
+	"muster/internal/wire/wiretest"
 )
 
 // fill sets every field of a struct to a unique value, including fields of
@@ -57,7 +58,7 @@ func fill(t *testing.T, v reflect.Value, n *int) {
 	}
 }
 
-// theirMessage is a copy of Alertmanager's webhook.Message. Importing its
+// theirMessage is a copy of Alertmanager's wire.Message. Importing its
 // package would compile 240 other packages under the race detector.
 type theirMessage struct {
 	*template.Data
@@ -144,15 +145,6 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	require.Zero(t, kept.Alerts[0].EndsAt, "a firing alert has no end")
 }
 
-func TestUnquoteMeta(t *testing.T) {
-	for quoted, want := range map[string]string{
-		`storage\.team`: "storage.team", `audit \(copy\+1\)`: "audit (copy+1)", "plain": "plain", `a\\b`: `a\b`,
-		`a\b`: `a\b`, `\`: `\`, "": "", `été\.x`: "été.x",
-	} {
-		require.Equal(t, want, unquoteMeta(quoted))
-	}
-}
-
 func TestFieldPath(t *testing.T) {
 	for pointer, want := range map[jsontext.Pointer]string{
 		"":                               "",
@@ -171,60 +163,50 @@ func TestFieldPath(t *testing.T) {
 	}
 }
 
-func TestQuoted(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                      `""`,
-		"5":                     `"5"`,
-		"a\"b\\\x00":            `"a\"b\\\x00"`,
-		strings.Repeat("x", 40): `"` + strings.Repeat("x", 40) + `"`,
-		strings.Repeat("x", 41): `"` + strings.Repeat("x", 40) + `…"`,
-		strings.Repeat("é", 21): `"` + strings.Repeat("é", 20) + `…"`,
-		strings.Repeat("<", 40): `"<<<<<<…"`,
-	} {
-		require.Equal(t, want, quoted(text))
-	}
+// testDecoder has limits that no test reaches.
+var testDecoder = newDecoder(1_000_000, 10_000)
+
+// allocated returns the bytes in use after garbage collection.
+func allocated() int64 {
+	runtime.GC()
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
 }
 
-// hostile returns texts that become longer in JSON.
-func hostile() []string {
-	return []string{
-		"\x00", "\x1b", `"`, `\`, "<", "&", ">", "'", "\u2028", "\U000e0001", "\U0010ffff", "\ufeff", "\n", "é", "日", "x",
-	}
-}
-
-// The error of a rejection is always short, because Alertmanager writes it to
-// its log.
-func TestRejectionsAreShort(t *testing.T) {
-	h := newTestServer(t, Options{})
-	for _, part := range hostile() {
-		text, err := json.Marshal(strings.Repeat(part, 100))
-		require.NoError(t, err)
-		for name, b := range map[string]string{
-			"version":    body(wireVersion, `"version":`+string(text)),
-			"status":     body(wireStatus, `[{"status":`+string(text)),
-			"label":      body(wireLabels, `{`+string(text)+`:1}`),
-			"name twice": body(wireLabels, `{`+string(text)+`:"",`+string(text)+`:""}`),
-			"nested":     body(wireCut, `"x":`+strings.Repeat(`{`+string(text)+`:`, 20)),
-			"nested in long": body(wireCut, `"`+strings.Repeat("a", 60)+`":`+
-				strings.Repeat(`{`+string(text)+`:`, 20)),
-		} {
-			h.requireRejected(t, fmt.Sprintf("%s of %q", name, part), h.post(b), 400, "")
+// The estimate is at least the memory that decoding needs, and not much more.
+func TestDecodedSize(t *testing.T) {
+	labels := func(n int) string {
+		var pairs []string
+		for i := range n {
+			pairs = append(pairs, fmt.Sprintf(`"l%d":"x"`, i))
 		}
-		w := h.get("/api/v1/groups?filter=a%3D%3D%22" + strings.Repeat("x", 10_000))
-		require.Equal(t, http.StatusBadRequest, w.Code)
-		require.LessOrEqual(t, w.Body.Len(), 200)
+		return "{" + strings.Join(pairs, ",") + "}"
 	}
-}
-
-// A body with only {} as alerts is rejected at the first alert. Otherwise each
-// three bytes would need a hundred bytes of memory.
-func TestInvalidAlertsAreRejectedAtTheFirst(t *testing.T) {
-	h := newTestServer(t, Options{})
-	alerts := strings.Repeat("{},", 1_000_000)
-	text := body(body()[strings.Index(body(), "[{"):strings.Index(body(), "}]")+2], "["+alerts+"{}]")
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	h.requireRejected(t, "braces", h.post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
-	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "the body has 3 MB")
+	many := func(n int, labels string) string {
+		var alerts []string
+		for range n {
+			alerts = append(alerts, `{"status":"firing","labels":`+labels+`,"startsAt":"2026-11-23T03:00:00Z"}`)
+		}
+		whole := wiretest.Body()
+		return whole[:strings.Index(whole, "[{")+1] + strings.Join(alerts, ",") + whole[strings.Index(whole, "}]")+1:]
+	}
+	for name, text := range map[string]string{
+		"tiny": many(20_000, `{"a":"b"}`), "usual": wiretest.Many(10_000), "nine labels": many(10_000, labels(9)),
+		"many labels": many(1000, labels(256)),
+		"long":        many(1000, `{"a":"`+strings.Repeat("x", 10_000)+`"}`),
+	} {
+		before := allocated()
+		m, _, err := testDecoder.decode([]byte(text))
+		require.NoError(t, err)
+		left := rejectedAlerts{}
+		n := testDecoder.notification(m, "x", &left)
+		took := allocated() - before
+		estimate := decodedSize([]byte(text))
+		require.Greater(t, float64(estimate), 0.9*float64(took), "%s: %d bytes became %d", name, len(text), took)
+		require.Less(t, float64(estimate), 3*float64(took), "%s: %d bytes became %d", name, len(text), took)
+		require.NotEmpty(t, n.Alerts)
+		require.NotEmpty(t, m.Alerts)
+	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"muster/grouping"
-	"muster/internal/webhook"
+	"muster/internal/reply"
+	"muster/internal/wire"
 )
 
 // The reasons to reject a single alert: values of a metric label.
@@ -71,13 +72,13 @@ func (o *rejectedAlerts) addInvalid(index int, raw jsontext.Value, err *messageE
 
 // addTooManyLabels adds an alert with too many labels or annotations. It
 // ignores resolved alerts, because such an alert was never stored as firing.
-func (o *rejectedAlerts) addTooManyLabels(a *webhook.Alert, limit int) {
+func (o *rejectedAlerts) addTooManyLabels(a *wire.Alert, limit int) {
 	if a.Status != grouping.StatusFiring {
 		return
 	}
 	o.count++
 	o.record(alertRejectedLabels, fmt.Sprintf("alert %s has %d labels and %d annotations, the limit of each is %d",
-		quoted(a.Labels["alertname"]), len(a.Labels), len(a.Annotations), limit))
+		reply.Quoted(a.Labels["alertname"]), len(a.Labels), len(a.Annotations), limit))
 }
 
 // alertNameIn returns the alert name in the JSON of an invalid alert, as the
@@ -91,14 +92,14 @@ func alertNameIn(raw jsontext.Value) string {
 	if json.Unmarshal(raw, &alert) != nil || alert.Labels.Name == "" {
 		return ""
 	}
-	return " (alert " + quoted(alert.Labels.Name) + ")"
+	return " (alert " + reply.Quoted(alert.Labels.Name) + ")"
 }
 
 // decodeLenient decodes a body without its invalid alerts.
-func (d *decoder) decodeLenient(body []byte) (*webhook.Message, rejectedAlerts, error) {
+func (d *decoder) decodeLenient(body []byte) (*wire.Message, rejectedAlerts, error) {
 	var out rejectedAlerts
-	var m webhook.Message
-	read := func(dec *jsontext.Decoder, alerts *[]webhook.Alert) error {
+	var m wire.Message
+	read := func(dec *jsontext.Decoder, alerts *[]wire.Alert) error {
 		return d.decodeValidAlerts(dec, alerts, &out)
 	}
 	err := json.Unmarshal(body, &m, json.WithUnmarshalers(json.UnmarshalFromFunc(read)))
@@ -106,7 +107,7 @@ func (d *decoder) decodeLenient(body []byte) (*webhook.Message, rejectedAlerts, 
 }
 
 // decodeValidAlerts decodes a list of alerts and adds the invalid ones to out.
-func (d *decoder) decodeValidAlerts(dec *jsontext.Decoder, alerts *[]webhook.Alert, out *rejectedAlerts) error {
+func (d *decoder) decodeValidAlerts(dec *jsontext.Decoder, alerts *[]wire.Alert, out *rejectedAlerts) error {
 	if dec.PeekKind() != jsontext.KindBeginArray {
 		return errors.ErrUnsupported // use the default decoder
 	}
@@ -121,7 +122,7 @@ func (d *decoder) decodeValidAlerts(dec *jsontext.Decoder, alerts *[]webhook.Ale
 		if err != nil {
 			return err
 		}
-		var a webhook.Alert
+		var a wire.Alert
 		if err := readAlert(raw, &a); err != nil {
 			out.addInvalid(i, raw, err)
 			if len(*alerts) == 0 && i >= maxLeadingInvalid {
@@ -136,7 +137,7 @@ func (d *decoder) decodeValidAlerts(dec *jsontext.Decoder, alerts *[]webhook.Ale
 }
 
 // readAlert decodes and validates one alert.
-func readAlert(raw jsontext.Value, a *webhook.Alert) *messageError {
+func readAlert(raw jsontext.Value, a *wire.Alert) *messageError {
 	err := json.Unmarshal(raw, a)
 	if err == nil {
 		return validateAlert(a)

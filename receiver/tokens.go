@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/gin-gonic/gin"
 )
 
 // webhookTokens are the tokens that a notification may carry. They are read
@@ -121,23 +118,6 @@ func (t *webhookTokens) problem() string {
 		return ""
 	}
 	return "Reading the webhook token file failed, so the previous tokens stay valid: " + t.fault
-}
-
-// requireToken rejects a notification without a valid token. It accepts the
-// token as a bearer token or as the password of basic authentication. With
-// --web.config.file the header may already carry a user and a password.
-func (s *Server) requireToken(c *gin.Context) {
-	if s.tokens.path == "" {
-		return
-	}
-	given, ok := bearerToken(c.GetHeader("Authorization"))
-	if !ok {
-		_, given, ok = c.Request.BasicAuth()
-	}
-	if !ok || !s.tokens.accepts(given) {
-		c.Header("WWW-Authenticate", "Bearer")
-		s.reject(c, http.StatusUnauthorized, rejectedUnauthorized, errors.New("this webhook requires a token: Authorization: Bearer …"))
-	}
 }
 
 // bearerToken returns the token of an Authorization header. The scheme is not

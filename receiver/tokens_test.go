@@ -1,4 +1,4 @@
-package receiver
+package receiver_test
 
 import (
 	"net/http"
@@ -11,44 +11,46 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
+
+	"muster/internal/testserver"
+	"muster/internal/wire/wiretest"
+	"muster/receiver"
 )
 
 func TestWebhookToken(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(path, []byte("first secret\n"), 0o600))
-	h := newTestServer(t, Options{WebhookTokenFile: path})
+	h := testserver.New(t, testserver.Options{WebhookTokenFile: path})
 	for _, header := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearerfirst secret", "Basic first secret", "first secret"} {
-		w := h.post(body(), "Authorization", header)
+		w := h.Post(wiretest.Body(), "Authorization", header)
 		require.Equal(t, http.StatusUnauthorized, w.Code, header)
 		require.NotContains(t, w.Body.String(), "secret")
 	}
 	for _, scheme := range []string{"Bearer ", "bearer ", "BEARER ", "Bearer   "} { // RFC 9110
-		require.Equal(t, http.StatusOK, h.post(body(), "Authorization", scheme+"first secret").Code, scheme)
+		require.Equal(t, http.StatusOK, h.Post(wiretest.Body(), "Authorization", scheme+"first secret").Code, scheme)
 	}
-	r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(body()))
+	r := httptest.NewRequest(http.MethodPost, "/webhook", strings.NewReader(wiretest.Body()))
 	r.Header["Authorization"] = []string{"Bearer wrong", "Bearer first secret"}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	require.Equal(t, http.StatusUnauthorized, w.Code, "only the first header counts")
-	require.Equal(t, http.StatusOK, h.get("/api/v1/groups").Code, "reading requires no token")
+	require.Equal(t, http.StatusOK, h.Get("/api/v1/groups").Code, "reading requires no token")
 
 	// Rewriting the file rotates the token. After the file is removed, a
 	// revoked token stays invalid.
 	require.NoError(t, os.WriteFile(path, []byte("second secret"), 0o600))
 	require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Minute)))
 	require.Eventually(t, func() bool {
-		return h.post(body(), "Authorization", "Bearer second secret").Code == http.StatusOK
+		return h.Post(wiretest.Body(), "Authorization", "Bearer second secret").Code == http.StatusOK
 	}, 5*time.Second, 10*time.Millisecond)
-	require.Equal(t, http.StatusUnauthorized, h.post(body(), "Authorization", "Bearer first secret").Code)
+	require.Equal(t, http.StatusUnauthorized, h.Post(wiretest.Body(), "Authorization", "Bearer first secret").Code)
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)))
 	require.Never(t, func() bool {
-		return h.post(body(), "Authorization", "Bearer ").Code == http.StatusOK
-	}, 2*tokenReloadInterval, 50*time.Millisecond)
-	require.Equal(t, http.StatusOK, h.post(body(), "Authorization", "Bearer second secret").Code)
+		return h.Post(wiretest.Body(), "Authorization", "Bearer ").Code == http.StatusOK
+	}, 2*receiver.TokenReloadInterval, 50*time.Millisecond)
+	require.Equal(t, http.StatusOK, h.Post(wiretest.Body(), "Authorization", "Bearer second secret").Code)
 }
 
 // The content shows whether the file changed: a replaced file may have the same
@@ -61,8 +63,8 @@ func TestReplacedTokenFileIsReloaded(t *testing.T) {
 		require.NoError(t, os.Chtimes(name, at, at))
 	}
 	write(path, "one")
-	h := newTestServer(t, Options{WebhookTokenFile: path})
-	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
+	h := testserver.New(t, testserver.Options{WebhookTokenFile: path})
+	code := func(token string) int { return h.Post(wiretest.Body(), "Authorization", "Bearer "+token).Code }
 	require.Equal(t, http.StatusOK, code("one"))
 	write(path+".new", "two")
 	require.NoError(t, os.Rename(path+".new", path))
@@ -71,11 +73,11 @@ func TestReplacedTokenFileIsReloaded(t *testing.T) {
 
 	require.NoError(t, os.Remove(path))
 	const problem = "Reading the webhook token file failed"
-	require.Eventually(t, func() bool { return strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
-	require.Contains(t, h.get("/api/v1/status").Body.String(), problem)
+	require.Eventually(t, func() bool { return strings.Contains(h.Get("/status").Body.String(), problem) }, 5*time.Second, 10*time.Millisecond)
+	require.Contains(t, h.Get("/api/v1/status").Body.String(), problem)
 	require.Equal(t, http.StatusOK, code("two"), "the previous tokens stay valid")
 	write(path, "two")
-	require.Eventually(t, func() bool { return !strings.Contains(h.get("/status").Body.String(), problem) }, 5*time.Second,
+	require.Eventually(t, func() bool { return !strings.Contains(h.Get("/status").Body.String(), problem) }, 5*time.Second,
 		10*time.Millisecond)
 }
 
@@ -88,8 +90,8 @@ func TestTokenRotationRejectsNothing(t *testing.T) {
 		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(-age)))
 	}
 	write("old", time.Hour)
-	h := newTestServer(t, Options{WebhookTokenFile: path})
-	code := func(token string) int { return h.post(body(), "Authorization", "Bearer "+token).Code }
+	h := testserver.New(t, testserver.Options{WebhookTokenFile: path})
+	code := func(token string) int { return h.Post(wiretest.Body(), "Authorization", "Bearer "+token).Code }
 	var (
 		mu            sync.RWMutex
 		word          = "old" // guarded by mu
@@ -140,39 +142,31 @@ func TestTokenRotationRejectsNothing(t *testing.T) {
 // user. People who only read have another password and cannot write.
 func TestTokenAsBasicAuthPassword(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token")
-	require.NoError(t, os.WriteFile(path, []byte(writerPassword), 0o600))
-	url := newTestServer(t, Options{WebhookTokenFile: path}).listenGuarded(t)
+	require.NoError(t, os.WriteFile(path, []byte(testserver.WriterPassword), 0o600))
+	url := testserver.New(t, testserver.Options{WebhookTokenFile: path}).ListenGuarded(t)
 	for _, tc := range []struct {
 		method, path, user, password string
 		code                         int
 	}{
-		{http.MethodPost, "/webhook", "reader", readerPassword, 401},
-		{http.MethodPost, "/webhook", "writer", readerPassword, 401},
-		{http.MethodPost, "/webhook", "reader", writerPassword, 401},
-		{http.MethodPost, "/webhook", "", writerPassword, 401},
-		{http.MethodPost, "/webhook", "writer", writerPassword, 200},
-		{http.MethodGet, "/api/v1/groups", "reader", readerPassword, 200},
+		{http.MethodPost, "/webhook", "reader", testserver.ReaderPassword, 401},
+		{http.MethodPost, "/webhook", "writer", testserver.ReaderPassword, 401},
+		{http.MethodPost, "/webhook", "reader", testserver.WriterPassword, 401},
+		{http.MethodPost, "/webhook", "", testserver.WriterPassword, 401},
+		{http.MethodPost, "/webhook", "writer", testserver.WriterPassword, 200},
+		{http.MethodGet, "/api/v1/groups", "reader", testserver.ReaderPassword, 200},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), tc.method, url+tc.path, strings.NewReader(body()))
+		r, err := http.NewRequestWithContext(t.Context(), tc.method, url+tc.path, strings.NewReader(wiretest.Body()))
 		require.NoError(t, err)
 		r.SetBasicAuth(tc.user, tc.password)
-		require.Equal(t, tc.code, answer(t, r).code, "%+v", tc)
+		require.Equal(t, tc.code, testserver.Answer(t, r).Code, "%+v", tc)
 	}
 }
 
 func TestTokenFileMustExist(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	_, err := New(stub{}, nil, reg, reg, promslog.NewNopLogger(), Options{WebhookTokenFile: filepath.Join(t.TempDir(), "none")})
+	_, err := testserver.Build(testserver.Options{WebhookTokenFile: filepath.Join(t.TempDir(), "none")})
 	require.ErrorContains(t, err, "webhook token")
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o600))
-	_, err = New(stub{}, nil, reg, reg, promslog.NewNopLogger(), Options{WebhookTokenFile: empty})
+	_, err = testserver.Build(testserver.Options{WebhookTokenFile: empty})
 	require.ErrorContains(t, err, "is empty")
-}
-
-func TestProfilesAreDisabledByDefault(t *testing.T) {
-	require.Equal(t, http.StatusNotFound, newTestServer(t, Options{}).get("/debug/pprof/").Code)
-	open := newTestServer(t, Options{EnablePprof: true})
-	require.Equal(t, http.StatusOK, open.get("/debug/pprof/").Code)
-	require.Equal(t, http.StatusNotFound, open.get("/debug/pprof/cmdline").Code, "the command line can contain a password")
 }

@@ -2,7 +2,6 @@ package templates
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -126,7 +125,7 @@ func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
 		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), newMoment(h.At, s.Now)
 	}
 	if v.Err != nil {
-		p.status = http.StatusBadRequest
+		p.status = codeBadRequest
 	}
 	p.Wall = v.Wall
 	return p

@@ -148,7 +148,7 @@ func states(t testing.TB) map[string]Page {
 			s.Storage = grouping.StorageStatus{Mode: "redis", DegradedSince: night.Add(-time.Minute), Partial: true}
 		}),
 		"restored": list(groups, "", func(s *Site) {
-			s.StartedAt, s.Storage.Restored, s.RecoveredAt, s.WrittenBack = night.Add(-3*time.Minute), 17, night.Add(-time.Minute), 3
+			s.StartedAt, s.Storage.Restored, s.Storage.RecoveredAt, s.Storage.WrittenBack = night.Add(-3*time.Minute), 17, night.Add(-time.Minute), 3
 		}),
 		"source": list(groups, "", func(s *Site) {
 			s.StaleAfter, s.Summary.LastNotification = 40*time.Minute, night.Add(-47*time.Minute)

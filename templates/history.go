@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -111,7 +110,7 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 		Group: string(v.Group), Alert: string(v.Fingerprint),
 	}
 	if v.Err != nil {
-		p.status = http.StatusBadRequest
+		p.status = codeBadRequest
 	}
 	if !v.Since.IsZero() {
 		p.Since = v.Since.Format(time.RFC3339Nano)

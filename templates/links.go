@@ -19,9 +19,6 @@ type Links struct {
 	// trailing slash and without the prefix. Permalinks for use outside of a page
 	// begin with it. It is empty if it is not known.
 	External string
-	// Alertmanager replaces the external URL of an Alertmanager if it is set. The
-	// external URL can be a host name that readers cannot reach.
-	Alertmanager string
 }
 
 // NewLinks returns the links of a Muster that is served under the prefix.
@@ -130,9 +127,6 @@ func (l Links) Absolute(path string) string { return l.External + path }
 // labels and a comment. It is empty if the address of the Alertmanager is not a
 // safe link.
 func (l Links) Silence(alertmanager string, of grouping.Labels, comment string) string {
-	if l.Alertmanager != "" {
-		alertmanager = l.Alertmanager
-	}
 	base, ok := webLink(alertmanager)
 	if !ok {
 		return ""

@@ -1,8 +1,6 @@
 package templates
 
 import (
-	"net/http"
-
 	"muster/grouping"
 	"muster/internal/query"
 )
@@ -27,7 +25,7 @@ func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grou
 	if fp != "" {
 		what, name = "alert", string(fp)
 	}
-	p := newProblem(s, http.StatusNotFound, "No "+what+" "+name,
+	p := newProblem(s, codeNotFound, "No "+what+" "+name,
 		"It may be deleted. Resolved groups are kept for "+formatDuration(s.Retention)+".")
 	p.Search = s.Links.Home()
 	if len(events) > 0 {
@@ -42,19 +40,16 @@ func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grou
 
 // NewNotFoundPage makes the page for an unknown path.
 func NewNotFoundPage(s *Site) *ProblemPage {
-	p := newProblem(s, http.StatusNotFound, "Page not found", "The address is not correct.")
+	p := newProblem(s, codeNotFound, "Page not found", "The address is not correct.")
 	p.Search = s.Links.Home()
 	return p
 }
 
-// NewErrorPage makes the page for an error in Muster. It does not show the error:
-// the log has it under the request ID.
+// NewErrorPage makes the page for an error in Muster, with the HTTP status code. It
+// does not show the error: the log has it under the request ID.
 func NewErrorPage(s *Site, code int, requestID string) *ProblemPage {
 	p := newProblem(s, code, "This page is not available",
 		"An error happened in Muster. Alertmanager is not affected, and Muster still accepts notifications.")
-	if code < http.StatusInternalServerError {
-		p.Heading, p.Text = http.StatusText(code), "Muster cannot answer this request."
-	}
 	p.RequestID = requestID
 	return p
 }
@@ -62,7 +57,7 @@ func NewErrorPage(s *Site, code int, requestID string) *ProblemPage {
 // NewBadQueryPage lists what is wrong with the parameters of a URL. It lists no
 // groups, because without the wrong parameter the list would be too long.
 func NewBadQueryPage(s *Site, problems []string) *ProblemPage {
-	p := newProblem(s, http.StatusBadRequest, "Invalid address", "Parts of the address are not valid:")
+	p := newProblem(s, codeBadRequest, "Invalid address", "Parts of the address are not valid:")
 	p.Problems, p.Search = problems, s.Links.Home()
 	return p
 }

@@ -14,14 +14,9 @@ import (
 //go:embed html
 var htmlFiles embed.FS
 
-// ContentSecurityPolicy is the policy that pages need. It allows nothing inline and
-// nothing from other sites, because all text on a page can come from an attacker.
-const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-
 // Page is a page for the Renderer: one of the page structs of this package.
 type Page interface {
-	// Code is the HTTP status of the response.
+	// Code is the HTTP status code of the response.
 	Code() int
 
 	templateName() string
@@ -35,12 +30,12 @@ func (*StatusPage) templateName() string  { return "status" }
 func (*HelpPage) templateName() string    { return "help" }
 func (*ProblemPage) templateName() string { return "problem" }
 
-// Renderer renders pages and serves the static files. It is safe for concurrent
+// Renderer renders pages and has the static files. It is safe for concurrent
 // use.
 type Renderer struct {
 	prefix string
 	pages  map[string]*template.Template
-	assets map[string]*asset
+	assets map[string]*Asset
 	rows   rowCache
 }
 
@@ -101,7 +96,7 @@ func (r *Renderer) assetURL(name string) (string, error) {
 	if a == nil {
 		return "", fmt.Errorf("no static file %q", name)
 	}
-	return r.prefix + "/" + staticDir + "/" + a.name, nil
+	return r.prefix + "/" + staticDir + "/" + a.Name, nil
 }
 
 // Render returns the page as HTML. The caller owns the result.

@@ -181,8 +181,6 @@ func TestSilence(t *testing.T) {
 	for _, bad := range []string{"", "javascript:alert(1)", "//am", "am:9093"} {
 		require.Empty(t, l.Silence(bad, of, "x"), bad)
 	}
-	l.Alertmanager = "https://alerts.example.com"
-	require.True(t, strings.HasPrefix(l.Silence("http://inner:9093", of, "x"), "https://alerts.example.com/#/"))
 
 	// The template must not escape the link again.
 	s := newSite(nil)

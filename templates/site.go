@@ -1,8 +1,8 @@
 package templates
 
 import (
+	"cmp"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -21,12 +21,8 @@ type Site struct {
 	Summary Summary
 	Storage grouping.StorageStatus
 
-	// StartedAt is when this process started. RecoveredAt is when the storage last
-	// became available again. WrittenBack is the number of groups that were
-	// written back then.
-	StartedAt   time.Time
-	RecoveredAt time.Time
-	WrittenBack int
+	// StartedAt is when this process started.
+	StartedAt time.Time
 	// StaleAfter is the maximum time without a notification while groups fire.
 	StaleAfter time.Duration
 	Retention  time.Duration
@@ -88,11 +84,11 @@ func (s *Site) notices() []Notice {
 				"The page shows only groups with a notification since the restart.",
 		}))
 	}
-	if st.Healthy && !s.RecoveredAt.IsZero() && s.Now.Sub(s.RecoveredAt) < noticeDuration {
+	if st.Healthy && !st.RecoveredAt.IsZero() && s.Now.Sub(st.RecoveredAt) < noticeDuration {
 		out = append(out, Notice{
 			Key: "recovered", Class: "note",
 			Text: fmt.Sprintf("%s is available since %s UTC. %s written back.", atStart(storageName(st.Mode)),
-				s.RecoveredAt.UTC().Format("15:04:05"), plural(s.WrittenBack, "group was", "groups were")),
+				st.RecoveredAt.UTC().Format("15:04:05"), plural(st.WrittenBack, "group was", "groups were")),
 		})
 	}
 	if s.restored() && s.Now.Sub(s.StartedAt) < noticeDuration {
@@ -146,16 +142,18 @@ type Frame struct {
 	Version string
 	Keys    []KeyHelp
 
-	status int // HTTP status; 0: 200
+	status int // HTTP status code; 0: 200
 }
 
-// Code is the HTTP status of the page.
-func (f *Frame) Code() int {
-	if f.status == 0 {
-		return http.StatusOK
-	}
-	return f.status
-}
+// The HTTP status codes of pages.
+const (
+	codeOK         = 200
+	codeBadRequest = 400
+	codeNotFound   = 404
+)
+
+// Code is the HTTP status code of the page.
+func (f *Frame) Code() int { return cmp.Or(f.status, codeOK) }
 
 // isolate wraps a text that contains characters which change the direction of
 // writing, so that they do not affect the text after it. It is for places without

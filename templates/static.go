@@ -8,16 +8,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/tdewolff/minify/v2"
 	"github.com/tdewolff/minify/v2/css"
 	"github.com/tdewolff/minify/v2/js"
-
-	"muster/internal/negotiate"
 )
 
 //go:embed static
@@ -26,14 +22,14 @@ var staticFiles embed.FS
 // staticDir is the folder of static files, in the tree and in URLs.
 const staticDir = "static"
 
-// asset is a static file as it is served. Its URL contains a hash of its
-// content, so that clients can cache it for ever.
-type asset struct {
-	name        string // app.0123456789abcdef.css
-	contentType string
-	etag        string // of the plain content
-	plain       []byte
-	gzipped     []byte
+// Asset is a static file as it is served. Its name contains a hash of its content,
+// so that clients can cache it for ever. It must not be modified.
+type Asset struct {
+	Name    string // app.0123456789abcdef.css
+	Type    string // the content type
+	Hash    string // of the body
+	Body    []byte
+	Gzipped []byte
 }
 
 // contentTypes has an entry for each kind of static file.
@@ -53,12 +49,12 @@ var minifiers = map[string]minify.Minifier{
 
 // loadAssets reads, compacts and compresses the static files. The keys of the
 // result are the names of the files in the tree.
-func loadAssets(files fs.FS) (map[string]*asset, error) {
+func loadAssets(files fs.FS) (map[string]*Asset, error) {
 	entries, err := fs.ReadDir(files, staticDir)
 	if err != nil {
 		return nil, fmt.Errorf("static files: %w", err)
 	}
-	assets := map[string]*asset{}
+	assets := map[string]*Asset{}
 	for _, entry := range entries {
 		source, err := fs.ReadFile(files, path.Join(staticDir, entry.Name()))
 		if err != nil {
@@ -72,7 +68,7 @@ func loadAssets(files fs.FS) (map[string]*asset, error) {
 }
 
 // newAsset prepares one static file for serving.
-func newAsset(name string, source []byte) (*asset, error) {
+func newAsset(name string, source []byte) (*Asset, error) {
 	ext := path.Ext(name)
 	contentType := contentTypes[ext]
 	if contentType == "" {
@@ -90,12 +86,12 @@ func newAsset(name string, source []byte) (*asset, error) {
 	// minifier gives another result for the same source.
 	sum := sha256.Sum256(plain)
 	hash := hex.EncodeToString(sum[:8])
-	return &asset{
-		name:        strings.TrimSuffix(name, ext) + "." + hash + ext,
-		contentType: contentType,
-		etag:        `"` + hash + `"`,
-		plain:       plain,
-		gzipped:     gzipped,
+	return &Asset{
+		Name:    strings.TrimSuffix(name, ext) + "." + hash + ext,
+		Type:    contentType,
+		Hash:    hash,
+		Body:    plain,
+		Gzipped: gzipped,
 	}, nil
 }
 
@@ -128,55 +124,11 @@ func compress(plain []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Static returns a handler that serves the static files under their hashed
-// names, and nothing else. The last element of the path names the file: the
-// handler ignores what comes before it.
-func (r *Renderer) Static() http.Handler {
-	byName := make(map[string]*asset, len(r.assets))
+// Static returns the static files by the names that they are served under.
+func (r *Renderer) Static() map[string]Asset {
+	byName := make(map[string]Asset, len(r.assets))
 	for _, a := range r.assets {
-		byName[a.name] = a
+		byName[a.Name] = *a
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if req.Method != http.MethodGet && req.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
-			return
-		}
-		a := byName[path.Base(req.URL.Path)]
-		if a == nil {
-			http.Error(w, "no such file", http.StatusNotFound)
-			return
-		}
-		h := w.Header()
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-		h.Set("Vary", "Accept-Encoding")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Type", a.contentType)
-		body, etag := a.plain, a.etag
-		if negotiate.Gzip(req.Header.Values("Accept-Encoding")) {
-			// Another representation needs another tag.
-			body, etag = a.gzipped, strings.TrimSuffix(a.etag, `"`)+`-gz"`
-			h.Set("Content-Encoding", "gzip")
-		}
-		h.Set("ETag", etag)
-		if matchesETag(req.Header.Get("If-None-Match"), etag) {
-			h.Del("Content-Encoding")
-			w.WriteHeader(http.StatusNotModified)
-			return
-		}
-		h.Set("Content-Length", strconv.Itoa(len(body)))
-		if req.Method == http.MethodGet {
-			_, _ = w.Write(body) // the client is gone: there is nobody to report the error to
-		}
-	})
-}
-
-// matchesETag reports whether an If-None-Match header lists the tag.
-func matchesETag(header, etag string) bool {
-	for tag := range strings.SplitSeq(header, ",") {
-		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
-			return true
-		}
-	}
-	return false
+	return byName
 }

@@ -17,6 +17,9 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/mdlayher/vsock"
 	"golang.org/x/sync/errgroup"
+
+	"muster/internal/limit"
+	"muster/internal/reply"
 )
 
 // Options configure a Server.
@@ -27,14 +30,18 @@ type Options struct {
 	Systemd   bool
 	// Open lists the paths that need no password: the probes.
 	Open []string
-	// Refused is called for each request that is rejected here and may be a
-	// notification. It may be nil. It must be safe for concurrent use.
-	Refused func(remote string, code int, reason, text string)
+}
+
+// rejecter records each request that is rejected here and may be a notification. It
+// is safe for concurrent use.
+type rejecter interface {
+	Reject(ctx context.Context, remote string, code int, reason limit.Reason, text string)
 }
 
 // Server serves a handler, and admits requests by the rules of the web config.
 type Server struct {
 	config    *Config
+	rejected  rejecter
 	opts      Options
 	http      *http.Server
 	logger    *slog.Logger
@@ -44,10 +51,9 @@ type Server struct {
 
 // New wraps the handler of the HTTP server with the checks of the config. Callers
 // must serve with the returned Server, but shut down the HTTP server.
-func New(config *Config, server *http.Server, logger *slog.Logger, opts Options) *Server {
-	s := &Server{config: config, opts: opts, http: server, logger: logger, handler: server.Handler, passwords: newPasswords()}
-	if s.opts.Refused == nil {
-		s.opts.Refused = func(string, int, string, string) {}
+func New(config *Config, server *http.Server, rejected rejecter, logger *slog.Logger, opts Options) *Server {
+	s := &Server{
+		config: config, rejected: rejected, opts: opts, http: server, logger: logger, handler: server.Handler, passwords: newPasswords(),
 	}
 	server.Handler = http.HandlerFunc(s.handle)
 	server.ErrorLog = log.New(&errorLog{server: s, next: server.ErrorLog}, "", 0)
@@ -55,6 +61,7 @@ func New(config *Config, server *http.Server, logger *slog.Logger, opts Options)
 }
 
 func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	r = reply.Identify(w, r)
 	c := s.config.get()
 	for name, value := range c.HTTPConfig.Header {
 		w.Header().Set(name, value)
@@ -83,10 +90,10 @@ func (s *Server) admit(r *http.Request, c *settings) error {
 func (s *Server) reject(w http.ResponseWriter, r *http.Request, err error) {
 	// Every POST may be a notification, also one to a wrong path.
 	notification := r.Method == http.MethodPost || r.Method == http.MethodPut
-	code, reason := http.StatusTooManyRequests, "overloaded"
+	code, reason := http.StatusTooManyRequests, limit.Overloaded
 	switch {
 	case errors.Is(err, errWrongPassword):
-		code, reason = http.StatusUnauthorized, "unauthorized"
+		code, reason = http.StatusUnauthorized, limit.Unauthorized
 		w.Header().Set("WWW-Authenticate", "Basic")
 	case notification:
 		code = http.StatusServiceUnavailable // Alertmanager retries 5xx, but not 429
@@ -94,7 +101,7 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "1")
 	}
 	if notification {
-		s.opts.Refused(r.RemoteAddr, code, reason, err.Error())
+		s.rejected.Reject(r.Context(), r.RemoteAddr, code, reason, err.Error())
 	}
 	http.Error(w, http.StatusText(code), code)
 }
@@ -194,7 +201,7 @@ func listenVsock(address string) (net.Listener, error) {
 }
 
 // errorLog forwards the HTTP server's log lines, and reports failed TLS
-// handshakes to Options.Refused. A sender whose handshake fails never reaches the
+// handshakes as rejections. A sender whose handshake fails never reaches the
 // handler, so Muster would not notice it otherwise.
 type errorLog struct {
 	server *Server
@@ -208,7 +215,7 @@ func (l *errorLog) Write(line []byte) (int, error) {
 		remote, reason, _ := strings.Cut(rest, ": ")
 		// A TCP probe, which only connects, ends like this. It is not a failure.
 		if reason != "EOF" && !strings.HasSuffix(reason, "connection reset by peer") {
-			l.server.opts.Refused(remote, http.StatusBadRequest, "tls", "TLS: "+reason)
+			l.server.rejected.Reject(context.Background(), remote, http.StatusBadRequest, limit.TLS, "TLS: "+reason)
 		}
 	}
 	if l.next != nil {

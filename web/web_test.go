@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/bcrypt"
 
+	"muster/internal/limit"
 	"muster/internal/testtls"
 )
 
@@ -41,8 +42,9 @@ func users(t *testing.T, pairs ...string) string {
 }
 
 type refusal struct {
-	code         int
-	reason, text string
+	code   int
+	reason limit.Reason
+	text   string
 }
 
 // edge is a running server with a web config file.
@@ -68,14 +70,7 @@ func start(t *testing.T, dir, config string) *edge {
 	loaded, err := Load(e.file, e.reg, promslog.NewNopLogger())
 	require.NoError(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
-	e.Server = New(loaded, server, promslog.NewNopLogger(), Options{
-		Open: []string{"/-/healthy"},
-		Refused: func(_ string, code int, reason, text string) {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			e.refusals = append(e.refusals, refusal{code, reason, text})
-		},
-	})
+	e.Server = New(loaded, server, e, promslog.NewNopLogger(), Options{Open: []string{HealthyPath}})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	e.url = "http://" + listener.Addr().String()
@@ -92,6 +87,13 @@ func start(t *testing.T, dir, config string) *edge {
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
 	})
 	return e
+}
+
+// Reject implements rejecter.
+func (e *edge) Reject(_ context.Context, _ string, code int, reason limit.Reason, text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.refusals = append(e.refusals, refusal{code, reason, text})
 }
 
 func (e *edge) write(config string) {
@@ -325,7 +327,7 @@ func TestRefusalsAreTold(t *testing.T) {
 	require.Error(t, err, "the client does not know the CA")
 	require.Eventually(t, func() bool { return len(secure.seen()) == 2 }, 10*time.Second, 10*time.Millisecond)
 	for _, r := range secure.seen() {
-		require.Equal(t, "tls", r.reason)
+		require.Equal(t, limit.TLS, r.reason)
 		require.Contains(t, r.text, "TLS: ")
 	}
 }

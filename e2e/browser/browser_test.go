@@ -18,13 +18,13 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
-	"muster/receiver"
+	"muster/internal/testserver"
 	"muster/storage"
+	"muster/web"
 )
 
 // newTab opens a tab in the browser that all tests share.
@@ -72,13 +72,10 @@ func TestMain(m *testing.M) {
 type muster struct {
 	t       *testing.T
 	groups  *grouping.Manager
-	server  *receiver.Server
+	server  *testserver.Server
 	url     string
 	address string
-
-	mu     sync.Mutex
-	status grouping.StorageStatus // guarded by mu
-	http   *http.Server
+	http    *http.Server
 }
 
 func start(t *testing.T) *muster {
@@ -109,15 +106,10 @@ func startReplica(t *testing.T, redisURL string) *muster {
 
 func startOn(t *testing.T, groups grouping.GroupStorage, clock *grouping.Clock) *muster {
 	t.Helper()
-	m := &muster{t: t, status: grouping.StorageStatus{Mode: "memory", Healthy: true}}
-	var err error
-	watch := func(u grouping.Update) { m.server.Publish(u) }
-	m.groups, err = grouping.NewManager(groups, clock, watch, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
-	require.NoError(t, err)
-	reg := prometheus.NewRegistry()
-	m.server, err = receiver.New(m.groups, m.storage, reg, reg, promslog.NewNopLogger(),
-		receiver.Options{Groups: grouping.Options{StaleAfter: time.Hour, Retention: time.Hour}})
-	require.NoError(t, err)
+	opts := grouping.DefaultOptions
+	opts.StaleAfter, opts.Retention = time.Hour, time.Hour
+	m := &muster{t: t, server: testserver.New(t, testserver.Options{Storage: groups, Clock: clock, Groups: opts})}
+	m.groups = m.server.Manager
 	m.listen("127.0.0.1:0")
 	t.Cleanup(m.stop)
 	return m
@@ -130,24 +122,14 @@ func (m *muster) listen(address string) {
 	require.NoError(m.t, err)
 	m.address = l.Addr().String()
 	m.url = "http://" + m.address
-	m.http = receiver.NewHTTPServer(m.server, promslog.NewNopLogger())
+	m.http = web.NewHTTPServer(m.server, promslog.NewNopLogger())
 	go func(s *http.Server) { _ = s.Serve(l) }(m.http)
 }
 
 // stop closes all connections, like a crash.
 func (m *muster) stop() { _ = m.http.Close() }
 
-func (m *muster) storage() grouping.StorageStatus {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.status
-}
-
-func (m *muster) setStorage(s grouping.StorageStatus) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.status = s
-}
+func (m *muster) setStorage(s grouping.StorageStatus) { m.server.SetStatus(s) }
 
 // notify ingests a notification that lists the alerts of one group.
 func (m *muster) notify(name string, alerts ...grouping.NotifiedAlert) grouping.ID {

@@ -20,7 +20,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"muster/grouping"
-	"muster/internal/webhook"
+	"muster/internal/wire"
 )
 
 // The intervals of the story are short, so that one minute shows the events of a
@@ -54,7 +54,7 @@ func Play(ctx context.Context, to http.Handler, path string, logger *slog.Logger
 	}
 }
 
-func post(ctx context.Context, to http.Handler, path string, m webhook.Message) int {
+func post(ctx context.Context, to http.Handler, path string, m wire.Message) int {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return http.StatusInternalServerError
@@ -144,9 +144,9 @@ func (a *alert) muted(start, now time.Time) bool {
 
 // notifications returns the messages that the group's Alertmanagers send now. They
 // send if the state of the group changed, or if the repeat interval elapsed.
-func (g *group) notifications(start, now time.Time) []webhook.Message {
+func (g *group) notifications(start, now time.Time) []wire.Message {
 	var (
-		listed []webhook.Alert
+		listed []wire.Alert
 		firing int
 		state  strings.Builder
 	)
@@ -155,7 +155,7 @@ func (g *group) notifications(start, now time.Time) []webhook.Message {
 		if from.IsZero() || a.muted(start, now) || !fires && now.Sub(to) > 2*repeatInterval {
 			continue
 		}
-		t := webhook.Alert{
+		t := wire.Alert{
 			Status: grouping.StatusResolved, Labels: a.labels, Annotations: a.annotations,
 			StartsAt: from.UTC(), EndsAt: to.UTC(), Fingerprint: string(a.labels.Fingerprint()),
 			GeneratorURL: "https://prometheus.example.net/graph?g0.expr=" + a.labels["alertname"],
@@ -178,7 +178,7 @@ func (g *group) notifications(start, now time.Time) []webhook.Message {
 	for ; g.maxAlerts > 0 && len(listed) > g.maxAlerts; truncated++ {
 		listed = listed[:len(listed)-1]
 	}
-	messages := make([]webhook.Message, 0, len(g.replicas))
+	messages := make([]wire.Message, 0, len(g.replicas))
 	for _, replica := range g.replicas {
 		messages = append(messages, g.message(listed, firing, truncated, reason, replica))
 	}
@@ -203,7 +203,7 @@ func (g *group) reason(current string, firing int) string {
 	}
 }
 
-func (g *group) message(listed []webhook.Alert, firing int, truncated uint64, reason, replica string) webhook.Message {
+func (g *group) message(listed []wire.Alert, firing int, truncated uint64, reason, replica string) wire.Message {
 	status := "resolved"
 	if firing > 0 {
 		status = "firing"
@@ -217,8 +217,8 @@ func (g *group) message(listed []webhook.Alert, firing int, truncated uint64, re
 		keepEqual(commonLabels, a.Labels)
 		keepEqual(commonAnnotations, a.Annotations)
 	}
-	return webhook.Message{
-		Data: &webhook.Data{
+	return wire.Message{
+		Data: &wire.Data{
 			Receiver: g.receiver, Status: status, Alerts: listed, NotificationReason: reason, GroupLabels: labels,
 			CommonLabels: commonLabels, CommonAnnotations: commonAnnotations, RouteLabels: grouping.Labels{}, ExternalURL: replica,
 		},

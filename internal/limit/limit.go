@@ -1,24 +1,8 @@
-// Package limit limits how many requests, or how many of their bytes, are in use at
-// the same time. It counts rejections and exposes them as metrics.
-//
-// A [Limit] is a maximum with a name. A request takes a [Hold] and releases it at
-// its end:
-//
-//	hold, ok := readers.Take(1)
-//	if !ok {
-//		// answer 503
-//	}
-//	defer hold.Release()
-//
-// Take never waits. If the limit is reached, the request is rejected and the client
-// retries.
 package limit
 
 import (
 	"math"
 	"sync"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Unit is the unit of a limit.
@@ -42,8 +26,7 @@ type Limit struct {
 	rejections uint64 // guarded by mu
 }
 
-// New returns a limit. The name is the value of the label "limit" of its metrics.
-func New(name string, unit Unit, maximum int64) *Limit {
+func newLimit(name string, unit Unit, maximum int64) *Limit {
 	return &Limit{name: name, unit: unit, maximum: maximum}
 }
 
@@ -126,48 +109,4 @@ func (h *Hold) Release() {
 	defer h.limit.mu.Unlock()
 	h.limit.inUse -= h.size
 	h.size = 0
-}
-
-// collector reads the limits at each scrape.
-type collector struct {
-	limits        []*Limit
-	used, maximum map[Unit]*prometheus.Desc
-	rejected      *prometheus.Desc
-}
-
-// Register registers the metrics of the limits.
-func Register(reg prometheus.Registerer, limits ...*Limit) error {
-	desc := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc(name, help, []string{"limit"}, nil)
-	}
-	return reg.Register(&collector{
-		limits: limits,
-		used: map[Unit]*prometheus.Desc{
-			Requests: desc("muster_limit_used_requests", "Number of current requests that count against the limit."),
-			Bytes:    desc("muster_limit_used_bytes", "Number of bytes in use that count against the limit."),
-		},
-		maximum: map[Unit]*prometheus.Desc{
-			Requests: desc("muster_limit_max_requests", "Maximum number of concurrent requests."),
-			Bytes:    desc("muster_limit_max_bytes", "Maximum number of bytes in use."),
-		},
-		rejected: desc("muster_limit_rejections_total", "Total number of requests that were rejected because the limit was reached."),
-	})
-}
-
-// Describe implements prometheus.Collector.
-func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, unit := range []Unit{Requests, Bytes} {
-		ch <- c.used[unit]
-		ch <- c.maximum[unit]
-	}
-	ch <- c.rejected
-}
-
-// Collect implements prometheus.Collector.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	for _, l := range c.limits {
-		ch <- prometheus.MustNewConstMetric(c.used[l.unit], prometheus.GaugeValue, float64(l.Used()), l.name)
-		ch <- prometheus.MustNewConstMetric(c.maximum[l.unit], prometheus.GaugeValue, float64(l.maximum), l.name)
-		ch <- prometheus.MustNewConstMetric(c.rejected, prometheus.CounterValue, float64(l.Rejected()), l.name)
-	}
 }

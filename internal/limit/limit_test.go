@@ -7,11 +7,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 )
 
 func TestTake(t *testing.T) {
-	l := New("x", Bytes, 10)
+	l := newLimit("x", Bytes, 10)
 	a, ok := l.Take(6)
 	require.True(t, ok)
 	_, ok = l.Take(5)
@@ -35,7 +36,7 @@ func TestTake(t *testing.T) {
 
 // An amount that is larger than the maximum is not rejected forever.
 func TestWhatIsTooLargeIsTakenAlone(t *testing.T) {
-	l := New("x", Bytes, 10)
+	l := newLimit("x", Bytes, 10)
 	small, ok := l.Take(1)
 	require.True(t, ok)
 	_, ok = l.Take(25)
@@ -54,7 +55,7 @@ func TestWhatIsTooLargeIsTakenAlone(t *testing.T) {
 }
 
 func TestAdd(t *testing.T) {
-	l := New("x", Bytes, 10)
+	l := newLimit("x", Bytes, 10)
 	a, ok := l.Take(8)
 	require.True(t, ok)
 	a.Add(8)
@@ -66,7 +67,7 @@ func TestAdd(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	l := New("x", Requests, 8)
+	l := newLimit("x", Requests, 8)
 	var wg sync.WaitGroup
 	for range 32 {
 		wg.Go(func() {
@@ -86,8 +87,9 @@ func TestManyAtOnce(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
-	readers, memory := New("readers", Requests, 1), New("responses", Bytes, 100)
-	require.NoError(t, Register(reg, readers, memory))
+	limits, err := NewRegistry(reg, promslog.NewNopLogger())
+	require.NoError(t, err)
+	readers, memory := limits.New("readers", Requests, 1), limits.New("responses", Bytes, 100)
 	_, ok := readers.Take(1)
 	require.True(t, ok)
 	_, ok = readers.Take(1)
@@ -111,5 +113,6 @@ muster_limit_used_bytes{limit="responses"} 7
 # HELP muster_limit_used_requests Number of current requests that count against the limit.
 # TYPE muster_limit_used_requests gauge
 muster_limit_used_requests{limit="readers"} 1
-`)))
+`), "muster_limit_max_bytes", "muster_limit_max_requests", "muster_limit_rejections_total", "muster_limit_used_bytes",
+		"muster_limit_used_requests"))
 }

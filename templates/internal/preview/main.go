@@ -23,6 +23,7 @@ import (
 	"muster/internal/query"
 	"muster/templates"
 	"muster/templates/internal/fixture"
+	"muster/web"
 )
 
 // scenario is a state of Muster to preview.
@@ -54,7 +55,7 @@ func scenarios() []scenario {
 		}},
 		{"restored", fixture.Groups, func(s *templates.Site) {
 			s.StartedAt, s.Storage.Restored = s.Now.Add(-2*time.Minute-5*time.Second), 17
-			s.RecoveredAt, s.WrittenBack = s.Now.Add(-time.Minute), 3
+			s.Storage.RecoveredAt, s.Storage.WrittenBack = s.Now.Add(-time.Minute), 3
 		}},
 		{"stale", fixture.Groups, func(s *templates.Site) {
 			s.Summary.LastNotification = s.Now.Add(-47 * time.Minute)
@@ -131,14 +132,14 @@ func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *template
 
 func (p *preview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/"+p.name)
-	w.Header().Set("Content-Security-Policy", templates.ContentSecurityPolicy)
+	w.Header().Set("Content-Security-Policy", web.ContentSecurityPolicy)
 	p.mu.Lock()
 	groups := slices.Clone(p.groups)
 	p.mu.Unlock()
 	s := p.site(r, groups)
 	switch {
 	case strings.HasPrefix(path, "/static/"):
-		p.renderer.Static().ServeHTTP(w, r)
+		p.serveStatic(w, strings.TrimPrefix(path, "/static/"))
 	case path == "/api/v1/live":
 		p.live(w, r)
 	case path == "/spread": // adds a group and sends a live update
@@ -155,6 +156,17 @@ func (p *preview) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(page.Code())
 		_, _ = w.Write(body) //nolint:gosec // G705: escaped by html/template
 	}
+}
+
+// serveStatic serves a static file.
+func (p *preview) serveStatic(w http.ResponseWriter, name string) {
+	asset, ok := p.renderer.Static()[name]
+	if !ok {
+		http.Error(w, "no such file", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", asset.Type)
+	_, _ = w.Write(asset.Body)
 }
 
 func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path string, q url.Values) templates.Page {

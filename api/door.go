@@ -1,0 +1,84 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/grouping"
+	"muster/internal/limit"
+	"muster/internal/query"
+	"muster/internal/reply"
+)
+
+// livePath is the path of the stream of live updates.
+const livePath = "/api/v1/live"
+
+// groups is what the API needs from the domain. It is safe for concurrent use, and
+// the returned groups must not be modified. The queries return a
+// *grouping.GroupNotFoundError if the group or alert does not exist. They return an
+// error that wraps grouping.ErrBadQuery if the query is invalid.
+type groups interface {
+	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
+	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
+	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
+	GetStats(ctx context.Context) (grouping.Stats, error)
+}
+
+// Status is what the API says about Muster itself. Both functions are safe for
+// concurrent use.
+type Status struct {
+	Storage func() grouping.StorageStatus
+	// Problems returns the problems of the configuration, one sentence each.
+	Problems func() []string
+}
+
+// Door answers requests for JSON. It is safe for concurrent use.
+type Door struct {
+	groups    groups
+	hub       *Hub
+	readers   *reply.Readers
+	limits    *limit.Registry
+	status    Status
+	logger    *slog.Logger
+	startedAt time.Time
+}
+
+// New returns the API. Its live updates come from the hub.
+func New(groups groups, hub *Hub, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger) *Door {
+	return &Door{groups: groups, hub: hub, readers: readers, limits: limits, status: status, logger: logger, startedAt: time.Now()}
+}
+
+// Routes adds the routes of the API.
+func (d *Door) Routes(r gin.IRouter) {
+	reply.Get(r, livePath, d.serveLive)
+	v1 := r.Group("/api/v1", d.readers.Admit)
+	reply.Get(v1, "/groups", d.serveGroups)
+	reply.Get(v1, "/groups/:id", d.rejectParameters, d.serveGroup)
+	reply.Get(v1, "/groups/:id/events", d.serveGroupEvents)
+	reply.Get(v1, "/alerts/:fingerprint", d.serveAlert)
+	reply.Get(v1, "/events", d.serveEvents)
+	reply.Get(v1, "/stats", d.rejectParameters, d.serveStats)
+	reply.Get(v1, "/status", d.rejectParameters, d.serveStatus)
+}
+
+// queryError returns an error that lists every problem of a query and its
+// filter, or nil.
+func queryError(params *query.Params, filter *query.Filter) error {
+	if filter.Err != nil {
+		params.Fault("filter", filter.Err.Brief())
+	}
+	return params.Err()
+}
+
+// rejectParameters answers 400 if a request has query parameters. It guards the
+// routes that take no parameters.
+func (d *Door) rejectParameters(c *gin.Context) {
+	if err := query.Parse(c.Request.URL.RawQuery).Err(); err != nil {
+		reply.Error(c, d.logger, err)
+		c.Abort()
+	}
+}

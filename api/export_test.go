@@ -1,0 +1,35 @@
+package api
+
+import "time"
+
+// What the tests over the whole HTTP side need.
+const (
+	FlushSize  = flushSize
+	StreamSize = streamSize
+	RingSize   = ringSize
+)
+
+// The types of the JSON answers.
+type (
+	EpisodeView = episodeView
+	AlertView   = alertView
+	EventView   = eventView
+	StatsView   = statsView
+	SourceView  = sourceView
+	StatusView  = statusView
+	BuildView   = buildView
+	StorageView = storageView
+)
+
+// The functions that make them.
+var (
+	ViewGroup = viewGroup
+	ViewAlert = viewAlert
+	ViewEvent = viewEvent
+)
+
+// Epoch returns the part of all event IDs that names the process.
+func (h *Hub) Epoch() string { return h.epoch }
+
+// SetKeepAlive sets the time between keep-alive events.
+func (h *Hub) SetKeepAlive(d time.Duration) { h.opts.KeepAlive = d }

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/grouping"
+	"muster/internal/query"
+	"muster/internal/reply"
+)
+
+func (d *Door) serveGroups(c *gin.Context) {
+	params := query.Parse(c.Request.URL.RawQuery)
+	asked := params.Groups(query.StateAll)
+	withAlerts := params.Bool("alerts")
+	if err := queryError(params, &asked.Filter); err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	page, err := d.groups.ListGroups(c.Request.Context(), asked.Query())
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	d.streamJSON(c, 0, func(out *jsonStream) {
+		out.writeGroups(page.Groups, func(g *grouping.AlertGroup) []*grouping.Alert {
+			if withAlerts {
+				return g.Alerts
+			}
+			return nil
+		})
+		out.writeRaw(`,"total":`)
+		out.writeValue(page.Total)
+		out.writeNext(page.Next)
+	})
+}
+
+// groupIDParam returns the group ID in the path. It answers 404 and returns
+// false if the text is not a valid ID.
+func groupIDParam(c *gin.Context) (grouping.ID, bool) {
+	id := grouping.ID(c.Param("id"))
+	if !id.Valid() {
+		reply.Fail(c, http.StatusNotFound, "group "+reply.Quoted(string(id))+" not found: an ID has 20 hex digits")
+		return "", false
+	}
+	return id, true
+}
+
+func (d *Door) serveGroup(c *gin.Context) {
+	id, ok := groupIDParam(c)
+	if !ok {
+		return
+	}
+	g, err := d.groups.GetGroup(c.Request.Context(), id)
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	d.streamJSON(c, 0, func(out *jsonStream) { out.writeGroup(g, g.Alerts) })
+}
+
+func (d *Door) serveAlert(c *gin.Context) {
+	fp := grouping.Fingerprint(c.Param("fingerprint"))
+	if !fp.Valid() {
+		reply.Fail(c, http.StatusNotFound, "alert "+reply.Quoted(string(fp))+" not found: a fingerprint has 16 hex digits")
+		return
+	}
+	params := query.Parse(c.Request.URL.RawQuery)
+	source, receiver := params.Text("source"), params.Text("receiver")
+	if err := params.Err(); err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	groups, err := d.groups.GetGroupByFingerprint(c.Request.Context(), fp)
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	q := grouping.ListQuery{Source: source, Receiver: receiver}
+	if groups = q.Select(groups); len(groups) == 0 {
+		reply.Fail(c, http.StatusNotFound, "alert "+reply.Quoted(string(fp))+" not found in this source and receiver")
+		return
+	}
+	d.streamJSON(c, 0, func(out *jsonStream) {
+		out.writeGroups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
+		out.writeRaw("}")
+	})
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/internal/limit"
+	"muster/internal/query"
+	"muster/internal/reply"
+)
+
+// Live updates are server-sent events:
+//
+//	group   a group changed; data is the group without its alerts
+//	gone    a group was removed; data is {"id": …}
+//	resync  events were missed, the client must reload; data is {}
+//	hb      keep-alive; data is {}
+//
+// The ID of an event is "<epoch>-<sequence>". Each process has its own epoch. A
+// client that reconnects with Last-Event-ID gets the updates that it missed. A
+// page starts with ?after=, the ID of the last event that the page shows.
+
+// serveLive streams live updates until the client disconnects or the hub closes.
+func (d *Door) serveLive(c *gin.Context) {
+	reply.Stream(c)
+	if c.Request.Method == http.MethodHead { // a HEAD request needs no slot
+		c.Header("Content-Type", "text/event-stream")
+		c.Status(http.StatusOK)
+		return
+	}
+	params := query.Parse(c.Request.URL.RawQuery)
+	after := params.Text("after")
+	if err := params.Err(); err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	wake, seq, ok := d.hub.subscribe()
+	if !ok {
+		d.rejectClient(c)
+		return
+	}
+	defer d.hub.unsubscribe(wake)
+	c.Header("Content-Type", "text/event-stream")
+	c.Header("X-Accel-Buffering", "no")
+	c.Status(http.StatusOK)
+	client := &liveClient{hub: d.hub, w: c.Writer, wake: wake, seq: seq}
+	if client.begin(cmp.Or(c.GetHeader("Last-Event-ID"), after)) == nil {
+		client.follow(c.Request.Context())
+	}
+}
+
+// rejectClient answers a client for which the hub has no room.
+func (d *Door) rejectClient(c *gin.Context) {
+	if d.hub.isClosed() {
+		reply.Fail(c, http.StatusServiceUnavailable, "shutting down, reconnect")
+		return
+	}
+	d.limits.Count(limit.LiveClients)
+	reply.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("limit of %d live clients reached, try again", d.hub.opts.MaxClients))
+}
+
+// liveClient is one client of the hub. Its methods return an error if the client
+// disconnected.
+type liveClient struct {
+	hub  *Hub
+	w    gin.ResponseWriter
+	wake <-chan struct{} // closed with the hub
+	seq  uint64          // sequence of the last event that the client has
+}
+
+// begin sends the first event, which tells the client the ID to resume from. id is
+// the last event that the client has; "" means that it starts now.
+func (l *liveClient) begin(id string) error {
+	first := "hb"
+	if id != "" {
+		if at, ok := l.hub.parseEventID(id); ok {
+			l.seq = at
+		} else {
+			first = "resync"
+		}
+	}
+	if err := l.writeEvent(first, l.seq, emptyData); err != nil {
+		return err
+	}
+	l.w.Flush()
+	return nil
+}
+
+// follow sends events until the client disconnects or the hub closes.
+func (l *liveClient) follow(ctx context.Context) {
+	keepAlive := time.NewTicker(l.hub.opts.KeepAlive)
+	defer keepAlive.Stop()
+	for {
+		if l.sendUpdates(ctx) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case _, open := <-l.wake:
+			if !open {
+				return
+			}
+		case <-keepAlive.C:
+			if l.writeEvent("hb", l.seq, emptyData) != nil {
+				return
+			}
+			l.w.Flush()
+		}
+	}
+}
+
+// sendUpdates sends the updates that the client does not have, batch by batch.
+func (l *liveClient) sendUpdates(ctx context.Context) error {
+	for {
+		updates, last, missed := l.hub.updatesSince(l.seq)
+		if err := l.sendBatch(updates, last, missed); err != nil {
+			return err
+		}
+		if len(updates) < batchSize || ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// sendBatch sends some updates, or tells the client to load everything again.
+func (l *liveClient) sendBatch(updates []*liveUpdate, last uint64, missed bool) error {
+	if missed {
+		if err := l.writeEvent("resync", last, emptyData); err != nil {
+			return err
+		}
+	}
+	for _, u := range updates {
+		event, data, err := u.encode()
+		if err != nil {
+			return err
+		}
+		if err := l.writeEvent(event, u.seq, data); err != nil {
+			return err
+		}
+	}
+	l.seq = last
+	if missed || len(updates) > 0 {
+		l.w.Flush()
+	}
+	return nil
+}
+
+// emptyData is the data of an event whose name says everything.
+var emptyData = []byte("{}")
+
+// writeEvent writes one event. The data is always one line, because JSON
+// escapes line breaks in labels.
+func (l *liveClient) writeEvent(event string, seq uint64, data []byte) error {
+	_, err := fmt.Fprintf(l.w, "id: %s\nevent: %s\ndata: %s\n\n", formatEventID(l.hub.epoch, seq), event, data)
+	return err
+}

@@ -1,0 +1,40 @@
+package api
+
+import (
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/common/version"
+
+	"muster/internal/reply"
+)
+
+func (d *Door) serveStats(c *gin.Context) {
+	stats, err := d.groups.GetStats(c.Request.Context())
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	d.respondJSON(c, viewStats(stats))
+}
+
+func (d *Door) serveStatus(c *gin.Context) {
+	stats, err := d.groups.GetStats(c.Request.Context())
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	st := d.status.Storage()
+	d.respondJSON(c, statusView{
+		Build: buildView{
+			Version: version.Version, Revision: version.GetRevision(), Branch: version.Branch,
+			BuildUser: version.BuildUser, BuildDate: version.BuildDate, GoVersion: version.GoVersion,
+		},
+		StartedAt: d.startedAt.UTC(), UptimeSeconds: time.Since(d.startedAt).Seconds(),
+		Storage: storageView{
+			Mode: st.Mode, Healthy: st.Healthy, Reason: st.Reason, DegradedSince: st.DegradedSince.UTC(),
+			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,
+		},
+		RestoredGroups: st.Restored, LastNotification: stats.LastNotification, Problems: d.status.Problems(),
+	})
+}

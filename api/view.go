@@ -1,0 +1,192 @@
+package api
+
+import (
+	"time"
+
+	"muster/grouping"
+)
+
+// The types of the JSON API. Times are RFC 3339; fields of unknown times are
+// omitted.
+
+// GroupView is a group as the API answers it.
+type GroupView struct {
+	ID                grouping.ID     `json:"id"`
+	Source            string          `json:"source"`
+	Receiver          string          `json:"receiver"`
+	GroupKey          string          `json:"groupKey"`
+	GroupLabels       grouping.Labels `json:"groupLabels"`
+	CommonLabels      grouping.Labels `json:"commonLabels"`
+	CommonAnnotations grouping.Labels `json:"commonAnnotations"`
+	RouteLabels       grouping.Labels `json:"routeLabels"`
+	ExternalURL       string          `json:"externalURL"`
+	State             grouping.State  `json:"state"`
+	Settling          bool            `json:"settling"`
+	Stale             bool            `json:"stale"`
+	Truncated         uint64          `json:"truncated"`
+	Counts            grouping.Counts `json:"counts"`
+	CreatedAt         time.Time       `json:"createdAt,omitzero"`
+	UpdatedAt         time.Time       `json:"updatedAt,omitzero"`
+	LastNotifiedAt    time.Time       `json:"lastNotifiedAt,omitzero"`
+	ResolvedAt        time.Time       `json:"resolvedAt,omitzero"`
+	Notifications     int64           `json:"notifications"`
+	LastReason        string          `json:"lastReason,omitempty"`
+	Version           int64           `json:"version"`
+	Episodes          []episodeView   `json:"episodes"`
+	Alerts            []alertView     `json:"alerts,omitempty"`
+}
+
+// goneView is the data of a live update for a removed group.
+type goneView struct {
+	ID grouping.ID `json:"id"`
+}
+
+type episodeView struct {
+	StartsAt time.Time `json:"startsAt,omitzero"`
+	EndsAt   time.Time `json:"endsAt,omitzero"`
+}
+
+type alertView struct {
+	Fingerprint  grouping.Fingerprint `json:"fingerprint"`
+	Status       grouping.Status      `json:"status"`
+	Labels       grouping.Labels      `json:"labels"`
+	Annotations  grouping.Labels      `json:"annotations"`
+	GeneratorURL string               `json:"generatorURL"`
+	SilenceURL   string               `json:"silenceURL,omitempty"`
+	DashboardURL string               `json:"dashboardURL,omitempty"`
+	PanelURL     string               `json:"panelURL,omitempty"`
+	Values       map[string]float64   `json:"values,omitempty"`
+	ValueString  string               `json:"valueString,omitempty"`
+	StartsAt     time.Time            `json:"startsAt,omitzero"`
+	EndsAt       time.Time            `json:"endsAt,omitzero"`
+	FirstSeenAt  time.Time            `json:"firstSeenAt,omitzero"`
+	LastSeenAt   time.Time            `json:"lastSeenAt,omitzero"`
+	Disputed     bool                 `json:"disputed,omitempty"`
+	Episodes     []episodeView        `json:"episodes"`
+}
+
+// viewGroup converts a group without its alerts. A stream writes the alerts one
+// by one.
+func viewGroup(g *grouping.AlertGroup) GroupView {
+	return GroupView{
+		ID: g.ID, Source: g.Source, Receiver: g.Receiver, GroupKey: g.GroupKey,
+		GroupLabels: emptyIfNil(g.GroupLabels), CommonLabels: emptyIfNil(g.CommonLabels),
+		CommonAnnotations: emptyIfNil(g.CommonAnnotations), RouteLabels: emptyIfNil(g.RouteLabels),
+		ExternalURL: g.ExternalURL, State: g.State, Settling: g.Settling, Stale: g.Stale, Truncated: g.Truncated,
+		Counts: g.Counts, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt, LastNotifiedAt: g.LastNotifiedAt,
+		ResolvedAt: g.ResolvedAt(), Notifications: g.Notifications, LastReason: g.LastReason, Version: g.Version,
+		Episodes: viewEpisodes(g.Episodes()),
+	}
+}
+
+func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
+	lastSeen, _ := g.LastSeen(a)
+	v := alertView{
+		Fingerprint: a.Fingerprint, Status: a.Status, Labels: emptyIfNil(a.Labels), Annotations: emptyIfNil(a.Annotations),
+		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(), FirstSeenAt: a.FirstSeenAt,
+		LastSeenAt: lastSeen, Disputed: a.Disputed, Episodes: viewEpisodes(a.Episodes()),
+	}
+	if from := a.Grafana; from != nil {
+		v.SilenceURL, v.DashboardURL, v.PanelURL = from.SilenceURL, from.DashboardURL, from.PanelURL
+		v.Values, v.ValueString = from.Values, from.ValueString
+	}
+	return v
+}
+
+func viewEpisodes(episodes []grouping.Episode) []episodeView {
+	views := make([]episodeView, 0, len(episodes))
+	for _, e := range episodes {
+		views = append(views, episodeView{e.StartsAt.UTC(), e.EndsAt.UTC()})
+	}
+	return views
+}
+
+// emptyIfNil returns the labels, or empty labels, so that JSON shows an object
+// and not null.
+func emptyIfNil(l grouping.Labels) grouping.Labels {
+	if l == nil {
+		return grouping.Labels{}
+	}
+	return l
+}
+
+type eventView struct {
+	ID          string               `json:"id"`
+	Time        time.Time            `json:"time"`
+	Kind        grouping.EventKind   `json:"kind"`
+	GroupID     grouping.ID          `json:"groupId"`
+	Source      string               `json:"source"`
+	Receiver    string               `json:"receiver"`
+	Fingerprint grouping.Fingerprint `json:"fingerprint,omitempty"`
+	Labels      grouping.Labels      `json:"labels"`
+	Reason      string               `json:"reason,omitempty"`
+	ExternalURL string               `json:"externalURL,omitempty"`
+	Firing      *int                 `json:"firing,omitempty"`
+	Resolved    *int                 `json:"resolved,omitempty"`
+	Truncated   *uint64              `json:"truncated,omitempty"`
+}
+
+func viewEvent(e *grouping.Event) eventView {
+	view := eventView{
+		ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
+		Fingerprint: e.Fingerprint, Labels: emptyIfNil(e.Labels), Reason: e.Reason, ExternalURL: e.ExternalURL,
+	}
+	if e.Kind == grouping.EventNotified {
+		view.Firing, view.Resolved, view.Truncated = &e.Firing, &e.Resolved, &e.Truncated
+	}
+	return view
+}
+
+type statsView struct {
+	Groups           map[grouping.State]int  `json:"groups"`
+	Alerts           map[grouping.Status]int `json:"alerts"`
+	Receivers        map[string]int          `json:"receivers"`
+	Sources          map[string]sourceView   `json:"sources"`
+	LastNotification time.Time               `json:"lastNotification,omitzero"`
+}
+
+type sourceView struct {
+	Groups           int                  `json:"groups"`
+	LastNotification time.Time            `json:"lastNotification,omitzero"`
+	Alertmanagers    map[string]time.Time `json:"alertmanagers"`
+}
+
+func viewStats(s grouping.Stats) statsView {
+	v := statsView{
+		Groups: s.Groups, Alerts: s.Alerts, Receivers: s.Receivers, Sources: make(map[string]sourceView, len(s.Sources)),
+		LastNotification: s.LastNotification,
+	}
+	for name, src := range s.Sources {
+		v.Sources[name] = sourceView{src.Groups, src.LastNotification, src.Alertmanagers}
+	}
+	return v
+}
+
+type statusView struct {
+	Build            buildView   `json:"build"`
+	StartedAt        time.Time   `json:"startedAt"`
+	UptimeSeconds    float64     `json:"uptimeSeconds"`
+	Storage          storageView `json:"storage"`
+	RestoredGroups   int         `json:"restoredGroups"`
+	LastNotification time.Time   `json:"lastNotification,omitzero"`
+	Problems         []string    `json:"problems,omitempty"`
+}
+
+type buildView struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision"`
+	Branch    string `json:"branch"`
+	BuildUser string `json:"buildUser"`
+	BuildDate string `json:"buildDate"`
+	GoVersion string `json:"goVersion"`
+}
+
+type storageView struct {
+	Mode          string    `json:"mode"`
+	Healthy       bool      `json:"healthy"`
+	Reason        string    `json:"reason,omitempty"`
+	DegradedSince time.Time `json:"degradedSince,omitzero"`
+	DirtyGroups   int       `json:"dirtyGroups"`
+	Partial       bool      `json:"partial"`
+	Problems      []string  `json:"problems,omitempty"`
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+
+	"muster/api"
+	"muster/grouping"
+	"muster/internal/limit"
+	"muster/internal/reply"
+	"muster/pages"
+	"muster/receiver"
+	"muster/web"
+)
+
+// muster has the parts of the program that run or stop.
+type muster struct {
+	backend  openedStorage
+	manager  *grouping.Manager
+	webhooks *receiver.Door
+	hub      *api.Hub
+	router   *web.Router
+	http     *http.Server
+	server   *web.Server
+}
+
+// build constructs all parts, from the storage up to the HTTP server. It starts none
+// of them.
+func build(c config, logger *slog.Logger) (m *muster, err error) {
+	m = &muster{}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("muster"))
+	webConfig, err := web.Load(*c.web.WebConfigFile, reg, logger)
+	if err != nil {
+		return nil, err
+	}
+	clock := grouping.NewClock()
+	if m.backend, err = openStorage(c, clock, reg, logger); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.backend.close())
+		}
+	}()
+	limits, err := limit.NewRegistry(reg, logger)
+	if err != nil {
+		return nil, err
+	}
+	if m.hub, err = api.NewHub(limits, reg, c.hub); err != nil {
+		return nil, err
+	}
+	counts := pages.NewCounts(c.group.Heartbeats)
+	watch := func(u grouping.Update) {
+		counts.Apply(u) // first: a page that is rendered after the live update has it
+		m.hub.Publish(u)
+	}
+	if m.manager, err = grouping.NewManager(m.backend.groups, clock, watch, reg, logger, c.group); err != nil {
+		return nil, err
+	}
+	if m.webhooks, err = receiver.New(m.manager, limits, reg, logger, c.receiver); err != nil {
+		return nil, err
+	}
+	readers, err := reply.NewReaders(limits, c.readers)
+	if err != nil {
+		return nil, err
+	}
+	problems := func() []string { return slices.Concat(webConfig.Problems(), m.webhooks.Problems()) }
+	status := m.backend.status
+	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
+	html, err := pages.New(m.manager, m.hub, counts, readers, limits, pages.Status{Storage: status, Problems: problems}, logger, c.pages)
+	if err != nil {
+		return nil, err
+	}
+	c.router.WebhookPath, c.router.NotFound = receiver.Path, html.NotFound
+	c.router.ReadyNote = func() string { return readyNote(status()) }
+	if m.router, err = web.NewRouter(limits, reg, reg, logger, c.router, m.webhooks, json, html); err != nil {
+		return nil, err
+	}
+	m.http = web.NewHTTPServer(m.router, logger)
+	m.server = web.New(webConfig, m.http, limits, logger, c.webOptions())
+	return m, nil
+}
+
+// drain makes the webhook answer 503 and ends the live updates. Requests that are
+// being answered go on.
+func (m *muster) drain() {
+	m.router.Drain()
+	m.webhooks.Drain()
+	m.hub.Close()
+}
+
+// webOptions returns the options of the server around the router.
+func (c *config) webOptions() web.Options {
+	prefix := strings.TrimRight(c.router.RoutePrefix, "/")
+	return web.Options{
+		Addresses: *c.web.WebListenAddresses, Systemd: c.web.WebSystemdSocket != nil && *c.web.WebSystemdSocket,
+		Open: []string{prefix + web.HealthyPath, prefix + web.ReadyPath},
+	}
+}
+
+// readyNote returns what the ready probe says about the storage.
+func readyNote(st grouping.StorageStatus) string {
+	if st.Healthy {
+		return ""
+	}
+	return fmt.Sprintf("Storage: %s is down (%s).\n", st.Mode, st.Reason)
+}

@@ -1,0 +1,38 @@
+package reply
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/grouping"
+)
+
+// Fail ends a request with an error as JSON.
+func Fail(c *gin.Context, code int, message string) {
+	c.AbortWithStatusJSON(code, gin.H{"error": message})
+}
+
+// Error ends a request with the status code that matches the error. It logs only
+// errors that Muster does not expect.
+func Error(c *gin.Context, logger *slog.Logger, err error) {
+	switch {
+	case errors.Is(err, grouping.ErrBadQuery):
+		Fail(c, http.StatusBadRequest, err.Error())
+	case errors.Is(err, grouping.ErrGroupNotFound):
+		Fail(c, http.StatusNotFound, err.Error())
+	case c.Request.Context().Err() != nil:
+		Cancelled(c)
+	case errors.Is(err, grouping.ErrStorage):
+		Fail(c, http.StatusServiceUnavailable, "storage is unavailable, try again")
+	default:
+		logger.ErrorContext(c.Request.Context(), "Request failed", "handler", c.FullPath(), "err", err)
+		Fail(c, http.StatusServiceUnavailable, "internal error")
+	}
+}
+
+// Cancelled ends a request whose client went away. A client that closed only its
+// sending side still reads. Without an answer it would read 200.
+func Cancelled(c *gin.Context) { c.AbortWithStatus(http.StatusServiceUnavailable) }

@@ -1,0 +1,249 @@
+package testserver
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/api"
+	"muster/grouping"
+	"muster/internal/limit"
+	"muster/internal/reply"
+	"muster/pages"
+	"muster/receiver"
+	"muster/storage"
+	"muster/web"
+)
+
+// Groups is all that the doors need from the domain.
+type Groups interface {
+	Stamp() grouping.Stamp
+	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
+	AllGroups(ctx context.Context) ([]*grouping.AlertGroup, error)
+	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
+	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
+	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
+	GetStats(ctx context.Context) (grouping.Stats, error)
+	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
+}
+
+// Options are the options of a Server. A zero value stands for the default of the
+// program.
+type Options struct {
+	MaxBodySize, MaxNotificationMemory            int64
+	MaxRequests, MaxAlerts, MaxLabels, MaxSources int
+	MaxReaders, MaxLiveClients                    int
+	MaxResponseMemory                             int64
+	WebhookTokenFile, ExternalURL, RoutePrefix    string
+	EnablePprof                                   bool
+	Groups                                        grouping.Options
+	Settings                                      []pages.Setting
+	WriteTimeout                                  time.Duration
+	// Storage has the groups, and Clock is its clock. The default is an empty
+	// memory.
+	Storage grouping.GroupStorage
+	Clock   *grouping.Clock
+}
+
+// Server is a Muster with memory storage and without a listener.
+type Server struct {
+	Manager  *grouping.Manager
+	Registry *prometheus.Registry
+	Limits   *limit.Registry
+	Hub      *api.Hub
+	Counts   *pages.Counts
+	Receiver *receiver.Door
+	API      *api.Door
+	Pages    *pages.Door
+	Router   *web.Router
+	Logger   *slog.Logger
+
+	opts   Options
+	groups *domain
+	logs   *logSwitch
+
+	mu     sync.Mutex
+	status grouping.StorageStatus // guarded by mu
+}
+
+// domain are the groups that the doors use at the moment.
+type domain struct{ Groups }
+
+// New returns a server.
+func New(t testing.TB, opts Options) *Server {
+	t.Helper()
+	s, err := Build(opts)
+	require.NoError(t, err)
+	return s
+}
+
+// Build returns a server, or the error of the options.
+func Build(opts Options) (s *Server, err error) {
+	if opts.Groups.Interval == 0 && opts.Groups.StaleAfter == 0 {
+		opts.Groups = grouping.DefaultOptions
+	}
+	if opts.Storage == nil {
+		opts.Storage, opts.Clock = storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock()
+	}
+	s = &Server{
+		opts: opts, Registry: prometheus.NewRegistry(), groups: &domain{}, logs: newLogSwitch(),
+		status: grouping.StorageStatus{Mode: "memory", Healthy: true},
+	}
+	s.Logger = slog.New(reply.LogRequestIDs(s.logs))
+	if s.Limits, err = limit.NewRegistry(s.Registry, s.Logger); err != nil {
+		return nil, err
+	}
+	hub := api.DefaultHubOptions()
+	hub.MaxClients = cmp.Or(opts.MaxLiveClients, hub.MaxClients)
+	if s.Hub, err = api.NewHub(s.Limits, s.Registry, hub); err != nil {
+		return nil, err
+	}
+	s.Counts = pages.NewCounts(opts.Groups.Heartbeats)
+	s.Manager, err = grouping.NewManager(opts.Storage, opts.Clock, s.Publish, s.Registry, promslog.NewNopLogger(), opts.Groups)
+	if err != nil {
+		return nil, err
+	}
+	s.groups.Groups = s.Manager
+	return s, s.buildDoors()
+}
+
+func (s *Server) buildDoors() (err error) {
+	opts := s.opts
+	in := receiver.DefaultOptions(math.MaxInt64)
+	in.MaxBodySize, in.MaxMemory = cmp.Or(opts.MaxBodySize, in.MaxBodySize), cmp.Or(opts.MaxNotificationMemory, in.MaxMemory)
+	in.MaxRequests, in.MaxSources = cmp.Or(opts.MaxRequests, in.MaxRequests), cmp.Or(opts.MaxSources, in.MaxSources)
+	in.MaxAlerts, in.MaxLabels = cmp.Or(opts.MaxAlerts, in.MaxAlerts), cmp.Or(opts.MaxLabels, in.MaxLabels)
+	in.TokenFile = opts.WebhookTokenFile
+	if s.Receiver, err = receiver.New(s.groups, s.Limits, s.Registry, s.Logger, in); err != nil {
+		return err
+	}
+	readers := reply.DefaultReaderOptions(math.MaxInt64)
+	readers.MaxReaders = cmp.Or(opts.MaxReaders, readers.MaxReaders)
+	readers.MaxResponseMemory = cmp.Or(opts.MaxResponseMemory, readers.MaxResponseMemory)
+	admission, err := reply.NewReaders(s.Limits, readers)
+	if err != nil {
+		return err
+	}
+	s.API = api.New(s.groups, s.Hub, admission, s.Limits, api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
+	s.Pages, err = pages.New(s.groups, s.Hub, s.Counts, admission, s.Limits,
+		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger, pages.Options{
+			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
+		})
+	if err != nil {
+		return err
+	}
+	router := web.DefaultRouterOptions()
+	router.RoutePrefix, router.EnablePprof = opts.RoutePrefix, opts.EnablePprof
+	router.WriteTimeout = cmp.Or(opts.WriteTimeout, router.WriteTimeout)
+	router.WebhookPath, router.NotFound = receiver.Path, s.Pages.NotFound
+	router.ReadyNote = func() string {
+		if st := s.storageStatus(); !st.Healthy {
+			return st.Mode + " is down\n"
+		}
+		return ""
+	}
+	s.Router, err = web.NewRouter(s.Limits, s.Registry, s.Registry, s.Logger, router, s.Receiver, s.API, s.Pages)
+	return err
+}
+
+// Publish passes a change to everything that follows the groups.
+func (s *Server) Publish(u grouping.Update) {
+	s.Counts.Apply(u)
+	s.Hub.Publish(u)
+}
+
+// Drain makes the server reject notifications and ends the live updates.
+func (s *Server) Drain() {
+	s.Router.Drain()
+	s.Receiver.Drain()
+	s.Hub.Close()
+}
+
+// Use makes the doors use other groups.
+func (s *Server) Use(groups Groups) { s.groups.Groups = groups }
+
+// Reset replaces the groups with an empty set. A new server takes a hundred times as
+// long.
+func (s *Server) Reset(t testing.TB) {
+	t.Helper()
+	var err error
+	s.Manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), s.Publish,
+		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
+	s.Use(s.Manager)
+}
+
+func (s *Server) storageStatus() grouping.StorageStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// SetStatus sets the status of the storage.
+func (s *Server) SetStatus(status grouping.StorageStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status = status
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.Router.ServeHTTP(w, r) }
+
+// Do sends a request; headers are pairs of name and value.
+func (s *Server) Do(method, path string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, body)
+	if method == http.MethodPost || method == http.MethodPut {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// Post posts a notification to the default source.
+func (s *Server) Post(body string, headers ...string) *httptest.ResponseRecorder {
+	return s.Do(http.MethodPost, receiver.Path, strings.NewReader(body), headers...)
+}
+
+// Get sends a GET request.
+func (s *Server) Get(path string, headers ...string) *httptest.ResponseRecorder {
+	return s.Do(http.MethodGet, path, nil, headers...)
+}
+
+// Counter returns the value of a counter with exactly these label values.
+func (s *Server) Counter(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := s.Registry.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			var pairs []string
+			for _, l := range m.GetLabel() {
+				pairs = append(pairs, l.GetName(), l.GetValue())
+			}
+			if strings.Join(pairs, " ") == strings.Join(labels, " ") {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,139 @@
+package pages
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/grouping"
+	"muster/internal/limit"
+	"muster/internal/reply"
+	"muster/templates"
+)
+
+// groups is what the pages need from the domain. It is safe for concurrent use, and
+// the returned groups must not be modified. The queries return a
+// *grouping.GroupNotFoundError if the group or alert does not exist. They return an
+// error that wraps grouping.ErrBadQuery if the query is invalid.
+type groups interface {
+	AllGroups(ctx context.Context) ([]*grouping.AlertGroup, error)
+	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
+	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
+	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
+	GetStats(ctx context.Context) (grouping.Stats, error)
+	// Heartbeats returns the current state of every heartbeat, the worst first.
+	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
+}
+
+// liveUpdates is what the pages need to know about the live updates. It is safe for
+// concurrent use.
+type liveUpdates interface {
+	// LastEventID returns the ID of the last event. The state is unchanged while
+	// the ID is unchanged.
+	LastEventID() string
+	// Clients returns the number of clients.
+	Clients() int
+}
+
+// Status is what the pages say about Muster itself. Both functions are safe for
+// concurrent use.
+type Status struct {
+	Storage func() grouping.StorageStatus
+	// Problems returns the problems of the configuration, one sentence each.
+	Problems func() []string
+}
+
+// Setting is a setting of the program as the status page shows it. It has no secret.
+type Setting struct{ Name, Value string }
+
+// Options are the settings of a Door.
+type Options struct {
+	// ExternalURL is the URL at which people reach Muster, and links begin with
+	// it. Without it, links are relative to the host. RoutePrefix is the path
+	// prefix of all routes. It differs from the path of ExternalURL if a proxy
+	// removes that path.
+	ExternalURL, RoutePrefix string
+	// Groups are the options of the group manager. The status page shows them
+	// and the Settings.
+	Groups   grouping.Options
+	Settings []Setting
+	// Demo reports whether the data is invented.
+	Demo bool
+}
+
+// DefaultOptions returns the options of a Muster that does not know its address.
+func DefaultOptions() Options { return Options{Groups: grouping.DefaultOptions} }
+
+// Door answers requests for pages. It is safe for concurrent use.
+type Door struct {
+	groups    groups
+	live      liveUpdates
+	counts    *Counts
+	readers   *reply.Readers
+	limits    *limit.Registry
+	status    Status
+	logger    *slog.Logger
+	opts      Options
+	renderer  *templates.Renderer
+	static    map[string]templates.Asset
+	links     templates.Links
+	startedAt time.Time
+	cache     pageCache
+}
+
+// New returns the pages. It parses all templates.
+func New(
+	groups groups, live liveUpdates, counts *Counts, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
+	opts Options,
+) (*Door, error) {
+	external, err := url.Parse(opts.ExternalURL)
+	if err != nil {
+		return nil, fmt.Errorf("external URL: %w", err)
+	}
+	prefix, origin := strings.TrimRight(external.Path, "/"), ""
+	if external.Host != "" {
+		origin = external.Scheme + "://" + external.Host
+	}
+	renderer, err := templates.New(prefix)
+	if err != nil {
+		return nil, err
+	}
+	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
+	return &Door{
+		groups: groups, live: live, counts: counts, readers: readers, limits: limits, status: status, logger: logger, opts: opts,
+		renderer: renderer, static: renderer.Static(), links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
+	}, nil
+}
+
+// Routes adds the routes of the pages.
+func (d *Door) Routes(r gin.IRouter) {
+	pages := r.Group("", d.readers.Admit)
+	reply.Get(pages, "/", d.pageHandler(d.groupsPage))
+	for path, handler := range map[string]gin.HandlerFunc{
+		"/groups/:id":          d.pageHandler(d.groupPage),
+		"/alerts/:fingerprint": d.pageHandler(d.alertPage),
+		"/history":             d.pageHandler(d.historyPage),
+		"/status":              d.uncachedPageHandler(d.statusPage),
+		"/help":                d.uncachedPageHandler(helpPage),
+		"/go":                  d.redirectToGroup,
+	} {
+		reply.Get(pages, path, handler)
+		reply.Get(r, path+"/", d.redirectWithoutSlash)
+	}
+	for _, path := range []string{"/groups", "/groups/", "/alerts", "/alerts/"} {
+		reply.Get(r, path, d.redirectHome)
+	}
+	if d.opts.RoutePrefix != "" {
+		reply.Get(r, "", d.redirectHome)
+	}
+	reply.Get(r, "/static/:name", d.serveStatic)
+}
+
+// NotFound answers a browser that asks for an unknown path.
+func (d *Door) NotFound(c *gin.Context) { d.uncachedPageHandler(notFoundPage)(c) }

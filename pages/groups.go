@@ -1,0 +1,63 @@
+package pages
+
+import (
+	"context"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/grouping"
+	"muster/internal/query"
+	"muster/templates"
+)
+
+func (d *Door) groupsPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
+	ctx := c.Request.Context()
+	params := query.Parse(c.Request.URL.RawQuery)
+	v := templates.ParseView(params)
+	err := params.Err()
+	if err != nil {
+		return nil, err
+	}
+	var p *templates.GroupsPage
+	if len(v.By) == 0 {
+		p, err = d.listPage(ctx, site, v)
+	} else {
+		p, err = d.byPage(ctx, site, v)
+	}
+	if err == nil && v.LeavesOutUnreported() && site.Summary.Unreported > 0 {
+		q := v.OfUnreported().ListQuery()
+		q.Limit = 1
+		var unreported grouping.GroupPage
+		unreported, err = d.groups.ListGroups(ctx, q)
+		p.AddUnreported(site, v, unreported.Total)
+	}
+	return p, err
+}
+
+func (d *Door) listPage(ctx context.Context, site *templates.Site, v templates.View) (*templates.GroupsPage, error) {
+	page, err := d.groups.ListGroups(ctx, v.ListQuery())
+	if err != nil {
+		return nil, err
+	}
+	p := templates.NewGroupsPage(site, v, page)
+	if len(page.Groups) > 0 || len(v.Matchers) == 0 {
+		return p, nil
+	}
+	groups, err := d.groups.AllGroups(ctx)
+	p.Suggest(site, v, groups)
+	return p, err
+}
+
+func (d *Door) byPage(ctx context.Context, site *templates.Site, v templates.View) (*templates.GroupsPage, error) {
+	groups, err := d.groups.AllGroups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q := v.ListQuery()
+	selected := q.Select(groups)
+	p := templates.NewByPage(site, v, selected)
+	if len(selected) == 0 {
+		p.Suggest(site, v, groups)
+	}
+	return p, nil
+}

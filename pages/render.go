@@ -1,0 +1,92 @@
+package pages
+
+import (
+	"bytes"
+	"compress/gzip"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/internal/reply"
+	"muster/templates"
+)
+
+// buildPage makes a page for a request. site is the data that every page shows.
+type buildPage func(c *gin.Context, site *templates.Site) (templates.Page, error)
+
+// pageHandler returns the handler of a page that depends on the state alone. It
+// renders the page once and caches it until the state changes.
+func (d *Door) pageHandler(build buildPage) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if d.serveCached(c) {
+			return
+		}
+		d.uncachedPageHandler(build)(c)
+	}
+}
+
+// uncachedPageHandler returns the handler of a page that is rendered for each
+// request.
+func (d *Door) uncachedPageHandler(build buildPage) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		p, err := build(c, d.site(c.Request))
+		if err != nil {
+			d.failPage(c, err)
+			return
+		}
+		d.renderPage(c, p)
+	}
+}
+
+// renderPage renders a page, sends it, and adds it to the cache if it is
+// cacheable.
+func (d *Door) renderPage(c *gin.Context, p templates.Page) {
+	body, err := d.renderer.Render(p)
+	if err != nil {
+		d.logger.ErrorContext(c.Request.Context(), "Rendering a page failed", "handler", c.FullPath(), "err", err)
+		c.String(http.StatusInternalServerError, "Rendering this page failed.\n")
+		return
+	}
+	page := renderedPage{code: p.Code(), body: body, gzipped: compress(body)}
+	if etag := c.Writer.Header().Get("ETag"); etag != "" && page.code == http.StatusOK {
+		d.cache.put(etag, cacheKey(c), page)
+	}
+	d.sendPage(c, page)
+}
+
+// sendPage sends a rendered page. Its bytes count toward the limit on responses
+// while they are sent.
+func (d *Door) sendPage(c *gin.Context, p renderedPage) {
+	c.Header("Vary", "Accept-Encoding")
+	body := p.body
+	if reply.Gzip(c.Request.Header.Values("Accept-Encoding")) {
+		c.Header("Content-Encoding", "gzip")
+		body = p.gzipped
+	}
+	hold, ok := d.readers.Hold(c, int64(len(body)))
+	if !ok {
+		return
+	}
+	defer hold.Release()
+	c.Header("Content-Length", strconv.Itoa(len(body)))
+	c.Data(p.code, "text/html; charset=utf-8", body)
+}
+
+func compress(body []byte) []byte {
+	var b bytes.Buffer
+	b.Grow(len(body) / 8)
+	z, _ := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(z)
+	z.Reset(&b)
+	_, _ = z.Write(body) // a buffer never fails
+	_ = z.Close()
+	return b.Bytes()
+}
+
+// Levels above 5 take much more time and make a page little smaller.
+var gzipWriters = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, 5) // the level is valid
+	return z
+}}

@@ -1,0 +1,30 @@
+package pages
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/common/version"
+
+	"muster/templates"
+)
+
+// site returns the data that every page shows.
+func (d *Door) site(r *http.Request) *templates.Site {
+	heartbeats, err := d.groups.Heartbeats(r.Context())
+	if err != nil {
+		d.logger.DebugContext(r.Context(), "Reading the heartbeats failed", "err", err) // the client disconnected
+	}
+	return &templates.Site{
+		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
+		Links: d.linksFor(r), Place: d.live.LastEventID(), Now: time.Now(), Summary: d.counts.get(), Storage: d.status.Storage(),
+		StartedAt: d.startedAt, Refused: d.limits.Rejected(),
+		StaleAfter: d.opts.Groups.StaleAfter, Retention: d.opts.Groups.Retention, Demo: d.opts.Demo, Version: version.Version,
+	}
+}
+
+// bareSite returns the data of a page that describes an error. It asks the domain for
+// nothing.
+func (d *Door) bareSite(r *http.Request) *templates.Site {
+	return &templates.Site{Links: d.linksFor(r), Now: time.Now(), Storage: d.status.Storage(), Version: version.Version}
+}

@@ -1,0 +1,40 @@
+package web
+
+import (
+	"io"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"muster/internal/limit"
+)
+
+// ContentSecurityPolicy is the policy of every answer. It allows only content that
+// Muster serves, and nothing inline, because all text on a page can come from an
+// attacker.
+const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+func securityHeaders(c *gin.Context) { setSecurityHeaders(c.Writer.Header()) }
+
+func setSecurityHeaders(h http.Header) {
+	h.Set("Content-Security-Policy", ContentSecurityPolicy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
+}
+
+// rejectCrossOrigin wraps a handler and rejects requests that a browser sends from
+// another site, unless they only read.
+func (r *Router) rejectCrossOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.limits.Reject(req.Context(), req.RemoteAddr, http.StatusForbidden, limit.CrossOrigin, "sent by a browser from another site")
+		setSecurityHeaders(w.Header())
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"error":"requests from a browser on another site are not allowed"}`+"\n")
+	}))
+	return protection.Handler(next)
+}
