@@ -128,6 +128,16 @@ func (a *Alert) Episodes() []Episode {
 	return eps
 }
 
+// KnownEnd returns the end of the alert's newest episode, as far as it is known. For an
+// unreported alert it is the time of the notification that omitted it. Zero means that
+// the episode has not ended.
+func (a *Alert) KnownEnd() time.Time {
+	if a.Status == StatusUnreported && a.EndsAt.IsZero() {
+		return a.ChangedAt
+	}
+	return a.EndsAt
+}
+
 // Equal reports whether both alerts are equal in every field, including stamps.
 func (a *Alert) Equal(b *Alert) bool {
 	if a == b {

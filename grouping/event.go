@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -31,6 +32,16 @@ func EventKinds() []EventKind {
 		EventReturned, EventNotified, EventClosed, EventStale, EventExpired,
 	}
 }
+
+// TransitionKinds lists every kind except for notifications. Most events are
+// notifications that change nothing.
+func TransitionKinds() []EventKind {
+	return slices.DeleteFunc(EventKinds(), func(k EventKind) bool { return k == EventNotified })
+}
+
+// eventNumberLen is the length of the number of an event in its write. The number is
+// the end of the ID.
+const eventNumberLen = 6
 
 // Event is one entry of the history. Its ID is unique and has a fixed length. The text
 // order of IDs is the time order of events.
@@ -68,7 +79,7 @@ type eventLog struct {
 }
 
 func (l *eventLog) add(e Event) {
-	e.ID = fmt.Sprintf("%s%06x", l.stamp, len(l.events))
+	e.ID = fmt.Sprintf("%s%0*x", l.stamp, eventNumberLen, len(l.events))
 	e.Time = l.stamp.Time()
 	e.GroupID, e.Source, e.Receiver = l.id, l.key.Source, l.key.Receiver
 	l.events = append(l.events, e)

@@ -251,15 +251,31 @@ func (g *AlertGroup) LastSeen(a *Alert) (at time.Time, by string) {
 // ResolvedAt returns when the group's last alert was reported as resolved. It is
 // zero if the group is not resolved.
 func (g *AlertGroup) ResolvedAt() time.Time {
+	if g.State != StateResolved {
+		return time.Time{}
+	}
+	return g.ChangedAt()
+}
+
+// ChangedAt returns when the status of an alert of the group last changed.
+func (g *AlertGroup) ChangedAt() time.Time {
 	var at time.Time
-	if g.State == StateResolved {
-		for _, a := range g.Alerts {
-			if a.ChangedAt.After(at) {
-				at = a.ChangedAt
-			}
-		}
+	for _, a := range g.Alerts {
+		at = latest(at, a.ChangedAt)
 	}
 	return at
+}
+
+// Disputed returns the number of alerts about which the Alertmanagers of a cluster
+// disagree.
+func (g *AlertGroup) Disputed() int {
+	n := 0
+	for _, a := range g.Alerts {
+		if a.Disputed {
+			n++
+		}
+	}
+	return n
 }
 
 // maxGroupEpisodes is the maximum number of episodes that are listed for a group.

@@ -229,3 +229,34 @@ func HeartbeatsOf(groups []*AlertGroup, started, now time.Time) []Heartbeat {
 	})
 	return out
 }
+
+// MainHeartbeat returns the heartbeat that matters most: the worst broken one, or else
+// the one that arrived last. It returns nil if there are none. The heartbeats must be
+// sorted, the worst first.
+func MainHeartbeat(heartbeats []Heartbeat) *Heartbeat {
+	if len(heartbeats) == 0 {
+		return nil
+	}
+	if heartbeats[0].State.IsBroken() {
+		return &heartbeats[0]
+	}
+	newest := slices.MaxFunc(heartbeats, func(a, b Heartbeat) int { return a.At.Compare(b.At) })
+	return &newest
+}
+
+// PathState returns what the heartbeats say about the path from a source to Muster: the
+// worst state of its heartbeats, or "" if it has none. A heartbeat proves the path from
+// its own source only. The heartbeats must be sorted, the worst first.
+func PathState(heartbeats []Heartbeat, source string) HeartbeatState {
+	for i := range heartbeats {
+		if heartbeats[i].Source == source {
+			return heartbeats[i].State
+		}
+	}
+	return ""
+}
+
+// HasBrokenHeartbeat reports whether the group holds a heartbeat that is late or ended.
+func HasBrokenHeartbeat(heartbeats []Heartbeat, group ID) bool {
+	return slices.ContainsFunc(heartbeats, func(h Heartbeat) bool { return h.Group == group && h.State.IsBroken() })
+}

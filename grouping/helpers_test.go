@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/stretchr/testify/require"
 )
 
@@ -132,4 +133,12 @@ func snapshot(t fataler, g *AlertGroup) string {
 	text, err := json.Marshal([]any{*g, stamps, g.Meta.Stamp}, json.Deterministic(true))
 	require.NoError(t, err)
 	return string(text)
+}
+
+func newMatcher(kind labels.MatchType, name, value string) *labels.Matcher {
+	m, err := labels.NewMatcher(kind, name, value)
+	if err != nil {
+		panic(err)
+	}
+	return m
 }

@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"hash/fnv"
-	"slices"
 )
 
 // Key identifies an alert group. It consists of the source that received the
@@ -52,34 +50,6 @@ const fingerprintLen = 16
 // use. It does not compare the fingerprint with labels, because senders may compute
 // it in other ways.
 func (f Fingerprint) Valid() bool { return len(f) == fingerprintLen && isLowerHex(string(f)) }
-
-// Labels is a set of label or annotation names and values. It must not be changed
-// after an alert or a group has it.
-type Labels map[string]string
-
-// Names returns the sorted names.
-func (l Labels) Names() []string {
-	names := make([]string, 0, len(l))
-	for name := range l {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Fingerprint returns the fingerprint that Alertmanager computes for an alert with
-// these labels: FNV-1a over the sorted names and values, with 0xff after each.
-func (l Labels) Fingerprint() Fingerprint {
-	h := fnv.New64a()
-	sep := []byte{0xff}
-	for _, name := range l.Names() {
-		h.Write([]byte(name))
-		h.Write(sep)
-		h.Write([]byte(l[name]))
-		h.Write(sep)
-	}
-	return Fingerprint(hex.EncodeToString(h.Sum(nil)))
-}
 
 func isLowerHex(s string) bool {
 	for i := range len(s) {

@@ -208,23 +208,7 @@ func (tr *transition) common() (ls, annotations Labels) {
 	if len(firing) == 0 {
 		firing = tr.alerts
 	}
-	for i, a := range firing {
-		if i == 0 {
-			ls, annotations = maps.Clone(a.Labels), maps.Clone(a.Annotations)
-			continue
-		}
-		intersect(ls, a.Labels)
-		intersect(annotations, a.Annotations)
-	}
-	return ls, annotations
-}
-
-// intersect deletes every entry of l that o does not have with the same value.
-func intersect(l, o Labels) {
-	maps.DeleteFunc(l, func(name, value string) bool {
-		other, ok := o[name]
-		return !ok || other != value
-	})
+	return SharedByAlerts(firing)
 }
 
 func earliest(a, b time.Time) time.Time {

@@ -212,11 +212,8 @@ func (g *group) message(listed []wire.Alert, firing int, truncated uint64, reaso
 	for _, name := range g.groupBy {
 		labels[name] = g.alerts[0].labels[name]
 	}
-	commonLabels, commonAnnotations := maps.Clone(listed[0].Labels), maps.Clone(listed[0].Annotations)
-	for _, a := range listed[1:] {
-		keepEqual(commonLabels, a.Labels)
-		keepEqual(commonAnnotations, a.Annotations)
-	}
+	commonLabels := grouping.SharedLabels(len(listed), func(i int) grouping.Labels { return listed[i].Labels })
+	commonAnnotations := grouping.SharedLabels(len(listed), func(i int) grouping.Labels { return listed[i].Annotations })
 	return wire.Message{
 		Data: &wire.Data{
 			Receiver: g.receiver, Status: status, Alerts: listed, NotificationReason: reason, GroupLabels: labels,
@@ -224,11 +221,6 @@ func (g *group) message(listed []wire.Alert, firing int, truncated uint64, reaso
 		},
 		Version: "4", GroupKey: fmt.Sprintf("{}/{receiver=%q}:{%s}", g.receiver, keyOf(labels)), TruncatedAlerts: truncated,
 	}
-}
-
-// keepEqual removes the entries of common that differ in other.
-func keepEqual(common, other grouping.Labels) {
-	maps.DeleteFunc(common, func(name, value string) bool { return other[name] != value })
 }
 
 // keyOf returns labels as they appear in a group key.
