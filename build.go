@@ -59,12 +59,7 @@ func build(c config, logger *slog.Logger) (m *muster, err error) {
 	if m.hub, err = api.NewHub(limits, reg, c.hub); err != nil {
 		return nil, err
 	}
-	counts := pages.NewCounts(c.group.Heartbeats)
-	watch := func(u grouping.Update) {
-		counts.Apply(u) // first: a page that is rendered after the live update has it
-		m.hub.Publish(u)
-	}
-	if m.manager, err = grouping.NewManager(m.backend.groups, clock, watch, reg, logger, c.group); err != nil {
+	if m.manager, err = grouping.NewManager(m.backend.groups, clock, m.hub.Publish, reg, logger, c.group); err != nil {
 		return nil, err
 	}
 	if m.webhooks, err = receiver.New(m.manager, limits, reg, logger, c.receiver); err != nil {
@@ -77,7 +72,7 @@ func build(c config, logger *slog.Logger) (m *muster, err error) {
 	problems := func() []string { return slices.Concat(webConfig.Problems(), m.webhooks.Problems()) }
 	status := m.backend.status
 	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
-	html, err := pages.New(m.manager, m.hub, counts, readers, limits, pages.Status{Storage: status, Problems: problems}, logger, c.pages)
+	html, err := pages.New(m.manager, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, logger, c.pages)
 	if err != nil {
 		return nil, err
 	}

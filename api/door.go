@@ -21,11 +21,11 @@ const livePath = "/api/v1/live"
 // *grouping.GroupNotFoundError if the group or alert does not exist. They return an
 // error that wraps grouping.ErrBadQuery if the query is invalid.
 type groups interface {
-	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
-	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
-	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
+	Get(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
+	List(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
-	GetStats(ctx context.Context) (grouping.Stats, error)
+	Totals(ctx context.Context) (grouping.Totals, error)
 }
 
 // Status is what the API says about Muster itself. Both functions are safe for

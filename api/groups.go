@@ -18,7 +18,7 @@ func (d *Door) serveGroups(c *gin.Context) {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	page, err := d.groups.ListGroups(c.Request.Context(), asked.Query())
+	page, err := d.groups.List(c.Request.Context(), asked.Query())
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
@@ -52,7 +52,7 @@ func (d *Door) serveGroup(c *gin.Context) {
 	if !ok {
 		return
 	}
-	g, err := d.groups.GetGroup(c.Request.Context(), id)
+	g, err := d.groups.Get(c.Request.Context(), id)
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
@@ -72,7 +72,7 @@ func (d *Door) serveAlert(c *gin.Context) {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	groups, err := d.groups.GetGroupByFingerprint(c.Request.Context(), fp)
+	groups, err := d.groups.ByFingerprint(c.Request.Context(), fp)
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return

@@ -394,15 +394,15 @@ type failing struct {
 	err error
 }
 
-func (f failing) GetGroup(context.Context, grouping.ID) (*grouping.AlertGroup, error) {
+func (f failing) Get(context.Context, grouping.ID) (*grouping.AlertGroup, error) {
 	return nil, f.err
 }
 
-func (f failing) ListGroups(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
+func (f failing) List(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
 	return grouping.GroupPage{}, f.err
 }
 
-func (f failing) GetGroupByFingerprint(context.Context, grouping.Fingerprint) ([]*grouping.AlertGroup, error) {
+func (f failing) ByFingerprint(context.Context, grouping.Fingerprint) ([]*grouping.AlertGroup, error) {
 	return nil, f.err
 }
 
@@ -410,7 +410,7 @@ func (f failing) Events(context.Context, grouping.EventQuery) (grouping.EventPag
 	return grouping.EventPage{}, f.err
 }
 
-func (f failing) GetStats(context.Context) (grouping.Stats, error) { return grouping.Stats{}, f.err }
+func (f failing) Totals(context.Context) (grouping.Totals, error) { return grouping.Totals{}, f.err }
 
 var (
 	example      = regexp.MustCompile(`(?s)curl -s localhost:9095(/webhook\S*) .*? -d '(\{.*?\n\})'`)

@@ -10,16 +10,16 @@ import (
 )
 
 func (d *Door) serveStats(c *gin.Context) {
-	stats, err := d.groups.GetStats(c.Request.Context())
+	totals, err := d.groups.Totals(c.Request.Context())
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	d.respondJSON(c, viewStats(stats))
+	d.respondJSON(c, viewStats(totals))
 }
 
 func (d *Door) serveStatus(c *gin.Context) {
-	stats, err := d.groups.GetStats(c.Request.Context())
+	totals, err := d.groups.Totals(c.Request.Context())
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
@@ -35,6 +35,6 @@ func (d *Door) serveStatus(c *gin.Context) {
 			Mode: st.Mode, Healthy: st.Healthy, Reason: st.Reason, DegradedSince: st.DegradedSince.UTC(),
 			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,
 		},
-		RestoredGroups: st.Restored, LastNotification: stats.LastNotification, Problems: d.status.Problems(),
+		RestoredGroups: st.Restored, LastNotification: totals.LastNotification, Problems: d.status.Problems(),
 	})
 }

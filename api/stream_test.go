@@ -62,13 +62,13 @@ func TestStreamedJSONIsComplete(t *testing.T) {
 	require.JSONEq(t, `{"events":[]}`, get("/api/v1/events"))
 	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"<&> \u2028"`))
 	many := h.PostResult(t, wiretest.Many(300)).Group
-	page, err := h.Manager.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortName, Limit: 1})
+	page, err := h.Manager.List(t.Context(), grouping.ListQuery{Sort: grouping.SortName, Limit: 1})
 	require.NoError(t, err)
 	require.NotEmpty(t, page.Next)
 	require.Equal(t, whole(groupsView{[]api.GroupView{viewGroupWithAlerts(page.Groups[0])}, page.Total, page.Next}),
 		get("/api/v1/groups?alerts=true&limit=1&sort=name"))
 	require.Equal(t, whole(groupsView{[]api.GroupView{api.ViewGroup(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?limit=1&sort=name"))
-	g, err := h.Manager.GetGroup(t.Context(), many)
+	g, err := h.Manager.Get(t.Context(), many)
 	require.NoError(t, err)
 	require.Equal(t, whole(viewGroupWithAlerts(g)), get("/api/v1/groups/"+string(many)))
 	one := api.ViewGroup(g)
@@ -91,7 +91,7 @@ type unwritable struct {
 	groups []*grouping.AlertGroup
 }
 
-func (u unwritable) ListGroups(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
+func (u unwritable) List(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
 	return grouping.GroupPage{Groups: u.groups}, nil
 }
 

@@ -151,13 +151,13 @@ type sourceView struct {
 	Alertmanagers    map[string]time.Time `json:"alertmanagers"`
 }
 
-func viewStats(s grouping.Stats) statsView {
+func viewStats(t grouping.Totals) statsView {
 	v := statsView{
-		Groups: s.Groups, Alerts: s.Alerts, Receivers: s.Receivers, Sources: make(map[string]sourceView, len(s.Sources)),
-		LastNotification: s.LastNotification,
+		Groups: t.Groups, Alerts: t.Alerts, Receivers: t.Receivers, Sources: make(map[string]sourceView, len(t.Sources)),
+		LastNotification: t.LastNotification,
 	}
-	for name, src := range s.Sources {
-		v.Sources[name] = sourceView{src.Groups, src.LastNotification, src.Alertmanagers}
+	for name, source := range t.Sources {
+		v.Sources[name] = sourceView{source.Groups, source.LastNotification, source.Alertmanagers}
 	}
 	return v
 }

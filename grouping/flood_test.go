@@ -32,7 +32,7 @@ func of(group string, alerts ...grouping.NotifiedAlert) grouping.Notification {
 // groupKeys returns the keys of all groups, the last changed first.
 func groupKeys(t *testing.T, m *grouping.Manager) []string {
 	t.Helper()
-	page, err := m.ListGroups(t.Context(), grouping.ListQuery{Sort: grouping.SortUpdated})
+	page, err := m.List(t.Context(), grouping.ListQuery{Sort: grouping.SortUpdated})
 	require.NoError(t, err)
 	keys := make([]string, 0, len(page.Groups))
 	for _, g := range page.Groups {
@@ -97,7 +97,7 @@ func TestTooManyAlertsInAGroup(t *testing.T) {
 	m := limited(t, 0, 2, 0)
 	out, err := m.Ingest(t.Context(), of("g", alert("a"), alert("b"), alert("c"), alert("d")))
 	require.NoError(t, err)
-	require.Equal(t, uint64(2), out.Cut)
+	require.Equal(t, uint64(2), out.Rejected)
 	require.Len(t, out.Group.Alerts, 2)
 	require.Equal(t, uint64(2), out.Group.Truncated)
 	var full *grouping.FullError
@@ -151,7 +151,7 @@ func TestFloods(t *testing.T) {
 			flood(3000, 8000)
 			grown := int64(heap()) - int64(before)
 			require.Less(t, grown, int64(8<<20), "5,000 more notifications used %d bytes", grown)
-			page, err := m.ListGroups(t.Context(), grouping.ListQuery{Limit: grouping.MaxLimit})
+			page, err := m.List(t.Context(), grouping.ListQuery{Limit: grouping.MaxLimit})
 			require.NoError(t, err)
 			require.LessOrEqual(t, page.Total, groups+4)
 			for _, g := range page.Groups {
@@ -173,7 +173,7 @@ func TestRemovalsOfALongLivedGroup(t *testing.T) {
 			_, err = m.CleanupExpiredGroups(t.Context())
 			require.NoError(t, err)
 		}
-		g, err := m.GetGroup(t.Context(), of("g").ID())
+		g, err := m.Get(t.Context(), of("g").ID())
 		require.NoError(t, err)
 		require.Len(t, g.Alerts, 29, "28 alerts of seven days, and the firing one")
 		require.LessOrEqual(t, len(g.Removed), 5, "only removals of one day")

@@ -1,26 +1,35 @@
 package grouping
 
 import (
+	"hash/maphash"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/btree"
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// index holds the current groups: by ID, by alert, in every sort order of a list,
-// and as totals. It is updated with every change. So the cost of a query depends on
-// the size of its result, not on the number of groups. It is safe for concurrent use.
+// index holds the current groups: by ID, by alert, by group labels, in every sort
+// order of a list, and as totals. All reads of the state are answered from it. It is
+// updated with every change. So the cost of a query depends on the size of its result,
+// not on the number of groups. It is safe for concurrent use.
 type index struct {
 	mu     sync.RWMutex
 	groups map[ID]*AlertGroup                 // guarded by mu
-	alerts map[Fingerprint]map[ID]struct{}    // guarded by mu
+	alerts idSets[Fingerprint]                // guarded by mu
+	labels idSets[uint64]                     // guarded by mu; by labelsKey
 	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu
-	stats  Stats                              // guarded by mu
+	totals Totals                             // guarded by mu; never handed out
 	// heartbeats holds the groups that contain only heartbeats.
 	heartbeats map[ID]*AlertGroup // guarded by mu
-	matchers   []labels.Matchers  // they select heartbeats; never changed
+	// snapshot is a copy of totals for readers, or nil if a change made it outdated.
+	// It is written under mu.
+	snapshot atomic.Pointer[Totals]
+
+	matchers []labels.Matchers // they select heartbeats; never changed
+	seed     maphash.Seed      // of labelsKey; never changed
 }
 
 // indexEntry is a group with its position in a sort order.
@@ -30,13 +39,33 @@ type indexEntry struct {
 	group *AlertGroup
 }
 
+// idSets holds a set of groups for each key. A key without a group has no set.
+type idSets[K comparable] map[K]map[ID]struct{}
+
+func (s idSets[K]) add(key K, id ID) {
+	ids := s[key]
+	if ids == nil {
+		ids = map[ID]struct{}{}
+		s[key] = ids
+	}
+	ids[id] = struct{}{}
+}
+
+func (s idSets[K]) remove(key K, id ID) {
+	ids := s[key]
+	if delete(ids, id); len(ids) == 0 {
+		delete(s, key)
+	}
+}
+
 // treeDegree gives tree nodes a size of a few kilobytes.
 const treeDegree = 32
 
 func newIndex(heartbeats []labels.Matchers) *index {
 	x := &index{
-		groups: map[ID]*AlertGroup{}, alerts: map[Fingerprint]map[ID]struct{}{},
-		orders: map[Sort]*btree.BTreeG[indexEntry]{}, stats: newStats(), heartbeats: map[ID]*AlertGroup{}, matchers: heartbeats,
+		groups: map[ID]*AlertGroup{}, alerts: idSets[Fingerprint]{}, labels: idSets[uint64]{},
+		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{},
+		matchers: heartbeats, seed: maphash.MakeSeed(),
 	}
 	for _, s := range Sorts() {
 		x.orders[s] = btree.NewG(treeDegree, func(a, b indexEntry) bool { return comparePositions(a.position, b.position) < 0 })
@@ -56,41 +85,75 @@ func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
 		// until its next flush does not find it.
 		g = Merge(before, g).PruneRemovals()
 	}
+	x.updateTotals(id, before, g)
+	for s, tree := range x.orders {
+		s.move(tree, before, g)
+	}
+	x.updateSets(id, before, g)
+	if g != nil {
+		x.groups[id] = g
+	} else {
+		delete(x.groups, id)
+	}
+	return before, g
+}
+
+// updateTotals updates the totals and the heartbeats. The new state is counted before
+// the old one is subtracted, so that no count becomes zero in between. The caller holds
+// mu.
+func (x *index) updateTotals(id ID, before, after *AlertGroup) {
+	_, wasHeartbeat := x.heartbeats[id]
+	isHeartbeat := after != nil && IsHeartbeatGroup(x.matchers, after)
+	if isHeartbeat {
+		x.heartbeats[id] = after
+	} else {
+		delete(x.heartbeats, id)
+	}
+	if after != nil {
+		x.totals.add(after, isHeartbeat, 1)
+	}
+	if before != nil {
+		x.totals.add(before, wasHeartbeat, -1)
+	}
+	x.snapshot.Store(nil)
+}
+
+// updateSets updates the groups by alert and by group labels. The caller holds mu.
+func (x *index) updateSets(id ID, before, after *AlertGroup) {
 	var oldAlerts, newAlerts []*Alert
 	if before != nil {
 		oldAlerts = before.Alerts
-		delete(x.groups, id)
-		x.stats.addGroup(before, -1)
-		delete(x.heartbeats, id)
 	}
-	if g != nil {
-		newAlerts = g.Alerts
-		x.groups[id] = g
-		x.stats.addGroup(g, 1)
-		if IsHeartbeatGroup(x.matchers, g) {
-			x.heartbeats[id] = g
-		}
-	}
-	for s, tree := range x.orders {
-		s.move(tree, before, g)
+	if after != nil {
+		newAlerts = after.Alerts
 	}
 	walkAlertPairs(oldAlerts, newAlerts, func(a, b *Alert) {
 		switch {
 		case a == nil:
-			ids := x.alerts[b.Fingerprint]
-			if ids == nil {
-				ids = map[ID]struct{}{}
-				x.alerts[b.Fingerprint] = ids
-			}
-			ids[id] = struct{}{}
+			x.alerts.add(b.Fingerprint, id)
 		case b == nil:
-			ids := x.alerts[a.Fingerprint]
-			if delete(ids, id); len(ids) == 0 {
-				delete(x.alerts, a.Fingerprint)
-			}
+			x.alerts.remove(a.Fingerprint, id)
 		}
 	})
-	return before, g
+	if before != nil && after != nil && maps.Equal(before.GroupLabels, after.GroupLabels) {
+		return // the receiver is part of the ID
+	}
+	if before != nil {
+		x.labels.remove(x.labelsKey(before.Receiver, before.GroupLabels), id)
+	}
+	if after != nil {
+		x.labels.add(x.labelsKey(after.Receiver, after.GroupLabels), id)
+	}
+}
+
+// labelsKey returns a hash of a receiver and group labels. It does not depend on the
+// order of the labels. Different labels may have the same hash.
+func (x *index) labelsKey(receiver string, l Labels) uint64 {
+	key := maphash.String(x.seed, receiver)
+	for name, value := range l {
+		key += maphash.Comparable(x.seed, [2]string{name, value})
+	}
+	return key
 }
 
 // move moves a group to its new position in the sort order. before is nil for a new
@@ -111,11 +174,36 @@ func (s Sort) move(tree *btree.BTreeG[indexEntry], before, after *AlertGroup) {
 	}
 }
 
-// lookup returns the sorted IDs of the groups that hold the alert.
-func (x *index) lookup(fp Fingerprint) []ID {
+// get returns the group, or nil if it is not in the index.
+func (x *index) get(id ID) *AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return slices.Sorted(maps.Keys(x.alerts[fp]))
+	return x.groups[id]
+}
+
+// withAlert returns the groups that hold the alert, sorted by ID.
+func (x *index) withAlert(fp Fingerprint) []*AlertGroup {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var groups []*AlertGroup
+	for _, id := range slices.Sorted(maps.Keys(x.alerts[fp])) {
+		groups = append(groups, x.groups[id])
+	}
+	return groups
+}
+
+// withLabels returns the groups of the receiver whose group labels equal l, in no
+// particular order.
+func (x *index) withLabels(receiver string, l Labels) []*AlertGroup {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var groups []*AlertGroup
+	for id := range x.labels[x.labelsKey(receiver, l)] {
+		if g := x.groups[id]; g.Receiver == receiver && maps.Equal(g.GroupLabels, l) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
 }
 
 // all returns all groups, in no particular order.
@@ -130,7 +218,7 @@ func (x *index) all() []*AlertGroup {
 func (x *index) sortedSnapshot(s Sort) (tree *btree.BTreeG[indexEntry], states map[State]int) {
 	x.mu.Lock() // Clone writes
 	defer x.mu.Unlock()
-	return x.orders[s].Clone(), maps.Clone(x.stats.Groups)
+	return x.orders[s].Clone(), maps.Clone(x.totals.Groups)
 }
 
 // room reports whether the limits leave room for a new group. If not, full is the
@@ -140,18 +228,18 @@ func (x *index) sortedSnapshot(s Sort) (tree *btree.BTreeG[indexEntry], states m
 func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldest *AlertGroup) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	_, known := x.stats.Sources[key.Source]
+	_, known := x.totals.Sources[key.Source]
 	switch {
 	case x.groups[key.ID()] != nil:
 		return nil, nil
-	case maxSources > 0 && !known && len(x.stats.Sources) >= maxSources:
+	case maxSources > 0 && !known && len(x.totals.Sources) >= maxSources:
 		return &FullError{What: "source", Limit: maxSources}, nil
 	case maxGroups == 0 || len(x.groups) < maxGroups:
 		return nil, nil
 	}
 	full = &FullError{What: "group", Limit: maxGroups}
 	for _, state := range []State{StateResolved, StateUnreported} {
-		if x.stats.Groups[state] == 0 {
+		if x.totals.Groups[state] == 0 {
 			continue
 		}
 		x.orders[SortUpdated].Descend(func(p indexEntry) bool {
@@ -163,9 +251,18 @@ func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldes
 	return full, nil
 }
 
-// totals returns a copy of the totals of all groups.
-func (x *index) totals() Stats {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return x.stats.clone()
+// currentTotals returns the totals of all groups. Only the first call after a change
+// makes a copy.
+func (x *index) currentTotals() *Totals {
+	if t := x.snapshot.Load(); t != nil {
+		return t
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t := x.snapshot.Load()
+	if t == nil { // no other reader was faster
+		t = x.totals.clone()
+		x.snapshot.Store(t)
+	}
+	return t
 }

@@ -1,10 +1,12 @@
 package grouping
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/prometheus/alertmanager/pkg/labels"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
@@ -12,7 +14,7 @@ import (
 // After any updates, the index equals a new index of the remaining groups.
 func TestAnIndexMatchesItsGroups(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, held := newIndex(nil), map[ID]*AlertGroup{}
+		x, held := newIndex(testHeartbeats), map[ID]*AlertGroup{}
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			for i, g := range drawGroups(t) {
 				before := held[g.ID]
@@ -21,7 +23,10 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 					g = nil
 					delete(held, drawn(i))
 				}
+				handedOut := x.currentTotals()
+				copied := handedOut.clone()
 				was, got := x.update(drawn(i), g)
+				require.Equal(t, copied, handedOut.clone(), "an update does not change totals that were read before")
 				require.Same(t, before, was)
 				if !removed {
 					require.Equal(t, Merge(before, g), got, "the index merges both")
@@ -29,18 +34,22 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 				}
 			}
 		}
-		fresh := newIndex(nil)
+		fresh := newIndex(testHeartbeats)
+		fresh.seed = x.seed
 		for id, g := range held {
 			fresh.update(id, g)
 		}
 
 		require.Equal(t, fresh.groups, x.groups)
 		require.Equal(t, fresh.alerts, x.alerts)
-		require.Equal(t, countsOf(fresh.stats), countsOf(x.stats))
+		require.Equal(t, fresh.labels, x.labels)
+		require.Equal(t, fresh.heartbeats, x.heartbeats)
+		require.Equal(t, countsOf(fresh.currentTotals()), countsOf(x.currentTotals()))
+		require.Equal(t, countsOf(x.currentTotals()), countsOf(new(TotalsOf(slices.Collect(maps.Values(held)), testHeartbeats))))
 		for _, s := range Sorts() {
-			want, err := fresh.page(ListQuery{Sort: s, Limit: MaxLimit})
+			want, err := fresh.list(ListQuery{Sort: s, Limit: MaxLimit})
 			require.NoError(t, err)
-			got, err := x.page(ListQuery{Sort: s, Limit: MaxLimit})
+			got, err := x.list(ListQuery{Sort: s, Limit: MaxLimit})
 			require.NoError(t, err)
 			require.Equal(t, want, got, s)
 		}
@@ -50,22 +59,25 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 // drawn returns the ID of the i-th group of drawGroups.
 func drawn(i int) ID { return drawnKey(i).ID() }
 
-// countsOf returns the statistics without times, which also count removed groups.
-func countsOf(s Stats) Stats {
-	s = s.clone()
-	s.LastNotification = time.Time{}
-	for name, src := range s.Sources {
-		src.LastNotification = time.Time{}
-		for url := range src.Alertmanagers {
-			src.Alertmanagers[url] = time.Time{}
+// testHeartbeats selects some of the alerts that drawGroups draws.
+var testHeartbeats = []labels.Matchers{{newMatcher(labels.MatchEqual, "severity", "none")}}
+
+// countsOf returns the totals without times, which also count removed groups.
+func countsOf(t *Totals) Totals {
+	t = t.clone()
+	t.LastNotification = time.Time{}
+	for name, source := range t.Sources {
+		source.LastNotification = time.Time{}
+		for url := range source.Alertmanagers {
+			source.Alertmanagers[url] = time.Time{}
 		}
-		s.Sources[name] = src
+		t.Sources[name] = source
 	}
-	return s
+	return *t
 }
 
 // The total from the index equals the total from reading all groups.
-func TestTotals(t *testing.T) {
+func TestTotalOfAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		groups := drawGroups(t)
 		q := ListQuery{States: rapid.SliceOfDistinct(rapid.SampledFrom(States()), func(s State) State { return s }).Draw(t, "states"), Limit: 2}

@@ -28,6 +28,9 @@ const (
 	SortUpdated  Sort = "updated" // the last changed group first
 )
 
+// DefaultSort is the sort order of a list that asks for none.
+const DefaultSort = SortSeverity
+
 // Sorts lists every sort order, the default first.
 func Sorts() []Sort {
 	return []Sort{SortSeverity, SortNewest, SortName, SortCount, SortUpdated}
@@ -46,7 +49,7 @@ type ListQuery struct {
 	States   []State // empty: all
 	Receiver string  // "": all
 	Source   string  // "": all
-	Sort     Sort    // "": SortSeverity
+	Sort     Sort    // "": DefaultSort
 	Limit    int     // 0: DefaultLimit
 	Cursor   string  // GroupPage.Next of the previous page; "": the first page
 }
@@ -79,6 +82,20 @@ func (q *ListQuery) Selects(g *AlertGroup) bool {
 // resolved alert.
 func (q *ListQuery) MatchesAlert(a *Alert) bool {
 	return q.Wants(a.Status) && allMatch(q.Matchers, a.Labels)
+}
+
+// CountMatches returns how many alerts of the group have a status that the query's
+// states select, and how many of these the matchers select too.
+func (q *ListQuery) CountMatches(g *AlertGroup) (matched, wanted int) {
+	for _, a := range g.Alerts {
+		if q.Wants(a.Status) {
+			wanted++
+		}
+		if q.MatchesAlert(a) {
+			matched++
+		}
+	}
+	return matched, wanted
 }
 
 // Wants reports whether the query's states select alerts with the status.
@@ -195,58 +212,103 @@ func parseCursor(cursor string, s Sort) (position, error) {
 	return p, nil
 }
 
-// page returns the page that the query asks for. If the query selects by state only,
-// the total is already known, and page reads only the groups of the page.
-func (x *index) page(q ListQuery) (GroupPage, error) {
-	sort, limit, err := q.pageSettings()
+// List returns the page of the groups that the query asks for. The groups may be in
+// any order. List is a pure function. Manager.List gives the same page of the current
+// groups, and is faster.
+func List(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
+	l, err := newLister(&q)
 	if err != nil {
 		return GroupPage{}, err
 	}
-	var after position
-	if q.Cursor != "" {
-		if after, err = parseCursor(q.Cursor, sort); err != nil {
-			return GroupPage{}, err
+	var entries []indexEntry
+	for _, g := range groups {
+		if q.Selects(g) {
+			entries = append(entries, indexEntry{l.sort.positionOf(g), g})
 		}
 	}
+	slices.SortFunc(entries, func(a, b indexEntry) int { return comparePositions(a.position, b.position) })
+	for _, e := range entries {
+		l.add(e)
+	}
+	return l.page, nil
+}
 
-	order, states := x.sortedSnapshot(sort)
-	statesOnly := len(q.Matchers)+len(q.Words) == 0 && q.Receiver == "" && q.Source == ""
-	page := GroupPage{Groups: []*AlertGroup{}}
-	var last position
-	visit := func(p indexEntry) bool {
-		if !q.Selects(p.group) {
-			return true
-		}
-		page.Total++
-		switch {
-		case q.Cursor != "" && comparePositions(p.position, after) <= 0:
-		case len(page.Groups) < limit:
-			page.Groups = append(page.Groups, p.group)
-			last = p.position
-		default: // a group after the full page: there is a next page
-			page.Next = last.cursor(sort)
-			return !statesOnly
-		}
-		return true
+// lister makes one page of a list.
+type lister struct {
+	sort  Sort
+	limit int
+	from  *position // position of the cursor; nil on the first page
+	last  position  // of the last group on the page
+	// totalKnown says that page.Total is already set, so add does not count.
+	totalKnown bool
+	page       GroupPage
+}
+
+// newLister returns the lister for a query. If the query is not valid, it returns an
+// error that wraps ErrBadQuery.
+func newLister(q *ListQuery) (*lister, error) {
+	sort, limit, err := q.pageSettings()
+	if err != nil {
+		return nil, err
 	}
-	if statesOnly && q.Cursor != "" {
-		order.AscendGreaterOrEqual(indexEntry{position: after}, visit)
+	l := &lister{sort: sort, limit: limit, page: GroupPage{Groups: []*AlertGroup{}}}
+	if q.Cursor != "" {
+		from, err := parseCursor(q.Cursor, sort)
+		if err != nil {
+			return nil, err
+		}
+		l.from = &from
+	}
+	return l, nil
+}
+
+// add takes the next selected group in the sort order. It returns false if the page
+// needs no more groups.
+func (l *lister) add(e indexEntry) bool {
+	if !l.totalKnown {
+		l.page.Total++
+	}
+	switch {
+	case l.from != nil && comparePositions(e.position, *l.from) <= 0:
+	case len(l.page.Groups) < l.limit:
+		l.page.Groups = append(l.page.Groups, e.group)
+		l.last = e.position
+	default: // a group after the full page: there is a next page
+		l.page.Next = l.last.cursor(l.sort)
+		return !l.totalKnown
+	}
+	return true
+}
+
+// list does the same as List for all groups of the index. If the query selects by state
+// only, the total is already known, and list reads only the groups of the page.
+func (x *index) list(q ListQuery) (GroupPage, error) {
+	l, err := newLister(&q)
+	if err != nil {
+		return GroupPage{}, err
+	}
+	order, states := x.sortedSnapshot(l.sort)
+	visit := func(e indexEntry) bool { return !q.Selects(e.group) || l.add(e) }
+	if len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" {
+		order.Ascend(visit)
+		return l.page, nil
+	}
+	l.totalKnown = true
+	for state, n := range states {
+		if len(q.States) == 0 || slices.Contains(q.States, state) {
+			l.page.Total += n
+		}
+	}
+	if l.from != nil {
+		order.AscendGreaterOrEqual(indexEntry{position: *l.from}, visit)
 	} else {
 		order.Ascend(visit)
 	}
-	if statesOnly {
-		page.Total = 0
-		for state, n := range states {
-			if len(q.States) == 0 || slices.Contains(q.States, state) {
-				page.Total += n
-			}
-		}
-	}
-	return page, nil
+	return l.page, nil
 }
 
 func (q *ListQuery) pageSettings() (Sort, int, error) {
-	sort := cmp.Or(q.Sort, SortSeverity)
+	sort := cmp.Or(q.Sort, DefaultSort)
 	if !slices.Contains(Sorts(), sort) {
 		return "", 0, fmt.Errorf("%w: sort: %q is not one of %v", ErrBadQuery, sort, Sorts())
 	}

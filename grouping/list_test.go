@@ -21,7 +21,7 @@ func listPage(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
 	for _, g := range groups {
 		x.update(g.ID, g)
 	}
-	return x.page(q)
+	return x.list(q)
 }
 
 // longName is a valid name of an alert that is too long for a URL.
@@ -117,6 +117,36 @@ func requireSorted(t *rapid.T, s Sort, groups []*AlertGroup) {
 		}
 		require.True(t, before, "%s: %d comes before %d", s, i-1, i)
 	}
+}
+
+// List gives the same pages as an index of the same groups.
+func TestListEqualsTheIndex(t *testing.T) {
+	matchers := []labels.Matchers{
+		nil, {newMatcher(labels.MatchEqual, "severity", "critical")}, {newMatcher(labels.MatchNotEqual, "severity", "")},
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		groups := drawGroups(t)
+		q := ListQuery{
+			Matchers: rapid.SampledFrom(matchers).Draw(t, "matchers"),
+			Words:    rapid.SampledFrom([][]string{nil, {"a"}, {"critical", "A"}, {"nowhere"}}).Draw(t, "words"),
+			States:   rapid.SliceOfDistinct(rapid.SampledFrom(States()), func(s State) State { return s }).Draw(t, "states"),
+			Receiver: rapid.SampledFrom([]string{"", "team", "other"}).Draw(t, "receiver"),
+			Source:   rapid.SampledFrom([]string{"", "default", "other"}).Draw(t, "source"),
+			Sort:     rapid.SampledFrom(append(Sorts(), "", "odd")).Draw(t, "sort"),
+			Limit:    rapid.IntRange(-1, 12).Draw(t, "limit"),
+			Cursor:   rapid.SampledFrom([]string{"", "", "", "odd"}).Draw(t, "cursor"),
+		}
+		for range len(groups) + 1 {
+			want, wantErr := listPage(groups, q)
+			got, err := List(rapid.Permutation(groups).Draw(t, "order"), q)
+			require.Equal(t, wantErr, err)
+			require.Equal(t, want, got)
+			if q.Cursor = got.Next; q.Cursor == "" {
+				break
+			}
+		}
+		require.Empty(t, q.Cursor, "the list must end")
+	})
 }
 
 // If a group is added or removed between two pages, the other groups are still listed
@@ -314,7 +344,7 @@ func BenchmarkListOf10000(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if page, err := x.page(q); err != nil || len(page.Groups) == 0 {
+				if page, err := x.list(q); err != nil || len(page.Groups) == 0 {
 					b.Fatal(page, err)
 				}
 			}

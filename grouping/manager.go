@@ -95,9 +95,9 @@ type Update struct {
 type Outcome struct {
 	Group  *AlertGroup
 	Events []Event
-	// Cut is the number of firing alerts that were rejected because the group has
+	// Rejected is the number of firing alerts that were rejected because the group has
 	// its maximum number of alerts.
-	Cut uint64
+	Rejected uint64
 }
 
 // Manager manages alert groups. It applies notifications to them, runs their
@@ -173,7 +173,7 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	if err == nil {
 		m.resolveUnderOtherKeys(ctx, g, events)
 	}
-	return Outcome{Group: g, Events: events, Cut: m.countRejected(n, events)}, err
+	return Outcome{Group: g, Events: events, Rejected: m.countRejected(n, events)}, err
 }
 
 // countRejected returns how many firing alerts of the notification were rejected
@@ -266,66 +266,6 @@ func (m *Manager) planRemoval(g *AlertGroup, fps []Fingerprint) Change {
 	return c
 }
 
-// GetGroup returns the group, or a *GroupNotFoundError if it does not exist.
-func (m *Manager) GetGroup(ctx context.Context, id ID) (*AlertGroup, error) {
-	if err := m.startOperation(ctx, "get"); err != nil {
-		return nil, err
-	}
-	return m.storage.Load(ctx, id)
-}
-
-// ListGroups returns a page of the groups that the query selects. If the query is
-// not valid, it returns an error that wraps ErrBadQuery.
-func (m *Manager) ListGroups(ctx context.Context, q ListQuery) (GroupPage, error) {
-	if err := m.startOperation(ctx, "list"); err != nil {
-		return GroupPage{}, err
-	}
-	return m.index.page(q)
-}
-
-// AllGroups returns every group, in no particular order.
-func (m *Manager) AllGroups(ctx context.Context) ([]*AlertGroup, error) {
-	if err := m.startOperation(ctx, "all"); err != nil {
-		return nil, err
-	}
-	return m.index.all(), nil
-}
-
-// GetGroupByFingerprint returns the groups that hold the alert, sorted by ID. If
-// no group holds it, it returns a *GroupNotFoundError.
-func (m *Manager) GetGroupByFingerprint(ctx context.Context, fp Fingerprint) ([]*AlertGroup, error) {
-	if err := m.startOperation(ctx, "get_by_fingerprint"); err != nil {
-		return nil, err
-	}
-	var groups []*AlertGroup
-	for _, id := range m.index.lookup(fp) {
-		g, err := m.storage.Load(ctx, id)
-		switch {
-		case errors.Is(err, ErrGroupNotFound):
-		case err != nil:
-			return nil, err
-		case g.Alert(fp) != nil:
-			groups = append(groups, g)
-		}
-	}
-	if len(groups) == 0 {
-		return nil, &GroupNotFoundError{Fingerprint: fp}
-	}
-	return groups, nil
-}
-
-// Events returns a page of the history, newest first. If the query is not valid,
-// it returns an error that wraps ErrBadQuery.
-func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) {
-	if err := m.startOperation(ctx, "events"); err != nil {
-		return EventPage{}, err
-	}
-	if err := q.validate(); err != nil {
-		return EventPage{}, err
-	}
-	return m.storage.Events(ctx, q)
-}
-
 // RestoreGroups loads the stored groups, resumes their timers and returns their
 // number.
 func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
@@ -343,8 +283,12 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 			return n, err
 		}
 		m.clock.restore(g.Stamp)
-		m.groupChanged(Update{ID: g.ID, Group: g})
 		n++
+		// A storage that reads a backend has already passed its groups to the
+		// manager, while it read them.
+		if m.index.get(g.ID) != g {
+			m.groupChanged(Update{ID: g.ID, Group: g})
+		}
 	}
 	// The newest write may be a removal. Then only the history has its stamp.
 	newest, err := m.storage.Events(ctx, EventQuery{Limit: 1})

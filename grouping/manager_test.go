@@ -64,18 +64,20 @@ func TestEveryOperationChecksTheContextFirst(t *testing.T) {
 	cancel(cause)
 	fp := alert("a").Fingerprint
 	for name, op := range map[string]func() error{
-		"Ingest":                func() error { _, err := m.Ingest(ctx, notification(alert("b"))); return err },
-		"AddAlertToGroup":       func() error { _, err := m.AddAlertToGroup(ctx, key, alert("b")); return err },
-		"RemoveAlertFromGroup":  func() error { return m.RemoveAlertFromGroup(ctx, key.ID(), fp) },
-		"GetGroup":              func() error { _, err := m.GetGroup(ctx, key.ID()); return err },
-		"UpdateGroupState":      func() error { _, err := m.UpdateGroupState(ctx, key.ID()); return err },
-		"ListGroups":            func() error { _, err := m.ListGroups(ctx, grouping.ListQuery{}); return err },
-		"CleanupExpiredGroups":  func() error { _, err := m.CleanupExpiredGroups(ctx); return err },
-		"GetGroupByFingerprint": func() error { _, err := m.GetGroupByFingerprint(ctx, fp); return err },
-		"Events":                func() error { _, err := m.Events(ctx, grouping.EventQuery{}); return err },
-		"GetMetrics":            func() error { _, err := m.GetMetrics(ctx); return err },
-		"GetStats":              func() error { _, err := m.GetStats(ctx); return err },
-		"RestoreGroups":         func() error { _, err := m.RestoreGroups(ctx); return err },
+		"Ingest":               func() error { _, err := m.Ingest(ctx, notification(alert("b"))); return err },
+		"AddAlertToGroup":      func() error { _, err := m.AddAlertToGroup(ctx, key, alert("b")); return err },
+		"RemoveAlertFromGroup": func() error { return m.RemoveAlertFromGroup(ctx, key.ID(), fp) },
+		"Get":                  func() error { _, err := m.Get(ctx, key.ID()); return err },
+		"UpdateGroupState":     func() error { _, err := m.UpdateGroupState(ctx, key.ID()); return err },
+		"List":                 func() error { _, err := m.List(ctx, grouping.ListQuery{}); return err },
+		"CleanupExpiredGroups": func() error { _, err := m.CleanupExpiredGroups(ctx); return err },
+		"ByFingerprint":        func() error { _, err := m.ByFingerprint(ctx, fp); return err },
+		"Events":               func() error { _, err := m.Events(ctx, grouping.EventQuery{}); return err },
+		"Totals":               func() error { _, err := m.Totals(ctx); return err },
+		"All":                  func() error { _, err := m.All(ctx); return err },
+		"Find":                 func() error { _, err := m.Find(ctx, "", nil); return err },
+		"Heartbeats":           func() error { _, err := m.Heartbeats(ctx); return err },
+		"RestoreGroups":        func() error { _, err := m.RestoreGroups(ctx); return err },
 	} {
 		before := s.calls()
 		require.ErrorIs(t, op(), cause, name)
@@ -92,7 +94,7 @@ func TestAddAlertToGroup(t *testing.T) {
 	require.Equal(t, grouping.Counts{Firing: 2}, g.Counts, "a report of one alert does not change the others")
 	require.Equal(t, grouping.Labels{"alertname": "Down"}, g.CommonLabels)
 
-	got, err := m.GetGroup(t.Context(), key.ID())
+	got, err := m.Get(t.Context(), key.ID())
 	require.NoError(t, err)
 	require.True(t, got.Equal(g))
 }
@@ -104,7 +106,7 @@ func TestRemoveAlertFromGroup(t *testing.T) {
 	require.NoError(t, err)
 
 	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), key.ID(), a.Fingerprint))
-	g, err := m.GetGroup(t.Context(), key.ID())
+	g, err := m.Get(t.Context(), key.ID())
 	require.NoError(t, err)
 	require.Len(t, g.Alerts, 1)
 
@@ -115,9 +117,9 @@ func TestRemoveAlertFromGroup(t *testing.T) {
 	require.Equal(t, a.Fingerprint, notFound.Fingerprint)
 
 	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), key.ID(), b.Fingerprint))
-	_, err = m.GetGroup(t.Context(), key.ID())
+	_, err = m.Get(t.Context(), key.ID())
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound, "removing the last alert removes the group")
-	_, err = m.GetGroupByFingerprint(t.Context(), b.Fingerprint)
+	_, err = m.ByFingerprint(t.Context(), b.Fingerprint)
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
 
 	g, err = m.AddAlertToGroup(t.Context(), key, a)
@@ -125,7 +127,7 @@ func TestRemoveAlertFromGroup(t *testing.T) {
 	require.Len(t, g.Alerts, 1, "a removed alert that is reported again comes back")
 }
 
-func TestGetGroupByFingerprint(t *testing.T) {
+func TestByFingerprint(t *testing.T) {
 	m := newManager(t, memory(), grouping.DefaultOptions)
 	a := alert("a")
 	other := notification(a)
@@ -134,19 +136,19 @@ func TestGetGroupByFingerprint(t *testing.T) {
 		_, err := m.Ingest(t.Context(), n)
 		require.NoError(t, err)
 	}
-	groups, err := m.GetGroupByFingerprint(t.Context(), a.Fingerprint)
+	groups, err := m.ByFingerprint(t.Context(), a.Fingerprint)
 	require.NoError(t, err)
 	require.Len(t, groups, 2)
 	require.Less(t, groups[0].ID, groups[1].ID)
 
 	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), other.ID(), a.Fingerprint))
-	groups, err = m.GetGroupByFingerprint(t.Context(), a.Fingerprint)
+	groups, err = m.ByFingerprint(t.Context(), a.Fingerprint)
 	require.NoError(t, err)
 	require.Len(t, groups, 1)
 	require.Equal(t, key.ID(), groups[0].ID)
 }
 
-func TestListGroups(t *testing.T) {
+func TestManagerList(t *testing.T) {
 	m := newManager(t, memory(), grouping.DefaultOptions)
 	for i := range 5 {
 		n := notification(alert("a"))
@@ -161,7 +163,7 @@ func TestListGroups(t *testing.T) {
 	var names []string
 	q := grouping.ListQuery{Matchers: matchers, Sort: grouping.SortName, Limit: 2}
 	for {
-		page, err := m.ListGroups(t.Context(), q)
+		page, err := m.List(t.Context(), q)
 		require.NoError(t, err)
 		require.Equal(t, 3, page.Total)
 		for _, g := range page.Groups {
@@ -174,30 +176,132 @@ func TestListGroups(t *testing.T) {
 	}
 	require.Equal(t, []string{"Alert0", "Alert2", "Alert4"}, names)
 
-	_, err = m.ListGroups(t.Context(), grouping.ListQuery{Sort: "colour"})
+	_, err = m.List(t.Context(), grouping.ListQuery{Sort: "colour"})
 	require.ErrorIs(t, err, grouping.ErrBadQuery)
 	_, err = m.Events(t.Context(), grouping.EventQuery{Kinds: []grouping.EventKind{"explode"}})
 	require.ErrorIs(t, err, grouping.ErrBadQuery)
 }
 
-func TestStats(t *testing.T) {
+func TestManagerTotals(t *testing.T) {
 	m := newManager(t, memory(), grouping.DefaultOptions)
 	a, b := alert("a"), alert("b")
 	_, err := m.Ingest(t.Context(), notification(a, b))
 	require.NoError(t, err)
 	_, err = m.Ingest(t.Context(), notification(resolved(a), b))
 	require.NoError(t, err)
-	held, err := m.GetMetrics(t.Context())
+	held, err := m.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 1, held.Groups[grouping.StateMixed])
 	require.Equal(t, map[grouping.Status]int{"firing": 1, "resolved": 1, "unreported": 0}, held.Alerts)
-
-	stats, err := m.GetStats(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, map[string]int{"team.a": 1}, stats.Receivers)
-	require.Contains(t, stats.Sources["default"].Alertmanagers, "http://am-0:9093")
-	require.Equal(t, stats.LastNotification, stats.Sources["default"].LastNotification)
+	require.Equal(t, map[string]int{"team.a": 1}, held.Receivers)
+	require.Contains(t, held.Sources["default"].Alertmanagers, "http://am-0:9093")
+	require.Equal(t, held.LastNotification, held.Sources["default"].LastNotification)
 }
+
+// A read of the state touches no storage, so it works while the storage fails.
+func TestReadsTouchNoStorage(t *testing.T) {
+	s := &spy{GroupStorage: memory()}
+	m := newManager(t, s, grouping.DefaultOptions)
+	a := alert("a")
+	_, err := m.Ingest(t.Context(), notification(a))
+	require.NoError(t, err)
+	before := s.calls()
+	g, err := m.Get(t.Context(), key.ID())
+	require.NoError(t, err)
+	page, err := m.List(t.Context(), grouping.ListQuery{})
+	require.NoError(t, err)
+	all, err := m.All(t.Context())
+	require.NoError(t, err)
+	holding, err := m.ByFingerprint(t.Context(), a.Fingerprint)
+	require.NoError(t, err)
+	found, err := m.Find(t.Context(), key.Receiver, grouping.Labels{"alertname": "Down"})
+	require.NoError(t, err)
+	for _, got := range [][]*grouping.AlertGroup{page.Groups, all, holding, found} {
+		require.Len(t, got, 1)
+		require.Same(t, g, got[0])
+	}
+	_, err = m.Totals(t.Context())
+	require.NoError(t, err)
+	_, err = m.Heartbeats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, before, s.calls())
+}
+
+func TestFind(t *testing.T) {
+	m := newManager(t, memory(), grouping.DefaultOptions)
+	arrival := time.Now().Add(-time.Minute)
+	ingest := func(source, receiver, groupKey string, alerts ...grouping.NotifiedAlert) {
+		n := notification(alerts...)
+		arrival = arrival.Add(time.Second)
+		n.Stamp = grouping.NewStamp(arrival, 0, "00000000000000aa")
+		n.Source, n.Receiver, n.GroupKey = source, receiver, groupKey
+		_, err := m.Ingest(t.Context(), n)
+		require.NoError(t, err)
+	}
+	ingest("prod", "team", "old route", resolved(alert("a")))
+	ingest("prod", "team", "route", alert("a"))
+	ingest("edge", "team", "route", resolved(alert("a")))
+	ingest("prod", "audit", "route", alert("a"))
+	find := func(receiver string, l grouping.Labels) (names []string) {
+		groups, err := m.Find(t.Context(), receiver, l)
+		require.NoError(t, err)
+		for _, g := range groups {
+			names = append(names, g.Source+" "+g.GroupKey)
+		}
+		return names
+	}
+	down := grouping.Labels{"alertname": "Down"}
+	require.Equal(t, []string{"prod route", "edge route", "prod old route"}, find("team", down), "firing first, then the last notified")
+	require.Equal(t, []string{"prod route"}, find("audit", down))
+	require.Empty(t, find("tea", down))
+	require.Empty(t, find("team", nil))
+	require.Empty(t, find("team", grouping.Labels{"alertname": "Down", "x": "y"}))
+
+	changed := notification(alert("a"))
+	changed.Source, changed.Receiver, changed.GroupKey, changed.GroupLabels = "prod", "team", "route", grouping.Labels{"team": "a"}
+	_, err := m.Ingest(t.Context(), changed)
+	require.NoError(t, err)
+	require.Equal(t, []string{"prod route"}, find("team", grouping.Labels{"team": "a"}))
+	require.NotContains(t, find("team", down), "prod route", "a group is found by its current labels only")
+}
+
+// A storage that reads a backend passes each group to the manager while it reads it. The
+// restore after it does not repeat that.
+func TestRestorePassesEachGroupOnce(t *testing.T) {
+	s := &followed{GroupStorage: memory()}
+	writer := newManager(t, s.GroupStorage, grouping.DefaultOptions)
+	var groups []*grouping.AlertGroup
+	for i := range 3 {
+		n := notification(alert("a"))
+		n.GroupKey = fmt.Sprint(i)
+		out, err := writer.Ingest(t.Context(), n)
+		require.NoError(t, err)
+		groups = append(groups, out.Group)
+	}
+	updates := map[grouping.ID]int{}
+	m, err := grouping.NewManager(s, grouping.NewClock(), func(u grouping.Update) { updates[u.ID]++ },
+		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
+	for _, g := range groups[:2] { // the third one was only in memory
+		s.notify(g.ID, g)
+	}
+	n, err := m.RestoreGroups(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 3, n)
+	require.Equal(t, map[grouping.ID]int{groups[0].ID: 1, groups[1].ID: 1, groups[2].ID: 1}, updates)
+	totals, err := m.Totals(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 3, totals.Size())
+}
+
+// followed is a storage whose groups other processes change too.
+type followed struct {
+	grouping.GroupStorage
+
+	notify func(grouping.ID, *grouping.AlertGroup)
+}
+
+func (s *followed) Follow(fn func(grouping.ID, *grouping.AlertGroup)) { s.notify = fn }
 
 func TestAConflictLosesNothing(t *testing.T) {
 	s := &spy{GroupStorage: memory()}
@@ -264,7 +368,7 @@ func TestManyWritersOfOneGroup(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	g, err := managers[0].GetGroup(t.Context(), key.ID())
+	g, err := s.Load(t.Context(), key.ID())
 	require.NoError(t, err)
 	require.Equal(t, grouping.Counts{Firing: 100}, g.Counts)
 }

@@ -44,7 +44,7 @@ func runManager(t *testing.T, s grouping.GroupStorage) timed {
 
 func (m timed) group(t *testing.T) *grouping.AlertGroup {
 	t.Helper()
-	g, err := m.GetGroup(context.Background(), key.ID())
+	g, err := m.Get(context.Background(), key.ID())
 	require.NoError(t, err)
 	return g
 }
@@ -128,7 +128,7 @@ func TestAResolutionElsewhereDoesNotOvertakeANotification(t *testing.T) {
 		other.GroupKey = `{}/{team="a"}:{alertname="Down"}`
 		_, err = m.Ingest(t.Context(), other)
 		require.NoError(t, err)
-		g, err := m.GetGroup(t.Context(), key.ID())
+		g, err := m.Get(t.Context(), key.ID())
 		require.NoError(t, err)
 		require.Equal(t, grouping.StatusResolved, g.Alert(a.Fingerprint).Status)
 		require.Greater(t, g.Stamp, n.Stamp)
@@ -201,7 +201,7 @@ func TestRetention(t *testing.T) {
 		passTime(23 * time.Hour)
 		require.Equal(t, grouping.StateResolved, m.group(t).State)
 		passTime(time.Hour + 6*time.Minute)
-		_, err = m.GetGroup(t.Context(), key.ID())
+		_, err = m.Get(t.Context(), key.ID())
 		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
 		page, err := m.Events(t.Context(), grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventExpired}})
 		require.NoError(t, err)
@@ -221,7 +221,7 @@ func TestCleanupExpiredGroups(t *testing.T) {
 		n, err = m.CleanupExpiredGroups(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
-		page, err := m.ListGroups(t.Context(), grouping.ListQuery{})
+		page, err := m.List(t.Context(), grouping.ListQuery{})
 		require.NoError(t, err)
 		require.Empty(t, page.Groups)
 	})
@@ -261,7 +261,7 @@ func TestTimersResumeAfterARestart(t *testing.T) {
 		require.True(t, second.group(t).Settling, "the stored deadline is used")
 		passTime(2 * time.Second)
 		require.False(t, second.group(t).Settling)
-		groups, err := second.GetGroupByFingerprint(t.Context(), alert("a").Fingerprint)
+		groups, err := second.ByFingerprint(t.Context(), alert("a").Fingerprint)
 		require.NoError(t, err)
 		require.Len(t, groups, 1, "the index is rebuilt")
 	})
@@ -287,7 +287,9 @@ func TestAFlushHappensOnceAcrossReplicas(t *testing.T) {
 			r.stop()
 		}
 		require.InDelta(t, 2, total, 0, "one flush ends the group wait, one marks the group stale")
-		require.EqualValues(t, 3, replicas[0].group(t).Version)
+		stored, err := s.Load(t.Context(), key.ID())
+		require.NoError(t, err)
+		require.EqualValues(t, 3, stored.Version)
 	})
 }
 

@@ -25,7 +25,7 @@ func (d *Door) alertPage(c *gin.Context, site *templates.Site) (templates.Page, 
 	if err := params.Err(); err != nil {
 		return nil, err
 	}
-	groups, err := d.groups.GetGroupByFingerprint(ctx, fp)
+	groups, err := d.groups.ByFingerprint(ctx, fp)
 	if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
 		return nil, err
 	}

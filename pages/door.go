@@ -21,12 +21,13 @@ import (
 // *grouping.GroupNotFoundError if the group or alert does not exist. They return an
 // error that wraps grouping.ErrBadQuery if the query is invalid.
 type groups interface {
-	AllGroups(ctx context.Context) ([]*grouping.AlertGroup, error)
-	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
-	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
-	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
+	All(ctx context.Context) ([]*grouping.AlertGroup, error)
+	Get(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
+	List(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
-	GetStats(ctx context.Context) (grouping.Stats, error)
+	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
+	Totals(ctx context.Context) (grouping.Totals, error)
 	// Heartbeats returns the current state of every heartbeat, the worst first.
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
@@ -74,7 +75,6 @@ func DefaultOptions() Options { return Options{Groups: grouping.DefaultOptions} 
 type Door struct {
 	groups    groups
 	live      liveUpdates
-	counts    *Counts
 	readers   *reply.Readers
 	limits    *limit.Registry
 	status    Status
@@ -89,7 +89,7 @@ type Door struct {
 
 // New returns the pages. It parses all templates.
 func New(
-	groups groups, live liveUpdates, counts *Counts, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
+	groups groups, live liveUpdates, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
 	opts Options,
 ) (*Door, error) {
 	external, err := url.Parse(opts.ExternalURL)
@@ -106,7 +106,7 @@ func New(
 	}
 	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
 	return &Door{
-		groups: groups, live: live, counts: counts, readers: readers, limits: limits, status: status, logger: logger, opts: opts,
+		groups: groups, live: live, readers: readers, limits: limits, status: status, logger: logger, opts: opts,
 		renderer: renderer, static: renderer.Static(), links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
 	}, nil
 }

@@ -1,8 +1,8 @@
 package pages
 
 import (
-	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -28,34 +28,16 @@ func (d *Door) redirectToGroup(c *gin.Context) {
 		d.failPage(c, err)
 		return
 	}
-	groups, err := d.groups.AllGroups(c.Request.Context())
+	groups, err := d.groups.Find(c.Request.Context(), receiver, want)
 	if err != nil {
 		d.failPage(c, err)
 		return
 	}
-	var best *grouping.AlertGroup
-	sources := map[string]bool{}
-	for _, g := range groups {
-		if source != "" && g.Source != source || g.Receiver != receiver || !maps.Equal(g.GroupLabels, want) {
-			continue
-		}
-		if sources[g.Source] = true; best == nil || moreLikely(g, best) {
-			best = g
-		}
-	}
+	ofSource := grouping.ListQuery{Source: source}
+	groups = ofSource.Select(groups)
 	target := d.links.Groups(templates.LabelsView(want, source, receiver))
-	if len(sources) == 1 { // several sources: the list names each
-		target = d.links.Group(best.ID)
+	if len(groups) > 0 && !slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { return g.Source != groups[0].Source }) {
+		target = d.links.Group(groups[0].ID) // with several sources, the list names each
 	}
 	c.Redirect(http.StatusFound, target)
-}
-
-// moreLikely reports whether a is more likely the group of the notification. It
-// prefers the group that is firing, then the group with the newest
-// notification.
-func moreLikely(a, b *grouping.AlertGroup) bool {
-	if (a.Counts.Firing > 0) != (b.Counts.Firing > 0) {
-		return a.Counts.Firing > 0
-	}
-	return a.LastNotifiedAt.After(b.LastNotifiedAt)
 }

@@ -28,7 +28,7 @@ func (d *Door) groupPage(c *gin.Context, site *templates.Site) (templates.Page, 
 	if err != nil {
 		return nil, err
 	}
-	g, err := d.groups.GetGroup(ctx, id)
+	g, err := d.groups.Get(ctx, id)
 	switch {
 	case errors.Is(err, grouping.ErrGroupNotFound):
 		return templates.NewGonePage(site, id, "", events.Events), nil

@@ -24,18 +24,18 @@ func (d *Door) groupsPage(c *gin.Context, site *templates.Site) (templates.Page,
 	} else {
 		p, err = d.byPage(ctx, site, v)
 	}
-	if err == nil && v.LeavesOutUnreported() && site.Summary.Unreported > 0 {
+	if err == nil && v.LeavesOutUnreported() && site.Totals.WithoutHeartbeats.Groups[grouping.StateUnreported] > 0 {
 		q := v.OfUnreported().ListQuery()
 		q.Limit = 1
 		var unreported grouping.GroupPage
-		unreported, err = d.groups.ListGroups(ctx, q)
+		unreported, err = d.groups.List(ctx, q)
 		p.AddUnreported(site, v, unreported.Total)
 	}
 	return p, err
 }
 
 func (d *Door) listPage(ctx context.Context, site *templates.Site, v templates.View) (*templates.GroupsPage, error) {
-	page, err := d.groups.ListGroups(ctx, v.ListQuery())
+	page, err := d.groups.List(ctx, v.ListQuery())
 	if err != nil {
 		return nil, err
 	}
@@ -43,13 +43,13 @@ func (d *Door) listPage(ctx context.Context, site *templates.Site, v templates.V
 	if len(page.Groups) > 0 || len(v.Matchers) == 0 {
 		return p, nil
 	}
-	groups, err := d.groups.AllGroups(ctx)
+	groups, err := d.groups.All(ctx)
 	p.Suggest(site, v, groups)
 	return p, err
 }
 
 func (d *Door) byPage(ctx context.Context, site *templates.Site, v templates.View) (*templates.GroupsPage, error) {
-	groups, err := d.groups.AllGroups(ctx)
+	groups, err := d.groups.All(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 func TestEmptyListAfterRejections(t *testing.T) {
 	before := testserver.New(t, testserver.Options{})
 	require.Equal(t, http.StatusOK, before.Post(wiretest.Body(`"status":"firing","labels"`, `"status":"resolved","labels"`)).Code)
-	groups, err := before.Manager.AllGroups(t.Context())
+	groups, err := before.Manager.All(t.Context())
 	require.NoError(t, err)
 	old := *groups[0]
 	old.LastNotifiedAt = time.Time{}

@@ -31,7 +31,12 @@ func (d *Door) pageHandler(build buildPage) gin.HandlerFunc {
 // request.
 func (d *Door) uncachedPageHandler(build buildPage) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		p, err := build(c, d.site(c.Request))
+		site, err := d.site(c.Request)
+		if err != nil {
+			d.failPage(c, err)
+			return
+		}
+		p, err := build(c, site)
 		if err != nil {
 			d.failPage(c, err)
 			return

@@ -10,13 +10,8 @@ import (
 	"muster/templates"
 )
 
-func (d *Door) statusPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
-	stats, err := d.groups.GetStats(c.Request.Context())
-	if err != nil {
-		return nil, err
-	}
+func (d *Door) statusPage(_ *gin.Context, site *templates.Site) (templates.Page, error) {
 	return templates.NewStatusPage(site, templates.StatusInput{
-		Stats: stats,
 		Build: []templates.Fact{
 			{Name: "Version", Value: version.Version},
 			{Name: "Revision", Value: version.GetRevision()},

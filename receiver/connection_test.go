@@ -22,9 +22,9 @@ func (waiting) Ingest(ctx context.Context, _ grouping.Notification) (grouping.Ou
 	return grouping.Outcome{}, context.Cause(ctx)
 }
 
-func (waiting) GetStats(ctx context.Context) (grouping.Stats, error) {
+func (waiting) Totals(ctx context.Context) (grouping.Totals, error) {
 	<-ctx.Done()
-	return grouping.Stats{}, &grouping.StorageError{Backend: "redis", Op: "load", Err: ctx.Err()}
+	return grouping.Totals{}, &grouping.StorageError{Backend: "redis", Op: "load", Err: ctx.Err()}
 }
 
 // A client that closes its sending side cancels the request, but still reads

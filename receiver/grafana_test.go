@@ -116,7 +116,7 @@ func TestGrafanasValuesAreUpdated(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	id := h.PostKept(t, grafanaBody("1", grafanaExtras("w0")))
 	stamp := func() string {
-		groups, err := h.Manager.AllGroups(t.Context())
+		groups, err := h.Manager.All(t.Context())
 		require.NoError(t, err)
 		return string(groups[0].Alerts[0].Stamp)
 	}

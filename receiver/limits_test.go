@@ -53,7 +53,7 @@ func TestTooManyLabels(t *testing.T) {
 		h.Reset(t)
 		kept := h.PostResult(t, tc.text)
 		require.Equal(t, tc.cut, kept.Cut, tc.name)
-		g, err := h.Manager.GetGroup(t.Context(), kept.Group)
+		g, err := h.Manager.Get(t.Context(), kept.Group)
 		require.NoError(t, err)
 		require.Equal(t, tc.cut, g.Truncated, tc.name)
 		require.NotNil(t, g.Alert("0011223344556677"), tc.name)
@@ -63,7 +63,7 @@ func TestTooManyLabels(t *testing.T) {
 	// A group with only rejected alerts is not shown as resolved.
 	h.Reset(t)
 	kept := h.PostResult(t, wiretest.Body(wiretest.Labels, many(11)))
-	g, err := h.Manager.GetGroup(t.Context(), kept.Group)
+	g, err := h.Manager.Get(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, grouping.StateUnreported, g.State)
 	require.Contains(t, h.Get("/groups/"+string(kept.Group)).Body.String(), "1 alert was truncated")

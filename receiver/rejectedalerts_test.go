@@ -61,7 +61,7 @@ func TestInvalidAlertDoesNotAffectOthers(t *testing.T) {
 			require.Equal(t, id, kept.Group)
 			require.Equal(t, uint64(1), kept.Cut)
 			require.Equal(t, []string{tc.sentence}, kept.LeftOut)
-			g, err := h.Manager.GetGroup(t.Context(), id)
+			g, err := h.Manager.Get(t.Context(), id)
 			require.NoError(t, err)
 			require.Equal(t, 21, g.Counts.Firing, "a truncated list does not remove alerts")
 			require.Equal(t, uint64(1), g.Truncated)
@@ -99,7 +99,7 @@ func TestTruncatedAlertsDoNotOverflow(t *testing.T) {
 	text := strings.Replace(wiretest.Listing(wiretest.Named("Good"), wiretest.Named("Odd", `"firing"`, `"pending"`)), wiretest.Truncated,
 		`"truncatedAlerts":18446744073709551615`, 1)
 	kept := h.PostResult(t, text)
-	g, err := h.Manager.GetGroup(t.Context(), kept.Group)
+	g, err := h.Manager.Get(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, uint64(math.MaxUint64), g.Truncated)
 	require.Equal(t, uint64(1), kept.Cut)
@@ -110,7 +110,7 @@ func TestEndOfFiringAlertIsIgnored(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	kept := h.PostResult(t, wiretest.Listing(wiretest.Named("Odd", "0001-01-01T00:00:00Z", "9999-12-31T23:00:00-05:00")))
 	require.Zero(t, kept.Cut)
-	g, err := h.Manager.GetGroup(t.Context(), kept.Group)
+	g, err := h.Manager.Get(t.Context(), kept.Group)
 	require.NoError(t, err)
 	require.Equal(t, 1, g.Counts.Firing)
 }
@@ -153,7 +153,7 @@ func TestValidAlertsAreStoredBesideInvalidOnes(t *testing.T) {
 		}
 		kept := h.PostResult(t, wiretest.Listing(alerts...))
 		require.Equal(rt, uint64(bad), kept.Cut)
-		g, err := h.Manager.GetGroup(t.Context(), kept.Group)
+		g, err := h.Manager.Get(t.Context(), kept.Group)
 		require.NoError(rt, err)
 		require.Equal(rt, good, g.Counts.Firing)
 		for _, a := range g.Alerts {
@@ -161,7 +161,7 @@ func TestValidAlertsAreStoredBesideInvalidOnes(t *testing.T) {
 		}
 		// A later notification with invalid alerts does not end firing alerts.
 		h.PostResult(t, wiretest.Listing(append([]string{wiretest.Named("Good0")}, bads...)...))
-		g, err = h.Manager.GetGroup(t.Context(), kept.Group)
+		g, err = h.Manager.Get(t.Context(), kept.Group)
 		require.NoError(rt, err)
 		require.Equal(rt, good, g.Counts.Firing)
 	})

@@ -40,11 +40,11 @@ func (d *Door) serveWebhook(c *gin.Context) {
 		return
 	}
 	d.recordRejectedAlerts(c, rejected)
-	if out.Cut > 0 {
+	if out.Rejected > 0 {
 		d.limits.Count(limit.AlertsOfGroup)
 	}
 	d.metrics.notificationsReceived.WithLabelValues(d.metrics.sourceLabels.label(in.source), reasonLabel(n.Reason)).Inc()
-	c.JSON(http.StatusOK, Kept{Group: out.Group.ID, Status: "kept", Cut: out.Cut + rejected.count, LeftOut: rejected.details})
+	c.JSON(http.StatusOK, Kept{Group: out.Group.ID, Status: "kept", Cut: out.Rejected + rejected.count, LeftOut: rejected.details})
 }
 
 // Kept is the answer to a stored notification. Cut is the number of alerts

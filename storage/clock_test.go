@@ -44,7 +44,7 @@ func alternate(t *testing.T, replicas ...replica) {
 		require.NoError(t, err)
 		for _, r := range replicas {
 			require.Eventually(t, func() bool {
-				g, err := r.GetGroup(context.Background(), testKey.ID())
+				g, err := r.Get(context.Background(), testKey.ID())
 				return err == nil && g.Alert(a.Fingerprint).Status == a.Status && g.Alert(a.Fingerprint).Annotations["value"] == fmt.Sprint(i)
 			}, 10*time.Second, time.Millisecond, "change %d was acknowledged and not applied", i)
 		}
@@ -128,7 +128,7 @@ func TestAFileAfterTheClockWasSetBack(t *testing.T) {
 	alternate(t, r)
 	_, err = r.AddAlertToGroup(t.Context(), removed, firing("a"))
 	require.NoError(t, err)
-	g, err := r.GetGroup(t.Context(), removed.ID())
+	g, err := r.Get(t.Context(), removed.ID())
 	require.NoError(t, err)
 	require.NotNil(t, g.Alert(firing("a").Fingerprint))
 	page, err = r.Events(t.Context(), grouping.EventQuery{Group: removed.ID(), Limit: 1})

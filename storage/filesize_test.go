@@ -224,7 +224,7 @@ func TestFullDisk(t *testing.T) {
 	require.Equal(t, reasonFull, status.Reason)
 	require.GreaterOrEqual(t, status.DirtyGroups, 20)
 	for id := range sent {
-		_, err := r.GetGroup(t.Context(), id)
+		_, err := r.Get(t.Context(), id)
 		require.NoError(t, err, "it is shown")
 	}
 

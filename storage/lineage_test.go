@@ -156,7 +156,7 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 			// A replica that starts now finds the same groups that the others have.
 			for g, err := range past.LoadAll(t.Context()) {
 				require.NoError(t, err)
-				own, err := one.GetGroup(t.Context(), g.ID)
+				own, err := one.Get(t.Context(), g.ID)
 				require.NoError(t, err)
 				require.True(t, g.Equal(own))
 			}
@@ -208,7 +208,7 @@ func TestARollbackToALogWithEarlierEntries(t *testing.T) {
 	c.require(t, past)
 	for _, r := range []replica{one, other} {
 		require.Eventually(t, func() bool {
-			n, err := r.ListGroups(context.Background(), grouping.ListQuery{})
+			n, err := r.List(context.Background(), grouping.ListQuery{})
 			return err == nil && len(n.Groups) == 5
 		}, 10*time.Second, 5*time.Millisecond, "each replica must see the later writes of the other")
 	}

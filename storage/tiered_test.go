@@ -164,7 +164,7 @@ func TestFaults(t *testing.T) {
 				_, err = r.Events(t.Context(), grouping.EventQuery{})
 				require.NoError(t, err)
 				add(other, firing("c")) // another replica still writes
-				g, err := r.GetGroup(t.Context(), testKey.ID())
+				g, err := r.Get(t.Context(), testKey.ID())
 				require.NoError(t, err, "reads must still succeed")
 				require.NotNil(t, g.Alert(b.Fingerprint))
 
@@ -177,8 +177,8 @@ func TestFaults(t *testing.T) {
 				}
 				for _, where := range []func() *grouping.AlertGroup{
 					func() *grouping.AlertGroup { return inRedis(t, server.Addr())[testKey.ID()] },
-					func() *grouping.AlertGroup { g, _ := r.GetGroup(context.Background(), testKey.ID()); return g },
-					func() *grouping.AlertGroup { g, _ := other.GetGroup(context.Background(), testKey.ID()); return g },
+					func() *grouping.AlertGroup { g, _ := r.Get(context.Background(), testKey.ID()); return g },
+					func() *grouping.AlertGroup { g, _ := other.Get(context.Background(), testKey.ID()); return g },
 				} {
 					require.Eventually(t, func() bool { return equalStatuses(where(), want) }, 10*time.Second, 5*time.Millisecond)
 				}
@@ -245,7 +245,7 @@ func TestReplicasFollowEachOther(t *testing.T) {
 	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		groups, err := other.GetGroupByFingerprint(context.Background(), firing("a").Fingerprint)
+		groups, err := other.ByFingerprint(context.Background(), firing("a").Fingerprint)
 		return err == nil && len(groups) == 1
 	}, 5*time.Second, 5*time.Millisecond, "the index of the other replica must follow")
 	require.Equal(t, 1, other.storage.Status().Replicas)
@@ -253,7 +253,7 @@ func TestReplicasFollowEachOther(t *testing.T) {
 	require.NoError(t, r.RemoveAlertFromGroup(t.Context(), testKey.ID(), firing("a").Fingerprint))
 	require.Eventually(t, func() bool {
 		exists, ok := other.updates.Load(testKey.ID())
-		_, err := other.GetGroup(context.Background(), testKey.ID())
+		_, err := other.Get(context.Background(), testKey.ID())
 		return ok && exists == false && errors.Is(err, grouping.ErrGroupNotFound)
 	}, 5*time.Second, 5*time.Millisecond, "the other replica must see the deletion")
 }
@@ -275,7 +275,7 @@ func TestThreeManagers100Adds(t *testing.T) {
 	require.Equal(t, 100, inRedis(t, server.Addr())[testKey.ID()].Counts.Firing)
 	for _, r := range replicas {
 		require.Eventually(t, func() bool {
-			g, err := r.GetGroup(context.Background(), testKey.ID())
+			g, err := r.Get(context.Background(), testKey.ID())
 			return err == nil && g.Counts.Firing == 100
 		}, 5*time.Second, 5*time.Millisecond)
 	}
@@ -290,7 +290,7 @@ func TestStrictRejectsWrites(t *testing.T) {
 	var fault *grouping.StorageError
 	require.ErrorAs(t, err, &fault)
 	require.Equal(t, "redis", fault.Backend)
-	_, err = r.GetGroup(t.Context(), testKey.ID())
+	_, err = r.Get(t.Context(), testKey.ID())
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
 	r.backend.heal()
 	require.Eventually(t, func() bool {

@@ -59,8 +59,8 @@ type AlertGroupRow struct {
 // Sources and receivers can report different states of one alert. The head of
 // the page shows the worst state, and the sources that report it.
 func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*grouping.AlertGroup, events []grouping.Event) *AlertPage {
-	said := worstBySource(fp, groups)
-	at := slices.MaxFunc(said, func(x, y *grouping.AlertGroup) int { return compareReports(x.Alert(fp), y.Alert(fp)) })
+	said := grouping.WorstReports(fp, groups)
+	at := grouping.WorstReport(fp, said)
 	a := at.Alert(fp)
 	name := cmp.Or(a.Name(), "Alert "+string(fp))
 	p := &AlertPage{
@@ -97,32 +97,6 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	return p
 }
 
-// worstBySource returns one group per source, in the order of the source names:
-// the group that reports the worst state of the alert. The receivers of one
-// source can differ, because Alertmanager notifies them at different times.
-func worstBySource(fp grouping.Fingerprint, groups []*grouping.AlertGroup) []*grouping.AlertGroup {
-	worst := map[string]*grouping.AlertGroup{}
-	for _, g := range groups {
-		if old := worst[g.Source]; old == nil || compareReports(g.Alert(fp), old.Alert(fp)) > 0 {
-			worst[g.Source] = g
-		}
-	}
-	out := make([]*grouping.AlertGroup, 0, len(worst))
-	for _, source := range sortedKeys(worst) {
-		out = append(out, worst[source])
-	}
-	return out
-}
-
-// compareReports compares how two groups report one alert. The worse report is
-// greater. If the statuses are equal, the newer report is greater.
-func compareReports(a, b *grouping.Alert) int {
-	rank := func(s grouping.Status) int {
-		return slices.Index([]grouping.Status{grouping.StatusResolved, grouping.StatusUnreported, grouping.StatusFiring}, s)
-	}
-	return cmp.Or(cmp.Compare(rank(a.Status), rank(b.Status)), cmp.Compare(a.Stamp, b.Stamp))
-}
-
 // sourcesText lists the sources by the status that they report, the worst status
 // first: "in prod; resolved in staging". It is empty if there is one source.
 func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) string {
@@ -130,7 +104,7 @@ func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) 
 		return ""
 	}
 	var parts []string
-	for _, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved} {
+	for _, status := range grouping.Statuses() {
 		var names []string
 		for _, g := range said {
 			if g.Alert(fp).Status == status {

@@ -75,7 +75,7 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	if m, ok := futureMark(s, []*grouping.Alert{a}); ok {
 		row.Marks = append(row.Marks, m)
 	}
-	if n := flaps([]*grouping.Alert{a}, s.Now); n >= flapsPerHour {
+	if n, flaps := grouping.Flapping([]*grouping.Alert{a}, s.Now); flaps {
 		row.Marks = append(row.Marks, Mark{
 			Text: fmt.Sprintf("flapping ×%d/h", n), Title: "Number of times that it started firing within the last hour",
 			Href: s.Links.Word("flapping"),
@@ -92,13 +92,7 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 // actions returns the alert's actions, without those in the head of its group.
 func (r *alertRows) actions(a *grouping.Alert) []Action {
 	var out []Action
-	own := grouping.Labels{}
-	for name, value := range a.Annotations {
-		if r.annotations[name] != value {
-			own[name] = value
-		}
-	}
-	for _, x := range annotationActions(own) {
+	for _, x := range annotationActions(a.Annotations.Without(r.annotations)) {
 		x.Key, x.Primary = "", false
 		out = append(out, x)
 	}
@@ -167,14 +161,11 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 		if a.Status != grouping.StatusFiring {
 			b.WriteString(string(a.Status) + " ")
 		}
-		own := 0
-		for _, name := range a.Labels.Names() {
-			if value, same := shared[name]; !same || value != a.Labels[name] {
-				b.WriteString(markdownCode(name+"="+a.Labels[name]) + " ")
-				own++
-			}
+		own := a.Labels.Without(shared)
+		for _, name := range own.Names() {
+			b.WriteString(markdownCode(name+"="+own[name]) + " ")
 		}
-		if own == 0 {
+		if len(own) == 0 {
 			b.WriteString(markdownCode(cmp.Or(a.Name(), string(a.Fingerprint))))
 		}
 		b.WriteByte('\n')

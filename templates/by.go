@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"cmp"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -46,22 +45,14 @@ type ByRow struct {
 // by=pod would give too many rows to read.
 const maxByRows = 200
 
-// bucket holds the alerts of one row.
-type bucket struct {
-	values []string
-	alerts []*grouping.Alert
-	groups int
-	worst  grouping.Severity
-	newest time.Time
-	last   *grouping.AlertGroup // the last group that was counted
-	source map[string]int       // number of groups by source
-}
-
 // NewByPage makes the list grouped by the labels v.By. groups are all groups that
 // the view selects, in any order.
 func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
 	p := groupsPageWithoutRows(s, v)
-	rows := regroup(s, groups, v)
+	if !v.Filtered() {
+		groups = slices.DeleteFunc(slices.Clone(groups), s.hides)
+	}
+	rows := grouping.ByLabels(groups, v.ListQuery(), v.By)
 	total := len(rows)
 	for _, b := range rows[:min(total, maxByRows)] {
 		p.ByRows = append(p.ByRows, newByRow(b, v, s))
@@ -75,77 +66,19 @@ func NewByPage(s *Site, v View, groups []*grouping.AlertGroup) *GroupsPage {
 	return p
 }
 
-// regroup sorts the alerts into buckets by the values of the view's labels. An
-// alert that is in several groups of a source counts once.
-func regroup(s *Site, groups []*grouping.AlertGroup, v View) []*bucket {
-	q := v.ListQuery()
-	type entry struct{ bucket, alert string }
-	seen := map[entry]struct{}{}
-	buckets := map[string]*bucket{}
-	for _, g := range groups {
-		if !v.Filtered() && s.hides(g) {
-			continue
-		}
-		for _, a := range g.Alerts {
-			if !q.MatchesAlert(a) {
-				continue
-			}
-			values := make([]string, len(v.By))
-			for i, name := range v.By {
-				values[i] = a.Labels[name]
-			}
-			key := strings.Join(values, "\xff")
-			b := buckets[key]
-			if b == nil {
-				b = &bucket{values: values, worst: grouping.SeverityNone, source: map[string]int{}}
-				buckets[key] = b
-			}
-			if b.last != g {
-				b.last = g
-				b.groups++
-				b.source[g.Source]++
-			}
-			at := entry{key, g.Source + "\xff" + string(a.Fingerprint)}
-			if _, dup := seen[at]; dup {
-				continue
-			}
-			seen[at] = struct{}{}
-			b.alerts = append(b.alerts, a)
-			if c := a.Severity().Compare(b.worst); c < 0 || c == 0 && a.Began().After(b.newest) {
-				b.worst, b.newest = a.Severity(), a.Began()
-			}
-		}
-	}
-	out := slices.Collect(maps.Values(buckets))
-	slices.SortFunc(out, func(x, y *bucket) int {
-		c := slices.Compare(x.values, y.values)
-		switch v.Sort {
-		case grouping.SortName:
-		case grouping.SortCount:
-			c = cmp.Or(cmp.Compare(len(y.alerts), len(x.alerts)), c)
-		case grouping.SortNewest, grouping.SortUpdated:
-			c = cmp.Or(y.newest.Compare(x.newest), c)
-		default:
-			c = cmp.Or(x.worst.Compare(y.worst), y.newest.Compare(x.newest), c)
-		}
-		return c
-	})
-	return out
-}
-
 // sourcesOf lists the sources of a row. It is empty if Muster knows one source
 // only.
-func sourcesOf(b *bucket, s *Site) string {
+func sourcesOf(b *grouping.Bucket, s *Site) string {
 	if !s.manySources() {
 		return ""
 	}
-	return " in " + listValues(sortedKeys(b.source))
+	return " in " + listValues(sortedKeys(b.Sources))
 }
 
-func newByRow(b *bucket, v View, s *Site) ByRow {
+func newByRow(b *grouping.Bucket, v View, s *Site) ByRow {
 	to := v.ungrouped()
-	parts := make([]string, len(b.values))
-	for i, value := range b.values {
+	parts := make([]string, len(b.Values))
+	for i, value := range b.Values {
 		to = to.with(equals(v.By[i], value))
 		if value == "" {
 			parts[i] = "no " + v.By[i]
@@ -158,9 +91,9 @@ func newByRow(b *bucket, v View, s *Site) ByRow {
 		href = s.Links.Groups(v.ungrouped())
 	}
 	r := ByRow{
-		Href: href, Severity: severities[b.worst], Title: strings.Join(parts, ", "),
-		Values: listNames(countNames(b.alerts)), Count: formatCount(len(b.alerts)), Counted: "firing", Mix: severityMix(b.alerts),
-		Groups: "in " + plural(b.groups, "group", "groups") + sourcesOf(b, s), Since: newMoment(b.newest, s.Now),
+		Href: href, Severity: severities[b.Severity], Title: strings.Join(parts, ", "),
+		Values: listNames(countNames(b.Alerts)), Count: formatCount(len(b.Alerts)), Counted: "firing", Mix: severityMix(b.Alerts),
+		Groups: "in " + plural(b.Groups, "group", "groups") + sourcesOf(b, s), Since: newMoment(b.NewestAt, s.Now),
 	}
 	switch v.State {
 	case query.StateFiring:

@@ -138,7 +138,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.Note, p.Remark = groupNote(g, s), groupRemark(g, s)
 	p.Oldest = oldestFiring(g, s.Now)
 
-	shared, annotations := labelsOfAll(g.Alerts), annotationsOfAll(g.Alerts)
+	shared, annotations := grouping.SharedByAlerts(g.Alerts)
 	p.Shared = labelChips(shared, all, s.Links, nil)
 	p.Summary = cmp.Or(annotations["summary"], annotations["message"])
 	if len(g.Alerts) == 1 {
@@ -148,7 +148,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.Actions = groupActions(s, g, annotations)
 	p.JSON = s.Links.GroupJSON(g.ID)
 
-	sorted := sortAlerts(g.Alerts)
+	sorted := grouping.SortByUrgency(g.Alerts)
 	p.Markdown = markdown(p, s.origin(g.Source, g.Receiver), sorted, shared)
 	episodes := g.Episodes()
 	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
@@ -186,7 +186,7 @@ func groupNote(g *grouping.AlertGroup, s *Site) string {
 		notes = append(notes, "No notification about this group since "+formatClock(g.LastNotifiedAt, s.Now)+
 			" UTC. Its firing alerts may be over.")
 	}
-	if n := disputedCount(g.Alerts); n > 0 {
+	if n := g.Disputed(); n > 0 {
 		notes = append(notes, "The Alertmanagers of this cluster disagree about "+plural(n, "alert", "alerts")+
 			": one reports firing, another reports resolved. Muster shows firing.")
 	}
@@ -196,7 +196,7 @@ func groupNote(g *grouping.AlertGroup, s *Site) string {
 // groupRemark explains in sentences the marks that are not warnings.
 func groupRemark(g *grouping.AlertGroup, s *Site) string {
 	var remarks []string
-	if n := flaps(g.Alerts, s.Now); n >= flapsPerHour {
+	if n, flaps := grouping.Flapping(g.Alerts, s.Now); flaps {
 		remarks = append(remarks, fmt.Sprintf("Flapping: an alert started firing %d times within the last hour.", n))
 	}
 	if g.Settling {
@@ -211,12 +211,7 @@ func groupRemark(g *grouping.AlertGroup, s *Site) string {
 // oldestFiring returns the start of the oldest firing alert. It is zero if the
 // age of the group already counts from there.
 func oldestFiring(g *grouping.AlertGroup, now time.Time) Moment {
-	var at time.Time
-	for _, a := range g.Alerts {
-		if a.Status == grouping.StatusFiring && (at.IsZero() || a.Began().Before(at)) {
-			at = a.Began()
-		}
-	}
+	at := g.OldestFiring()
 	if g.Counts.Firing < 2 || g.NewestAt.Sub(at) < time.Second {
 		return Moment{}
 	}
@@ -274,32 +269,6 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 	comment := s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)
 	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, comment); href != "" && len(g.GroupLabels) > 0 {
 		out = append(out, Action{Text: silenceText, Href: href, Key: "s", Outside: true})
-	}
-	return out
-}
-
-// sortAlerts returns the alerts in the order of urgency: firing, unreported,
-// resolved. Within a status, the worst severity comes first, then the newest.
-func sortAlerts(alerts []*grouping.Alert) []*grouping.Alert {
-	type ranked struct {
-		status   int
-		severity grouping.Severity
-		a        *grouping.Alert
-	}
-	statuses := []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved}
-	order := make([]ranked, len(alerts))
-	for i, a := range alerts {
-		order[i] = ranked{slices.Index(statuses, a.Status), a.Severity(), a}
-		if a.Status == grouping.StatusResolved {
-			order[i].severity = grouping.SeverityNone // for resolved alerts, only the time matters
-		}
-	}
-	slices.SortStableFunc(order, func(x, y ranked) int {
-		return cmp.Or(cmp.Compare(x.status, y.status), x.severity.Compare(y.severity), y.a.Began().Compare(x.a.Began()))
-	})
-	out := make([]*grouping.Alert, len(order))
-	for i := range order {
-		out[i] = order[i].a
 	}
 	return out
 }

@@ -118,10 +118,10 @@ func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
 	p := &GroupsPage{
 		Frame:  s.newFrame("groups", titleWithSource("Groups", v.Source)),
 		Counts: countLinks(s, v), Form: newFilterForm(s, v),
-		Groups: plural(s.Summary.Firing, "group", "groups") + " firing",
-		Last:   newMoment(s.Summary.LastNotification, s.Now),
+		Groups: plural(s.Totals.WithoutHeartbeats.Firing(), "group", "groups") + " firing",
+		Last:   newMoment(s.Totals.LastNotification, s.Now),
 	}
-	if h := s.mainHeartbeat(); h != nil {
+	if h := grouping.MainHeartbeat(s.Heartbeats); h != nil {
 		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), newMoment(h.At, s.Now)
 	}
 	if v.Err != nil {
@@ -155,26 +155,21 @@ func (p *GroupsPage) AddUnreported(s *Site, v View, n int) {
 }
 
 func countLinks(s *Site, v View) []CountLink {
-	sum := &s.Summary
+	totals := &s.Totals.WithoutHeartbeats
 	links := make([]CountLink, 0, 4)
-	for _, c := range []struct {
-		rank grouping.Severity
-		n    int
-	}{
-		{grouping.SeverityCritical, sum.Critical},
-		{grouping.SeverityWarning, sum.Warning},
-		{grouping.SeverityInfo, sum.Info},
-		{grouping.SeverityOther, sum.Other},
+	for _, severity := range []grouping.Severity{
+		grouping.SeverityCritical, grouping.SeverityWarning, grouping.SeverityInfo, grouping.SeverityOther,
 	} {
-		if c.rank == grouping.SeverityOther && c.n == 0 {
-			continue
-		}
-		look := severities[c.rank]
-		m := sum.severityMatcher(c.rank, look.Word)
-		l := CountLink{Class: look.Class, Word: look.Word, Count: formatCount(c.n)}
-		if c.rank == grouping.SeverityOther {
+		look, n := severities[severity], totals.FiringAlerts(severity)
+		l := CountLink{Class: look.Class, Word: look.Word}
+		if severity == grouping.SeverityOther {
 			l.Word = "other"
+			if n += totals.FiringAlerts(grouping.SeverityNone); n == 0 {
+				continue
+			}
 		}
+		l.Count = formatCount(n)
+		m := severityMatcher(totals.SeverityWords(severity), look.Word)
 		i := slices.IndexFunc(v.Matchers, func(have *matcher) bool { return have.String() == m.String() })
 		if l.Current = i >= 0; l.Current {
 			l.Href = s.Links.Groups(v.without(i))
@@ -189,8 +184,8 @@ func countLinks(s *Site, v View) []CountLink {
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
 		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall,
-		Sources:   selectOptions(s.Summary.Sources, v.Source, "all sources"),
-		Receivers: selectOptions(s.Summary.Receivers, v.Receiver, "all receivers"),
+		Sources:   selectOptions(s.Totals.Sources, v.Source, "all sources"),
+		Receivers: selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers"),
 		Open:      v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
 	}
 	for _, o := range [][2]string{
@@ -259,9 +254,8 @@ func newPager(s *Site, v View, shown, total int, next string) *Pager {
 // setEmpty sets the text of an empty list. It gives the reason: no webhook has
 // arrived, the filter matches nothing, or nothing is firing.
 func (p *GroupsPage) setEmpty(s *Site, v View) {
-	sum := &s.Summary
 	switch {
-	case sum.Groups() == 0 && sum.LastNotification.IsZero() && !s.Storage.Partial:
+	case s.Totals.WithoutHeartbeats.Size() == 0 && s.Totals.LastNotification.IsZero() && !s.Storage.Partial:
 		p.Setup = newSetup(s.Links)
 		if s.Refused > 0 {
 			p.Setup.Refused, p.Setup.Status = plural(s.Refused, "notification was", "notifications were"), s.Links.Status()
@@ -269,7 +263,7 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 	case v.Filtered() && v.Err == nil:
 		p.Empty = &Empty{
 			Title: "No matching groups",
-			Text:  unfilteredCount(sum, v.State),
+			Text:  unfilteredCount(&s.Totals.WithoutHeartbeats, v.State),
 			Href:  p.Form.Clear, Link: "Show all",
 		}
 	case v.Cursor != "":
@@ -286,18 +280,18 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 }
 
 // unfilteredCount returns a sentence with the number of all groups in the state.
-func unfilteredCount(sum *Summary, state string) string {
-	n, word := sum.Firing, " firing"
+func unfilteredCount(totals *grouping.GroupTotals, state string) string {
+	n, word := totals.Firing(), " firing"
 	switch state {
 	case query.StateUnreported:
-		n, word = sum.Unreported, " unreported"
+		n, word = totals.Groups[grouping.StateUnreported], " unreported"
 	case query.StateResolved:
-		n, word = sum.Resolved, " resolved"
+		n, word = totals.Groups[grouping.StateResolved], " resolved"
 	case query.StateAll:
-		n, word = sum.Groups(), " stored"
+		n, word = totals.Size(), " stored"
 	case query.StateFiring:
 	default:
-		return "" // the summary does not count other states
+		return "" // other states have no sentence
 	}
 	return "Without this filter, " + plural(n, "group is", "groups are") + word + ". "
 }
@@ -305,7 +299,7 @@ func unfilteredCount(sum *Summary, state string) string {
 // nothingFiring returns the text of a list without firing groups. It is good news
 // only if Muster would know about a firing alert.
 func nothingFiring(s *Site) *Empty {
-	e := &Empty{Title: "Nothing is firing", Good: true, Since: newMoment(s.Summary.LastNotification, s.Now), Text: "Last notification "}
+	e := &Empty{Title: "Nothing is firing", Good: true, Since: newMoment(s.Totals.LastNotification, s.Now), Text: "Last notification "}
 	switch {
 	case s.Storage.Partial:
 		e.Title, e.Good = "No known firing groups", false

@@ -15,9 +15,7 @@ const maxHeartbeatNotices = 3
 // hides reports whether the list omits a group: the group holds only heartbeats,
 // and each of them is in order.
 func (s *Site) hides(g *grouping.AlertGroup) bool {
-	return grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g) && !slices.ContainsFunc(s.Heartbeats, func(h grouping.Heartbeat) bool {
-		return h.Group == g.ID && h.State.IsBroken()
-	})
+	return grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g) && !grouping.HasBrokenHeartbeat(s.Heartbeats, g.ID)
 }
 
 // heartbeatName returns the name of a heartbeat, and what distinguishes it from
@@ -89,9 +87,9 @@ func (s *Site) heartbeatNotices() []Notice {
 // its groups fire.
 func (s *Site) sourceNotices() []Notice {
 	var out []Notice
-	for _, name := range sortedKeys(s.Summary.Sources) {
-		source := s.Summary.Sources[name]
-		if s.StaleAfter == 0 || source.Firing == 0 || s.Now.Sub(source.LastNotification) <= s.StaleAfter {
+	for _, name := range sortedKeys(s.Totals.Sources) {
+		source := s.Totals.Sources[name]
+		if !source.IsSilent(s.Now, s.StaleAfter) {
 			continue
 		}
 		n := Notice{
@@ -106,37 +104,19 @@ func (s *Site) sourceNotices() []Notice {
 	return out
 }
 
-// mainHeartbeat returns the heartbeat that the head of the list shows: the worst
-// broken one, or else the one that arrived last. It is nil without heartbeats.
-func (s *Site) mainHeartbeat() *grouping.Heartbeat {
-	if len(s.Heartbeats) == 0 {
-		return nil
-	}
-	if s.Heartbeats[0].State.IsBroken() {
-		return &s.Heartbeats[0]
-	}
-	newest := slices.MaxFunc(s.Heartbeats, func(a, b grouping.Heartbeat) int { return a.At.Compare(b.At) })
-	return &newest
-}
-
 // heartbeatSummary returns a sentence about the paths from Prometheus to Muster.
 // A heartbeat proves the path from its own source only.
 func (s *Site) heartbeatSummary() (sentence string, good bool) {
-	if h := s.mainHeartbeat(); h != nil && h.State.IsBroken() {
-		return "The heartbeat " + s.heartbeatName(h) + " is missing. The path from its Prometheus to Muster may be broken.", false
+	main := grouping.MainHeartbeat(s.Heartbeats)
+	if main != nil && main.State.IsBroken() {
+		return "The heartbeat " + s.heartbeatName(main) + " is missing. The path from its Prometheus to Muster may be broken.", false
 	}
 	var proven, unknown, without []string
-	for _, name := range sortedKeys(s.Summary.Sources) {
-		states := map[grouping.HeartbeatState]bool{}
-		for _, h := range s.Heartbeats {
-			if h.Source == name {
-				states[h.State] = true
-			}
-		}
-		switch {
-		case len(states) == 0:
+	for _, name := range sortedKeys(s.Totals.Sources) {
+		switch grouping.PathState(s.Heartbeats, name) {
+		case "":
 			without = append(without, isolate(name))
-		case states[grouping.HeartbeatUnknown]:
+		case grouping.HeartbeatUnknown:
 			unknown = append(unknown, isolate(name))
 		default:
 			proven = append(proven, isolate(name))
@@ -147,9 +127,9 @@ func (s *Site) heartbeatSummary() (sentence string, good bool) {
 	case len(proven)+len(unknown) == 0:
 		return "No heartbeat alert such as Watchdog arrives. Muster cannot tell whether the path from Prometheus works.", true
 	case single && len(unknown) > 0:
-		return "The heartbeat " + s.heartbeatName(s.mainHeartbeat()) + " arrived once. Its interval is not known yet.", true
+		return "The heartbeat " + s.heartbeatName(main) + " arrived once. Its interval is not known yet.", true
 	case single:
-		return "The heartbeat " + s.heartbeatName(s.mainHeartbeat()) + " arrives. The path from Prometheus to Muster works.", true
+		return "The heartbeat " + s.heartbeatName(main) + " arrives. The path from Prometheus to Muster works.", true
 	}
 	var parts []string
 	if len(proven) > 0 {

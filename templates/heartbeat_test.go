@@ -12,10 +12,10 @@ import (
 func siteWithBeats(beats ...grouping.Heartbeat) *Site {
 	s := newSite(nil)
 	s.Heartbeats = beats
-	s.Summary.LastNotification = night
-	s.Summary.Sources = map[string]SourceSummary{}
+	s.Totals.LastNotification = night
+	s.Totals.Sources = map[string]grouping.SourceTotals{}
 	for _, b := range beats {
-		s.Summary.Sources[b.Source] = SourceSummary{Groups: 1, LastNotification: night}
+		s.Totals.Sources[b.Source] = grouping.SourceTotals{Groups: 1, LastNotification: night}
 	}
 	return s
 }
@@ -61,7 +61,7 @@ func TestHeartbeatProvesItsSourceOnly(t *testing.T) {
 		require.Equal(t, tc.good, e.Good, name)
 	}
 	s := siteWithBeats(beat("prod", "a", grouping.HeartbeatArrives))
-	s.Summary.Sources["edge"] = SourceSummary{Groups: 1}
+	s.Totals.Sources["edge"] = grouping.SourceTotals{Groups: 1}
 	require.Contains(t, nothingFiring(s).After,
 		"Heartbeats arrive from prod. The paths from there work. Muster cannot tell whether the path from edge works")
 }
@@ -99,7 +99,7 @@ func TestBrokenHeartbeatHasNotice(t *testing.T) {
 func TestSilentSourceHasNotice(t *testing.T) {
 	s := newSite(nil)
 	s.StaleAfter = time.Hour
-	s.Summary.Sources = map[string]SourceSummary{
+	s.Totals.Sources = map[string]grouping.SourceTotals{
 		"prod": {Groups: 2, Firing: 2, LastNotification: night.Add(-3 * time.Hour)}, "staging": {Groups: 1, Firing: 1, LastNotification: night},
 		"idle": {Groups: 1, LastNotification: night.Add(-5 * time.Hour)},
 	}

@@ -50,7 +50,7 @@ func linkTemplates(s *Site) []LinkTemplate {
 		return []LinkTemplate{{Text: text("")}}
 	}
 	var out []LinkTemplate
-	for _, source := range sortedKeys(s.Summary.Sources) {
+	for _, source := range sortedKeys(s.Totals.Sources) {
 		out = append(out, LinkTemplate{source, text(source)})
 	}
 	return out

@@ -29,11 +29,7 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Retention: 7 * 24 * time.Hour, Version: "0.1.0",
 	}
 	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
-	counter := Counter{Heartbeats: s.HeartbeatMatchers}
-	for _, g := range groups {
-		counter.Update(nil, g)
-	}
-	s.Summary = counter.Summary()
+	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers)
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
 		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
 	}), time.Time{}, s.Now)
@@ -151,10 +147,10 @@ func states(t testing.TB) map[string]Page {
 			s.StartedAt, s.Storage.Restored, s.Storage.RecoveredAt, s.Storage.WrittenBack = night.Add(-3*time.Minute), 17, night.Add(-time.Minute), 3
 		}),
 		"source": list(groups, "", func(s *Site) {
-			s.StaleAfter, s.Summary.LastNotification = 40*time.Minute, night.Add(-47*time.Minute)
-			for name, source := range s.Summary.Sources {
+			s.StaleAfter, s.Totals.LastNotification = 40*time.Minute, night.Add(-47*time.Minute)
+			for name, source := range s.Totals.Sources {
 				source.LastNotification = night.Add(-47 * time.Minute)
-				s.Summary.Sources[name] = source
+				s.Totals.Sources[name] = source
 			}
 			s.Heartbeats[0].State, s.Heartbeats[0].At, s.Heartbeats[0].Every = grouping.HeartbeatLate, night.Add(-46*time.Minute), 5*time.Minute
 		}),
@@ -187,13 +183,6 @@ func states(t testing.TB) map[string]Page {
 
 func exampleStatusInput() StatusInput {
 	return StatusInput{
-		Stats: grouping.Stats{
-			Receivers: map[string]int{"pager": 3},
-			Sources: map[string]grouping.SourceStats{"default": {
-				Groups:        3,
-				Alertmanagers: map[string]time.Time{fixture.AM0: night.Add(-time.Minute), "": {}},
-			}},
-		},
 		Build: []Fact{{"Version", "0.1.0"}}, Settings: []Fact{{"group wait", "30s"}},
 		Limits:   []Limit{{"body", "64 MiB", 2}},
 		Rejected: []Rejection{{At: night.Add(-time.Minute), From: "10.0.3.7", Status: 400, Reason: "groupKey is missing"}},

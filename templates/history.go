@@ -24,16 +24,9 @@ func ParseHistoryView(p *query.Params, now time.Time) HistoryView {
 	return v
 }
 
-// transitionKinds returns all kinds of events except for notifications. They are
-// the default of the history, because most events are notifications that change
-// nothing.
-func transitionKinds() []grouping.EventKind {
-	return slices.DeleteFunc(grouping.EventKinds(), func(k grouping.EventKind) bool { return k == grouping.EventNotified })
-}
-
 // EventQuery returns the query for the manager.
 func (v HistoryView) EventQuery() grouping.EventQuery {
-	q := v.Query(transitionKinds())
+	q := v.Query(grouping.TransitionKinds())
 	if v.At.IsZero() {
 		return q
 	}
@@ -131,10 +124,10 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 		to.Everything, to.Cursor = true, ""
 		p.WithNotifications = s.Links.History(to)
 	}
-	p.Sources = selectOptions(s.Summary.Sources, v.Source, "all sources")
-	p.Receivers = selectOptions(s.Summary.Receivers, v.Receiver, "all receivers")
+	p.Sources = selectOptions(s.Totals.Sources, v.Source, "all sources")
+	p.Receivers = selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers")
 	p.setChips(s, v)
-	for _, row := range newEventRows(s, events.Events, mainLabels) {
+	for _, row := range newEventRows(s, events.Events, grouping.Labels.MainLabels) {
 		day := row.At.At.Format("Monday, January 2 2006")
 		if n := len(p.Days); n == 0 || p.Days[n-1].Day != day {
 			p.Days = append(p.Days, HistoryDay{Day: day})

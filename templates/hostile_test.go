@@ -159,11 +159,7 @@ func hostilePages(s string) map[string]Page {
 		}}, grouping.EventPage{}),
 		"status": NewStatusPage(site, StatusInput{
 			Problems: []string{s},
-			Stats: grouping.Stats{
-				Receivers: map[string]int{s: 1},
-				Sources:   map[string]grouping.SourceStats{s: {Alertmanagers: map[string]time.Time{s: night}}},
-			},
-			Build: []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s, 2}},
+			Build:    []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s, 2}},
 		}),
 		"help":  NewHelpPage(site),
 		"gone":  NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),

@@ -11,9 +11,9 @@ import (
 // reason pages show the source if there are several sources, and the receiver if
 // there are several receivers.
 
-func (s *Site) manySources() bool { return len(s.Summary.Sources) > 1 }
+func (s *Site) manySources() bool { return len(s.Totals.Sources) > 1 }
 
-func (s *Site) manyReceivers() bool { return len(s.Summary.Receivers) > 1 }
+func (s *Site) manyReceivers() bool { return len(s.Totals.WithoutHeartbeats.Receivers) > 1 }
 
 // origin returns the source and the receiver as text: "source prod, receiver team".
 // It omits each of them if there is one only.

@@ -1,6 +1,13 @@
 package templates
 
-import "muster/grouping"
+import (
+	"regexp"
+	"strings"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
+)
 
 // Severity is how a page shows a severity or a status: a color, a shape and a word.
 // The color is never the only sign.
@@ -61,4 +68,24 @@ func alertLook(a *grouping.Alert) Severity {
 	default:
 		return firingLook(a)
 	}
+}
+
+// severityMatcher returns a matcher for the alerts of a severity. words are the words
+// that these alerts use. Without words, it matches the usual one.
+func severityMatcher(words []string, usual string) *labels.Matcher {
+	switch len(words) {
+	case 0:
+		return equals(grouping.SeverityLabel(), usual)
+	case 1:
+		return equals(grouping.SeverityLabel(), words[0])
+	}
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = regexp.QuoteMeta(word)
+	}
+	m, err := labels.NewMatcher(labels.MatchRegexp, grouping.SeverityLabel(), strings.Join(quoted, "|"))
+	if err != nil {
+		return equals(grouping.SeverityLabel(), usual) // cannot happen, because the words are quoted
+	}
+	return m
 }

@@ -18,7 +18,7 @@ type Site struct {
 	// Place is the position of this state in the stream of live updates.
 	Place   string
 	Now     time.Time
-	Summary Summary
+	Totals  grouping.Totals
 	Storage grouping.StorageStatus
 
 	// StartedAt is when this process started.
@@ -172,20 +172,22 @@ func (s *Site) newFrame(section, title string) Frame {
 		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys,
 		WallURL: s.Links.Groups(View{Groups: viewOfState(query.StateFiring).Groups, Wall: true}),
 	}
-	sum := &s.Summary
+	totals := &s.Totals.WithoutHeartbeats
+	firing := totals.Alerts[grouping.StatusFiring]
+	critical, warning := totals.FiringAlerts(grouping.SeverityCritical), totals.FiringAlerts(grouping.SeverityWarning)
 	switch {
-	case sum.Critical > 0:
-		f.Badge, f.Worst = sum.Critical, "crit"
-	case sum.Warning > 0:
-		f.Badge, f.Worst = sum.Warning, "warn"
-	case sum.Alerts() > 0:
-		f.Badge, f.Worst = sum.Alerts(), "info"
+	case critical > 0:
+		f.Badge, f.Worst = critical, "crit"
+	case warning > 0:
+		f.Badge, f.Worst = warning, "warn"
+	case firing > 0:
+		f.Badge, f.Worst = firing, "info"
 	default:
 		f.Worst = "ok"
 	}
 	f.Title = isolate(title) + " · Muster"
-	if n := sum.Alerts(); n > 0 {
-		f.Title = fmt.Sprintf("(%d) %s", n, f.Title)
+	if firing > 0 {
+		f.Title = fmt.Sprintf("(%d) %s", firing, f.Title)
 	}
 	return f
 }

@@ -9,7 +9,6 @@ import (
 
 // StatusInput is the data of the status page.
 type StatusInput struct {
-	Stats     grouping.Stats
 	Build     []Fact // version, revision, Go
 	Settings  []Fact // flags and durations; the caller must omit secrets
 	Limits    []Limit
@@ -93,16 +92,16 @@ func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 		{"Partial", yesNo[st.Partial]},
 	}
 	for _, state := range grouping.States() {
-		p.Held = append(p.Held, Fact{"Groups " + string(state), formatCount(in.Stats.Groups[state])})
+		p.Held = append(p.Held, Fact{"Groups " + string(state), formatCount(s.Totals.Groups[state])})
 	}
-	for _, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusUnreported, grouping.StatusResolved} {
-		p.Held = append(p.Held, Fact{"Alerts " + string(status), formatCount(in.Stats.Alerts[status])})
+	for _, status := range grouping.Statuses() {
+		p.Held = append(p.Held, Fact{"Alerts " + string(status), formatCount(s.Totals.Alerts[status])})
 	}
-	for _, receiver := range sortedKeys(in.Stats.Receivers) {
-		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, formatCount(in.Stats.Receivers[receiver])})
+	for _, receiver := range sortedKeys(s.Totals.Receivers) {
+		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, formatCount(s.Totals.Receivers[receiver])})
 	}
-	for _, source := range sortedKeys(in.Stats.Sources) {
-		of := in.Stats.Sources[source]
+	for _, source := range sortedKeys(s.Totals.Sources) {
+		of := s.Totals.Sources[source]
 		for _, external := range sortedKeys(of.Alertmanagers) {
 			p.Sources = append(p.Sources, SourceRow{
 				Key: source + " " + external, Source: source, Groups: formatCount(of.Groups),

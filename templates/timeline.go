@@ -77,66 +77,86 @@ func newTimeline(
 	episodes []grouping.Episode, events []grouping.Event,
 ) Timeline {
 	sp := timelineSpan(v, g, episodes, s.Now)
-	t := Timeline{Axis: axis(sp)}
-	for _, r := range timelineRanges {
-		to := v
-		to.Range = r.name
-		t.Ranges = append(t.Ranges, RangeLink{Text: r.name, Href: s.Links.Group(g.ID) + to.encode(), Current: v.Range == r.name})
-	}
-	notified := 0
-	for _, e := range events {
-		if e.Kind != grouping.EventNotified || e.Time.Before(sp.from) || e.Time.After(sp.to) {
-			continue
-		}
-		if notified++; notified <= maxTimelineTicks {
-			t.Ticks = append(t.Ticks, Tick{
-				X:     formatNumber(min(sp.x(e.Time), timelineWidth-minBarWidth)),
-				Title: e.Time.UTC().Format("15:04:05") + " " + notificationReason(&e),
-			})
-		}
-	}
-	label := rowLabel(sorted, shared)
-	inRange, left := 0, 0
-	for _, a := range sorted {
-		if end := knownEnd(a); len(t.Rows) == maxTimelineRows && len(a.Recorded) <= 1 { // count it only
-			if !a.StartsAt.After(sp.to) && (end.IsZero() || !end.Before(sp.from)) {
-				inRange++
-				left++
-			}
-			continue
-		}
-		row, eps := newTimelineRow(a, sp, s.Now)
-		if len(eps) == 0 {
-			continue
-		}
-		inRange++
-		if len(t.Rows) == maxTimelineRows {
-			left++
-			continue
-		}
-		row.Label = label(a)
-		t.Rows = append(t.Rows, row)
-		for _, e := range slices.Backward(eps) {
-			if len(t.Table) == maxTimelineTable {
-				t.TableCut = true
-				break
-			}
-			er := newEpisodeRow(e, s.Now)
-			er.Label = row.Label
-			t.Table = append(t.Table, er)
-		}
-	}
+	t := Timeline{Axis: axis(sp), Ranges: rangeLinks(s.Links.Group(g.ID), v)}
+	notified := t.addTicks(events, sp)
+	inRange := t.addAlerts(sorted, rowLabel(sorted, shared), sp, s.Now)
 	t.shortenLabels()
 	if len(t.Rows) > maxNarrowRows {
 		t.Narrow = fmt.Sprintf("A small screen shows the first %d alerts. The table below shows all alerts.", maxNarrowRows)
 	}
-	if left > 0 {
+	if left := inRange - len(t.Rows); left > 0 {
 		t.More = "+" + formatCount(left) + " more alerts"
 		t.TableCut = true
 	}
 	t.Says = fmt.Sprintf("%s fired between %s and %s UTC. %s in that time.", plural(inRange, "alert", "alerts"),
 		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), plural(notified, "notification", "notifications"))
 	return t
+}
+
+// rangeLinks returns the links to the other ranges of a group's page.
+func rangeLinks(page string, v GroupView) []RangeLink {
+	links := make([]RangeLink, 0, len(timelineRanges))
+	for _, r := range timelineRanges {
+		to := v
+		to.Range = r.name
+		links = append(links, RangeLink{Text: r.name, Href: page + to.encode(), Current: v.Range == r.name})
+	}
+	return links
+}
+
+// addTicks adds the notifications. It returns the number of those within the range,
+// which can be more than the timeline shows.
+func (t *Timeline) addTicks(events []grouping.Event, sp span) (inRange int) {
+	for i := range events {
+		e := &events[i]
+		if e.Kind != grouping.EventNotified || e.Time.Before(sp.from) || e.Time.After(sp.to) {
+			continue
+		}
+		if inRange++; inRange <= maxTimelineTicks {
+			t.Ticks = append(t.Ticks, Tick{
+				X:     formatNumber(min(sp.x(e.Time), timelineWidth-minBarWidth)),
+				Title: e.Time.UTC().Format("15:04:05") + " " + notificationReason(e),
+			})
+		}
+	}
+	return inRange
+}
+
+// addAlerts adds the rows, and the table with the same data. It returns the number of
+// alerts that fired within the range, which can be more than the timeline shows.
+func (t *Timeline) addAlerts(alerts []*grouping.Alert, label func(*grouping.Alert) string, sp span, now time.Time) (inRange int) {
+	for _, a := range alerts {
+		full := len(t.Rows) == maxTimelineRows
+		if full && len(a.Recorded) <= 1 { // count it without drawing it
+			if end := a.KnownEnd(); !a.StartsAt.After(sp.to) && (end.IsZero() || !end.Before(sp.from)) {
+				inRange++
+			}
+			continue
+		}
+		row, episodes := newTimelineRow(a, sp, now)
+		if len(episodes) == 0 {
+			continue
+		}
+		inRange++
+		if !full {
+			row.Label = label(a)
+			t.Rows = append(t.Rows, row)
+			t.addToTable(row.Label, episodes, now)
+		}
+	}
+	return inRange
+}
+
+func (t *Timeline) addToTable(label string, episodes []grouping.Episode, now time.Time) {
+	for _, e := range slices.Backward(episodes) {
+		if len(t.Table) == maxTimelineTable {
+			t.TableCut = true
+			return
+		}
+		row := newEpisodeRow(e, now)
+		row.Label = label
+		t.Table = append(t.Table, row)
+	}
 }
 
 // shortenLabels moves the common prefix of all labels to Shared, so that the labels
@@ -177,7 +197,8 @@ func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, n
 	}
 	start := last.StartsAt
 	if g.Counts.Firing > 0 {
-		start = worstSince(g)
+		// The start of an info alert would make the bar of a new critical alert too small.
+		start = g.WorstSince()
 	}
 	lasted := max(sp.to.Sub(start), 0)
 	sp.from = start.Add(-lasted / 4)
@@ -185,18 +206,6 @@ func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, n
 		sp.from = sp.to.Add(-time.Hour)
 	}
 	return sp
-}
-
-// worstSince returns the start of the oldest firing alert of the worst severity. The
-// start of an info alert would make the bar of a new critical alert too small.
-func worstSince(g *grouping.AlertGroup) time.Time {
-	at := g.NewestAt
-	for _, a := range g.Alerts {
-		if a.Status == grouping.StatusFiring && a.Severity() == g.Severity && a.Began().Before(at) {
-			at = a.Began()
-		}
-	}
-	return at
 }
 
 func axis(sp span) []AxisMark {
@@ -224,7 +233,7 @@ func newTimelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []g
 		end := e.EndsAt
 		last := i == len(eps)-1
 		if last {
-			end = knownEnd(a)
+			end = a.KnownEnd()
 		}
 		if end.IsZero() || end.After(now) {
 			end = now
@@ -258,18 +267,10 @@ func formatNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32)
 // rowLabel returns a function that names an alert by the labels that distinguish it
 // within the group.
 func rowLabel(alerts []*grouping.Alert, shared grouping.Labels) func(*grouping.Alert) string {
-	label := ""
-	if len(alerts) > 0 {
-		label = distinguishingLabel(alerts)
-	}
+	label := grouping.DistinguishingLabel(alerts)
 	_, sameName := shared["alertname"]
 	return func(a *grouping.Alert) string {
-		value := a.Labels[label]
-		for i := 0; value == "" && i < len(distinguishingLabels); i++ {
-			if own := a.Labels[distinguishingLabels[i]]; own != shared[distinguishingLabels[i]] {
-				value = own
-			}
-		}
+		value := a.IdentifyingValue(label, shared)
 		switch {
 		case value == "" && a.Name() == "":
 			return string(a.Fingerprint)

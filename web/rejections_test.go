@@ -94,17 +94,21 @@ const secret = "dial redis:6379 with password hunter2"
 
 var errBroken = &grouping.StorageError{Backend: "redis", Op: "load", Err: errors.New(secret)}
 
-func (broken) AllGroups(context.Context) ([]*grouping.AlertGroup, error) { return nil, errBroken }
+func (broken) All(context.Context) ([]*grouping.AlertGroup, error) { return nil, errBroken }
 
-func (broken) GetGroup(context.Context, grouping.ID) (*grouping.AlertGroup, error) {
+func (broken) Get(context.Context, grouping.ID) (*grouping.AlertGroup, error) {
 	return nil, errBroken
 }
 
-func (broken) ListGroups(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
+func (broken) List(context.Context, grouping.ListQuery) (grouping.GroupPage, error) {
 	return grouping.GroupPage{}, errBroken
 }
 
-func (broken) GetGroupByFingerprint(context.Context, grouping.Fingerprint) ([]*grouping.AlertGroup, error) {
+func (broken) ByFingerprint(context.Context, grouping.Fingerprint) ([]*grouping.AlertGroup, error) {
+	return nil, errBroken
+}
+
+func (broken) Find(context.Context, string, grouping.Labels) ([]*grouping.AlertGroup, error) {
 	return nil, errBroken
 }
 
@@ -114,7 +118,7 @@ func (broken) Events(context.Context, grouping.EventQuery) (grouping.EventPage, 
 
 func (broken) Heartbeats(context.Context) ([]grouping.Heartbeat, error) { return nil, errBroken }
 
-func (broken) GetStats(context.Context) (grouping.Stats, error) { return grouping.Stats{}, errBroken }
+func (broken) Totals(context.Context) (grouping.Totals, error) { return grouping.Totals{}, errBroken }
 
 func TestBrokenStorageIsReportedWithoutSecrets(t *testing.T) {
 	h := testserver.NewStub(t, testserver.Options{}, nil)

@@ -88,7 +88,7 @@ func TestHostileTexts(t *testing.T) {
 	for _, id := range slices.Clone(ids) {
 		pages = append(pages, m.url+"/groups/"+string(id))
 	}
-	g, err := m.groups.GetGroup(t.Context(), ids[0])
+	g, err := m.groups.Get(t.Context(), ids[0])
 	require.NoError(t, err)
 	pages = append(pages, m.url+"/alerts/"+string(g.Alerts[0].Fingerprint))
 	for _, url := range pages {

@@ -65,7 +65,7 @@ func states(t *testing.T) map[string]string {
 		require.NoError(t, <-played)
 	})
 	require.Eventually(t, func() bool {
-		stats, err := shown.groups.GetStats(t.Context())
+		stats, err := shown.groups.Totals(t.Context())
 		return err == nil && stats.Groups[grouping.StateFiring] > 8
 	}, 10*time.Second, 10*time.Millisecond)
 	return map[string]string{

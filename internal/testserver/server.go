@@ -31,12 +31,13 @@ import (
 type Groups interface {
 	Stamp() grouping.Stamp
 	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
-	AllGroups(ctx context.Context) ([]*grouping.AlertGroup, error)
-	GetGroup(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
-	ListGroups(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
-	GetGroupByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
+	All(ctx context.Context) ([]*grouping.AlertGroup, error)
+	Get(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
+	List(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
-	GetStats(ctx context.Context) (grouping.Stats, error)
+	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
+	Totals(ctx context.Context) (grouping.Totals, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
 
@@ -64,7 +65,6 @@ type Server struct {
 	Registry *prometheus.Registry
 	Limits   *limit.Registry
 	Hub      *api.Hub
-	Counts   *pages.Counts
 	Receiver *receiver.Door
 	API      *api.Door
 	Pages    *pages.Door
@@ -111,7 +111,6 @@ func Build(opts Options) (s *Server, err error) {
 	if s.Hub, err = api.NewHub(s.Limits, s.Registry, hub); err != nil {
 		return nil, err
 	}
-	s.Counts = pages.NewCounts(opts.Groups.Heartbeats)
 	s.Manager, err = grouping.NewManager(opts.Storage, opts.Clock, s.Publish, s.Registry, promslog.NewNopLogger(), opts.Groups)
 	if err != nil {
 		return nil, err
@@ -138,7 +137,7 @@ func (s *Server) buildDoors() (err error) {
 		return err
 	}
 	s.API = api.New(s.groups, s.Hub, admission, s.Limits, api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
-	s.Pages, err = pages.New(s.groups, s.Hub, s.Counts, admission, s.Limits,
+	s.Pages, err = pages.New(s.groups, s.Hub, admission, s.Limits,
 		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger, pages.Options{
 			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
 		})
@@ -160,10 +159,7 @@ func (s *Server) buildDoors() (err error) {
 }
 
 // Publish passes a change to everything that follows the groups.
-func (s *Server) Publish(u grouping.Update) {
-	s.Counts.Apply(u)
-	s.Hub.Publish(u)
-}
+func (s *Server) Publish(u grouping.Update) { s.Hub.Publish(u) }
 
 // Drain makes the server reject notifications and ends the live updates.
 func (s *Server) Drain() {

@@ -23,8 +23,8 @@ func (s Stub) Ingest(context.Context, grouping.Notification) (grouping.Outcome, 
 // Stamp returns the stamp of now.
 func (s Stub) Stamp() grouping.Stamp { return grouping.NewClock().Stamp() }
 
-// AllGroups returns no groups.
-func (s Stub) AllGroups(context.Context) ([]*grouping.AlertGroup, error) { return nil, nil }
+// All returns no groups.
+func (s Stub) All(context.Context) ([]*grouping.AlertGroup, error) { return nil, nil }
 
 // NewStub returns a server over a Stub.
 func NewStub(t testing.TB, opts Options, ingest func() (grouping.Outcome, error)) *Server {

@@ -58,10 +58,10 @@ func scenarios() []scenario {
 			s.Storage.RecoveredAt, s.Storage.WrittenBack = s.Now.Add(-time.Minute), 3
 		}},
 		{"stale", fixture.Groups, func(s *templates.Site) {
-			s.Summary.LastNotification = s.Now.Add(-47 * time.Minute)
-			for name, source := range s.Summary.Sources {
+			s.Totals.LastNotification = s.Now.Add(-47 * time.Minute)
+			for name, source := range s.Totals.Sources {
 				source.LastNotification = s.Now.Add(-47 * time.Minute)
-				s.Summary.Sources[name] = source
+				s.Totals.Sources[name] = source
 			}
 			s.Heartbeats[0].At, s.Heartbeats[0].State, s.Heartbeats[0].Every = s.Now.Add(-46*time.Minute), grouping.HeartbeatLate, 5*time.Minute
 			s.StaleAfter = 40 * time.Minute
@@ -116,11 +116,7 @@ func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *template
 		StartedAt: p.base.Add(-50 * time.Hour),
 	}
 	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
-	counter := templates.Counter{Heartbeats: s.HeartbeatMatchers}
-	for _, g := range groups {
-		counter.Update(nil, g)
-	}
-	s.Summary = counter.Summary()
+	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers)
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
 		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
 	}), time.Time{}, s.Now)
@@ -197,7 +193,7 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 	case "history":
 		return history(s, groups, templates.ParseHistoryView(query.Of(q), s.Now))
 	case "status":
-		return templates.NewStatusPage(s, status(s, groups))
+		return templates.NewStatusPage(s, status(s))
 	case "help":
 		return templates.NewHelpPage(s)
 	case "error":
@@ -253,25 +249,13 @@ func history(s *templates.Site, groups []*grouping.AlertGroup, v templates.Histo
 	return templates.NewHistoryPage(s, v, page)
 }
 
-func status(s *templates.Site, groups []*grouping.AlertGroup) templates.StatusInput {
-	in := templates.StatusInput{
+func status(s *templates.Site) templates.StatusInput {
+	return templates.StatusInput{
 		Build:    []templates.Fact{{Name: "Version", Value: "0.1.0"}, {Name: "Revision", Value: "0123456789ab"}, {Name: "Go", Value: "go1.26"}},
 		Settings: []templates.Fact{{Name: "group wait", Value: "30s"}, {Name: "retention", Value: "7d"}},
 		Limits:   []templates.Limit{{Name: "body", Value: "64 MiB", Met: 2}, {Name: "groups", Value: "10,000"}},
 		Rejected: []templates.Rejection{{At: s.Now.Add(-3 * time.Minute), From: "10.0.3.7", Status: 400, Reason: "groupKey is missing"}},
 	}
-	in.Stats.Groups, in.Stats.Alerts = map[grouping.State]int{}, map[grouping.Status]int{}
-	in.Stats.Receivers = s.Summary.Receivers
-	for _, g := range groups {
-		in.Stats.Groups[g.State]++
-		in.Stats.Alerts[grouping.StatusFiring] += g.Counts.Firing
-	}
-	if len(groups) > 0 {
-		in.Stats.Sources = map[string]grouping.SourceStats{"default": {Groups: len(groups), Alertmanagers: map[string]time.Time{
-			fixture.AM0: s.Now.Add(-12 * time.Second), fixture.AM1: s.Now.Add(-20 * time.Second),
-		}}}
-	}
-	return in
 }
 
 func (p *preview) spread() {

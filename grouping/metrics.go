@@ -2,113 +2,10 @@ package grouping
 
 import (
 	"context"
-	"maps"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
-
-// Metrics holds the numbers of groups and alerts.
-type Metrics struct {
-	Groups map[State]int
-	Alerts map[Status]int // an alert counts once in each of its groups
-}
-
-// Stats is a summary of all groups.
-type Stats struct {
-	Metrics
-
-	Receivers        map[string]int         // number of groups by receiver
-	Sources          map[string]SourceStats // by name of the source
-	LastNotification time.Time
-}
-
-// SourceStats is a summary of the groups of one source.
-type SourceStats struct {
-	Groups           int
-	Firing           int // number of groups with a firing alert
-	LastNotification time.Time
-	// Alertmanagers holds the time of the last notification by external URL.
-	Alertmanagers map[string]time.Time
-
-	groupsOf map[string]int // number of groups by external URL
-}
-
-// GetMetrics returns the number of groups by state and of alerts by status.
-func (m *Manager) GetMetrics(ctx context.Context) (Metrics, error) {
-	if err := m.startOperation(ctx, "metrics"); err != nil {
-		return Metrics{}, err
-	}
-	return m.index.totals().Metrics, nil
-}
-
-// GetStats returns a summary of all groups.
-func (m *Manager) GetStats(ctx context.Context) (Stats, error) {
-	if err := m.startOperation(ctx, "stats"); err != nil {
-		return Stats{}, err
-	}
-	return m.index.totals(), nil
-}
-
-func newStats() Stats {
-	s := Stats{
-		Metrics:   Metrics{Groups: map[State]int{}, Alerts: map[Status]int{StatusFiring: 0, StatusResolved: 0, StatusUnreported: 0}},
-		Receivers: map[string]int{}, Sources: map[string]SourceStats{},
-	}
-	for _, state := range States() {
-		s.Groups[state] = 0
-	}
-	return s
-}
-
-// addGroup adds a group to the numbers if sign is 1, and subtracts it if sign is -1.
-// The times of the last notification also count groups that were removed since.
-func (s *Stats) addGroup(g *AlertGroup, sign int) {
-	s.Groups[g.State] += sign
-	s.Alerts[StatusFiring] += sign * g.Counts.Firing
-	s.Alerts[StatusResolved] += sign * g.Counts.Resolved
-	s.Alerts[StatusUnreported] += sign * g.Counts.Unreported
-	if s.Receivers[g.Receiver] += sign; s.Receivers[g.Receiver] == 0 {
-		delete(s.Receivers, g.Receiver)
-	}
-	s.LastNotification = latest(s.LastNotification, g.LastNotifiedAt)
-
-	src, ok := s.Sources[g.Source]
-	if !ok {
-		src.Alertmanagers, src.groupsOf = map[string]time.Time{}, map[string]int{}
-	}
-	src.Groups += sign
-	if g.Counts.Firing > 0 {
-		src.Firing += sign
-	}
-	src.LastNotification = latest(src.LastNotification, g.LastNotifiedAt)
-	src.Alertmanagers[g.ExternalURL] = latest(src.Alertmanagers[g.ExternalURL], g.LastNotifiedAt)
-	if src.groupsOf[g.ExternalURL] += sign; src.groupsOf[g.ExternalURL] == 0 {
-		delete(src.groupsOf, g.ExternalURL)
-		delete(src.Alertmanagers, g.ExternalURL)
-	}
-	if s.Sources[g.Source] = src; src.Groups == 0 {
-		delete(s.Sources, g.Source)
-	}
-}
-
-func (s *Stats) clone() Stats {
-	c := *s
-	c.Groups, c.Alerts, c.Receivers, c.Sources = maps.Clone(s.Groups), maps.Clone(s.Alerts), maps.Clone(s.Receivers), maps.Clone(s.Sources)
-	for name, src := range c.Sources {
-		src.Alertmanagers, src.groupsOf = maps.Clone(src.Alertmanagers), nil
-		c.Sources[name] = src
-	}
-	return c
-}
-
-func latest(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
 
 // managerMetrics holds the counters of a Manager.
 type managerMetrics struct {
@@ -176,7 +73,7 @@ func (c *gauges) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *gauges) Collect(ch chan<- prometheus.Metric) {
-	stats, err := c.manager.GetStats(context.Background())
+	totals, err := c.manager.Totals(context.Background())
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(c.groups, err)
 		return
@@ -184,20 +81,20 @@ func (c *gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	for state, n := range stats.Groups {
+	for state, n := range totals.Groups {
 		gauge(c.groups, float64(n), string(state))
 	}
-	for status, n := range stats.Alerts {
+	for status, n := range totals.Alerts {
 		gauge(c.alerts, float64(n), string(status))
 	}
-	for name, source := range stats.Sources {
+	for name, source := range totals.Sources {
 		gauge(c.sourceFiring, float64(source.Firing), name)
 		gauge(c.lastNotification, float64(source.LastNotification.UnixMilli())/1000, name)
 	}
-	c.collectHeartbeats(stats.Sources, gauge)
+	c.collectHeartbeats(totals.Sources, gauge)
 }
 
-func (c *gauges) collectHeartbeats(sources map[string]SourceStats, gauge func(*prometheus.Desc, float64, ...string)) {
+func (c *gauges) collectHeartbeats(sources map[string]SourceTotals, gauge func(*prometheus.Desc, float64, ...string)) {
 	heartbeats, err := c.manager.Heartbeats(context.Background())
 	if err != nil {
 		return
