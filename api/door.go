@@ -69,7 +69,7 @@ func (d *Door) Routes(r gin.IRouter) {
 // filter, or nil.
 func queryError(params *query.Params, filter *query.Filter) error {
 	if filter.Err != nil {
-		params.Fault("filter", filter.Err.Brief())
+		params.AddProblem("filter", filter.Err.Brief())
 	}
 	return params.Err()
 }

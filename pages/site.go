@@ -24,7 +24,7 @@ func (d *Door) site(r *http.Request) (*templates.Site, error) {
 	return &templates.Site{
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
 		Links: d.linksFor(r), Place: place, Now: time.Now(), Totals: totals, Storage: d.status.Storage(),
-		StartedAt: d.startedAt, Refused: d.limits.Rejected(),
+		StartedAt: d.startedAt, RejectedNotifications: d.limits.Rejected(),
 		StaleAfter: d.opts.Groups.StaleAfter, Retention: d.opts.Groups.Retention, Demo: d.opts.Demo, Version: version.Version,
 	}, nil
 }

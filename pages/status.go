@@ -33,15 +33,15 @@ func (d *Door) settings() []templates.Fact {
 // limitRows returns the limits of the domain and those of the doors.
 func (d *Door) limitRows() []templates.Limit {
 	rows := []templates.Limit{
-		{Name: "Groups", Value: groupLimit(d.opts.Groups.MaxGroups), Met: d.limits.TimesReached(limit.Full)},
-		{Name: "Alerts in a group", Value: groupLimit(d.opts.Groups.MaxAlerts), Met: d.limits.TimesReached(limit.AlertsOfGroup)},
+		{Name: "Groups", Value: groupLimit(d.opts.Groups.MaxGroups), TimesReached: d.limits.TimesReached(limit.Full)},
+		{Name: "Alerts in a group", Value: groupLimit(d.opts.Groups.MaxAlerts), TimesReached: d.limits.TimesReached(limit.AlertsOfGroup)},
 	}
 	for _, row := range d.limits.Rows() {
 		value := strconv.FormatInt(row.Maximum, 10)
 		if row.Unit == limit.Bytes {
 			value = bytesText(row.Maximum)
 		}
-		rows = append(rows, templates.Limit{Name: row.Title, Value: value, Met: row.Reached})
+		rows = append(rows, templates.Limit{Name: row.Title, Value: value, TimesReached: row.Reached})
 	}
 	return rows
 }

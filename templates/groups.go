@@ -73,7 +73,7 @@ type Empty struct {
 type Setup struct {
 	URL, YAML string
 	Guessed   bool   // the host is an example, because Muster does not know its own
-	Refused   string // "3 notifications were"; empty if Muster rejected no notification
+	Rejected  string // "3 notifications were"; empty if Muster rejected no notification
 	Status    string // link to the status page
 }
 
@@ -257,8 +257,8 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 	switch {
 	case s.Totals.WithoutHeartbeats.Size() == 0 && s.Totals.LastNotification.IsZero() && !s.Storage.Partial:
 		p.Setup = newSetup(s.Links)
-		if s.Refused > 0 {
-			p.Setup.Refused, p.Setup.Status = plural(s.Refused, "notification was", "notifications were"), s.Links.Status()
+		if s.RejectedNotifications > 0 {
+			p.Setup.Rejected, p.Setup.Status = plural(s.RejectedNotifications, "notification was", "notifications were"), s.Links.Status()
 		}
 	case v.Filtered() && v.Err == nil:
 		p.Empty = &Empty{
@@ -306,9 +306,9 @@ func nothingFiring(s *Site) *Empty {
 		e.Text, e.Since = "Muster restarted without its storage. The list is incomplete until the storage is available again.", Moment{}
 	case !e.Since.Known():
 		e.Text = "No notification has arrived since Muster started. The list may be incomplete."
-		if s.Refused > 0 {
+		if s.RejectedNotifications > 0 {
 			e.Good = false
-			e.Text = "Muster has rejected " + plural(s.Refused, "notification", "notifications") +
+			e.Text = "Muster has rejected " + plural(s.RejectedNotifications, "notification", "notifications") +
 				" and accepted 0 since it started. The list may be incomplete. "
 			e.Href, e.Link = s.Links.Status()+"#rejected", "Show reasons"
 		}

@@ -64,10 +64,10 @@ func (s *Site) heartbeatNotices() []Notice {
 		n := Notice{
 			Key: "beat-" + string(h.Group) + string(h.Fingerprint) + h.Alertmanager, Class: "bad", Since: newMoment(h.At, s.Now),
 			Href: s.Links.Group(h.Group), Link: "Show",
-			Text: "The heartbeat " + s.heartbeatName(h) + " is late", Mid: ": last seen ", After: " ago",
+			Text: "The heartbeat " + s.heartbeatName(h) + " is late", Middle: ": last seen ", After: " ago",
 		}
 		if h.State == grouping.HeartbeatEnded {
-			n.Text, n.Mid = "The heartbeat "+s.heartbeatName(h)+" ended", ": last reported "
+			n.Text, n.Middle = "The heartbeat "+s.heartbeatName(h)+" ended", ": last reported "
 		}
 		if h.Every > 0 {
 			n.After += ", usually every " + Age(h.Every.Round(time.Second))

@@ -76,7 +76,7 @@ func TestBrokenHeartbeatHasNotice(t *testing.T) {
 	require.Equal(t,
 		"The heartbeat Watchdog (source prod) is late: last seen 20m 0s ago, usually every 5m 0s. "+
 			"Its Prometheus, or the path from there to Muster, may be down.",
-		notices[0].Text+notices[0].Mid+notices[0].Since.Age+notices[0].After)
+		notices[0].Text+notices[0].Middle+notices[0].Since.Age+notices[0].After)
 	group := func(id grouping.ID) *grouping.AlertGroup {
 		return grouping.NewAlertGroup(grouping.AlertGroup{
 			ID:     id,

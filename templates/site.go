@@ -32,8 +32,8 @@ type Site struct {
 	// select their alerts.
 	Heartbeats        []grouping.Heartbeat
 	HeartbeatMatchers []labels.Matchers
-	// Refused is the number of notifications that were rejected since the start.
-	Refused int
+	// RejectedNotifications is the number of notifications that were rejected since the start.
+	RejectedNotifications int
 }
 
 // noticeDuration is how long a page shows a notice about a past event.
@@ -43,14 +43,14 @@ func (s *Site) restored() bool { return !s.StartedAt.IsZero() && s.Storage.Resto
 
 // Notice is a line at the top of a page about the state of Muster itself.
 type Notice struct {
-	Key   string
-	Class string // bad, warn or note
-	Text  string // read to a screen reader if alarming, so it must not change with time
-	Mid   string // text between Text and the age
-	Since Moment
-	After string // text after the age
-	Href  string
-	Link  string
+	Key    string
+	Class  string // bad, warn or note
+	Text   string // read to a screen reader if alarming, so it must not change with time
+	Middle string // text between Text and the age
+	Since  Moment
+	After  string // text after the age
+	Href   string
+	Link   string
 }
 
 // Alarming reports whether the notice should interrupt a screen reader.
@@ -69,8 +69,8 @@ func (s *Site) notices() []Notice {
 	if !st.Healthy && !st.DegradedSince.IsZero() {
 		n := Notice{
 			Key: "storage", Class: "bad", Since: newMoment(st.DegradedSince, s.Now),
-			Text: atStart(storageName(st.Mode)) + " has not answered since " + st.DegradedSince.UTC().Format("15:04:05") + " UTC",
-			Mid:  " (", After: "). New notifications are kept in memory and will be written back.",
+			Text:   atStart(storageName(st.Mode)) + " has not answered since " + st.DegradedSince.UTC().Format("15:04:05") + " UTC",
+			Middle: " (", After: "). New notifications are kept in memory and will be written back.",
 		}
 		if st.DirtyGroups > 0 {
 			n.After += fmt.Sprintf(" A restart now would lose changes in %s.", plural(st.DirtyGroups, "group", "groups"))

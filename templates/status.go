@@ -22,8 +22,8 @@ type Fact struct{ Name, Value string }
 
 // Limit is a limit and how often it was reached.
 type Limit struct {
-	Name, Value string
-	Met         int
+	Name, Value  string
+	TimesReached int
 }
 
 // Rejection is a notification that Muster rejected completely or in part. Repeated

@@ -56,7 +56,7 @@ func ParseView(p *query.Params) View {
 	v := View{Groups: p.Groups(query.StateFiring), By: p.List("by"), Wall: p.Choice("view", []string{"wall"}) != ""}
 	v.Sort = cmp.Or(v.Sort, grouping.SortSeverity)
 	if len(v.By) > maxByLabels {
-		p.Fault("by", "more than "+strconv.Itoa(maxByLabels)+" label names")
+		p.AddProblem("by", "more than "+strconv.Itoa(maxByLabels)+" label names")
 	}
 	if v.From = p.Number("from", 0, math.MaxInt32); v.Cursor == "" {
 		v.From = 0

@@ -121,10 +121,10 @@ func (p *Params) Events(now time.Time) Events {
 		}
 	}
 	if e.Fingerprint != "" && !e.Fingerprint.Valid() {
-		p.Fault("alert", quote(string(e.Fingerprint))+" is not a fingerprint: 16 hex digits")
+		p.AddProblem("alert", quote(string(e.Fingerprint))+" is not a fingerprint: 16 hex digits")
 	}
 	if e.Cursor != "" && !eventCursor.MatchString(e.Cursor) {
-		p.Fault("cursor", "not a cursor from an earlier response")
+		p.AddProblem("cursor", "not a cursor from an earlier response")
 	}
 	return e
 }
@@ -133,7 +133,7 @@ func (p *Params) Events(now time.Time) Events {
 func (p *Params) GroupID(name string) grouping.ID {
 	id := grouping.ID(p.Text(name))
 	if id != "" && !id.Valid() {
-		p.Fault(name, quote(string(id))+" is not the ID of a group: 20 hex digits")
+		p.AddProblem(name, quote(string(id))+" is not the ID of a group: 20 hex digits")
 	}
 	return id
 }

@@ -56,9 +56,9 @@ func Parse(raw string) *Params {
 	switch {
 	case err == nil:
 	case strings.Contains(err.Error(), "semicolon"):
-		p.Fault("", "the query cannot be decoded: write a semicolon as %3B")
+		p.AddProblem("", "the query cannot be decoded: write a semicolon as %3B")
 	default:
-		p.Fault("", "the query cannot be decoded: "+err.Error())
+		p.AddProblem("", "the query cannot be decoded: "+err.Error())
 	}
 	return p
 }
@@ -66,8 +66,8 @@ func Parse(raw string) *Params {
 // Of returns Params for values that are already decoded.
 func Of(values url.Values) *Params { return &Params{values: values} }
 
-// Fault records a problem of a parameter. An empty name means the whole query.
-func (p *Params) Fault(name, sentence string) {
+// AddProblem records a problem of a parameter. An empty name means the whole query.
+func (p *Params) AddProblem(name, sentence string) {
 	p.problems = append(p.problems, Problem{name, sentence})
 }
 
@@ -110,7 +110,7 @@ func (p *Params) Text(name string) string {
 	case 1:
 		return values[0]
 	default:
-		p.Fault(name, "given "+strconv.Itoa(len(values))+" times, only one value is allowed")
+		p.AddProblem(name, "given "+strconv.Itoa(len(values))+" times, only one value is allowed")
 		return ""
 	}
 }
@@ -133,7 +133,7 @@ func (p *Params) List(name string) []string {
 func (p *Params) Choice(name string, allowed []string) string {
 	text := p.Text(name)
 	if text != "" && !slices.Contains(allowed, text) {
-		p.Fault(name, quote(text)+" is not one of "+strings.Join(allowed, ", "))
+		p.AddProblem(name, quote(text)+" is not one of "+strings.Join(allowed, ", "))
 		return ""
 	}
 	return text
@@ -145,7 +145,7 @@ func (p *Params) Choices(name string, allowed []string) []string {
 	all := p.List(name)
 	for _, word := range all {
 		if !slices.Contains(allowed, word) {
-			p.Fault(name, quote(word)+" is not one of "+strings.Join(allowed, ", "))
+			p.AddProblem(name, quote(word)+" is not one of "+strings.Join(allowed, ", "))
 			return nil
 		}
 	}
@@ -161,7 +161,7 @@ func (p *Params) Number(name string, minimum, maximum int) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < minimum || n > maximum {
-		p.Fault(name, fmt.Sprintf("%s is not a number between %d and %d", quote(text), minimum, maximum))
+		p.AddProblem(name, fmt.Sprintf("%s is not a number between %d and %d", quote(text), minimum, maximum))
 		return 0
 	}
 	return n
@@ -175,7 +175,7 @@ func (p *Params) Bool(name string) bool {
 	}
 	is, err := strconv.ParseBool(text)
 	if err != nil {
-		p.Fault(name, quote(text)+" is neither true nor false")
+		p.AddProblem(name, quote(text)+" is neither true nor false")
 	}
 	return is
 }
@@ -205,7 +205,7 @@ func (p *Params) Time(name string, now time.Time) time.Time {
 	if ago, err := model.ParseDuration(strings.TrimPrefix(text, "-")); err == nil {
 		return now.Add(-time.Duration(ago)).UTC()
 	}
-	p.Fault(name, quote(text)+
+	p.AddProblem(name, quote(text)+
 		" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or a duration before now such as -1h30m or 7d")
 	return time.Time{}
 }

@@ -253,7 +253,7 @@ func status(s *templates.Site) templates.StatusInput {
 	return templates.StatusInput{
 		Build:    []templates.Fact{{Name: "Version", Value: "0.1.0"}, {Name: "Revision", Value: "0123456789ab"}, {Name: "Go", Value: "go1.26"}},
 		Settings: []templates.Fact{{Name: "group wait", Value: "30s"}, {Name: "retention", Value: "7d"}},
-		Limits:   []templates.Limit{{Name: "body", Value: "64 MiB", Met: 2}, {Name: "groups", Value: "10,000"}},
+		Limits:   []templates.Limit{{Name: "body", Value: "64 MiB", TimesReached: 2}, {Name: "groups", Value: "10,000"}},
 		Rejected: []templates.Rejection{{At: s.Now.Add(-3 * time.Minute), From: "10.0.3.7", Status: 400, Reason: "groupKey is missing"}},
 	}
 }
