@@ -3,7 +3,6 @@ package pages
 import (
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -19,11 +18,7 @@ func (d *Door) redirectToGroup(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	// Alertmanager also quotes the receiver's name in templates.
 	receiver, source := grouping.UnquoteReceiver(params.Text("receiver")), params.Text("source")
-	want := grouping.Labels{}
-	for _, pair := range params.All("l") {
-		name, value, _ := strings.Cut(pair, "=")
-		want[name] = value
-	}
+	want := params.Labels("l")
 	if err := params.Err(); err != nil {
 		d.failPage(c, err)
 		return

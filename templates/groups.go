@@ -186,7 +186,7 @@ func newFilterForm(s *Site, v View) FilterForm {
 		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall,
 		Sources:   selectOptions(s.Totals.Sources, v.Source, "all sources"),
 		Receivers: selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers"),
-		Open:      v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.SortSeverity || len(v.By) > 0,
+		Open:      v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.DefaultSort || len(v.By) > 0,
 	}
 	for _, o := range [][2]string{
 		{query.StateFiring, "firing"},

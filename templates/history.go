@@ -10,32 +10,18 @@ import (
 )
 
 // HistoryView is the query of the history page.
-type HistoryView struct {
-	query.Events
-
-	At time.Time // end of the history; zero: now
-}
+type HistoryView struct{ query.Events }
 
 // ParseHistoryView reads the query of the history's URL: the query of events, and
 // group and at. It collects the errors in p.
 func ParseHistoryView(p *query.Params, now time.Time) HistoryView {
-	v := HistoryView{Events: p.Events(now), At: p.Time("at", now)}
-	v.Group = p.GroupID("group")
+	v := HistoryView{p.Events(now)}
+	v.At, v.Group = p.At(now), p.GroupID("group")
 	return v
 }
 
 // EventQuery returns the query for the manager.
-func (v HistoryView) EventQuery() grouping.EventQuery {
-	q := v.Query(grouping.TransitionKinds())
-	if v.At.IsZero() {
-		return q
-	}
-	// The form has minutes only. The history includes the whole minute.
-	if end := v.At.Add(time.Minute); q.Until.IsZero() || end.Before(q.Until) {
-		q.Until = end
-	}
-	return q
-}
+func (v HistoryView) EventQuery() grouping.EventQuery { return v.Query(grouping.TransitionKinds()) }
 
 func (v HistoryView) encode() string {
 	q := make(parameters, 0, 6)

@@ -1,7 +1,6 @@
 package templates
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -31,7 +30,7 @@ type View struct {
 
 // viewOfState returns the view of all groups in a state.
 func viewOfState(state string) View {
-	return View{Groups: query.Groups{State: state, Sort: grouping.SortSeverity}}
+	return View{Groups: query.Groups{State: state, Sort: grouping.DefaultSort}}
 }
 
 // LabelsView returns the view of the groups that have the labels, in any state. An
@@ -45,19 +44,12 @@ func LabelsView(of grouping.Labels, source, receiver string) View {
 	return v
 }
 
-// maxByLabels is the maximum number of labels to group by.
-const maxByLabels = 5
-
 // ParseView reads the query of the list's URL: filter (repeatable), state, receiver,
 // source, sort, limit, by, view, cursor and from. It stores an error in the filter
 // in the view, because the page shows it beside the list. It collects all other
 // errors in p.
 func ParseView(p *query.Params) View {
-	v := View{Groups: p.Groups(query.StateFiring), By: p.List("by"), Wall: p.Choice("view", []string{"wall"}) != ""}
-	v.Sort = cmp.Or(v.Sort, grouping.SortSeverity)
-	if len(v.By) > maxByLabels {
-		p.AddProblem("by", "more than "+strconv.Itoa(maxByLabels)+" label names")
-	}
+	v := View{Groups: p.Groups(query.StateFiring), By: p.By(), Wall: p.Choice("view", []string{"wall"}) != ""}
 	if v.From = p.Number("from", 0, math.MaxInt32); v.Cursor == "" {
 		v.From = 0
 	}
@@ -80,7 +72,7 @@ func (v View) encode() string {
 	}
 	q.add("receiver", v.Receiver)
 	q.add("source", v.Source)
-	if v.Sort != grouping.SortSeverity {
+	if v.Sort != grouping.DefaultSort {
 		q.add("sort", string(v.Sort))
 	}
 	q.add("by", strings.Join(v.By, ","))

@@ -1,8 +1,10 @@
 package query
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,9 +41,21 @@ type Groups struct {
 func (p *Params) Groups(defaultState string) Groups {
 	return Groups{
 		Filter: p.Filter(), State: p.groupStates(defaultState), Receiver: p.Text("receiver"), Source: p.Text("source"),
-		Sort:  grouping.Sort(p.Choice("sort", textsOf(grouping.Sorts()))),
+		Sort:  cmp.Or(grouping.Sort(p.Choice("sort", textsOf(grouping.Sorts()))), grouping.DefaultSort),
 		Limit: p.Number("limit", 1, grouping.MaxLimit), Cursor: p.Text("cursor"),
 	}
+}
+
+// maxByLabels is the maximum number of labels to group by.
+const maxByLabels = 5
+
+// By reads the labels to group by.
+func (p *Params) By() []string {
+	names := p.List("by")
+	if len(names) > maxByLabels {
+		p.AddProblem("by", "more than "+strconv.Itoa(maxByLabels)+" label names")
+	}
+	return names
 }
 
 func (p *Params) groupStates(defaultState string) string {
@@ -94,8 +108,11 @@ type Events struct {
 	Group            grouping.ID
 	Fingerprint      grouping.Fingerprint
 	Since, Until     time.Time
-	Limit            int
-	Cursor           string
+	// At is the last minute of the events. The form of the history has minutes only,
+	// so the whole minute is included. Zero means no limit.
+	At     time.Time
+	Limit  int
+	Cursor string
 }
 
 // KindAll is the value of the parameter kind that means all kinds.
@@ -106,7 +123,7 @@ const KindAll = "all"
 var eventCursor = regexp.MustCompile(`^[0-9a-f]{38,40}$`)
 
 // Events reads filter, kind, receiver, source, alert, since, until, limit and
-// cursor.
+// cursor. At reads one more limit.
 func (p *Params) Events(now time.Time) Events {
 	e := Events{
 		Filter: p.Filter(), Receiver: p.Text("receiver"), Source: p.Text("source"), Fingerprint: grouping.Fingerprint(p.Text("alert")),
@@ -129,6 +146,9 @@ func (p *Params) Events(now time.Time) Events {
 	return e
 }
 
+// At reads the last minute of the events.
+func (p *Params) At(now time.Time) time.Time { return p.Time("at", now) }
+
 // GroupID reads the ID of a group.
 func (p *Params) GroupID(name string) grouping.ID {
 	id := grouping.ID(p.Text(name))
@@ -148,9 +168,13 @@ func (e *Events) Query(defaultKinds []grouping.EventKind) grouping.EventQuery {
 	case len(kinds) == 0:
 		kinds = defaultKinds
 	}
+	until := e.Until
+	if end := e.At.Add(time.Minute); !e.At.IsZero() && (until.IsZero() || end.Before(until)) {
+		until = end
+	}
 	return grouping.EventQuery{
 		Matchers: e.Matchers, Words: e.Words, Kinds: kinds, Group: e.Group, Fingerprint: e.Fingerprint, Receiver: e.Receiver, Source: e.Source,
-		Since: e.Since, Until: e.Until, Limit: e.Limit, Cursor: e.Cursor,
+		Since: e.Since, Until: until, Limit: e.Limit, Cursor: e.Cursor,
 	}
 }
 

@@ -129,6 +129,17 @@ func (p *Params) List(name string) []string {
 	return all
 }
 
+// Labels returns the labels in a repeatable parameter. Each value has the form
+// name=value. Without a sign, the value of the label is empty.
+func (p *Params) Labels(name string) grouping.Labels {
+	l := grouping.Labels{}
+	for _, pair := range p.All(name) {
+		label, value, _ := strings.Cut(pair, "=")
+		l[label] = value
+	}
+	return l
+}
+
 // Choice returns one of the allowed words, or "".
 func (p *Params) Choice(name string, allowed []string) string {
 	text := p.Text(name)

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -140,4 +141,30 @@ func TestEventsAreAskedForByKind(t *testing.T) {
 		require.NoError(t, p.Err(), raw)
 		require.Equal(t, want, e.Query(usual).Kinds, raw)
 	}
+}
+
+// The minute of at is the last one, unless the events end before it.
+func TestAtLimitsTheEvents(t *testing.T) {
+	for raw, want := range map[string]time.Time{
+		"": {}, "at=2026-11-26 02:55": time.Date(2026, 11, 26, 2, 56, 0, 0, time.UTC), "at=-1h&until=-30m": now.Add(-59 * time.Minute),
+		"at=-1h&until=-2h": now.Add(-2 * time.Hour), "until=-2h": now.Add(-2 * time.Hour),
+	} {
+		p := Parse(strings.ReplaceAll(raw, " ", "%20"))
+		e := p.Events(now)
+		e.At = p.At(now)
+		require.NoError(t, p.Err(), raw)
+		require.Equal(t, want, e.Query(nil).Until, raw)
+	}
+}
+
+func TestByAndLabels(t *testing.T) {
+	p := Parse("by=a,b&by=b,c&l=x%3D1&l=y%3D%3D2&l=z&l=")
+	require.Equal(t, []string{"a", "b", "c"}, p.By())
+	require.Equal(t, grouping.Labels{"x": "1", "y": "=2", "z": ""}, p.Labels("l"))
+	require.NoError(t, p.Err())
+	p = Parse("by=a,b,c,d,e,f")
+	p.By()
+	require.EqualError(t, p.Err(), "bad query: by: more than 5 label names")
+	p = Parse("")
+	require.Equal(t, grouping.DefaultSort, new(p.Groups(StateAll)).Sort)
 }
