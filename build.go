@@ -34,8 +34,7 @@ type muster struct {
 
 // build constructs all parts, from the storage up to the HTTP server. It starts none
 // of them.
-func build(c config, logger *slog.Logger) (m *muster, err error) {
-	m = &muster{}
+func build(c config, logger *slog.Logger) (*muster, error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		versioncollector.NewCollector("muster"))
@@ -44,46 +43,53 @@ func build(c config, logger *slog.Logger) (m *muster, err error) {
 		return nil, err
 	}
 	clock := grouping.NewClock()
-	if m.backend, err = openStorage(c, clock, reg, logger); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, m.backend.close())
-		}
-	}()
-	limits, err := limit.NewRegistry(reg, logger)
+	backend, err := openStorage(c, clock, reg, logger)
 	if err != nil {
 		return nil, err
 	}
+	m := &muster{backend: backend}
+	if err := m.buildDoors(c, clock, webConfig, reg, logger); err != nil {
+		return nil, errors.Join(err, backend.close())
+	}
+	return m, nil
+}
+
+// buildDoors constructs everything above the storage.
+func (m *muster) buildDoors(
+	c config, clock *grouping.Clock, webConfig *web.Config, reg *prometheus.Registry, logger *slog.Logger,
+) error {
+	limits, err := limit.NewRegistry(reg, logger)
+	if err != nil {
+		return err
+	}
 	if m.hub, err = api.NewHub(limits, reg, c.hub); err != nil {
-		return nil, err
+		return err
 	}
 	if m.manager, err = grouping.NewManager(m.backend.groups, clock, m.hub.Publish, reg, logger, c.group); err != nil {
-		return nil, err
+		return err
 	}
 	if m.webhooks, err = receiver.New(m.manager, limits, reg, logger, c.receiver); err != nil {
-		return nil, err
+		return err
 	}
 	readers, err := reply.NewReaders(limits, c.readers)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	problems := func() []string { return slices.Concat(webConfig.Problems(), m.webhooks.Problems()) }
 	status := m.backend.status
+	problems := func() []string { return slices.Concat(webConfig.Problems(), m.webhooks.Problems()) }
 	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
 	html, err := pages.New(m.manager, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, logger, c.pages)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c.router.WebhookPath, c.router.NotFound = receiver.Path, html.NotFound
 	c.router.ReadyNote = func() string { return readyNote(status()) }
 	if m.router, err = web.NewRouter(limits, reg, reg, logger, c.router, m.webhooks, json, html); err != nil {
-		return nil, err
+		return err
 	}
 	m.http = web.NewHTTPServer(m.router, logger)
 	m.server = web.New(webConfig, m.http, limits, logger, c.webOptions())
-	return m, nil
+	return nil
 }
 
 // drain makes the webhook answer 503 and ends the live updates. Requests that are

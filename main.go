@@ -72,8 +72,12 @@ func serve(c config, logger *slog.Logger) error {
 			logger.Debug("Closing the storage failed", "err", err)
 		}
 	}()
+	return m.run(c, logger)
+}
 
-	// The group stops its members in this order: each one before those that it calls.
+// run runs all parts until a signal or a failure stops them. The group stops its
+// members in this order: each one before those that it calls.
+func (m *muster) run(c config, logger *slog.Logger) error {
 	var (
 		group    run.Group
 		lost     error     // set if the storage could not write all groups to its backend
@@ -110,7 +114,7 @@ func serve(c config, logger *slog.Logger) error {
 
 	signal.Ignore(syscall.SIGHUP)  // operators send it to reload a config file, which Muster does not have
 	signal.Ignore(syscall.SIGXFSZ) // if the file may not grow, the write fails and the storage handles it
-	err = group.Run()
+	err := group.Run()
 	if lost != nil {
 		return lost
 	}
