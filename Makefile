@@ -137,7 +137,7 @@ fmt: $(GOLANGCI_LINT) ## format the code
 .PHONY: cover
 cover: test-tools ## print the coverage per package
 	@# e2e runs Muster in separate processes, which are not measured.
-	go test -p 1 -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./grouping,./receiver,./storage,./templates,./web \
+	go test -p 1 -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./api,./grouping,./pages,./receiver,./storage,./templates,./web \
 		$(filter-out muster/e2e%,$(shell go list -tags $(TAGS) ./...)) >coverage.log \
 		|| { cat coverage.log; exit 1; }
 	@# A block occurs once for each package that tests it.

@@ -1,0 +1,44 @@
+package reply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+func TestErrorsHaveTheirStatusCode(t *testing.T) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, tc := range map[string]struct {
+		ctx  context.Context
+		err  error
+		code int
+		text string
+	}{
+		"bad query":    {t.Context(), fmt.Errorf("%w: limit", grouping.ErrBadQuery), 400, `{"error":"bad query: limit"}`},
+		"unknown":      {t.Context(), &grouping.GroupNotFoundError{ID: "0123"}, 404, ""},
+		"storage":      {t.Context(), &grouping.StorageError{Err: errors.New("hunter2")}, 503, `{"error":"storage is unavailable, try again"}`},
+		"anything":     {t.Context(), errors.New("hunter2"), 503, `{"error":"internal error"}`},
+		"disconnected": {cancelled, &grouping.StorageError{Err: cancelled.Err()}, 503, ""},
+	} {
+		w := httptest.NewRecorder()
+		c, _ := gin.CreateTestContext(w)
+		c.Request = httptest.NewRequest(http.MethodGet, "/", nil).WithContext(tc.ctx)
+		Error(c, promslog.NewNopLogger(), tc.err)
+		c.Writer.WriteHeaderNow()
+		require.Equal(t, tc.code, w.Code, name)
+		require.True(t, c.IsAborted(), name)
+		if tc.text != "" {
+			require.JSONEq(t, tc.text, w.Body.String(), name)
+		}
+	}
+}
