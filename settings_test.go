@@ -3,7 +3,6 @@ package main
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,7 +57,7 @@ func TestSettingsHaveNoSecrets(t *testing.T) {
 		for name, value := range values {
 			require.NotContains(t, value, "s3cret", name)
 			require.NotContains(t, value, "s3%63ret", name)
-			require.False(t, strings.Contains(value, "user"), "%s: %s", name, value)
+			require.NotContains(t, value, "user", name)
 		}
 	}
 	require.Equal(t, "redis://host:6379/1", settingsOf(t, "--redis.url=redis://user:s3cret@host:6379/1")["--redis.url"])

@@ -122,8 +122,11 @@ func (l *liveClient) sendUpdates(ctx context.Context) error {
 		if err := l.sendBatch(updates, last, missed); err != nil {
 			return err
 		}
-		if len(updates) < batchSize || ctx.Err() != nil {
+		if len(updates) < batchSize {
 			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 	}
 }
