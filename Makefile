@@ -81,12 +81,13 @@ test: test-tools ## run all tests with the race detector; SHORT=1 skips those wi
 	@# still run.
 	status=0; \
 	$(GOTEST) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
-	$(GOTEST) -p 1 muster/storage muster/e2e/browser || status=1; \
+	$(GOTEST) -p 1 $(STORAGES) muster/e2e/browser || status=1; \
 	$(GOTEST) muster/e2e || status=1; \
 	exit $$status
 
 GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m
-WITH_SERVERS := muster/storage muster/e2e muster/e2e/browser
+STORAGES := muster/storage muster/storage/file muster/storage/redis
+WITH_SERVERS := $(STORAGES) muster/e2e muster/e2e/browser
 
 .PHONY: test-tools
 test-tools: ## install the programs that the tests need
@@ -137,7 +138,7 @@ fmt: $(GOLANGCI_LINT) ## format the code
 .PHONY: cover
 cover: test-tools ## print the coverage per package
 	@# e2e runs Muster in separate processes, which are not measured.
-	go test -p 1 -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./api,./grouping,./pages,./receiver,./storage,./templates,./web \
+	go test -p 1 -tags $(TAGS) -coverprofile=coverage.out -coverpkg=./api,./grouping,./pages,./receiver,./storage/...,./templates,./web \
 		$(filter-out muster/e2e%,$(shell go list -tags $(TAGS) ./...)) >coverage.log \
 		|| { cat coverage.log; exit 1; }
 	@# A block occurs once for each package that tests it.

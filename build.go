@@ -18,12 +18,13 @@ import (
 	"muster/internal/reply"
 	"muster/pages"
 	"muster/receiver"
+	"muster/storage"
 	"muster/web"
 )
 
 // muster has the parts of the program that run or stop.
 type muster struct {
-	backend  openedStorage
+	storage  storage.Storage
 	manager  *grouping.Manager
 	webhooks *receiver.Door
 	hub      *api.Hub
@@ -43,13 +44,14 @@ func build(c config, logger *slog.Logger) (*muster, error) {
 		return nil, err
 	}
 	clock := grouping.NewClock()
-	backend, err := openStorage(c, clock, reg, logger)
+	c.storage.GroupRetention = c.group.Retention
+	store, err := storage.Open(c.storage, clock, reg, logger)
 	if err != nil {
 		return nil, err
 	}
-	m := &muster{backend: backend}
+	m := &muster{storage: store}
 	if err := m.buildDoors(c, clock, webConfig, reg, logger); err != nil {
-		return nil, errors.Join(err, backend.close())
+		return nil, errors.Join(err, store.Close())
 	}
 	return m, nil
 }
@@ -65,7 +67,7 @@ func (m *muster) buildDoors(
 	if m.hub, err = api.NewHub(limits, reg, c.hub); err != nil {
 		return err
 	}
-	if m.manager, err = grouping.NewManager(m.backend.groups, clock, m.hub.Publish, reg, logger, c.group); err != nil {
+	if m.manager, err = grouping.NewManager(m.storage, clock, m.hub.Publish, reg, logger, c.group); err != nil {
 		return err
 	}
 	if m.webhooks, err = receiver.New(m.manager, limits, reg, logger, c.receiver); err != nil {
@@ -75,7 +77,7 @@ func (m *muster) buildDoors(
 	if err != nil {
 		return err
 	}
-	status := m.backend.status
+	status := m.storage.Status
 	problems := func() []string { return slices.Concat(webConfig.Problems(), m.webhooks.Problems()) }
 	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
 	html, err := pages.New(m.manager, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, logger, c.pages)

@@ -28,17 +28,15 @@ import (
 	"muster/pages"
 	"muster/receiver"
 	"muster/storage"
+	"muster/storage/redis"
 	"muster/web"
 )
 
 type config struct {
 	web      *toolkit.FlagConfig
 	log      promslog.Config
-	redis    storage.RedisOptions
-	file     storage.FileOptions
-	outage   storage.Outage
+	storage  storage.Options
 	group    grouping.Options
-	history  time.Duration
 	receiver receiver.Options
 	hub      api.HubOptions
 	readers  reply.ReaderOptions
@@ -62,7 +60,7 @@ func newFlags(c *config) *kingpin.Application {
 	app.UsageWriter(os.Stdout)
 	app.DefaultEnvars()
 
-	c.group, c.pages = grouping.DefaultOptions, pages.DefaultOptions()
+	c.group, c.storage, c.pages = grouping.DefaultOptions, storage.DefaultOptions(), pages.DefaultOptions()
 	c.receiver, c.readers = receiver.DefaultOptions(math.MaxInt64), reply.DefaultReaderOptions(math.MaxInt64)
 	c.hub, c.router = api.DefaultHubOptions(), web.DefaultRouterOptions()
 	c.web = webflag.AddFlags(app, defaultListenAddress)
@@ -114,35 +112,35 @@ func newFlags(c *config) *kingpin.Application {
 		BoolVar(&c.pages.Demo)
 	app.Flag("storage.path", "Path of the file that stores the groups, such as data/muster.db. "+
 		"If it is empty, groups are kept in memory only. Not used with --redis.url.").
-		Default("data/muster.db").StringVar(&c.file.Path)
+		Default(c.storage.File.Path).StringVar(&c.storage.File.Path)
 	app.Flag("redis.url", "URL of the Redis that stores the groups, instead of --storage.path: "+
 		"redis://127.0.0.1:6379/0, rediss:// for TLS, unix:///path/to/socket. "+
 		"Sentinels: redis://sentinel-1:26379/0?master_name=mymaster&addr=sentinel-2:26379. "+
 		"Nodes of a cluster: redis://node-1:6379?addr=node-2:6379.").
-		PlaceHolder("URL").StringVar(&c.redis.URL)
+		PlaceHolder("URL").StringVar(&c.storage.Redis.URL)
 	setFlag(app.Flag("redis.password-file", "Path of a file with the password of Redis, instead of a password in the URL. "+
 		"It is read for each connection.").
-		PlaceHolder("FILE"), &c.redis.PasswordFile, secretFile)
+		PlaceHolder("FILE"), &c.storage.Redis.PasswordFile, secretFile)
 	setFlag(app.Flag("redis.sentinel-password-file", "Path of a file with the password of the Sentinels, instead of a password in the URL. "+
 		"It is read for each connection.").
-		PlaceHolder("FILE"), &c.redis.SentinelPasswordFile, secretFile)
+		PlaceHolder("FILE"), &c.storage.Redis.SentinelPasswordFile, secretFile)
 	app.Flag("redis.tls-ca-file", "Path of a file with the CA certificates for Redis, instead of those of the system. "+
 		"It is read for each connection. All --redis.tls-* flags need a URL with rediss://.").
-		PlaceHolder("FILE").StringVar(&c.redis.TLS.CAFile)
+		PlaceHolder("FILE").StringVar(&c.storage.Redis.TLS.CAFile)
 	app.Flag("redis.tls-cert-file", "Path of a file with the client certificate for Redis. It is read for each connection.").
-		PlaceHolder("FILE").StringVar(&c.redis.TLS.CertFile)
+		PlaceHolder("FILE").StringVar(&c.storage.Redis.TLS.CertFile)
 	app.Flag("redis.tls-key-file", "Path of a file with the key of the client certificate.").
-		PlaceHolder("FILE").StringVar(&c.redis.TLS.KeyFile)
+		PlaceHolder("FILE").StringVar(&c.storage.Redis.TLS.KeyFile)
 	app.Flag("redis.tls-server-name", "Host name in the certificate of Redis, if it differs from the host in the URL.").
-		PlaceHolder("NAME").StringVar(&c.redis.TLS.ServerName)
+		PlaceHolder("NAME").StringVar(&c.storage.Redis.TLS.ServerName)
 	app.Flag("redis.key-prefix", "Prefix of all keys in Redis.").
-		Default("muster").StringVar(&c.redis.KeyPrefix)
+		Default(c.storage.Redis.KeyPrefix).StringVar(&c.storage.Redis.KeyPrefix)
 	setFlag(app.Flag("redis.shards", "Number of shards over which the groups are spread. Each is in one slot of a Redis Cluster. "+
 		"All replicas need the same number, and with a new number Muster starts empty. 0 means 1, or 16 in a cluster.").
-		Default("0"), &c.redis.Shards, integer(0))
+		Default(strconv.Itoa(c.storage.Redis.Shards)), &c.storage.Redis.Shards, integer(0))
 	setFlag(app.Flag("storage.outage", "How to handle notifications while the storage fails: "+
 		"degrade keeps them in memory and writes them later, strict answers 503.").
-		Default(string(storage.OutageDegrade)), &c.outage, oneOf(storage.OutageDegrade, storage.OutageStrict))
+		Default(string(c.storage.Tiered.Outage)), &c.storage.Tiered.Outage, oneOf(storage.OutageDegrade, storage.OutageStrict))
 	setFlag(app.Flag("shutdown.timeout", "Maximum time for a shutdown. It finishes open requests, then writes unsaved groups to the storage. "+
 		"Give the process 5 s more.").
 		Default("20s"), &c.shutdownTimeout, duration(0))
@@ -166,7 +164,7 @@ func newFlags(c *config) *kingpin.Application {
 		"If all groups fire, the new one is rejected with 503. 0 means no limit.").
 		Default(strconv.Itoa(c.group.MaxGroups)), &c.group.MaxGroups, integer(0))
 	setFlag(app.Flag("retention.history", "How long to keep the history.").
-		Default("720h"), &c.history, duration(time.Millisecond))
+		Default(c.storage.HistoryRetention.String()), &c.storage.HistoryRetention, duration(time.Millisecond))
 	setFlag(app.Flag("auto-gomemlimit.ratio", "Ratio of the container's memory limit that GOMEMLIMIT is set to. "+
 		"0 leaves GOMEMLIMIT unchanged.").
 		Default("0.9"), &c.memoryRatio, ratio)
@@ -198,7 +196,7 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 	}
 	c.pages.RoutePrefix, c.pages.Groups, c.pages.Settings = c.router.RoutePrefix, c.group, settings(app)
 	if c.pages.Demo {
-		c.redis.URL, c.file.Path = "", ""
+		c.storage.Redis.URL, c.storage.File.Path = "", ""
 		if slices.Equal(*c.web.WebListenAddresses, []string{defaultListenAddress}) {
 			*c.web.WebListenAddresses = []string{"127.0.0.1" + defaultListenAddress}
 		}
@@ -351,7 +349,7 @@ func secretFile(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	_, err := storage.ReadSecret(name)
+	_, err := redis.ReadSecret(name)
 	return name, err
 }
 

@@ -176,8 +176,8 @@ func TestValues(t *testing.T) {
 	require.Equal(t, []time.Duration{30 * 24 * time.Hour, 90 * time.Second, 0},
 		[]time.Duration{c.group.Retention, c.group.Interval, c.group.Wait}, "a flag overrides a variable")
 	require.Equal(t, c.group, c.pages.Groups)
-	require.Equal(t, []string{secret, ""}, []string{c.redis.PasswordFile, c.redis.SentinelPasswordFile})
-	require.Equal(t, storage.OutageStrict, c.outage)
+	require.Equal(t, []string{secret, ""}, []string{c.storage.Redis.PasswordFile, c.storage.Redis.SentinelPasswordFile})
+	require.Equal(t, storage.OutageStrict, c.storage.Tiered.Outage)
 	require.Zero(t, c.memoryRatio)
 }
 
@@ -199,7 +199,7 @@ func TestRoutePrefix(t *testing.T) {
 func TestDemoKeepsToItself(t *testing.T) {
 	c, err := parseFlags([]string{"--demo", "--redis.url=redis://host"})
 	require.NoError(t, err)
-	require.Empty(t, c.redis.URL+c.file.Path)
+	require.Empty(t, c.storage.Redis.URL+c.storage.File.Path)
 	require.Equal(t, []string{"127.0.0.1:9095"}, *c.web.WebListenAddresses)
 	c, err = parseFlags([]string{"--demo", "--web.listen-address=:1"})
 	require.NoError(t, err)

@@ -19,7 +19,6 @@ import (
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/oklog/run"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/version"
 
@@ -27,7 +26,6 @@ import (
 	"muster/internal/demo"
 	"muster/internal/reply"
 	"muster/receiver"
-	"muster/storage"
 )
 
 // restoreWait is how long the start waits for the stored groups. After that Muster
@@ -68,7 +66,7 @@ func serve(c config, logger *slog.Logger) error {
 		return err
 	}
 	defer func() {
-		if err := m.backend.close(); err != nil {
+		if err := m.storage.Close(); err != nil {
 			logger.Debug("Closing the storage failed", "err", err)
 		}
 	}()
@@ -85,7 +83,7 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 	)
 	group.Add(run.SignalHandler(context.Background(), syscall.SIGINT, syscall.SIGTERM))
 	group.Add(func() error {
-		if err := restore(m.manager, m.backend, logger); err != nil {
+		if err := restore(m.manager, m.storage.Restored(), logger); err != nil {
 			return err
 		}
 		return m.server.Run(context.Background())
@@ -105,10 +103,10 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 	}
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
-		err := m.backend.run(ctx)
+		err := m.storage.Run(ctx)
 		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 		defer cancel()
-		lost = m.backend.drain(ctx)
+		lost = m.storage.Drain(ctx)
 		return cmp.Or(lost, err)
 	})
 
@@ -144,63 +142,14 @@ func limitMemory(ratio float64, limit memlimit.Provider, logger *slog.Logger) {
 
 // restore loads the stored groups into the manager. It does not wait longer than
 // restoreWait for the backend. Pages then say that they are not complete.
-func restore(manager *grouping.Manager, backend openedStorage, logger *slog.Logger) error {
+func restore(manager *grouping.Manager, restored <-chan struct{}, logger *slog.Logger) error {
 	select {
-	case <-backend.restored:
+	case <-restored:
 	case <-time.After(restoreWait):
 		logger.Warn("Serving before the stored groups are restored")
 	}
 	_, err := manager.RestoreGroups(context.Background())
 	return err
-}
-
-// openedStorage is a storage with the functions to run and stop it.
-type openedStorage struct {
-	groups   grouping.GroupStorage
-	status   func() grouping.StorageStatus
-	run      func(context.Context) error
-	drain    func(context.Context) error // writes unsaved groups, after run has returned
-	restored <-chan struct{}
-	close    func() error
-}
-
-func openStorage(c config, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger) (openedStorage, error) {
-	memory := storage.NewMemory(storage.MemoryOptions{HistoryRetention: c.history})
-	var backend interface {
-		storage.Durable
-		Close() error
-	}
-	var err error
-	switch {
-	case c.redis.URL != "":
-		c.redis.Retention, c.redis.HistoryRetention = c.group.Retention, c.history
-		backend, err = storage.NewRedis(c.redis, logger)
-	case c.file.Path != "":
-		c.file.HistoryRetention = c.history
-		backend, err = storage.OpenFile(c.file)
-	default:
-		restored := make(chan struct{})
-		close(restored)
-		return openedStorage{
-			groups:   storage.Instrument(memory, "memory", reg),
-			status:   func() grouping.StorageStatus { return grouping.StorageStatus{Mode: "memory", Healthy: true} },
-			run:      func(ctx context.Context) error { <-ctx.Done(); return nil },
-			drain:    func(context.Context) error { return nil },
-			restored: restored,
-			close:    func() error { return nil },
-		}, nil
-	}
-	if err != nil {
-		return openedStorage{}, err
-	}
-	tiered, err := storage.NewTiered(memory, storage.InstrumentDurable(backend, reg), clock, reg, logger,
-		storage.TieredOptions{Outage: c.outage})
-	if err != nil {
-		return openedStorage{}, errors.Join(err, backend.Close())
-	}
-	return openedStorage{
-		groups: tiered, status: tiered.Status, run: tiered.Run, drain: tiered.Drain, restored: tiered.Restored(), close: backend.Close,
-	}, nil
 }
 
 // addRun adds a function that runs until its context is cancelled.

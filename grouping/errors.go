@@ -54,6 +54,7 @@ func (*VersionMismatchError) Is(target error) bool { return target == ErrVersion
 type StorageError struct {
 	Backend string // "redis", "file", "memory"
 	Op      string // "store", "load", …
+	Reason  string // why, as one of a fixed set of words; "": follows from Err
 	Err     error
 }
 

@@ -19,7 +19,7 @@ func limited(t *testing.T, groups, alerts, sources int) *grouping.Manager {
 	t.Helper()
 	opts := grouping.DefaultOptions
 	opts.MaxGroups, opts.MaxAlerts, opts.MaxSources = groups, alerts, sources
-	return newManager(t, storage.NewMemory(storage.MemoryOptions{MaxEvents: 1000}), opts)
+	return newManager(t, storage.NewMemory(storage.MemoryOptions{HistoryRetention: time.Hour, MaxEvents: 1000}), opts)
 }
 
 // of returns a notification of the group.

@@ -38,6 +38,9 @@ type Options struct {
 	Heartbeats []labels.Matchers
 }
 
+// DefaultHistoryRetention is the default of the time for which events are kept.
+const DefaultHistoryRetention = 30 * 24 * time.Hour
+
 // DefaultOptions holds the default of every option. They equal Alertmanager's own
 // defaults if it has the same setting.
 var DefaultOptions = Options{
@@ -100,12 +103,20 @@ type Outcome struct {
 	Rejected uint64
 }
 
+// managerStorage is what a Manager needs of a GroupStorage.
+type managerStorage interface {
+	GroupStore
+	GroupLoader
+	History
+	Follower
+}
+
 // Manager manages alert groups. It applies notifications to them, runs their
 // timers and answers queries. It works on any GroupStorage and is safe for
 // concurrent use. Every operation that takes a context returns its cause if it
 // ended before the operation. Then nothing is read or written.
 type Manager struct {
-	storage GroupStorage
+	storage managerStorage
 	clock   *Clock
 	logger  *slog.Logger
 	opts    Options
@@ -125,7 +136,7 @@ type Manager struct {
 // The manager calls watch after every change of a group. watch must not block, and
 // must be safe for concurrent use. It may be nil.
 func NewManager(
-	storage GroupStorage, clock *Clock, watch func(Update), reg prometheus.Registerer, logger *slog.Logger, opts Options,
+	storage managerStorage, clock *Clock, watch func(Update), reg prometheus.Registerer, logger *slog.Logger, opts Options,
 ) (*Manager, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -138,12 +149,10 @@ func NewManager(
 		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
 	}
 	m.metrics = newManagerMetrics(reg, m)
-	if f, ok := storage.(Follower); ok {
-		f.Follow(func(id ID, g *AlertGroup) {
-			clock.ObserveGroup(g)
-			m.groupChanged(Update{ID: id, Group: g})
-		})
-	}
+	storage.Follow(func(id ID, g *AlertGroup) {
+		clock.ObserveGroup(g)
+		m.groupChanged(Update{ID: id, Group: g})
+	})
 	return m, nil
 }
 

@@ -30,7 +30,7 @@ func newManager(t *testing.T, s grouping.GroupStorage, opts grouping.Options) *g
 	return m
 }
 
-func memory() *storage.Memory { return storage.NewMemory(storage.MemoryOptions{}) }
+func memory() *storage.Memory { return storage.NewMemory(storage.DefaultMemoryOptions()) }
 
 // alert returns an alert of the instance that has been firing for a minute.
 func alert(instance string) grouping.NotifiedAlert {

@@ -11,19 +11,35 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// GroupStorage stores alert groups and their history.
+// GroupStorage stores alert groups and their history. It is the contract that every
+// storage has as a whole. Whoever needs a part of it asks for one of its roles.
 //
 // Every implementation is safe for concurrent use. If the context of a call ended
 // before the call, it neither reads nor writes. It returns immutable values, and may
 // keep the values that it gets. A fault is a *StorageError. A *GroupNotFoundError and
 // a *VersionMismatchError are answers, not faults.
 type GroupStorage interface {
+	GroupStore
+	GroupLoader
+	History
+	Follower
+	GroupKeys
+
+	// StoreAll merges the groups with the stored ones, so no newer record is lost.
+	StoreAll(ctx context.Context, groups []*AlertGroup) error
+
+	// Ping returns an error if the storage cannot be used.
+	Ping(ctx context.Context) error
+}
+
+// GroupStore reads and writes single groups.
+type GroupStore interface {
 	// Store writes the records that differ between change.Base and change.Group,
 	// and the events. It writes all of them or nothing. It returns the group as
 	// stored, including its counters.
 	//
 	// Store writes nothing and returns a *VersionMismatchError on a conflict: the
-	// stored state of an alert that differs is not that of change.Base, or
+	// stored state of a record that differs is not that of change.Base, or
 	// change.Base is nil and a group is stored. If the stored fields of the group
 	// itself are newer, Store keeps them. If change.Exclusive is set, this is a
 	// conflict too.
@@ -41,34 +57,44 @@ type GroupStorage interface {
 	// change.Stamp remains for a while. Delete does not use change.Group. If the
 	// group is not stored, Delete succeeds.
 	Delete(ctx context.Context, change Change) error
+}
 
+// GroupLoader reads all groups.
+type GroupLoader interface {
+	// LoadAll streams all groups, in no particular order. For a group that cannot be
+	// read it yields a *DamagedGroupError and continues. A fault ends the stream.
+	LoadAll(ctx context.Context) iter.Seq2[*AlertGroup, error]
+}
+
+// GroupKeys reads which groups are stored.
+type GroupKeys interface {
 	// ListKeys returns the IDs of all groups, in no particular order.
 	ListKeys(ctx context.Context) ([]ID, error)
 
 	// Size returns the number of groups.
 	Size(ctx context.Context) (int, error)
+}
 
-	// LoadAll streams all groups, in no particular order. For a group that cannot be
-	// read it yields a *DamagedGroupError and continues. A fault ends the stream.
-	LoadAll(ctx context.Context) iter.Seq2[*AlertGroup, error]
-
-	// StoreAll merges the groups with the stored ones, so no newer record is lost.
-	StoreAll(ctx context.Context, groups []*AlertGroup) error
-
-	// Ping returns an error if the storage cannot be used.
-	Ping(ctx context.Context) error
-
+// History reads the events.
+type History interface {
 	// Events returns a page of the history, newest first.
 	Events(ctx context.Context, q EventQuery) (EventPage, error)
 }
 
-// Follower is a GroupStorage whose groups other processes change too.
+// Follower reports the changes that other processes make.
 type Follower interface {
 	// Follow makes the storage call fn after each change that was not made by its
 	// own Store or Delete. group is nil if the group was deleted. Call Follow at most
 	// once, before the storage is used. fn must not block or call the storage.
 	Follow(fn func(id ID, group *AlertGroup))
 }
+
+// NoFollow is a Follower that never calls. A storage embeds it if only its own
+// methods change its groups.
+type NoFollow struct{}
+
+// Follow implements Follower.
+func (NoFollow) Follow(func(ID, *AlertGroup)) {}
 
 // Change is one write to one group.
 type Change struct {

@@ -22,7 +22,7 @@ func TestEmptyListAfterRejections(t *testing.T) {
 	require.NoError(t, err)
 	old := *groups[0]
 	old.LastNotifiedAt = time.Time{}
-	stored := storage.NewMemory(storage.MemoryOptions{})
+	stored := storage.NewMemory(storage.DefaultMemoryOptions())
 	_, err = stored.Store(t.Context(), grouping.Change{Group: &old, Stamp: old.Meta.Stamp})
 	require.NoError(t, err)
 	h := testserver.New(t, testserver.Options{Storage: stored, Clock: grouping.NewClock()})

@@ -3,6 +3,8 @@ package storage
 import (
 	"sync"
 	"time"
+
+	"muster/storage/durable"
 )
 
 // maxFailures is the maximum number of failures in a row that leave the breaker
@@ -46,11 +48,11 @@ func (b *breaker) success() {
 func (b *breaker) failure(reason string) (opened bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if reason == reasonPool {
+	if reason == durable.ReasonPool {
 		return false
 	}
 	b.failures++
-	if b.failures <= maxFailures && reason != reasonTimeout && reason != reasonShards && reason != reasonMoved {
+	if b.failures <= maxFailures && reason != durable.ReasonTimeout && reason != durable.ReasonShards && reason != durable.ReasonMoved {
 		return false
 	}
 	opened = b.since.IsZero()

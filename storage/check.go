@@ -15,9 +15,9 @@ const checkTimeout = 5 * time.Second
 func (t *Tiered) updateProblems(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	problems, err := t.durable.Check(ctx)
+	problems, err := t.backend.Check(ctx)
 	if err != nil {
-		t.logger.Debug("Failed to check the configuration of the storage backend", "backend", t.durable.Name(), "err", err)
+		t.logger.Debug("Failed to check the configuration of the storage backend", "backend", t.backend.Name(), "err", err)
 		return
 	}
 	t.mu.Lock()
@@ -30,7 +30,7 @@ func (t *Tiered) updateProblems(ctx context.Context) {
 	t.mu.Unlock()
 	for _, p := range problems {
 		if !before[p] && !strings.Contains(lastFault, p) {
-			t.logger.Warn("The storage backend has a configuration problem", "backend", t.durable.Name(), "problem", p)
+			t.logger.Warn("The storage backend has a configuration problem", "backend", t.backend.Name(), "problem", p)
 		}
 	}
 }

@@ -8,10 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/alicebob/miniredis/v2"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/durable"
+	"muster/storage/file"
+	"muster/storage/redis"
 )
 
 // hostClock is the clock of a host. A test can set it.
@@ -59,7 +62,7 @@ func TestAHostsClockIsSet(t *testing.T) {
 			t.Parallel()
 			server := miniredis.RunT(t)
 			var host hostClock
-			open := func() *Redis { return openRedis(t, RedisOptions{URL: "redis://" + server.Addr()}) }
+			open := func() *testRedis { return openRedis(t, redis.Options{URL: "redis://" + server.Addr()}) }
 			steps := startReplicaAt(t, open(), host.clock(), TieredOptions{})
 			other := startReplicaAt(t, open(), grouping.NewClock(), TieredOptions{})
 			alternate(t, steps, other)
@@ -80,8 +83,8 @@ func TestReplicasWithoutASharedClock(t *testing.T) {
 			server := miniredis.RunT(t)
 			var host hostClock
 			host.step(ahead)
-			open := func() Durable {
-				backend := &flaky{Durable: openRedis(t, RedisOptions{URL: "redis://" + server.Addr()})}
+			open := func() durable.Backend {
+				backend := &flaky{Backend: openRedis(t, redis.Options{URL: "redis://" + server.Addr()})}
 				backend.fail("now", refused)
 				return backend
 			}
@@ -101,7 +104,7 @@ func TestAFileAfterTheClockWasSetBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "muster.db")
 	var host hostClock
 	open := func() (replica, func()) {
-		f, err := OpenFile(FileOptions{Path: path})
+		f, err := file.Open(fileAt(path))
 		require.NoError(t, err)
 		r, stop := runReplica(t, f, host.clock(), TieredOptions{})
 		return r, func() { stop(); require.NoError(t, f.Close()) }

@@ -3,381 +3,301 @@ package storage
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
+	"log/slog"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"muster/grouping"
+	"muster/storage/durable"
+	"muster/storage/file"
 )
 
-// openTestFile opens a file that is closed at the end of the test. Without a path it
-// uses a new file.
-func openTestFile(t *testing.T, opts FileOptions) *File {
-	t.Helper()
-	if opts.Path == "" {
-		opts.Path = filepath.Join(t.TempDir(), "muster.db")
-	}
-	f, err := OpenFile(opts)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = f.Close() })
-	return f
+// syncedLog is a log that can be read while it is written.
+type syncedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
 }
 
-// filled returns the content of a file with groups, tombstones and history. It has
-// pages of every type.
-func filled(t *testing.T) []byte {
-	t.Helper()
-	f := openTestFile(t, FileOptions{})
-	f.handle.Load().db.NoSync = true
-	w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
-	for i := range 150 {
-		g := w.add(t, groupKey(fmt.Sprint("g", i)), a("x", strings.Repeat("v", 100)), a("y", "1"))
-		switch i % 10 {
-		case 0:
-			require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
-		case 1: // larger than a page
-			w.add(t, g.Key, a("z", strings.Repeat("v", 2*os.Getpagesize())))
+func (l *syncedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *syncedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// A file has no log that reports this process its own writes. So a write that no
+// log reports must not count as lost.
+func TestFileUnderTrafficLosesNothing(t *testing.T) {
+	backend, err := file.Open(fileAt(filepath.Join(t.TempDir(), "muster.db")))
+	require.NoError(t, err)
+	clock, log := grouping.NewClock(), &syncedLog{}
+	tiered, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(),
+		promslog.New(&promslog.Config{Writer: log}), tieredDefaults(TieredOptions{CheckInterval: 20 * time.Millisecond}))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- tiered.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+		require.NoError(t, backend.Close())
+	})
+	<-tiered.Restored()
+	groups, err := grouping.NewManager(tiered, clock, nil, nil, promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
+	for i := range 200 {
+		alert := grouping.NotifiedAlert{
+			Fingerprint: "00000000000000aa", Status: grouping.StatusFiring, StartsAt: time.Now().Add(time.Duration(i) * time.Second),
 		}
+		_, err := groups.Ingest(t.Context(), grouping.Notification{
+			Key: grouping.Key{Source: "s", Receiver: "r", GroupKey: string(rune('a' + i%5))}, Stamp: groups.Stamp(),
+			Alerts: []grouping.NotifiedAlert{alert},
+		})
+		require.NoError(t, err)
+		time.Sleep(time.Millisecond) // Tiered compares with the backend several times meanwhile
 	}
+	require.NotContains(t, log.String(), "lost")
+	require.Zero(t, tiered.Status().DirtyGroups)
+}
+
+// The test moves or replaces the file while Muster runs. This is an outage. Once
+// the path is free, the file is there again with all acknowledged writes.
+func TestFileMovedUnderTraffic(t *testing.T) {
+	must := require.NoError
+	for _, test := range []struct {
+		name string
+		// move moves or replaces the file, free makes the path free again.
+		move, free func(t *testing.T, path string)
+		problem    string // shown on the status page until then
+	}{
+		{name: "removed", move: func(t *testing.T, path string) { must(t, os.Remove(path)) }},
+		{name: "renamed", move: func(t *testing.T, path string) { must(t, os.Rename(path, path+".bak")) }},
+		{
+			name:    "folder removed",
+			move:    func(t *testing.T, path string) { must(t, os.RemoveAll(filepath.Dir(path))) },
+			free:    func(t *testing.T, path string) { must(t, os.Mkdir(filepath.Dir(path), 0o700)) },
+			problem: "was removed: create it again",
+		},
+		{
+			name:    "folder renamed and back",
+			move:    func(t *testing.T, path string) { must(t, os.Rename(filepath.Dir(path), filepath.Dir(path)+"2")) },
+			free:    func(t *testing.T, path string) { must(t, os.Rename(filepath.Dir(path)+"2", filepath.Dir(path))) },
+			problem: "was removed: create it again",
+		},
+		{
+			name: "replaced by another database",
+			move: func(t *testing.T, path string) {
+				otherDatabase(t, path+".other")
+				must(t, os.Rename(path+".other", path))
+			},
+			free:    func(t *testing.T, path string) { must(t, os.Rename(path, path+".away")) },
+			problem: "another file was put at",
+		},
+		{
+			name: "replaced by an empty file",
+			move: func(t *testing.T, path string) {
+				must(t, os.Remove(path))
+				must(t, os.WriteFile(path, nil, 0o600))
+			},
+			free:    func(t *testing.T, path string) { must(t, os.Remove(path)) },
+			problem: "another file was put at",
+		},
+		{
+			name: "damaged, then moved away",
+			move: func(t *testing.T, path string) { must(t, os.Truncate(path, 0)) },
+			free: func(t *testing.T, path string) { must(t, os.Rename(path, path+".away")) },
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "data", "muster.db")
+			f := openFile(t, path)
+			r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{})
+			stopped := sync.OnceFunc(stop)
+			t.Cleanup(stopped)
+			sent, events := map[grouping.ID]int{}, 0
+			notify := func(n int) {
+				for i := range n {
+					key := groupKey(fmt.Sprint("group ", i%7))
+					_, err := r.AddAlertToGroup(t.Context(), key, firing(fmt.Sprint(events)))
+					require.NoError(t, err, "it is acknowledged all the same")
+					sent[key.ID()]++
+					events++
+				}
+			}
+			notify(20)
+			before := testutil.ToFloat64(r.storage.recoveries)
+			test.move(t, path)
+			notify(20)
+			if test.free != nil {
+				require.Eventually(t, func() bool { return !r.storage.Status().Healthy }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool {
+					return strings.Contains(strings.Join(r.storage.Status().Problems, "\n"), test.problem)
+				}, 10*time.Second, time.Millisecond, "%+v", r.storage.Status())
+				require.Equal(t, len(sent), r.storage.Status().DirtyGroups, "the next start would find nothing")
+				notify(20)
+				test.free(t, path)
+			}
+			require.Eventually(t, func() bool { return testutil.ToFloat64(r.storage.recoveries) > before }, 10*time.Second, time.Millisecond)
+			r.clean(t)
+			notify(5)
+			require.Eventually(t, func() bool { return len(r.storage.Status().Problems) == 0 }, 10*time.Second, time.Millisecond)
+			_, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: time.Millisecond})
+			require.ErrorIs(t, err, bolterrors.ErrTimeout, "no other Muster may lock the file")
+			stopped()
+			require.NoError(t, f.Close())
+			groups, held := inFile(t, path)
+			require.Equal(t, sent, groups)
+			require.GreaterOrEqual(t, held, events)
+		})
+	}
+}
+
+// An outage is one line in the log, although two parts of the code notice it.
+func TestFileMovedIsLoggedOnce(t *testing.T) {
+	var log bytes.Buffer
+	path := filepath.Join(t.TempDir(), "data", "muster.db")
+	f := openFile(t, path)
+	m, err := NewTiered(NewMemory(DefaultMemoryOptions()), f, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), DefaultTieredOptions())
+	require.NoError(t, err)
+	require.NoError(t, os.RemoveAll(filepath.Dir(path)))
+	for range 5 {
+		_, _, err := m.catchUp(t.Context())
+		require.Equal(t, durable.ReasonMoved, durable.FaultReason(err))
+		m.updateProblems(t.Context())
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+	require.Contains(t, log.String(), "reason=moved")
+	require.Contains(t, log.String(), "create it again")
+}
+
+// A Muster that is stopped right after its file was removed writes it again.
+func TestFileRemovedBeforeTheStop(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "muster.db")
+	f := openFile(t, path)
+	r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{CheckInterval: time.Hour})
+	_, err := r.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(path))
+	stop()
 	require.NoError(t, f.Close())
-	content, err := os.ReadFile(f.opts.Path)
+	groups, _ := inFile(t, path)
+	require.Equal(t, map[grouping.ID]int{testKey.ID(): 1}, groups)
+}
+
+// If the disk becomes full while Muster runs, this is an outage like any other.
+// Acknowledged writes are kept in memory, are shown, and are stored once there is
+// space. The test limits the size of a file instead of filling a disk.
+func TestFullDisk(t *testing.T) {
+	// The limit holds for all files of a process, so the test needs its own process.
+	const variable = "MUSTER_TEST_FULL_DISK"
+	if os.Getenv(variable) == "" {
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFullDisk$", "-test.v")
+		child.Env = append(os.Environ(), variable+"=1")
+		said, err := child.CombinedOutput()
+		require.NoError(t, err, "%s", said)
+		require.Contains(t, string(said), "--- PASS: TestFullDisk")
+		return
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	path := filepath.Join(t.TempDir(), "muster.db")
+	f := openFile(t, path)
+	r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{})
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+
+	var before syscall.Rlimit
+	require.NoError(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &before))
+	limit := before
+	limit.Cur = uint64(info.Size()) + 2<<20
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit))
+	defer func() { require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before)) }()
+
+	sent := map[grouping.ID]int{}
+	notify := func(i int) {
+		key := groupKey(fmt.Sprint("group ", i))
+		alert := firing(fmt.Sprint(i))
+		alert.Annotations = grouping.Labels{"text": strings.Repeat("v", 50_000)}
+		_, err := r.AddAlertToGroup(t.Context(), key, alert)
+		require.NoError(t, err, "it is acknowledged all the same")
+		sent[key.ID()]++
+	}
+	n := 0
+	for ; r.storage.Status().Healthy; n++ {
+		require.Less(t, n, 1000, "the disk is never full")
+		notify(n)
+	}
+	for range 20 {
+		notify(n)
+		n++
+	}
+	status := r.storage.Status()
+	require.Equal(t, "full", status.Reason)
+	require.GreaterOrEqual(t, status.DirtyGroups, 20)
+	for id := range sent {
+		_, err := r.Get(t.Context(), id)
+		require.NoError(t, err, "it is shown")
+	}
+
+	require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &before))
+	r.clean(t)
+	held := 0
+	for g, err := range f.LoadAll(t.Context()) {
+		require.NoError(t, err)
+		require.Len(t, g.Alerts, sent[g.ID])
+		held++
+	}
+	require.Equal(t, n, held)
+	stop()
+	require.NoError(t, f.Close())
+	groups, _ := inFile(t, path)
+	require.Len(t, groups, n, "the file is intact")
+}
+
+// inFile returns what a Muster that starts now would find at the path: the number
+// of alerts of each group, and the number of events.
+func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) {
+	t.Helper()
+	f, err := file.Open(fileAt(path))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	groups = map[grouping.ID]int{}
+	for g, err := range f.LoadAll(t.Context()) {
+		require.NoError(t, err)
+		groups[g.ID] = len(g.Alerts)
+	}
+	page, err := f.Events(t.Context(), grouping.EventQuery{Limit: 100_000})
+	require.NoError(t, err)
+	return groups, len(page.Events)
+}
+
+// otherDatabase creates the database of another Muster at the path.
+func otherDatabase(t *testing.T, path string) (content []byte) {
+	t.Helper()
+	f, err := file.Open(fileAt(path))
+	require.NoError(t, err)
+	newWriter(f).Add(t, groupKey("other"), a("x", "1"))
+	require.NoError(t, f.Close())
+	content, err = os.ReadFile(path)
 	require.NoError(t, err)
 	return content
-}
-
-func writeFile(t *testing.T, content []byte) (path string) {
-	t.Helper()
-	path = filepath.Join(t.TempDir(), "muster.db")
-	require.NoError(t, os.WriteFile(path, content, 0o600))
-	return path
-}
-
-// metaOf returns the meta of the later transaction and its offset.
-func metaOf(t *testing.T, content []byte) (fileMeta, int) {
-	t.Helper()
-	meta, err := readMeta(bytes.NewReader(content))
-	require.NoError(t, err)
-	return meta, int(meta.Txid%2) * int(meta.PageSize)
-}
-
-// The start rejects a damaged file with one sentence that says what to do.
-func TestDamagedFile(t *testing.T) {
-	content := filled(t)
-	meta, metaStart := metaOf(t, content)
-	size := int(meta.PageSize)
-	inUse := int(meta.Pages) * size
-	at := func(page uint64) int { return int(page) * size }
-	random := rand.NewChaCha8([32]byte{})
-	const notOurs = "is not a file that Muster can read"
-	for _, test := range []struct {
-		name   string
-		damage func(b []byte) []byte
-		want   string // part of the sentence; "": the file opens
-	}{
-		{"nothing", func(b []byte) []byte { return b }, ""},
-		{"empty", func([]byte) []byte { return nil }, "is empty"},
-		{"text", func([]byte) []byte { return []byte(strings.Repeat("global:\n", 10_000)) }, notOurs},
-		{"a word", func([]byte) []byte { return []byte("muster") }, notOurs},
-		{"all zero", func(b []byte) []byte { clear(b); return b }, notOurs},
-		{"random", func(b []byte) []byte { _, _ = random.Read(b); return b }, notOurs},
-		{"cut to a byte", func(b []byte) []byte { return b[:1] }, notOurs},
-		{"cut to a page", func(b []byte) []byte { return b[:size] }, notOurs},
-		{"cut to two pages", func(b []byte) []byte { return b[:2*size] }, "truncated"},
-		{"cut in the middle", func(b []byte) []byte { return b[:inUse/2] }, "truncated"},
-		{"cut by a byte", func(b []byte) []byte { return b[:inUse-1] }, "truncated"},
-		{"begins later", func(b []byte) []byte { return b[512:] }, notOurs},
-		{"one meta flipped", func(b []byte) []byte { b[metaStart+40] ^= 1; return b }, ""},
-		{"the other flipped", func(b []byte) []byte { b[size-metaStart+40] ^= 1; return b }, ""},
-		{"both metas flipped", func(b []byte) []byte { b[40] ^= 1; b[size+40] ^= 1; return b }, notOurs},
-		{"both metas zero", func(b []byte) []byte { clear(b[:2*size]); return b }, notOurs},
-		{"the root zero", func(b []byte) []byte { clear(b[at(meta.Root):at(meta.Root+1)]); return b }, "page"},
-		{"the free list zero", func(b []byte) []byte { clear(b[at(meta.Freelist):at(meta.Freelist+1)]); return b }, "page"},
-		{"a used page counts as free", func(b []byte) []byte {
-			binary.NativeEndian.PutUint64(b[at(meta.Freelist)+pageHeaderSize:], meta.Root)
-			return b
-		}, "in use and also in the free list"},
-		{"the middle random", func(b []byte) []byte { _, _ = random.Read(b[inUse/4 : inUse/2]); return b }, "page"},
-		{"the middle zero", func(b []byte) []byte { clear(b[inUse/4 : inUse/2]); return b }, "page"},
-		{"the second half zero", func(b []byte) []byte { clear(b[inUse/2:]); return b }, "page"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			path := writeFile(t, test.damage(bytes.Clone(content)))
-			f, err := OpenFile(FileOptions{Path: path})
-			if test.want == "" {
-				require.NoError(t, err)
-				require.NoError(t, useAll(t, f))
-				require.NoError(t, f.Close())
-				return
-			}
-			requireSentence(t, err, path)
-			require.ErrorContains(t, err, test.want)
-		})
-	}
-}
-
-// requireSentence checks that the error is one sentence about the file that
-// names the flag to change.
-func requireSentence(t *testing.T, err error, path string) {
-	t.Helper()
-	require.Error(t, err)
-	require.Contains(t, err.Error(), path)
-	require.Contains(t, err.Error(), "--storage.path")
-	require.NotContains(t, err.Error(), "\n")
-	require.NotRegexp(t, `runtime error|goroutine|assertion|0x`, err.Error())
-}
-
-// useAll makes all reads and writes that a damaged file may cause to panic. It
-// returns the first fault.
-func useAll(t *testing.T, f *File) (fault error) {
-	t.Helper()
-	ctx := context.Background()
-	note := func(err error) {
-		if fault == nil {
-			fault = err
-		}
-	}
-	var first *grouping.AlertGroup
-	for g, err := range f.LoadAll(ctx) {
-		if err != nil {
-			note(err)
-			continue
-		}
-		if first == nil {
-			first = g
-		}
-	}
-	_, err := f.Events(ctx, grouping.EventQuery{Limit: 1000})
-	note(err)
-	w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
-	if first != nil {
-		_, err := f.Events(ctx, grouping.EventQuery{Group: first.ID})
-		note(err)
-		_, err = f.Store(ctx, w.change(first, first.Key, a("x", "2")))
-		note(err)
-	}
-	for i := range 10 {
-		_, err := f.Store(ctx, w.change(nil, groupKey(fmt.Sprint("new ", i)), a("x", "1")))
-		note(err)
-	}
-	_, err = f.Position(ctx)
-	note(err)
-	return fault
-}
-
-// The test damages each page in turn, in several ways. Either the start reports
-// the damage, or the file can be used, except for values that cannot be decoded.
-// Nothing may panic, least of all in a goroutine of bbolt.
-func TestEveryPageDamaged(t *testing.T) {
-	content := filled(t)
-	meta, _ := metaOf(t, content)
-	size := int(meta.PageSize)
-	path := writeFile(t, content)
-	raw, err := os.Open(path)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, raw.Close()) }()
-	verifier := fileVerifier{r: raw, meta: meta, used: make([]bool, meta.Pages)}
-	require.NoError(t, verifier.verifyTree(meta.Root, nil, nil))
-	heads := []uint64{}
-	for id := uint64(2); id < meta.Pages; id++ {
-		if verifier.used[id] && binary.NativeEndian.Uint64(content[id*uint64(size):]) == id {
-			heads = append(heads, id)
-		}
-	}
-	require.Greater(t, len(heads), 50)
-	random := rand.New(rand.NewPCG(1, 2))
-	for name, damage := range map[string]func(page []byte){
-		"zero":           func(page []byte) { clear(page) },
-		"ones":           func(page []byte) { copy(page, bytes.Repeat([]byte{0xff}, len(page))) },
-		"random header":  func(page []byte) { binary.NativeEndian.PutUint64(page[8:], random.Uint64()) },
-		"many elements":  func(page []byte) { binary.NativeEndian.PutUint16(page[10:], 60_000) },
-		"other type":     func(page []byte) { page[8] ^= branchPage | leafPage },
-		"random element": func(page []byte) { binary.NativeEndian.PutUint64(page[24:], random.Uint64()) },
-		"long key":       func(page []byte) { binary.NativeEndian.PutUint32(page[24:], 1<<31) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			for _, id := range heads {
-				broken := bytes.Clone(content)
-				damage(broken[int(id)*size : int(id+1)*size])
-				require.NoError(t, os.WriteFile(path, broken, 0o600))
-				f, err := OpenFile(FileOptions{Path: path})
-				if f != nil {
-					_ = f.Close()
-				}
-				requireSentence(t, err, path)
-			}
-		})
-	}
-	t.Run("a few bytes", func(t *testing.T) {
-		opened := 0
-		for range 60 {
-			broken := bytes.Clone(content)
-			start := 2*size + random.IntN(int(meta.Pages-2)*size-64)
-			for i := range 1 + random.IntN(64) {
-				broken[start+i] = byte(random.Uint32())
-			}
-			require.NoError(t, os.WriteFile(path, broken, 0o600))
-			f, err := OpenFile(FileOptions{Path: path})
-			if err != nil {
-				requireSentence(t, err, path)
-				continue
-			}
-			opened++
-			f.handle.Load().db.NoSync = true
-			_ = useAll(t, f) // some values may be invalid
-			require.NoError(t, f.Close())
-		}
-		require.NotZero(t, opened)
-	})
-}
-
-// If a file is damaged while Muster runs, it is a fault of the backend.
-func TestFileDamagedWhileOpen(t *testing.T) {
-	content := filled(t)
-	meta, _ := metaOf(t, content)
-	size := int64(meta.PageSize)
-	for _, test := range []struct {
-		name   string
-		damage func(file *os.File) error
-	}{
-		{"emptied", func(file *os.File) error { return file.Truncate(0) }},
-		{"cut", func(file *os.File) error { return file.Truncate(3 * size) }},
-		{"zeroed", func(file *os.File) error {
-			_, err := file.WriteAt(make([]byte, len(content)), 0)
-			return err
-		}},
-		{"all but the metas zeroed", func(file *os.File) error {
-			_, err := file.WriteAt(make([]byte, len(content)-int(2*size)), 2*size)
-			return err
-		}},
-		{"all but the metas ones", func(file *os.File) error {
-			_, err := file.WriteAt(bytes.Repeat([]byte{0xff}, len(content)-int(2*size)), 2*size)
-			return err
-		}},
-		{"an older copy", func(file *os.File) error {
-			_, err := file.WriteAt(content, 0)
-			return err
-		}},
-		{"pages moved", func(file *os.File) error {
-			_, err := file.WriteAt(content[4*size:], 3*size)
-			return err
-		}},
-	} {
-		for _, first := range []string{"read", "write"} {
-			t.Run(test.name+", then a "+first, func(t *testing.T) {
-				f := openTestFile(t, FileOptions{Path: writeFile(t, content)})
-				file, err := os.OpenFile(f.opts.Path, os.O_RDWR, 0)
-				require.NoError(t, err)
-				require.NoError(t, test.damage(file))
-				require.NoError(t, file.Close())
-				if first == "write" {
-					w := &writer{GroupStorage: f, Clock: grouping.NewClock()}
-					_, err := f.Store(t.Context(), w.change(nil, groupKey("new"), a("x", "1")))
-					require.ErrorIs(t, err, grouping.ErrStorage)
-				}
-				err = useAll(t, f)
-				require.ErrorIs(t, err, grouping.ErrStorage)
-				require.Equal(t, reasonDamaged, FaultReason(err), "%v", err)
-				_, err = f.Position(t.Context())
-				require.ErrorIs(t, err, grouping.ErrStorage, "the file is not used until the next start")
-				require.NoError(t, f.Close())
-			})
-		}
-	}
-}
-
-// growing is a file that a commit makes longer after its first use.
-type growing struct {
-	*os.File
-
-	grow func()
-}
-
-func (g *growing) Stat() (os.FileInfo, error) {
-	info, err := g.File.Stat()
-	g.grow()
-	return info, err
-}
-
-func (g *growing) ReadAt(b []byte, offset int64) (int, error) {
-	n, err := g.File.ReadAt(b, offset)
-	g.grow()
-	return n, err
-}
-
-// A file that grows while it is verified does not look truncated.
-func TestFileGrowsWhileRead(t *testing.T) {
-	f := openTestFile(t, FileOptions{})
-	for i := range 2 { // commits write the two metas in turn
-		before, err := completeMeta(f.handle.Load().raw)
-		require.NoError(t, err)
-		_, err = completeMeta(&growing{f.handle.Load().raw, sync.OnceFunc(func() {
-			require.NoError(t, f.update("store", func(tx *bbolt.Tx) error {
-				return tx.Bucket(bucketMeta).Put(fmt.Append(nil, "key ", i), make([]byte, 4*allocSize))
-			}))
-		})})
-		require.NoError(t, err)
-		after, err := completeMeta(f.handle.Load().raw)
-		require.NoError(t, err)
-		require.Greater(t, after.Pages, before.Pages)
-	}
-}
-
-// Concurrent writes are committed together. One write that fails does not fail the
-// others.
-func TestFileCommitsTogether(t *testing.T) {
-	const writers = 20
-	for _, test := range []struct {
-		name            string
-		failed, commits int
-	}{
-		{"all can be written", -1, 1},
-		{"one cannot", 7, writers - 1},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			f := openTestFile(t, FileOptions{})
-			commits := func() int {
-				meta, err := readMeta(f.handle.Load().raw)
-				require.NoError(t, err)
-				return int(meta.Txid)
-			}
-			before := commits()
-			f.commitLock <- struct{}{} // a commit is under way
-			errs := make([]error, writers)
-			var wg sync.WaitGroup
-			for i := range writers {
-				wg.Go(func() {
-					errs[i] = f.update("store", func(tx *bbolt.Tx) error {
-						if i == test.failed {
-							return os.ErrInvalid
-						}
-						return tx.Bucket(bucketMeta).Put(fmt.Append(nil, "key ", i), []byte("value"))
-					})
-				})
-			}
-			require.Eventually(t, func() bool {
-				f.mu.Lock()
-				defer f.mu.Unlock()
-				return len(f.waiting) == writers
-			}, 10*time.Second, time.Millisecond)
-			<-f.commitLock
-			wg.Wait()
-			require.Equal(t, test.commits, commits()-before)
-			require.NoError(t, f.view("load", func(tx *bbolt.Tx) error {
-				for i, err := range errs {
-					written := tx.Bucket(bucketMeta).Get(fmt.Append(nil, "key ", i)) != nil
-					require.Equal(t, []bool{i != test.failed, i != test.failed}, []bool{err == nil, written})
-				}
-				return nil
-			}))
-		})
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/storage/durable"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -34,7 +35,7 @@ func Instrument(next grouping.GroupStorage, backend string, reg prometheus.Regis
 }
 
 // InstrumentDurable is Instrument for a durable backend.
-func InstrumentDurable(next Durable, reg prometheus.Registerer) Durable {
+func InstrumentDurable(next durable.Backend, reg prometheus.Registerer) durable.Backend {
 	return &instrumentedDurable{newInstrumented(next, next.Name(), reg), next}
 }
 
@@ -142,17 +143,19 @@ func (s *instrumented) Events(ctx context.Context, q grouping.EventQuery) (page 
 	return s.GroupStorage.Events(ctx, q)
 }
 
-// instrumentedDurable measures the calls of Durable, except Follow, which runs for
-// hours.
+// instrumentedDurable measures the calls of a backend, except FollowLog, which runs
+// for hours.
 type instrumentedDurable struct {
 	*instrumented
 
-	next Durable
+	next durable.Backend
 }
 
 func (s *instrumentedDurable) Name() string { return s.next.Name() }
 
-func (s *instrumentedDurable) Position(ctx context.Context) (p []Position, err error) {
+func (s *instrumentedDurable) Close() error { return s.next.Close() }
+
+func (s *instrumentedDurable) Position(ctx context.Context) (p []durable.Position, err error) {
 	defer s.record(ctx, "position", time.Now(), &err)
 	return s.next.Position(ctx)
 }
@@ -169,8 +172,8 @@ func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (
 	return s.next.LoadMany(ctx, ids)
 }
 
-func (s *instrumentedDurable) Follow(ctx context.Context, from []Position, fn func(int, []LogEntry)) error {
-	return s.next.Follow(ctx, from, fn)
+func (s *instrumentedDurable) FollowLog(ctx context.Context, from []durable.Position, fn func(int, []durable.LogEntry)) error {
+	return s.next.FollowLog(ctx, from, fn)
 }
 
 func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.Event) (err error) {
@@ -178,12 +181,12 @@ func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.
 	return s.next.PushEvents(ctx, events)
 }
 
-func (s *instrumentedDurable) CheckLineage(ctx context.Context, seen []Position) (lineage Lineage, err error) {
+func (s *instrumentedDurable) CheckLineage(ctx context.Context, seen []durable.Position) (lineage durable.Lineage, err error) {
 	defer s.record(ctx, "trace", time.Now(), &err)
 	return s.next.CheckLineage(ctx, seen)
 }
 
-func (s *instrumentedDurable) LoadEvents(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
+func (s *instrumentedDurable) LoadEvents(ctx context.Context, entries []durable.LogEntry) (events []grouping.Event, err error) {
 	defer s.record(ctx, "events_of", time.Now(), &err)
 	return s.next.LoadEvents(ctx, entries)
 }
@@ -193,10 +196,9 @@ func (s *instrumentedDurable) MissingEvents(ctx context.Context, events []groupi
 	return s.next.MissingEvents(ctx, events)
 }
 
-// HasLog implements Durable.
 func (s *instrumentedDurable) HasLog() bool { return s.next.HasLog() }
 
-func (s *instrumentedDurable) FindLosses(ctx context.Context, ids []grouping.ID) (losses Losses, err error) {
+func (s *instrumentedDurable) FindLosses(ctx context.Context, ids []grouping.ID) (losses durable.Losses, err error) {
 	defer s.record(ctx, "lacking", time.Now(), &err)
 	return s.next.FindLosses(ctx, ids)
 }

@@ -6,24 +6,25 @@ import (
 	"strings"
 	"testing"
 
-	"muster/grouping"
-
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/redis"
 )
 
 func TestInstrument(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	server := miniredis.RunT(t)
-	d := InstrumentDurable(openRedis(t, RedisOptions{URL: "redis://" + server.Addr()}), reg)
-	memory := &writer{GroupStorage: Instrument(NewMemory(MemoryOptions{}), "memory", reg), Clock: grouping.NewClock()}
-	w := &writer{GroupStorage: d, Clock: grouping.NewClock()}
+	d := InstrumentDurable(openRedis(t, redis.Options{URL: "redis://" + server.Addr()}), reg)
+	memory := &writer{GroupStorage: Instrument(NewMemory(DefaultMemoryOptions()), "memory", reg), Clock: grouping.NewClock()}
+	w := newWriter(d)
 
-	g := w.mustStore(t, w.change(nil, groupKey("g"), a("x", "1")))
-	memory.mustStore(t, memory.change(nil, groupKey("g"), a("x", "1")))
-	_, err := w.Store(t.Context(), w.change(nil, groupKey("g"), a("x", "1")))
+	g := w.MustStore(t, w.Change(nil, groupKey("g"), a("x", "1")))
+	memory.MustStore(t, memory.Change(nil, groupKey("g"), a("x", "1")))
+	_, err := w.Store(t.Context(), w.Change(nil, groupKey("g"), a("x", "1")))
 	require.ErrorIs(t, err, grouping.ErrVersionMismatch)
 	_, err = w.Load(t.Context(), groupKey("none").ID())
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
@@ -64,7 +65,7 @@ func TestInstrument(t *testing.T) {
 	require.NoError(t, err)
 	_, err = d.Now(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, d.Follow(ctx, from, nil))
+	require.NoError(t, d.FollowLog(ctx, from, nil))
 	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
 	server.SetError("LOADING")
 	require.Error(t, w.Ping(t.Context()))

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"muster/grouping"
+	"muster/storage/durable"
 )
 
 // A backend loses acknowledged writes if it goes back in time, for example after a
@@ -21,7 +22,7 @@ import (
 // findStart checks whether the log entries that were read before are still in the
 // log. It returns the positions from which to follow the log: those read before if
 // nothing was lost, otherwise the current ones.
-func (t *Tiered) findStart(ctx context.Context, now []Position) ([]Position, error) {
+func (t *Tiered) findStart(ctx context.Context, now []durable.Position) ([]durable.Position, error) {
 	t.mu.Lock()
 	seen := slices.Clone(t.lastPositions)
 	t.mu.Unlock()
@@ -30,18 +31,18 @@ func (t *Tiered) findStart(ctx context.Context, now []Position) ([]Position, err
 		t.setLastPositions(now)
 		return now, nil
 	}
-	lineage := LineageLost
+	lineage := durable.LineageLost
 	if sameEpochs(seen, now) && !behind(now, seen) {
 		var err error
-		if lineage, err = t.durable.CheckLineage(ctx, seen); err != nil {
-			t.recordFault(FaultReason(err), err)
+		if lineage, err = t.backend.CheckLineage(ctx, seen); err != nil {
+			t.recordFault(durable.FaultReason(err), err)
 			return nil, err
 		}
 	}
 	switch lineage {
-	case LineageHeld:
+	case durable.LineageHeld:
 		return seen, nil
-	case LineageLost:
+	case durable.LineageLost:
 		t.recordLoss()
 	default:
 		t.recheckAll()
@@ -50,7 +51,7 @@ func (t *Tiered) findStart(ctx context.Context, now []Position) ([]Position, err
 	return now, nil
 }
 
-func (t *Tiered) setLastPositions(p []Position) {
+func (t *Tiered) setLastPositions(p []durable.Position) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lastPositions = p
@@ -58,7 +59,7 @@ func (t *Tiered) setLastPositions(p []Position) {
 
 // recordLoss logs that the backend lost acknowledged writes and starts the repair.
 func (t *Tiered) recordLoss() {
-	t.logger.Warn("The storage backend lost data, which is now written back from memory", "backend", t.durable.Name())
+	t.logger.Warn("The storage backend lost data, which is now written back from memory", "backend", t.backend.Name())
 	t.mu.Lock()
 	t.lossLogged = true
 	t.mu.Unlock()
@@ -95,7 +96,7 @@ func (t *Tiered) pushHistory(ctx context.Context) error {
 		return nil
 	}
 	lost := 0
-	for events := range slices.Chunk(t.memory.EventsSince(since), 10*batch) {
+	for events := range slices.Chunk(t.memory.EventsSince(since), 10*durable.Batch) {
 		n, err := t.pushEvents(ctx, events)
 		lost += n
 		if err != nil {
@@ -122,11 +123,11 @@ func (t *Tiered) pushHistory(ctx context.Context) error {
 // number of acknowledged writes that the backend had lost. Writes that were stored
 // only in memory do not count.
 func (t *Tiered) pushEvents(ctx context.Context, events []grouping.Event) (lost int, err error) {
-	missing, err := t.durable.MissingEvents(ctx, events)
+	missing, err := t.backend.MissingEvents(ctx, events)
 	if err != nil || len(missing) == 0 {
 		return 0, err
 	}
-	if err := t.durable.PushEvents(ctx, missing); err != nil {
+	if err := t.backend.PushEvents(ctx, missing); err != nil {
 		return 0, err
 	}
 	writes := map[grouping.Stamp]bool{}
@@ -155,7 +156,7 @@ func (t *Tiered) countWrittenBack(lost int) {
 	if logged {
 		log = t.logger.Info // the loss was already logged as a warning
 	}
-	log("Wrote back acknowledged writes that the storage backend had lost", "backend", t.durable.Name(), "writes", lost)
+	log("Wrote back acknowledged writes that the storage backend had lost", "backend", t.backend.Name(), "writes", lost)
 }
 
 // lossCheckSize is the number of groups that are checked once a second. 10,000
@@ -178,7 +179,7 @@ func (t *Tiered) checkLosses(ctx context.Context) error {
 	}
 	ids := t.uncheckedGroups[:n]
 	t.uncheckedGroups = t.uncheckedGroups[n:]
-	losses, err := t.durable.FindLosses(ctx, ids)
+	losses, err := t.backend.FindLosses(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -188,8 +189,8 @@ func (t *Tiered) checkLosses(ctx context.Context) error {
 
 // restoreLosses writes back what was deleted in the backend. It reports whether
 // there was anything to write back.
-func (t *Tiered) restoreLosses(ctx context.Context, losses Losses) (restored bool, err error) {
-	for part := range slices.Chunk(losses.Groups, batch) {
+func (t *Tiered) restoreLosses(ctx context.Context, losses durable.Losses) (restored bool, err error) {
+	for part := range slices.Chunk(losses.Groups, durable.Batch) {
 		if err := t.pull(ctx, part, nil); err != nil {
 			return false, err
 		}
@@ -204,7 +205,7 @@ func (t *Tiered) restoreLosses(ctx context.Context, losses Losses) (restored boo
 	t.mu.Unlock()
 	events := t.memory.EventsOfGroups(slices.Concat(losses.Groups, losses.Timelines))
 	lost := 0
-	for part := range slices.Chunk(events, 10*batch) {
+	for part := range slices.Chunk(events, 10*durable.Batch) {
 		n, err := t.pushEvents(ctx, part)
 		lost += n
 		if err != nil {

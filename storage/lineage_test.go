@@ -8,18 +8,21 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/durable"
+	"muster/storage/redis"
+	"muster/storage/storagetest"
 )
 
 // timeMachine is a Redis that can restore an earlier state of all keys at once, as
 // after a failover to a replica that lagged.
 type timeMachine struct {
-	*Redis
+	*testRedis
 
 	saved map[string]string
 }
@@ -39,7 +42,7 @@ func (m *timeMachine) goBack(t *testing.T) {
 	t.Helper()
 	keys, err := m.client.Keys(t.Context(), m.opts.KeyPrefix+":*").Result()
 	require.NoError(t, err)
-	_, err = m.client.TxPipelined(t.Context(), func(pipe redis.Pipeliner) error {
+	_, err = m.client.TxPipelined(t.Context(), func(pipe goredis.Pipeliner) error {
 		pipe.Del(t.Context(), keys...)
 		for key, dump := range m.saved {
 			pipe.Restore(t.Context(), key, 0, dump)
@@ -72,7 +75,7 @@ func (c *chronicle) add(t *testing.T, r replica, group string, n int) {
 }
 
 // inRedisAt is inRedis for the keys of a client.
-func inRedisAt(t *testing.T, r *Redis) map[grouping.ID]*grouping.AlertGroup {
+func inRedisAt(t *testing.T, r *testRedis) map[grouping.ID]*grouping.AlertGroup {
 	t.Helper()
 	groups := map[grouping.ID]*grouping.AlertGroup{}
 	for g, err := range r.LoadAll(context.Background()) {
@@ -84,7 +87,7 @@ func inRedisAt(t *testing.T, r *Redis) map[grouping.ID]*grouping.AlertGroup {
 
 // eventIDs returns the IDs of all events in the history of a group, or of all
 // groups if group is "".
-func eventIDs(t *testing.T, d Durable, group grouping.ID) map[string]bool {
+func eventIDs(t *testing.T, d durable.Backend, group grouping.ID) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
 	q := grouping.EventQuery{Group: group, Limit: grouping.MaxLimit}
@@ -102,7 +105,7 @@ func eventIDs(t *testing.T, d Durable, group grouping.ID) map[string]bool {
 
 // require waits until all acknowledged events are in the history and in the
 // timelines.
-func (c *chronicle) require(t *testing.T, d Durable) {
+func (c *chronicle) require(t *testing.T, d durable.Backend) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		all, timelines := eventIDs(t, d, ""), map[grouping.ID]map[string]bool{}
@@ -119,21 +122,15 @@ func (c *chronicle) require(t *testing.T, d Durable) {
 	}, 10*time.Second, 20*time.Millisecond, "acknowledged events are missing")
 }
 
-// again opens another client for the keys of r.
-func (s *redisServer) again(t *testing.T, r *Redis) *Redis {
-	t.Helper()
-	return openRedis(t, r.opts)
-}
-
 func TestARollbackThatIsOvertaken(t *testing.T) {
-	server := startRedis(t)
+	server := storagetest.StartRedis(t)
 	for _, shards := range []int{1, 5} {
 		t.Run(fmt.Sprintf("%d shards", shards), func(t *testing.T) {
 			t.Parallel()
-			opts := RedisOptions{URL: "unix://" + server.socket, KeyPrefix: fmt.Sprint("past", shards), Shards: shards}
-			past := &timeMachine{Redis: openRedis(t, opts)}
-			one := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
-			other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
+			opts := redis.Options{URL: "unix://" + server.Socket, KeyPrefix: fmt.Sprint("past", shards), Shards: shards}
+			past := &timeMachine{testRedis: openRedis(t, opts)}
+			one := startReplicaOn(t, past.again(t), TieredOptions{})
+			other := startReplicaOn(t, past.again(t), TieredOptions{})
 			c := &chronicle{ids: map[string]grouping.ID{}}
 			groups := []string{"a", "b", "c", "d", "e", "f"}
 			both := func(n int) {
@@ -166,10 +163,10 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 
 // If a replica has ended, the other replicas still have its events.
 func TestARollbackAfterItsWriterEnded(t *testing.T) {
-	server := startRedis(t)
-	past := &timeMachine{Redis: server.open(t)}
-	one := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
-	ended, stop := runReplica(t, server.again(t, past.Redis), grouping.NewClock(), TieredOptions{})
+	server := storagetest.StartRedis(t)
+	past := &timeMachine{testRedis: openOn(t, server)}
+	one := startReplicaOn(t, past.again(t), TieredOptions{})
+	ended, stop := runReplica(t, past.again(t), grouping.NewClock(), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
 	c.add(t, one, "a", 2)
 	past.save(t)
@@ -185,18 +182,18 @@ func TestARollbackAfterItsWriterEnded(t *testing.T) {
 // After a failover to a host whose clock is behind, new entries come before the
 // entries that were read. A reader that waits for later entries misses them.
 func TestARollbackToALogWithEarlierEntries(t *testing.T) {
-	server := startRedis(t)
-	past := &timeMachine{Redis: server.open(t)}
-	one := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
-	other := startReplicaOn(t, server.again(t, past.Redis), TieredOptions{})
+	server := storagetest.StartRedis(t)
+	past := &timeMachine{testRedis: openOn(t, server)}
+	one := startReplicaOn(t, past.again(t), TieredOptions{})
+	other := startReplicaOn(t, past.again(t), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
 	c.add(t, one, "a", 2)
 	past.save(t)
 	later := fmt.Sprintf("%d-*", time.Now().Add(time.Hour).UnixMilli())
 	at, err := past.Position(t.Context())
 	require.NoError(t, err)
-	require.NoError(t, past.client.HIncrBy(t.Context(), past.key(0, "meta"), "seq", 1).Err())
-	require.NoError(t, past.client.XAdd(t.Context(), &redis.XAddArgs{Stream: past.key(0, "log"), ID: later, Values: []any{
+	require.NoError(t, past.client.HIncrBy(t.Context(), past.opts.KeyPrefix+":{0}:meta", "seq", 1).Err())
+	require.NoError(t, past.client.XAdd(t.Context(), &goredis.XAddArgs{Stream: past.opts.KeyPrefix + ":{0}:log", ID: later, Values: []any{
 		"seq", at[0].Seq + 1, "epoch", at[0].Epoch, "id", string(testKey.ID()),
 		"token", string(one.Stamp()), "writer", "w", "previous", at[0].Token,
 	}}).Err())
@@ -217,14 +214,14 @@ func TestARollbackToALogWithEarlierEntries(t *testing.T) {
 // Keys that an eviction policy or an operator deleted are restored before the next
 // comparison of the index.
 func TestARemovedKeyComesBack(t *testing.T) {
-	server := startRedis(t)
+	server := storagetest.StartRedis(t)
 	for _, name := range []string{"g:", "t:", "index", "h", "log", "meta"} {
 		for _, then := range []string{"quiet", "writes"} {
 			t.Run(strings.TrimSuffix(name, ":")+" "+then, func(t *testing.T) {
 				t.Parallel()
-				r := openRedis(t, RedisOptions{URL: "unix://" + server.socket, KeyPrefix: name + then, Shards: 2})
-				one := startReplicaOn(t, server.again(t, r), TieredOptions{CompareInterval: time.Hour})
-				other := startReplicaOn(t, server.again(t, r), TieredOptions{CompareInterval: time.Hour})
+				r := openRedis(t, redis.Options{URL: "unix://" + server.Socket, KeyPrefix: name + then, Shards: 2})
+				one := startReplicaOn(t, r.again(t), TieredOptions{CompareInterval: time.Hour})
+				other := startReplicaOn(t, r.again(t), TieredOptions{CompareInterval: time.Hour})
 				c := &chronicle{ids: map[string]grouping.ID{}}
 				for i := range 10 {
 					c.add(t, one, fmt.Sprint("one", i), 2)
@@ -257,7 +254,7 @@ func TestARemovedKeyComesBack(t *testing.T) {
 // A trimmed log or a time without writes is not a loss.
 func TestATrimmedLogIsNotALoss(t *testing.T) {
 	server := miniredis.RunT(t)
-	r := openRedis(t, RedisOptions{URL: "redis://" + server.Addr(), MaxLog: 5})
+	r := openRedis(t, redis.Options{URL: "redis://" + server.Addr(), MaxLog: 5})
 	one := startReplicaOn(t, openRedis(t, r.opts), TieredOptions{})
 	other := startReplicaOn(t, openRedis(t, r.opts), TieredOptions{})
 	c := &chronicle{ids: map[string]grouping.ID{}}
@@ -273,7 +270,7 @@ func TestATrimmedLogIsNotALoss(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.NoError(t, r.client.XTrimMaxLen(t.Context(), r.key(0, "log"), 1).Err())
+	require.NoError(t, r.client.XTrimMaxLen(t.Context(), r.opts.KeyPrefix+":{0}:log", 1).Err())
 	c.add(t, one, "last", 1)
 	one.backend.fail("everything", refused)
 	c.add(t, one, "outage", 5)

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"maps"
@@ -10,29 +11,25 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/storage/durable"
 )
 
-// MemoryOptions are the limits of a Memory. The zero value is usable.
+// MemoryOptions are the limits of a Memory.
 type MemoryOptions struct {
-	// HistoryRetention is the time for which events are kept. Zero means 30 days.
-	HistoryRetention time.Duration
-	// MaxEvents is the maximum number of events. Zero means 100,000, which need
-	// about 40 MB.
-	MaxEvents int
+	HistoryRetention time.Duration // how long events are kept
+	MaxEvents        int           // maximum number of events
 }
 
-// tombstoneAge is the time for which the tombstone of a deleted group is kept. It
-// must be longer than the time for which a replica may be cut off. Otherwise such a
-// replica would store the deleted group again.
-const tombstoneAge = 24 * time.Hour
-
-// maxTombstones is the maximum number of tombstones, for the case that very many
-// groups are created and deleted. A tombstone needs about 400 bytes.
-const maxTombstones = 50_000
+// DefaultMemoryOptions returns the defaults. The events need about 40 MB.
+func DefaultMemoryOptions() MemoryOptions {
+	return MemoryOptions{HistoryRetention: grouping.DefaultHistoryRetention, MaxEvents: 100_000}
+}
 
 // Memory keeps groups and history in memory. It is the storage of a Muster without
 // a backend, and the working copy of a Tiered. It is safe for concurrent use.
 type Memory struct {
+	grouping.NoFollow
+
 	opts MemoryOptions
 
 	mu     sync.RWMutex
@@ -52,8 +49,6 @@ type Memory struct {
 
 // NewMemory returns an empty Memory.
 func NewMemory(opts MemoryOptions) *Memory {
-	orDefault(&opts.HistoryRetention, 30*24*time.Hour)
-	orDefault(&opts.MaxEvents, 100_000)
 	return &Memory{
 		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, tombstones: map[grouping.ID]*grouping.AlertGroup{},
 		lastWrites: map[grouping.ID]grouping.Stamp{},
@@ -169,7 +164,7 @@ func (m *Memory) set(g *grouping.AlertGroup) {
 	m.tombstones[g.ID] = g
 	for len(m.tombstoneIDs) > 0 {
 		old := m.tombstones[m.tombstoneIDs[0]]
-		if old != nil && time.Since(old.Deleted.Time()) < tombstoneAge && len(m.tombstoneIDs) <= maxTombstones {
+		if old != nil && time.Since(old.Deleted.Time()) < durable.TombstoneAge && len(m.tombstoneIDs) <= durable.MaxTombstones {
 			break
 		}
 		delete(m.tombstones, m.tombstoneIDs[0])
@@ -326,7 +321,7 @@ func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 	}
 	events := slices.Clone(m.events[:end])
 	m.mu.RUnlock()
-	orDefault(&q.Limit, grouping.DefaultLimit)
+	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
 	for _, e := range slices.Backward(events) {
 		if !q.Since.IsZero() && e.Time.Before(q.Since) {
 			break
@@ -334,8 +329,8 @@ func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 		if !q.Matches(e) {
 			continue
 		}
-		if len(page.Events) == q.Limit {
-			page.Next = page.Events[q.Limit-1].ID
+		if len(page.Events) == limit {
+			page.Next = page.Events[limit-1].ID
 			break
 		}
 		page.Events = append(page.Events, *e)

@@ -10,17 +10,19 @@ import (
 	"testing/synctest"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/durable"
+	"muster/storage/storagetest"
 )
 
 func TestMemoryMerge(t *testing.T) {
-	m := NewMemory(MemoryOptions{})
-	w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
-	g := w.add(t, groupKey("g"), a("x", "1"))
-	older := w.change(g, g.Key, a("x", "2")).Group
-	newer := w.change(g, g.Key, a("x", "3"), a("y", "1")).Group
+	m := NewMemory(DefaultMemoryOptions())
+	w := newWriter(m)
+	g := w.Add(t, groupKey("g"), a("x", "1"))
+	older := w.Change(g, g.Key, a("x", "2")).Group
+	newer := w.Change(g, g.Key, a("x", "3"), a("y", "1")).Group
 	merged, changed := m.Merge(newer)
 	require.True(t, changed)
 	require.True(t, merged.Equal(newer))
@@ -33,7 +35,7 @@ func TestMemoryMerge(t *testing.T) {
 	merged, changed = m.Merge(&ahead)
 	require.False(t, changed, "counters are for display")
 	require.Equal(t, []int64{7, 5}, []int64{merged.Version, merged.Notifications})
-	require.Same(t, merged, w.mustLoad(t, g.Key))
+	require.Same(t, merged, w.MustLoad(t, g.Key))
 
 	tombstone := grouping.Tombstone(g.ID, w.Stamp())
 	merged, changed = m.Merge(tombstone)
@@ -50,13 +52,13 @@ func TestMemoryMerge(t *testing.T) {
 
 func TestMemoryForgetsTombstones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := NewMemory(MemoryOptions{})
-		w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
+		m := NewMemory(DefaultMemoryOptions())
+		w := newWriter(m)
 		for i := range 10 {
-			g := w.add(t, groupKey(fmt.Sprint(i)), a("x", "1"))
+			g := w.Add(t, groupKey(fmt.Sprint(i)), a("x", "1"))
 			require.NoError(t, m.Delete(t.Context(), grouping.Change{Base: g, Stamp: w.Stamp()}))
 			if i == 4 {
-				time.Sleep(tombstoneAge - time.Minute)
+				time.Sleep(durable.TombstoneAge - time.Minute)
 			}
 		}
 		count := func() (n int) {
@@ -79,13 +81,13 @@ func TestMemoryForgetsTombstones(t *testing.T) {
 func TestMemoryHistoryIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory(MemoryOptions{MaxEvents: 50, HistoryRetention: time.Hour})
-		w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
-		all := fillHistory(t, w, 40)
+		w := newWriter(m)
+		all := storagetest.FillHistory(t, w, 40)
 		page, err := m.Events(context.Background(), grouping.EventQuery{Limit: 1000})
 		require.NoError(t, err)
 		require.Equal(t, all[:50], page.Events)
 		time.Sleep(time.Hour + time.Second)
-		fillHistory(t, w, 1)
+		storagetest.FillHistory(t, w, 1)
 		page, err = m.Events(context.Background(), grouping.EventQuery{})
 		require.NoError(t, err)
 		require.Len(t, page.Events, 2, "the other events are older than the retention")
@@ -94,9 +96,9 @@ func TestMemoryHistoryIsBounded(t *testing.T) {
 
 // Events of other replicas arrive late and in any order.
 func TestMemoryPutEvents(t *testing.T) {
-	m := NewMemory(MemoryOptions{})
-	w := &writer{GroupStorage: m, Clock: grouping.NewClock()}
-	want := fillHistory(t, &writer{GroupStorage: NewMemory(MemoryOptions{}), Clock: w.Clock}, 20)
+	m := NewMemory(DefaultMemoryOptions())
+	w := newWriter(m)
+	want := storagetest.FillHistory(t, &writer{GroupStorage: NewMemory(DefaultMemoryOptions()), Clock: w.Clock}, 20)
 	for i := range want {
 		j := i * 7 % len(want)
 		m.PutEvents(want[j : j+1])
@@ -113,9 +115,9 @@ func TestMemoryPutEvents(t *testing.T) {
 // A reader holds no lock while it filters events. Events that arrive meanwhile must
 // not change what it reads. The race detector would report that.
 func TestMemoryEventsWhileOthersCome(t *testing.T) {
-	w := &writer{GroupStorage: NewMemory(MemoryOptions{}), Clock: grouping.NewClock()}
-	all := fillHistory(t, w, 100)
-	m := NewMemory(MemoryOptions{})
+	w := &writer{GroupStorage: NewMemory(DefaultMemoryOptions()), Clock: grouping.NewClock()}
+	all := storagetest.FillHistory(t, w, 100)
+	m := NewMemory(DefaultMemoryOptions())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range all { // newest first, so that each insertion moves all other events

@@ -9,13 +9,16 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/durable"
+	"muster/storage/redis"
+	"muster/storage/storagetest"
 )
 
 // slowLink is the bandwidth in bytes per second of a connection that needs 300 ms
@@ -26,10 +29,9 @@ const slowLink = 64_000 * 10 / 3
 // It uses the settings of production.
 func startOn(t *testing.T, url string) replica {
 	t.Helper()
-	redis, err := NewRedis(RedisOptions{URL: url}, promslog.NewNopLogger())
-	require.NoError(t, err)
+	r := openFast(t, url)
 	clock := grouping.NewClock()
-	joined, err := NewTiered(NewMemory(MemoryOptions{}), redis, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), TieredOptions{})
+	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), r, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), DefaultTieredOptions())
 	require.NoError(t, err)
 	m, err := grouping.NewManager(joined, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
@@ -39,7 +41,7 @@ func startOn(t *testing.T, url string) replica {
 	t.Cleanup(func() {
 		cancel()
 		<-done
-		require.NoError(t, redis.Close())
+		require.NoError(t, r.Close())
 	})
 	<-joined.Restored()
 	return replica{m, joined, nil, nil}
@@ -62,24 +64,23 @@ func notification(group string, alerts int) grouping.Notification {
 // for them.
 func TestRecoveryOverASlowLink(t *testing.T) {
 	t.Parallel()
-	server := startRedis(t)
-	link := startLink(t, server.socket, slowLink)
-	r := startOn(t, "redis://"+link.addr)
-	link.cut(true)
+	server := storagetest.StartRedis(t)
+	link := storagetest.StartLink(t, server.Socket, slowLink)
+	r := startOn(t, "redis://"+link.Addr)
+	link.Cut(true)
 	const groups, alerts = 50, 40
 	for i := range groups {
 		_, err := r.Ingest(t.Context(), notification(fmt.Sprint("group-", i), alerts))
 		require.NoError(t, err)
 	}
 	require.False(t, r.storage.Status().Healthy)
-	link.cut(false)
+	link.Cut(false)
 	require.Eventually(t, func() bool {
 		s := r.storage.Status()
 		return s.Healthy && s.DirtyGroups == 0
 	}, 2*time.Minute, 10*time.Millisecond)
 
-	direct, err := NewRedis(RedisOptions{URL: "unix://" + server.socket}, promslog.NewNopLogger())
-	require.NoError(t, err)
+	direct := openFast(t, "unix://"+server.Socket)
 	defer func() { require.NoError(t, direct.Close()) }()
 	for i := range groups {
 		n := notification(fmt.Sprint("group-", i), alerts)
@@ -93,7 +94,7 @@ func TestRecoveryOverASlowLink(t *testing.T) {
 	}
 
 	// A Muster that starts over the same connection finds all groups.
-	require.Equal(t, groups, startOn(t, "redis://"+link.addr).storage.Status().Restored)
+	require.Equal(t, groups, startOn(t, "redis://"+link.Addr).storage.Status().Restored)
 }
 
 // A storm is not a fault of Redis: no write times out while Redis answers.
@@ -102,8 +103,8 @@ func TestAStormOfLargeGroups(t *testing.T) {
 		url             string
 		senders, groups int
 	}{
-		"on a machine":     {"unix://" + startRedis(t).socket, 16, 2},
-		"over a slow link": {"redis://" + startLink(t, startRedis(t).socket, 4*slowLink).addr, 4, 1},
+		"on a machine":     {"unix://" + storagetest.StartRedis(t).Socket, 16, 2},
+		"over a slow link": {"redis://" + storagetest.StartLink(t, storagetest.StartRedis(t).Socket, 4*slowLink).Addr, 4, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := startOn(t, test.url)
@@ -128,9 +129,9 @@ func TestAStormOfLargeGroups(t *testing.T) {
 // A Redis that hangs is detected by the first write, whatever its size. Writes that
 // wait for their turn do not wait for another time limit.
 func TestARedisThatHangsInAStorm(t *testing.T) {
-	server := startRedis(t)
-	r := startOn(t, "unix://"+server.socket)
-	server.pause(t, true)
+	server := storagetest.StartRedis(t)
+	r := startOn(t, "unix://"+server.Socket)
+	server.Pause(t, true)
 	began := time.Now()
 	var wg sync.WaitGroup
 	for sender := range 16 {
@@ -143,8 +144,8 @@ func TestARedisThatHangsInAStorm(t *testing.T) {
 	wg.Wait()
 	t.Logf("known after %s", r.storage.Status().DegradedSince.Sub(began))
 	require.Less(t, time.Since(began), 30*time.Second)
-	require.Equal(t, reasonTimeout, r.storage.Status().Reason)
-	server.pause(t, false)
+	require.Equal(t, durable.ReasonTimeout, r.storage.Status().Reason)
+	server.Pause(t, false)
 	r.clean(t)
 }
 
@@ -153,9 +154,9 @@ func TestDrain(t *testing.T) {
 	const groups = maxNamed + 5
 	start := func(t *testing.T) (replica, func() error) {
 		t.Helper()
-		backend := &flaky{Durable: openRedis(t, RedisOptions{URL: "redis://" + miniredis.RunT(t).Addr()})}
+		backend := &flaky{Backend: openRedis(t, redis.Options{URL: "redis://" + miniredis.RunT(t).Addr()})}
 		clock := grouping.NewClock()
-		joined, err := NewTiered(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), TieredOptions{})
+		joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), DefaultTieredOptions())
 		require.NoError(t, err)
 		m, err := grouping.NewManager(joined, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 		require.NoError(t, err)

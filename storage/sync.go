@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/storage/durable"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -21,9 +22,6 @@ import (
 // the log of the backend until something is wrong. Then the next round starts.
 
 const (
-	// batch is the number of groups that are loaded at once: a few hundred
-	// kilobytes.
-	batch = 100
 	// pushers is the number of groups that are pushed at once. It is half of the
 	// number of connections, so that other traffic also finds a free one.
 	pushers = 8
@@ -47,8 +45,8 @@ func (t *Tiered) Run(ctx context.Context) error {
 		}
 		wait := resyncPause
 		if !errors.Is(err, errResync) {
-			t.setStartFault(FaultReason(err))
-			t.logger.Debug("Failed to synchronize with the storage backend", "backend", t.durable.Name(), "err", err)
+			t.setStartFault(durable.FaultReason(err))
+			t.logger.Debug("Failed to synchronize with the storage backend", "backend", t.backend.Name(), "err", err)
 			// The jitter keeps replicas from reconnecting all at once.
 			wait = t.opts.CheckInterval/2 + rand.N(t.opts.CheckInterval/2+1) //nolint:gosec // G404: jitter is not a secret
 		}
@@ -70,16 +68,16 @@ func (t *Tiered) Drain(ctx context.Context) error {
 	for {
 		// Position may detect that the file was removed. The next call of Position
 		// then writes the file again. Other failures show when groups are pushed.
-		_, err := t.durable.Position(ctx)
-		if fileLost(err) {
-			t.recordFault(FaultReason(err), err)
+		_, err := t.backend.Position(ctx)
+		if errors.Is(err, durable.ErrDataGone) {
+			t.recordFault(durable.FaultReason(err), err)
 		} else {
 			err = t.pushDirty(ctx, 0)
 		}
 		n := t.Status().DirtyGroups
 		// If nothing is dirty, nothing is lost: not even if another file is now at
 		// the path.
-		if n == 0 && (err == nil || fileLost(err)) {
+		if n == 0 && (err == nil || errors.Is(err, durable.ErrDataGone)) {
 			return nil
 		}
 		timer := time.NewTimer(resyncPause)
@@ -128,12 +126,12 @@ func (t *Tiered) round(ctx context.Context) error {
 // catchUp makes the copy and the backend equal. It returns two positions for each
 // shard. The log must be followed from the first. The copy includes all writes up
 // to the second, which was read before the index was compared.
-func (t *Tiered) catchUp(ctx context.Context) (from, now []Position, err error) {
+func (t *Tiered) catchUp(ctx context.Context) (from, now []durable.Position, err error) {
 	t.syncClock(ctx)
 	t.ledger.beforePositionCheck()
-	now, err = t.durable.Position(ctx)
+	now, err = t.backend.Position(ctx)
 	if err != nil {
-		t.recordFault(FaultReason(err), err)
+		t.recordFault(durable.FaultReason(err), err)
 		return nil, nil, err
 	}
 	if from, err = t.findStart(ctx, now); err != nil {
@@ -148,7 +146,7 @@ func (t *Tiered) catchUp(ctx context.Context) (from, now []Position, err error) 
 	// backend again.
 	writtenBack := t.Status().DirtyGroups
 	if err := t.pushDirty(ctx, t.opts.PushRate); err != nil {
-		t.recordFault(FaultReason(err), err)
+		t.recordFault(durable.FaultReason(err), err)
 		return nil, nil, err
 	}
 	select {
@@ -158,14 +156,14 @@ func (t *Tiered) catchUp(ctx context.Context) (from, now []Position, err error) 
 		t.restoredGroups = found
 		t.mu.Unlock()
 		close(t.restored)
-		t.logger.Info("Restored alert groups", "backend", t.durable.Name(), "groups", found)
+		t.logger.Info("Restored alert groups", "backend", t.backend.Name(), "groups", found)
 	}
 	if t.breaker.close() {
 		t.recoveries.Inc()
 		t.mu.Lock()
 		t.recoveredAt, t.writtenBack = time.Now(), writtenBack
 		t.mu.Unlock()
-		t.logger.Info("Writes to the storage backend succeed again", "backend", t.durable.Name(), "writtenBack", writtenBack)
+		t.logger.Info("Writes to the storage backend succeed again", "backend", t.backend.Name(), "writtenBack", writtenBack)
 	}
 	return from, now, t.pushDirty(ctx, t.opts.PushRate)
 }
@@ -184,8 +182,8 @@ func (t *Tiered) setStartFault(reason string) {
 // syncClock compares the clock with the clock of the backend. The stamps of all
 // replicas are then comparable, even if the clocks of their hosts differ.
 func (t *Tiered) syncClock(ctx context.Context) {
-	if err := t.clock.Sync(func() (time.Time, error) { return t.durable.Now(ctx) }); err != nil {
-		t.logger.Debug("Failed to read the clock of the storage backend", "backend", t.durable.Name(), "err", err)
+	if err := t.clock.Sync(func() (time.Time, error) { return t.backend.Now(ctx) }); err != nil {
+		t.logger.Debug("Failed to read the clock of the storage backend", "backend", t.backend.Name(), "err", err)
 	}
 }
 
@@ -193,7 +191,7 @@ func (t *Tiered) syncClock(ctx context.Context) {
 // copy. It marks groups dirty that the backend does not have. It returns the number
 // of groups in the backend.
 func (t *Tiered) compare(ctx context.Context) (found int, err error) {
-	index, err := t.durable.Index(ctx)
+	index, err := t.backend.Index(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -214,7 +212,7 @@ func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 			differ = append(differ, id) // deleted in the backend, or lost
 		}
 	}
-	for part := range slices.Chunk(differ, batch) {
+	for part := range slices.Chunk(differ, durable.Batch) {
 		if err := t.pull(ctx, part, index); err != nil {
 			return 0, err
 		}
@@ -226,12 +224,12 @@ func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 // copy has changes that the backend does not have. The tokens must be those of
 // writes that are not newer than the loaded groups.
 func (t *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[grouping.ID]string) error {
-	groups, damaged, err := t.durable.LoadMany(ctx, ids)
+	groups, damaged, err := t.backend.LoadMany(ctx, ids)
 	if err != nil {
 		return err
 	}
 	for _, d := range damaged {
-		t.logger.Warn("Failed to read a group in the storage backend", "backend", t.durable.Name(), "err", d)
+		t.logger.Warn("Failed to read a group in the storage backend", "backend", t.backend.Name(), "err", d)
 	}
 	for _, id := range ids {
 		remote := groups[id]
@@ -278,14 +276,14 @@ func (t *Tiered) pushDirty(ctx context.Context, rate int) error {
 	t.mu.Unlock()
 	var pause time.Duration
 	if rate > 0 {
-		pause = time.Second * batch / time.Duration(rate)
+		pause = time.Second * durable.Batch / time.Duration(rate)
 	}
-	for part := range slices.Chunk(ids, batch) {
+	for part := range slices.Chunk(ids, durable.Batch) {
 		started := time.Now()
 		if err := t.push(ctx, part); err != nil {
 			return err
 		}
-		if len(part) < batch {
+		if len(part) < durable.Batch {
 			break
 		}
 		timer := time.NewTimer(pause - time.Since(started))
@@ -308,7 +306,7 @@ func (t *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 	}
 	t.mu.Unlock()
 
-	groups, _, err := t.durable.LoadMany(ctx, ids)
+	groups, _, err := t.backend.LoadMany(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -353,9 +351,9 @@ func (t *Tiered) pushGroup(ctx context.Context, id grouping.ID, remote *grouping
 	var stored *grouping.AlertGroup
 	stamp := t.clock.Stamp()
 	if local.IsTombstone() {
-		err = t.durable.Delete(ctx, grouping.Change{Base: remote, Stamp: local.Deleted})
+		err = t.backend.Delete(ctx, grouping.Change{Base: remote, Stamp: local.Deleted})
 	} else {
-		stored, err = t.durable.Store(ctx, grouping.Change{Group: local, Base: remote, Stamp: stamp})
+		stored, err = t.backend.Store(ctx, grouping.Change{Group: local, Base: remote, Stamp: stamp})
 	}
 	_, damaged := errors.AsType[*grouping.DamagedGroupError](err)
 	switch {
@@ -373,171 +371,4 @@ func (t *Tiered) pushGroup(ctx context.Context, id grouping.ID, remote *grouping
 		t.advanceSeen(id, string(stamp), stored.Version)
 	}
 	return true, nil
-}
-
-// followLog applies the log entries after the positions in from. It returns when an
-// error occurs or the log cannot be trusted. The copy already includes the groups
-// as of the positions in now.
-func (t *Tiered) followLog(ctx context.Context, from, now []Position) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	seen := slices.Clone(from)
-	var mu sync.Mutex // guards seen
-	// The next round uses the positions to detect writes that were lost.
-	defer func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.lastPositions = seen
-	}()
-
-	followed := make(chan struct{})
-	go func() {
-		defer close(followed)
-		err := t.durable.Follow(ctx, from, func(shard int, entries []LogEntry) {
-			mu.Lock()
-			n := t.advance(&seen[shard], entries)
-			mu.Unlock()
-			if err := t.applyEntries(ctx, entries[:n], now[shard].Seq); err != nil {
-				cancel(err)
-			}
-			if n < len(entries) {
-				cancel(errResync)
-			}
-		})
-		if err != nil {
-			cancel(err)
-		}
-	}()
-	defer func() { <-followed }()
-	defer cancel(nil)
-
-	check := time.NewTicker(t.opts.CheckInterval)
-	defer check.Stop()
-	compare := time.NewTicker(t.opts.CompareInterval)
-	defer compare.Stop()
-	// expected are the positions that must have been read by the next check.
-	expected := now
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-compare.C:
-			t.updateProblems(ctx)
-			if _, err := t.compare(ctx); err != nil {
-				return err
-			}
-		case <-check.C:
-			t.syncClock(ctx)
-			if _, reason := t.breaker.state(); reason != "" {
-				return errResync
-			}
-			if err := t.pushDirty(ctx, t.opts.PushRate); err != nil {
-				t.recordFault(FaultReason(err), err)
-				return err
-			}
-			mu.Lock()
-			read := slices.Clone(seen)
-			mu.Unlock()
-			var err error
-			if expected, err = t.checkLog(ctx, read, expected); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// checkLog checks that the log was read up to the expected positions and that
-// nothing in it was lost. It returns the positions for the next check.
-func (t *Tiered) checkLog(ctx context.Context, read, expected []Position) ([]Position, error) {
-	if behind(read, expected) {
-		return nil, errResync
-	}
-	if t.ledger.missed() {
-		t.recordLoss()
-		return nil, errResync
-	}
-	t.ledger.beforePositionCheck()
-	now, err := t.durable.Position(ctx)
-	if err != nil {
-		t.recordFault(FaultReason(err), err)
-		return nil, err
-	}
-	lineage, err := t.durable.CheckLineage(ctx, read)
-	if err != nil {
-		t.recordFault(FaultReason(err), err)
-		return nil, err
-	}
-	if lineage != LineageHeld || !sameEpochs(read, now) || behind(now, read) {
-		return nil, errResync
-	}
-	return now, t.checkLosses(ctx)
-}
-
-// applyEntries pulls the groups in the log entries. It skips writes of this process
-// and writes that the copy already includes: those up to the sequence number
-// covered.
-//
-// It also loads the history events of other processes into the copy, because the
-// backend may lose them.
-func (t *Tiered) applyEntries(ctx context.Context, entries []LogEntry, covered int64) error {
-	tokens := make(map[grouping.ID]string, len(entries))
-	var ids []grouping.ID
-	foreign := make([]LogEntry, 0, len(entries))
-	t.mu.Lock()
-	for _, e := range entries {
-		// A write of this process is already in the copy, or its group is dirty.
-		if e.Writer == t.clock.Writer() {
-			continue
-		}
-		// Stamps of this process must be greater than all stamps it has seen.
-		t.clock.Observe(grouping.Stamp(e.Token))
-		t.replicas[e.Writer] = time.Now()
-		foreign = append(foreign, e)
-		if e.Seq > covered && e.Token != t.seen[e.ID].token {
-			tokens[e.ID] = e.Token
-		}
-	}
-	t.mu.Unlock()
-	for id := range tokens {
-		ids = append(ids, id)
-	}
-	for part := range slices.Chunk(ids, batch) {
-		if err := t.pull(ctx, part, tokens); err != nil {
-			return err
-		}
-	}
-	events, err := t.durable.LoadEvents(ctx, foreign)
-	t.memory.PutEvents(events)
-	return err
-}
-
-// advance moves the position past the entries and returns how many of them are
-// consecutive. If it returns less than len(entries), entries were missed or lost
-// before the next one.
-func (t *Tiered) advance(p *Position, entries []LogEntry) int {
-	for i, e := range entries {
-		follows := e.Previous == "" || p.Token == "" || e.Previous == p.Token
-		if e.Epoch != p.Epoch || e.Seq != p.Seq+1 || !follows {
-			return i
-		}
-		if e.Writer == t.clock.Writer() {
-			t.ledger.seenInLog(e.Token)
-		}
-		*p = e.Position
-	}
-	return len(entries)
-}
-
-// behind reports whether a shard was read only to a position before the expected one.
-func behind(seen, expected []Position) bool {
-	for i := range seen {
-		if seen[i].Seq < expected[i].Seq {
-			return true
-		}
-	}
-	return false
-}
-
-func sameEpochs(a, b []Position) bool {
-	return slices.EqualFunc(a, b, func(x, y Position) bool { return x.Epoch == y.Epoch })
 }

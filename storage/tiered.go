@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/storage/durable"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -25,52 +26,47 @@ const (
 	OutageStrict  Outage = "strict"
 )
 
-// TieredOptions are the settings of a Tiered. The zero value is usable.
+// TieredOptions are the settings of a Tiered.
 type TieredOptions struct {
-	Outage Outage // "": OutageDegrade
+	Outage Outage
 	// WriteTimeout is the time limit of one write to the backend. It includes the
 	// wait for other writes. After it the result of the write counts as unknown.
-	// Zero means 20 s, which is less than an HTTP request may take. A backend that
-	// hangs must be detected much earlier, and the backend itself does that.
 	WriteTimeout time.Duration
 	// PushRate is the maximum number of groups that are written back per second
 	// after an outage. The limit keeps a backend that recovers from failing again.
-	// Zero means 2,000: a tenth of what one core of Redis can write.
 	PushRate int
 	// CheckInterval is the time between two checks of the log, and between two
-	// pushes of dirty groups. Zero means one second.
-	//
-	// CompareInterval is the time between two comparisons of the whole index. Zero
-	// means one minute.
+	// pushes of dirty groups. CompareInterval is the time between two comparisons of
+	// the whole index.
 	CheckInterval, CompareInterval time.Duration
 }
 
-func (o TieredOptions) withDefaults() (TieredOptions, error) {
-	orDefault(&o.Outage, OutageDegrade)
-	orDefault(&o.WriteTimeout, 20*time.Second)
-	orDefault(&o.PushRate, 2000)
-	orDefault(&o.CheckInterval, time.Second)
-	orDefault(&o.CompareInterval, time.Minute)
-	switch {
-	case o.Outage != OutageDegrade && o.Outage != OutageStrict:
-		return o, fmt.Errorf("storage outage mode must be %q or %q, not %q", OutageDegrade, OutageStrict, o.Outage)
-	case o.WriteTimeout < 0 || o.PushRate < 0 || o.CheckInterval < 0 || o.CompareInterval < 0:
-		return o, fmt.Errorf("storage options must not be negative: write timeout %s, push rate %d, check interval %s, compare interval %s",
-			o.WriteTimeout, o.PushRate, o.CheckInterval, o.CompareInterval)
+// DefaultTieredOptions returns the defaults.
+func DefaultTieredOptions() TieredOptions {
+	return TieredOptions{
+		Outage: OutageDegrade,
+		// Less than an HTTP request may take. A backend that hangs must be detected
+		// much earlier, and the backend itself does that.
+		WriteTimeout:  20 * time.Second,
+		PushRate:      2000, // a tenth of what one core of Redis can write
+		CheckInterval: time.Second, CompareInterval: time.Minute,
 	}
-	return o, nil
 }
 
-// orDefault sets v to the default value if v is zero.
-func orDefault[T comparable](v *T, value T) {
-	var zero T
-	if *v == zero {
-		*v = value
+// Validate returns an error if an option is not valid.
+func (o TieredOptions) Validate() error {
+	switch {
+	case o.Outage != OutageDegrade && o.Outage != OutageStrict:
+		return fmt.Errorf("storage outage mode must be %q or %q, not %q", OutageDegrade, OutageStrict, o.Outage)
+	case o.WriteTimeout <= 0 || o.PushRate <= 0 || o.CheckInterval <= 0 || o.CompareInterval <= 0:
+		return fmt.Errorf("storage options must be positive: write timeout %s, push rate %d, check interval %s, compare interval %s",
+			o.WriteTimeout, o.PushRate, o.CheckInterval, o.CompareInterval)
 	}
+	return nil
 }
 
 // Tiered joins a working copy in memory with a durable backend. It implements
-// grouping.GroupStorage and grouping.Follower, and is safe for concurrent use.
+// grouping.GroupStorage, and is safe for concurrent use.
 //
 // The copy holds all groups, so reads are answered from it. Reads continue to work
 // while the backend fails.
@@ -80,7 +76,7 @@ func orDefault[T comparable](v *T, value T) {
 // the change. Run pushes dirty groups to the backend after it has recovered.
 type Tiered struct {
 	memory  *Memory
-	durable Durable
+	backend durable.Backend
 	clock   *grouping.Clock
 	logger  *slog.Logger
 	opts    TieredOptions
@@ -129,7 +125,7 @@ type Tiered struct {
 	recoveredAt time.Time // guarded by mu
 	writtenBack int       // guarded by mu
 	// lastPositions are the positions up to which the log was read.
-	lastPositions []Position // guarded by mu
+	lastPositions []durable.Position // guarded by mu
 	// problems are the results of the last Check.
 	problems []string // guarded by mu
 	// lastFault is the text of the error that began the last outage.
@@ -139,20 +135,19 @@ type Tiered struct {
 // allEvents sorts before the ID of every event.
 const allEvents = "0"
 
-// NewTiered returns a storage that joins memory and durable. It starts nothing:
+// NewTiered returns a storage that joins memory and backend. It starts nothing:
 // the caller must call Run.
 func NewTiered(
-	memory *Memory, durable Durable, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger, opts TieredOptions,
+	memory *Memory, backend durable.Backend, clock *grouping.Clock, reg prometheus.Registerer, logger *slog.Logger, opts TieredOptions,
 ) (*Tiered, error) {
-	opts, err := opts.withDefaults()
-	if err != nil {
+	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
 	t := &Tiered{
-		memory: memory, durable: durable, clock: clock, logger: logger, opts: opts,
+		memory: memory, backend: backend, clock: clock, logger: logger, opts: opts,
 		notify:   func(grouping.ID, *grouping.AlertGroup) {},
 		restored: make(chan struct{}),
-		ledger:   ledger{disabled: !durable.HasLog()},
+		ledger:   ledger{disabled: !backend.HasLog()},
 		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]seenWrite{}, replicas: map[string]time.Time{},
 		memoryOnly: map[grouping.Stamp]bool{},
 	}
@@ -176,7 +171,7 @@ func NewTiered(
 	}, func() float64 { return float64(t.Status().Restored) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "muster_storage_health", Help: "Whether writes to the backend succeed (1) or fail (0).",
-		ConstLabels: prometheus.Labels{"backend": durable.Name()},
+		ConstLabels: prometheus.Labels{"backend": backend.Name()},
 	}, func() float64 {
 		if t.Status().Healthy {
 			return 1
@@ -186,12 +181,15 @@ func NewTiered(
 	return t, nil
 }
 
-// Follow implements grouping.Follower.
+// Follow implements grouping.GroupStorage.
 func (t *Tiered) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { t.notify = fn }
 
 // Restored returns a channel that is closed when the copy was merged with the
 // backend for the first time.
 func (t *Tiered) Restored() <-chan struct{} { return t.restored }
+
+// Close closes the backend.
+func (t *Tiered) Close() error { return t.backend.Close() }
 
 // replicaAge is the time for which a process counts as another replica after its
 // last write. Every replica writes at least when a group settles and when a
@@ -204,7 +202,7 @@ func (t *Tiered) Status() grouping.StorageStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := grouping.StorageStatus{
-		Mode: t.durable.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
+		Mode: t.backend.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
 		DirtyGroups: len(t.dirty), Restored: t.restoredGroups, RecoveredAt: t.recoveredAt, WrittenBack: t.writtenBack,
 		Problems: t.problems,
 	}
@@ -236,7 +234,7 @@ func (t *Tiered) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	var stored *grouping.AlertGroup
 	t.ledger.started(string(c.Stamp))
 	reason, err := t.write(ctx, c, func(ctx context.Context) (err error) {
-		stored, err = t.durable.Store(ctx, c)
+		stored, err = t.backend.Store(ctx, c)
 		return err
 	})
 	lookUp := t.ledger.finished(string(c.Stamp), reason == "" && err == nil)
@@ -260,7 +258,7 @@ func (t *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	reason, err := t.write(ctx, c, func(ctx context.Context) error { return t.durable.Delete(ctx, c) })
+	reason, err := t.write(ctx, c, func(ctx context.Context) error { return t.backend.Delete(ctx, c) })
 	if reason != "" {
 		_, err = t.fallBack(ctx, c, reason, err)
 		return err
@@ -284,7 +282,7 @@ func (t *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 // unknown.
 func (t *Tiered) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
 	if _, reason = t.breaker.state(); reason != "" {
-		return reason, &grouping.StorageError{Backend: t.durable.Name(), Op: "store", Err: errBreakerOpen}
+		return reason, &grouping.StorageError{Backend: t.backend.Name(), Op: "store", Err: errBreakerOpen}
 	}
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.opts.WriteTimeout)
 	defer cancel()
@@ -299,9 +297,9 @@ func (t *Tiered) write(ctx context.Context, c grouping.Change, fn func(context.C
 		return "", t.resolveConflict(wctx, c, mismatch)
 	default:
 		if _, damaged := errors.AsType[*grouping.DamagedGroupError](err); damaged {
-			return reasonDamaged, err // only this group is affected
+			return durable.ReasonDamaged, err // only this group is affected
 		}
-		reason = FaultReason(err)
+		reason = durable.FaultReason(err)
 		t.recordFault(reason, err)
 		return reason, err
 	}
@@ -316,12 +314,12 @@ func (t *Tiered) recordFault(reason string, err error) {
 	if !t.breaker.failure(reason) {
 		return
 	}
-	t.logger.Warn("Writes to the storage backend fail", "backend", t.durable.Name(), "reason", reason,
+	t.logger.Warn("Writes to the storage backend fail", "backend", t.backend.Name(), "reason", reason,
 		"outage", string(t.opts.Outage), "err", err)
 	t.mu.Lock()
 	t.lastFault = err.Error()
 	t.mu.Unlock()
-	if fileLost(err) {
+	if errors.Is(err, durable.ErrDataGone) {
 		t.markAllDirty()
 	}
 }
@@ -461,14 +459,14 @@ func (t *Tiered) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) er
 }
 
 // Ping implements grouping.GroupStorage.
-func (t *Tiered) Ping(ctx context.Context) error { return t.durable.Ping(ctx) }
+func (t *Tiered) Ping(ctx context.Context) error { return t.backend.Ping(ctx) }
 
 // Events implements grouping.GroupStorage. It reads from the backend, which has the
 // longer history. If the backend fails, it answers from the copy, which has only
 // the newest events.
 func (t *Tiered) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
 	if _, reason := t.breaker.state(); reason == "" {
-		page, err := t.durable.Events(ctx, q)
+		page, err := t.backend.Events(ctx, q)
 		if err == nil || ctx.Err() != nil || !errors.Is(err, grouping.ErrStorage) {
 			return page, err
 		}

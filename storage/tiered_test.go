@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,13 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"muster/grouping"
-
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/durable"
 )
 
 var testKey = grouping.Key{Source: "default", Receiver: "team", GroupKey: `{}:{alertname="Down"}`}
@@ -42,20 +44,19 @@ type replica struct {
 // startReplica runs a replica on the Redis at the address until the test ends.
 func startReplica(t *testing.T, addr string, opts TieredOptions) replica {
 	t.Helper()
-	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, redis.Close()) })
-	return startReplicaOn(t, redis, opts)
+	r := openFast(t, "redis://"+addr)
+	t.Cleanup(func() { require.NoError(t, r.Close()) })
+	return startReplicaOn(t, r, opts)
 }
 
 // startReplicaOn runs a replica on the backend until the test ends.
-func startReplicaOn(t *testing.T, durable Durable, opts TieredOptions) replica {
+func startReplicaOn(t *testing.T, durable durable.Backend, opts TieredOptions) replica {
 	t.Helper()
 	return startReplicaAt(t, durable, grouping.NewClock(), opts)
 }
 
 // startReplicaAt is startReplicaOn with a clock.
-func startReplicaAt(t *testing.T, durable Durable, clock *grouping.Clock, opts TieredOptions) replica {
+func startReplicaAt(t *testing.T, durable durable.Backend, clock *grouping.Clock, opts TieredOptions) replica {
 	t.Helper()
 	r, stop := runReplica(t, durable, clock, opts)
 	t.Cleanup(stop)
@@ -63,12 +64,13 @@ func startReplicaAt(t *testing.T, durable Durable, clock *grouping.Clock, opts T
 }
 
 // runReplica runs a replica until stop is called.
-func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts TieredOptions) (r replica, stop func()) {
+func runReplica(t *testing.T, durable durable.Backend, clock *grouping.Clock, opts TieredOptions) (r replica, stop func()) {
 	t.Helper()
 	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
-	orDefault(&opts.CheckInterval, 50*time.Millisecond)
-	backend := &flaky{Durable: durable}
-	joined, err := NewTiered(NewMemory(MemoryOptions{}), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
+	opts.CheckInterval = cmp.Or(opts.CheckInterval, 50*time.Millisecond)
+	opts = tieredDefaults(opts)
+	backend := &flaky{Backend: durable}
+	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
 	updates := &sync.Map{}
 	watch := func(u grouping.Update) { updates.Store(u.ID, u.Group != nil) }
@@ -91,11 +93,10 @@ func runReplica(t *testing.T, durable Durable, clock *grouping.Clock, opts Tiere
 // inRedis returns the groups that a replica finds when it starts now.
 func inRedis(t *testing.T, addr string) map[grouping.ID]*grouping.AlertGroup {
 	t.Helper()
-	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
-	require.NoError(t, err)
-	defer func() { require.NoError(t, redis.Close()) }()
+	r := openFast(t, "redis://"+addr)
+	defer func() { require.NoError(t, r.Close()) }()
 	groups := map[grouping.ID]*grouping.AlertGroup{}
-	for g, err := range redis.LoadAll(context.Background()) {
+	for g, err := range r.LoadAll(context.Background()) {
 		require.NoError(t, err)
 		groups[g.ID] = g
 	}
@@ -105,11 +106,10 @@ func inRedis(t *testing.T, addr string) map[grouping.ID]*grouping.AlertGroup {
 // inRedisReadable is inRedis without the groups that cannot be read.
 func inRedisReadable(t *testing.T, addr string) map[grouping.ID]*grouping.AlertGroup {
 	t.Helper()
-	redis, err := NewRedis(RedisOptions{URL: "redis://" + addr}, promslog.NewNopLogger())
-	require.NoError(t, err)
-	defer func() { require.NoError(t, redis.Close()) }()
+	r := openFast(t, "redis://"+addr)
+	defer func() { require.NoError(t, r.Close()) }()
 	groups := map[grouping.ID]*grouping.AlertGroup{}
-	for g, err := range redis.LoadAll(context.Background()) {
+	for g, err := range r.LoadAll(context.Background()) {
 		if err == nil {
 			groups[g.ID] = g
 		}
@@ -300,9 +300,8 @@ func TestStrictRejectsWrites(t *testing.T) {
 }
 
 func TestAStartWithoutTheBackendIsNotHealthy(t *testing.T) {
-	redis, err := NewRedis(RedisOptions{URL: "redis://127.0.0.1:1"}, promslog.NewNopLogger())
-	require.NoError(t, err)
-	m, err := NewTiered(NewMemory(MemoryOptions{}), redis, grouping.NewClock(), nil, promslog.NewNopLogger(), TieredOptions{})
+	r := openFast(t, "redis://127.0.0.1:1")
+	m, err := NewTiered(NewMemory(DefaultMemoryOptions()), r, grouping.NewClock(), nil, promslog.NewNopLogger(), DefaultTieredOptions())
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -310,11 +309,11 @@ func TestAStartWithoutTheBackendIsNotHealthy(t *testing.T) {
 	require.Eventually(t, func() bool { return !m.Status().Healthy }, 5*time.Second, 5*time.Millisecond)
 	s := m.Status()
 	require.True(t, s.Partial)
-	require.Equal(t, reasonRefused, s.Reason)
+	require.Equal(t, durable.ReasonRefused, s.Reason)
 	require.False(t, s.DegradedSince.IsZero())
 	cancel()
 	require.NoError(t, <-done)
-	require.NoError(t, redis.Close())
+	require.NoError(t, r.Close())
 }
 
 func TestADamagedGroupIsNotAFaultOfTheBackend(t *testing.T) {
@@ -379,7 +378,9 @@ func TestBreaker(t *testing.T) {
 	require.Equal(t, "loading", reason)
 	require.True(t, b.close())
 	require.False(t, b.close())
-	require.True(t, b.failure(reasonTimeout), "one timeout must open the breaker")
+	require.True(t, b.failure(durable.ReasonTimeout), "one timeout must open the breaker")
+	require.True(t, b.close())
+	require.True(t, b.failure(durable.ReasonShards), "another number of shards must open the breaker")
 }
 
 // fault is a way in which a call can fail.
@@ -394,7 +395,7 @@ const (
 
 // flaky is a backend that can be told to fail one kind of call or all calls.
 type flaky struct {
-	Durable
+	durable.Backend
 
 	mu  sync.Mutex
 	op  string
@@ -439,69 +440,81 @@ func (f *flaky) do(ctx context.Context, op string, call func() error) error {
 }
 
 func (f *flaky) Store(ctx context.Context, c grouping.Change) (g *grouping.AlertGroup, err error) {
-	err = f.do(ctx, "store", func() (err error) { g, err = f.Durable.Store(ctx, c); return err })
+	err = f.do(ctx, "store", func() (err error) { g, err = f.Backend.Store(ctx, c); return err })
 	return g, err
 }
 
 func (f *flaky) Delete(ctx context.Context, c grouping.Change) error {
-	return f.do(ctx, "delete", func() error { return f.Durable.Delete(ctx, c) })
+	return f.do(ctx, "delete", func() error { return f.Backend.Delete(ctx, c) })
 }
 
 func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (
 	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
 ) {
-	err = f.do(ctx, "load", func() (err error) { groups, damaged, err = f.Durable.LoadMany(ctx, ids); return err })
+	err = f.do(ctx, "load", func() (err error) { groups, damaged, err = f.Backend.LoadMany(ctx, ids); return err })
 	return groups, damaged, err
 }
 
 func (f *flaky) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
-	err = f.do(ctx, "index", func() (err error) { index, err = f.Durable.Index(ctx); return err })
+	err = f.do(ctx, "index", func() (err error) { index, err = f.Backend.Index(ctx); return err })
 	return index, err
 }
 
-func (f *flaky) Position(ctx context.Context) (p []Position, err error) {
-	err = f.do(ctx, "position", func() (err error) { p, err = f.Durable.Position(ctx); return err })
+func (f *flaky) Position(ctx context.Context) (p []durable.Position, err error) {
+	err = f.do(ctx, "position", func() (err error) { p, err = f.Backend.Position(ctx); return err })
 	return p, err
 }
 
-func (f *flaky) Follow(ctx context.Context, from []Position, fn func(int, []LogEntry)) error {
-	return f.do(ctx, "follow", func() error { return f.Durable.Follow(ctx, from, fn) })
+func (f *flaky) FollowLog(ctx context.Context, from []durable.Position, fn func(int, []durable.LogEntry)) error {
+	return f.do(ctx, "follow", func() error { return f.Backend.FollowLog(ctx, from, fn) })
 }
 
 func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event) error {
-	return f.do(ctx, "push events", func() error { return f.Durable.PushEvents(ctx, events) })
+	return f.do(ctx, "push events", func() error { return f.Backend.PushEvents(ctx, events) })
 }
 
-func (f *flaky) CheckLineage(ctx context.Context, seen []Position) (l Lineage, err error) {
-	err = f.do(ctx, "trace", func() (err error) { l, err = f.Durable.CheckLineage(ctx, seen); return err })
+func (f *flaky) CheckLineage(ctx context.Context, seen []durable.Position) (l durable.Lineage, err error) {
+	err = f.do(ctx, "trace", func() (err error) { l, err = f.Backend.CheckLineage(ctx, seen); return err })
 	return l, err
 }
 
-func (f *flaky) LoadEvents(ctx context.Context, entries []LogEntry) (events []grouping.Event, err error) {
-	err = f.do(ctx, "events of", func() (err error) { events, err = f.Durable.LoadEvents(ctx, entries); return err })
+func (f *flaky) LoadEvents(ctx context.Context, entries []durable.LogEntry) (events []grouping.Event, err error) {
+	err = f.do(ctx, "events of", func() (err error) { events, err = f.Backend.LoadEvents(ctx, entries); return err })
 	return events, err
 }
 
 func (f *flaky) MissingEvents(ctx context.Context, events []grouping.Event) (missing []grouping.Event, err error) {
-	err = f.do(ctx, "absent", func() (err error) { missing, err = f.Durable.MissingEvents(ctx, events); return err })
+	err = f.do(ctx, "absent", func() (err error) { missing, err = f.Backend.MissingEvents(ctx, events); return err })
 	return missing, err
 }
 
-func (f *flaky) FindLosses(ctx context.Context, ids []grouping.ID) (losses Losses, err error) {
-	err = f.do(ctx, "lacking", func() (err error) { losses, err = f.Durable.FindLosses(ctx, ids); return err })
+func (f *flaky) FindLosses(ctx context.Context, ids []grouping.ID) (losses durable.Losses, err error) {
+	err = f.do(ctx, "lacking", func() (err error) { losses, err = f.Backend.FindLosses(ctx, ids); return err })
 	return losses, err
 }
 
 func (f *flaky) Now(ctx context.Context) (now time.Time, err error) {
-	err = f.do(ctx, "now", func() (err error) { now, err = f.Durable.Now(ctx); return err })
+	err = f.do(ctx, "now", func() (err error) { now, err = f.Backend.Now(ctx); return err })
 	return now, err
 }
 
 func (f *flaky) Events(ctx context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
-	err = f.do(ctx, "events", func() (err error) { page, err = f.Durable.Events(ctx, q); return err })
+	err = f.do(ctx, "events", func() (err error) { page, err = f.Backend.Events(ctx, q); return err })
 	return page, err
 }
 
 func (f *flaky) Ping(ctx context.Context) error {
-	return f.do(ctx, "ping", func() error { return f.Durable.Ping(ctx) })
+	return f.do(ctx, "ping", func() error { return f.Backend.Ping(ctx) })
+}
+
+// One stalled connection does not open the breaker, because the server answers on
+// other connections.
+func TestStalledConnectionIsNotAnOutage(t *testing.T) {
+	var b breaker
+	require.False(t, b.failure("stalled"))
+	require.False(t, b.failure("stalled"))
+	for range 10 {
+		require.False(t, b.failure(durable.ReasonPool), "it waited for other writes of this process")
+	}
+	require.True(t, b.failure("stalled"), "three in a row")
 }

@@ -24,6 +24,7 @@ import (
 	"muster/grouping"
 	"muster/internal/testserver"
 	"muster/storage"
+	"muster/storage/redis"
 	"muster/web"
 )
 
@@ -80,17 +81,19 @@ type muster struct {
 
 func start(t *testing.T) *muster {
 	t.Helper()
-	return startOn(t, storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock())
+	return startOn(t, storage.NewMemory(storage.DefaultMemoryOptions()), grouping.NewClock())
 }
 
 // startReplica starts one of several replicas with the same Redis.
 func startReplica(t *testing.T, redisURL string) *muster {
 	t.Helper()
-	redis, err := storage.NewRedis(storage.RedisOptions{URL: redisURL}, promslog.NewNopLogger())
+	opts := redis.DefaultOptions()
+	opts.URL = redisURL
+	backend, err := redis.New(opts)
 	require.NoError(t, err)
 	clock := grouping.NewClock()
-	tiered, err := storage.NewTiered(storage.NewMemory(storage.MemoryOptions{}), redis, clock, nil, promslog.NewNopLogger(),
-		storage.TieredOptions{})
+	tiered, err := storage.NewTiered(storage.NewMemory(storage.DefaultMemoryOptions()), backend, clock, nil, promslog.NewNopLogger(),
+		storage.DefaultTieredOptions())
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -98,7 +101,7 @@ func startReplica(t *testing.T, redisURL string) *muster {
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-done)
-		require.NoError(t, redis.Close())
+		require.NoError(t, backend.Close())
 	})
 	<-tiered.Restored()
 	return startOn(t, tiered, clock)

@@ -96,7 +96,7 @@ func Build(opts Options) (s *Server, err error) {
 		opts.Groups = grouping.DefaultOptions
 	}
 	if opts.Storage == nil {
-		opts.Storage, opts.Clock = storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock()
+		opts.Storage, opts.Clock = storage.NewMemory(storage.DefaultMemoryOptions()), grouping.NewClock()
 	}
 	s = &Server{
 		opts: opts, Registry: prometheus.NewRegistry(), groups: &domain{}, logs: newLogSwitch(),
@@ -176,7 +176,7 @@ func (s *Server) Use(groups Groups) { s.groups.Groups = groups }
 func (s *Server) Reset(t testing.TB) {
 	t.Helper()
 	var err error
-	s.Manager, err = grouping.NewManager(storage.NewMemory(storage.MemoryOptions{}), grouping.NewClock(), s.Publish,
+	s.Manager, err = grouping.NewManager(storage.NewMemory(storage.DefaultMemoryOptions()), grouping.NewClock(), s.Publish,
 		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	s.Use(s.Manager)

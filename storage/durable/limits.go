@@ -1,0 +1,28 @@
+package durable
+
+import (
+	"time"
+
+	"muster/grouping"
+)
+
+// TombstoneAge is the time for which the tombstone of a deleted group is kept. It
+// must be longer than the time for which a replica may be cut off. Otherwise such a
+// replica would store the deleted group again.
+const TombstoneAge = 24 * time.Hour
+
+// MaxTombstones is the maximum number of tombstones, for the case that very many
+// groups are created and deleted. A tombstone needs about 400 bytes.
+const MaxTombstones = 50_000
+
+// FirstID returns the prefix of the IDs of events at this time. No event of this time
+// or later has a lower ID.
+func FirstID(t time.Time) string {
+	return string(grouping.NewStamp(t, 0, ""))
+}
+
+// RoundUp returns the first whole millisecond that is not before the time. The IDs
+// of events have a resolution of milliseconds.
+func RoundUp(t time.Time) time.Time {
+	return t.Add(time.Millisecond - 1)
+}

@@ -1,0 +1,78 @@
+package file
+
+import "go.etcd.io/bbolt"
+
+// This file has the transactions of a Storage. Concurrent writes share one sync.
+
+// queuedWrite is the write of one caller.
+type queuedWrite struct {
+	fn   func(*bbolt.Tx) error
+	err  error
+	done chan struct{} // closed when err is known
+}
+
+// update runs a write and returns when it is on disk. Writes that arrive during
+// a commit wait, and the first of them commits them all together.
+func (f *Storage) update(op string, fn func(tx *bbolt.Tx) error) error {
+	w := &queuedWrite{fn: fn, done: make(chan struct{})}
+	f.mu.Lock()
+	f.waiting = append(f.waiting, w)
+	first := len(f.waiting) == 1
+	f.mu.Unlock()
+	if first {
+		f.commitLock <- struct{}{}
+		f.commitWaiting()
+		<-f.commitLock
+	}
+	<-w.done
+	f.failing.Store(w.err != nil)
+	if w.err != nil {
+		return f.fault(op, w.err)
+	}
+	return nil
+}
+
+// commitWaiting commits all waiting writes in one transaction. If one of them
+// fails, it commits each of them in a transaction of its own.
+func (f *Storage) commitWaiting() {
+	f.mu.Lock()
+	writes := f.waiting
+	f.waiting = nil
+	f.mu.Unlock()
+	writeFailed := false
+	err := f.commit(func(tx *bbolt.Tx) error {
+		if err := f.dropTombstones(tx); err != nil {
+			return err
+		}
+		for _, w := range writes {
+			if err := w.fn(tx); err != nil {
+				writeFailed = true
+				return err
+			}
+		}
+		return nil
+	})
+	for _, w := range writes {
+		w.err = err
+		if writeFailed && len(writes) > 1 {
+			w.err = f.commit(w.fn) // one failed write must not fail the others
+		}
+		close(w.done)
+	}
+}
+
+// commit runs one transaction. It fails if the file is not at its path, because
+// the next start would not find the written data.
+func (f *Storage) commit(fn func(tx *bbolt.Tx) error) error {
+	if err := f.verifyPath(); err != nil {
+		return err
+	}
+	return f.handle.Load().commit(fn)
+}
+
+func (f *Storage) view(op string, fn func(tx *bbolt.Tx) error) error {
+	if err := f.handle.Load().view(fn); err != nil {
+		return f.fault(op, err)
+	}
+	return nil
+}

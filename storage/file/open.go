@@ -1,0 +1,170 @@
+package file
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"muster/grouping"
+	"muster/storage/durable"
+)
+
+// Open opens the file, and creates it if it does not exist. The error says
+// in one sentence what is wrong and what to do.
+func Open(opts Options) (*Storage, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
+		return nil, fmt.Errorf("the folder of --storage.path %s cannot be created: %w", opts.Path, err)
+	}
+	f := &Storage{opts: opts, now: time.Now, commitLock: make(chan struct{}, 1)}
+	h, err := f.openOrCreate()
+	if err != nil {
+		return nil, startError(opts.Path, err)
+	}
+	f.handle.Store(h)
+	f.removeUnfinished()
+	return f, nil
+}
+
+func (f *Storage) openOrCreate() (*handle, error) {
+	info, err := os.Stat(f.opts.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		h, failed := f.create(nil)
+		if !errors.Is(failed, fs.ErrExist) {
+			return h, failed
+		}
+		info, err = os.Stat(f.opts.Path) // another process created the file first
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, errDirectory
+	case !info.Mode().IsRegular():
+		return nil, errNotRegular
+	case info.Size() == 0:
+		return nil, errEmptyFile
+	}
+	if err := verifyLocked(f.opts.Path); err != nil {
+		return nil, err
+	}
+	return f.openHandle(f.opts.Path)
+}
+
+var (
+	errDirectory  = errors.New("it is a directory")
+	errNotRegular = errors.New("it is not a regular file")
+	errEmptyFile  = errors.New("it is empty")
+)
+
+// startError turns an error of the start into a sentence that says what to do.
+func startError(path string, err error) error {
+	var (
+		damaged *damagedFileError
+		other   *durable.SchemaError
+	)
+	switch {
+	case errors.Is(err, errDirectory):
+		return fmt.Errorf("%s is a directory: set --storage.path to a file in it, such as %s", path, filepath.Join(path, "muster.db"))
+	case errors.Is(err, errNotRegular):
+		return fmt.Errorf("%s is a device, a pipe or a socket: change --storage.path to a file", path)
+	case errors.Is(err, errEmptyFile):
+		return fmt.Errorf("%s is empty, and Muster never leaves an empty file: put a backup in its place, "+
+			"remove it to start without history, or change --storage.path", path)
+	case errors.As(err, &damaged):
+		return fmt.Errorf("%s is damaged: move it away to start with an empty file, or change --storage.path (%w)", path, damaged.Err)
+	case errors.As(err, &other):
+		return fmt.Errorf("%s was written by %w: use that version, or change --storage.path", path, err)
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return fmt.Errorf("%s is in use by %s: stop that process, or change --storage.path of this Muster", path, holder(path))
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%s cannot be written to: make it writable, or change --storage.path (%w)", path, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("the disk of %s is full: free some space, or change --storage.path (%w)", path, err)
+	default:
+		return fmt.Errorf("%s is not a file that Muster can read: move it away to start with an empty file, "+
+			"or change --storage.path (%w)", path, err)
+	}
+}
+
+// errNoGrowth says that the file could not grow.
+var errNoGrowth = errors.New("the file cannot grow")
+
+// damagedFileError says that the content of a file is not what Muster wrote.
+type damagedFileError struct{ Err error }
+
+func (e *damagedFileError) Error() string { return "the file is damaged: " + e.Err.Error() }
+func (e *damagedFileError) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, durable.ErrDataGone) true.
+func (*damagedFileError) Is(target error) bool { return target == durable.ErrDataGone }
+
+// prepare creates the buckets, checks the durable.Schema, finds the tombstones and
+// removes the old ones.
+func (f *Storage) prepare(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketMeta} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	if found := meta.Get(keySchema); found != nil && string(found) != durable.Schema {
+		return &durable.SchemaError{Found: string(found)}
+	}
+	if meta.Get(keyEpoch) == nil {
+		if err := meta.Put(keyEpoch, []byte(rand.Text())); err != nil {
+			return err
+		}
+	}
+	if err := meta.Put(keySchema, []byte(durable.Schema)); err != nil {
+		return err
+	}
+	f.tombstones = nil
+	for id, fields := range scanGroups(tx) {
+		if _, live := fields[grouping.HeadRecord]; !live {
+			f.tombstones = append(f.tombstones, tombstone{id, grouping.Stamp(fields[durable.FieldDeleted])})
+		}
+	}
+	slices.SortFunc(f.tombstones, func(a, b tombstone) int { return cmp.Compare(a.deleted, b.deleted) })
+	return f.dropTombstones(tx)
+}
+
+// dropTombstones removes the tombstones that are older than durable.TombstoneAge, and
+// the oldest ones if there are too many.
+func (f *Storage) dropTombstones(tx *bbolt.Tx) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	groups := tx.Bucket(bucketGroups)
+	oldest := grouping.NewStamp(f.now().Add(-durable.TombstoneAge), 0, "")
+	n := 0
+	for _, t := range f.tombstones {
+		if t.deleted >= oldest && len(f.tombstones)-n <= durable.MaxTombstones {
+			break
+		}
+		n++
+		if string(groups.Get([]byte(string(t.id)+durable.FieldDeleted))) != string(t.deleted) || groups.Get([]byte(string(t.id)+grouping.HeadRecord)) != nil {
+			continue // the group was stored again since then
+		}
+		if err := deletePrefix(groups, []byte(t.id)); err != nil {
+			return err
+		}
+	}
+	tx.OnCommit(func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.tombstones = slices.Delete(f.tombstones, 0, n)
+	})
+	return nil
+}

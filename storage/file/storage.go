@@ -1,0 +1,399 @@
+package file
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"muster/grouping"
+	"muster/storage/durable"
+)
+
+// Options are the settings of a Storage.
+type Options struct {
+	Path             string        // of the file
+	HistoryRetention time.Duration // how long events are kept
+	MaxHistory       int64         // maximum size of the history in bytes
+}
+
+// DefaultOptions returns the defaults. The history may have about a million events.
+func DefaultOptions() Options {
+	return Options{Path: "data/muster.db", HistoryRetention: grouping.DefaultHistoryRetention, MaxHistory: 512 << 20}
+}
+
+// Validate returns an error if an option is not valid.
+func (o Options) Validate() error {
+	if o.Path == "" || o.HistoryRetention <= 0 || o.MaxHistory <= 0 {
+		return fmt.Errorf("file options must be set: path %q, history retention %s, maximum of history %d",
+			o.Path, o.HistoryRetention, o.MaxHistory)
+	}
+	return nil
+}
+
+// Storage keeps groups and history in one file. Only one process can have the
+// file open. Storage is safe for concurrent use. A write is on disk when Store
+// returns; concurrent writes share one sync.
+//
+// The file is a bbolt database: one B+ tree that is written by copying. A crash
+// at any moment leaves the last complete state. Its buckets have these keys:
+//
+//	groups    <id><field>    as in Redis: m, a:<fingerprint>, v, n, d, w
+//	history   <event id>     an event
+//	timeline  <id><event id> no value: the key names an event of the group
+//	meta      durable.Schema, epoch, bytes (of the history)
+type Storage struct {
+	grouping.NoFollow
+
+	opts Options
+	now  func() time.Time
+	// handle is the open file. It may be missing at its path, or the path may
+	// lead to another file. Position then writes it to the path again.
+	handle atomic.Pointer[handle]
+	// failing is set while writes fail. Position then tries a write.
+	failing atomic.Bool
+	// moved is set while the open file is not at its path. Writes then fail
+	// with this error.
+	moved atomic.Pointer[movedFileError]
+
+	// commitLock is held during a commit. It is a channel with a capacity of 1.
+	commitLock chan struct{}
+	mu         sync.Mutex
+	// waiting are the writes of the next commit. The caller of the first write
+	// makes the commit.
+	waiting []*queuedWrite // guarded by mu
+	// tombstones are sorted by their stamps, the oldest first.
+	tombstones []tombstone // guarded by mu
+}
+
+// tombstone names a tombstone in the file.
+type tombstone struct {
+	id      grouping.ID
+	deleted grouping.Stamp
+}
+
+var (
+	bucketGroups   = []byte("groups")
+	bucketHistory  = []byte("history")
+	bucketTimeline = []byte("timeline")
+	bucketMeta     = []byte("meta")
+	keySchema      = []byte("schema")
+	keyEpoch       = []byte("epoch")
+	keyBytes       = []byte("bytes")
+	keyProbe       = []byte("probe")
+)
+
+const (
+	// lockTimeout is how long the start waits until another process releases
+	// the file. A Muster that is being replaced takes a moment to stop.
+	lockTimeout = 2 * time.Second
+	// allocSize is the number of bytes by which the file grows at once. The
+	// default of bbolt, 16 MB, would be most of a small file.
+	allocSize = 1 << 20
+	idLen     = 20
+)
+
+// Name implements durable.Backend.
+func (f *Storage) Name() string { return "file" }
+
+// Close closes the file.
+func (f *Storage) Close() error { return f.handle.Load().Close() }
+
+func (f *Storage) fault(op string, err error) error {
+	return &grouping.StorageError{Backend: f.Name(), Op: op, Reason: faultReason(err), Err: err}
+}
+
+// Store implements grouping.GroupStorage.
+func (f *Storage) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	g := *c.Group
+	write := func(groups *bbolt.Bucket, stored *grouping.AlertGroup, writes []grouping.RecordWrite) (*grouping.AlertGroup, error) {
+		if stored != nil && !c.Exclusive && stored.Stamp > g.Stamp {
+			g = *g.WithNewerHead(stored)
+		}
+		if stored != nil {
+			g.Version, g.Notifications = max(g.Version, stored.Version), max(g.Notifications, stored.Notifications)
+		}
+		g.Version++
+		if c.Notified {
+			g.Notifications++
+		}
+		head, err := g.EncodeHead()
+		if err != nil {
+			return nil, err
+		}
+		writes = append(writes,
+			grouping.RecordWrite{Name: grouping.HeadRecord, Text: head},
+			grouping.RecordWrite{Name: durable.FieldDeleted, Text: string(g.Deleted)},
+			grouping.RecordWrite{Name: durable.FieldVersion, Text: strconv.FormatInt(g.Version, 10)},
+			grouping.RecordWrite{Name: durable.FieldNotifications, Text: strconv.FormatInt(g.Notifications, 10)},
+			grouping.RecordWrite{Name: durable.FieldToken, Text: string(c.Stamp)})
+		for _, w := range writes {
+			key := []byte(string(g.ID) + w.Name)
+			if w.Text == "" {
+				err = groups.Delete(key)
+			} else {
+				err = groups.Put(key, []byte(w.Text))
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		return &g, nil
+	}
+	return f.compareAndWrite("store", &c, write)
+}
+
+// Delete implements grouping.GroupStorage.
+func (f *Storage) Delete(ctx context.Context, c grouping.Change) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	c.Group = nil
+	id := c.ID()
+	_, err := f.compareAndWrite("delete", &c, func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []grouping.RecordWrite) (*grouping.AlertGroup, error) {
+		if err := deletePrefix(groups, []byte(id)); err != nil {
+			return nil, err
+		}
+		if err := groups.Put([]byte(string(id)+durable.FieldDeleted), []byte(c.Stamp)); err != nil {
+			return nil, err
+		}
+		return nil, groups.Put([]byte(string(id)+durable.FieldToken), []byte(c.Stamp))
+	})
+	if err == nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.tombstones = append(f.tombstones, tombstone{id, c.Stamp})
+	}
+	return err
+}
+
+// groupWrite writes one group. It gets the bucket of groups, the stored group
+// and the writes of its records. It returns the group as stored.
+type groupWrite func(groups *bbolt.Bucket, stored *grouping.AlertGroup, writes []grouping.RecordWrite) (*grouping.AlertGroup, error)
+
+// compareAndWrite compares the stored group with the base of the change, and
+// calls write if they are equal. It reads the whole group. This is cheap,
+// because the keys of a group are neighbours and no other process writes them.
+func (f *Storage) compareAndWrite(op string, c *grouping.Change, write groupWrite) (*grouping.AlertGroup, error) {
+	id := c.ID()
+	records, err := c.Records()
+	if err != nil {
+		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
+	}
+	events, err := c.EncodeEvents()
+	if err != nil {
+		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
+	}
+	// These are the results of the write. The function may run twice, so each
+	// run resets them. A conflict is not a fault of the file: it is kept in
+	// answer, so that it does not end the commit for the other writes.
+	var g *grouping.AlertGroup
+	var answer error
+	err = f.update(op, func(tx *bbolt.Tx) (err error) {
+		g, answer = nil, nil
+		groups := tx.Bucket(bucketGroups)
+		stored, damaged := durable.Decode(id, readFields(groups, id))
+		switch {
+		case damaged != nil:
+			answer = damaged
+			return nil //nolint:nilerr // an answer, not a fault of the file
+		case string(groups.Get([]byte(string(id)+durable.FieldToken))) == string(c.Stamp):
+			g = stored
+			return nil
+		case op == "delete" && (stored == nil || stored.IsTombstone()):
+			return nil // it is deleted already
+		case c.Conflicts(stored):
+			answer = &grouping.VersionMismatchError{ID: id, Stored: stored}
+			return nil
+		}
+		if g, err = write(groups, stored, slices.Clone(records)); err != nil {
+			return err
+		}
+		return f.addEvents(tx, id, events)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, answer
+}
+
+func readFields(groups *bbolt.Bucket, id grouping.ID) map[string]string {
+	fields := map[string]string{}
+	cursor := groups.Cursor()
+	for k, v := cursor.Seek([]byte(id)); bytes.HasPrefix(k, []byte(id)); k, v = cursor.Next() {
+		fields[string(k[idLen:])] = string(v)
+	}
+	return fields
+}
+
+func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
+	cursor := b.Cursor()
+	for k, _ := cursor.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cursor.Seek(prefix) {
+		if err := cursor.Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanGroups yields the fields of all groups, tombstones included.
+func scanGroups(tx *bbolt.Tx) iter.Seq2[grouping.ID, map[string]string] {
+	return func(yield func(grouping.ID, map[string]string) bool) {
+		var id grouping.ID
+		var fields map[string]string
+		cursor := tx.Bucket(bucketGroups).Cursor()
+		for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
+			if len(k) <= idLen {
+				continue
+			}
+			if next := grouping.ID(k[:idLen]); next != id {
+				if fields != nil && !yield(id, fields) {
+					return
+				}
+				id, fields = next, map[string]string{}
+			}
+			fields[string(k[idLen:])] = string(v)
+		}
+		if fields != nil {
+			yield(id, fields)
+		}
+	}
+}
+
+// Load implements grouping.GroupStorage.
+func (f *Storage) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
+	return durable.LoadOne(ctx, f, id)
+}
+
+// LoadMany implements durable.Backend.
+func (f *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
+	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	groups = make(map[grouping.ID]*grouping.AlertGroup, len(ids))
+	err = f.view("load", func(tx *bbolt.Tx) error {
+		for _, id := range ids {
+			if !id.Valid() {
+				continue // only a valid ID may become part of a key
+			}
+			g, bad := durable.Decode(id, readFields(tx.Bucket(bucketGroups), id))
+			if bad != nil {
+				damaged = append(damaged, bad)
+			} else if g != nil {
+				groups[id] = g
+			}
+		}
+		return nil
+	})
+	return groups, damaged, err
+}
+
+// Index implements durable.Backend.
+func (f *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	index := map[grouping.ID]string{}
+	err := f.view("index", func(tx *bbolt.Tx) error {
+		for id, fields := range scanGroups(tx) {
+			if _, live := fields[grouping.HeadRecord]; live && id.Valid() {
+				index[id] = fields[durable.FieldToken]
+			}
+		}
+		return nil
+	})
+	return index, err
+}
+
+// ListKeys implements grouping.GroupStorage.
+func (f *Storage) ListKeys(ctx context.Context) ([]grouping.ID, error) {
+	return durable.ListKeys(ctx, f)
+}
+
+// Size implements grouping.GroupStorage.
+func (f *Storage) Size(ctx context.Context) (int, error) {
+	index, err := f.Index(ctx)
+	return len(index), err
+}
+
+// LoadAll implements grouping.GroupStorage.
+func (f *Storage) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+	return durable.LoadAll(ctx, f)
+}
+
+// StoreAll implements grouping.GroupStorage.
+func (f *Storage) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
+	return durable.StoreAll(ctx, f, groups)
+}
+
+// Ping implements grouping.GroupStorage.
+func (f *Storage) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return f.view("ping", func(*bbolt.Tx) error { return nil })
+}
+
+// Check implements durable.Backend. It reports a file that is not at its path.
+func (f *Storage) Check(context.Context) ([]string, error) {
+	if moved := f.moved.Load(); moved != nil {
+		return []string{moved.Error()}, nil
+	}
+	return nil, nil
+}
+
+// Now implements durable.Backend. A file has no clock, so it returns the zero time.
+func (f *Storage) Now(ctx context.Context) (time.Time, error) {
+	if ctx.Err() != nil {
+		return time.Time{}, context.Cause(ctx)
+	}
+	return time.Time{}, nil
+}
+
+// Position implements durable.Backend. Only this process writes to the file, so the
+// position never changes. While writes fail, Position tries a write. It also
+// writes a moved file to its path again, but only if an earlier call reported
+// the move: so the move is always visible as an outage first.
+func (f *Storage) Position(ctx context.Context) ([]durable.Position, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err := f.restoreAtPath(); err != nil {
+		return nil, f.fault("position", err)
+	}
+	if f.failing.Load() {
+		if err := f.update("position", func(tx *bbolt.Tx) error {
+			return tx.Bucket(bucketMeta).Put(keyProbe, []byte(rand.Text()))
+		}); err != nil {
+			return nil, err
+		}
+	}
+	var p durable.Position
+	err := f.view("position", func(tx *bbolt.Tx) error {
+		p.Epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
+		return nil
+	})
+	return []durable.Position{p}, err
+}
+
+// HasLog implements durable.Backend. Only one process writes to a file, so it needs no log.
+func (f *Storage) HasLog() bool { return false }
+
+// FollowLog implements durable.Backend. It only waits, because a file has no log.
+func (f *Storage) FollowLog(ctx context.Context, _ []durable.Position, _ func(int, []durable.LogEntry)) error {
+	<-ctx.Done()
+	return nil
+}

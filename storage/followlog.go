@@ -1,0 +1,207 @@
+package storage
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"muster/grouping"
+	"muster/storage/durable"
+)
+
+// logReader reads the log of the backend for one round. It knows up to which position
+// each shard was read.
+type logReader struct {
+	*Tiered
+
+	// covered are the positions up to which the copy includes all writes already.
+	covered []durable.Position
+
+	readMu sync.Mutex
+	read   []durable.Position // guarded by readMu
+}
+
+// followLog applies the log entries after the positions in from. It returns when an
+// error occurs or the log cannot be trusted. The copy already includes the groups
+// as of the positions in now.
+func (t *Tiered) followLog(ctx context.Context, from, now []durable.Position) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &logReader{Tiered: t, covered: now, read: slices.Clone(from)}
+	// The next round uses the positions to detect writes that were lost.
+	defer func() { t.setLastPositions(r.positions()) }()
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		err := t.backend.FollowLog(ctx, from, func(shard int, entries []durable.LogEntry) {
+			if err := r.apply(ctx, shard, entries); err != nil {
+				cancel(err)
+			}
+		})
+		if err != nil {
+			cancel(err)
+		}
+	}()
+	defer func() { <-followed }()
+	defer cancel(nil)
+	return r.watch(ctx)
+}
+
+// watch checks the log and the index at their intervals, until an error occurs or the
+// log cannot be trusted.
+func (r *logReader) watch(ctx context.Context) error {
+	check := time.NewTicker(r.opts.CheckInterval)
+	defer check.Stop()
+	compare := time.NewTicker(r.opts.CompareInterval)
+	defer compare.Stop()
+	// expected are the positions that must have been read by the next check.
+	expected := r.covered
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-compare.C:
+			r.updateProblems(ctx)
+			_, err = r.compare(ctx)
+		case <-check.C:
+			expected, err = r.check(ctx, expected)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// check pushes what the backend does not have, and checks the log. It returns the
+// positions for the next check.
+func (r *logReader) check(ctx context.Context, expected []durable.Position) ([]durable.Position, error) {
+	r.syncClock(ctx)
+	if _, reason := r.breaker.state(); reason != "" {
+		return nil, errResync
+	}
+	if err := r.pushDirty(ctx, r.opts.PushRate); err != nil {
+		r.recordFault(durable.FaultReason(err), err)
+		return nil, err
+	}
+	return r.checkLog(ctx, r.positions(), expected)
+}
+
+// apply applies the log entries of a shard. It returns an error if entries before
+// them are missing.
+func (r *logReader) apply(ctx context.Context, shard int, entries []durable.LogEntry) error {
+	r.readMu.Lock()
+	n := r.advance(&r.read[shard], entries)
+	r.readMu.Unlock()
+	if err := r.applyEntries(ctx, entries[:n], r.covered[shard].Seq); err != nil {
+		return err
+	}
+	if n < len(entries) {
+		return errResync
+	}
+	return nil
+}
+
+// positions returns the positions up to which the log was read.
+func (r *logReader) positions() []durable.Position {
+	r.readMu.Lock()
+	defer r.readMu.Unlock()
+	return slices.Clone(r.read)
+}
+
+// checkLog checks that the log was read up to the expected positions and that
+// nothing in it was lost. It returns the positions for the next check.
+func (t *Tiered) checkLog(ctx context.Context, read, expected []durable.Position) ([]durable.Position, error) {
+	if behind(read, expected) {
+		return nil, errResync
+	}
+	if t.ledger.missed() {
+		t.recordLoss()
+		return nil, errResync
+	}
+	t.ledger.beforePositionCheck()
+	now, err := t.backend.Position(ctx)
+	if err != nil {
+		t.recordFault(durable.FaultReason(err), err)
+		return nil, err
+	}
+	lineage, err := t.backend.CheckLineage(ctx, read)
+	if err != nil {
+		t.recordFault(durable.FaultReason(err), err)
+		return nil, err
+	}
+	if lineage != durable.LineageHeld || !sameEpochs(read, now) || behind(now, read) {
+		return nil, errResync
+	}
+	return now, t.checkLosses(ctx)
+}
+
+// applyEntries pulls the groups in the log entries. It skips writes of this process
+// and writes that the copy already includes: those up to the sequence number
+// covered.
+//
+// It also loads the history events of other processes into the copy, because the
+// backend may lose them.
+func (t *Tiered) applyEntries(ctx context.Context, entries []durable.LogEntry, covered int64) error {
+	tokens := make(map[grouping.ID]string, len(entries))
+	var ids []grouping.ID
+	foreign := make([]durable.LogEntry, 0, len(entries))
+	t.mu.Lock()
+	for _, e := range entries {
+		// A write of this process is already in the copy, or its group is dirty.
+		if e.Writer == t.clock.Writer() {
+			continue
+		}
+		// Stamps of this process must be greater than all stamps it has seen.
+		t.clock.Observe(grouping.Stamp(e.Token))
+		t.replicas[e.Writer] = time.Now()
+		foreign = append(foreign, e)
+		if e.Seq > covered && e.Token != t.seen[e.ID].token {
+			tokens[e.ID] = e.Token
+		}
+	}
+	t.mu.Unlock()
+	for id := range tokens {
+		ids = append(ids, id)
+	}
+	for part := range slices.Chunk(ids, durable.Batch) {
+		if err := t.pull(ctx, part, tokens); err != nil {
+			return err
+		}
+	}
+	events, err := t.backend.LoadEvents(ctx, foreign)
+	t.memory.PutEvents(events)
+	return err
+}
+
+// advance moves the position past the entries and returns how many of them are
+// consecutive. If it returns less than len(entries), entries were missed or lost
+// before the next one.
+func (t *Tiered) advance(p *durable.Position, entries []durable.LogEntry) int {
+	for i, e := range entries {
+		follows := e.Previous == "" || p.Token == "" || e.Previous == p.Token
+		if e.Epoch != p.Epoch || e.Seq != p.Seq+1 || !follows {
+			return i
+		}
+		if e.Writer == t.clock.Writer() {
+			t.ledger.seenInLog(e.Token)
+		}
+		*p = e.Position
+	}
+	return len(entries)
+}
+
+// behind reports whether a shard was read only to a position before the expected one.
+func behind(seen, expected []durable.Position) bool {
+	for i := range seen {
+		if seen[i].Seq < expected[i].Seq {
+			return true
+		}
+	}
+	return false
+}
+
+func sameEpochs(a, b []durable.Position) bool {
+	return slices.EqualFunc(a, b, func(x, y durable.Position) bool { return x.Epoch == y.Epoch })
+}

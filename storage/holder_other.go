@@ -1,6 +1,0 @@
-//go:build !linux
-
-package storage
-
-// holder names the process that holds the lock of a file.
-func holder(string) string { return "another process" }

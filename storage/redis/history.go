@@ -1,0 +1,147 @@
+package redis
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"muster/grouping"
+	"muster/storage/durable"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Events implements grouping.GroupStorage.
+func (r *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+	var page grouping.EventPage
+	if ctx.Err() != nil {
+		return page, context.Cause(ctx)
+	}
+	q.Limit = cmp.Or(q.Limit, grouping.DefaultLimit)
+	var keys []string
+	switch {
+	case q.Group != "" && !q.Group.Valid():
+		return page, nil // only a valid ID may become part of a key
+	case q.Group != "":
+		keys = []string{r.key(r.shard(q.Group), "t:"+string(q.Group))}
+	default:
+		for shard := range r.opts.Shards {
+			keys = append(keys, r.key(shard, "h"))
+		}
+	}
+	for _, key := range keys {
+		events, err := r.newest(ctx, key, &q)
+		if err != nil {
+			return page, err
+		}
+		page.Events = append(page.Events, events...)
+	}
+	slices.SortFunc(page.Events, func(a, b grouping.Event) int { return cmp.Compare(b.ID, a.ID) })
+	if len(page.Events) > q.Limit {
+		page.Events = page.Events[:q.Limit]
+		page.Next = page.Events[q.Limit-1].ID
+	}
+	return page, nil
+}
+
+// newest returns the newest events of one key that match the query. It returns up
+// to one event more than a page has, which shows that there is a next page.
+func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery) ([]grouping.Event, error) {
+	const chunk = 500
+	from, to := "-", "+"
+	if !q.Since.IsZero() {
+		from = "[" + durable.FirstID(q.Since)
+	}
+	if !q.Until.IsZero() {
+		to = "(" + durable.FirstID(durable.RoundUp(q.Until))
+	}
+	if q.Cursor != "" && (to == "+" || q.Cursor < to[1:]) {
+		to = "(" + q.Cursor
+	}
+	var events []grouping.Event
+	for {
+		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: chunk,
+		}).Result()
+		if err != nil {
+			return nil, r.fault(ctx, "events", err)
+		}
+		for _, m := range members {
+			e, err := grouping.DecodeEvent(m)
+			if err != nil {
+				continue // it has a newer schema or is damaged; other events are readable
+			}
+			if q.Matches(&e) {
+				if events = append(events, e); len(events) > q.Limit {
+					return events, nil
+				}
+			}
+		}
+		if len(members) < chunk {
+			return events, nil
+		}
+		to = "(" + members[len(members)-1]
+	}
+}
+
+// PushEvents implements durable.Backend.
+func (r *Storage) PushEvents(ctx context.Context, events []grouping.Event) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for len(events) > 0 {
+		n, err := r.pushBatch(ctx, events)
+		if err != nil && (n == 1 || faultReason(err) != reasonStalled) {
+			return r.fault(ctx, "push events", err)
+		}
+		if err == nil {
+			events = events[n:]
+		}
+	}
+	return nil
+}
+
+// pushBatch pushes as many events as the pace allows, and at least one. It returns
+// the number of events that it tried to push.
+func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event) (n int, err error) {
+	var (
+		maxBytes  = r.pace.size()
+		bytes     int
+		pipe      = r.writer.Pipeline()
+		histories = map[string]bool{}
+		timelines = map[string]bool{}
+	)
+	for n < len(events) && n < indexCount && bytes < maxBytes {
+		e := &events[n]
+		n++
+		text, err := e.Encode()
+		if err != nil || !e.GroupID.Valid() {
+			continue // it could not be encoded when it happened either
+		}
+		shard, member := r.shard(e.GroupID), redis.Z{Member: text}
+		history, timeline := r.key(shard, "h"), r.key(shard, "t:"+string(e.GroupID))
+		histories[history], timelines[timeline] = true, true
+		pipe.ZAdd(ctx, history, member)
+		pipe.ZAdd(ctx, timeline, member)
+		bytes += 2 * len(text)
+	}
+	for key := range histories {
+		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxHistory-1))
+	}
+	for key := range timelines {
+		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxTimeline-1))
+		// The group may be deleted. If it is not, its next write sets the right expiry.
+		pipe.Expire(ctx, key, r.opts.HistoryRetention)
+	}
+	if pipe.Len() == 0 {
+		return n, nil
+	}
+	err = r.limiter.runWrite(ctx, bytes, func() error {
+		started := time.Now()
+		_, err := pipe.Exec(ctx)
+		r.pace.sent(bytes, time.Since(started), err)
+		return err
+	})
+	return n, err
+}

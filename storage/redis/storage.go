@@ -1,0 +1,481 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"iter"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"muster/grouping"
+	"muster/storage/durable"
+)
+
+// Options are the settings of a Storage. An error about an option names its flag.
+type Options struct {
+	// URL is one of
+	//
+	//	redis://user:password@host:port/db, rediss:// for TLS
+	//	unix://user:password@/path/to/socket?db=0
+	//	redis://sentinel:password@host:port/db?master_name=m&username=u&password=p&addr=host:port
+	//	redis://user:password@host:port?addr=host:port
+	//
+	// The third form names Sentinels, the fourth one names nodes of a cluster.
+	// addr may be given several times.
+	URL string
+	// PasswordFile and SentinelPasswordFile are paths of files with passwords.
+	// These passwords replace those in the URL. They are read for each connection.
+	PasswordFile, SentinelPasswordFile string
+	TLS                                TLS
+	KeyPrefix                          string
+	// Shards is the number of hash tags over which the groups are spread, or
+	// AutoShards. All processes that share the keys need the same number.
+	Shards int
+	// Retention is how long a resolved group is kept, HistoryRetention how long
+	// events are kept.
+	Retention, HistoryRetention time.Duration
+	MaxHistory                  int // maximum number of events per shard
+	MaxTimeline                 int // maximum number of events per group
+	MaxLog                      int // maximum number of log entries per shard
+	Limits                      Limits
+}
+
+// AutoShards stands for one shard, or for clusterShards in a cluster.
+const AutoShards = 0
+
+// DefaultOptions returns the defaults. The URL has no default.
+func DefaultOptions() Options {
+	return Options{
+		KeyPrefix: "muster", Shards: AutoShards,
+		Retention: grouping.DefaultOptions.Retention, HistoryRetention: grouping.DefaultHistoryRetention,
+		MaxHistory:  1_000_000, // at most about 500 MB
+		MaxTimeline: 10_000,
+		// Some minutes of an alert storm. A process that was disconnected for longer
+		// compares all groups instead.
+		MaxLog: 10_000,
+		// A webhook has two seconds in total. If Redis hangs, Muster must know it
+		// after one of them.
+		Limits: Limits{Answer: 500 * time.Millisecond, Dial: time.Second, Pool: time.Second, Connections: 16},
+	}
+}
+
+// Validate returns an error if an option is not valid.
+func (o Options) Validate() error {
+	switch {
+	case strings.ContainsAny(o.KeyPrefix, "{}"):
+		// In a cluster, the first braces of a key enclose its hash tag.
+		return fmt.Errorf("--redis.key-prefix: %q contains a brace", o.KeyPrefix)
+	case o.Shards < 0 || o.Shards > maxShards:
+		return fmt.Errorf("--redis.shards: %d is not between 1 and %d", o.Shards, maxShards)
+	case o.Retention <= 0 || o.HistoryRetention <= 0 || o.MaxHistory <= 0 || o.MaxTimeline <= 0 || o.MaxLog <= 0:
+		return fmt.Errorf("redis: only positive values are allowed: retention %s, history retention %s, "+
+			"maximum of history %d, timeline %d and log %d", o.Retention, o.HistoryRetention, o.MaxHistory, o.MaxTimeline, o.MaxLog)
+	}
+	return o.Limits.validate()
+}
+
+// maxShards limits the number of connections, because each log is followed on its
+// own connection. clusterShards is enough to spread the groups evenly over the
+// masters of most clusters.
+const (
+	maxShards     = 64
+	clusterShards = 16
+)
+
+// Storage keeps groups in Redis: one hash per group, one field per alert. It is
+// safe for concurrent use, and any number of processes may write to one Redis.
+// Concurrent writes to a group are compared and merged alert by alert. Whether a
+// stored write survives a crash of Redis depends on the persistence of Redis.
+//
+// The keys of shard n have the hash tag {n}, so that one script may use them
+// all in a cluster:
+//
+//	prefix:{n}:g:<id>   HASH    a group. Its fields: m, the group's own fields;
+//	                            a:<fingerprint>, one alert; v and n, counters;
+//	                            d, the deletion; w, the stamp of the last write;
+//	                            s, the schema
+//	prefix:{n}:t:<id>   ZSET    the timeline of the group: its events, sorted
+//	                            by text
+//	prefix:{n}:index    HASH    the stamp of the last write of each group. It is
+//	                            not a sorted set, because scores are doubles,
+//	                            which are too short for a stamp
+//	prefix:{n}:h        ZSET    the history of the shard, sorted by text
+//	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
+//	                            the entry before it
+//	prefix:{n}:meta     HASH    epoch, sequence and number of shards
+//
+// Muster needs at least Redis 6.2, which is the oldest version with all the
+// commands.
+type Storage struct {
+	grouping.NoFollow
+
+	opts    Options
+	secrets *secrets
+	client  redis.UniversalClient
+	// writer stores groups and events. All of its writes pass the limiter.
+	writer  redis.UniversalClient
+	limiter *writeLimiter
+	pace    pace
+	watcher *watcher
+	// stream reads the logs. It has its own connections, because a read that
+	// blocks must not take a connection from the writers.
+	stream redis.UniversalClient
+	// evictions are the keys that Muster found to be missing.
+	evictions evictions
+}
+
+// New returns a client of the Redis at the URL. It does not connect yet.
+func New(opts Options) (*Storage, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	s, err := parseServers(opts)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Shards == AutoShards {
+		opts.Shards = 1
+		if s.cluster != nil {
+			opts.Shards = clusterShards
+		}
+	}
+	// The reads of the logs are not watched: they block until there is an entry,
+	// so a silent connection does not mean that Redis hangs. Each log is read on
+	// its own connection.
+	streamLimits := connectionLimits{Limits: opts.Limits}
+	streamLimits.Connections = max(2, opts.Shards)
+	l := connectionLimits{Limits: opts.Limits, watcher: newWatcher(opts.Limits.Answer, s.tlsConfig(), s.caFile)}
+	l.Answer = max(maxCommandTime, 3*l.Answer)
+	return &Storage{
+		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(streamLimits),
+		limiter: newWriteLimiter(l.Connections), watcher: l.watcher,
+	}, nil
+}
+
+// LogClient makes the Redis client log to the logger. All clients of a process share
+// one logger.
+func (r *Storage) LogClient(logger *slog.Logger) {
+	redis.SetLogger(redisLogger{logger, r.secrets})
+}
+
+// redisLogger logs the messages of the Redis client. It uses the level Debug,
+// because the client repeats a message for each broken connection.
+type redisLogger struct {
+	logger  *slog.Logger
+	secrets *secrets
+}
+
+func (l redisLogger) Printf(ctx context.Context, format string, v ...any) {
+	l.logger.DebugContext(ctx, "Redis client", "msg", l.secrets.redact(fmt.Sprintf(format, v...)))
+}
+
+// redactedError replaces the text of an error that contains a secret.
+type redactedError struct {
+	error
+
+	text string
+}
+
+func (e *redactedError) Error() string { return e.text }
+func (e *redactedError) Unwrap() error { return e.error }
+
+// Name implements durable.Backend.
+func (r *Storage) Name() string { return "redis" }
+
+// Close closes all connections. It waits for the probes of servers.
+func (r *Storage) Close() error {
+	err := errors.Join(r.client.Close(), r.writer.Close(), r.stream.Close())
+	r.watcher.stop()
+	return err
+}
+
+// fault wraps an error of the client. If the caller cancelled the context, that is
+// not a fault of Redis, so fault returns the cause of the cancellation.
+func (r *Storage) fault(ctx context.Context, op string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return context.Cause(ctx)
+	}
+	if text := r.secrets.redact(err.Error()); text != err.Error() {
+		err = &redactedError{err, text}
+	}
+	return &grouping.StorageError{Backend: r.Name(), Op: op, Reason: faultReason(err), Err: err}
+}
+
+func (r *Storage) shard(id grouping.ID) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(id))
+	return int(h.Sum32() % uint32(r.opts.Shards)) //nolint:gosec // G115: at most maxShards
+}
+
+func (r *Storage) key(shard int, name string) string {
+	return fmt.Sprintf("%s:{%d}:%s", r.opts.KeyPrefix, shard, name)
+}
+
+func (r *Storage) groupKey(id grouping.ID) string { return r.key(r.shard(id), "g:"+string(id)) }
+
+// Load implements grouping.GroupStorage.
+func (r *Storage) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
+	return durable.LoadOne(ctx, r, id)
+}
+
+// maxPipelineFields is the maximum number of fields that one pipeline reads: about
+// 2 MB. A group with more fields is read alone.
+const maxPipelineFields = 2000
+
+// LoadMany implements durable.Backend.
+func (r *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
+	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+) {
+	if ctx.Err() != nil {
+		return nil, nil, context.Cause(ctx)
+	}
+	groups = make(map[grouping.ID]*grouping.AlertGroup, len(ids))
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id grouping.ID) bool { return !id.Valid() })
+	for part := range slices.Chunk(ids, durable.Batch) {
+		counts, err := r.fieldCounts(ctx, part)
+		if err != nil {
+			return nil, nil, err
+		}
+		for len(part) > 0 {
+			n, fields := 1, counts[0]
+			for n < len(part) && fields+counts[n] <= maxPipelineFields {
+				fields += counts[n]
+				n++
+			}
+			bad, err := r.loadPart(ctx, part[:n], groups)
+			if err != nil {
+				return nil, nil, err
+			}
+			damaged = append(damaged, bad...)
+			part, counts = part[n:], counts[n:]
+		}
+	}
+	return groups, damaged, nil
+}
+
+// fieldCounts returns the number of fields of each group. The caller needs them
+// to limit the size of a pipeline. It reads a single group in any case, so
+// fieldCounts does not ask Redis then.
+func (r *Storage) fieldCounts(ctx context.Context, ids []grouping.ID) ([]int, error) {
+	counts := make([]int, len(ids))
+	if len(ids) == 1 {
+		return counts, nil
+	}
+	pipe := r.client.Pipeline()
+	answers := make([]*redis.IntCmd, len(ids))
+	for i, id := range ids {
+		answers[i] = pipe.HLen(ctx, r.groupKey(id))
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
+		return nil, r.fault(ctx, "load", err)
+	}
+	for i := range answers {
+		counts[i] = int(answers[i].Val()) // 0 if the key has another type
+	}
+	return counts, nil
+}
+
+// loadPart reads the groups in one pipeline and adds them to groups. It returns
+// those that cannot be decoded.
+func (r *Storage) loadPart(ctx context.Context, ids []grouping.ID, groups map[grouping.ID]*grouping.AlertGroup) (
+	damaged []*grouping.DamagedGroupError, err error,
+) {
+	pipe := r.client.Pipeline()
+	answers := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		answers[i] = pipe.HGetAll(ctx, r.groupKey(id))
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
+		return nil, r.fault(ctx, "load", err)
+	}
+	for i, id := range ids {
+		fields, err := answers[i].Result()
+		var bad *grouping.DamagedGroupError
+		var g *grouping.AlertGroup
+		switch {
+		case err == nil:
+			g, bad = durable.Decode(id, fields)
+		case redis.HasErrorPrefix(err, "WRONGTYPE"):
+			bad = &grouping.DamagedGroupError{ID: id, Err: err}
+		default:
+			return nil, r.fault(ctx, "load", err)
+		}
+		if bad != nil {
+			damaged = append(damaged, bad)
+		} else if g != nil {
+			groups[id] = g
+		}
+	}
+	return damaged, nil
+}
+
+// isRedisError reports whether err is an error that Redis answered, so Redis could
+// be reached.
+func isRedisError(err error) bool {
+	var answer redis.Error
+	return errors.As(err, &answer)
+}
+
+//go:embed index.lua
+var indexSource string
+
+// indexScript removes expired groups from the index.
+var indexScript = redis.NewScript(indexSource)
+
+// Index implements durable.Backend. It also removes the entries of expired groups, because
+// Redis does not remove them from the index.
+func (r *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	index := map[grouping.ID]string{}
+	for shard := range r.opts.Shards {
+		var cursor uint64
+		for {
+			pairs, next, err := r.client.HScan(ctx, r.key(shard, "index"), cursor, "", indexCount).Result()
+			if err != nil {
+				return nil, r.fault(ctx, "index", err)
+			}
+			if err := r.indexPart(ctx, shard, pairs, index); err != nil {
+				return nil, r.fault(ctx, "index", err)
+			}
+			if cursor = next; cursor == 0 {
+				break
+			}
+		}
+	}
+	return index, nil
+}
+
+// indexCount is the number of index entries that are read at once.
+const indexCount = 500
+
+// indexPart adds to index the entries in pairs whose groups are stored. It removes
+// the other entries from Redis.
+func (r *Storage) indexPart(ctx context.Context, shard int, pairs []string, index map[grouping.ID]string) error {
+	pipe := r.client.Pipeline()
+	stored := make(map[grouping.ID]*redis.IntCmd, len(pairs)/2)
+	for pair := range slices.Chunk(pairs, 2) {
+		if id := grouping.ID(pair[0]); id.Valid() {
+			stored[id] = pipe.Exists(ctx, r.groupKey(id))
+		}
+	}
+	if len(stored) == 0 {
+		return nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	keys, expired := []string{r.key(shard, "index")}, []any(nil)
+	for pair := range slices.Chunk(pairs, 2) {
+		id := grouping.ID(pair[0])
+		switch exists := stored[id]; {
+		case exists == nil:
+		case exists.Val() == 1:
+			index[id] = pair[1]
+		default:
+			keys, expired = append(keys, r.groupKey(id)), append(expired, pair[0])
+		}
+	}
+	if len(expired) == 0 {
+		return nil
+	}
+	return indexScript.Run(ctx, r.client, keys, expired...).Err()
+}
+
+// ListKeys implements grouping.GroupStorage.
+func (r *Storage) ListKeys(ctx context.Context) ([]grouping.ID, error) {
+	return durable.ListKeys(ctx, r)
+}
+
+// Size implements grouping.GroupStorage. It reads the whole index, because the
+// length of the index would include expired groups.
+func (r *Storage) Size(ctx context.Context) (int, error) {
+	index, err := r.Index(ctx)
+	return len(index), err
+}
+
+// LoadAll implements grouping.GroupStorage.
+func (r *Storage) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, error] {
+	return durable.LoadAll(ctx, r)
+}
+
+// StoreAll implements grouping.GroupStorage.
+func (r *Storage) StoreAll(ctx context.Context, groups []*grouping.AlertGroup) error {
+	return durable.StoreAll(ctx, r, groups)
+}
+
+// Ping implements grouping.GroupStorage.
+func (r *Storage) Ping(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := r.client.Ping(ctx).Err(); err != nil {
+		return r.fault(ctx, "ping", err)
+	}
+	return nil
+}
+
+// Now implements durable.Backend.
+func (r *Storage) Now(ctx context.Context) (time.Time, error) {
+	if ctx.Err() != nil {
+		return time.Time{}, context.Cause(ctx)
+	}
+	now, err := r.client.Time(ctx).Result()
+	if err != nil {
+		return time.Time{}, r.fault(ctx, "time", err)
+	}
+	return now, nil
+}
+
+//go:embed position.lua
+var positionSource string
+
+// positionScript reads the position of a log. A transaction would not be safe: if
+// Redis rejects its first command, the next user of the connection could read the
+// answers to the other commands.
+var positionScript = redis.NewScript(positionSource)
+
+// shardsError says that the groups in Redis are spread over another number of
+// shards than this process uses.
+type shardsError struct {
+	stored string
+	own    int
+}
+
+func (e *shardsError) Error() string {
+	return fmt.Sprintf("the groups in Redis are spread over %s shards, but --redis.shards is %d", e.stored, e.own)
+}
+
+// Position implements durable.Backend.
+func (r *Storage) Position(ctx context.Context) ([]durable.Position, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	positions := make([]durable.Position, r.opts.Shards)
+	for shard := range positions {
+		keys := []string{r.key(shard, "meta"), r.key(shard, "log")}
+		answer, err := positionScript.Run(ctx, r.client, keys, rand.Text(), r.opts.Shards).Slice()
+		if err != nil {
+			return nil, r.fault(ctx, "position", err)
+		}
+		if stored, _ := answer[3].(string); stored != strconv.Itoa(r.opts.Shards) {
+			return nil, r.fault(ctx, "position", &shardsError{stored, r.opts.Shards})
+		}
+		p := &positions[shard]
+		p.Epoch, _ = answer[0].(string)
+		p.Seq, _ = answer[1].(int64)
+		p.StreamID, _ = answer[2].(string)
+		p.Token, _ = answer[4].(string)
+	}
+	return positions, nil
+}

@@ -1,0 +1,74 @@
+package storagetest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// NotifiedAlert returns a report that the alert of an instance fires.
+func NotifiedAlert(instance string) grouping.NotifiedAlert {
+	l := grouping.Labels{"alertname": "Down", "instance": instance}
+	return grouping.NotifiedAlert{
+		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l,
+		StartsAt: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC),
+	}
+}
+
+// Fields reads and writes single fields of the stored groups.
+type Fields struct {
+	Get func(id grouping.ID, name string) string
+	Set func(id grouping.ID, name, value string)
+}
+
+// RunLaterVersion checks that what a later version added stays: fields of a group or
+// an alert, when this version writes the record, and records of an unknown kind.
+func RunLaterVersion(t *testing.T, s grouping.GroupStorage, fields Fields) {
+	const (
+		added       = `"later":[1,{"x":"y"}]`
+		unknownName = "later:1"
+		unknownText = "00000197d5a3c8000000aaaaaaaaaaaa" + `{"x":1}`
+	)
+	key, alert := Key("later"), NotifiedAlert("a")
+	id := key.ID()
+	names := []string{grouping.HeadRecord, "a:" + string(alert.Fingerprint)}
+	start := func() *grouping.Manager {
+		m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+		require.NoError(t, err)
+		return m
+	}
+	first, err := start().AddAlertToGroup(t.Context(), key, alert)
+	require.NoError(t, err)
+	before := map[string]string{}
+	for _, name := range names {
+		before[name] = strings.Replace(fields.Get(id, name), "{", "{"+added+",", 1)
+		fields.Set(id, name, before[name])
+	}
+	fields.Set(id, unknownName, unknownText)
+
+	ended := alert
+	ended.Status, ended.EndsAt = grouping.StatusResolved, ended.StartsAt.Add(time.Minute)
+	g, err := start().AddAlertToGroup(t.Context(), key, ended)
+	require.NoError(t, err)
+	require.Equal(t, grouping.StatusResolved, g.Alerts[0].Status)
+	for _, name := range names {
+		require.NotEqual(t, before[name], fields.Get(id, name), "the record must have been written again")
+		require.Contains(t, fields.Get(id, name), added)
+	}
+	require.Equal(t, unknownText, fields.Get(id, unknownName))
+	// An older version has written the same records without the unknown fields.
+	joined := grouping.Merge(first, g)
+	require.Equal(t, g.Unknown, joined.Unknown)
+	require.JSONEq(t, "{"+added+"}", joined.Alerts[0].Unknown)
+
+	// A record that this version cannot read does not keep it from deleting the group.
+	require.NoError(t, start().RemoveAlertFromGroup(t.Context(), id, alert.Fingerprint))
+	_, err = s.Load(t.Context(), id)
+	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+}
