@@ -71,6 +71,26 @@ type Options struct {
 // DefaultOptions returns the options of a Muster that does not know its address.
 func DefaultOptions() Options { return Options{Groups: grouping.DefaultOptions} }
 
+// Validate returns an error if ExternalURL is not a URL.
+func (o Options) Validate() error {
+	if _, err := url.Parse(o.ExternalURL); err != nil {
+		return fmt.Errorf("external URL: %w", err)
+	}
+	return nil
+}
+
+// address returns the origin and the path of ExternalURL, which is valid.
+func (o Options) address() (origin, path string) {
+	external, err := url.Parse(o.ExternalURL)
+	if err != nil {
+		return "", ""
+	}
+	if external.Host != "" {
+		origin = external.Scheme + "://" + external.Host
+	}
+	return origin, strings.TrimRight(external.Path, "/")
+}
+
 // Door answers requests for pages. It is safe for concurrent use.
 type Door struct {
 	groups    groups
@@ -92,14 +112,10 @@ func New(
 	groups groups, live liveUpdates, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
 	opts Options,
 ) (*Door, error) {
-	external, err := url.Parse(opts.ExternalURL)
-	if err != nil {
-		return nil, fmt.Errorf("external URL: %w", err)
+	if err := opts.Validate(); err != nil {
+		return nil, err
 	}
-	prefix, origin := strings.TrimRight(external.Path, "/"), ""
-	if external.Host != "" {
-		origin = external.Scheme + "://" + external.Host
-	}
+	origin, prefix := opts.address()
 	renderer, err := templates.New(prefix)
 	if err != nil {
 		return nil, err

@@ -15,9 +15,6 @@ import (
 	"muster/internal/limit"
 )
 
-// errMemory reports that the limit on decoded bytes leaves no room for a body.
-var errMemory = errors.New("too many concurrent large notifications, try again")
-
 // defaultSource is the source of a body that is posted without one.
 const defaultSource = "default"
 
@@ -34,6 +31,7 @@ type admissionOptions struct {
 // nothing waits. Each kind of body has an admission of its own, so that one kind
 // cannot block another.
 type admission struct {
+	kind        string
 	tokens      *webhookTokens
 	draining    *atomic.Bool
 	maxBodySize int64
@@ -47,7 +45,7 @@ type admission struct {
 // the bodies.
 func newAdmission(kind string, tokens *webhookTokens, draining *atomic.Bool, limits *limit.Registry, opts admissionOptions) *admission {
 	a := &admission{
-		tokens: tokens, draining: draining, maxBodySize: opts.maxBodySize,
+		kind: kind, tokens: tokens, draining: draining, maxBodySize: opts.maxBodySize,
 		requests: limits.New(kind+"s", limit.Requests, int64(opts.maxRequests)),
 		// One slow sender must not block the largest body that is allowed.
 		bodyBytes:    limits.New(kind+"_bodies", limit.Bytes, max(opts.maxMemory, opts.maxBodySize)),
@@ -105,7 +103,7 @@ func (a *admission) check(c *gin.Context) (source string, refused *refusal) {
 	}
 	// Reject a large body before it is read if its decoded form would not fit.
 	if size := c.Request.ContentLength; size > largeBody && !a.decodedBytes.Fits(2*size) {
-		return "", &refusal{http.StatusServiceUnavailable, limit.Overloaded, errMemory}
+		return "", a.refuseLarge()
 	}
 	return source, nil
 }
@@ -123,10 +121,15 @@ func (a *admission) receive(c *gin.Context, in *admitted) *refusal {
 	}
 	if size := decodedSize(in.body.bytes()); size > minCountedSize {
 		if in.memory, ok = a.decodedBytes.Take(size); !ok {
-			return &refusal{http.StatusServiceUnavailable, limit.Overloaded, errMemory}
+			return a.refuseLarge()
 		}
 	}
 	return nil
+}
+
+// refuseLarge rejects a body, because the limit on decoded bytes leaves no room for it.
+func (a *admission) refuseLarge() *refusal {
+	return refuse(http.StatusServiceUnavailable, limit.Overloaded, "too many concurrent large %ss, try again", a.kind)
 }
 
 // checkToken rejects a request without a valid token. It accepts the token as a

@@ -21,7 +21,7 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	server := httptest.NewServer(h)
 	defer server.Close()
 	methods := map[string]map[string]bool{}
-	for _, route := range h.Router.Routes() {
+	for _, route := range h.Router.RouteTable() {
 		if methods[route.Path] == nil {
 			methods[route.Path] = map[string]bool{}
 		}

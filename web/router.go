@@ -152,8 +152,8 @@ func (r *Router) ownRoutes(routes *gin.RouterGroup, gatherer prometheus.Gatherer
 // ServeHTTP implements http.Handler.
 func (r *Router) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.handler.ServeHTTP(w, req) }
 
-// Routes returns the table of all routes.
-func (r *Router) Routes() gin.RoutesInfo { return r.engine.Routes() }
+// RouteTable returns all routes.
+func (r *Router) RouteTable() gin.RoutesInfo { return r.engine.Routes() }
 
 // Drain makes the ready probe answer 503.
 func (r *Router) Drain() { r.draining.Store(true) }

@@ -30,7 +30,7 @@ import (
 // allRoutes calls f for every route with a path that matches it.
 func allRoutes(t *testing.T, h *testserver.Server, f func(method, path string)) {
 	t.Helper()
-	table := h.Router.Routes()
+	table := h.Router.RouteTable()
 	require.GreaterOrEqual(t, len(table), 40)
 	for _, route := range table {
 		f(route.Method, strings.NewReplacer(
