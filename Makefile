@@ -76,18 +76,15 @@ demo: build $(DEMO_ALERTMANAGER) ## run a real Alertmanager, Muster and a story 
 test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager or browser
 	@# Compile all tests in parallel first. Vet runs in lint.
 	go list -race -tags $(TAGS) -export -test -deps ./... >/dev/null
-	@# Packages that start servers run one at a time, so that they do not slow each
-	@# other down. The tests of e2e mostly wait. If one step fails, the others
-	@# still run.
+	@# Tests with servers mostly wait, so more of them run at the same time than
+	@# there are cores. If the first step fails, the second still runs.
 	status=0; \
 	$(GOTEST) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
-	$(GOTEST) -p 1 $(STORAGES) muster/e2e/browser || status=1; \
-	$(GOTEST) muster/e2e || status=1; \
+	$(GOTEST) -p 3 -parallel 4 $(WITH_SERVERS) || status=1; \
 	exit $$status
 
 GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m
-STORAGES := muster/storage muster/storage/file muster/storage/redis
-WITH_SERVERS := $(STORAGES) muster/e2e muster/e2e/browser
+WITH_SERVERS := muster/e2e muster/storage muster/storage/file muster/storage/redis muster/e2e/browser
 
 .PHONY: test-tools
 test-tools: ## install the programs that the tests need

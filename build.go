@@ -80,7 +80,11 @@ func (m *muster) buildDoors(
 	status := m.storage.Status
 	problems := func() []string { return slices.Concat(webConfig.Problems(), m.webhooks.Problems()) }
 	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
-	html, err := pages.New(m.manager, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, logger, c.pages)
+	renderer, err := c.pages.NewRenderer()
+	if err != nil {
+		return err
+	}
+	html, err := pages.New(m.manager, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages)
 	if err != nil {
 		return err
 	}

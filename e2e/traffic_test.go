@@ -167,8 +167,9 @@ type traffic struct {
 }
 
 // pause is the default time between two notifications of a stream. 24 streams then send
-// several hundred notifications per second, a storm that the machine can still process.
-const pause = 60 * time.Millisecond
+// 200 notifications per second, a storm that a machine with two cores can still process,
+// while some tests with the race detector run in parallel.
+const pause = 120 * time.Millisecond
 
 // startTraffic starts streams to one replica each. If there are two replicas, it also
 // starts streams to both.

@@ -107,19 +107,24 @@ type Door struct {
 	cache     pageCache
 }
 
-// New returns the pages. It parses all templates.
+// NewRenderer returns the renderer that the pages need. It parses all templates.
+func (o Options) NewRenderer() (*templates.Renderer, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	_, prefix := o.address()
+	return templates.New(prefix)
+}
+
+// New returns the pages. The renderer is that of the options.
 func New(
-	groups groups, live liveUpdates, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
-	opts Options,
+	groups groups, live liveUpdates, readers *reply.Readers, limits *limit.Registry, status Status, renderer *templates.Renderer,
+	logger *slog.Logger, opts Options,
 ) (*Door, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
 	origin, prefix := opts.address()
-	renderer, err := templates.New(prefix)
-	if err != nil {
-		return nil, err
-	}
 	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
 	return &Door{
 		groups: groups, live: live, readers: readers, limits: limits, status: status, logger: logger, opts: opts,

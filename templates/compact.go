@@ -3,16 +3,17 @@ package templates
 import (
 	"html/template"
 	"regexp"
+	"slices"
 	"strings"
 	"text/template/parse"
 )
 
-// compact removes the white space that templates have for their readers only,
-// so that the indentation is not sent with every page. It works on the parsed
-// templates, so that errors still name the right line of a file.
-func compact(t *template.Template) {
+// compact removes the white space that the templates in the named files have for their
+// readers only, so that the indentation is not sent with every page. It works on the
+// parsed templates, so that errors still name the right line of a file.
+func compact(t *template.Template, files ...string) {
 	for _, one := range t.Templates() {
-		if one.Tree != nil {
+		if one.Tree != nil && slices.Contains(files, one.Tree.ParseName) {
 			var c compactor
 			c.node(one.Tree.Root)
 		}

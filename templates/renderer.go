@@ -55,7 +55,7 @@ func New(prefix string) (*Renderer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
-	compact(base)
+	compact(base, path.Base(sharedFiles[0]), path.Base(sharedFiles[1]))
 	if r.rows.template, err = base.Clone(); err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
@@ -74,7 +74,7 @@ func New(prefix string) (*Renderer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("templates: %w", err)
 		}
-		compact(t)
+		compact(t, path.Base(file))
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
 	for _, p := range []Page{&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}} {

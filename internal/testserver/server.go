@@ -137,8 +137,12 @@ func (s *Server) buildDoors() (err error) {
 		return err
 	}
 	s.API = api.New(s.groups, s.Hub, admission, s.Limits, api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
+	renderer, err := renderers.at(opts.ExternalURL)
+	if err != nil {
+		return err
+	}
 	s.Pages, err = pages.New(s.groups, s.Hub, admission, s.Limits,
-		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger, pages.Options{
+		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, renderer, s.Logger, pages.Options{
 			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
 		})
 	if err != nil {
