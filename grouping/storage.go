@@ -79,6 +79,13 @@ type GroupKeys interface {
 type History interface {
 	// Events returns a page of the history, newest first.
 	Events(ctx context.Context, q EventQuery) (EventPage, error)
+
+	// StreamEvents streams the history from a time on, oldest first. It yields what
+	// was stored when the stream began, without what a limit removes meanwhile. It
+	// may also yield events that are written meanwhile, but none that is newer. It
+	// reads a part at a time, and holds neither a lock nor a transaction while it
+	// yields. A fault ends the stream.
+	StreamEvents(ctx context.Context, from time.Time) iter.Seq2[Event, error]
 }
 
 // Follower reports the changes that other processes make.

@@ -143,6 +143,19 @@ func (s *instrumented) Events(ctx context.Context, q grouping.EventQuery) (page 
 	return s.GroupStorage.Events(ctx, q)
 }
 
+func (s *instrumented) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
+	return func(yield func(grouping.Event, error) bool) {
+		var last error
+		defer s.record(ctx, "stream_events", time.Now(), &last)
+		for e, err := range s.GroupStorage.StreamEvents(ctx, from) {
+			last = err
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
 // instrumentedDurable measures the calls of a backend, except FollowLog, which runs
 // for hours.
 type instrumentedDurable struct {

@@ -308,6 +308,37 @@ func (m *Memory) EventsOfGroups(ids []grouping.ID) (events []grouping.Event) {
 	return events
 }
 
+// StreamEvents implements grouping.GroupStorage.
+func (m *Memory) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
+	return durable.EventReader{Newest: m.newestEvent, After: m.eventsAfter}.StreamEvents(ctx, from)
+}
+
+func (m *Memory) newestEvent(context.Context) (string, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if len(m.events) == 0 {
+		return "", nil
+	}
+	return m.events[len(m.events)-1].ID, nil
+}
+
+// eventsAfter returns the next events with greater IDs, and the last ID of them.
+func (m *Memory) eventsAfter(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
+	if ctx.Err() != nil {
+		return nil, "", context.Cause(ctx)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	i, found := m.findEvent(after)
+	if found {
+		i++
+	}
+	for _, e := range m.events[i:min(i+durable.StreamChunk, len(m.events))] {
+		events, last = append(events, *e), e.ID
+	}
+	return events, last, nil
+}
+
 // Events implements grouping.GroupStorage.
 func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
 	var page grouping.EventPage

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -365,6 +366,27 @@ func TestALossOfAllDataIsRepaired(t *testing.T) {
 	require.Len(t, page.Events, 150, "the history must have 50 opened and 100 fired events")
 }
 
+// If the backend fails in the middle of a stream of events, the copy has the rest. No
+// event comes twice.
+func TestAStreamContinuesFromTheCopy(t *testing.T) {
+	r := startReplica(t, miniredis.RunT(t).Addr(), TieredOptions{})
+	for i := range 10 {
+		_, err := r.AddAlertToGroup(t.Context(), testKey, firing(fmt.Sprint(i)))
+		require.NoError(t, err)
+	}
+	ids := func() (ids []string) {
+		for e, err := range r.storage.StreamEvents(t.Context(), time.Time{}) {
+			require.NoError(t, err)
+			ids = append(ids, e.ID)
+		}
+		return ids
+	}
+	want := ids()
+	require.Len(t, want, 11)
+	r.backend.fail("stream", refused)
+	require.Equal(t, want, ids())
+}
+
 func TestBreaker(t *testing.T) {
 	var b breaker
 	require.False(t, b.failure("refused"))
@@ -501,6 +523,24 @@ func (f *flaky) Now(ctx context.Context) (now time.Time, err error) {
 func (f *flaky) Events(ctx context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
 	err = f.do(ctx, "events", func() (err error) { page, err = f.Backend.Events(ctx, q); return err })
 	return page, err
+}
+
+// StreamEvents breaks after three events if the call fails.
+func (f *flaky) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
+	return func(yield func(grouping.Event, error) bool) {
+		n := 0
+		for e, err := range f.Backend.StreamEvents(ctx, from) {
+			if n++; n > 3 {
+				if fault := f.do(ctx, "stream", func() error { return nil }); fault != nil {
+					yield(grouping.Event{}, fault)
+					return
+				}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 func (f *flaky) Ping(ctx context.Context) error {

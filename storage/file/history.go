@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -124,4 +126,42 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 		return nil
 	})
 	return page, err
+}
+
+// StreamEvents implements grouping.GroupStorage. Each part is a transaction of its
+// own, because an old transaction keeps the file from reusing its pages.
+func (f *Storage) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
+	return durable.EventReader{Newest: f.newestEvent, After: f.eventsAfter}.StreamEvents(ctx, from)
+}
+
+func (f *Storage) newestEvent(context.Context) (id string, err error) {
+	err = f.view("stream events", func(tx *bbolt.Tx) error {
+		k, _ := tx.Bucket(bucketHistory).Cursor().Last()
+		id = string(k)
+		return nil
+	})
+	return id, err
+}
+
+// eventsAfter returns the next events with greater IDs, and the last ID of them.
+func (f *Storage) eventsAfter(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
+	if ctx.Err() != nil {
+		return nil, "", context.Cause(ctx)
+	}
+	err = f.view("stream events", func(tx *bbolt.Tx) error {
+		cursor := tx.Bucket(bucketHistory).Cursor()
+		k, v := cursor.Seek([]byte(after))
+		if string(k) == after {
+			k, v = cursor.Next()
+		}
+		for n := 0; k != nil && n < durable.StreamChunk; n++ {
+			last = string(k)
+			if e, err := grouping.DecodeEvent(last + string(v)); err == nil {
+				events = append(events, e)
+			}
+			k, v = cursor.Next()
+		}
+		return nil
+	})
+	return events, last, err
 }

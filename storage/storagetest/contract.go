@@ -44,6 +44,8 @@ func Run(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 		"events: pages":                          contractEventPages,
 		"events: filters":                        contractEventFilters,
 		"events: written once":                   contractEventsOnce,
+		"events: a stream":                       contractEventStream,
+		"events: a stream while others write":    contractEventStreamDuringWrites,
 		"a cancelled context changes nothing":    contractCancelled,
 	} {
 		t.Run(name, func(t *testing.T) {

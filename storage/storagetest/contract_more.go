@@ -339,6 +339,15 @@ func contractCancelled(t *testing.T, w *Writer) {
 		"StoreAll": func() error { return w.StoreAll(ctx, []*grouping.AlertGroup{c.Group}) },
 		"Ping":     func() error { return w.Ping(ctx) },
 		"Events":   func() error { _, err := w.Events(ctx, grouping.EventQuery{}); return err },
+		"StreamEvents": func() error {
+			n, last := 0, error(nil)
+			for e, err := range w.StreamEvents(ctx, time.Time{}) {
+				n, last = n+1, err
+				require.Empty(t, e)
+			}
+			require.Equal(t, 1, n)
+			return last
+		},
 		"LoadAll": func() error {
 			n, last := 0, error(nil)
 			for g, err := range w.LoadAll(ctx) {
