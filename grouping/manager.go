@@ -179,10 +179,27 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		events = c.Events
 		return c, nil
 	})
+	if err == nil && g.LastNotifiedAt.Before(n.Stamp.Time()) {
+		g, err = m.applyAgain(ctx, n)
+	}
 	if err == nil {
 		m.resolveUnderOtherKeys(ctx, g, events)
 	}
 	return Outcome{Group: g, Events: events, Rejected: m.countRejected(n, events)}, err
+}
+
+// applyAgain applies what a stored notification says about its group itself. Another
+// replica wrote the group meanwhile, for example in a flush. It did not know the
+// notification, but its write is newer, so the storage kept its fields of the group.
+func (m *Manager) applyAgain(ctx context.Context, n Notification) (*AlertGroup, error) {
+	return m.write(ctx, n.ID(), func(base *AlertGroup) (c Change, err error) {
+		if base != nil && !base.LastNotifiedAt.Before(n.Stamp.Time()) {
+			return c, errNoChange
+		}
+		c.Stamp = m.clock.Stamp()
+		c.Group, _ = apply(base, n, m.rules()) // the events are stored already
+		return c, nil
+	})
 }
 
 // countRejected returns how many firing alerts of the notification were rejected

@@ -113,6 +113,57 @@ func TestAFlushDoesNotOvertakeANotification(t *testing.T) {
 	})
 }
 
+// A storage that another replica writes to: between loads and stores.
+type sharedStorage struct {
+	grouping.GroupStorage
+
+	otherWrites func() // runs once, before the next store
+}
+
+func (s *sharedStorage) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	if write := s.otherWrites; write != nil {
+		s.otherWrites = nil
+		write()
+	}
+	return s.GroupStorage.Store(ctx, c)
+}
+
+// A flush of another replica is newer than the notification, and stored first. What the
+// notification says about the group itself is kept all the same.
+func TestAFlushElsewhereKeepsTheNotification(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stored := memory()
+		shared := &sharedStorage{GroupStorage: stored}
+		m, other := newManager(t, shared, timing), newManager(t, stored, timing)
+		a := alert("a")
+		first := notification(a)
+		first.Truncated = 5
+		_, err := m.Ingest(t.Context(), first)
+		require.NoError(t, err)
+		passTime(timing.Wait)
+		shared.otherWrites = func() {
+			passTime(time.Millisecond)
+			flushed, err := other.UpdateGroupState(t.Context(), key.ID())
+			require.NoError(t, err)
+			require.False(t, flushed.Settling)
+		}
+		n := notification(resolved(a))
+		n.Stamp = m.Stamp()
+		out, err := m.Ingest(t.Context(), n)
+		require.NoError(t, err)
+		require.Nil(t, shared.otherWrites)
+		require.Equal(t, n.Stamp.Time(), out.Group.LastNotifiedAt)
+		require.Equal(t, n.Stamp.Time(), out.Group.CompleteAt)
+		require.Zero(t, out.Group.Truncated)
+		require.Equal(t, grouping.StateResolved, out.Group.State)
+		require.False(t, out.Group.Settling)
+		require.Equal(t, int64(2), out.Group.Notifications)
+		page, err := m.Events(t.Context(), grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventNotified, grouping.EventClosed}})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 3, "each notification once, and the end")
+	})
+}
+
 // The same of a resolution under another key, whose own word stays.
 func TestAResolutionElsewhereDoesNotOvertakeANotification(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
