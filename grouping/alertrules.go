@@ -67,9 +67,9 @@ func (tr *transition) addAlert(na NotifiedAlert) *Alert {
 	delete(tr.removed, na.Fingerprint)
 	a = tr.recordAlert(a, na)
 	if na.Status == StatusFiring {
-		tr.log.addForAlert(EventFired, a)
+		tr.log.addForAlert(EventFired, nil, a)
 	} else {
-		tr.log.addForAlert(EventResolved, a)
+		tr.log.addForAlert(EventResolved, nil, a)
 	}
 	return a
 }
@@ -91,19 +91,19 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		// is after the last report of the old episode.
 		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
-		tr.log.addForAlert(EventRefired, &next)
+		tr.log.addForAlert(EventRefired, a, &next)
 
 	case a.Status != StatusResolved:
 		// The same episode. Its start can move back. A later start comes from a
 		// second Prometheus and changes nothing.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 		if a.Status == StatusUnreported {
-			tr.log.addForAlert(EventReturned, &next)
+			tr.log.addForAlert(EventReturned, a, &next)
 		}
 
 	case na.StartsAt.After(a.StartsAt):
 		next.StartsAt, next.Disputed = na.StartsAt, false
-		tr.log.addForAlert(EventRefired, &next)
+		tr.log.addForAlert(EventRefired, a, &next)
 
 	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt):
 		// This is the older view of another replica, sent after its peer timeout.
@@ -117,7 +117,7 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		// each time the reported status changes.
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 		if tr.inDispute = tr.inDispute || a.Disputed; !a.Disputed {
-			tr.log.addForAlert(EventReopened, &next)
+			tr.log.addForAlert(EventReopened, a, &next)
 		}
 	}
 	return tr.recordIfChanged(a, &next, na)
@@ -141,12 +141,12 @@ func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 			next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 			if a.Disputed {
 				next.Disputed, tr.disputeEnded = false, true // both sides now report it resolved
-				tr.log.addForAlert(EventResolved, &next)
+				tr.log.addForAlert(EventResolved, a, &next)
 			}
 			return tr.recordIfChanged(a, &next, na)
 		}
 		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
-		tr.log.addForAlert(EventResolved, &next)
+		tr.log.addForAlert(EventResolved, a, &next)
 		return tr.recordIfChanged(a, &next, na)
 	}
 	next.ChangedAt = tr.at
@@ -162,7 +162,7 @@ func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 		// two views of one episode, even if both have the same external URL.
 		tr.inDispute = true
 	} else {
-		tr.log.addForAlert(EventResolved, &next)
+		tr.log.addForAlert(EventResolved, a, &next)
 	}
 	return tr.recordIfChanged(a, &next, na)
 }
@@ -209,7 +209,7 @@ func (tr *transition) applyOmitted(a *Alert) *Alert {
 	next.Status, next.ChangedAt, next.FirstSeenAt = StatusUnreported, tr.at, tr.correctFuture(a.FirstSeenAt)
 	next.LastSeenAt, next.ReportedBy = tr.lastSeen(a)
 	next.LastSeenAt = tr.correctFuture(next.LastSeenAt)
-	tr.log.addForAlert(EventUnreported, &next)
+	tr.log.addForAlert(EventUnreported, a, &next)
 	return &next
 }
 

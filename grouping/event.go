@@ -49,13 +49,26 @@ type Event struct {
 	ID          string      `json:"id"`
 	Time        time.Time   `json:"time"`
 	Kind        EventKind   `json:"kind"`
-	GroupID     ID          `json:"groupId"`
+	GroupID     ID          `json:"groupId"` // "": an event of the source
 	Source      string      `json:"source"`
 	Receiver    string      `json:"receiver"`
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
 	// Labels holds the labels of the alert, or the group labels if the event is not
 	// about one alert.
 	Labels Labels `json:"labels,omitempty"`
+
+	// Was is the status of the alert before the event, or "" if the alert was not
+	// known. StartsAt and EndsAt are those of its episode after the event, in the clock
+	// of the source. They are set in all events about an alert.
+	Was      Status    `json:"was,omitempty"`
+	StartsAt time.Time `json:"startsAt,omitzero"`
+	EndsAt   time.Time `json:"endsAt,omitzero"`
+	// ObservedAt is when the source observed the event, in its own clock. It is zero
+	// if the source did not say.
+	ObservedAt time.Time `json:"observedAt,omitzero"`
+
+	// Opened is set only in opened events.
+	Opened *Opened `json:"opened,omitempty"`
 
 	// The fields below are set only in notified events.
 	Reason      string `json:"reason,omitempty"`
@@ -65,6 +78,12 @@ type Event struct {
 	Truncated   uint64 `json:"truncated,omitempty"`
 	// Unknown holds unknown stored fields, as in an Alert.
 	Unknown string `json:"-"`
+}
+
+// Opened has the identity of a group, which its ID does not tell.
+type Opened struct {
+	GroupKey    string `json:"groupKey"`
+	ExternalURL string `json:"externalURL,omitempty"`
 }
 
 // Stamp returns the stamp of the write that made the event.
@@ -89,6 +108,12 @@ func (l *eventLog) addForGroup(kind EventKind, labels Labels) {
 	l.add(Event{Kind: kind, Labels: labels})
 }
 
-func (l *eventLog) addForAlert(kind EventKind, a *Alert) {
-	l.add(Event{Kind: kind, Fingerprint: a.Fingerprint, Labels: a.Labels})
+// addForAlert adds an event about an alert. before is the alert before the event, or
+// nil if it was not known.
+func (l *eventLog) addForAlert(kind EventKind, before, a *Alert) {
+	e := Event{Kind: kind, Fingerprint: a.Fingerprint, Labels: a.Labels, StartsAt: a.StartsAt, EndsAt: a.EndsAt}
+	if before != nil {
+		e.Was = before.Status
+	}
+	l.add(e)
 }

@@ -111,12 +111,33 @@ func checkEvents(t fataler, g *AlertGroup, s Stamp, events []Event) {
 		switch e.Kind {
 		case EventOpened:
 			require.Zero(t, i, "opened must be the first event")
+			require.Equal(t, &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}, e.Opened)
 		case EventClosed:
 			require.Equal(t, len(events)-1, i, "closed must be the last event")
 		case EventFired, EventRefired, EventReopened, EventResolved, EventUnreported, EventReturned:
-			require.NotEmpty(t, e.Fingerprint)
+			checkAlertEvent(t, g, e)
 		default: // an event of a group, or of a group or an alert
 		}
+	}
+}
+
+// checkAlertEvent checks that an event says what the alert was, and has the times of
+// its episode.
+func checkAlertEvent(t fataler, g *AlertGroup, e Event) {
+	t.Helper()
+	a := g.Alert(e.Fingerprint)
+	require.NotNil(t, a)
+	require.True(t, e.StartsAt.Equal(a.StartsAt) && e.EndsAt.Equal(a.EndsAt), "%s: %s to %s", e.Kind, e.StartsAt, e.EndsAt)
+	switch e.Kind {
+	case EventFired:
+		require.Empty(t, e.Was)
+	case EventReopened:
+		require.Equal(t, StatusResolved, e.Was)
+	case EventUnreported:
+		require.Equal(t, StatusFiring, e.Was)
+	case EventReturned:
+		require.Equal(t, StatusUnreported, e.Was)
+	default: // refired after anything, resolved also before the alert was known
 	}
 }
 

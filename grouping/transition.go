@@ -73,7 +73,8 @@ func (tr *transition) finish() (*AlertGroup, []Event) {
 	case !wasOpen && isOpen:
 		events := tr.log.events
 		tr.log.events = nil
-		tr.log.addForGroup(EventOpened, g.GroupLabels)
+		opened := &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}
+		tr.log.add(Event{Kind: EventOpened, Labels: g.GroupLabels, Opened: opened})
 		for _, e := range events {
 			tr.log.add(e)
 		}
@@ -94,7 +95,7 @@ func (tr *transition) find(fp Fingerprint) (int, bool) {
 // remove removes the alert at the index in the list.
 func (tr *transition) remove(i int) {
 	a := tr.alerts[i]
-	tr.log.addForAlert(EventExpired, a)
+	tr.log.addForAlert(EventExpired, a, a)
 	tr.removed[a.Fingerprint] = tr.stamp.supersedes(a.Stamp)
 	tr.alerts = slices.Delete(tr.alerts, i, i+1)
 }

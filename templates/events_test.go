@@ -132,3 +132,16 @@ func TestTitlesAreIsolated(t *testing.T) {
 	require.Equal(t, "Disk · Muster", s.newFrame("", "Disk").Title)
 	require.Equal(t, "\u2068Disk \u202egnp\u2069 · Muster", s.newFrame("", "Disk \u202egnp").Title)
 }
+
+// An event of a source belongs to no group, so its line has no link to one.
+func TestAnEventOfASourceHasNoLink(t *testing.T) {
+	e := event(1, 0, grouping.EventStale, "")
+	e.GroupID, e.Labels, e.Source = "", nil, "prod"
+	page := historyOf(t, "", e)
+	require.Len(t, page.Days, 1)
+	row := page.Days[0].Events[0]
+	require.Equal(t, []string{"prod", "", ""}, []string{row.What, row.Href, row.Group})
+	r, err := New("")
+	require.NoError(t, err)
+	require.NotRegexp(t, `href="[^"]*/groups/"`, renderPage(t, r, page))
+}

@@ -27,7 +27,7 @@ func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event) error
 	return f.update("push events", func(tx *bbolt.Tx) error {
 		for i := range events {
 			text, err := events[i].Encode()
-			if err != nil || !events[i].GroupID.Valid() {
+			if err != nil || !durable.Storable(&events[i]) {
 				continue // the original write could not encode it either
 			}
 			if err := f.addEvents(tx, events[i].GroupID, []string{text}); err != nil {
@@ -52,7 +52,11 @@ func (f *Storage) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error
 		if history.Get(key) != nil {
 			continue
 		}
-		if err := errors.Join(history.Put(key, value), timeline.Put(append([]byte(id), key...), nil)); err != nil {
+		err := history.Put(key, value)
+		if id != "" {
+			err = errors.Join(err, timeline.Put(append([]byte(id), key...), nil))
+		}
+		if err != nil {
 			return err
 		}
 		size += int64(len(text))

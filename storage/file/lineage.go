@@ -36,7 +36,7 @@ func (f *Storage) MissingEvents(ctx context.Context, events []grouping.Event) (a
 	err = f.view("absent", func(tx *bbolt.Tx) error {
 		history := tx.Bucket(bucketHistory)
 		for _, e := range events {
-			if e.GroupID.Valid() && history.Get([]byte(e.ID)) == nil {
+			if durable.Storable(&e) && history.Get([]byte(e.ID)) == nil {
 				absent = append(absent, e)
 			}
 		}

@@ -116,14 +116,17 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event) (n int
 		e := &events[n]
 		n++
 		text, err := e.Encode()
-		if err != nil || !e.GroupID.Valid() {
+		if err != nil || !durable.Storable(e) {
 			continue // it could not be encoded when it happened either
 		}
 		shard, member := r.shard(e.GroupID), redis.Z{Member: text}
 		history, timeline := r.key(shard, "h"), r.key(shard, "t:"+string(e.GroupID))
-		histories[history], timelines[timeline] = true, true
+		histories[history] = true
 		pipe.ZAdd(ctx, history, member)
-		pipe.ZAdd(ctx, timeline, member)
+		if e.GroupID != "" {
+			timelines[timeline] = true
+			pipe.ZAdd(ctx, timeline, member)
+		}
 		bytes += 2 * len(text)
 	}
 	for key := range histories {

@@ -96,7 +96,7 @@ func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([
 	}
 	shards := make([][]grouping.Event, r.opts.Shards)
 	for _, e := range events {
-		if e.GroupID.Valid() {
+		if durable.Storable(&e) {
 			shard := r.shard(e.GroupID)
 			shards[shard] = append(shards[shard], e)
 		}
@@ -121,7 +121,7 @@ func (r *Storage) absentPart(ctx context.Context, shard int, events []grouping.E
 	keyIndex := map[grouping.ID]int{}
 	for i := range events {
 		id := events[i].GroupID
-		if keyIndex[id] == 0 {
+		if keyIndex[id] == 0 && id != "" {
 			keyIndex[id] = len(keys) + 1 // Lua counts from one
 			keys = append(keys, r.groupKey(id), r.key(shard, "t:"+string(id)))
 		}

@@ -321,6 +321,26 @@ func contractEventsOnce(t *testing.T, w *Writer) {
 	require.NoError(t, err)
 	require.Len(t, page.Events, 2)
 	require.Equal(t, c.Events[0], page.Events[1])
+
+	// An event of a source belongs to no group.
+	d, ok := w.GroupStorage.(durable.Backend)
+	if !ok {
+		return
+	}
+	s := w.Stamp()
+	alone := grouping.Event{ID: string(s) + "000000", Time: s.Time(), Kind: grouping.EventStale, Source: "prod"}
+	missing, err := d.MissingEvents(t.Context(), []grouping.Event{alone})
+	require.NoError(t, err)
+	require.Equal(t, []grouping.Event{alone}, missing)
+	require.NoError(t, d.PushEvents(t.Context(), missing))
+	missing, err = d.MissingEvents(t.Context(), []grouping.Event{alone})
+	require.NoError(t, err)
+	require.Empty(t, missing)
+	page, err = w.Events(t.Context(), grouping.EventQuery{})
+	require.NoError(t, err)
+	require.Equal(t, alone, page.Events[0])
+	events := stream(t, w, time.Time{})
+	require.Equal(t, alone, events[len(events)-1])
 }
 
 func contractCancelled(t *testing.T, w *Writer) {
