@@ -40,9 +40,12 @@ func TestTimesAreReturnedAsSent(t *testing.T) {
 func TestPagesOfTheAPIAreComplete(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	for i := range 7 {
-		h.PostKept(t, wiretest.Body(wiretest.Key, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i),
-			wiretest.Labels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
-				[]string{"critical", "warning", "info"}[i%3])))
+		h.PostKept(
+			t,
+			wiretest.Body(wiretest.Key, fmt.Sprintf(`"groupKey":"k%d"`, i), `"groupLabels":{}`, fmt.Sprintf(`"groupLabels":{"alertname":"A%d"}`, i),
+				wiretest.Labels, fmt.Sprintf(`{"alertname":"A%d","severity":%q}`, i,
+					[]string{"critical", "warning", "info"}[i%3])),
+		)
 	}
 	for _, order := range []string{"", "severity", "newest", "name", "count", "updated"} {
 		var keys []string
@@ -118,7 +121,15 @@ func TestEventsBetweenTimes(t *testing.T) {
 // case-sensitive.
 func TestNamesInAnotherCaseAreIgnored(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
-	id := h.PostKept(t, wiretest.Body(wiretest.Status, `[{"STATUS":"resolved","StartsAt":5,"Labels":[],"status":"firing"`, wiretest.Key, `"GROUPKEY":1,`+wiretest.Key))
+	id := h.PostKept(
+		t,
+		wiretest.Body(
+			wiretest.Status,
+			`[{"STATUS":"resolved","StartsAt":5,"Labels":[],"status":"firing"`,
+			wiretest.Key,
+			`"GROUPKEY":1,`+wiretest.Key,
+		),
+	)
 	require.Contains(t, h.Get("/api/v1/groups/"+id).Body.String(), `"status":"firing"`)
 	h.RequireRejected(t, "only in another case", h.Post(wiretest.Body(wiretest.Key, `"GroupKey":"x"`)), 400, "groupKey: is missing")
 }

@@ -111,7 +111,12 @@ func TestEventQueries(t *testing.T) {
 func TestListQueries(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	for i := range 6 {
-		text := wiretest.Body(wiretest.Key, fmt.Sprintf(`"groupKey":"k%d"`, i), wiretest.Labels, fmt.Sprintf(`{"alertname":"A%d","odd":"%d"}`, i, i%2))
+		text := wiretest.Body(
+			wiretest.Key,
+			fmt.Sprintf(`"groupKey":"k%d"`, i),
+			wiretest.Labels,
+			fmt.Sprintf(`{"alertname":"A%d","odd":"%d"}`, i, i%2),
+		)
 		if i == 5 {
 			text = strings.NewReplacer(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z").Replace(text)
 		}

@@ -134,7 +134,8 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 func TestTheContractHasTheShapes(t *testing.T) {
 	doc := readContract(t)
 	for name, shape := range map[string]any{
-		"Kept": testserver.Kept{}, "Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{}, "Groups": groupsView{}, "Event": api.EventView{},
+		"Kept": testserver.Kept{}, "Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{},
+		"Groups": groupsView{}, "Event": api.EventView{},
 		"Events": eventsView{},
 		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Build": api.BuildView{}, "Storage": api.StorageView{},
 		"Counts": grouping.Counts{},
@@ -216,9 +217,15 @@ func readersAreAnswered(t *testing.T, c *contract) {
 	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"mixed"`, `"alerts":[`,
 		`"alerts":[{"status":"resolved","labels":{"alertname":"Up"},"startsAt":"2026-11-23T02:00:00Z",`+
 			`"endsAt":"2026-11-23T02:30:00Z"},`, wiretest.Truncated, `"truncatedAlerts":3,"notification_reason":"new alerts in group"`))
-	resolved := h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
+	resolved := h.PostKept(
+		t,
+		wiretest.Body(wiretest.Key, `"groupKey":"resolved"`, `"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"),
+	)
 	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"unreported"`))
-	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wiretest.Labels, `{"alertname":"Other"}`))
+	h.PostKept(
+		t,
+		wiretest.Body(wiretest.Key, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wiretest.Labels, `{"alertname":"Other"}`),
+	)
 	filter := "filter=" + url.QueryEscape(`alertname=~"D.*"`)
 	for _, path := range []string{
 		"/api/v1/groups/" + firing, "/api/v1/groups/" + resolved, "/api/v1/groups/" + firing + "/events",

@@ -67,7 +67,11 @@ func TestStreamedJSONIsComplete(t *testing.T) {
 	require.NotEmpty(t, page.Next)
 	require.Equal(t, whole(groupsView{[]api.GroupView{viewGroupWithAlerts(page.Groups[0])}, page.Total, page.Next}),
 		get("/api/v1/groups?alerts=true&limit=1&sort=name"))
-	require.Equal(t, whole(groupsView{[]api.GroupView{api.ViewGroup(page.Groups[0])}, page.Total, page.Next}), get("/api/v1/groups?limit=1&sort=name"))
+	require.Equal(
+		t,
+		whole(groupsView{[]api.GroupView{api.ViewGroup(page.Groups[0])}, page.Total, page.Next}),
+		get("/api/v1/groups?limit=1&sort=name"),
+	)
 	g, err := h.Manager.Get(t.Context(), many)
 	require.NoError(t, err)
 	require.Equal(t, whole(viewGroupWithAlerts(g)), get("/api/v1/groups/"+string(many)))
@@ -131,7 +135,8 @@ func TestReadersThatDoNotReadDoNotBlockOthers(t *testing.T) {
 	}
 	// Some requests may get 503 while all reader slots are in use.
 	require.Eventually(t, func() bool {
-		return h.Limits.Limit("responses").Used() == int64(stalled-h.Limits.Limit("readers").Rejected())*api.StreamSize && h.Limits.Limit("readers").Used() == 0
+		return h.Limits.Limit("responses").Used() == int64(stalled-h.Limits.Limit("readers").Rejected())*api.StreamSize &&
+			h.Limits.Limit("readers").Used() == 0
 	}, 30*time.Second, time.Millisecond)
 	for _, path := range []string{"/", "/api/v1/groups", "/status", "/-/ready", "/metrics"} {
 		require.Equal(t, http.StatusOK, h.Get(path).Code, path)

@@ -32,11 +32,13 @@ func TestFlapping(t *testing.T) {
 		want   int
 		flaps  bool
 	}{
-		"no alerts":                       {nil, 0, false},
-		"four starts":                     {[]*Alert{flapped(0, minute, 2*minute, 3*minute)}, 4, true},
-		"three starts":                    {[]*Alert{flapped(0, minute, 2*minute)}, 0, false},
-		"one of four is older":            {[]*Alert{flapped(-minute, minute, 2*minute, 3*minute)}, 3, false},
-		"the maximum of several":          {[]*Alert{flapped(0, 1*minute, 2*minute, 3*minute), flapped(0, minute, 2*minute, 3*minute, 4*minute)}, 5, true},
+		"no alerts":            {nil, 0, false},
+		"four starts":          {[]*Alert{flapped(0, minute, 2*minute, 3*minute)}, 4, true},
+		"three starts":         {[]*Alert{flapped(0, minute, 2*minute)}, 0, false},
+		"one of four is older": {[]*Alert{flapped(-minute, minute, 2*minute, 3*minute)}, 3, false},
+		"the maximum of several": {
+			[]*Alert{flapped(0, 1*minute, 2*minute, 3*minute), flapped(0, minute, 2*minute, 3*minute, 4*minute)}, 5, true,
+		},
 		"starts of two alerts do not add": {[]*Alert{flapped(0, minute), flapped(2*minute, 3*minute)}, 0, false},
 	} {
 		n, flaps := Flapping(tc.alerts, now)
@@ -58,7 +60,11 @@ func TestActivity(t *testing.T) {
 	for _, n := range old {
 		require.Equal(t, 1, n)
 	}
-	require.Equal(t, [ActivitySteps]int{}, Activity([]*Alert{{Status: StatusResolved, StartsAt: at(48 * time.Hour), EndsAt: at(7 * time.Hour)}}, now))
+	require.Equal(
+		t,
+		[ActivitySteps]int{},
+		Activity([]*Alert{{Status: StatusResolved, StartsAt: at(48 * time.Hour), EndsAt: at(7 * time.Hour)}}, now),
+	)
 
 	twice := &Alert{Status: StatusUnreported, StartsAt: at(12 * minute), ChangedAt: at(11 * minute), Recorded: []Episode{
 		{StartsAt: at(5 * time.Hour), EndsAt: at(5*time.Hour - minute), Stamp: NewStamp(at(5*time.Hour), 0, testWriter)},

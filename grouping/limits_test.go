@@ -19,48 +19,11 @@ func TestAGroupKeepsItsLimit(t *testing.T) {
 		r.maxAlerts = rapid.IntRange(1, 6).Draw(t, "limit")
 		var g *AlertGroup
 		for step := range rapid.IntRange(1, 8).Draw(t, "notifications") {
-			n := Notification{
-				Key: drawnKey(0), Stamp: NewStamp(base.Add(time.Duration(step)*minute), 0, testWriter),
-				Truncated: rapid.Uint64Range(0, 1).Draw(t, "truncated"),
-			}
-			names := rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}), rapid.ID)
-			for _, name := range names.Draw(t, "alerts") {
-				a := fires(name, time.Duration(step)*minute)
-				if rapid.Bool().Draw(t, "resolved") {
-					a.Status, a.EndsAt = StatusResolved, a.StartsAt.Add(second)
-				}
-				n.Alerts = append(n.Alerts, a)
-			}
+			n := drawNotification(t, step)
 			next, events := apply(g, n, r)
 			checkGroup(t, next)
 			require.LessOrEqual(t, len(next.Alerts), r.maxAlerts)
-			rejected := uint64(0)
-			for _, a := range n.Alerts {
-				held := next.Alert(a.Fingerprint)
-				if a.Status == StatusFiring && held == nil {
-					rejected++
-				}
-				if g.Alert(a.Fingerprint) != nil {
-					require.Equal(t, a.Status, held.Status, "known alerts are always updated")
-				}
-			}
-			require.Equal(t, n.Truncated+rejected, next.Truncated)
-			if rejected > 0 {
-				for _, a := range next.Alerts {
-					listed := slices.ContainsFunc(n.Alerts, func(na NotifiedAlert) bool { return na.Fingerprint == a.Fingerprint })
-					require.True(t, listed || a.Status == StatusFiring, "alerts that do not fire are evicted before a firing one is rejected")
-				}
-			}
-			if g != nil {
-				for _, a := range g.Alerts {
-					if next.Alert(a.Fingerprint) == nil {
-						require.True(t, a.Status != StatusFiring || n.Truncated == 0, "a firing alert that was not omitted stays")
-						require.True(t, slices.ContainsFunc(events, func(e Event) bool {
-							return e.Kind == EventExpired && e.Fingerprint == a.Fingerprint
-						}))
-					}
-				}
-			}
+			checkLimited(t, g, next, n, events)
 			n.Stamp = NewStamp(base.Add(time.Duration(step)*minute), 1, testWriter)
 			again, repeated := apply(next, n, r)
 			require.Equal(t, held(next), held(again))
@@ -69,6 +32,55 @@ func TestAGroupKeepsItsLimit(t *testing.T) {
 			g = again
 		}
 	})
+}
+
+// drawNotification draws the notification of a step. It has some of eight alerts.
+func drawNotification(t *rapid.T, step int) Notification {
+	n := Notification{
+		Key: drawnKey(0), Stamp: NewStamp(base.Add(time.Duration(step)*minute), 0, testWriter),
+		Truncated: rapid.Uint64Range(0, 1).Draw(t, "truncated"),
+	}
+	names := rapid.SliceOfDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "f", "g", "h"}), rapid.ID)
+	for _, name := range names.Draw(t, "alerts") {
+		a := fires(name, time.Duration(step)*minute)
+		if rapid.Bool().Draw(t, "resolved") {
+			a.Status, a.EndsAt = StatusResolved, a.StartsAt.Add(second)
+		}
+		n.Alerts = append(n.Alerts, a)
+	}
+	return n
+}
+
+// checkLimited checks what a notification changed in a group that may be full.
+func checkLimited(t *rapid.T, g, next *AlertGroup, n Notification, events []Event) {
+	rejected := uint64(0)
+	for _, a := range n.Alerts {
+		held := next.Alert(a.Fingerprint)
+		if a.Status == StatusFiring && held == nil {
+			rejected++
+		}
+		if g.Alert(a.Fingerprint) != nil {
+			require.Equal(t, a.Status, held.Status, "known alerts are always updated")
+		}
+	}
+	require.Equal(t, n.Truncated+rejected, next.Truncated)
+	if rejected > 0 {
+		for _, a := range next.Alerts {
+			listed := slices.ContainsFunc(n.Alerts, func(na NotifiedAlert) bool { return na.Fingerprint == a.Fingerprint })
+			require.True(t, listed || a.Status == StatusFiring, "alerts that do not fire are evicted before a firing one is rejected")
+		}
+	}
+	if g == nil {
+		return
+	}
+	for _, a := range g.Alerts {
+		if next.Alert(a.Fingerprint) == nil {
+			require.True(t, a.Status != StatusFiring || n.Truncated == 0, "a firing alert that was not omitted stays")
+			require.True(t, slices.ContainsFunc(events, func(e Event) bool {
+				return e.Kind == EventExpired && e.Fingerprint == a.Fingerprint
+			}))
+		}
+	}
 }
 
 // held returns the status of each alert of a group.

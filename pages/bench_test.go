@@ -32,7 +32,11 @@ func BenchmarkFirstPage(b *testing.B) {
 	}
 	b.Run("after a change", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
-			require.Equal(b, http.StatusOK, h.Post(wiretest.Body(`"status":"firing"`, fmt.Sprintf(`"status":%q`, []string{"firing", "resolved"}[i%2]))).Code)
+			require.Equal(
+				b,
+				http.StatusOK,
+				h.Post(wiretest.Body(`"status":"firing"`, fmt.Sprintf(`"status":%q`, []string{"firing", "resolved"}[i%2]))).Code,
+			)
 			require.Equal(b, http.StatusOK, h.Get("/").Code)
 		}
 	})

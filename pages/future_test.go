@@ -15,7 +15,10 @@ import (
 // that shows it marks it.
 func TestAStartInTheFuture(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
-	ahead := h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"ahead"`, "Down", "Ahead", wiretest.Start, `"startsAt":"2096-01-02T03:04:05Z"`))
+	ahead := h.PostKept(
+		t,
+		wiretest.Body(wiretest.Key, `"groupKey":"ahead"`, "Down", "Ahead", wiretest.Start, `"startsAt":"2096-01-02T03:04:05Z"`),
+	)
 	now := time.Now().UTC().Truncate(time.Second).Add(time.Second)
 	require.Eventually(t, func() bool { return time.Now().After(now) }, 5*time.Second, time.Millisecond)
 	fresh := h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"fresh"`, "0011223344556677", "00112233445566aa", wiretest.Start,

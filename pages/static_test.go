@@ -44,7 +44,9 @@ func TestStatic(t *testing.T) {
 	require.Equal(t, http.StatusNotModified, again.Code)
 	require.Empty(t, again.Header().Get("Content-Encoding"))
 	require.Equal(t, http.StatusMethodNotAllowed, h.Do(http.MethodPost, path, nil).Code)
-	for _, no := range []string{"/am/static/", "/am/static/app.css", "/am/static/app.0000000000000000.css", "/am/static/../renderer.go", "/static/"} {
+	for _, no := range []string{
+		"/am/static/", "/am/static/app.css", "/am/static/app.0000000000000000.css", "/am/static/../renderer.go", "/static/",
+	} {
 		require.Equal(t, http.StatusNotFound, get(no).Code, no)
 	}
 

@@ -56,7 +56,12 @@ func rejections400() []rejectionCase {
 		{"alerts twice", wiretest.Body(wiretest.Version, `"alerts":[],`+wiretest.Version), 400, "alerts: is a duplicate name at byte 337"},
 		{"a label twice", wiretest.Body(wiretest.Labels, `{"a":"1","a":"2"}`), 400, "alerts[0].labels.a: is a duplicate name at byte 84"},
 		{"status a number", wiretest.Body(wiretest.Status, `[{"status":1`), 400, "alerts[0].status: must not be a JSON number"},
-		{"status unknown", wiretest.Body(wiretest.Status, `[{"status":"pending"`), 400, `alerts[0].status: is "pending", must be "firing" or "resolved"`},
+		{
+			"status unknown",
+			wiretest.Body(wiretest.Status, `[{"status":"pending"`),
+			400,
+			`alerts[0].status: is "pending", must be "firing" or "resolved"`,
+		},
 		{"status missing", wiretest.Body(`"status":"firing",`, ""), 400, `alerts[0].status: is "", must be "firing" or "resolved"`},
 		{"labels an array", wiretest.Body(wiretest.Labels, `["a"]`), 400, "alerts[0].labels: must not be a JSON array"},
 		{"a label a number", wiretest.Body(wiretest.Labels, `{"a":1}`), 400, "alerts[0].labels.a: must not be a JSON number"},
@@ -66,27 +71,42 @@ func rejections400() []rejectionCase {
 		{"startsAt null", wiretest.Body(wiretest.Start, `"startsAt":null`), 400, "alerts[0].startsAt: is missing"},
 		{"startsAt a number", wiretest.Body(wiretest.Start, `"startsAt":5`), 400, "alerts[0].startsAt: is not an RFC 3339 time"},
 		{"startsAt no time", wiretest.Body(wiretest.Start, `"startsAt":"yesterday"`), 400, "alerts[0].startsAt: is not an RFC 3339 time"},
-		{"startsAt without zone", wiretest.Body(wiretest.Start, `"startsAt":"2026-11-23T03:00:00"`), 400, "alerts[0].startsAt: is not an RFC 3339 time"},
-		{"startsAt year 10000", wiretest.Body(wiretest.Start, `"startsAt":"10000-01-01T00:00:00Z"`), 400, "alerts[0].startsAt: is not an RFC 3339 time"},
+		{
+			"startsAt without zone",
+			wiretest.Body(wiretest.Start, `"startsAt":"2026-11-23T03:00:00"`),
+			400,
+			"alerts[0].startsAt: is not an RFC 3339 time",
+		},
+		{
+			"startsAt year 10000",
+			wiretest.Body(wiretest.Start, `"startsAt":"10000-01-01T00:00:00Z"`),
+			400,
+			"alerts[0].startsAt: is not an RFC 3339 time",
+		},
 		{
 			"startsAt beyond 9999 in UTC", wiretest.Body(wiretest.Start, `"startsAt":"9999-12-31T23:00:00-05:00"`), 400,
 			"alerts[0].startsAt: must be between the years 0 and 9999 in UTC",
 		},
-		{"endsAt a boolean", wiretest.Body(`"endsAt":"0001-01-01T00:00:00Z"`, `"endsAt":false`), 400, "alerts[0].endsAt: is not an RFC 3339 time"},
 		{
-			"alerts null", wiretest.Body(wiretest.Body()[strings.Index(wiretest.Body(), `[{`):strings.Index(wiretest.Body(), `}]`)+2], "null"), 400,
+			"endsAt a boolean",
+			wiretest.Body(`"endsAt":"0001-01-01T00:00:00Z"`, `"endsAt":false`),
+			400,
+			"alerts[0].endsAt: is not an RFC 3339 time",
+		},
+		{
+			"alerts null", wiretest.Body(allAlerts(), "null"), 400,
 			"alerts: is empty, must have at least one alert",
 		},
 		{
-			"alerts empty", wiretest.Body(wiretest.Body()[strings.Index(wiretest.Body(), `[{`):strings.Index(wiretest.Body(), `}]`)+2], "[]"), 400,
+			"alerts empty", wiretest.Body(allAlerts(), "[]"), 400,
 			"alerts: is empty, must have at least one alert",
 		},
 		{
-			"alerts an object", wiretest.Body(wiretest.Body()[strings.Index(wiretest.Body(), `[{`):strings.Index(wiretest.Body(), `}]`)+2], "{}"), 400,
+			"alerts an object", wiretest.Body(allAlerts(), "{}"), 400,
 			"alerts: must not be a JSON object",
 		},
 		{
-			"an alert a string", wiretest.Body(wiretest.Body()[strings.Index(wiretest.Body(), `[{`):strings.Index(wiretest.Body(), `}]`)+2], `["x"]`), 400,
+			"an alert a string", wiretest.Body(allAlerts(), `["x"]`), 400,
 			"alerts[0]: must not be a JSON string",
 		},
 		{"no groupKey", wiretest.Body(wiretest.Key+",", ""), 400, "groupKey: is missing"},
@@ -99,14 +119,34 @@ func rejections400() []rejectionCase {
 			"a long version", wiretest.Body(wiretest.Version, `"version":"`+strings.Repeat("é", 500)+`"`), 400,
 			`version: is "` + strings.Repeat("é", 20) + `…", must be "4" (Alertmanager) or "1" (Grafana)`,
 		},
-		{"truncatedAlerts negative", wiretest.Body(wiretest.Truncated, `"truncatedAlerts":-1`), 400, `truncatedAlerts: must not be the number "-1"`},
-		{"truncatedAlerts a fraction", wiretest.Body(wiretest.Truncated, `"truncatedAlerts":1.5`), 400, `truncatedAlerts: must not be the number "1.5"`},
-		{"truncatedAlerts with an exponent", wiretest.Body(wiretest.Truncated, `"truncatedAlerts":1e3`), 400, `truncatedAlerts: must not be the number "1e3"`},
+		{
+			"truncatedAlerts negative",
+			wiretest.Body(wiretest.Truncated, `"truncatedAlerts":-1`),
+			400,
+			`truncatedAlerts: must not be the number "-1"`,
+		},
+		{
+			"truncatedAlerts a fraction",
+			wiretest.Body(wiretest.Truncated, `"truncatedAlerts":1.5`),
+			400,
+			`truncatedAlerts: must not be the number "1.5"`,
+		},
+		{
+			"truncatedAlerts with an exponent",
+			wiretest.Body(wiretest.Truncated, `"truncatedAlerts":1e3`),
+			400,
+			`truncatedAlerts: must not be the number "1e3"`,
+		},
 		{
 			"truncatedAlerts 2^64", wiretest.Body(wiretest.Truncated, `"truncatedAlerts":18446744073709551616`), 400,
 			`truncatedAlerts: must not be the number "18446744073709551616"`,
 		},
-		{"truncatedAlerts a string", wiretest.Body(wiretest.Truncated, `"truncatedAlerts":"5"`), 400, "truncatedAlerts: must not be a JSON string"},
+		{
+			"truncatedAlerts a string",
+			wiretest.Body(wiretest.Truncated, `"truncatedAlerts":"5"`),
+			400,
+			"truncatedAlerts: must not be a JSON string",
+		},
 		{"receiver null labels wrong", wiretest.Body(`"groupLabels":{}`, `"groupLabels":[1]`), 400, "groupLabels: must not be a JSON array"},
 		{"externalURL an object", wiretest.Body(`"externalURL":"http://am"`, `"externalURL":{}`), 400, "externalURL: must not be a JSON object"},
 	}
@@ -265,4 +305,10 @@ func TestInvalidAlertsAreRejectedAtTheFirst(t *testing.T) {
 	h.RequireRejected(t, "braces", h.Post(text), 400, `alerts[0].status: is "", must be "firing" or "resolved"`)
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "the body has 3 MB")
+}
+
+// allAlerts returns the list of alerts in the usual body.
+func allAlerts() string {
+	body := wiretest.Body()
+	return body[strings.Index(body, "[{") : strings.Index(body, "}]")+2]
 }

@@ -119,7 +119,11 @@ func TestEndOfFiringAlertIsIgnored(t *testing.T) {
 func TestEachRejectedAlertIsOnTheStatusPage(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	l := h.Log(t, "logfmt")
-	text := wiretest.Listing(wiretest.Named("Good"), wiretest.Named("OddA", `"firing"`, `"pending"`), wiretest.Named("OddB", `"firing"`, `"pending"`))
+	text := wiretest.Listing(
+		wiretest.Named("Good"),
+		wiretest.Named("OddA", `"firing"`, `"pending"`),
+		wiretest.Named("OddB", `"firing"`, `"pending"`),
+	)
 	for range 3 {
 		require.Len(t, h.PostResult(t, text).LeftOut, 2)
 	}
@@ -134,7 +138,11 @@ func TestEachRejectedAlertIsOnTheStatusPage(t *testing.T) {
 func TestValidAlertsAreStoredBesideInvalidOnes(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	bads := []string{
-		wiretest.Named("Bad", `"firing"`, `"pending"`), wiretest.Named("Bad", wiretest.Start, `"startsAt":"0000-01-01T00:00:00+14:00"`), "null", "[]", "7",
+		wiretest.Named(
+			"Bad",
+			`"firing"`,
+			`"pending"`,
+		), wiretest.Named("Bad", wiretest.Start, `"startsAt":"0000-01-01T00:00:00+14:00"`), "null", "[]", "7",
 		`"x"`, "{}",
 		wiretest.Named("Bad", `{"alertname":"Bad"}`, `[{"a":[1,{}]}]`), wiretest.Named("Bad", `"generatorURL":""`, `"generatorURL":{"a":[]}`),
 		wiretest.Named("Bad", wiretest.Start, `"startsAt":[[]]`),

@@ -95,56 +95,60 @@ func TestStates(t *testing.T) {
 func TestStructure(t *testing.T) {
 	r := newRenderer(t)
 	for name, p := range states(t) {
-		page := renderPage(t, r, p)
-		doc, err := html.Parse(strings.NewReader(page))
-		require.NoError(t, err)
-		count, ids, labelled := map[string]int{}, map[string]int{}, map[string]bool{}
-		var focusable, controls []*html.Node
-		level := 0
-		for n := range doc.Descendants() {
-			if n.Type != html.ElementNode || n.Namespace == "svg" && n.Data == "title" {
-				continue
-			}
-			count[n.Data]++
-			if id := attr(n, "id"); id != "" {
-				ids[id]++
-			}
-			switch n.Data {
-			case "a", "button":
-				focusable = append(focusable, n)
-				if href := attr(n, "href"); strings.HasPrefix(href, "/") {
-					require.True(t, strings.HasPrefix(href, "/am/"), "%s: %s is outside the prefix", name, href)
-				}
-			case "label":
-				labelled[attr(n, "for")] = true
-			case "input", "select":
-				if attr(n, "type") != "hidden" {
-					controls = append(controls, n)
-				}
-			case "h1", "h2", "h3":
-				if n.Parent.Data != "dialog" {
-					now := int(n.Data[1] - '0')
-					require.LessOrEqual(t, now, level+1, "%s: a heading level is missing", name)
-					level = now
-				}
-			case "svg":
-				require.Equal(t, "true", attr(n, "aria-hidden"), name)
-			case "style":
-				t.Errorf("%s: a style element", name)
-			}
-		}
-		for _, one := range []string{"h1", "main", "header", "footer", "title", "dialog"} {
-			require.Equal(t, 1, count[one], "%s: %s", name, one)
-		}
-		for id, n := range ids {
-			require.Equal(t, 1, n, "%s: id %s", name, id)
-		}
-		require.Equal(t, "#main", attr(focusable[0], "href"), name)
-		for _, c := range controls {
-			require.True(t, labelled[attr(c, "id")], "%s: %s has no label", name, attr(c, "id"))
-		}
-		require.Contains(t, page, `data-live="/am/api/v1/live?after=`, name)
+		checkStructure(t, name, renderPage(t, r, p))
 	}
+}
+
+func checkStructure(t *testing.T, name, page string) {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	require.NoError(t, err)
+	count, ids, labelled := map[string]int{}, map[string]int{}, map[string]bool{}
+	var focusable, controls []*html.Node
+	level := 0
+	for n := range doc.Descendants() {
+		if n.Type != html.ElementNode || n.Namespace == "svg" && n.Data == "title" {
+			continue
+		}
+		count[n.Data]++
+		if id := attr(n, "id"); id != "" {
+			ids[id]++
+		}
+		switch n.Data {
+		case "a", "button":
+			focusable = append(focusable, n)
+			if href := attr(n, "href"); strings.HasPrefix(href, "/") {
+				require.True(t, strings.HasPrefix(href, "/am/"), "%s: %s is outside the prefix", name, href)
+			}
+		case "label":
+			labelled[attr(n, "for")] = true
+		case "input", "select":
+			if attr(n, "type") != "hidden" {
+				controls = append(controls, n)
+			}
+		case "h1", "h2", "h3":
+			if n.Parent.Data != "dialog" {
+				now := int(n.Data[1] - '0')
+				require.LessOrEqual(t, now, level+1, "%s: a heading level is missing", name)
+				level = now
+			}
+		case "svg":
+			require.Equal(t, "true", attr(n, "aria-hidden"), name)
+		case "style":
+			t.Errorf("%s: a style element", name)
+		}
+	}
+	for _, one := range []string{"h1", "main", "header", "footer", "title", "dialog"} {
+		require.Equal(t, 1, count[one], "%s: %s", name, one)
+	}
+	for id, n := range ids {
+		require.Equal(t, 1, n, "%s: id %s", name, id)
+	}
+	require.Equal(t, "#main", attr(focusable[0], "href"), name)
+	for _, c := range controls {
+		require.True(t, labelled[attr(c, "id")], "%s: %s has no label", name, attr(c, "id"))
+	}
+	require.Contains(t, page, `data-live="/am/api/v1/live?after=`, name)
 }
 
 func attr(n *html.Node, name string) string {

@@ -28,18 +28,20 @@ func TestEveryRejectionIsRecorded(t *testing.T) {
 		code               int
 		reason             limit.Reason
 	}{
-		"a wrong token":       {http.MethodPost, "/webhook", wiretest.Body(), []string{"Authorization", "Bearer two"}, 401, limit.Unauthorized},
-		"no token":            {http.MethodPut, "/webhook/prod", wiretest.Body(), nil, 401, limit.Unauthorized},
-		"another path":        {http.MethodPost, "/webhooks", wiretest.Body(), nil, 404, limit.NotFound},
-		"too deep a path":     {http.MethodPost, "/webhook/prod/team", wiretest.Body(), nil, 404, limit.NotFound},
-		"Alertmanager's API":  {http.MethodPost, "/api/v2/alerts", wiretest.Body(), nil, 404, limit.NotFound},
-		"a name for a source": {http.MethodPost, "/webhook/a%20b", wiretest.Body(), []string{"Authorization", "Bearer one"}, 400, limit.BadSource},
-		"no path":             {http.MethodPost, "/", wiretest.Body(), nil, 405, limit.Method},
-		"the path of a page":  {http.MethodPut, "/api/v1/groups", wiretest.Body(), nil, 405, limit.Method},
-		"redirected":          {http.MethodGet, "/webhook", "", nil, 405, limit.Method},
-		"a browser's form":    {http.MethodPost, "/webhooks", wiretest.Body(), []string{"Accept", "text/html"}, 404, limit.NotFound},
-		"another method":      {http.MethodDelete, "/webhook/prod", wiretest.Body(), nil, 405, limit.Method},
-		"another site":        {http.MethodPost, "/webhook", wiretest.Body(), []string{"Origin", "https://evil.example"}, 403, limit.CrossOrigin},
+		"a wrong token":      {http.MethodPost, "/webhook", wiretest.Body(), []string{"Authorization", "Bearer two"}, 401, limit.Unauthorized},
+		"no token":           {http.MethodPut, "/webhook/prod", wiretest.Body(), nil, 401, limit.Unauthorized},
+		"another path":       {http.MethodPost, "/webhooks", wiretest.Body(), nil, 404, limit.NotFound},
+		"too deep a path":    {http.MethodPost, "/webhook/prod/team", wiretest.Body(), nil, 404, limit.NotFound},
+		"Alertmanager's API": {http.MethodPost, "/api/v2/alerts", wiretest.Body(), nil, 404, limit.NotFound},
+		"a name for a source": {
+			http.MethodPost, "/webhook/a%20b", wiretest.Body(), []string{"Authorization", "Bearer one"}, 400, limit.BadSource,
+		},
+		"no path":            {http.MethodPost, "/", wiretest.Body(), nil, 405, limit.Method},
+		"the path of a page": {http.MethodPut, "/api/v1/groups", wiretest.Body(), nil, 405, limit.Method},
+		"redirected":         {http.MethodGet, "/webhook", "", nil, 405, limit.Method},
+		"a browser's form":   {http.MethodPost, "/webhooks", wiretest.Body(), []string{"Accept", "text/html"}, 404, limit.NotFound},
+		"another method":     {http.MethodDelete, "/webhook/prod", wiretest.Body(), nil, 405, limit.Method},
+		"another site":       {http.MethodPost, "/webhook", wiretest.Body(), []string{"Origin", "https://evil.example"}, 403, limit.CrossOrigin},
 		"a compressed body": {
 			http.MethodPost, "/webhook", wiretest.Body(),
 			[]string{"Authorization", "Bearer one", "Content-Encoding", "gzip"},
@@ -57,7 +59,14 @@ func TestEveryRejectionIsRecorded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := testserver.New(t, testserver.Options{WebhookTokenFile: file, MaxBodySize: 1000})
 			for _, reason := range limit.Reasons() {
-				require.InDelta(t, 0, h.Counter(t, "muster_notifications_rejected_total", "reason", string(reason)), 0, "%s must exist from the start", reason)
+				require.InDelta(
+					t,
+					0,
+					h.Counter(t, "muster_notifications_rejected_total", "reason", string(reason)),
+					0,
+					"%s must exist from the start",
+					reason,
+				)
 			}
 			require.Contains(t, h.Get("/").Body.String(), "No webhook has arrived yet")
 			for range 3 {

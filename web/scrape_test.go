@@ -27,7 +27,12 @@ func TestScrapersThatDoNotReadDoNotBlockOthers(t *testing.T) {
 		testserver.OpenStalled(t, srv, "/metrics", 4096)
 	}
 	size := int64(h.Get("/metrics").Body.Len())
-	require.Eventually(t, func() bool { return h.Limits.Limit("scrape_responses").Used() >= web.MaxScrapes*size*9/10 }, 20*time.Second, time.Millisecond)
+	require.Eventually(
+		t,
+		func() bool { return h.Limits.Limit("scrape_responses").Used() >= web.MaxScrapes*size*9/10 },
+		20*time.Second,
+		time.Millisecond,
+	)
 	require.Eventually(t, func() bool { return h.Limits.Limit("scrapes").Used() == 0 }, 20*time.Second, time.Millisecond)
 	require.Equal(t, http.StatusOK, h.Get("/metrics").Code)
 	require.Equal(t, http.StatusOK, h.Get("/metrics", "Accept-Encoding", "gzip").Code)

@@ -168,7 +168,13 @@ func TestNoPathRedirectsAWebhook(t *testing.T) {
 				"/muster//webhook", "//muster/webhook", "/MUSTER/webhook", "/webhook/%2e%2e", "/webhook?a=b", "/webhook;a", "/go", "/muster/go",
 				"/webhook/\\",
 			} {
-				text := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: muster\r\nContent-Length: %d\r\n\r\n%s", method, path, len(wiretest.Body()), wiretest.Body())
+				text := fmt.Sprintf(
+					"%s %s HTTP/1.1\r\nHost: muster\r\nContent-Length: %d\r\n\r\n%s",
+					method,
+					path,
+					len(wiretest.Body()),
+					wiretest.Body(),
+				)
 				code, answer := testserver.SendRaw(t, srv, text)
 				require.NotEqual(t, 3, code/100, "%s %s: %s", method, path, answer)
 				if code == http.StatusOK {
@@ -275,7 +281,8 @@ func TestLogEntriesAreOneLine(t *testing.T) {
 		log := h.Log(t, format)
 		srv := h.Listen(t)
 		for _, text := range []string{
-			wiretest.Body(wiretest.Version, `"version":"`+evil+`"`), wiretest.Body(wiretest.Status, `[{"status":"`+evil+`"`), wiretest.Body(wiretest.Labels, `{"`+evil+`":1}`),
+			wiretest.Body(wiretest.Version, `"version":"`+evil+`"`), wiretest.Body(wiretest.Status, `[{"status":"`+evil+`"`),
+			wiretest.Body(wiretest.Labels, `{"`+evil+`":1}`),
 			wiretest.Body(wiretest.Labels, `{"`+evil+`":"1","`+evil+`":"2"}`), wiretest.Body(wiretest.Start, `"startsAt":"`+evil+`"`),
 			wiretest.Body("team", evil, wiretest.Key, `"groupKey":"`+evil+`"`),
 		} {
