@@ -191,22 +191,29 @@ func TestHostileStrings(t *testing.T) {
 	delete(elements, "style")
 	for _, s := range hostile {
 		for name, p := range hostilePages(s) {
-			es, as, hrefs := parts(t, renderPage(t, r, p))
-			for e := range es {
-				if !elements[e] {
-					t.Errorf("%s: %.60q creates an element %q", name, s, e)
-				}
-			}
-			for a := range as {
-				if !attrs[a] || strings.Contains(a, " on") || strings.HasSuffix(a, " style") {
-					t.Errorf("%s: %.60q creates an attribute %q", name, s, a)
-				}
-			}
-			for _, href := range hrefs {
-				if !isExpectedLink(href) {
-					t.Errorf("%s: %.60q creates a link to %.80q", name, s, href)
-				}
-			}
+			checkHostile(t, fmt.Sprintf("%s: %.60q", name, s), renderPage(t, r, p), elements, attrs)
+		}
+	}
+}
+
+// checkHostile checks that a page has only the known elements and attributes, and no
+// unexpected link.
+func checkHostile(t *testing.T, what, page string, elements, attrs map[string]bool) {
+	t.Helper()
+	es, as, hrefs := parts(t, page)
+	for e := range es {
+		if !elements[e] {
+			t.Errorf("%s creates an element %q", what, e)
+		}
+	}
+	for a := range as {
+		if !attrs[a] || strings.Contains(a, " on") || strings.HasSuffix(a, " style") {
+			t.Errorf("%s creates an attribute %q", what, a)
+		}
+	}
+	for _, href := range hrefs {
+		if !isExpectedLink(href) {
+			t.Errorf("%s creates a link to %.80q", what, href)
 		}
 	}
 }
