@@ -346,7 +346,8 @@ func TestAFlushHappensOnceAcrossReplicas(t *testing.T) {
 
 func TestGaugesAreCollectedFromTheState(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	m, err := grouping.NewManager(storage.NewMemory(storage.DefaultMemoryOptions()), grouping.NewClock(), nil, reg, promslog.NewNopLogger(), timing)
+	m, err := grouping.NewManager(
+		storage.NewMemory(storage.DefaultMemoryOptions()), grouping.NewClock(), nil, reg, promslog.NewNopLogger(), timing)
 	require.NoError(t, err)
 	_, err = m.Ingest(t.Context(), notification(alert("a"), alert("b")))
 	require.NoError(t, err)

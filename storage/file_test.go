@@ -177,7 +177,8 @@ func TestFileMovedIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	path := filepath.Join(t.TempDir(), "data", "muster.db")
 	f := openFile(t, path)
-	m, err := NewTiered(NewMemory(DefaultMemoryOptions()), f, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), DefaultTieredOptions())
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	m, err := NewTiered(NewMemory(DefaultMemoryOptions()), f, grouping.NewClock(), nil, logger, DefaultTieredOptions())
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(filepath.Dir(path)))
 	for range 5 {

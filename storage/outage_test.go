@@ -31,7 +31,8 @@ func startOn(t *testing.T, url string) replica {
 	t.Helper()
 	r := openFast(t, url)
 	clock := grouping.NewClock()
-	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), r, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), DefaultTieredOptions())
+	joined, err := NewTiered(
+		NewMemory(DefaultMemoryOptions()), r, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), DefaultTieredOptions())
 	require.NoError(t, err)
 	m, err := grouping.NewManager(joined, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
@@ -156,7 +157,8 @@ func TestDrain(t *testing.T) {
 		t.Helper()
 		backend := &flaky{Backend: openRedis(t, redis.Options{URL: "redis://" + miniredis.RunT(t).Addr()})}
 		clock := grouping.NewClock()
-		joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), DefaultTieredOptions())
+		joined, err := NewTiered(
+			NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), DefaultTieredOptions())
 		require.NoError(t, err)
 		m, err := grouping.NewManager(joined, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 		require.NoError(t, err)

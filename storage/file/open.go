@@ -154,7 +154,8 @@ func (f *Storage) dropTombstones(tx *bbolt.Tx) error {
 			break
 		}
 		n++
-		if string(groups.Get([]byte(string(t.id)+durable.FieldDeleted))) != string(t.deleted) || groups.Get([]byte(string(t.id)+grouping.HeadRecord)) != nil {
+		if string(groups.Get([]byte(string(t.id)+durable.FieldDeleted))) != string(t.deleted) ||
+			groups.Get([]byte(string(t.id)+grouping.HeadRecord)) != nil {
 			continue // the group was stored again since then
 		}
 		if err := deletePrefix(groups, []byte(t.id)); err != nil {

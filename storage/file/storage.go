@@ -161,7 +161,7 @@ func (f *Storage) Delete(ctx context.Context, c grouping.Change) error {
 	}
 	c.Group = nil
 	id := c.ID()
-	_, err := f.compareAndWrite("delete", &c, func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []grouping.RecordWrite) (*grouping.AlertGroup, error) {
+	write := func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []grouping.RecordWrite) (*grouping.AlertGroup, error) {
 		if err := deletePrefix(groups, []byte(id)); err != nil {
 			return nil, err
 		}
@@ -169,7 +169,8 @@ func (f *Storage) Delete(ctx context.Context, c grouping.Change) error {
 			return nil, err
 		}
 		return nil, groups.Put([]byte(string(id)+durable.FieldToken), []byte(c.Stamp))
-	})
+	}
+	_, err := f.compareAndWrite("delete", &c, write)
 	if err == nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()

@@ -260,8 +260,14 @@ func TestRedisReportsDamagedGroup(t *testing.T) {
 	for name, test := range map[string]struct {
 		field, value, want string
 	}{
-		"truncated alert":    {"a:" + string(storagetest.Fingerprint("x")), "%s{\"fingerprint\":\"", "field a:" + string(storagetest.Fingerprint("x"))},
-		"invalid alert":      {"a:" + string(storagetest.Fingerprint("x")), "junk", "field a:" + string(storagetest.Fingerprint("x")) + ": 4 bytes"},
+		"truncated alert": {
+			"a:" + string(storagetest.Fingerprint("x")), "%s{\"fingerprint\":\"",
+			"field a:" + string(storagetest.Fingerprint("x")),
+		},
+		"invalid alert": {
+			"a:" + string(storagetest.Fingerprint("x")), "junk",
+			"field a:" + string(storagetest.Fingerprint("x")) + ": 4 bytes",
+		},
 		"invalid stamp":      {"a:" + string(storagetest.Fingerprint("x")), strings.Repeat("z", 32) + "{}", "is not a stamp"},
 		"invalid removal":    {"a:" + string(storagetest.Fingerprint("x")), strings.Repeat("z", 32), "is not a stamp"},
 		"invalid name":       {"a:../x", "%s{}", "is not a fingerprint"},
