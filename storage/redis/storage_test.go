@@ -121,8 +121,8 @@ func TestRedisTakesOnlyIDs(t *testing.T) {
 			page, err := w.Events(t.Context(), grouping.EventQuery{Group: id})
 			require.NoError(t, err)
 			require.Empty(t, page)
+			require.NoError(t, r.PushEvents(t.Context(), []grouping.Event{{ID: "1", GroupID: id}}))
 		}
-		require.NoError(t, r.PushEvents(t.Context(), []grouping.Event{{ID: "1", GroupID: id}}))
 		c := w.Change(nil, groupKey("g"), a("x", "1"))
 		c.Group.ID = id
 		_, err = w.Store(t.Context(), c)
