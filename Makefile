@@ -84,7 +84,7 @@ test: test-tools ## run all tests with the race detector; SHORT=1 skips those wi
 	exit $$status
 
 GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m
-WITH_SERVERS := muster/e2e muster/storage muster/storage/file muster/storage/redis muster/e2e/browser
+WITH_SERVERS := muster/e2e muster/e2e/browser muster/storage muster/storage/redis muster/storage/file
 
 .PHONY: test-tools
 test-tools: ## install the programs that the tests need

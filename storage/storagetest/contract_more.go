@@ -222,17 +222,26 @@ func contractStoreAll(t *testing.T, w *Writer) {
 // newest first.
 func FillHistory(t *testing.T, w *Writer, writes int) []grouping.Event {
 	t.Helper()
+	return fillHistory(t, w, writes, 2)
+}
+
+func fillHistory(t *testing.T, w *Writer, writes, eventsPerWrite int) []grouping.Event {
+	t.Helper()
 	var events []grouping.Event
 	kinds := grouping.EventKinds()
 	for i := range writes {
 		key := Key(fmt.Sprint(i % 3))
 		base, _ := w.Load(t.Context(), key.ID())
 		c := w.Change(base, key, a("x", fmt.Sprint(i)))
-		first, second := c.Events[0], c.Events[0]
-		first.Kind = kinds[i%len(kinds)]
-		second.ID = string(c.Stamp) + "000001"
-		second.Fingerprint, second.Labels = Fingerprint(fmt.Sprint(i%5)), grouping.Labels{"alertname": fmt.Sprint(i % 5)}
-		c.Events = []grouping.Event{first, second}
+		event := c.Events[0]
+		event.Kind = kinds[i%len(kinds)]
+		c.Events = []grouping.Event{event}
+		for n := 1; n < eventsPerWrite; n++ {
+			event := event
+			event.ID, event.Kind = fmt.Sprintf("%s%06x", c.Stamp, n), grouping.EventNotified
+			event.Fingerprint, event.Labels = Fingerprint(fmt.Sprint(i%5)), grouping.Labels{"alertname": fmt.Sprint(i % 5)}
+			c.Events = append(c.Events, event)
+		}
 		w.MustStore(t, c)
 		events = append(events, c.Events...)
 	}

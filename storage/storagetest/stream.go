@@ -22,9 +22,15 @@ func stream(t *testing.T, w *Writer, from time.Time) (events []grouping.Event) {
 	return events
 }
 
+// fillLongHistory writes more events than one part of a stream has.
+func fillLongHistory(t *testing.T, w *Writer) []grouping.Event {
+	t.Helper()
+	return fillHistory(t, w, 60, 17)
+}
+
 func contractEventStream(t *testing.T, w *Writer) {
 	require.Empty(t, stream(t, w, time.Time{}), "a storage without events")
-	all := FillHistory(t, w, 510) // 1,020 events are more than one part
+	all := fillLongHistory(t, w)
 	slices.Reverse(all)
 	require.Equal(t, all, stream(t, w, time.Time{}))
 	for _, i := range []int{0, 510, len(all) - 1} {
@@ -48,7 +54,7 @@ func contractEventStream(t *testing.T, w *Writer) {
 // A stream ends although events are written all the time. It has everything that was
 // stored when it began, in order.
 func contractEventStreamDuringWrites(t *testing.T, w *Writer) {
-	before := FillHistory(t, w, 510)
+	before := fillLongHistory(t, w)
 	slices.Reverse(before)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
