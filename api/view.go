@@ -127,12 +127,13 @@ type eventView struct {
 }
 
 func viewEvent(e *grouping.Event) eventView {
+	n := e.Notification()
 	view := eventView{
 		ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
-		Fingerprint: e.Fingerprint, Labels: emptyIfNil(e.Labels), Reason: e.Reason, ExternalURL: e.ExternalURL,
+		Fingerprint: e.Fingerprint, Labels: emptyIfNil(e.Labels), Reason: n.Reason, ExternalURL: n.ExternalURL,
 	}
 	if e.Kind == grouping.EventNotified {
-		view.Firing, view.Resolved, view.Truncated = &e.Firing, &e.Resolved, &e.Truncated
+		view.Firing, view.Resolved, view.Truncated = &n.Firing, &n.Resolved, &n.Truncated
 	}
 	return view
 }

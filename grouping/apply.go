@@ -57,8 +57,8 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 		tr.applyListed(listed[fp])
 	}
 	tr.log.add(Event{
-		Kind: EventNotified, Labels: n.GroupLabels, Reason: n.Reason, ExternalURL: n.ExternalURL,
-		Firing: firing, Resolved: resolved, Truncated: n.Truncated,
+		Kind: EventNotified, Labels: n.GroupLabels,
+		Notified: &Notified{Reason: n.Reason, ExternalURL: n.ExternalURL, Firing: firing, Resolved: resolved, Truncated: n.Truncated},
 	})
 	if !tr.outdated {
 		m := &tr.meta

@@ -174,7 +174,8 @@ func TestApplyMeta(t *testing.T) {
 		CompleteAt: base, CompleteBy: am0, Settling: true, FlushAt: base.Add(testRules.groupWait), Stamp: n.Stamp,
 	}, g.Meta)
 	last := events[len(events)-1]
-	require.Equal(t, []any{EventNotified, 2, 0, am0, n.Reason}, []any{last.Kind, last.Firing, last.Resolved, last.ExternalURL, last.Reason})
+	require.Equal(t, EventNotified, last.Kind)
+	require.Equal(t, Notified{Reason: n.Reason, ExternalURL: am0, Firing: 2}, *last.Notified)
 
 	// After a truncated body, the common labels are recomputed from the known alerts.
 	truncated := step{minute, am1, list(fires("a", 0)), 7, ""}.notification(1)
@@ -190,7 +191,7 @@ func TestApplyMeta(t *testing.T) {
 	allResolved.CommonLabels = nil
 	after, _ = apply(g, allResolved, testRules)
 	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
-	require.Equal(t, uint64(7), events[len(events)-1].Truncated)
+	require.Equal(t, uint64(7), events[len(events)-1].Notified.Truncated)
 
 	// They are also recomputed if the view is older than the known state.
 	stale := step{5 * second, am1, list(fires("a", 0)), 0, ""}.notification(1)

@@ -67,15 +67,12 @@ type Event struct {
 	// if the source did not say.
 	ObservedAt time.Time `json:"observedAt,omitzero"`
 
-	// Opened is set only in opened events.
-	Opened *Opened `json:"opened,omitempty"`
+	// An event has at most one of the details below: Opened only in opened events,
+	// Notified only in notified events. The stored fields of Notified are those of the
+	// event itself, because they are older than details.
+	Opened   *Opened   `json:"opened,omitempty"`
+	Notified *Notified `json:",embed"`
 
-	// The fields below are set only in notified events.
-	Reason      string `json:"reason,omitempty"`
-	ExternalURL string `json:"externalURL,omitempty"`
-	Firing      int    `json:"firing,omitempty"`
-	Resolved    int    `json:"resolved,omitempty"`
-	Truncated   uint64 `json:"truncated,omitempty"`
 	// Unknown holds unknown stored fields, as in an Alert.
 	Unknown string `json:"-"`
 }
@@ -84,6 +81,24 @@ type Event struct {
 type Opened struct {
 	GroupKey    string `json:"groupKey"`
 	ExternalURL string `json:"externalURL,omitempty"`
+}
+
+// Notified says what a notification said about its group.
+type Notified struct {
+	Reason      string `json:"reason,omitempty"`
+	ExternalURL string `json:"externalURL,omitempty"` // of the Alertmanager that sent it
+	Firing      int    `json:"firing,omitempty"`
+	Resolved    int    `json:"resolved,omitempty"`
+	Truncated   uint64 `json:"truncated,omitempty"`
+}
+
+// Notification returns the detail of a notified event, or a zero value if the event has
+// none.
+func (e *Event) Notification() Notified {
+	if e.Notified == nil {
+		return Notified{}
+	}
+	return *e.Notified
 }
 
 // Stamp returns the stamp of the write that made the event.

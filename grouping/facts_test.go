@@ -244,7 +244,7 @@ func TestNotifications(t *testing.T) {
 	const one, two = ID("0123456789abcdef0123"), ID("ffffffffffffffffffff")
 	notified := func(write int, group ID, from string, firing int) Event {
 		e := written(write, 9, EventNotified)
-		e.GroupID, e.ExternalURL, e.Firing = group, from, firing
+		e.GroupID, e.Notified = group, &Notified{ExternalURL: from, Firing: firing}
 		e.Time = base.Add(time.Duration(write) * 10 * second)
 		return e
 	}

@@ -35,13 +35,14 @@ func FoldCopies(events []Event) []EventCopies {
 			continue
 		}
 		r, ok := runs[e.GroupID]
-		if ok && isCopy(&events[r.last], e) && !slices.Contains(folded[r.newest].From, e.ExternalURL) {
+		from := e.Notification().ExternalURL
+		if ok && isCopy(&events[r.last], e) && !slices.Contains(folded[r.newest].From, from) {
 			folded[i].Newest = r.newest
-			folded[r.newest].From = append(folded[r.newest].From, e.ExternalURL)
+			folded[r.newest].From = append(folded[r.newest].From, from)
 			runs[e.GroupID] = run{r.newest, i}
 			continue
 		}
-		folded[i].From = []string{e.ExternalURL}
+		folded[i].From = []string{from}
 		runs[e.GroupID] = run{i, i}
 	}
 	for i := range folded {
@@ -51,8 +52,8 @@ func FoldCopies(events []Event) []EventCopies {
 }
 
 func isCopy(newer, older *Event) bool {
-	return newer.Reason == older.Reason && newer.Firing == older.Firing && newer.Resolved == older.Resolved &&
-		newer.Time.Sub(older.Time) < maxCopyInterval
+	n, o := newer.Notification(), older.Notification()
+	return n.Reason == o.Reason && n.Firing == o.Firing && n.Resolved == o.Resolved && newer.Time.Sub(older.Time) < maxCopyInterval
 }
 
 // Turns names the alerts that opened and closed groups. The keys are IDs of writes, the

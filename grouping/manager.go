@@ -207,7 +207,7 @@ func (m *Manager) applyAgain(ctx context.Context, n Notification) (*AlertGroup, 
 func (m *Manager) countRejected(n Notification, events []Event) (rejected uint64) {
 	for _, e := range events {
 		if e.Kind == EventNotified {
-			rejected = e.Truncated - n.Truncated
+			rejected = e.Notification().Truncated - n.Truncated
 		}
 	}
 	m.metrics.rejectedAlerts.Add(float64(rejected))

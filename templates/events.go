@@ -95,7 +95,7 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 	}
 	if e.Kind == grouping.EventNotified {
 		r.Says = notificationReason(e) + ": " + notifiedCounts(e)
-		if e.ExternalURL != "" {
+		if e.Notification().ExternalURL != "" {
 			r.Says += ", from " + strings.Join(hostsOf(from), ", ")
 		}
 	}
@@ -105,19 +105,22 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 }
 
 func notifiedCounts(e *grouping.Event) string {
-	parts := []string{formatCount(e.Firing) + " firing"}
-	if e.Resolved > 0 {
-		parts = append(parts, formatCount(e.Resolved)+" resolved")
+	n := e.Notification()
+	parts := []string{formatCount(n.Firing) + " firing"}
+	if n.Resolved > 0 {
+		parts = append(parts, formatCount(n.Resolved)+" resolved")
 	}
-	if e.Truncated > 0 {
-		parts = append(parts, formatCount(truncatedCount(e.Truncated))+" truncated")
+	if n.Truncated > 0 {
+		parts = append(parts, formatCount(truncatedCount(n.Truncated))+" truncated")
 	}
 	return strings.Join(parts, ", ")
 }
 
 // notificationReason returns why Alertmanager sent the notification. Alertmanager
 // before 0.32 does not send a reason.
-func notificationReason(e *grouping.Event) string { return cmp.Or(e.Reason, "notification") }
+func notificationReason(e *grouping.Event) string {
+	return cmp.Or(e.Notification().Reason, "notification")
+}
 
 // hostOf returns the host of an Alertmanager's external URL.
 func hostOf(external string) string {

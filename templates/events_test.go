@@ -38,7 +38,7 @@ func event(write, n int, kind grouping.EventKind, name string) grouping.Event {
 
 func notified(write int, group grouping.ID, from string) grouping.Event {
 	e := event(write, 9, grouping.EventNotified, "Disk")
-	e.GroupID, e.ExternalURL, e.Reason, e.Firing = group, from, "first notification", 1
+	e.GroupID, e.Notified = group, &grouping.Notified{ExternalURL: from, Reason: "first notification", Firing: 1}
 	return e
 }
 

@@ -328,8 +328,8 @@ func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, even
 		}
 	}
 	add(g.ExternalURL)
-	for _, e := range events {
-		add(e.ExternalURL)
+	for i := range events {
+		add(events[i].Notification().ExternalURL)
 	}
 	for _, external := range sortedKeys(seen) {
 		f.Alertmanagers = append(f.Alertmanagers, newTextLink(external))

@@ -110,7 +110,7 @@ func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 		for _, kind := range grouping.EventKinds() {
 			events = append(events, grouping.Event{
 				ID: s + fmt.Sprint(len(events)), Time: night.Add(-time.Minute), Kind: kind, GroupID: g.ID, Source: s, Receiver: s,
-				Fingerprint: a.Fingerprint, Labels: own, Reason: s, ExternalURL: s,
+				Fingerprint: a.Fingerprint, Labels: own, Notified: &grouping.Notified{Reason: s, ExternalURL: s},
 			})
 		}
 	}

@@ -236,7 +236,8 @@ func TestViewRoundTrip(t *testing.T) {
 
 func TestNotificationsFold(t *testing.T) {
 	e := func(ago time.Duration, from string, kind grouping.EventKind, id string) grouping.Event {
-		return grouping.Event{ID: id, Time: night.Add(-ago), Kind: kind, Reason: "new alerts added", Firing: 2, ExternalURL: from}
+		n := &grouping.Notified{Reason: "new alerts added", Firing: 2, ExternalURL: from}
+		return grouping.Event{ID: id, Time: night.Add(-ago), Kind: kind, Notified: n}
 	}
 	w1, w2, w3 := strings.Repeat("3", 32), strings.Repeat("2", 32), strings.Repeat("1", 32)
 	rows := newNotifications([]grouping.Event{

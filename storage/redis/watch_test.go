@@ -219,7 +219,7 @@ func TestPushEventsOverSlowLink(t *testing.T) {
 	for range 30 {
 		events = append(events, grouping.Event{
 			ID: string(clock.Stamp()) + "00000000", GroupID: groupKey("g").ID(), Kind: grouping.EventNotified,
-			ExternalURL: strings.Repeat("x", 1000),
+			Notified: &grouping.Notified{ExternalURL: strings.Repeat("x", 1000)},
 		})
 	}
 	require.NoError(t, r.PushEvents(t.Context(), events))

@@ -215,10 +215,10 @@ func contractRoundTrip(t *testing.T, w *Writer) {
 
 	event := grouping.Event{
 		ID: string(w.Stamp()) + "000000", Time: now, Kind: grouping.EventNotified, GroupID: key.ID(), Source: "prod",
-		Receiver: "team.a/ü", Fingerprint: "00000000000000ff", Labels: odd, Reason: "first notification",
+		Receiver: "team.a/ü", Fingerprint: "00000000000000ff", Labels: odd,
 		Was: grouping.StatusUnreported, StartsAt: first, EndsAt: last, ObservedAt: now,
-		Opened:      &grouping.Opened{GroupKey: key.GroupKey, ExternalURL: "http://am"},
-		ExternalURL: "http://am", Firing: 1, Resolved: 2, Truncated: 3,
+		Opened:   &grouping.Opened{GroupKey: key.GroupKey, ExternalURL: "http://am"},
+		Notified: &grouping.Notified{Reason: "first notification", ExternalURL: "http://am", Firing: 1, Resolved: 2, Truncated: 3},
 	}
 	c := w.Change(stored, key, a("plain", "2"))
 	c.Events = []grouping.Event{event}
