@@ -80,7 +80,7 @@ test: test-tools ## run all tests with the race detector; SHORT=1 skips those wi
 	@# there are cores. If the first step fails, the second still runs.
 	status=0; \
 	$(GOTEST) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
-	$(GOTEST) -p 3 -parallel 4 $(WITH_SERVERS) || status=1; \
+	$(GOTEST) -p 3 -parallel 3 $(WITH_SERVERS) || status=1; \
 	exit $$status
 
 GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m

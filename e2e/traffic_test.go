@@ -167,9 +167,9 @@ type traffic struct {
 }
 
 // pause is the default time between two notifications of a stream. 24 streams then send
-// 200 notifications per second, a storm that a machine with two cores can still process,
-// while some tests with the race detector run in parallel.
-const pause = 120 * time.Millisecond
+// 100 notifications per second. Two cores can process that with the race detector, while
+// other tests do the same.
+const pause = 240 * time.Millisecond
 
 // startTraffic starts streams to one replica each. If there are two replicas, it also
 // starts streams to both.

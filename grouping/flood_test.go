@@ -146,11 +146,11 @@ func TestFloods(t *testing.T) {
 				}
 				wg.Wait()
 			}
-			flood(0, 2000) // more than a group keeps removal stamps
+			flood(0, 1500) // more than a group keeps removal stamps
 			before := heap()
-			flood(2000, 4500)
+			flood(1500, 3500)
 			grown := int64(heap()) - int64(before)
-			require.Less(t, grown, int64(4<<20), "2,500 more notifications used %d bytes", grown)
+			require.Less(t, grown, int64(3<<20), "2,000 more notifications used %d bytes", grown)
 			page, err := m.List(t.Context(), grouping.ListQuery{Limit: grouping.MaxLimit})
 			require.NoError(t, err)
 			require.LessOrEqual(t, page.Total, groups+4)
