@@ -77,10 +77,12 @@ test: test-tools ## run all tests with the race detector; SHORT=1 skips those wi
 	@# Compile all tests in parallel first. Vet runs in lint.
 	go list -race -tags $(TAGS) -export -test -deps ./... >/dev/null
 	@# Tests with servers mostly wait, so more of them run at the same time than
-	@# there are cores. If the first step fails, the second still runs.
+	@# there are cores. The browser needs the cores for itself. If one step fails,
+	@# the others still run.
 	status=0; \
 	$(GOTEST) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
-	$(GOTEST) -p 3 -parallel 3 $(WITH_SERVERS) || status=1; \
+	$(GOTEST) -p 2 -parallel 3 $(filter-out muster/e2e/browser,$(WITH_SERVERS)) || status=1; \
+	$(GOTEST) muster/e2e/browser || status=1; \
 	exit $$status
 
 GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m

@@ -34,6 +34,9 @@ func DecodeEvent(text string) (e Event, err error) {
 	s := storedEvent{Event: &e}
 	err = json.Unmarshal([]byte(text[i:]), &s)
 	e.Unknown = string(s.Unknown)
+	if e.Kind != EventNotified && e.Notification() == (Notified{}) {
+		e.Notified = nil // earlier versions wrote its numbers, zero, into every event
+	}
 	return e, err
 }
 

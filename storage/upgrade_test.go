@@ -31,7 +31,15 @@ var update = flag.Bool("update", false, "write the testdata of the current schem
 // stored is the content of a storage, as values of the domain.
 type stored struct {
 	Groups []*grouping.AlertGroup
-	Events []grouping.Event
+	Events []flatEvent
+}
+
+// flatEvent is an event whose JSON has the fields of its notification, as it is stored.
+type flatEvent struct {
+	grouping.Event
+	grouping.Notified
+
+	Hidden *struct{} `json:"Notified,omitempty"`
 }
 
 func readStored(t *testing.T, s grouping.GroupStorage) string {
@@ -44,7 +52,9 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 	slices.SortFunc(all.Groups, func(a, b *grouping.AlertGroup) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	page, err := s.Events(t.Context(), grouping.EventQuery{Limit: 1000})
 	require.NoError(t, err)
-	all.Events = page.Events
+	for _, e := range page.Events {
+		all.Events = append(all.Events, flatEvent{Event: e, Notified: e.Notification()})
+	}
 	text, err := json.MarshalIndent(all, "", " ")
 	require.NoError(t, err)
 	return string(text)
