@@ -231,7 +231,7 @@ func HeartbeatsOf(groups []*AlertGroup, started, now time.Time) []Heartbeat {
 }
 
 // MainHeartbeat returns the heartbeat that matters most: the worst broken one, or else
-// the one that arrived last. It returns nil if there are none. The heartbeats must be
+// the one that arrived last. It returns nil for an empty list. The heartbeats must be
 // sorted, the worst first.
 func MainHeartbeat(heartbeats []Heartbeat) *Heartbeat {
 	if len(heartbeats) == 0 {

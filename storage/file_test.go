@@ -25,6 +25,7 @@ import (
 	"muster/grouping"
 	"muster/storage/durable"
 	"muster/storage/file"
+	"muster/storage/storagetest"
 )
 
 // syncedLog is a log that can be read while it is written.
@@ -281,14 +282,7 @@ func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) 
 	f, err := file.Open(fileAt(path))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
-	groups = map[grouping.ID]int{}
-	for g, err := range f.LoadAll(t.Context()) {
-		require.NoError(t, err)
-		groups[g.ID] = len(g.Alerts)
-	}
-	page, err := f.Events(t.Context(), grouping.EventQuery{Limit: 100_000})
-	require.NoError(t, err)
-	return groups, len(page.Events)
+	return storagetest.Contents(t, f)
 }
 
 // otherDatabase creates the database of another Muster at the path.

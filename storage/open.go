@@ -76,7 +76,7 @@ func Open(opts Options, clock *grouping.Clock, reg prometheus.Registerer, logger
 	return tiered, nil
 }
 
-// openBackend opens the durable backend, or returns nil if there is none.
+// openBackend opens the durable backend, or returns nil if the options name no backend.
 func openBackend(opts Options, logger *slog.Logger) (durable.Backend, error) {
 	switch {
 	case opts.Redis.URL != "":

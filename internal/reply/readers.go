@@ -36,9 +36,9 @@ func (o ReaderOptions) Validate() error {
 	return nil
 }
 
-// Readers is the admission of everybody who reads pages or the API: a slot while the
-// answer is prepared, and a budget for its bytes until it is sent. It is safe for
-// concurrent use.
+// Readers admits requests for pages and the API. A request needs a slot while its answer
+// is prepared, and a part of the response memory until the answer is sent. It is safe
+// for concurrent use.
 type Readers struct {
 	slots, bytes *limit.Limit
 }

@@ -13,6 +13,7 @@ import (
 
 	"muster/grouping"
 	"muster/storage/durable"
+	"muster/storage/storagetest"
 )
 
 // inFile returns what a Muster that starts now would find at the path: the number
@@ -22,14 +23,7 @@ func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) 
 	f, err := Open(atPath(path))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
-	groups = map[grouping.ID]int{}
-	for g, err := range f.LoadAll(t.Context()) {
-		require.NoError(t, err)
-		groups[g.ID] = len(g.Alerts)
-	}
-	page, err := f.Events(t.Context(), grouping.EventQuery{Limit: 100_000})
-	require.NoError(t, err)
-	return groups, len(page.Events)
+	return storagetest.Contents(t, f)
 }
 
 // otherDatabase creates the database of another Muster at the path.
