@@ -1,7 +1,7 @@
 package grouping
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 	"time"
 
@@ -28,33 +28,20 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	// of known alerts is outdated.
 	tr.outdated = tr.isOvertaken()
 
-	listed := make(map[Fingerprint]NotifiedAlert, len(n.Alerts))
-	var firing, resolved int
-	for _, na := range n.Alerts {
-		// If an alert is listed twice, the first firing entry wins.
-		if before, twice := listed[na.Fingerprint]; twice && (before.Status == StatusFiring || na.Status != StatusFiring) {
-			continue
-		}
-		listed[na.Fingerprint] = na
-	}
-	for _, na := range listed {
-		if na.Status == StatusFiring {
-			firing++
-		} else {
-			resolved++
-		}
-	}
-	tr.partial = tr.outdated || n.Truncated > 0 || tr.omitsRecentlyReported(listed)
-	if !tr.partial {
-		for i, a := range tr.alerts {
-			if _, ok := listed[a.Fingerprint]; !ok {
-				tr.alerts[i] = tr.applyOmitted(a)
+	listed := uniqueAlerts(n.Alerts)
+	firing, resolved := countNotified(listed)
+	if tr.partial = tr.outdated || n.Truncated > 0; !tr.partial {
+		omitted := tr.omittedFrom(listed)
+		if tr.partial = tr.omitsRecentlyReported(omitted); !tr.partial {
+			for _, i := range omitted {
+				tr.alerts[i] = tr.applyOmitted(tr.alerts[i])
 			}
 		}
 	}
-	n.Truncate(tr.enforceLimit(listed))
-	for _, fp := range slices.Sorted(maps.Keys(listed)) {
-		tr.applyListed(listed[fp])
+	listed, rejected := tr.enforceLimit(listed)
+	n.Truncate(rejected)
+	for _, na := range listed {
+		tr.applyListed(*na)
 	}
 	tr.log.add(Event{
 		Kind: EventNotified, Labels: n.GroupLabels,
@@ -64,9 +51,7 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 		m := &tr.meta
 		m.GroupLabels, m.RouteLabels, m.ExternalURL = n.GroupLabels, n.RouteLabels, n.ExternalURL
 		m.CommonLabels, m.CommonAnnotations = n.CommonLabels, n.CommonAnnotations
-		if tr.partial {
-			m.CommonLabels, m.CommonAnnotations = tr.common()
-		} else {
+		if tr.setShared = tr.partial; !tr.partial {
 			m.CompleteAt, m.CompleteBy = tr.at, n.ExternalURL
 		}
 		m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = tr.at, n.Reason, n.Truncated, false
@@ -77,16 +62,65 @@ func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
 	return tr.finish()
 }
 
+// uniqueAlerts returns the alerts sorted by fingerprint. If an alert is listed twice, it
+// returns the first firing entry, else the first one.
+func uniqueAlerts(alerts []NotifiedAlert) []*NotifiedAlert {
+	unique := make([]*NotifiedAlert, len(alerts))
+	for i := range alerts {
+		unique[i] = &alerts[i]
+	}
+	slices.SortStableFunc(unique, func(a, b *NotifiedAlert) int {
+		return cmp.Or(cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.firingFirst(), b.firingFirst()))
+	})
+	return slices.CompactFunc(unique, func(a, b *NotifiedAlert) bool { return a.Fingerprint == b.Fingerprint })
+}
+
+func (na *NotifiedAlert) firingFirst() int {
+	if na.Status == StatusFiring {
+		return 0
+	}
+	return 1
+}
+
+func countNotified(alerts []*NotifiedAlert) (firing, resolved int) {
+	for _, na := range alerts {
+		if na.Status == StatusFiring {
+			firing++
+		} else {
+			resolved++
+		}
+	}
+	return firing, resolved
+}
+
+// omittedFrom returns the indexes of the group's alerts that are not listed. Both lists
+// are sorted by fingerprint.
+func (tr *transition) omittedFrom(listed []*NotifiedAlert) (omitted []int) {
+	for i, a := range tr.alerts {
+		for len(listed) > 0 && listed[0].Fingerprint < a.Fingerprint {
+			listed = listed[1:]
+		}
+		if len(listed) == 0 || listed[0].Fingerprint != a.Fingerprint {
+			omitted = append(omitted, i)
+		}
+	}
+	return omitted
+}
+
+// isListed reports whether the sorted list holds the alert.
+func isListed(listed []*NotifiedAlert, fp Fingerprint) bool {
+	_, ok := slices.BinarySearchFunc(listed, fp, func(na *NotifiedAlert, fp Fingerprint) int { return cmp.Compare(na.Fingerprint, fp) })
+	return ok
+}
+
 // applyAlert returns the group after a report of a single alert. The report
 // does not change the other alerts.
 func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) (*AlertGroup, []Event) {
 	tr := newTransition(g, key, stamp)
-	tr.rules, tr.partial = r, true
-	listed := map[Fingerprint]NotifiedAlert{na.Fingerprint: na}
-	if tr.enforceLimit(listed); len(listed) > 0 {
+	tr.rules, tr.partial, tr.setShared = r, true, true
+	if listed, _ := tr.enforceLimit([]*NotifiedAlert{&na}); len(listed) > 0 {
 		tr.applyListed(na)
 	}
-	tr.meta.CommonLabels, tr.meta.CommonAnnotations = tr.common()
 	return tr.finish()
 }
 
@@ -104,7 +138,7 @@ func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, [
 	if len(tr.alerts) == 0 {
 		tr.log.addForGroup(EventExpired, g.GroupLabels)
 	} else {
-		tr.meta.CommonLabels, tr.meta.CommonAnnotations = tr.common()
+		tr.setShared = true
 	}
 	return tr.finish()
 }

@@ -103,52 +103,10 @@ type AlertGroup struct {
 	// label.
 	Severities map[string]int
 	NewestAt   time.Time
-}
-
-// NewAlertGroup sorts the alerts of g and sets the derived fields. It takes
-// ownership of g: the caller must not use it or its alerts' slice afterwards.
-func NewAlertGroup(g AlertGroup) *AlertGroup {
-	if !slices.IsSortedFunc(g.Alerts, compareFingerprints) {
-		slices.SortFunc(g.Alerts, compareFingerprints)
-	}
-	g.Counts = Counts{}
-	for _, a := range g.Alerts {
-		switch a.Status {
-		case StatusFiring:
-			g.Counts.Firing++
-		case StatusResolved:
-			g.Counts.Resolved++
-		case StatusUnreported:
-			g.Counts.Unreported++
-		}
-	}
-	switch c := g.Counts; {
-	case c.Firing > 0 && c.Resolved+c.Unreported > 0:
-		g.State = StateMixed
-	case c.Firing > 0:
-		g.State = StateFiring
-	case c.Unreported > 0 || g.Truncated > 0:
-		g.State = StateUnreported
-	default:
-		g.State = StateResolved
-	}
-	g.Name = groupName(&g.Meta)
-	g.Severity, g.NewestAt, g.Severities = SeverityNone, time.Time{}, nil
-	if g.Counts.Firing > 0 {
-		g.Severities = map[string]int{}
-	}
-	for _, a := range g.Alerts {
-		if a.Status != StatusFiring && g.Counts.Firing > 0 {
-			continue
-		}
-		if a.Status == StatusFiring {
-			g.Severities[a.SeverityWord()]++
-		}
-		if c := a.Severity().Compare(g.Severity); c < 0 || c == 0 && a.Began().After(g.NewestAt) {
-			g.Severity, g.NewestAt = a.Severity(), a.Began()
-		}
-	}
-	return &g
+	// mostUrgent is the number of alerts that have both Severity and NewestAt.
+	mostUrgent int
+	// shared is nil if nobody needed it yet.
+	shared *sharedLabels
 }
 
 const (

@@ -127,14 +127,14 @@ func (x *index) updateSets(id ID, before, after *AlertGroup) {
 	if after != nil {
 		newAlerts = after.Alerts
 	}
-	walkAlertPairs(oldAlerts, newAlerts, func(a, b *Alert) {
+	for _, p := range replacedAlerts(oldAlerts, newAlerts) {
 		switch {
-		case a == nil:
-			x.alerts.add(b.Fingerprint, id)
-		case b == nil:
-			x.alerts.remove(a.Fingerprint, id)
+		case p.before == nil:
+			x.alerts.add(p.after.Fingerprint, id)
+		case p.after == nil:
+			x.alerts.remove(p.before.Fingerprint, id)
 		}
-	})
+	}
 	if before != nil && after != nil && maps.Equal(before.GroupLabels, after.GroupLabels) {
 		return // the receiver is part of the ID
 	}

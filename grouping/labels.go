@@ -46,19 +46,31 @@ func (l Labels) Without(o Labels) Labels {
 	return own
 }
 
+// in returns the labels that o has with the same value. If o has all, it returns l itself.
+func (l Labels) in(o Labels) Labels {
+	missing := func(name, value string) bool {
+		other, ok := o[name]
+		return !ok || other != value
+	}
+	for name, value := range l {
+		if missing(name, value) {
+			l = maps.Clone(l)
+			maps.DeleteFunc(l, missing)
+			break
+		}
+	}
+	return l
+}
+
 // SharedLabels returns the labels that all n label sets have with the same value. at
 // returns the set with the index i.
 func SharedLabels(n int, at func(i int) Labels) Labels {
 	if n == 0 {
 		return nil
 	}
-	shared := maps.Clone(at(0))
+	shared := at(0)
 	for i := 1; i < n && len(shared) > 0; i++ {
-		l := at(i)
-		maps.DeleteFunc(shared, func(name, value string) bool {
-			other, ok := l[name]
-			return !ok || other != value
-		})
+		shared = shared.in(at(i))
 	}
 	return shared
 }

@@ -36,7 +36,7 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 		g.Meta = Meta{}
 		return &g // a tombstone: it has no derived fields
 	}
-	return NewAlertGroup(g)
+	return nextAlertGroup(a, g, replacedAlerts(a.Alerts, g.Alerts))
 }
 
 // lastRemoval returns the stamp of the alert's last removal from the group, or "".
@@ -132,4 +132,37 @@ func walkAlertPairs(a, b []*Alert, fn func(x, y *Alert)) {
 			a, b = a[1:], b[1:]
 		}
 	}
+}
+
+// alertPair is one alert in two states of a group. It is nil in the state that does not
+// hold it.
+type alertPair struct{ before, after *Alert }
+
+// replacedAlerts returns the alerts that are not the same value in both lists. The lists
+// must be sorted by fingerprint. Two states of one group share most alerts, so the cost
+// of a pair that did not change is the comparison of two pointers.
+func replacedAlerts(before, after []*Alert) (replaced []alertPair) {
+	i, j := 0, 0
+	for i < len(before) && j < len(after) {
+		switch b, a := before[i], after[j]; {
+		case b == a:
+			i, j = i+1, j+1
+		case b.Fingerprint < a.Fingerprint:
+			replaced = append(replaced, alertPair{before: b})
+			i++
+		case a.Fingerprint < b.Fingerprint:
+			replaced = append(replaced, alertPair{after: a})
+			j++
+		default:
+			replaced = append(replaced, alertPair{b, a})
+			i, j = i+1, j+1
+		}
+	}
+	for _, b := range before[i:] {
+		replaced = append(replaced, alertPair{before: b})
+	}
+	for _, a := range after[j:] {
+		replaced = append(replaced, alertPair{after: a})
+	}
+	return replaced
 }

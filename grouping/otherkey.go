@@ -77,7 +77,7 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{
 // keys. The alerts keep their own labels and annotations.
 func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) (*AlertGroup, []Event) {
 	tr := newTransition(g, g.Key, stamp)
-	tr.rules, tr.partial = r, true
+	tr.rules, tr.partial, tr.setShared = r, true, true
 	for i, a := range tr.alerts {
 		other := ends[a.Fingerprint]
 		if other == nil {
@@ -89,7 +89,6 @@ func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r
 			GeneratorURL: a.GeneratorURL, StartsAt: other.StartsAt, EndsAt: other.EndsAt,
 		})
 	}
-	tr.meta.CommonLabels, tr.meta.CommonAnnotations = tr.common()
 	return tr.finish()
 }
 

@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,7 +56,11 @@ func (r alertRecords) writes(base, next *AlertGroup) (writes []RecordWrite, fail
 	if deletion {
 		next = &AlertGroup{}
 	}
-	walkChangedAlerts(base, next, func(before, after *Alert) {
+	for _, p := range replacedAlerts(base.Alerts, next.Alerts) {
+		before, after := p.before, p.after
+		if before != nil && after != nil && before.Equal(after) {
+			continue
+		}
 		var w RecordWrite
 		if after != nil {
 			text, err := encodeAlert(after)
@@ -70,7 +75,7 @@ func (r alertRecords) writes(base, next *AlertGroup) (writes []RecordWrite, fail
 			w.Expected = before.Stamp
 		}
 		writes = append(writes, w)
-	})
+	}
 	for fp, stamp := range next.Removed {
 		if base.Alert(fp) == nil && base.Removed[fp] != stamp {
 			writes = append(writes, RecordWrite{r.name(fp), base.Removed[fp], string(stamp)})
@@ -98,18 +103,17 @@ func encodeAlert(a *Alert) (string, error) {
 	return text, nil
 }
 
-func (alertRecords) conflicts(base, next, stored *AlertGroup) (conflict bool) {
+func (alertRecords) conflicts(base, next, stored *AlertGroup) bool {
 	if next == nil {
 		next = &AlertGroup{}
 	}
-	walkChangedAlerts(base, next, func(before, after *Alert) {
-		if before == nil {
-			before = after
+	return slices.ContainsFunc(replacedAlerts(base.Alerts, next.Alerts), func(p alertPair) bool {
+		if p.before != nil && p.after != nil && p.before.Equal(p.after) {
+			return false
 		}
-		fp := before.Fingerprint
-		conflict = conflict || stored.lastWrite(fp, base.Deleted) != base.lastWrite(fp, base.Deleted)
+		fp := cmp.Or(p.before, p.after).Fingerprint
+		return stored.lastWrite(fp, base.Deleted) != base.lastWrite(fp, base.Deleted)
 	})
-	return conflict
 }
 
 // lastWrite returns the stamp of the last write or removal of an alert. It returns
@@ -133,7 +137,14 @@ func (alertRecords) sameStamps(a, b *AlertGroup) bool {
 
 func (alertRecords) merge(merged, a, b *AlertGroup) {
 	merged.Removed = make(map[Fingerprint]Stamp, max(len(a.Removed), len(b.Removed)))
+	merged.Alerts = make([]*Alert, 0, max(len(a.Alerts), len(b.Alerts)))
 	mergeOne := func(fp Fingerprint, x, y *Alert) {
+		if x != nil && x == y {
+			// One of the two groups has the deletion of the merged one, so it holds no
+			// alert that this deletion discards.
+			merged.Alerts = append(merged.Alerts, x)
+			return
+		}
 		removal := max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
 		if removal <= merged.Deleted {
 			removal = ""
@@ -165,15 +176,4 @@ func (alertRecords) merge(merged, a, b *AlertGroup) {
 
 func (alertRecords) equal(a, b *AlertGroup) bool {
 	return maps.Equal(a.Removed, b.Removed) && slices.EqualFunc(a.Alerts, b.Alerts, (*Alert).Equal)
-}
-
-// walkChangedAlerts calls fn for every alert that differs between two states of a
-// group. before is nil for a new alert, after is nil for a removed one. It walks both
-// sorted lists once and compares pointers first, so unchanged alerts cost little.
-func walkChangedAlerts(base, next *AlertGroup, fn func(before, after *Alert)) {
-	walkAlertPairs(base.Alerts, next.Alerts, func(x, y *Alert) {
-		if x == nil || y == nil || !x.Equal(y) {
-			fn(x, y)
-		}
-	})
 }

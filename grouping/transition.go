@@ -16,6 +16,7 @@ type transition struct {
 	sender       string // external URL of the sender
 	outdated     bool   // the stored state is newer than the notification
 	partial      bool   // an alert that is not listed does not count as omitted
+	setShared    bool   // the common labels become those that the alerts share, because no message has them
 	inDispute    bool   // a status change belongs to a dispute between Alertmanagers
 	disputeEnded bool   // a dispute about an already resolved alert ended
 
@@ -56,14 +57,23 @@ func (tr *transition) finish() (*AlertGroup, []Event) {
 		tr.meta.Stamp = tr.stamp.supersedes(tr.meta.Stamp)
 		tr.meta.UpdatedAt = tr.at
 	}
+	replaced := tr.replacedAlerts()
 	// No alert may be newer than its group's own fields. Merge relies on this.
-	for _, a := range tr.alerts {
-		tr.meta.Stamp = max(tr.meta.Stamp, a.Stamp)
+	for _, p := range replaced {
+		if p.after != nil {
+			tr.meta.Stamp = max(tr.meta.Stamp, p.after.Stamp)
+		}
 	}
-	g := NewAlertGroup(AlertGroup{
+	g := nextAlertGroup(tr.before, AlertGroup{
 		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Removed: tr.removed, Deleted: tr.deleted,
 		Version: tr.version, Notifications: tr.counter,
-	})
+	}, replaced)
+	if tr.setShared || tr.before != nil && tr.before.shared != nil {
+		g.share(tr.before, replaced)
+	}
+	if tr.setShared {
+		g.CommonLabels, g.CommonAnnotations = g.shared.labels, g.shared.annotations
+	}
 	wasOpen := tr.before != nil && tr.before.State != StateResolved
 	isOpen := g.State != StateResolved
 	switch {
@@ -102,27 +112,27 @@ func (tr *transition) remove(i int) {
 
 // enforceLimit keeps the group within its maximum number of alerts. It evicts
 // alerts that do not fire to make room for new firing alerts. It evicts resolved
-// alerts before unreported ones, and those that changed longest ago first. New
-// alerts that still exceed the limit are removed from listed. It returns how many
-// of those fire.
-func (tr *transition) enforceLimit(listed map[Fingerprint]NotifiedAlert) (rejected uint64) {
-	var added []Fingerprint
+// alerts before unreported ones, and those that changed longest ago first. It returns
+// the listed alerts without the new ones that still exceed the limit, and how many of
+// those fire.
+func (tr *transition) enforceLimit(listed []*NotifiedAlert) (remaining []*NotifiedAlert, rejected uint64) {
+	var added []*NotifiedAlert
 	firing := 0
-	for fp, na := range listed {
-		if _, known := tr.find(fp); known {
+	for _, na := range listed {
+		if _, known := tr.find(na.Fingerprint); known {
 			continue
 		}
-		added = append(added, fp)
+		added = append(added, na)
 		if na.Status == StatusFiring {
 			firing++
 		}
 	}
 	if tr.maxAlerts == 0 || len(tr.alerts)+len(added) <= tr.maxAlerts {
-		return 0
+		return listed, 0
 	}
 	var evictable []*Alert
 	for _, a := range tr.alerts {
-		if _, ok := listed[a.Fingerprint]; !ok && a.Status != StatusFiring {
+		if !isListed(listed, a.Fingerprint) && a.Status != StatusFiring {
 			evictable = append(evictable, a)
 		}
 	}
@@ -134,17 +144,16 @@ func (tr *transition) enforceLimit(listed map[Fingerprint]NotifiedAlert) (reject
 		i, _ := tr.find(a.Fingerprint)
 		tr.remove(i)
 	}
-	slices.SortFunc(added, func(a, b Fingerprint) int { // firing alerts first
-		return cmp.Or(cmp.Compare(listed[a].Status, listed[b].Status), cmp.Compare(a, b))
-	})
+	slices.SortStableFunc(added, func(a, b *NotifiedAlert) int { return cmp.Compare(a.Status, b.Status) }) // firing alerts first
 	free := max(0, tr.maxAlerts-len(tr.alerts))
-	for _, fp := range added[min(free, len(added)):] {
-		if listed[fp].Status == StatusFiring {
+	excluded := map[*NotifiedAlert]bool{}
+	for _, na := range added[min(free, len(added)):] {
+		excluded[na] = true
+		if na.Status == StatusFiring {
 			rejected++
 		}
-		delete(listed, fp)
 	}
-	return rejected
+	return slices.DeleteFunc(listed, func(na *NotifiedAlert) bool { return excluded[na] }), rejected
 }
 
 // isOvertaken reports whether a notification that arrived later was applied
@@ -158,9 +167,10 @@ func (tr *transition) isOvertaken() bool {
 // Alertmanager of the cluster recently reported as firing. A replica sends the view
 // that it had before it waited for its peers. So the omitted alert may be newer
 // than that view.
-func (tr *transition) omitsRecentlyReported(listed map[Fingerprint]NotifiedAlert) bool {
-	for _, a := range tr.alerts {
-		if _, ok := listed[a.Fingerprint]; ok || a.Status != StatusFiring {
+func (tr *transition) omitsRecentlyReported(omitted []int) bool {
+	for _, i := range omitted {
+		a := tr.alerts[i]
+		if a.Status != StatusFiring {
 			continue
 		}
 		if at, by := tr.lastSeen(a); tr.isOtherSender(by) && tr.isRecent(at) {
@@ -202,14 +212,12 @@ func (tr *transition) correctFuture(t time.Time) time.Time {
 	return t
 }
 
-// common returns the labels and annotations that all firing alerts share. If no
-// alert fires, it returns those that all alerts share.
-func (tr *transition) common() (ls, annotations Labels) {
-	firing := slices.DeleteFunc(slices.Clone(tr.alerts), func(a *Alert) bool { return a.Status != StatusFiring })
-	if len(firing) == 0 {
-		firing = tr.alerts
+// replacedAlerts returns the alerts that the transition added, changed or removed.
+func (tr *transition) replacedAlerts() []alertPair {
+	if tr.before == nil {
+		return replacedAlerts(nil, tr.alerts)
 	}
-	return SharedByAlerts(firing)
+	return replacedAlerts(tr.before.Alerts, tr.alerts)
 }
 
 func earliest(a, b time.Time) time.Time {
