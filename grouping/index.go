@@ -73,13 +73,14 @@ func newIndex(heartbeats []labels.Matchers) *index {
 	return x
 }
 
-// update replaces the group in the index, or removes it if g is nil. It returns the
-// indexed group before and after the update, nil if there is no group.
-func (x *index) update(id ID, g *AlertGroup) (before, after *AlertGroup) {
+// update replaces the group in the index, or removes it if g is nil. base is the state
+// from which g was made, or nil if that is not known. update returns the indexed group
+// before and after the update, nil if there is no group.
+func (x *index) update(id ID, base, g *AlertGroup) (before, after *AlertGroup) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	before = x.groups[id]
-	if g != nil {
+	if g != nil && (before == nil || before != base) {
 		// Two changes may arrive in the wrong order, and the older one must not
 		// replace the newer one. If the group was removed in between, it comes back
 		// until its next flush does not find it.

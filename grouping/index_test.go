@@ -25,7 +25,7 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 				}
 				handedOut := x.currentTotals()
 				copied := handedOut.clone()
-				was, got := x.update(drawn(i), g)
+				was, got := x.update(drawn(i), nil, g)
 				require.Equal(t, copied, handedOut.clone(), "an update does not change totals that were read before")
 				require.Same(t, before, was)
 				if !removed {
@@ -37,7 +37,7 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 		fresh := newIndex(testHeartbeats)
 		fresh.seed = x.seed
 		for id, g := range held {
-			fresh.update(id, g)
+			fresh.update(id, nil, g)
 		}
 
 		require.Equal(t, fresh.groups, x.groups)
@@ -101,4 +101,21 @@ func TestTotalOfAList(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A state that was made from the indexed one replaces it. Another one is merged.
+func TestIndexMergesOnlyWhatItDoesNotKnow(t *testing.T) {
+	x := newIndex(nil)
+	with := func(g *AlertGroup, name string, seconds time.Duration) *AlertGroup {
+		fires := NotifiedAlert{Fingerprint: fp(name), Status: StatusFiring}
+		g, _ = applyAlert(g, testKey, fires, NewStamp(base.Add(seconds*second), 0, testWriter), testRules)
+		return g
+	}
+	a := with(nil, "a", 0)
+	b, c := with(a, "b", 1), with(a, "c", 2)
+	x.update(a.ID, nil, a)
+	_, got := x.update(a.ID, a, b)
+	require.Same(t, b, got)
+	_, got = x.update(a.ID, a, c)
+	require.Len(t, got.Alerts, 3, "b was written meanwhile")
 }

@@ -19,7 +19,7 @@ import (
 func listPage(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
 	x := newIndex(nil)
 	for _, g := range groups {
-		x.update(g.ID, g)
+		x.update(g.ID, nil, g)
 	}
 	return x.list(q)
 }
@@ -337,7 +337,7 @@ func BenchmarkListOf10000(b *testing.B) {
 	}
 	x := newIndex(nil)
 	for _, g := range groups {
-		x.update(g.ID, g)
+		x.update(g.ID, nil, g)
 	}
 	for name, q := range map[string]ListQuery{
 		"all": {}, "words": {Words: []string{"NODE-99"}}, "name": {Sort: SortName, Limit: MaxLimit},

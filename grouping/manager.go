@@ -382,7 +382,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 			stored, err = m.storage.Store(ctx, c)
 		}
 		if err == nil {
-			m.groupChanged(Update{ID: id, Group: stored, Events: c.Events})
+			m.groupChanged(Update{ID: id, Before: base, Group: stored, Events: c.Events})
 			return stored, nil
 		}
 		var mismatch *VersionMismatchError
@@ -412,12 +412,12 @@ func backOff(ctx context.Context, attempt int) error {
 }
 
 // groupChanged applies a change to the index and the timers, and passes it to the
-// watcher.
+// watcher. u.Before is the state from which u.Group was made, or nil.
 func (m *Manager) groupChanged(u Update) {
 	if u.Group != nil && u.Group.IsTombstone() {
 		u.Group = nil
 	}
-	u.Before, u.Group = m.index.update(u.ID, u.Group)
+	u.Before, u.Group = m.index.update(u.ID, u.Before, u.Group)
 	if u.Group == nil {
 		m.deadlines.remove(u.ID)
 	} else {

@@ -30,9 +30,9 @@ func TestTotals(t *testing.T) {
 	for range 20 {
 		x := newIndex(DefaultHeartbeats())
 		for _, g := range states {
-			x.update(g.ID, g)
+			x.update(g.ID, nil, g)
 		}
-		x.update(slow.ID, nil)
+		x.update(slow.ID, nil, nil)
 		got := *x.currentTotals()
 		require.Equal(t, Totals{
 			GroupTotals: GroupTotals{
@@ -69,10 +69,10 @@ func TestTotals(t *testing.T) {
 func TestTotalsAreCopiedOncePerChange(t *testing.T) {
 	x := newIndex(nil)
 	g, _ := apply(nil, Notification{Key: testKey, Alerts: list(fires("a", 0)), Stamp: NewStamp(base, 0, testWriter)}, testRules)
-	x.update(g.ID, g)
+	x.update(g.ID, nil, g)
 	first := x.currentTotals()
 	require.Same(t, first, x.currentTotals())
-	x.update(g.ID, nil)
+	x.update(g.ID, nil, nil)
 	require.Equal(t, 1, first.Size(), "a reader keeps what it read")
 	require.Zero(t, x.currentTotals().Size())
 	require.Empty(t, x.currentTotals().Sources)

@@ -67,10 +67,10 @@ func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if m.applied(c) {
 		return stored, nil
 	}
-	if c.Conflicts(stored) {
+	if stored != c.Base && c.Conflicts(stored) {
 		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	next := *grouping.Merge(stored, c.Group).PruneRemovals()
+	next := *after(stored, c.Base, c.Group)
 	next.Version++
 	if c.Notified {
 		next.Notifications++
@@ -130,6 +130,30 @@ func (m *Memory) Merge(g *grouping.AlertGroup) (merged *grouping.AlertGroup, cha
 	}
 	m.set(merged)
 	return merged, changed
+}
+
+// Put stores a group that was made from base. If the stored state is another one, Put
+// merges both. It returns the stored state.
+func (m *Memory) Put(base, g *grouping.AlertGroup) *grouping.AlertGroup {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g = after(m.lookUp(g.ID), base, g)
+	m.set(g)
+	return g
+}
+
+// after returns the state of a group after the state g, which was made from base, was
+// written to the stored state. It merges only if another write came in between.
+func after(stored, base, g *grouping.AlertGroup) *grouping.AlertGroup {
+	if stored != base {
+		return grouping.Merge(stored, g).PruneRemovals()
+	}
+	if stored != nil && (g.Version < stored.Version || g.Notifications < stored.Notifications) {
+		next := *g
+		next.Version, next.Notifications = max(g.Version, stored.Version), max(g.Notifications, stored.Notifications)
+		return &next
+	}
+	return g
 }
 
 // Get returns a group or its tombstone. It returns nil if there is neither. Unlike

@@ -249,8 +249,7 @@ func (t *Tiered) Store(ctx context.Context, c grouping.Change) (*grouping.AlertG
 	if lookUp {
 		t.markUnpushed(c.Events)
 	}
-	merged, _ := t.memory.Merge(stored)
-	return merged, nil
+	return t.memory.Put(c.Base, stored), nil
 }
 
 // Delete implements grouping.GroupStorage.
