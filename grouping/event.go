@@ -102,7 +102,7 @@ func (e *Event) Notification() Notified {
 }
 
 // Stamp returns the stamp of the write that made the event.
-func (e *Event) Stamp() Stamp { return Stamp(e.ID[:min(stampLen, len(e.ID))]) }
+func (e *Event) Stamp() Stamp { return Stamp(e.ID[:min(StampLen, len(e.ID))]) }
 
 // eventLog collects the events of one write and gives them their IDs.
 type eventLog struct {

@@ -102,7 +102,7 @@ func checkEpisodes(t fataler, eps []Episode, maximum int) {
 func checkEvents(t fataler, g *AlertGroup, s Stamp, events []Event) {
 	t.Helper()
 	for i, e := range events {
-		require.Len(t, e.ID, stampLen+6)
+		require.Len(t, e.ID, StampLen+6)
 		require.True(t, strings.HasPrefix(e.ID, string(s)))
 		require.True(t, i == 0 || events[i-1].ID < e.ID, "IDs must increase")
 		require.True(t, e.Time.Equal(s.Time()))

@@ -182,12 +182,12 @@ func encodeRecord(stamp Stamp, v any) (string, error) {
 
 // decodeText decodes the text of a record into v, and returns its stamp.
 func decodeText(text string, v any) (Stamp, error) {
-	if len(text) <= stampLen {
-		return "", fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), stampLen+1)
+	if len(text) <= StampLen {
+		return "", fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), StampLen+1)
 	}
-	stamp, err := ParseStamp(text[:stampLen])
+	stamp, err := ParseStamp(text[:StampLen])
 	if err != nil {
 		return "", err
 	}
-	return stamp, json.Unmarshal([]byte(text[stampLen:]), v)
+	return stamp, json.Unmarshal([]byte(text[StampLen:]), v)
 }

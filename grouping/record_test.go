@@ -42,7 +42,7 @@ func TestRecordsMakeTheGroup(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, writes, []int{3, 3, 1}[i], "b does not change")
 		for _, w := range writes {
-			require.Equal(t, string(w.Expected), stored[w.Name][:min(stampLen, len(stored[w.Name]))], w.Name)
+			require.Equal(t, string(w.Expected), stored[w.Name][:min(StampLen, len(stored[w.Name]))], w.Name)
 			stored[w.Name] = w.Text
 		}
 		stored[HeadRecord], err = g.EncodeHead()

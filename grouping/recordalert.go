@@ -32,7 +32,7 @@ func (alertRecords) decode(g *AlertGroup, key, text string) (err error) {
 		return nil
 	case !fp.Valid():
 		return fmt.Errorf("%q is not a fingerprint", key)
-	case len(text) == stampLen:
+	case len(text) == StampLen:
 		g.Removed[fp], err = ParseStamp(text)
 		return err
 	}

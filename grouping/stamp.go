@@ -12,8 +12,10 @@ import (
 // no two writes have the same stamp. The empty stamp is less than every other.
 type Stamp string
 
+// StampLen is the length of a stamp. It is the start of the text of a record.
+const StampLen = 32
+
 const (
-	stampLen  = 32
 	writerLen = 16
 
 	// maxSkew is the maximum time by which a stamp may be ahead of the clock. A
@@ -37,7 +39,7 @@ func clockReading(t time.Time) uint64 {
 }
 
 // Valid reports whether the stamp is well formed.
-func (s Stamp) Valid() bool { return len(s) == stampLen && isLowerHex(string(s)) }
+func (s Stamp) Valid() bool { return len(s) == StampLen && isLowerHex(string(s)) }
 
 // ParseStamp returns the text as a stamp. It returns an error if the text is not a
 // valid stamp.
@@ -63,14 +65,14 @@ func (s Stamp) Writer() string {
 	if !s.Valid() {
 		return ""
 	}
-	return string(s[stampLen-writerLen:])
+	return string(s[StampLen-writerLen:])
 }
 
 func (s Stamp) reading() uint64 {
 	if !s.Valid() {
 		return 0
 	}
-	n, err := strconv.ParseUint(string(s[:stampLen-writerLen]), 16, 64)
+	n, err := strconv.ParseUint(string(s[:StampLen-writerLen]), 16, 64)
 	if err != nil {
 		return 0
 	}

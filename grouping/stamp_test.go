@@ -58,7 +58,7 @@ func TestStampTextOrderIsTimeOrder(t *testing.T) {
 	})
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := draw.Draw(t, "a"), draw.Draw(t, "b")
-		require.Len(t, a, stampLen)
+		require.Len(t, a, StampLen)
 		require.Greater(t, a, Stamp(""))
 		if a.Time().Before(b.Time()) {
 			require.Less(t, a, b)

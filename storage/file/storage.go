@@ -184,8 +184,8 @@ func (f *Storage) Delete(ctx context.Context, c grouping.Change) error {
 type groupWrite func(groups *bbolt.Bucket, stored *grouping.AlertGroup, writes []grouping.RecordWrite) (*grouping.AlertGroup, error)
 
 // compareAndWrite compares the stored group with the base of the change, and
-// calls write if they are equal. It reads the whole group. This is cheap,
-// because the keys of a group are neighbours and no other process writes them.
+// calls write if they are equal. It reads the whole group only if the stamps of the
+// changed records do not show that.
 func (f *Storage) compareAndWrite(op string, c *grouping.Change, write groupWrite) (*grouping.AlertGroup, error) {
 	id := c.ID()
 	records, err := c.Records()
@@ -204,19 +204,13 @@ func (f *Storage) compareAndWrite(op string, c *grouping.Change, write groupWrit
 	err = f.update(op, func(tx *bbolt.Tx) (err error) {
 		g, answer = nil, nil
 		groups := tx.Bucket(bucketGroups)
-		stored, damaged := durable.Decode(id, readFields(groups, id))
-		switch {
-		case damaged != nil:
-			answer = damaged
-			return nil //nolint:nilerr // an answer, not a fault of the file
-		case string(groups.Get([]byte(string(id)+durable.FieldToken))) == string(c.Stamp):
-			g = stored
-			return nil
-		case op == "delete" && (stored == nil || stored.IsTombstone()):
-			return nil // it is deleted already
-		case c.Conflicts(stored):
-			answer = &grouping.VersionMismatchError{ID: id, Stored: stored}
-			return nil
+		stored := compareStamps(groups, c, records)
+		if stored == nil {
+			var done bool
+			if stored, done, answer = readAndCompare(groups, op, c); done {
+				g = stored
+				return nil
+			}
 		}
 		if g, err = write(groups, stored, slices.Clone(records)); err != nil {
 			return err
@@ -227,6 +221,25 @@ func (f *Storage) compareAndWrite(op string, c *grouping.Change, write groupWrit
 		return nil, err
 	}
 	return g, answer
+}
+
+// readAndCompare reads the stored group and compares it with the base of the change. It
+// returns done if there is nothing to write: the change was written before, or answer
+// says why it cannot be made.
+func readAndCompare(groups *bbolt.Bucket, op string, c *grouping.Change) (stored *grouping.AlertGroup, done bool, answer error) {
+	id := c.ID()
+	stored, damaged := durable.Decode(id, readFields(groups, id))
+	switch {
+	case damaged != nil:
+		return nil, true, damaged
+	case string(groups.Get([]byte(string(id)+durable.FieldToken))) == string(c.Stamp):
+		return stored, true, nil
+	case op == "delete" && (stored == nil || stored.IsTombstone()):
+		return nil, true, nil // it is deleted already
+	case c.Conflicts(stored):
+		return nil, true, &grouping.VersionMismatchError{ID: id, Stored: stored}
+	}
+	return stored, false, nil
 }
 
 func readFields(groups *bbolt.Bucket, id grouping.ID) map[string]string {
