@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
+	"log/slog"
 	"net/http"
 	"sync"
 	"syscall"
@@ -10,6 +12,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/redis"
 )
 
 // recoveryTime is the maximum time after an outage until Redis has all acknowledged
@@ -252,31 +257,23 @@ func TestTwoMusters100Adds(t *testing.T) {
 func TestRestore10000(t *testing.T) {
 	t.Parallel()
 	const groups = 10_000
-	redis := startRedis(t)
-	m := startMuster(t, "--redis.url="+redis.url)
+	server := startRedis(t)
 	since := time.Now().UTC().Truncate(time.Millisecond)
 	name := func(i int) string { return fmt.Sprintf("Group%05d", i) }
-	var wg sync.WaitGroup
-	const writers = 8
-	for w := range writers {
-		wg.Go(func() {
-			for i := w; i < groups; i += writers {
-				alerts := make([]messageAlert, 2+i%3)
-				for n := range alerts {
-					alerts[n] = newAlert(name(i), fmt.Sprint("host-", n), since)
-				}
-				if _, err := deliver(m, newMessage(name(i), alerts...)); err != nil {
-					t.Errorf("group %d: %v", i, err)
-					return
-				}
+	storeGroups(t, server.url, func(yield func(message) bool) {
+		for i := range groups {
+			alerts := make([]messageAlert, 2+i%3)
+			for n := range alerts {
+				alerts[n] = newAlert(name(i), fmt.Sprint("host-", n), since)
 			}
-		})
-	}
-	wg.Wait()
-	m.kill()
+			if !yield(newMessage(name(i), alerts...)) {
+				return
+			}
+		}
+	})
 
 	begin := time.Now()
-	m.start()
+	m := startMuster(t, "--redis.url="+server.url)
 	t.Logf("ready after %s", time.Since(begin))
 	m.waitHealthy(3 * waitTimeout) // 10,000 groups take long if other tests use the cores
 	t.Logf("restored after %s", time.Since(begin))
@@ -308,4 +305,33 @@ func TestRestore10000(t *testing.T) {
 	require.NoError(t, err)
 	_, err = do(http.MethodPost, m.url+"/webhook", body, nil)
 	require.NoError(t, err)
+}
+
+// storeGroups stores a group for each message, as a Muster does that gets them. It
+// writes to Redis itself, because requests to a process with the race detector would take
+// most of the time of the test.
+func storeGroups(t *testing.T, redisURL string, messages iter.Seq[message]) {
+	t.Helper()
+	opts := redis.DefaultOptions()
+	opts.URL = redisURL
+	backend, err := redis.New(opts)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, backend.Close()) }()
+	manager, err := grouping.NewManager(backend, grouping.NewClock(), nil, nil, slog.New(slog.DiscardHandler), grouping.DefaultOptions)
+	require.NoError(t, err)
+	for msg := range messages {
+		n := grouping.Notification{
+			Key:         grouping.Key{Source: "default", Receiver: msg.Receiver, GroupKey: msg.GroupKey},
+			GroupLabels: msg.GroupLabels, CommonLabels: msg.CommonLabels, CommonAnnotations: msg.CommonAnnotations,
+			ExternalURL: msg.ExternalURL,
+		}
+		for _, a := range msg.Alerts {
+			n.Alerts = append(n.Alerts, grouping.NotifiedAlert{
+				Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: grouping.Status(a.Status), Labels: a.Labels, Annotations: a.Annotations,
+				StartsAt: a.StartsAt,
+			})
+		}
+		_, err := manager.Ingest(t.Context(), n)
+		require.NoError(t, err)
+	}
 }
