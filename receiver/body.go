@@ -10,6 +10,22 @@ import (
 	"muster/internal/limit"
 )
 
+const (
+	// minBody is the size of a new buffer. One alert needs less than 2 KiB.
+	minBody = 4 << 10
+	// maxSmallBody is the size from which a buffer has a pool of its own. Otherwise
+	// small bodies would keep the memory of large buffers in use.
+	maxSmallBody = 64 << 10
+	// maxPooledBody is the maximum size of a buffer that is used again. A
+	// notification of 4,000 alerts has about 4 MiB.
+	maxPooledBody = 4 << 20
+)
+
+var (
+	smallBodies = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, minBody)) }}
+	largeBodies = sync.Pool{}
+)
+
 // errBodyMemory reports that the limit on body bytes leaves no room for more.
 var errBodyMemory = errors.New("too many concurrent requests, try again")
 
@@ -26,7 +42,7 @@ type requestBody struct {
 // content length is the length that the client announced, or -1.
 func newRequestBody(bodyBytes *limit.Limit, contentLength int64) *requestBody {
 	hold, _ := bodyBytes.Take(0) // 0 bytes always fit
-	buf, _ := bodyBuffers.Get().(*bytes.Buffer)
+	buf, _ := smallBodies.Get().(*bytes.Buffer)
 	return &requestBody{hold: hold, buf: buf, contentLength: contentLength}
 }
 
@@ -35,7 +51,7 @@ func (b *requestBody) bytes() []byte { return b.buf.Bytes() }
 
 // receive reads the whole body.
 func (b *requestBody) receive(r io.Reader) *refusal {
-	_, err := io.Copy(b, r)
+	err := b.read(r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
@@ -49,27 +65,77 @@ func (b *requestBody) receive(r io.Reader) *refusal {
 	}
 }
 
-// Write appends the next part of the body. It returns errBodyMemory if the
-// limit leaves no room for it.
-func (b *requestBody) Write(p []byte) (int, error) {
-	need := b.buf.Len() + len(p)
-	size := need
-	if need > b.buf.Cap() {
-		// Up to the announced length, grow by a factor of four, so that copying
-		// leaves little garbage.
-		if size = max(need, 2*b.buf.Cap()); b.contentLength >= int64(need) {
-			size = int(min(int64(max(need, 4*b.buf.Cap())), b.contentLength))
+// read reads to the end, directly into the buffer. It returns errBodyMemory if the
+// limit leaves no room for the next part.
+func (b *requestBody) read(r io.Reader) error {
+	for {
+		if b.buf.Available() == 0 && !b.grow() {
+			return errBodyMemory
+		}
+		free := b.buf.AvailableBuffer()
+		n, err := r.Read(free[:cap(free)])
+		b.buf.Write(free[:n]) // the bytes are already in their place
+		if !b.count(b.buf.Len()) {
+			return errBodyMemory
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
 		}
 	}
-	if more := int64(size) - b.hold.Size(); more > 0 && !b.hold.Grow(more) {
-		return 0, errBodyMemory
+}
+
+// count makes the limit count at least size bytes. It returns false if the limit
+// leaves no room for them.
+func (b *requestBody) count(size int) bool {
+	more := int64(size) - b.hold.Size()
+	return more <= 0 || b.hold.Grow(more)
+}
+
+// grow replaces the full buffer by a larger one. It returns false if the limit leaves
+// no room for it.
+func (b *requestBody) grow() bool {
+	size := 2 * b.buf.Cap()
+	if b.contentLength >= int64(b.buf.Cap()) {
+		// Up to the announced length, grow by a factor of four, so that copying
+		// leaves little garbage. The last read needs one more byte to find the end.
+		size = int(min(int64(4*b.buf.Cap()), b.contentLength)) + 1
 	}
-	if need > b.buf.Cap() {
-		larger := bytes.NewBuffer(make([]byte, 0, size))
-		larger.Write(b.buf.Bytes())
-		b.buf = larger
+	if !b.count(size) {
+		return false
 	}
-	return b.buf.Write(p)
+	larger := newBuffer(size)
+	if more := int64(larger.Cap()) - b.hold.Size(); more > 0 {
+		b.hold.Add(more) // the pool has this memory already
+	}
+	larger.Write(b.buf.Bytes())
+	recycle(b.buf)
+	b.buf = larger
+	return true
+}
+
+// newBuffer returns an empty buffer with room for at least size bytes.
+func newBuffer(size int) *bytes.Buffer {
+	if size > maxSmallBody {
+		if buf, ok := largeBodies.Get().(*bytes.Buffer); ok && buf.Cap() >= size {
+			return buf
+		}
+	}
+	return bytes.NewBuffer(make([]byte, 0, size))
+}
+
+// recycle makes a buffer available to later bodies.
+func recycle(buf *bytes.Buffer) {
+	size := buf.Cap()
+	buf.Reset()
+	switch {
+	case size <= maxSmallBody:
+		smallBodies.Put(buf)
+	case size <= maxPooledBody:
+		largeBodies.Put(buf)
+	}
 }
 
 // close releases the memory. It is safe to call it more than once.
@@ -78,12 +144,6 @@ func (b *requestBody) close() {
 		return
 	}
 	b.hold.Release()
-	// Do not reuse a large buffer: small bodies would keep its memory in use.
-	if b.buf.Cap() <= 1<<20 {
-		b.buf.Reset()
-		bodyBuffers.Put(b.buf)
-	}
+	recycle(b.buf)
 	b.buf = nil
 }
-
-var bodyBuffers = sync.Pool{New: func() any { return &bytes.Buffer{} }}
