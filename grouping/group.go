@@ -125,27 +125,42 @@ const (
 // their retention at the group's last write, and the oldest if there are too many.
 // It returns g itself if there is nothing to prune.
 func (g *AlertGroup) PruneRemovals() *AlertGroup {
-	if len(g.Removed) == 0 {
+	removed := pruneRemovals(g.Removed, g.Stamp)
+	if len(removed) == len(g.Removed) {
 		return g
 	}
-	before := NewStamp(g.Stamp.Time().Add(-removalRetention), 0, "")
-	if len(g.Removed) > maxRemovals {
-		newest := slices.Sorted(maps.Values(g.Removed))
+	next := *g
+	next.Removed = removed
+	return &next
+}
+
+// pruneRemovals returns the removal stamps without the old ones. stamp is that of the last
+// write. If there is nothing to prune, it returns removed itself.
+func pruneRemovals[K comparable](removed map[K]Stamp, stamp Stamp) map[K]Stamp {
+	if len(removed) == 0 {
+		return removed
+	}
+	before := NewStamp(stamp.Time().Add(-removalRetention), 0, "")
+	if len(removed) > maxRemovals {
+		newest := slices.Sorted(maps.Values(removed))
 		before = max(before, newest[len(newest)-prunedRemovals])
 	}
 	old := 0
-	for _, s := range g.Removed {
+	for _, s := range removed {
 		if s < before {
 			old++
 		}
 	}
 	if old == 0 {
-		return g
+		return removed
 	}
-	next := *g
-	next.Removed = maps.Clone(g.Removed)
-	maps.DeleteFunc(next.Removed, func(_ Fingerprint, s Stamp) bool { return s < before })
-	return &next
+	kept := make(map[K]Stamp, len(removed)-old)
+	for key, s := range removed {
+		if s >= before {
+			kept[key] = s
+		}
+	}
+	return kept
 }
 
 func groupName(m *Meta) string {
@@ -270,7 +285,7 @@ func (g *AlertGroup) Equal(o *AlertGroup) bool {
 	if g == nil || o == nil || g.ID != o.ID || g.Deleted != o.Deleted || !equalMeta(&g.Meta, &o.Meta) {
 		return false
 	}
-	for _, kind := range recordKinds {
+	for _, kind := range groupKinds {
 		if !kind.equal(g, o) {
 			return false
 		}

@@ -157,6 +157,10 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 				f.Set(reflect.ValueOf(&Grafana{}))
 			case map[string]float64:
 				f.Set(reflect.ValueOf(map[string]float64{"a": 0}))
+			case map[string]uint64:
+				f.Set(reflect.ValueOf(map[string]uint64{"a": 0}))
+			case [][]SilenceMatcher:
+				f.Set(reflect.ValueOf([][]SilenceMatcher{{}}))
 			case []Episode:
 				f.Set(reflect.ValueOf([]Episode{{}}))
 			case []Beat:

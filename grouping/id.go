@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strings"
 )
 
 // Key identifies an alert group. It consists of the source that received the
@@ -20,26 +21,47 @@ type Key struct {
 }
 
 // ID identifies an alert group in URLs and in the storage. It has 20 lower-case hex
-// digits: the beginning of a SHA-256 hash over the length-prefixed parts of the Key.
+// digits: the beginning of a SHA-256 hash over the length-prefixed parts of the Key. The
+// document of a source has an ID of its own form: see SourceID.
 type ID string
 
 const idLen = 20
 
 // ID returns the group's ID.
 func (k Key) ID() ID {
+	return ID(hashOf(k.Source, k.Receiver, k.GroupKey)[:idLen])
+}
+
+// sourceMark begins the IDs of the documents of sources. It is not a hex digit, so no
+// group has such an ID.
+const sourceMark = "s"
+
+// SourceID returns the ID of the document of a source. It is as long as the ID of a
+// group, so a storage keeps both in the same way.
+func SourceID(source string) ID {
+	return ID(sourceMark + hashOf("source", source)[:idLen-len(sourceMark)])
+}
+
+// IsSource reports whether the ID is that of the document of a source.
+func (id ID) IsSource() bool { return strings.HasPrefix(string(id), sourceMark) }
+
+// hashOf returns the SHA-256 hash over the length-prefixed parts as hex digits.
+func hashOf(parts ...string) string {
 	h := sha256.New()
-	for _, part := range []string{k.Source, k.Receiver, k.GroupKey} {
+	for _, part := range parts {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 		h.Write(n[:])
 		h.Write([]byte(part))
 	}
-	return ID(hex.EncodeToString(h.Sum(nil))[:idLen])
+	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Valid reports whether the ID has the format of a group ID. Only valid IDs become
-// part of a storage key.
-func (id ID) Valid() bool { return len(id) == idLen && isLowerHex(string(id)) }
+// Valid reports whether the ID has the format of a group ID or of a source. Only valid
+// IDs become part of a storage key.
+func (id ID) Valid() bool {
+	return len(id) == idLen && isLowerHex(strings.TrimPrefix(string(id), sourceMark))
+}
 
 // Fingerprint identifies an alert inside a group: 16 lower-case hex digits.
 type Fingerprint string

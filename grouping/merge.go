@@ -27,7 +27,7 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 	if compareMeta(&a.Meta, &b.Meta) < 0 {
 		g.Meta = b.Meta
 	}
-	for _, kind := range recordKinds {
+	for _, kind := range groupKinds {
 		kind.merge(&g, a, b)
 	}
 	// A group's own fields are never older than its alerts. If the fields are

@@ -13,7 +13,7 @@ import (
 // of its own with names of one letter.
 func TestRecordPrefixes(t *testing.T) {
 	prefixes := RecordPrefixes()
-	require.Len(t, prefixes, len(recordKinds))
+	require.Len(t, prefixes, len(groupKinds)+len(sourceKinds))
 	for i, prefix := range prefixes {
 		require.Greater(t, len(prefix), 1, "%q could be a field of a storage", prefix)
 		others := slices.Delete(slices.Clone(prefixes), i, i+1)
@@ -48,12 +48,12 @@ func TestRecordsMakeTheGroup(t *testing.T) {
 		stored[HeadRecord], err = g.EncodeHead()
 		require.NoError(t, err)
 		stored["later:1"] = "a record of a later version"
-		decoded, err := StoredGroup{ID: g.ID, Records: stored}.Decode()
+		decoded, err := StoredDocument{ID: g.ID, Records: stored}.Decode()
 		require.NoError(t, err)
-		require.True(t, decoded.Equal(g))
+		require.True(t, EqualDocuments(decoded, g))
 	}
 	stored["a:"+string(fires("b", 0).Fingerprint)] = "damaged"
-	_, err := StoredGroup{ID: first.ID, Records: stored}.Decode()
+	_, err := StoredDocument{ID: first.ID, Records: stored}.Decode()
 	var damaged *DamagedGroupError
 	require.ErrorAs(t, err, &damaged)
 	require.Equal(t, first.ID, damaged.ID)

@@ -132,6 +132,34 @@ func (c *Change) ID() ID {
 	return c.Base.ID
 }
 
+// Write returns the change as a storage gets it.
+func (c *Change) Write() Write {
+	w := Write{Stamp: c.Stamp, Events: c.Events, Notified: c.Notified, Exclusive: c.Exclusive, Deferred: c.Deferred}
+	// A nil group must become a nil Document.
+	if c.Group != nil {
+		w.Next = c.Group
+	}
+	if c.Base != nil {
+		w.Base = c.Base
+	}
+	return w
+}
+
+// Records is Write.Records.
+func (c *Change) Records() ([]RecordWrite, error) {
+	w := c.Write()
+	return w.Records()
+}
+
+// Conflicts is Write.Conflicts.
+func (c *Change) Conflicts(stored *AlertGroup) bool {
+	w := c.Write()
+	if stored == nil {
+		return w.Conflicts(nil)
+	}
+	return w.Conflicts(stored)
+}
+
 // EventQuery selects events of the history. The zero value selects all.
 type EventQuery struct {
 	Group        ID          // only this group's events

@@ -49,7 +49,7 @@ func Decode(id grouping.ID, fields map[string]string) (*grouping.AlertGroup, *gr
 	if len(fields) == 0 {
 		return nil, nil
 	}
-	g := grouping.StoredGroup{ID: id, Records: make(map[string]string, len(fields))}
+	g := grouping.StoredDocument{ID: id, Records: make(map[string]string, len(fields))}
 	for name, value := range fields {
 		if err := decodeField(&g, name, value); err != nil {
 			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", name, err)}
@@ -59,10 +59,10 @@ func Decode(id grouping.ID, fields map[string]string) (*grouping.AlertGroup, *gr
 	if damaged, ok := errors.AsType[*grouping.DamagedGroupError](err); ok {
 		return nil, damaged
 	}
-	return decoded, nil
+	return grouping.AsGroup(decoded), nil
 }
 
-func decodeField(g *grouping.StoredGroup, name, value string) (err error) {
+func decodeField(g *grouping.StoredDocument, name, value string) (err error) {
 	switch name {
 	case FieldDeleted:
 		if value != "" {
