@@ -123,8 +123,10 @@ lint: $(GOLANGCI_LINT) $(GOVULNCHECK) $(ACTIONLINT) $(TYPESCRIPT) ## run all lin
 	node $(TYPESCRIPT)/bin/tsc --project templates/tsconfig.json
 	go mod tidy -diff
 	cd examples/check && go mod tidy -diff
+	cd bench/floors && go mod tidy -diff
 	$(GOLANGCI_LINT) run
 	cd examples/check && $(GOLANGCI_LINT) run
+	cd bench/floors && $(GOLANGCI_LINT) run
 	$(GOVULNCHECK) -db $(VULNDB) -tags $(TAGS) -test ./...
 
 .PHONY: fmt
@@ -143,8 +145,25 @@ cover: test-tools ## print the coverage per package
 			for (p in all) printf "%-24s %5.1f%%\n", p, 100 * run[p] / all[p] }' coverage.out | sort
 	@go tool cover -func=coverage.out | tail -n 1
 
+# The programs that make bench measures beside Muster.
+BENCH_TOOLS := $(TOOLS)/bench
+.PHONY: bench-tools
+bench-tools:
+	./scripts/install.sh redis-server redis-server
+	cd bench/floors && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -o $(BENCH_TOOLS)/floors .
+	go build -o $(BENCH_TOOLS)/bench ./bench
+
+# A regular expression that selects goals of make bench. `.tools/bench/bench -list` lists them.
+RUN ?=
+# A folder for CPU profiles of Muster.
+PROFILE ?=
 .PHONY: bench
-bench: ## run the benchmarks; BENCH=regexp selects some
+bench: build bench-tools $(ALERTMANAGER) ## measure Muster beside floors and goals; RUN=regexp selects rows, ROUNDS=5, PROFILE=folder saves CPU profiles
+	$(BENCH_TOOLS)/bench -head ./muster -floors $(BENCH_TOOLS)/floors -alertmanager $(ALERTMANAGER) \
+		-run '$(RUN)' -rounds $(or $(ROUNDS),5) -profile '$(PROFILE)'
+
+.PHONY: bench-go
+bench-go: ## run the Go benchmarks; BENCH=regexp selects some
 	go test -tags $(TAGS) -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 # Not part of `make test`, because its times need an idle machine.
@@ -156,15 +175,13 @@ compare: build $(DEMO_ALERTMANAGER) ## compare Muster's list with Alertmanager's
 
 # The commit to compare with in bench-compare.
 BASE ?= HEAD
-ROUNDS ?= 10
 BENCH_DIR := $(TOOLS)/bench-compare
 .PHONY: bench-compare
-bench-compare: build $(BENCHSTAT) ## compare this tree with BASE=<commit> over HTTP, with ROUNDS=10 measurements of each row
-	./scripts/install.sh redis-server redis-server
+bench-compare: build bench-tools $(BENCHSTAT) ## compare this tree with BASE=<commit>, with ROUNDS=10 measurements of each row; RUN=regexp selects rows
 	rm -rf $(BENCH_DIR) && mkdir -p $(BENCH_DIR)/source
 	git archive $(BASE) | tar x -C $(BENCH_DIR)/source
 	cd $(BENCH_DIR)/source && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)' -ldflags '-s -w' -o ../muster-base .
-	go run ./e2e/benchcompare -base $(BENCH_DIR)/muster-base -head ./muster -out $(BENCH_DIR) -rounds $(ROUNDS)
+	$(BENCH_TOOLS)/bench -base $(BENCH_DIR)/muster-base -head ./muster -out $(BENCH_DIR) -rounds $(or $(ROUNDS),10) -run '$(RUN)'
 	cd $(BENCH_DIR) && $(BENCHSTAT) base.txt head.txt
 
 .PHONY: fuzz

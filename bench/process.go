@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +14,7 @@ import (
 	"time"
 )
 
-// process is a program that benchcompare starts and stops.
+// process is a program that the benchmark starts and stops.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the program has exited
@@ -88,9 +85,11 @@ func (p *process) waitFor(ctx context.Context, pause time.Duration, ask func() e
 	}
 }
 
-// cpuTime returns the CPU time of the process. It returns false on systems that do not
-// report it in nanoseconds.
-func (p *process) cpuTime() (time.Duration, bool) {
+// cpuTime returns the CPU time of the process.
+func (p *process) cpuTime() time.Duration {
+	if p == nil {
+		return 0
+	}
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	var sum time.Duration
 	for _, file := range tasks {
@@ -101,29 +100,44 @@ func (p *process) cpuTime() (time.Duration, bool) {
 		first, _, _ := strings.Cut(string(text), " ")
 		ns, err := strconv.ParseInt(first, 10, 64)
 		if err != nil {
-			return 0, false
+			return 0
 		}
 		sum += time.Duration(ns)
 	}
-	return sum, len(tasks) > 0
+	return sum
 }
 
-// residentBytes returns the resident memory of the process, or 0 on systems that do not
-// report it.
-func (p *process) residentBytes() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+// memory is the resident memory of a process in bytes.
+type memory struct {
+	resident int64
+	mapped   int64 // the part that is pages of files
+}
+
+// memory returns the resident memory of the process. Files in the folder count as mapped.
+func (p *process) memory(folder string) (m memory) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", p.cmd.Process.Pid))
 	if err != nil {
-		return 0
+		return memory{}
 	}
-	fields := strings.Fields(string(text))
-	if len(fields) < 2 {
-		return 0
+	ofFile := false
+	for line := range strings.Lines(string(text)) {
+		size, isSize := strings.CutPrefix(line, "Rss:")
+		if !isSize {
+			if first, _, _ := strings.Cut(line, " "); strings.Contains(first, "-") {
+				ofFile = strings.Contains(line, folder+"/")
+			}
+			continue
+		}
+		kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(size), "kB")), 10, 64)
+		if err != nil {
+			continue
+		}
+		m.resident += kib << 10
+		if ofFile {
+			m.mapped += kib << 10
+		}
 	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
+	return m
 }
 
 // freeAddress returns a loopback address with a free port.
@@ -133,23 +147,4 @@ func freeAddress(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
-}
-
-// ask sends one request and returns the body of the response.
-func ask(ctx context.Context, client *http.Client, method, url string, body []byte) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	res, err := client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(res.Body)
-	err = errors.Join(err, res.Body.Close())
-	if err == nil && res.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s %s: %s: %.200s", method, url, res.Status, text)
-	}
-	return text, err
 }

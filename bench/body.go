@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// notification is what a notification of Alertmanager says about one group. The alerts
+// have the labels and annotations of typical Kubernetes alerts, about 900 bytes each.
+type notification struct {
+	group         string
+	first, alerts int // the first alert and the number of alerts
+	truncated     int // number of alerts that the message leaves out
+	resolved      bool
+	startsAt      time.Time
+	rare          string // the value of one more label, or ""
+}
+
+const (
+	commonLabels = `"alertname":"KubePodCrashLooping","cluster":"eu-1","container":"app","job":"kube-state-metrics",` +
+		`"namespace":"ns-%s","prometheus":"monitoring/k8s","severity":"warning"`
+	alertLabels      = `"instance":"10.0.0.1:8443","pod":"app-7c9d8b6f5d-%05d","uid":"%s-%d",`
+	alertAnnotations = `"description":"Pod app-7c9d8b6f5d-%05d (app) is in waiting state (reason: CrashLoopBackOff) on cluster eu-1.",` +
+		`"runbook_url":"https://runbooks.example.com/kubernetes/kubepodcrashlooping","summary":"Pod is crash looping."`
+	generatorURL = "http://prometheus-k8s-0:9090/graph" +
+		"?g0.expr=max_over_time%28kube_pod_container_status_waiting_reason%5B5m%5D%29+%3E%3D+1"
+)
+
+// appendAlert appends the labels and what both kinds of bodies say about an alert.
+func (n notification) appendAlert(text []byte, i int) []byte {
+	text = fmt.Appendf(text, `{"labels":{`+alertLabels+commonLabels, i, n.group, i, n.group)
+	if n.rare != "" {
+		text = fmt.Appendf(text, `,"rare":%q`, n.rare)
+	}
+	text = fmt.Appendf(text, `},"annotations":{`+alertAnnotations+`},"startsAt":%q,"generatorURL":%q`,
+		i, n.startsAt.Format(time.RFC3339Nano), generatorURL)
+	if n.resolved {
+		text = fmt.Appendf(text, `,"endsAt":%q`, n.startsAt.Add(time.Second).Format(time.RFC3339Nano))
+	}
+	return text
+}
+
+// webhook returns the body that Alertmanager posts to a webhook.
+func (n notification) webhook() []byte {
+	status := "firing"
+	if n.resolved {
+		status = "resolved"
+	}
+	key, err := json.Marshal(`{}/{severity="warning"}:{namespace="ns-` + n.group + `"}`)
+	if err != nil {
+		panic(err) // a text can always be encoded
+	}
+	text := fmt.Appendf(nil, `{"version":"4","groupKey":%s,"truncatedAlerts":%d,"receiver":"team","status":%q,`+
+		`"notification_reason":"first notification","groupLabels":{"namespace":"ns-%s"},"commonLabels":{`+commonLabels+`},`+
+		`"commonAnnotations":{},"externalURL":"http://alertmanager:9093","alerts":[`,
+		key, n.truncated, status, n.group, n.group)
+	for i := range n.alerts {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = n.appendAlert(text, n.first+i)
+		if !n.resolved {
+			text = append(text, `,"endsAt":"0001-01-01T00:00:00Z"`...)
+		}
+		text = fmt.Appendf(text, `,"status":%q,"fingerprint":"%016x"}`, status, n.first+i)
+	}
+	return append(text, "]}"...)
+}
+
+// posted returns the body that Prometheus posts to Alertmanager.
+func (n notification) posted() []byte {
+	text := []byte("[")
+	for i := range n.alerts {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(n.appendAlert(text, n.first+i), '}')
+	}
+	return append(text, ']')
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Names of the floors, see bench/floors.
+const (
+	readFloor    = "floor/read"
+	decodeFloor  = "floor/decode"
+	sonicFloor   = "floor/sonic"
+	indexFloor   = "floor/index"
+	sameFloor    = "floor/same"
+	hgetallFloor = "floor/hgetall"
+	fileFloor    = "floor/file"
+)
+
+// unit is how the value of a goal is written.
+type unit int
+
+const (
+	ratio unit = iota
+	milliseconds
+	mebibytes
+	megabytes
+	perSecond
+	count
+)
+
+func (u unit) format(v float64) string {
+	switch u {
+	case milliseconds:
+		return digits(v/1e6) + " ms"
+	case mebibytes:
+		return digits(v/(1<<20)) + " MiB"
+	case megabytes:
+		return digits(v/1e6) + " MB"
+	case perSecond:
+		return digits(v) + "/s"
+	case count:
+		return fmt.Sprintf("%.0f", v)
+	default:
+		return digits(v)
+	}
+}
+
+// digits writes a value with about three digits.
+func digits(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	default:
+		return fmt.Sprintf("%.2f", v)
+	}
+}
+
+// goal is a value that is compared with a limit: of a program alone, or beside a floor.
+type goal struct {
+	row, program string
+	value        func(sample) float64
+	floor        string // the program to compare with, or ""
+	besideRow    string // the row of the floor, if it is another one
+	unit         unit
+	must, aim    float64 // in the unit of the value; aim 0: no aim
+	higher       bool    // more is better
+}
+
+// name is what -run selects by, such as new/10/redis/index.
+func (g goal) name() string {
+	name := g.row + "/" + strings.TrimPrefix(g.program, "muster/")
+	if g.floor != "" && g.floor != g.program {
+		name += "/" + strings.TrimPrefix(g.floor, "floor/")
+	}
+	switch {
+	case g.unit == count:
+		name += "/lost"
+	case g.unit == mebibytes:
+		name += "/rss"
+	case g.unit == megabytes:
+		name += "/size"
+	}
+	return name
+}
+
+func (g goal) floorRow() string {
+	if g.besideRow != "" {
+		return g.besideRow
+	}
+	return g.row
+}
+
+// reached reports whether a value reaches a limit.
+func (g goal) reached(v, limit float64) bool {
+	if g.higher {
+		return v >= limit
+	}
+	return v <= limit
+}
+
+func totalCPU(s sample) float64 { return float64(s.total()) }
+func meanTime(s sample) float64 { return float64(s.mean) }
+func medianTime(s sample) float64 {
+	return float64(s.p50)
+}
+func rate(s sample) float64      { return s.rate }
+func lost(s sample) float64      { return float64(s.lost) }
+func size(s sample) float64      { return float64(s.size) }
+func ownMemory(s sample) float64 { return float64(s.memory.resident - s.memory.mapped) }
+
+const ms, mib, mb = 1e6, 1 << 20, 1e6
+
+// goals are all goals, in the order of the report.
+var goals = []goal{
+	{row: "new/1", program: redisMuster, floor: indexFloor, value: totalCPU, must: 1.8, aim: 1.2},
+	{row: "new/10", program: redisMuster, floor: indexFloor, value: totalCPU, must: 1.6, aim: 1.2},
+	{row: "new/100", program: redisMuster, floor: indexFloor, value: totalCPU, must: 1.6, aim: 1.2},
+	{row: "new/1", program: redisMuster, floor: sameFloor, value: totalCPU, must: 1.3, aim: 1.1},
+	{row: "new/10", program: redisMuster, floor: sameFloor, value: totalCPU, must: 1.3, aim: 1.1},
+	{row: "new/100", program: redisMuster, floor: sameFloor, value: totalCPU, must: 1.3, aim: 1.1},
+	{row: "repeat/1", program: redisMuster, floor: indexFloor, value: totalCPU, must: 1.5, aim: 1},
+	{row: "repeat/10", program: redisMuster, floor: indexFloor, value: totalCPU, must: 1.5, aim: 1},
+	{row: "repeat/100", program: redisMuster, floor: indexFloor, value: totalCPU, must: 1.5, aim: 1},
+	{row: "repeat/1", program: redisMuster, floor: sameFloor, value: totalCPU, must: 1.3, aim: 1.1},
+	{row: "repeat/10", program: redisMuster, floor: sameFloor, value: totalCPU, must: 1.3, aim: 1.1},
+	{row: "repeat/100", program: redisMuster, floor: sameFloor, value: totalCPU, must: 1.3, aim: 1.1},
+	{row: "new/1", program: fileMuster, floor: indexFloor, value: totalCPU, must: 1.8, aim: 1.2},
+	{row: "new/10", program: fileMuster, floor: indexFloor, value: totalCPU, must: 1.8, aim: 1.2},
+	{row: "new/100", program: fileMuster, floor: indexFloor, value: totalCPU, must: 1.8, aim: 1.2},
+	{row: "repeat/100", program: memoryMuster, floor: sonicFloor, value: totalCPU, must: 1.4, aim: 1.1},
+	{row: "repeat/100", program: memoryMuster, floor: decodeFloor, value: totalCPU, must: 1.4, aim: 1.1},
+	{row: "repeat/1", program: memoryMuster, floor: readFloor, value: totalCPU},
+	{row: "new/1", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.7, aim: 0.5},
+	{row: "new/10", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.4, aim: 0.25},
+	{row: "new/100", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.4, aim: 0.2},
+
+	{row: "change/1000", program: redisMuster, floor: redisMuster, besideRow: "change/1", value: totalCPU, must: 1.5, aim: 1.2},
+	{row: "change/10000", program: redisMuster, floor: redisMuster, besideRow: "change/1", value: totalCPU, must: 2, aim: 1.2},
+	{row: "change/1000", program: fileMuster, floor: fileMuster, besideRow: "change/1", value: totalCPU, must: 1.5, aim: 1.2},
+	{row: "change/10000", program: fileMuster, floor: fileMuster, besideRow: "change/1", value: totalCPU, must: 2, aim: 1.2},
+
+	{row: "writers/1", program: redisMuster, value: rate, unit: perSecond, must: 5000, aim: 10_000, higher: true},
+	{row: "writers/1", program: redisMuster, value: lost, unit: count},
+	{row: "writers/2", program: redisMuster, value: rate, unit: perSecond, must: 2000, aim: 10_000, higher: true},
+	{row: "writers/2", program: redisMuster, value: lost, unit: count},
+
+	{row: "restore/10000x10", program: redisMuster, floor: hgetallFloor, value: meanTime, must: 2, aim: 1.5},
+	{row: "restore/10000x10", program: fileMuster, floor: fileFloor, value: meanTime, must: 2, aim: 1.5},
+	{row: "restore/50000x2", program: redisMuster, floor: hgetallFloor, value: meanTime, must: 2, aim: 1.5},
+	{row: "restore/50000x2", program: fileMuster, floor: fileFloor, value: meanTime, must: 2, aim: 1.5},
+
+	{row: "read/all", program: memoryMuster, value: ownMemory, unit: mebibytes, must: 250 * mib, aim: 180 * mib},
+	{row: "read/all", program: redisMuster, value: ownMemory, unit: mebibytes, must: 250 * mib, aim: 180 * mib},
+	{row: "read/all", program: fileMuster, value: ownMemory, unit: mebibytes, must: 250 * mib, aim: 180 * mib},
+	{row: "read/first-page", program: memoryMuster, value: totalCPU, unit: milliseconds, must: 4 * ms, aim: 2 * ms},
+	{row: "read/matcher", program: memoryMuster, value: totalCPU, unit: milliseconds, must: 20 * ms, aim: 10 * ms},
+	{row: "read/nothing", program: memoryMuster, value: totalCPU, unit: milliseconds, must: 30 * ms, aim: 15 * ms},
+	{row: "read/all", program: memoryMuster, floor: alertmanager, value: meanTime, must: 0.06, aim: 0.03},
+}
+
+// rowText says what a row measures.
+var rowText = map[string]string{
+	"new":             "notification about a new group, alerts: %s",
+	"repeat":          "the same notification again, alerts: %s",
+	"change":          "truncated message, one alert changed, alerts of the group: %s",
+	"writers":         "1,000 adds to one group by 64 writers, Musters: %s",
+	"restore":         "start until all is restored, groups × alerts: %s",
+	"read/first-page": "first page of 10,000 groups after a change",
+	"read/matcher":    "list with a matcher over 100,000 alerts",
+	"read/nothing":    "page with a matcher that finds nothing",
+	"read/all":        "all 10,000 × 10 alerts over the API",
+}
+
+// describe says what a row measures.
+func describe(row string) string {
+	if text, ok := rowText[row]; ok {
+		return text
+	}
+	kind, size, _ := strings.Cut(row, "/")
+	return fmt.Sprintf(rowText[kind], strings.ReplaceAll(size, "x", " × "))
+}
