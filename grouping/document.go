@@ -67,7 +67,7 @@ func AsSource(d Document) *SourceDocument { s, _ := d.(*SourceDocument); return 
 // EmptyDocument returns the document with the ID as it is if nothing is stored.
 func EmptyDocument(id ID) Document {
 	if id.IsSource() {
-		return &SourceDocument{ID: id}
+		return newSourceDocument(id)
 	}
 	return &AlertGroup{ID: id}
 }

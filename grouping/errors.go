@@ -39,7 +39,7 @@ type VersionMismatchError struct {
 	ID ID
 	// Stored holds at least the stored records that differ. The writer merges it
 	// into its own copy and uses the result as Change.Base of the next attempt.
-	Stored *AlertGroup
+	Stored Document
 }
 
 func (e *VersionMismatchError) Error() string {

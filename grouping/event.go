@@ -101,6 +101,15 @@ func (e *Event) Notification() Notified {
 	return *e.Notified
 }
 
+// DocumentID returns the ID of the document that the event was written with: the group of
+// the event, or else its source.
+func (e *Event) DocumentID() ID {
+	if e.GroupID == "" {
+		return SourceID(e.Source)
+	}
+	return e.GroupID
+}
+
 // Stamp returns the stamp of the write that made the event.
 func (e *Event) Stamp() Stamp { return Stamp(e.ID[:min(StampLen, len(e.ID))]) }
 

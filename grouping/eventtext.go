@@ -40,13 +40,13 @@ func DecodeEvent(text string) (e Event, err error) {
 	return e, err
 }
 
-// EncodeEvents returns the stored texts of the events of the change.
-func (c *Change) EncodeEvents() ([]string, error) {
-	texts := make([]string, 0, len(c.Events))
-	for i := range c.Events {
-		text, err := c.Events[i].Encode()
+// EncodeEvents returns the stored texts of the events of the write.
+func (w *Write) EncodeEvents() ([]string, error) {
+	texts := make([]string, 0, len(w.Events))
+	for i := range w.Events {
+		text, err := w.Events[i].Encode()
 		if err != nil {
-			return nil, fmt.Errorf("event %s: %w", c.Events[i].ID, err)
+			return nil, fmt.Errorf("event %s: %w", w.Events[i].ID, err)
 		}
 		texts = append(texts, text)
 	}

@@ -390,7 +390,7 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 			return nil, err
 		}
 		m.metrics.conflicts.Inc()
-		base = Merge(base, mismatch.Stored)
+		base = Merge(base, AsGroup(mismatch.Stored))
 		if err := backOff(ctx, attempt); err != nil {
 			return nil, err
 		}

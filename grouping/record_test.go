@@ -38,7 +38,8 @@ func TestRecordsMakeTheGroup(t *testing.T) {
 	stored := map[string]string{}
 	for i, g := range []*AlertGroup{first, second, third} {
 		c := Change{Group: g, Base: []*AlertGroup{nil, first, second}[i]}
-		writes, err := c.Records()
+		write := c.Write()
+		writes, err := write.Records()
 		require.NoError(t, err)
 		require.Len(t, writes, []int{3, 3, 1}[i], "b does not change")
 		for _, w := range writes {

@@ -20,22 +20,6 @@ func (g *AlertGroup) EncodeHead() (string, error) {
 	return encodeRecord(g.Stamp, storedMeta{&g.Meta, jsontext.Value(g.Unknown)})
 }
 
-// WithHead returns the group with the newer one of its own fields and those in the
-// text of a HeadRecord.
-func (g *AlertGroup) WithHead(text string) (*AlertGroup, error) {
-	other := AlertGroup{ID: g.ID}
-	if err := decodeHead(&other, text); err != nil {
-		return nil, &DamagedGroupError{ID: g.ID, Err: err}
-	}
-	return Merge(g, &other), nil
-}
-
-// WithNewerHead returns the group with the newer one of its own fields and those of
-// the other group.
-func (g *AlertGroup) WithNewerHead(other *AlertGroup) *AlertGroup {
-	return Merge(g, &AlertGroup{ID: g.ID, Meta: other.Meta})
-}
-
 func decodeHead(g *AlertGroup, text string) (err error) {
 	s := storedMeta{Meta: &g.Meta}
 	g.Stamp, err = decodeText(text, &s)

@@ -21,6 +21,7 @@ import (
 type GroupStorage interface {
 	GroupStore
 	GroupLoader
+	SourceStore
 	History
 	Follower
 	GroupKeys
@@ -59,6 +60,17 @@ type GroupStore interface {
 	Delete(ctx context.Context, change Change) error
 }
 
+// SourceStore reads and writes the documents of sources, which are stored beside the
+// groups. No method of another role returns them.
+type SourceStore interface {
+	// StoreSource writes the records that differ between change.Base and change.Source,
+	// and the events, like GroupStore.Store. It returns the document as stored.
+	StoreSource(ctx context.Context, change SourceChange) (*SourceDocument, error)
+
+	// LoadSource returns the document of the source. If nothing is stored, it is empty.
+	LoadSource(ctx context.Context, source string) (*SourceDocument, error)
+}
+
 // GroupLoader reads all groups.
 type GroupLoader interface {
 	// LoadAll streams all groups, in no particular order. For a group that cannot be
@@ -94,6 +106,9 @@ type Follower interface {
 	// own Store or Delete. group is nil if the group was deleted. Call Follow at most
 	// once, before the storage is used. fn must not block or call the storage.
 	Follow(fn func(id ID, group *AlertGroup))
+
+	// FollowSources is Follow for the documents of sources. They are never deleted.
+	FollowSources(fn func(source *SourceDocument))
 }
 
 // NoFollow is a Follower that never calls. A storage embeds it if only its own
@@ -102,6 +117,9 @@ type NoFollow struct{}
 
 // Follow implements Follower.
 func (NoFollow) Follow(func(ID, *AlertGroup)) {}
+
+// FollowSources implements Follower.
+func (NoFollow) FollowSources(func(*SourceDocument)) {}
 
 // Change is one write to one group.
 type Change struct {
@@ -143,21 +161,6 @@ func (c *Change) Write() Write {
 		w.Base = c.Base
 	}
 	return w
-}
-
-// Records is Write.Records.
-func (c *Change) Records() ([]RecordWrite, error) {
-	w := c.Write()
-	return w.Records()
-}
-
-// Conflicts is Write.Conflicts.
-func (c *Change) Conflicts(stored *AlertGroup) bool {
-	w := c.Write()
-	if stored == nil {
-		return w.Conflicts(nil)
-	}
-	return w.Conflicts(stored)
 }
 
 // EventQuery selects events of the history. The zero value selects all.

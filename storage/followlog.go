@@ -23,7 +23,7 @@ type logReader struct {
 }
 
 // followLog applies the log entries after the positions in from. It returns when an
-// error occurs or the log cannot be trusted. The copy already includes the groups
+// error occurs or the log cannot be trusted. The copy already includes the documents
 // as of the positions in now.
 func (t *Tiered) followLog(ctx context.Context, from, now []durable.Position) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -137,7 +137,7 @@ func (t *Tiered) checkLog(ctx context.Context, read, expected []durable.Position
 	return now, t.checkLosses(ctx)
 }
 
-// applyEntries pulls the groups in the log entries. It skips writes of this process
+// applyEntries pulls the documents in the log entries. It skips writes of this process
 // and writes that the copy already includes: those up to the sequence number
 // covered.
 //
@@ -149,7 +149,7 @@ func (t *Tiered) applyEntries(ctx context.Context, entries []durable.LogEntry, c
 	foreign := make([]durable.LogEntry, 0, len(entries))
 	t.mu.Lock()
 	for _, e := range entries {
-		// A write of this process is already in the copy, or its group is dirty.
+		// A write of this process is already in the copy, or its document is dirty.
 		if e.Writer == t.clock.Writer() {
 			continue
 		}

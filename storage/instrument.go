@@ -105,6 +105,16 @@ func (s *instrumented) Delete(ctx context.Context, c grouping.Change) (err error
 	return s.GroupStorage.Delete(ctx, c)
 }
 
+func (s *instrumented) StoreSource(ctx context.Context, c grouping.SourceChange) (d *grouping.SourceDocument, err error) {
+	defer s.record(ctx, "store", time.Now(), &err)
+	return s.GroupStorage.StoreSource(ctx, c)
+}
+
+func (s *instrumented) LoadSource(ctx context.Context, source string) (d *grouping.SourceDocument, err error) {
+	defer s.record(ctx, "load", time.Now(), &err)
+	return s.GroupStorage.LoadSource(ctx, source)
+}
+
 func (s *instrumented) ListKeys(ctx context.Context) (ids []grouping.ID, err error) {
 	defer s.record(ctx, "list_keys", time.Now(), &err)
 	return s.GroupStorage.ListKeys(ctx)
@@ -168,6 +178,15 @@ func (s *instrumentedDurable) Name() string { return s.next.Name() }
 
 func (s *instrumentedDurable) Close() error { return s.next.Close() }
 
+func (s *instrumentedDurable) Write(ctx context.Context, w grouping.Write) (d grouping.Document, err error) {
+	operation := "store"
+	if w.Next == nil {
+		operation = "delete"
+	}
+	defer s.record(ctx, operation, time.Now(), &err)
+	return s.next.Write(ctx, w)
+}
+
 func (s *instrumentedDurable) Position(ctx context.Context) (p []durable.Position, err error) {
 	defer s.record(ctx, "position", time.Now(), &err)
 	return s.next.Position(ctx)
@@ -179,7 +198,7 @@ func (s *instrumentedDurable) Index(ctx context.Context) (index map[grouping.ID]
 }
 
 func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (
-	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+	documents map[grouping.ID]grouping.Document, damaged []*grouping.DamagedGroupError, err error,
 ) {
 	defer s.record(ctx, "load_many", time.Now(), &err)
 	return s.next.LoadMany(ctx, ids)

@@ -67,7 +67,7 @@ func (t *Tiered) recordLoss() {
 }
 
 // recheckAll makes the next push compare the whole history, and the next comparison
-// pull every group.
+// pull every document.
 func (t *Tiered) recheckAll() {
 	t.ledger.clear()
 	t.mu.Lock()
@@ -159,51 +159,47 @@ func (t *Tiered) countWrittenBack(lost int) {
 	log("Wrote back acknowledged writes that the storage backend had lost", "backend", t.backend.Name(), "writes", lost)
 }
 
-// lossCheckSize is the number of groups that are checked once a second. 10,000
-// groups are checked within ten seconds. This costs about 100 KB per second.
+// lossCheckSize is the number of documents that are checked once a second. 10,000
+// documents are checked within ten seconds. This costs about 100 KB per second.
 const lossCheckSize = 1000
 
 // checkLosses checks whether single keys were deleted in the backend. It checks the
-// next lossCheckSize groups, or all groups if something was missing last time.
+// next lossCheckSize documents, or all of them if something was missing last time.
 func (t *Tiered) checkLosses(ctx context.Context) error {
-	if len(t.uncheckedGroups) == 0 {
-		ids, err := t.memory.ListKeys(ctx)
-		if err != nil {
-			return err
-		}
-		t.uncheckedGroups = ids
+	if len(t.unchecked) == 0 {
+		t.unchecked = t.memory.keys()
 	}
-	n := min(lossCheckSize, len(t.uncheckedGroups))
-	if t.checkAllGroups {
-		n = len(t.uncheckedGroups)
+	n := min(lossCheckSize, len(t.unchecked))
+	if t.checkAll {
+		n = len(t.unchecked)
 	}
-	ids := t.uncheckedGroups[:n]
-	t.uncheckedGroups = t.uncheckedGroups[n:]
+	ids := t.unchecked[:n]
+	t.unchecked = t.unchecked[n:]
 	losses, err := t.backend.FindLosses(ctx, ids)
 	if err != nil {
 		return err
 	}
-	t.checkAllGroups, err = t.restoreLosses(ctx, losses)
+	t.checkAll, err = t.restoreLosses(ctx, losses)
 	return err
 }
 
 // restoreLosses writes back what was deleted in the backend. It reports whether
 // there was anything to write back.
 func (t *Tiered) restoreLosses(ctx context.Context, losses durable.Losses) (restored bool, err error) {
-	for part := range slices.Chunk(losses.Groups, durable.Batch) {
+	for part := range slices.Chunk(losses.Documents, durable.Batch) {
 		if err := t.pull(ctx, part, nil); err != nil {
 			return false, err
 		}
 	}
 	t.mu.Lock()
-	for _, id := range losses.Groups {
+	for _, id := range losses.Documents {
 		restored = restored || t.dirty[id] > 0
 	}
 	if losses.History {
 		t.pushEventsFrom = allEvents
 	}
 	t.mu.Unlock()
-	events := t.memory.EventsOfGroups(slices.Concat(losses.Groups, losses.Timelines))
+	events := t.memory.EventsOf(slices.Concat(losses.Documents, losses.Timelines))
 	lost := 0
 	for part := range slices.Chunk(events, 10*durable.Batch) {
 		n, err := t.pushEvents(ctx, part)

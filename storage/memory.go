@@ -25,20 +25,22 @@ func DefaultMemoryOptions() MemoryOptions {
 	return MemoryOptions{HistoryRetention: grouping.DefaultHistoryRetention, MaxEvents: 100_000}
 }
 
-// Memory keeps groups and history in memory. It is the storage of a Muster without
+// Memory keeps documents and history in memory. It is the storage of a Muster without
 // a backend, and the working copy of a Tiered. It is safe for concurrent use.
 type Memory struct {
 	grouping.NoFollow
 
 	opts MemoryOptions
 
-	mu     sync.RWMutex
-	groups map[grouping.ID]*grouping.AlertGroup // guarded by mu
-	// tombstones holds the tombstones of deleted groups.
-	tombstones map[grouping.ID]*grouping.AlertGroup // guarded by mu
+	mu        sync.RWMutex
+	documents map[grouping.ID]grouping.Document // guarded by mu
+	// groups is the number of documents that are groups.
+	groups int // guarded by mu
+	// tombstones holds the tombstones of deleted documents.
+	tombstones map[grouping.ID]grouping.Document // guarded by mu
 	// tombstoneIDs holds the IDs of the tombstones, oldest first.
 	tombstoneIDs []grouping.ID // guarded by mu
-	// lastWrites holds the stamp of the last write of each group. It shows that a
+	// lastWrites holds the stamp of the last write of each document. It shows that a
 	// repeated write was already applied.
 	lastWrites map[grouping.ID]grouping.Stamp // guarded by mu
 	// events is sorted by ID. Events arrive almost in order, so an insertion moves
@@ -50,145 +52,158 @@ type Memory struct {
 // NewMemory returns an empty Memory.
 func NewMemory(opts MemoryOptions) *Memory {
 	return &Memory{
-		opts: opts, groups: map[grouping.ID]*grouping.AlertGroup{}, tombstones: map[grouping.ID]*grouping.AlertGroup{},
+		opts: opts, documents: map[grouping.ID]grouping.Document{}, tombstones: map[grouping.ID]grouping.Document{},
 		lastWrites: map[grouping.ID]grouping.Stamp{},
 	}
 }
 
 // Store implements grouping.GroupStorage.
 func (m *Memory) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	d, err := m.Write(ctx, c.Write())
+	return grouping.AsGroup(d), err
+}
+
+// Delete implements grouping.GroupStorage.
+func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
+	c.Group = nil
+	_, err := m.Write(ctx, c.Write())
+	return err
+}
+
+// StoreSource implements grouping.GroupStorage.
+func (m *Memory) StoreSource(ctx context.Context, c grouping.SourceChange) (*grouping.SourceDocument, error) {
+	d, err := m.Write(ctx, c.Write())
+	return grouping.AsSource(d), err
+}
+
+// Write makes one write to one document, like durable.Backend.
+func (m *Memory) Write(ctx context.Context, w grouping.Write) (grouping.Document, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	id := c.ID()
-	stored := m.lookUp(id)
-	if m.applied(c) {
+	id := w.ID()
+	stored, live := m.lookUp(id), m.documents[id] != nil
+	switch {
+	case w.Next == nil && !live:
+		return nil, nil // it is deleted already
+	case w.Next != nil && live && m.applied(&w):
 		return stored, nil
-	}
-	if stored != c.Base && c.Conflicts(stored) {
+	case (w.Next == nil || stored != w.Base) && w.Conflicts(stored):
 		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	next := *after(stored, c.Base, c.Group)
-	next.Version++
-	if c.Notified {
-		next.Notifications++
+	defer m.addEvents(w.Events)
+	if w.Next == nil {
+		m.set(grouping.Tombstone(id, w.Stamp))
+		return nil, nil
 	}
-	m.set(&next)
-	m.lastWrites[id] = c.Stamp
-	m.addEvents(c.Events)
-	return &next, nil
+	next := after(stored, w.Base, w.Next)
+	h := next.Header()
+	if w.Notified {
+		h.Notifications++
+	}
+	next = next.WithCounters(h.Version+1, h.Notifications)
+	m.set(next)
+	m.lastWrites[id] = w.Stamp
+	return next, nil
 }
 
-// applied reports whether the change was already made.
-func (m *Memory) applied(c grouping.Change) bool {
-	id := c.ID()
-	if m.groups[id] == nil {
-		return false
-	}
-	if m.lastWrites[id] == c.Stamp && c.Stamp != "" {
+// applied reports whether the write to a stored document was already made.
+func (m *Memory) applied(w *grouping.Write) bool {
+	if m.lastWrites[w.ID()] == w.Stamp && w.Stamp != "" {
 		return true
 	}
-	if len(c.Events) == 0 {
+	if len(w.Events) == 0 {
 		return false
 	}
-	_, found := m.findEvent(c.Events[0].ID)
+	_, found := m.findEvent(w.Events[0].ID)
 	return found
 }
 
-// Delete implements grouping.GroupStorage.
-func (m *Memory) Delete(ctx context.Context, c grouping.Change) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	id := c.ID()
-	stored := m.groups[id]
-	if stored == nil {
-		return nil
-	}
-	if c.Group = nil; c.Conflicts(stored) {
-		return &grouping.VersionMismatchError{ID: id, Stored: stored}
-	}
-	m.set(grouping.Tombstone(id, c.Stamp))
-	m.addEvents(c.Events)
-	return nil
-}
-
-// Merge merges a group or a tombstone into the stored state. It returns the merged
+// Merge merges a document or a tombstone into the stored state. It returns the merged
 // state and reports whether the stored state changed.
-func (m *Memory) Merge(g *grouping.AlertGroup) (merged *grouping.AlertGroup, changed bool) {
+func (m *Memory) Merge(d grouping.Document) (merged grouping.Document, changed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	stored := m.lookUp(g.ID)
-	merged = grouping.Merge(stored, g).PruneRemovals()
-	changed = !merged.Equal(stored)
-	if !changed && merged.Version == stored.Version && merged.Notifications == stored.Notifications {
-		return stored, false
+	stored := m.lookUp(d.DocumentID())
+	merged = grouping.MergeDocuments(stored, d).Prune()
+	changed = !grouping.EqualDocuments(merged, stored)
+	if !changed {
+		h, had := merged.Header(), stored.Header()
+		if h.Version == had.Version && h.Notifications == had.Notifications {
+			return stored, false
+		}
 	}
 	m.set(merged)
 	return merged, changed
 }
 
-// Put stores a group that was made from base. If the stored state is another one, Put
+// Put stores a document that was made from base. If the stored state is another one, Put
 // merges both. It returns the stored state.
-func (m *Memory) Put(base, g *grouping.AlertGroup) *grouping.AlertGroup {
+func (m *Memory) Put(base, d grouping.Document) grouping.Document {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g = after(m.lookUp(g.ID), base, g)
-	m.set(g)
-	return g
+	d = after(m.lookUp(d.DocumentID()), base, d)
+	m.set(d)
+	return d
 }
 
-// after returns the state of a group after the state g, which was made from base, was
+// after returns the state of a document after the state d, which was made from base, was
 // written to the stored state. It merges only if another write came in between.
-func after(stored, base, g *grouping.AlertGroup) *grouping.AlertGroup {
+func after(stored, base, d grouping.Document) grouping.Document {
 	if stored != base {
-		return grouping.Merge(stored, g).PruneRemovals()
+		return grouping.MergeDocuments(stored, d).Prune()
 	}
-	if stored != nil && (g.Version < stored.Version || g.Notifications < stored.Notifications) {
-		next := *g
-		next.Version, next.Notifications = max(g.Version, stored.Version), max(g.Notifications, stored.Notifications)
-		return &next
+	if stored == nil {
+		return d
 	}
-	return g
+	h, had := d.Header(), stored.Header()
+	if h.Version < had.Version || h.Notifications < had.Notifications {
+		return d.WithCounters(max(h.Version, had.Version), max(h.Notifications, had.Notifications))
+	}
+	return d
 }
 
-// Get returns a group or its tombstone. It returns nil if there is neither. Unlike
+// Get returns a document or its tombstone. It returns nil if there is neither. Unlike
 // Load, it also returns tombstones.
-func (m *Memory) Get(id grouping.ID) *grouping.AlertGroup {
+func (m *Memory) Get(id grouping.ID) grouping.Document {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.lookUp(id)
 }
 
 // lookUp is Get for callers that hold mu.
-func (m *Memory) lookUp(id grouping.ID) *grouping.AlertGroup {
-	if g := m.groups[id]; g != nil {
-		return g
+func (m *Memory) lookUp(id grouping.ID) grouping.Document {
+	if d := m.documents[id]; d != nil {
+		return d
 	}
 	return m.tombstones[id]
 }
 
-// set replaces a group or stores a tombstone. It discards tombstones that are too
+// set replaces a document or stores a tombstone. It discards tombstones that are too
 // old or too many. The caller must hold mu.
-func (m *Memory) set(g *grouping.AlertGroup) {
-	if !g.IsTombstone() {
-		delete(m.tombstones, g.ID)
-		m.groups[g.ID] = g
+func (m *Memory) set(d grouping.Document) {
+	id, before := d.DocumentID(), len(m.documents)
+	defer func() {
+		if !id.IsSource() {
+			m.groups += len(m.documents) - before
+		}
+	}()
+	if !d.IsTombstone() {
+		delete(m.tombstones, id)
+		m.documents[id] = d
 		return
 	}
-	delete(m.groups, g.ID)
-	delete(m.lastWrites, g.ID)
-	if m.tombstones[g.ID] == nil {
-		m.tombstoneIDs = append(m.tombstoneIDs, g.ID)
+	delete(m.documents, id)
+	delete(m.lastWrites, id)
+	if m.tombstones[id] == nil {
+		m.tombstoneIDs = append(m.tombstoneIDs, id)
 	}
-	m.tombstones[g.ID] = g
+	m.tombstones[id] = d
 	for len(m.tombstoneIDs) > 0 {
 		old := m.tombstones[m.tombstoneIDs[0]]
-		if old != nil && time.Since(old.Deleted.Time()) < durable.TombstoneAge && len(m.tombstoneIDs) <= durable.MaxTombstones {
+		if old != nil && time.Since(old.Header().Deleted.Time()) < durable.TombstoneAge && len(m.tombstoneIDs) <= durable.MaxTombstones {
 			break
 		}
 		delete(m.tombstones, m.tombstoneIDs[0])
@@ -203,10 +218,23 @@ func (m *Memory) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if g := m.groups[id]; g != nil {
+	if g := grouping.AsGroup(m.documents[id]); g != nil {
 		return g, nil
 	}
 	return nil, &grouping.GroupNotFoundError{ID: id}
+}
+
+// LoadSource implements grouping.GroupStorage.
+func (m *Memory) LoadSource(ctx context.Context, source string) (*grouping.SourceDocument, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if d := grouping.AsSource(m.documents[grouping.SourceID(source)]); d != nil {
+		return d, nil
+	}
+	return grouping.NewSourceDocument(source), nil
 }
 
 // ListKeys implements grouping.GroupStorage.
@@ -214,13 +242,14 @@ func (m *Memory) ListKeys(ctx context.Context) ([]grouping.ID, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return m.keys(), nil
+	return slices.DeleteFunc(m.keys(), grouping.ID.IsSource), nil
 }
 
+// keys returns the IDs of all documents.
 func (m *Memory) keys() []grouping.ID {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return slices.Collect(maps.Keys(m.groups))
+	return slices.Collect(maps.Keys(m.documents))
 }
 
 // Size implements grouping.GroupStorage.
@@ -230,7 +259,7 @@ func (m *Memory) Size(ctx context.Context) (int, error) {
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return len(m.groups), nil
+	return m.groups, nil
 }
 
 // LoadAll implements grouping.GroupStorage. It holds no lock while it yields.
@@ -241,9 +270,11 @@ func (m *Memory) LoadAll(ctx context.Context) iter.Seq2[*grouping.AlertGroup, er
 			return
 		}
 		m.mu.RLock()
-		groups := make([]*grouping.AlertGroup, 0, len(m.groups))
-		for _, g := range m.groups {
-			groups = append(groups, g)
+		groups := make([]*grouping.AlertGroup, 0, m.groups)
+		for _, d := range m.documents {
+			if g := grouping.AsGroup(d); g != nil {
+				groups = append(groups, g)
+			}
 		}
 		m.mu.RUnlock()
 		for _, g := range groups {
@@ -313,8 +344,8 @@ func (m *Memory) EventsSince(id string) []grouping.Event {
 	return events
 }
 
-// EventsOfGroups returns the events of the groups, oldest first.
-func (m *Memory) EventsOfGroups(ids []grouping.ID) (events []grouping.Event) {
+// EventsOf returns the events of the documents, oldest first.
+func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
 	if len(ids) == 0 {
 		return nil
 	}
@@ -325,7 +356,7 @@ func (m *Memory) EventsOfGroups(ids []grouping.ID) (events []grouping.Event) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, e := range m.events {
-		if wanted[e.GroupID] {
+		if wanted[e.DocumentID()] {
 			events = append(events, *e)
 		}
 	}

@@ -78,5 +78,5 @@ func TestRedisPasswordIsRotated(t *testing.T) {
 
 	groups, _, err := r.LoadMany(t.Context(), []grouping.ID{testKey.ID()})
 	require.NoError(t, err)
-	require.Len(t, groups[testKey.ID()].Alerts, sent)
+	require.Len(t, grouping.AsGroup(groups[testKey.ID()]).Alerts, sent)
 }

@@ -18,17 +18,17 @@ import (
 )
 
 // The copy and the backend are merged in rounds. A round compares the index, pulls
-// the groups that differ and pushes what the backend does not have. Then it follows
+// the documents that differ and pushes what the backend does not have. Then it follows
 // the log of the backend until something is wrong. Then the next round starts.
 
 const (
-	// pushers is the number of groups that are pushed at once. It is half of the
+	// pushers is the number of documents that are pushed at once. It is half of the
 	// number of connections, so that other traffic also finds a free one.
 	pushers = 8
 	// resyncPause limits the CPU time that is used if every round ends with an
 	// error.
 	resyncPause = 50 * time.Millisecond
-	// maxNamed is the maximum number of lost groups that the error of Drain names.
+	// maxNamed is the maximum number of lost documents that the error of Drain names.
 	maxNamed = 20
 )
 
@@ -36,7 +36,7 @@ const (
 var errResync = errors.New("the log of the storage backend is incomplete")
 
 // Run keeps the copy and the backend equal until the context ends. It always
-// returns nil. Call Drain after it to push the groups that are still dirty.
+// returns nil. Call Drain after it to push the documents that are still dirty.
 func (t *Tiered) Run(ctx context.Context) error {
 	for {
 		err := t.round(ctx)
@@ -60,56 +60,59 @@ func (t *Tiered) Run(ctx context.Context) error {
 	}
 }
 
-// Drain pushes the dirty groups to the backend. It must be called after Run has
+// Drain pushes the dirty documents to the backend. It must be called after Run has
 // returned. It tries until the context ends, because the backend may recover
-// meanwhile. It has no rate limit. If groups are left, it returns an error that
+// meanwhile. It has no rate limit. If documents are left, it returns an error that
 // names them: they are lost when the process ends.
 func (t *Tiered) Drain(ctx context.Context) error {
 	for {
 		// Position may detect that the file was removed. The next call of Position
-		// then writes the file again. Other failures show when groups are pushed.
+		// then writes the file again. Other failures show when documents are pushed.
 		_, err := t.backend.Position(ctx)
 		if errors.Is(err, durable.ErrDataGone) {
 			t.recordFault(durable.FaultReason(err), err)
 		} else {
 			err = t.pushDirty(ctx, 0)
 		}
-		n := t.Status().DirtyGroups
+		left := t.nameDirty()
 		// If nothing is dirty, nothing is lost: not even if another file is now at
 		// the path.
-		if n == 0 && (err == nil || errors.Is(err, durable.ErrDataGone)) {
+		if left == "" && (err == nil || errors.Is(err, durable.ErrDataGone)) {
 			return nil
 		}
 		timer := time.NewTimer(resyncPause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return fmt.Errorf("%d groups changed since the storage backend failed and are lost with this process%s: %w",
-				n, t.nameDirty(), cmp.Or(err, errors.New("other replicas change them all the time")))
+			return fmt.Errorf("%s: %w", left, cmp.Or(err, errors.New("other replicas change them all the time")))
 		case <-timer.C:
 		}
 	}
 }
 
-// nameDirty returns the IDs of dirty groups for an error text: at most maxNamed of
-// them.
+// nameDirty says how many documents are dirty, with the IDs of at most maxNamed of them.
+// It returns "" if nothing is dirty.
 func (t *Tiered) nameDirty() string {
 	t.mu.Lock()
 	ids := make([]string, 0, len(t.dirty))
 	for id := range t.dirty {
 		ids = append(ids, string(id))
 	}
+	sources := t.dirtySources
 	t.mu.Unlock()
 	if len(ids) == 0 {
 		return ""
 	}
-	slices.Sort(ids)
-	rest := len(ids) - maxNamed
-	text := strings.Join(ids[:min(len(ids), maxNamed)], ", ")
-	if rest > 0 {
-		text += fmt.Sprintf(" and %d more", rest)
+	what := fmt.Sprintf("%d groups", len(ids)-sources)
+	if sources > 0 {
+		what += fmt.Sprintf(" and the documents of %d sources", sources)
 	}
-	return " (" + text + ")"
+	slices.Sort(ids)
+	names := strings.Join(ids[:min(len(ids), maxNamed)], ", ")
+	if rest := len(ids) - maxNamed; rest > 0 {
+		names += fmt.Sprintf(" and %d more", rest)
+	}
+	return what + " changed since the storage backend failed and are lost with this process (" + names + ")"
 }
 
 // round makes the copy and the backend equal, and then follows the log until an
@@ -141,7 +144,7 @@ func (t *Tiered) catchUp(ctx context.Context) (from, now []durable.Position, err
 	if err != nil {
 		return nil, nil, err
 	}
-	// Groups become dirty while these are pushed, because traffic continues. The
+	// Documents become dirty while these are pushed, because traffic continues. The
 	// last few are pushed after the breaker was closed: then new writes reach the
 	// backend again.
 	writtenBack := t.Status().DirtyGroups
@@ -187,27 +190,26 @@ func (t *Tiered) syncClock(ctx context.Context) {
 	}
 }
 
-// compare pulls every group whose last write in the backend was not seen by the
-// copy. It marks groups dirty that the backend does not have. It returns the number
+// compare pulls every document whose last write in the backend was not seen by the
+// copy. It marks documents dirty that the backend does not have. It returns the number
 // of groups in the backend.
 func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 	index, err := t.backend.Index(ctx)
 	if err != nil {
 		return 0, err
 	}
-	local, err := t.memory.ListKeys(ctx)
-	if err != nil {
-		return 0, err
-	}
 	var differ []grouping.ID
 	t.mu.Lock()
 	for id, token := range index {
+		if !id.IsSource() {
+			found++
+		}
 		if t.seen[id].token != token {
 			differ = append(differ, id)
 		}
 	}
 	t.mu.Unlock()
-	for _, id := range local {
+	for _, id := range t.memory.keys() {
 		if _, ok := index[id]; !ok {
 			differ = append(differ, id) // deleted in the backend, or lost
 		}
@@ -217,14 +219,14 @@ func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 			return 0, err
 		}
 	}
-	return len(index), nil
+	return found, nil
 }
 
-// pull merges groups of the backend into the copy. A group becomes dirty if the
-// copy has changes that the backend does not have. The tokens must be those of
-// writes that are not newer than the loaded groups.
+// pull merges documents of the backend into the copy. A document becomes dirty if the
+// copy has changes that the backend does not have. The tokens must be those of writes
+// that are not newer than the loaded documents.
 func (t *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[grouping.ID]string) error {
-	groups, damaged, err := t.backend.LoadMany(ctx, ids)
+	documents, damaged, err := t.backend.LoadMany(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -232,15 +234,15 @@ func (t *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[groupin
 		t.logger.Warn("Failed to read a group in the storage backend", "backend", t.backend.Name(), "err", d)
 	}
 	for _, id := range ids {
-		remote := groups[id]
+		remote := documents[id]
 		if remote != nil {
 			t.mergeRemote(remote)
 		}
-		if local := t.memory.Get(id); local != nil && !local.Equal(remote) && (remote != nil || !local.IsTombstone()) {
+		if local := t.memory.Get(id); !isStored(local, remote) {
 			t.markDirty(id)
 		}
 		if remote != nil && !remote.IsTombstone() {
-			t.setSeen(id, tokens[id], remote.Version)
+			t.setSeen(id, tokens[id], remote.Header().Version)
 		} else {
 			t.clearSeen(id)
 		}
@@ -248,22 +250,32 @@ func (t *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[groupin
 	return nil
 }
 
-// mergeRemote merges a group of the backend into the copy and calls the follower.
-func (t *Tiered) mergeRemote(remote *grouping.AlertGroup) {
-	t.clock.ObserveGroup(remote)
+// isStored reports whether a document of the copy needs no write to the backend, where
+// its state is remote. Either may be nil.
+func isStored(local, remote grouping.Document) bool {
+	return local == nil || remote == nil && local.IsTombstone() || grouping.EqualDocuments(local, remote)
+}
+
+// mergeRemote merges a document of the backend into the copy and calls the follower.
+func (t *Tiered) mergeRemote(remote grouping.Document) {
+	h := remote.Header()
+	t.clock.Observe(h.Stamp)
+	t.clock.Observe(h.Deleted)
 	merged, changed := t.memory.Merge(remote)
-	if !changed {
-		return
+	switch {
+	case !changed:
+	case merged.DocumentID().IsSource():
+		t.notifySource(grouping.AsSource(merged))
+	case merged.IsTombstone():
+		t.notify(merged.DocumentID(), nil)
+	default:
+		t.notify(merged.DocumentID(), grouping.AsGroup(merged))
 	}
-	if merged.IsTombstone() {
-		merged = nil
-	}
-	t.notify(remote.ID, merged)
 }
 
 // pushDirty pushes everything that the backend does not have. It pushes the history
 // first, so that a stored group always has its history. The rate is the maximum
-// number of groups per second; 0 means no limit.
+// number of documents per second; 0 means no limit.
 func (t *Tiered) pushDirty(ctx context.Context, rate int) error {
 	if err := t.pushHistory(ctx); err != nil {
 		return err
@@ -297,7 +309,7 @@ func (t *Tiered) pushDirty(ctx context.Context, rate int) error {
 	return nil
 }
 
-// push merges dirty groups with their state in the backend, in both places.
+// push merges dirty documents with their state in the backend, in both places.
 func (t *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 	t.mu.Lock()
 	marks := make(map[grouping.ID]uint64, len(ids))
@@ -306,7 +318,7 @@ func (t *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 	}
 	t.mu.Unlock()
 
-	groups, _, err := t.backend.LoadMany(ctx, ids)
+	documents, _, err := t.backend.LoadMany(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -318,7 +330,7 @@ func (t *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 	clean := make([]grouping.ID, 0, len(ids))
 	for _, id := range ids {
 		g.Go(func() error {
-			done, err := t.pushGroup(ctx, id, groups[id])
+			done, err := t.pushDocument(ctx, id, documents[id])
 			if done {
 				mu.Lock()
 				defer mu.Unlock()
@@ -331,44 +343,46 @@ func (t *Tiered) push(ctx context.Context, ids []grouping.ID) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, id := range clean {
-		if t.dirty[id] == marks[id] {
-			delete(t.dirty, id)
+		if t.dirty[id] != marks[id] {
+			continue
 		}
+		if id.IsSource() && marks[id] > 0 {
+			t.dirtySources--
+		}
+		delete(t.dirty, id)
 	}
 	return err
 }
 
-// pushGroup pushes one group. remote is its state in the backend. If another
-// replica writes first, the group stays dirty and the next push tries again.
-func (t *Tiered) pushGroup(ctx context.Context, id grouping.ID, remote *grouping.AlertGroup) (done bool, err error) {
+// pushDocument pushes one document. remote is its state in the backend. If another
+// replica writes first, the document stays dirty and the next push tries again.
+func (t *Tiered) pushDocument(ctx context.Context, id grouping.ID, remote grouping.Document) (done bool, err error) {
 	if remote != nil {
 		t.mergeRemote(remote)
 	}
 	local := t.memory.Get(id)
-	if local == nil || local.Equal(remote) || remote == nil && local.IsTombstone() {
+	if isStored(local, remote) {
 		return true, nil
 	}
-	var stored *grouping.AlertGroup
-	stamp := t.clock.Stamp()
+	w := grouping.Write{Next: local, Base: remote, Stamp: t.clock.Stamp()}
 	if local.IsTombstone() {
-		err = t.backend.Delete(ctx, grouping.Change{Base: remote, Stamp: local.Deleted})
-	} else {
-		stored, err = t.backend.Store(ctx, grouping.Change{Group: local, Base: remote, Stamp: stamp})
+		w.Next, w.Stamp = nil, local.Header().Deleted
 	}
+	stored, err := t.backend.Write(ctx, w)
 	_, damaged := errors.AsType[*grouping.DamagedGroupError](err)
 	switch {
 	case errors.Is(err, grouping.ErrVersionMismatch):
 		return false, nil
 	case damaged:
-		// The stored group cannot be read. The group stays dirty in the copy, and
-		// other groups must still be pushed.
+		// The stored document cannot be read. It stays dirty in the copy, and other
+		// documents must still be pushed.
 		t.logger.Warn("Failed to merge a group with its damaged state in the storage backend", "group", id, "err", err)
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("push group %s: %w", id, err)
 	}
 	if stored != nil {
-		t.advanceSeen(id, string(stamp), stored.Version)
+		t.advanceSeen(id, string(w.Stamp), stored.Header().Version)
 	}
 	return true, nil
 }

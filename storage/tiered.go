@@ -32,11 +32,11 @@ type TieredOptions struct {
 	// WriteTimeout is the time limit of one write to the backend. It includes the
 	// wait for other writes. After it the result of the write counts as unknown.
 	WriteTimeout time.Duration
-	// PushRate is the maximum number of groups that are written back per second
+	// PushRate is the maximum number of documents that are written back per second
 	// after an outage. The limit keeps a backend that recovers from failing again.
 	PushRate int
 	// CheckInterval is the time between two checks of the log, and between two
-	// pushes of dirty groups. CompareInterval is the time between two comparisons of
+	// pushes of dirty documents. CompareInterval is the time between two comparisons of
 	// the whole index.
 	CheckInterval, CompareInterval time.Duration
 }
@@ -68,20 +68,22 @@ func (o TieredOptions) Validate() error {
 // Tiered joins a working copy in memory with a durable backend. It implements
 // grouping.GroupStorage, and is safe for concurrent use.
 //
-// The copy holds all groups, so reads are answered from it. Reads continue to work
+// The copy holds all documents, so reads are answered from it. Reads continue to work
 // while the backend fails.
 //
 // A write goes to the backend first, then to the copy. While the backend fails, a
-// write changes the copy only and marks its group dirty: the backend must still get
-// the change. Run pushes dirty groups to the backend after it has recovered.
+// write changes the copy only and marks its document dirty: the backend must still get
+// the change. Run pushes dirty documents to the backend after it has recovered.
 type Tiered struct {
 	memory  *Memory
 	backend durable.Backend
 	clock   *grouping.Clock
 	logger  *slog.Logger
 	opts    TieredOptions
-	notify  func(grouping.ID, *grouping.AlertGroup)
 	breaker breaker
+	// notify and notifySource are the followers.
+	notify       func(grouping.ID, *grouping.AlertGroup)
+	notifySource func(*grouping.SourceDocument)
 	// restored is closed when the copy was merged with the backend for the first
 	// time.
 	restored chan struct{}
@@ -91,19 +93,21 @@ type Tiered struct {
 	lostWrites prometheus.Counter
 	ledger     ledger
 
-	// uncheckedGroups are the groups that the next checks for lost keys cover.
-	// Only the goroutine of Run uses it.
-	uncheckedGroups []grouping.ID
-	// checkAllGroups says that the next check covers all groups at once. Only the
+	// unchecked are the documents that the next checks for lost keys cover. Only the
 	// goroutine of Run uses it.
-	checkAllGroups bool
+	unchecked []grouping.ID
+	// checkAll says that the next check covers all documents at once. Only the
+	// goroutine of Run uses it.
+	checkAll bool
 
 	mu sync.Mutex
-	// dirty holds the groups that may have changes which the backend does not have.
+	// dirty holds the documents that may have changes which the backend does not have.
 	// The value counts the reasons, so that a push can tell if another change came
 	// meanwhile.
 	dirty map[grouping.ID]uint64 // guarded by mu
-	// seen holds, for each group, the last write of the log that the copy includes.
+	// dirtySources is the number of dirty documents that are not groups.
+	dirtySources int // guarded by mu
+	// seen holds, for each document, the last write of the log that the copy includes.
 	seen map[grouping.ID]seenWrite // guarded by mu
 	// replicas holds the time of the last write of each other process.
 	replicas map[string]time.Time // guarded by mu
@@ -145,7 +149,7 @@ func NewTiered(
 	}
 	t := &Tiered{
 		memory: memory, backend: backend, clock: clock, logger: logger, opts: opts,
-		notify:   func(grouping.ID, *grouping.AlertGroup) {},
+		notify: func(grouping.ID, *grouping.AlertGroup) {}, notifySource: func(*grouping.SourceDocument) {},
 		restored: make(chan struct{}),
 		ledger:   ledger{disabled: !backend.HasLog()},
 		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]seenWrite{}, replicas: map[string]time.Time{},
@@ -184,6 +188,9 @@ func NewTiered(
 // Follow implements grouping.GroupStorage.
 func (t *Tiered) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { t.notify = fn }
 
+// FollowSources implements grouping.GroupStorage.
+func (t *Tiered) FollowSources(fn func(source *grouping.SourceDocument)) { t.notifySource = fn }
+
 // Restored returns a channel that is closed when the copy was merged with the
 // backend for the first time.
 func (t *Tiered) Restored() <-chan struct{} { return t.restored }
@@ -203,7 +210,7 @@ func (t *Tiered) Status() grouping.StorageStatus {
 	defer t.mu.Unlock()
 	s := grouping.StorageStatus{
 		Mode: t.backend.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
-		DirtyGroups: len(t.dirty), Restored: t.restoredGroups, RecoveredAt: t.recoveredAt, WrittenBack: t.writtenBack,
+		DirtyGroups: len(t.dirty) - t.dirtySources, Restored: t.restoredGroups, RecoveredAt: t.recoveredAt, WrittenBack: t.writtenBack,
 		Problems: t.problems,
 	}
 	for writer, at := range t.replicas {
@@ -225,31 +232,39 @@ func (t *Tiered) Status() grouping.StorageStatus {
 
 // Store implements grouping.GroupStorage.
 func (t *Tiered) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	d, err := t.store(ctx, c.Write())
+	return grouping.AsGroup(d), err
+}
+
+// StoreSource implements grouping.GroupStorage.
+func (t *Tiered) StoreSource(ctx context.Context, c grouping.SourceChange) (*grouping.SourceDocument, error) {
+	d, err := t.store(ctx, c.Write())
+	return grouping.AsSource(d), err
+}
+
+// store writes a document.
+func (t *Tiered) store(ctx context.Context, w grouping.Write) (grouping.Document, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if c.Deferred {
-		return t.storeInMemory(ctx, c, "contended")
+	if w.Deferred {
+		return t.storeInMemory(ctx, w, "contended")
 	}
-	var stored *grouping.AlertGroup
-	t.ledger.started(string(c.Stamp))
-	reason, err := t.write(ctx, c, func(ctx context.Context) (err error) {
-		stored, err = t.backend.Store(ctx, c)
-		return err
-	})
-	lookUp := t.ledger.finished(string(c.Stamp), reason == "" && err == nil)
+	t.ledger.started(string(w.Stamp))
+	stored, reason, err := t.write(ctx, w)
+	lookUp := t.ledger.finished(string(w.Stamp), reason == "" && err == nil)
 	if reason != "" {
-		return t.fallBack(ctx, c, reason, err)
+		return t.fallBack(ctx, w, reason, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	t.advanceSeen(stored.ID, string(c.Stamp), stored.Version)
-	t.memory.PutEvents(c.Events)
+	t.advanceSeen(w.ID(), string(w.Stamp), stored.Header().Version)
+	t.memory.PutEvents(w.Events)
 	if lookUp {
-		t.markUnpushed(c.Events)
+		t.markUnpushed(w.Events)
 	}
-	return t.memory.Put(c.Base, stored), nil
+	return t.memory.Put(w.Base, stored), nil
 }
 
 // Delete implements grouping.GroupStorage.
@@ -257,50 +272,51 @@ func (t *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	reason, err := t.write(ctx, c, func(ctx context.Context) error { return t.backend.Delete(ctx, c) })
+	c.Group = nil
+	w := c.Write()
+	_, reason, err := t.write(ctx, w)
 	if reason != "" {
-		_, err = t.fallBack(ctx, c, reason, err)
+		_, err = t.fallBack(ctx, w, reason, err)
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	t.clearSeen(c.ID())
-	t.memory.PutEvents(c.Events)
-	t.memory.Merge(grouping.Tombstone(c.ID(), c.Stamp))
+	t.clearSeen(w.ID())
+	t.memory.PutEvents(w.Events)
+	t.memory.Merge(grouping.Tombstone(w.ID(), w.Stamp))
 	return nil
 }
 
-// write calls fn, which makes one write to the backend. It does not call fn while
-// the breaker is open.
+// write makes one write to the backend. It does not try while the breaker is open.
 //
 // A reason that is not empty means that the backend failed. A conflict is an answer
 // and not a failure.
 //
 // The write continues if the client disconnects: otherwise its result would be
 // unknown.
-func (t *Tiered) write(ctx context.Context, c grouping.Change, fn func(context.Context) error) (reason string, err error) {
+func (t *Tiered) write(ctx context.Context, w grouping.Write) (stored grouping.Document, reason string, err error) {
 	if _, reason = t.breaker.state(); reason != "" {
-		return reason, &grouping.StorageError{Backend: t.backend.Name(), Op: "store", Err: errBreakerOpen}
+		return nil, reason, &grouping.StorageError{Backend: t.backend.Name(), Op: "store", Err: errBreakerOpen}
 	}
 	wctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.opts.WriteTimeout)
 	defer cancel()
-	err = fn(wctx)
+	stored, err = t.backend.Write(wctx, w)
 	var mismatch *grouping.VersionMismatchError
 	switch {
 	case err == nil:
 		t.breaker.success()
-		return "", nil
+		return stored, "", nil
 	case errors.As(err, &mismatch):
 		t.breaker.success()
-		return "", t.resolveConflict(wctx, c, mismatch)
+		return nil, "", t.resolveConflict(wctx, w, mismatch)
 	default:
 		if _, damaged := errors.AsType[*grouping.DamagedGroupError](err); damaged {
-			return durable.ReasonDamaged, err // only this group is affected
+			return nil, durable.ReasonDamaged, err // only this document is affected
 		}
 		reason = durable.FaultReason(err)
 		t.recordFault(reason, err)
-		return reason, err
+		return nil, reason, err
 	}
 }
 
@@ -335,77 +351,76 @@ func (t *Tiered) markAllDirty() {
 // wrote first, and the caller merges both states.
 //
 // But the stored state may contain nothing that the writer has not seen. Then the
-// backend is behind the copy: the group is dirty, or the backend went back in time.
-// In that case resolveConflict pushes the group, so that the next try of the writer
+// backend is behind the copy: the document is dirty, or the backend went back in time.
+// In that case resolveConflict pushes the document, so that the next try of the writer
 // can succeed.
-func (t *Tiered) resolveConflict(ctx context.Context, c grouping.Change, mismatch *grouping.VersionMismatchError) error {
-	id := c.ID()
-	if c.Base == nil || !grouping.Merge(c.Base, mismatch.Stored).Equal(c.Base) {
+func (t *Tiered) resolveConflict(ctx context.Context, w grouping.Write, mismatch *grouping.VersionMismatchError) error {
+	id := w.ID()
+	if w.Base == nil || !grouping.EqualDocuments(grouping.MergeDocuments(w.Base, mismatch.Stored), w.Base) {
 		return mismatch
 	}
 	t.markDirty(id)
 	if err := t.push(ctx, []grouping.ID{id}); err != nil {
-		t.logger.Debug("Failed to push a group to the storage backend", "group", id, "err", err)
+		t.logger.Debug("Failed to push a document to the storage backend", "id", id, "err", err)
 	}
-	if g := t.memory.Get(id); g != nil {
-		return &grouping.VersionMismatchError{ID: id, Stored: g}
+	if d := t.memory.Get(id); d != nil {
+		return &grouping.VersionMismatchError{ID: id, Stored: d}
 	}
 	return mismatch
 }
 
 // fallBack handles a write that the backend did not take: OutageStrict rejects
 // it, OutageDegrade stores it in memory.
-func (t *Tiered) fallBack(ctx context.Context, c grouping.Change, reason string, err error) (*grouping.AlertGroup, error) {
+func (t *Tiered) fallBack(ctx context.Context, w grouping.Write, reason string, err error) (grouping.Document, error) {
 	if t.opts.Outage == OutageStrict {
 		return nil, err
 	}
-	return t.storeInMemory(ctx, c, reason)
+	return t.storeInMemory(ctx, w, reason)
 }
 
-// storeInMemory makes the change in the copy only and marks the group dirty.
-func (t *Tiered) storeInMemory(ctx context.Context, c grouping.Change, reason string) (g *grouping.AlertGroup, err error) {
-	if c.Group == nil {
-		err = t.memory.Delete(ctx, c)
-	} else {
-		g, err = t.memory.Store(ctx, c)
-	}
+// storeInMemory makes the write in the copy only and marks the document dirty.
+func (t *Tiered) storeInMemory(ctx context.Context, w grouping.Write, reason string) (grouping.Document, error) {
+	d, err := t.memory.Write(ctx, w)
 	if err != nil {
 		return nil, err
 	}
 	t.fallbacks.WithLabelValues(reason).Inc()
-	t.markDirty(c.ID())
-	if len(c.Events) > 0 {
+	t.markDirty(w.ID())
+	if len(w.Events) > 0 {
 		t.mu.Lock()
-		t.memoryOnly[c.Events[0].Stamp()] = true
+		t.memoryOnly[w.Events[0].Stamp()] = true
 		t.mu.Unlock()
-		t.markUnpushed(c.Events)
+		t.markUnpushed(w.Events)
 	}
-	return g, nil
+	return d, nil
 }
 
-// markDirty marks groups whose changes must still be pushed to the backend.
+// markDirty marks documents whose changes must still be pushed to the backend.
 func (t *Tiered) markDirty(ids ...grouping.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, id := range ids {
+		if id.IsSource() && t.dirty[id] == 0 {
+			t.dirtySources++
+		}
 		t.dirty[id]++
 	}
 }
 
-// seenWrite is a write of a group: its token and the version that it made.
+// seenWrite is a write of a document: its token and the version that it made.
 type seenWrite struct {
 	token   string
 	version int64
 }
 
-// setSeen records that the copy includes a group up to the write with the token.
+// setSeen records that the copy includes a document up to the write with the token.
 func (t *Tiered) setSeen(id grouping.ID, token string, version int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seen[id] = seenWrite{token, version}
 }
 
-// clearSeen records that a group was deleted.
+// clearSeen records that a document was deleted.
 func (t *Tiered) clearSeen(id grouping.ID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -426,6 +441,11 @@ func (t *Tiered) advanceSeen(id grouping.ID, token string, version int64) {
 // Load implements grouping.GroupStorage.
 func (t *Tiered) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
 	return t.memory.Load(ctx, id)
+}
+
+// LoadSource implements grouping.GroupStorage.
+func (t *Tiered) LoadSource(ctx context.Context, source string) (*grouping.SourceDocument, error) {
+	return t.memory.LoadSource(ctx, source)
 }
 
 // ListKeys implements grouping.GroupStorage.

@@ -461,20 +461,20 @@ func (f *flaky) do(ctx context.Context, op string, call func() error) error {
 	}
 }
 
-func (f *flaky) Store(ctx context.Context, c grouping.Change) (g *grouping.AlertGroup, err error) {
-	err = f.do(ctx, "store", func() (err error) { g, err = f.Backend.Store(ctx, c); return err })
-	return g, err
-}
-
-func (f *flaky) Delete(ctx context.Context, c grouping.Change) error {
-	return f.do(ctx, "delete", func() error { return f.Backend.Delete(ctx, c) })
+func (f *flaky) Write(ctx context.Context, w grouping.Write) (d grouping.Document, err error) {
+	op := "store"
+	if w.Next == nil {
+		op = "delete"
+	}
+	err = f.do(ctx, op, func() (err error) { d, err = f.Backend.Write(ctx, w); return err })
+	return d, err
 }
 
 func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (
-	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+	documents map[grouping.ID]grouping.Document, damaged []*grouping.DamagedGroupError, err error,
 ) {
-	err = f.do(ctx, "load", func() (err error) { groups, damaged, err = f.Backend.LoadMany(ctx, ids); return err })
-	return groups, damaged, err
+	err = f.do(ctx, "load", func() (err error) { documents, damaged, err = f.Backend.LoadMany(ctx, ids); return err })
+	return documents, damaged, err
 }
 
 func (f *flaky) Index(ctx context.Context) (index map[grouping.ID]string, err error) {

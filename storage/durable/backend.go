@@ -18,6 +18,11 @@ import (
 type Backend interface {
 	grouping.GroupStorage
 
+	// Write makes one write to one document, as GroupStore.Store, GroupStore.Delete and
+	// SourceStore.StoreSource describe. It returns the document as stored, or nil if the
+	// write deletes it.
+	Write(ctx context.Context, w grouping.Write) (grouping.Document, error)
+
 	// Name returns the name of the backend in metrics and on the status page, for
 	// example "redis".
 	Name() string
@@ -32,14 +37,14 @@ type Backend interface {
 	// epoch. So it fails if writes fail.
 	Position(ctx context.Context) ([]Position, error)
 
-	// Index returns the token of the last write of every stored group.
+	// Index returns the token of the last write of every stored document.
 	Index(ctx context.Context) (map[grouping.ID]string, error)
 
-	// LoadMany returns the groups that are stored under the IDs, including
-	// tombstones. An ID that is not stored is missing in the map. A group that
+	// LoadMany returns the documents that are stored under the IDs, including
+	// tombstones. An ID that is not stored is missing in the map. A document that
 	// cannot be read is also missing in the map and is listed in damaged.
 	LoadMany(ctx context.Context, ids []grouping.ID) (
-		groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+		documents map[grouping.ID]grouping.Document, damaged []*grouping.DamagedGroupError, err error,
 	)
 
 	// FollowLog calls fn with the log entries after the positions, in order for each
@@ -63,7 +68,7 @@ type Backend interface {
 	MissingEvents(ctx context.Context, events []grouping.Event) ([]grouping.Event, error)
 
 	// FindLosses returns what the backend has lost without an outage: the given
-	// groups, their timelines, or a part of the history. For example, an eviction
+	// documents, their timelines, or a part of the history. For example, an eviction
 	// policy of Redis deletes single keys.
 	FindLosses(ctx context.Context, ids []grouping.ID) (Losses, error)
 
@@ -106,12 +111,12 @@ const (
 
 // Losses lists the data that a backend has lost.
 type Losses struct {
-	Groups    []grouping.ID // groups that are not stored
+	Documents []grouping.ID // documents that are not stored
 	Timelines []grouping.ID // groups that are stored without their history
-	History   bool          // whether events of any group may be lost
+	History   bool          // whether any events may be lost
 }
 
-// LogEntry says that a group was written.
+// LogEntry says that a document was written.
 type LogEntry struct {
 	Position // its Token is the stamp of the write
 	ID       grouping.ID

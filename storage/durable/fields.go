@@ -8,7 +8,7 @@ import (
 	"muster/grouping"
 )
 
-// A backend keeps each group as a set of fields. A field is a record, whose text
+// A backend keeps each document as a set of fields. A field is a record, whose text
 // only the domain can read, or one of the backend's own fields below.
 
 // Schema is the version of the stored form. It must increase with each change that
@@ -33,52 +33,52 @@ func isNewer(found string) bool {
 	return err == nil && theirs > ours
 }
 
-// The names of the fields of a stored group that are not records. They have one
+// The names of the fields of a stored document that are not records. They have one
 // letter, and no record has such a name, except for the head.
 const (
 	FieldDeleted       = "d"
 	FieldVersion       = "v"
 	FieldNotifications = "n"
 	FieldToken         = "w" // of the last write
-	FieldSchema        = "s" // of a group in Redis
+	FieldSchema        = "s" // of a document in Redis
 )
 
-// Decode decodes a group from all or some of its fields. It returns nil if
-// there are no fields.
-func Decode(id grouping.ID, fields map[string]string) (*grouping.AlertGroup, *grouping.DamagedGroupError) {
+// Decode decodes a document from all or some of its fields. It returns nil if there are
+// no fields.
+func Decode(id grouping.ID, fields map[string]string) (grouping.Document, *grouping.DamagedGroupError) {
 	if len(fields) == 0 {
 		return nil, nil
 	}
-	g := grouping.StoredDocument{ID: id, Records: make(map[string]string, len(fields))}
+	d := grouping.StoredDocument{ID: id, Records: make(map[string]string, len(fields))}
 	for name, value := range fields {
-		if err := decodeField(&g, name, value); err != nil {
+		if err := decodeField(&d, name, value); err != nil {
 			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", name, err)}
 		}
 	}
-	decoded, err := g.Decode()
+	decoded, err := d.Decode()
 	if damaged, ok := errors.AsType[*grouping.DamagedGroupError](err); ok {
 		return nil, damaged
 	}
-	return grouping.AsGroup(decoded), nil
+	return decoded, nil
 }
 
-func decodeField(g *grouping.StoredDocument, name, value string) (err error) {
+func decodeField(d *grouping.StoredDocument, name, value string) (err error) {
 	switch name {
 	case FieldDeleted:
 		if value != "" {
-			g.Deleted, err = grouping.ParseStamp(value)
+			d.Deleted, err = grouping.ParseStamp(value)
 		}
 	case FieldVersion:
-		g.Version, err = strconv.ParseInt(value, 10, 64)
+		d.Version, err = strconv.ParseInt(value, 10, 64)
 	case FieldNotifications:
-		g.Notifications, err = strconv.ParseInt(value, 10, 64)
+		d.Notifications, err = strconv.ParseInt(value, 10, 64)
 	case FieldToken:
 	case FieldSchema:
 		if isNewer(value) {
 			return fmt.Errorf("written by %w", &SchemaError{value})
 		}
 	default:
-		g.Records[name] = value
+		d.Records[name] = value
 	}
 	return err
 }

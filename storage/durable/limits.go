@@ -21,9 +21,9 @@ func FirstID(t time.Time) string {
 	return string(grouping.NewStamp(t, 0, ""))
 }
 
-// Storable reports whether the history can have the event: it is about a group, or
-// about a source and no group. Only a valid ID may become part of a key.
-func Storable(e *grouping.Event) bool { return e.GroupID == "" || e.GroupID.Valid() }
+// Storable reports whether the history can have the event. Only a valid ID may become
+// part of a key.
+func Storable(e *grouping.Event) bool { return e.DocumentID().Valid() }
 
 // RoundUp returns the first whole millisecond that is not before the time. The IDs
 // of events have a resolution of milliseconds.

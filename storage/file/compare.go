@@ -9,32 +9,32 @@ import (
 	"muster/storage/durable"
 )
 
-// compareStamps returns the stored state of a group, with its stamp and counters only, if
-// the change can certainly be made to it. It compares the stamps of the records that the
-// change writes, and decodes no record. So its cost depends on the change and not on the
-// group. Otherwise it returns nil, and the caller must read the group: there may be a
-// conflict, a newer head, or the same write.
-func compareStamps(groups *bbolt.Bucket, c *grouping.Change, records []grouping.RecordWrite) *grouping.AlertGroup {
-	if c.Group == nil || c.Base == nil || c.Base.IsTombstone() {
+// compareStamps returns the header of the stored document, without its deletion, if the
+// write can certainly be made to it. It compares the stamps of the records that the write
+// changes, and decodes no record. So its cost depends on the change and not on the
+// document. Otherwise it returns nil, and the caller must read the document: there may be
+// a conflict, a newer head, or the same write.
+func compareStamps(documents *bbolt.Bucket, w *grouping.Write, records []grouping.RecordWrite) *grouping.Header {
+	if w.Next == nil || w.Base == nil || w.Base.IsTombstone() {
 		return nil
 	}
-	id := string(c.ID())
-	get := func(name string) string { return string(groups.Get([]byte(id + name))) }
-	head := stampOf(groups.Get([]byte(id + grouping.HeadRecord)))
+	id, base := string(w.ID()), w.Base.Header()
+	get := func(name string) string { return string(documents.Get([]byte(id + name))) }
+	head := stampOf(documents.Get([]byte(id + grouping.HeadRecord)))
 	switch {
-	case head == "", get(durable.FieldToken) == string(c.Stamp),
-		head > c.Group.Stamp, c.Exclusive && head != c.Base.Stamp,
-		grouping.Stamp(get(durable.FieldDeleted)) > c.Base.Deleted:
+	case head == "", get(durable.FieldToken) == string(w.Stamp),
+		head > w.Next.Header().Stamp, w.Exclusive && head != base.Stamp,
+		grouping.Stamp(get(durable.FieldDeleted)) > base.Deleted:
 		return nil
 	}
 	afterDeletion := func(s grouping.Stamp) grouping.Stamp {
-		if s <= c.Base.Deleted {
+		if s <= base.Deleted {
 			return ""
 		}
 		return s
 	}
-	for _, w := range records {
-		if afterDeletion(stampOf(groups.Get([]byte(id+w.Name)))) != afterDeletion(w.Expected) {
+	for _, r := range records {
+		if afterDeletion(stampOf(documents.Get([]byte(id+r.Name)))) != afterDeletion(r.Expected) {
 			return nil
 		}
 	}
@@ -46,9 +46,7 @@ func compareStamps(groups *bbolt.Bucket, c *grouping.Change, records []grouping.
 	if err != nil {
 		return nil
 	}
-	return &grouping.AlertGroup{
-		ID: c.ID(), Meta: grouping.Meta{Stamp: head}, Version: version, Notifications: notifications,
-	}
+	return &grouping.Header{Stamp: head, Version: version, Notifications: notifications}
 }
 
 // stampOf returns the stamp of the text of a record, or "" if the text is too short to

@@ -16,10 +16,11 @@ func TestCompareStamps(t *testing.T) {
 	w, key := newWriter(f), groupKey("g")
 	suffice := func(c grouping.Change) (ok bool) {
 		t.Helper()
-		records, err := c.Records()
+		write := c.Write()
+		records, err := write.Records()
 		require.NoError(t, err)
 		require.NoError(t, f.view("test", func(tx *bbolt.Tx) error {
-			ok = compareStamps(tx.Bucket(bucketGroups), &c, records) != nil
+			ok = compareStamps(tx.Bucket(bucketGroups), &write, records) != nil
 			return nil
 		}))
 		return ok

@@ -17,7 +17,7 @@ import (
 )
 
 // The history of a Storage has two buckets. One has the events by time. The other
-// one has the IDs of the events by group.
+// one has the IDs of the events by document.
 
 // PushEvents implements durable.Backend.
 func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event) error {
@@ -30,7 +30,7 @@ func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event) error
 			if err != nil || !durable.Storable(&events[i]) {
 				continue // the original write could not encode it either
 			}
-			if err := f.addEvents(tx, events[i].GroupID, []string{text}); err != nil {
+			if err := f.addEvents(tx, events[i].DocumentID(), []string{text}); err != nil {
 				return err
 			}
 		}
@@ -52,10 +52,7 @@ func (f *Storage) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error
 		if history.Get(key) != nil {
 			continue
 		}
-		err := history.Put(key, value)
-		if id != "" {
-			err = errors.Join(err, timeline.Put(append([]byte(id), key...), nil))
-		}
+		err := errors.Join(history.Put(key, value), timeline.Put(append([]byte(id), key...), nil))
 		if err != nil {
 			return err
 		}
@@ -69,7 +66,7 @@ func (f *Storage) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error
 		}
 		e, err := grouping.DecodeEvent(string(k) + string(v))
 		if err == nil {
-			err = timeline.Delete(append([]byte(e.GroupID), k...))
+			err = timeline.Delete(append([]byte(e.DocumentID()), k...))
 		}
 		if err := errors.Join(err, history.Delete(k)); err != nil {
 			return err

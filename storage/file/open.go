@@ -132,7 +132,7 @@ func (f *Storage) prepare(tx *bbolt.Tx) error {
 		return err
 	}
 	f.tombstones = nil
-	for id, fields := range scanGroups(tx) {
+	for id, fields := range scanDocuments(tx) {
 		if _, live := fields[grouping.HeadRecord]; !live {
 			f.tombstones = append(f.tombstones, tombstone{id, grouping.Stamp(fields[durable.FieldDeleted])})
 		}
@@ -146,7 +146,7 @@ func (f *Storage) prepare(tx *bbolt.Tx) error {
 func (f *Storage) dropTombstones(tx *bbolt.Tx) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	groups := tx.Bucket(bucketGroups)
+	documents := tx.Bucket(bucketGroups)
 	oldest := grouping.NewStamp(f.now().Add(-durable.TombstoneAge), 0, "")
 	n := 0
 	for _, t := range f.tombstones {
@@ -154,11 +154,11 @@ func (f *Storage) dropTombstones(tx *bbolt.Tx) error {
 			break
 		}
 		n++
-		if string(groups.Get([]byte(string(t.id)+durable.FieldDeleted))) != string(t.deleted) ||
-			groups.Get([]byte(string(t.id)+grouping.HeadRecord)) != nil {
-			continue // the group was stored again since then
+		if string(documents.Get([]byte(string(t.id)+durable.FieldDeleted))) != string(t.deleted) ||
+			documents.Get([]byte(string(t.id)+grouping.HeadRecord)) != nil {
+			continue // the document was stored again since then
 		}
-		if err := deletePrefix(groups, []byte(t.id)); err != nil {
+		if err := deletePrefix(documents, []byte(t.id)); err != nil {
 			return err
 		}
 	}

@@ -154,7 +154,7 @@ func TestFileForgetsWhatWasDeleted(t *testing.T) {
 	s.advance(durable.TombstoneAge - time.Minute)
 	tombstones, _, err := s.file.LoadMany(t.Context(), []grouping.ID{restored.ID})
 	require.NoError(t, err)
-	s.MustStore(t, s.Change(tombstones[restored.ID], restored.Key, a("x", "2")))
+	s.MustStore(t, s.Change(grouping.AsGroup(tombstones[restored.ID]), restored.Key, a("x", "2")))
 	require.Equal(t, 2, s.countFields(t, deleted.ID), "the tombstone is kept")
 
 	s.advance(2 * time.Minute)

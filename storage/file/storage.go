@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -39,16 +40,16 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// Storage keeps groups and history in one file. Only one process can have the
+// Storage keeps documents and history in one file. Only one process can have the
 // file open. Storage is safe for concurrent use. A write is on disk when Store
 // returns; concurrent writes share one sync.
 //
 // The file is a bbolt database: one B+ tree that is written by copying. A crash
 // at any moment leaves the last complete state. Its buckets have these keys:
 //
-//	groups    <id><field>    as in Redis: m, a:<fingerprint>, v, n, d, w
+//	groups    <id><field>    a document. The fields are those in Redis
 //	history   <event id>     an event
-//	timeline  <id><event id> no value: the key names an event of the group
+//	timeline  <id><event id> no value: the key names an event of the document
 //	meta      durable.Schema, epoch, bytes (of the history)
 type Storage struct {
 	grouping.NoFollow
@@ -111,108 +112,50 @@ func (f *Storage) fault(op string, err error) error {
 	return &grouping.StorageError{Backend: f.Name(), Op: op, Reason: faultReason(err), Err: err}
 }
 
-// Store implements grouping.GroupStorage.
-func (f *Storage) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+// Write implements durable.Backend. It reads the whole stored document only if the stamps
+// of the changed records do not show that there is no conflict.
+func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Document, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	g := *c.Group
-	write := func(groups *bbolt.Bucket, stored *grouping.AlertGroup, writes []grouping.RecordWrite) (*grouping.AlertGroup, error) {
-		if stored != nil && !c.Exclusive && stored.Stamp > g.Stamp {
-			g = *g.WithNewerHead(stored)
-		}
-		if stored != nil {
-			g.Version, g.Notifications = max(g.Version, stored.Version), max(g.Notifications, stored.Notifications)
-		}
-		g.Version++
-		if c.Notified {
-			g.Notifications++
-		}
-		head, err := g.EncodeHead()
-		if err != nil {
-			return nil, err
-		}
-		writes = append(writes,
-			grouping.RecordWrite{Name: grouping.HeadRecord, Text: head},
-			grouping.RecordWrite{Name: durable.FieldDeleted, Text: string(g.Deleted)},
-			grouping.RecordWrite{Name: durable.FieldVersion, Text: strconv.FormatInt(g.Version, 10)},
-			grouping.RecordWrite{Name: durable.FieldNotifications, Text: strconv.FormatInt(g.Notifications, 10)},
-			grouping.RecordWrite{Name: durable.FieldToken, Text: string(c.Stamp)})
-		for _, w := range writes {
-			key := []byte(string(g.ID) + w.Name)
-			if w.Text == "" {
-				err = groups.Delete(key)
-			} else {
-				err = groups.Put(key, []byte(w.Text))
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		return &g, nil
+	id, op := w.ID(), "store"
+	if w.Next == nil {
+		op = "delete"
 	}
-	return f.compareAndWrite("store", &c, write)
-}
-
-// Delete implements grouping.GroupStorage.
-func (f *Storage) Delete(ctx context.Context, c grouping.Change) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	c.Group = nil
-	id := c.ID()
-	write := func(groups *bbolt.Bucket, _ *grouping.AlertGroup, _ []grouping.RecordWrite) (*grouping.AlertGroup, error) {
-		if err := deletePrefix(groups, []byte(id)); err != nil {
-			return nil, err
-		}
-		if err := groups.Put([]byte(string(id)+durable.FieldDeleted), []byte(c.Stamp)); err != nil {
-			return nil, err
-		}
-		return nil, groups.Put([]byte(string(id)+durable.FieldToken), []byte(c.Stamp))
-	}
-	_, err := f.compareAndWrite("delete", &c, write)
-	if err == nil {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.tombstones = append(f.tombstones, tombstone{id, c.Stamp})
-	}
-	return err
-}
-
-// groupWrite writes one group. It gets the bucket of groups, the stored group
-// and the writes of its records. It returns the group as stored.
-type groupWrite func(groups *bbolt.Bucket, stored *grouping.AlertGroup, writes []grouping.RecordWrite) (*grouping.AlertGroup, error)
-
-// compareAndWrite compares the stored group with the base of the change, and
-// calls write if they are equal. It reads the whole group only if the stamps of the
-// changed records do not show that.
-func (f *Storage) compareAndWrite(op string, c *grouping.Change, write groupWrite) (*grouping.AlertGroup, error) {
-	id := c.ID()
-	records, err := c.Records()
+	records, err := w.Records()
 	if err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
-	events, err := c.EncodeEvents()
+	events, err := w.EncodeEvents()
 	if err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
 	// These are the results of the write. The function may run twice, so each
 	// run resets them. A conflict is not a fault of the file: it is kept in
 	// answer, so that it does not end the commit for the other writes.
-	var g *grouping.AlertGroup
+	var d grouping.Document
 	var answer error
 	err = f.update(op, func(tx *bbolt.Tx) (err error) {
-		g, answer = nil, nil
-		groups := tx.Bucket(bucketGroups)
-		stored := compareStamps(groups, c, records)
-		if stored == nil {
-			var done bool
-			if stored, done, answer = readAndCompare(groups, op, c); done {
-				g = stored
+		d, answer = nil, nil
+		documents := tx.Bucket(bucketGroups)
+		held := compareStamps(documents, &w, records)
+		if held == nil {
+			stored, done, conflict := readAndCompare(documents, &w)
+			if done {
+				d, answer = stored, conflict
 				return nil
 			}
+			held = &grouping.Header{}
+			if stored != nil {
+				*held = stored.Header()
+			}
 		}
-		if g, err = write(groups, stored, slices.Clone(records)); err != nil {
+		if w.Next == nil {
+			err = deleteDocument(documents, id, w.Stamp)
+		} else {
+			d, err = putDocument(documents, &w, held, records)
+		}
+		if err != nil {
 			return err
 		}
 		return f.addEvents(tx, id, events)
@@ -220,31 +163,88 @@ func (f *Storage) compareAndWrite(op string, c *grouping.Change, write groupWrit
 	if err != nil {
 		return nil, err
 	}
-	return g, answer
+	if w.Next != nil || answer != nil {
+		return d, answer
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tombstones = append(f.tombstones, tombstone{id, w.Stamp})
+	return nil, nil
 }
 
-// readAndCompare reads the stored group and compares it with the base of the change. It
-// returns done if there is nothing to write: the change was written before, or answer
-// says why it cannot be made.
-func readAndCompare(groups *bbolt.Bucket, op string, c *grouping.Change) (stored *grouping.AlertGroup, done bool, answer error) {
-	id := c.ID()
-	stored, damaged := durable.Decode(id, readFields(groups, id))
+// readAndCompare reads the stored document and compares it with the base of the write. It
+// returns done if there is nothing to write: the write was made before, or answer says why
+// it cannot be made.
+func readAndCompare(documents *bbolt.Bucket, w *grouping.Write) (stored grouping.Document, done bool, answer error) {
+	id := w.ID()
+	stored, damaged := durable.Decode(id, readFields(documents, id))
 	switch {
 	case damaged != nil:
 		return nil, true, damaged
-	case string(groups.Get([]byte(string(id)+durable.FieldToken))) == string(c.Stamp):
+	case string(documents.Get([]byte(string(id)+durable.FieldToken))) == string(w.Stamp):
 		return stored, true, nil
-	case op == "delete" && (stored == nil || stored.IsTombstone()):
+	case w.Next == nil && (stored == nil || stored.IsTombstone()):
 		return nil, true, nil // it is deleted already
-	case c.Conflicts(stored):
+	case w.Conflicts(stored):
 		return nil, true, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
 	return stored, false, nil
 }
 
-func readFields(groups *bbolt.Bucket, id grouping.ID) map[string]string {
+// putDocument writes a document, and returns it as stored. held is the header of the
+// stored document.
+func putDocument(documents *bbolt.Bucket, w *grouping.Write, held *grouping.Header, records []grouping.RecordWrite) (
+	grouping.Document, error,
+) {
+	id, next := string(w.ID()), w.Next.Header()
+	keptHead := ""
+	if !w.Exclusive && held.Stamp > next.Stamp {
+		keptHead = string(documents.Get([]byte(id + grouping.HeadRecord)))
+	}
+	version, notifications := max(next.Version, held.Version)+1, max(next.Notifications, held.Notifications)
+	if w.Notified {
+		notifications++
+	}
+	stored, err := w.Stored(version, notifications, keptHead)
+	if err != nil {
+		return nil, err
+	}
+	head, err := stored.EncodeHead()
+	if err != nil {
+		return nil, err
+	}
+	writes := slices.Concat(records, []grouping.RecordWrite{
+		{Name: grouping.HeadRecord, Text: head},
+		{Name: durable.FieldDeleted, Text: string(stored.Header().Deleted)},
+		{Name: durable.FieldVersion, Text: strconv.FormatInt(version, 10)},
+		{Name: durable.FieldNotifications, Text: strconv.FormatInt(notifications, 10)},
+		{Name: durable.FieldToken, Text: string(w.Stamp)},
+	})
+	for _, r := range writes {
+		key := []byte(id + r.Name)
+		if r.Text == "" {
+			err = documents.Delete(key)
+		} else {
+			err = documents.Put(key, []byte(r.Text))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return stored, nil
+}
+
+// deleteDocument leaves the tombstone of a document.
+func deleteDocument(documents *bbolt.Bucket, id grouping.ID, stamp grouping.Stamp) error {
+	return errors.Join(
+		deletePrefix(documents, []byte(id)),
+		documents.Put([]byte(string(id)+durable.FieldDeleted), []byte(stamp)),
+		documents.Put([]byte(string(id)+durable.FieldToken), []byte(stamp)))
+}
+
+func readFields(documents *bbolt.Bucket, id grouping.ID) map[string]string {
 	fields := map[string]string{}
-	cursor := groups.Cursor()
+	cursor := documents.Cursor()
 	for k, v := cursor.Seek([]byte(id)); bytes.HasPrefix(k, []byte(id)); k, v = cursor.Next() {
 		fields[string(k[idLen:])] = string(v)
 	}
@@ -261,8 +261,8 @@ func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
 	return nil
 }
 
-// scanGroups yields the fields of all groups, tombstones included.
-func scanGroups(tx *bbolt.Tx) iter.Seq2[grouping.ID, map[string]string] {
+// scanDocuments yields the fields of all documents, tombstones included.
+func scanDocuments(tx *bbolt.Tx) iter.Seq2[grouping.ID, map[string]string] {
 	return func(yield func(grouping.ID, map[string]string) bool) {
 		var id grouping.ID
 		var fields map[string]string
@@ -285,34 +285,54 @@ func scanGroups(tx *bbolt.Tx) iter.Seq2[grouping.ID, map[string]string] {
 	}
 }
 
+// Store implements grouping.GroupStorage.
+func (f *Storage) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	return durable.Store(ctx, f, c)
+}
+
+// Delete implements grouping.GroupStorage.
+func (f *Storage) Delete(ctx context.Context, c grouping.Change) error {
+	return durable.Delete(ctx, f, c)
+}
+
+// StoreSource implements grouping.GroupStorage.
+func (f *Storage) StoreSource(ctx context.Context, c grouping.SourceChange) (*grouping.SourceDocument, error) {
+	return durable.StoreSource(ctx, f, c)
+}
+
+// LoadSource implements grouping.GroupStorage.
+func (f *Storage) LoadSource(ctx context.Context, source string) (*grouping.SourceDocument, error) {
+	return durable.LoadSource(ctx, f, source)
+}
+
 // Load implements grouping.GroupStorage.
 func (f *Storage) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
-	return durable.LoadOne(ctx, f, id)
+	return durable.Load(ctx, f, id)
 }
 
 // LoadMany implements durable.Backend.
 func (f *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
-	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+	documents map[grouping.ID]grouping.Document, damaged []*grouping.DamagedGroupError, err error,
 ) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	groups = make(map[grouping.ID]*grouping.AlertGroup, len(ids))
+	documents = make(map[grouping.ID]grouping.Document, len(ids))
 	err = f.view("load", func(tx *bbolt.Tx) error {
 		for _, id := range ids {
 			if !id.Valid() {
 				continue // only a valid ID may become part of a key
 			}
-			g, bad := durable.Decode(id, readFields(tx.Bucket(bucketGroups), id))
+			d, bad := durable.Decode(id, readFields(tx.Bucket(bucketGroups), id))
 			if bad != nil {
 				damaged = append(damaged, bad)
-			} else if g != nil {
-				groups[id] = g
+			} else if d != nil {
+				documents[id] = d
 			}
 		}
 		return nil
 	})
-	return groups, damaged, err
+	return documents, damaged, err
 }
 
 // Index implements durable.Backend.
@@ -322,7 +342,7 @@ func (f *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	}
 	index := map[grouping.ID]string{}
 	err := f.view("index", func(tx *bbolt.Tx) error {
-		for id, fields := range scanGroups(tx) {
+		for id, fields := range scanDocuments(tx) {
 			if _, live := fields[grouping.HeadRecord]; live && id.Valid() {
 				index[id] = fields[durable.FieldToken]
 			}
@@ -339,8 +359,7 @@ func (f *Storage) ListKeys(ctx context.Context) ([]grouping.ID, error) {
 
 // Size implements grouping.GroupStorage.
 func (f *Storage) Size(ctx context.Context) (int, error) {
-	index, err := f.Index(ctx)
-	return len(index), err
+	return durable.Size(ctx, f)
 }
 
 // LoadAll implements grouping.GroupStorage.

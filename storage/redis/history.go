@@ -119,14 +119,11 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event) (n int
 		if err != nil || !durable.Storable(e) {
 			continue // it could not be encoded when it happened either
 		}
-		shard, member := r.shard(e.GroupID), redis.Z{Member: text}
-		history, timeline := r.key(shard, "h"), r.key(shard, "t:"+string(e.GroupID))
-		histories[history] = true
+		id, member := e.DocumentID(), redis.Z{Member: text}
+		history, timeline := r.key(r.shard(id), "h"), r.key(r.shard(id), "t:"+string(id))
+		histories[history], timelines[timeline] = true, true
 		pipe.ZAdd(ctx, history, member)
-		if e.GroupID != "" {
-			timelines[timeline] = true
-			pipe.ZAdd(ctx, timeline, member)
-		}
+		pipe.ZAdd(ctx, timeline, member)
 		bytes += 2 * len(text)
 	}
 	for key := range histories {
@@ -134,7 +131,7 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event) (n int
 	}
 	for key := range timelines {
 		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxTimeline-1))
-		// The group may be deleted. If it is not, its next write sets the right expiry.
+		// The document may be deleted. If it is not, its next write sets the right expiry.
 		pipe.Expire(ctx, key, r.opts.HistoryRetention)
 	}
 	if pipe.Len() == 0 {

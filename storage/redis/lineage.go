@@ -22,7 +22,7 @@ var absentSource string
 var lackingSource string
 
 // traceScript looks up an entry of a log, absentScript looks up events and
-// lackingScript looks up groups.
+// lackingScript looks up documents.
 var (
 	traceScript   = redis.NewScript(traceSource)
 	absentScript  = redis.NewScript(absentSource)
@@ -97,7 +97,7 @@ func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([
 	shards := make([][]grouping.Event, r.opts.Shards)
 	for _, e := range events {
 		if durable.Storable(&e) {
-			shard := r.shard(e.GroupID)
+			shard := r.shard(e.DocumentID())
 			shards[shard] = append(shards[shard], e)
 		}
 	}
@@ -120,10 +120,10 @@ func (r *Storage) absentPart(ctx context.Context, shard int, events []grouping.E
 	args := []any{r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds())}
 	keyIndex := map[grouping.ID]int{}
 	for i := range events {
-		id := events[i].GroupID
-		if keyIndex[id] == 0 && id != "" {
+		id := events[i].DocumentID()
+		if keyIndex[id] == 0 {
 			keyIndex[id] = len(keys) + 1 // Lua counts from one
-			keys = append(keys, r.groupKey(id), r.key(shard, "t:"+string(id)))
+			keys = append(keys, r.documentKey(id), r.key(shard, "t:"+string(id)))
 		}
 		args = append(args, events[i].ID, keyIndex[id])
 	}
@@ -161,21 +161,23 @@ func (r *Storage) FindLosses(ctx context.Context, ids []grouping.ID) (durable.Lo
 			}
 		}
 	}
+	// A source may have no events.
+	lack.Timelines = slices.DeleteFunc(lack.Timelines, grouping.ID.IsSource)
 	return lack, nil
 }
 
-// lackingPart adds to lack what is missing of some groups of one shard.
+// lackingPart adds to lack what is missing of some documents of one shard.
 func (r *Storage) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *durable.Losses) error {
 	keys, args := []string{r.key(shard, "index"), r.key(shard, "h")}, make([]any, 0, len(ids))
 	for _, id := range ids {
-		keys = append(keys, r.groupKey(id), r.key(shard, "t:"+string(id)))
+		keys = append(keys, r.documentKey(id), r.key(shard, "t:"+string(id)))
 		args = append(args, string(id))
 	}
 	answer, err := lackingScript.Run(ctx, r.client, keys, args...).Slice()
 	if err != nil {
 		return err
 	}
-	for i, list := range []*[]grouping.ID{&lack.Groups, &lack.Timelines} {
+	for i, list := range []*[]grouping.ID{&lack.Documents, &lack.Timelines} {
 		found, _ := answer[i].([]any)
 		for _, v := range found {
 			id, _ := v.(string)
@@ -198,7 +200,7 @@ type evictions struct {
 	lengths   map[int]int64        // guarded by mu; last length of the history, by shard
 }
 
-// add records what the store script found to be missing at a write of the group:
+// add records what the store script found to be missing at a write of the document:
 // "history", "timeline" or nothing.
 func (e *evictions) add(shard int, id grouping.ID, what any) {
 	e.mu.Lock()

@@ -37,7 +37,7 @@ type Options struct {
 	PasswordFile, SentinelPasswordFile string
 	TLS                                TLS
 	KeyPrefix                          string
-	// Shards is the number of hash tags over which the groups are spread, or
+	// Shards is the number of hash tags over which the documents are spread, or
 	// AutoShards. All processes that share the keys need the same number.
 	Shards int
 	// Retention is how long a resolved group is kept, HistoryRetention how long
@@ -84,28 +84,28 @@ func (o Options) Validate() error {
 }
 
 // maxShards limits the number of connections, because each log is followed on its
-// own connection. clusterShards is enough to spread the groups evenly over the
+// own connection. clusterShards is enough to spread the documents evenly over the
 // masters of most clusters.
 const (
 	maxShards     = 64
 	clusterShards = 16
 )
 
-// Storage keeps groups in Redis: one hash per group, one field per alert. It is
+// Storage keeps documents in Redis: one hash per document, one field per record. It is
 // safe for concurrent use, and any number of processes may write to one Redis.
-// Concurrent writes to a group are compared and merged alert by alert. Whether a
+// Concurrent writes to a document are compared and merged record by record. Whether a
 // stored write survives a crash of Redis depends on the persistence of Redis.
 //
 // The keys of shard n have the hash tag {n}, so that one script may use them
 // all in a cluster:
 //
-//	prefix:{n}:g:<id>   HASH    a group. Its fields: m, the group's own fields;
-//	                            a:<fingerprint>, one alert; v and n, counters;
+//	prefix:{n}:g:<id>   HASH    a document. Its fields: its records by their names,
+//	                            of which m is the head; v and n, counters;
 //	                            d, the deletion; w, the stamp of the last write;
 //	                            s, the schema
-//	prefix:{n}:t:<id>   ZSET    the timeline of the group: its events, sorted
+//	prefix:{n}:t:<id>   ZSET    the timeline of the document: its events, sorted
 //	                            by text
-//	prefix:{n}:index    HASH    the stamp of the last write of each group. It is
+//	prefix:{n}:index    HASH    the stamp of the last write of each document. It is
 //	                            not a sorted set, because scores are doubles,
 //	                            which are too short for a stamp
 //	prefix:{n}:h        ZSET    the history of the shard, sorted by text
@@ -220,25 +220,30 @@ func (r *Storage) key(shard int, name string) string {
 	return fmt.Sprintf("%s:{%d}:%s", r.opts.KeyPrefix, shard, name)
 }
 
-func (r *Storage) groupKey(id grouping.ID) string { return r.key(r.shard(id), "g:"+string(id)) }
+func (r *Storage) documentKey(id grouping.ID) string { return r.key(r.shard(id), "g:"+string(id)) }
 
 // Load implements grouping.GroupStorage.
 func (r *Storage) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {
-	return durable.LoadOne(ctx, r, id)
+	return durable.Load(ctx, r, id)
+}
+
+// LoadSource implements grouping.GroupStorage.
+func (r *Storage) LoadSource(ctx context.Context, source string) (*grouping.SourceDocument, error) {
+	return durable.LoadSource(ctx, r, source)
 }
 
 // maxPipelineFields is the maximum number of fields that one pipeline reads: about
-// 2 MB. A group with more fields is read alone.
+// 2 MB. A document with more fields is read alone.
 const maxPipelineFields = 2000
 
 // LoadMany implements durable.Backend.
 func (r *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
-	groups map[grouping.ID]*grouping.AlertGroup, damaged []*grouping.DamagedGroupError, err error,
+	documents map[grouping.ID]grouping.Document, damaged []*grouping.DamagedGroupError, err error,
 ) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	groups = make(map[grouping.ID]*grouping.AlertGroup, len(ids))
+	documents = make(map[grouping.ID]grouping.Document, len(ids))
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id grouping.ID) bool { return !id.Valid() })
 	for part := range slices.Chunk(ids, durable.Batch) {
 		counts, err := r.fieldCounts(ctx, part)
@@ -251,7 +256,7 @@ func (r *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
 				fields += counts[n]
 				n++
 			}
-			bad, err := r.loadPart(ctx, part[:n], groups)
+			bad, err := r.loadPart(ctx, part[:n], documents)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -259,11 +264,11 @@ func (r *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
 			part, counts = part[n:], counts[n:]
 		}
 	}
-	return groups, damaged, nil
+	return documents, damaged, nil
 }
 
-// fieldCounts returns the number of fields of each group. The caller needs them
-// to limit the size of a pipeline. It reads a single group in any case, so
+// fieldCounts returns the number of fields of each document. The caller needs them
+// to limit the size of a pipeline. It reads a single document in any case, so
 // fieldCounts does not ask Redis then.
 func (r *Storage) fieldCounts(ctx context.Context, ids []grouping.ID) ([]int, error) {
 	counts := make([]int, len(ids))
@@ -273,7 +278,7 @@ func (r *Storage) fieldCounts(ctx context.Context, ids []grouping.ID) ([]int, er
 	pipe := r.client.Pipeline()
 	answers := make([]*redis.IntCmd, len(ids))
 	for i, id := range ids {
-		answers[i] = pipe.HLen(ctx, r.groupKey(id))
+		answers[i] = pipe.HLen(ctx, r.documentKey(id))
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
 		return nil, r.fault(ctx, "load", err)
@@ -284,15 +289,15 @@ func (r *Storage) fieldCounts(ctx context.Context, ids []grouping.ID) ([]int, er
 	return counts, nil
 }
 
-// loadPart reads the groups in one pipeline and adds them to groups. It returns
+// loadPart reads the documents in one pipeline and adds them to documents. It returns
 // those that cannot be decoded.
-func (r *Storage) loadPart(ctx context.Context, ids []grouping.ID, groups map[grouping.ID]*grouping.AlertGroup) (
+func (r *Storage) loadPart(ctx context.Context, ids []grouping.ID, documents map[grouping.ID]grouping.Document) (
 	damaged []*grouping.DamagedGroupError, err error,
 ) {
 	pipe := r.client.Pipeline()
 	answers := make([]*redis.MapStringStringCmd, len(ids))
 	for i, id := range ids {
-		answers[i] = pipe.HGetAll(ctx, r.groupKey(id))
+		answers[i] = pipe.HGetAll(ctx, r.documentKey(id))
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
 		return nil, r.fault(ctx, "load", err)
@@ -300,10 +305,10 @@ func (r *Storage) loadPart(ctx context.Context, ids []grouping.ID, groups map[gr
 	for i, id := range ids {
 		fields, err := answers[i].Result()
 		var bad *grouping.DamagedGroupError
-		var g *grouping.AlertGroup
+		var d grouping.Document
 		switch {
 		case err == nil:
-			g, bad = durable.Decode(id, fields)
+			d, bad = durable.Decode(id, fields)
 		case redis.HasErrorPrefix(err, "WRONGTYPE"):
 			bad = &grouping.DamagedGroupError{ID: id, Err: err}
 		default:
@@ -311,8 +316,8 @@ func (r *Storage) loadPart(ctx context.Context, ids []grouping.ID, groups map[gr
 		}
 		if bad != nil {
 			damaged = append(damaged, bad)
-		} else if g != nil {
-			groups[id] = g
+		} else if d != nil {
+			documents[id] = d
 		}
 	}
 	return damaged, nil
@@ -328,10 +333,10 @@ func isRedisError(err error) bool {
 //go:embed index.lua
 var indexSource string
 
-// indexScript removes expired groups from the index.
+// indexScript removes expired documents from the index.
 var indexScript = redis.NewScript(indexSource)
 
-// Index implements durable.Backend. It also removes the entries of expired groups, because
+// Index implements durable.Backend. It also removes the entries of expired documents, because
 // Redis does not remove them from the index.
 func (r *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	if ctx.Err() != nil {
@@ -359,14 +364,14 @@ func (r *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
 // indexCount is the number of index entries that are read at once.
 const indexCount = 500
 
-// indexPart adds to index the entries in pairs whose groups are stored. It removes
+// indexPart adds to index the entries in pairs whose documents are stored. It removes
 // the other entries from Redis.
 func (r *Storage) indexPart(ctx context.Context, shard int, pairs []string, index map[grouping.ID]string) error {
 	pipe := r.client.Pipeline()
 	stored := make(map[grouping.ID]*redis.IntCmd, len(pairs)/2)
 	for pair := range slices.Chunk(pairs, 2) {
 		if id := grouping.ID(pair[0]); id.Valid() {
-			stored[id] = pipe.Exists(ctx, r.groupKey(id))
+			stored[id] = pipe.Exists(ctx, r.documentKey(id))
 		}
 	}
 	if len(stored) == 0 {
@@ -383,7 +388,7 @@ func (r *Storage) indexPart(ctx context.Context, shard int, pairs []string, inde
 		case exists.Val() == 1:
 			index[id] = pair[1]
 		default:
-			keys, expired = append(keys, r.groupKey(id)), append(expired, pair[0])
+			keys, expired = append(keys, r.documentKey(id)), append(expired, pair[0])
 		}
 	}
 	if len(expired) == 0 {
@@ -397,11 +402,10 @@ func (r *Storage) ListKeys(ctx context.Context) ([]grouping.ID, error) {
 	return durable.ListKeys(ctx, r)
 }
 
-// Size implements grouping.GroupStorage. It reads the whole index, because the
-// length of the index would include expired groups.
+// Size implements grouping.GroupStorage. The length of the index would include expired
+// groups.
 func (r *Storage) Size(ctx context.Context) (int, error) {
-	index, err := r.Index(ctx)
-	return len(index), err
+	return durable.Size(ctx, r)
 }
 
 // LoadAll implements grouping.GroupStorage.

@@ -52,7 +52,7 @@ func TestRedisWritesOnlyWhatChanged(t *testing.T) {
 	server, r, w := mini(t, Options{})
 	key := groupKey("g")
 	g := w.Add(t, key, a("x", "1"), a("y", "1"), a("z", "1"))
-	name := r.groupKey(g.ID)
+	name := r.documentKey(g.ID)
 	untouched := "a:" + string(storagetest.Fingerprint("y"))
 	server.HSet(name, "future", "kept")
 	server.HSet(name, untouched, "not decoded")
@@ -78,7 +78,7 @@ func TestRedisWentBackInTime(t *testing.T) {
 	server, r, w := mini(t, Options{})
 	key := groupKey("g")
 	old := w.Add(t, key, a("x", "1"))
-	name := r.groupKey(old.ID)
+	name := r.documentKey(old.ID)
 	before := map[string]string{}
 	fields, err := server.HKeys(name)
 	require.NoError(t, err)
@@ -165,7 +165,7 @@ func TestRedisExpiry(t *testing.T) {
 		g = w.MustStore(t, w.Change(g, g.Key, a("x", "again")))
 		server.FastForward(1000 * time.Hour)
 		require.True(t, w.MustLoad(t, g.Key).Equal(g))
-		require.Zero(t, server.TTL(r.groupKey(g.ID)))
+		require.Zero(t, server.TTL(r.documentKey(g.ID)))
 		page, err := w.Events(t.Context(), grouping.EventQuery{Group: g.ID})
 		require.NoError(t, err)
 		require.Len(t, page.Events, 3, "its history does not expire either")
@@ -191,7 +191,7 @@ func TestRedisExpiry(t *testing.T) {
 		_, err := w.Store(t.Context(), unseen)
 		merged := grouping.Merge(g, storagetest.Conflict(t, g.ID, err))
 		w.MustStore(t, resolve(w.Change(merged, g.Key)))
-		require.Zero(t, server.TTL(r.groupKey(g.ID)))
+		require.Zero(t, server.TTL(r.documentKey(g.ID)))
 		require.Zero(t, server.TTL(r.key(0, "t:"+string(g.ID))))
 	})
 	t.Run("a tombstone expires", func(t *testing.T) {
@@ -202,17 +202,17 @@ func TestRedisExpiry(t *testing.T) {
 		groups, damaged, err := r.LoadMany(t.Context(), []grouping.ID{g.ID, "no id", groupKey("none").ID()})
 		require.NoError(t, err)
 		require.Empty(t, damaged)
-		require.Equal(t, map[grouping.ID]*grouping.AlertGroup{
-			g.ID: {ID: g.ID, Deleted: stamp, Removed: map[grouping.Fingerprint]grouping.Stamp{}, Version: 0},
+		require.Equal(t, map[grouping.ID]grouping.Document{
+			g.ID: &grouping.AlertGroup{ID: g.ID, Deleted: stamp, Removed: map[grouping.Fingerprint]grouping.Stamp{}, Version: 0},
 		}, groups)
 		require.True(t, groups[g.ID].IsTombstone())
 		later := w.Stamp()
-		require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: groups[g.ID], Stamp: later}))
-		require.Equal(t, string(later), server.HGet(r.groupKey(g.ID), "d"), "the later deletion wins")
+		require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: grouping.AsGroup(groups[g.ID]), Stamp: later}))
+		require.Equal(t, string(later), server.HGet(r.documentKey(g.ID), "d"), "the later deletion wins")
 		empty(t, w)
-		require.Equal(t, durable.TombstoneAge, server.TTL(r.groupKey(g.ID)))
+		require.Equal(t, durable.TombstoneAge, server.TTL(r.documentKey(g.ID)))
 		server.FastForward(durable.TombstoneAge + time.Second)
-		require.False(t, server.Exists(r.groupKey(g.ID)))
+		require.False(t, server.Exists(r.documentKey(g.ID)))
 		require.False(t, server.Exists(r.key(0, "t:"+string(g.ID))))
 		page, err := w.Events(t.Context(), grouping.EventQuery{})
 		require.NoError(t, err)
@@ -283,10 +283,10 @@ func TestRedisReportsDamagedGroup(t *testing.T) {
 			server, r, w := mini(t, Options{})
 			fine, bad := w.Add(t, groupKey("fine"), a("x", "1")), w.Add(t, groupKey("bad"), a("x", "1"))
 			if test.field == "" {
-				server.Del(r.groupKey(bad.ID))
-				require.NoError(t, server.Set(r.groupKey(bad.ID), "a string"))
+				server.Del(r.documentKey(bad.ID))
+				require.NoError(t, server.Set(r.documentKey(bad.ID), "a string"))
 			} else {
-				server.HSet(r.groupKey(bad.ID), test.field, strings.ReplaceAll(test.value, "%s", string(bad.Stamp)))
+				server.HSet(r.documentKey(bad.ID), test.field, strings.ReplaceAll(test.value, "%s", string(bad.Stamp)))
 			}
 			_, err := w.Load(t.Context(), bad.ID)
 			require.ErrorContains(t, err, test.want)
@@ -317,8 +317,8 @@ func TestRedisReportsDamagedGroup(t *testing.T) {
 func TestRedisReplacesKeyOfOtherType(t *testing.T) {
 	server, r, w := mini(t, Options{})
 	g := w.Add(t, groupKey("g"), a("x", "1"))
-	server.Del(r.groupKey(g.ID))
-	_, err := server.Push(r.groupKey(g.ID), "a list")
+	server.Del(r.documentKey(g.ID))
+	_, err := server.Push(r.documentKey(g.ID), "a list")
 	require.NoError(t, err)
 	_, err = w.Store(t.Context(), w.Change(g, g.Key, a("y", "1")))
 	storagetest.Conflict(t, g.ID, err)

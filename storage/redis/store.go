@@ -16,35 +16,35 @@ import (
 //go:embed store.lua
 var storeSource string
 
-// storeScript writes a change. Run sends its hash, and sends its text only if Redis
-// does not know the hash.
+// storeScript makes a write. Run sends its hash, and sends its text only if Redis does
+// not know the hash.
 var storeScript = redis.NewScript(storeSource)
 
-// Store implements grouping.GroupStorage.
-func (r *Storage) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+// Write implements durable.Backend.
+func (r *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Document, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	result, err := r.runStoreScript(ctx, "store", c)
-	if err != nil {
+	result, err := r.runStoreScript(ctx, &w)
+	if err != nil || w.Next == nil {
 		return nil, err
 	}
-	g := *c.Group
-	g.Version, g.Notifications = result.version, result.notifications
-	if result.keptHead == "" {
-		return &g, nil
-	}
-	return g.WithHead(result.keptHead)
+	return w.Stored(result.version, result.notifications, result.keptHead)
+}
+
+// Store implements grouping.GroupStorage.
+func (r *Storage) Store(ctx context.Context, c grouping.Change) (*grouping.AlertGroup, error) {
+	return durable.Store(ctx, r, c)
 }
 
 // Delete implements grouping.GroupStorage.
 func (r *Storage) Delete(ctx context.Context, c grouping.Change) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	c.Group = nil
-	_, err := r.runStoreScript(ctx, "delete", c)
-	return err
+	return durable.Delete(ctx, r, c)
+}
+
+// StoreSource implements grouping.GroupStorage.
+func (r *Storage) StoreSource(ctx context.Context, c grouping.SourceChange) (*grouping.SourceDocument, error) {
+	return durable.StoreSource(ctx, r, c)
 }
 
 // storeResult is the answer of the store script to a write.
@@ -53,20 +53,23 @@ type storeResult struct {
 	keptHead               string // the text of the stored head if it is newer, otherwise ""
 }
 
-// runStoreScript runs the store script for one change. A conflict is returned as a
+// runStoreScript runs the store script for one write. A conflict is returned as a
 // *grouping.VersionMismatchError.
-func (r *Storage) runStoreScript(ctx context.Context, op string, c grouping.Change) (storeResult, error) {
-	id := c.ID()
-	if !id.Valid() || !c.Stamp.Valid() {
-		return storeResult{}, fmt.Errorf("%s: group ID %q or stamp %q is not valid", op, id, c.Stamp)
+func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeResult, error) {
+	id, op := w.ID(), "store"
+	if w.Next == nil {
+		op = "delete"
 	}
-	args, err := r.scriptArgs(op, &c)
+	if !id.Valid() || !w.Stamp.Valid() {
+		return storeResult{}, fmt.Errorf("%s: ID %q or stamp %q is not valid", op, id, w.Stamp)
+	}
+	args, err := r.scriptArgs(op, w)
 	if err != nil {
 		return storeResult{}, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
 	shard := r.shard(id)
 	keys := []string{
-		r.groupKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"), r.key(shard, "h"),
+		r.documentKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"), r.key(shard, "h"),
 		r.key(shard, "t:"+string(id)),
 	}
 	var answer []any
@@ -104,61 +107,61 @@ func sizeOf(args []any) (bytes int) {
 }
 
 // decodeConflict decodes the stored fields that a conflict returns. It returns an
-// empty group if nothing of the group is stored.
-func decodeConflict(id grouping.ID, list any) (*grouping.AlertGroup, *grouping.DamagedGroupError) {
+// empty document if nothing of the document is stored.
+func decodeConflict(id grouping.ID, list any) (grouping.Document, *grouping.DamagedGroupError) {
 	values, _ := list.([]any)
 	fields := make(map[string]string, len(values)/2)
 	for i := 0; i+1 < len(values); i += 2 {
 		name, _ := values[i].(string)
 		fields[name], _ = values[i+1].(string)
 	}
-	g, damaged := durable.Decode(id, fields)
-	if g == nil && damaged == nil {
-		g = &grouping.AlertGroup{ID: id}
+	d, damaged := durable.Decode(id, fields)
+	if d == nil && damaged == nil {
+		d = grouping.EmptyDocument(id)
 	}
-	return g, damaged
+	return d, damaged
 }
 
 // scriptArgs returns the arguments of the store script, in the order in which the
 // script reads them.
-func (r *Storage) scriptArgs(op string, c *grouping.Change) ([]any, error) {
-	records, err := c.Records()
+func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
+	records, err := w.Records()
 	if err != nil {
 		return nil, err
 	}
-	events, err := c.EncodeEvents()
+	events, err := w.EncodeEvents()
 	if err != nil {
 		return nil, err
-	}
-	base, hasBase := grouping.AlertGroup{}, false
-	if c.Base != nil {
-		base, hasBase = *c.Base, !c.Base.IsTombstone()
 	}
 	var (
-		head, deleted          string
-		ttl                    time.Duration
-		version, notifications = base.Version, base.Notifications
+		base          grouping.Header
+		hasBase       bool
+		head, deleted = "", string(w.Stamp)
+		ttl           time.Duration
 	)
-	if g := c.Group; g != nil {
-		if head, err = g.EncodeHead(); err != nil {
+	if w.Base != nil {
+		base, hasBase = w.Base.Header(), !w.Base.IsTombstone()
+	}
+	version, notifications := base.Version, base.Notifications
+	if w.Next != nil {
+		if head, err = w.Next.EncodeHead(); err != nil {
 			return nil, err
 		}
-		deleted = string(g.Deleted)
-		if g.State == grouping.StateResolved {
-			// The manager deletes groups that are past their retention. The TTL
-			// is for groups that no running Muster deletes.
+		next := w.Next.Header()
+		deleted = string(next.Deleted)
+		if w.Next.Ends() {
+			// The manager deletes documents that are past their retention. The TTL
+			// is for those that no running Muster deletes.
 			ttl = r.opts.Retention + durable.TombstoneAge
 		}
-		version, notifications = max(version, g.Version), max(notifications, g.Notifications)
-	} else {
-		deleted = string(c.Stamp)
+		version, notifications = max(version, next.Version), max(notifications, next.Notifications)
 	}
 	prefixes := grouping.RecordPrefixes()
 	args := make([]any, 0, 32+len(prefixes)+3*len(records)+len(events))
 	args = append(args,
-		op, string(c.ID()), string(c.Stamp), c.Stamp.Writer(), rand.Text(), durable.Schema,
+		op, string(w.ID()), string(w.Stamp), w.Stamp.Writer(), rand.Text(), durable.Schema,
 		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
-		c.Exclusive, c.Notified,
+		w.Exclusive, w.Notified,
 		version, notifications,
 		head, deleted, int64(ttl.Seconds()),
 		int64(durable.TombstoneAge.Seconds()), r.opts.MaxLog, r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds()),
@@ -167,8 +170,8 @@ func (r *Storage) scriptArgs(op string, c *grouping.Change) ([]any, error) {
 		args = append(args, prefix)
 	}
 	args = append(args, len(records))
-	for _, w := range records {
-		args = append(args, w.Name, string(w.Expected), w.Text)
+	for _, record := range records {
+		args = append(args, record.Name, string(record.Expected), record.Text)
 	}
 	args = append(args, len(events))
 	for _, text := range events {

@@ -1,8 +1,8 @@
--- Writes one change of one group, all or nothing. The script reads and compares
+-- Makes one write of one document, all or nothing. The script reads and compares
 -- everything before its first write, because Redis does not roll back a script
 -- that fails. Stamps are compared as text. The JSON of the records is never
--- decoded. The caller is script.go, which builds the arguments in this order.
-local group, index, log, meta, history, timeline = unpack(KEYS)
+-- decoded. The caller is store.go, which builds the arguments in this order.
+local document, index, log, meta, history, timeline = unpack(KEYS)
 local read = 0 -- the number of arguments that were read
 local function arg() read = read + 1; return ARGV[read] end
 
@@ -35,9 +35,9 @@ local BATCH = 1000
 -- Returns the stamp of a stored record.
 local function stamp(value) return value and string.sub(value, 1, STAMP) or '' end
 
--- A key of another type is damaged. If it is the group, the script replaces it. For
+-- A key of another type is damaged. If it is the document, the script replaces it. For
 -- the other keys, these commands fail now instead of between two writes.
-local damaged = redis.call('TYPE', group).ok
+local damaged = redis.call('TYPE', document).ok
 damaged = damaged ~= 'hash' and damaged ~= 'none'
 redis.call('HLEN', index)
 redis.call('XLEN', log)
@@ -46,7 +46,7 @@ local logState = redis.call('HMGET', meta, 'epoch', 'seq')
 
 local head = {false, false, false, false, false, false}
 if not damaged then
-  head = redis.call('HMGET', group, 'm', 'd', 'v', 'n', 'w', 's')
+  head = redis.call('HMGET', document, 'm', 'd', 'v', 'n', 'w', 's')
 end
 local storedHead, storedDeleted = head[1], head[2] or ''
 local storedVersion = tonumber(head[3] or 0) or 0
@@ -65,23 +65,23 @@ if head[5] == token or (events > 0 and redis.call('ZSCORE', timeline, ARGV[event
   return {'applied', version, notifications, logState[1] or '', tonumber(logState[2] or 0), ''}
 end
 
--- Returns a conflict with all fields of the group.
+-- Returns a conflict with all fields of the document.
 local function conflict()
-  return {'conflict', damaged and {} or redis.call('HGETALL', group)}
+  return {'conflict', damaged and {} or redis.call('HGETALL', document)}
 end
--- A newer Muster wrote the group, so this version must not change it.
+-- A newer Muster wrote the document, so this version must not change it.
 if (tonumber(head[6] or 0) or 0) > tonumber(schema) then
   return conflict()
 end
 if delete and not live then
-  -- The group is deleted already. Keep the later stamp of the two deletions.
+  -- The document is deleted already. Keep the later stamp of the two deletions.
   if storedDeleted ~= '' and storedDeleted < deleted then
-    redis.call('HSET', group, 'd', deleted)
+    redis.call('HSET', document, 'd', deleted)
   end
   return {'applied', version, notifications, logState[1] or '', tonumber(logState[2] or 0), ''}
 end
 
--- Reject a change if the rest of the group is missing or older than the writer
+-- Reject a change if the rest of the document is missing or older than the writer
 -- expects. In this case a failover has lost writes, and one more write would hide
 -- the loss. The version only finds such a loss; stamps decide about conflicts.
 if live ~= hasBase or storedDeleted > baseDeleted or (live and not delete and storedVersion < baseVersion) then
@@ -90,7 +90,7 @@ end
 if (exclusive or delete) and stamp(storedHead) ~= baseHead then
   return conflict()
 end
--- Returns the stamp, or '' if it is not after the last deletion of the group: such
+-- Returns the stamp, or '' if it is not after the last deletion of the document: such
 -- a record counts as absent.
 local function afterDeletion(s) return s > baseDeleted and s or '' end
 local differ, expected = {}, {}
@@ -99,7 +99,7 @@ for first = recordsAt + 1, recordsAt + 3 * records, 3 * BATCH do
   for i = first, math.min(first + 3 * BATCH - 1, recordsAt + 3 * records), 3 do
     names[#names + 1] = ARGV[i]
   end
-  local values = damaged and {} or redis.call('HMGET', group, unpack(names))
+  local values = damaged and {} or redis.call('HMGET', document, unpack(names))
   for i, name in ipairs(names) do
     expected[name] = true
     if afterDeletion(stamp(values[i])) ~= afterDeletion(ARGV[first + 3 * (i - 1) + 1]) then
@@ -119,7 +119,7 @@ local function known(name)
   return false
 end
 if delete then
-  local all = redis.call('HGETALL', group)
+  local all = redis.call('HGETALL', document)
   for i = 1, #all, 2 do
     local name, value = all[i], all[i + 1]
     if known(name) and not expected[name] and #value > STAMP and stamp(value) > baseDeleted then
@@ -129,8 +129,8 @@ if delete then
   end
 end
 if #differ > 0 then
-  -- Do not return the version. The writer gets only a part of the group here, but
-  -- with the version it would claim that it has read the whole group.
+  -- Do not return the version. The writer gets only a part of the document here, but
+  -- with the version it would claim that it has read the whole document.
   for i, name in ipairs({'m', 'd'}) do
     if head[i] then
       differ[#differ + 1] = name
@@ -151,10 +151,10 @@ local keptHead = ''
 version = math.max(version, minVersion) + 1
 notifications = math.max(notifications, minNotifications) + notified
 if delete or damaged then
-  redis.call('DEL', group)
+  redis.call('DEL', document)
 end
 if delete then
-  redis.call('HSET', group, 'd', deleted, 'w', token, 's', schema)
+  redis.call('HSET', document, 'd', deleted, 'w', token, 's', schema)
   ttl = tombstoneTTL
   redis.call('HDEL', index, id)
 else
@@ -177,10 +177,10 @@ else
       set[#set + 1] = ARGV[i + 2]
     end
   end
-  inBatches('HSET', group, set)
-  inBatches('HDEL', group, del)
-  -- The TTL is for a resolved group. The writer has not read the latest version, so
-  -- the group may have firing alerts: do not let it expire.
+  inBatches('HSET', document, set)
+  inBatches('HDEL', document, del)
+  -- The TTL is for a document that ends. The writer has not read the latest version,
+  -- which may not end: do not let it expire.
   if live and storedVersion ~= baseVersion then
     ttl = 0
   end
@@ -203,7 +203,7 @@ if events > 0 then
     redis.call('ZREMRANGEBYLEX', history, '-', '(' .. string.format('%012x', oldest))
   end
 end
-for _, key in ipairs({group, timeline}) do
+for _, key in ipairs({document, timeline}) do
   if ttl > 0 then
     redis.call('EXPIRE', key, ttl)
   else

@@ -17,13 +17,13 @@ func TestStoredByANewerVersion(t *testing.T) {
 	const want = "a newer version of Muster (schema 2, this version reads schema 1)"
 	server, r, w := mini(t, Options{})
 	g := w.Add(t, groupKey("g"), a("x", "1"))
-	server.HSet(r.groupKey(g.ID), durable.FieldSchema, "2")
+	server.HSet(r.documentKey(g.ID), durable.FieldSchema, "2")
 	fields := func() map[string]string {
-		keys, err := server.HKeys(r.groupKey(g.ID))
+		keys, err := server.HKeys(r.documentKey(g.ID))
 		require.NoError(t, err)
 		all := map[string]string{}
 		for _, k := range keys {
-			all[k] = server.HGet(r.groupKey(g.ID), k)
+			all[k] = server.HGet(r.documentKey(g.ID), k)
 		}
 		return all
 	}
@@ -43,7 +43,7 @@ func TestStoredByANewerVersion(t *testing.T) {
 func TestWhatALaterVersionAddedStays(t *testing.T) {
 	server, r, _ := mini(t, Options{})
 	storagetest.RunLaterVersion(t, r, storagetest.Fields{
-		Get: func(id grouping.ID, name string) string { return server.HGet(r.groupKey(id), name) },
-		Set: func(id grouping.ID, name, value string) { server.HSet(r.groupKey(id), name, value) },
+		Get: func(id grouping.ID, name string) string { return server.HGet(r.documentKey(id), name) },
+		Set: func(id grouping.ID, name, value string) { server.HSet(r.documentKey(id), name, value) },
 	})
 }

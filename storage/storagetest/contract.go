@@ -156,7 +156,7 @@ func Conflict(t *testing.T, id grouping.ID, err error) *grouping.AlertGroup {
 	var mismatch *grouping.VersionMismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, id, mismatch.ID)
-	return mismatch.Stored
+	return grouping.AsGroup(mismatch.Stored)
 }
 
 // Values returns the annotation "value" of each alert, by the name of the alert.
@@ -456,7 +456,7 @@ func contractConcurrent(t *testing.T, w *Writer) {
 				case err == nil:
 					return
 				case errors.As(err, &mismatch):
-					base := grouping.Merge(c.Base, mismatch.Stored)
+					base := grouping.Merge(c.Base, grouping.AsGroup(mismatch.Stored))
 					c = w.Change(base, key, a(fmt.Sprint(i), "1"), a(fmt.Sprint("shared ", i%10), fmt.Sprint(i)))
 				case !errors.Is(err, grouping.ErrStorage): // more writers than connections: try again
 					t.Error(err)
