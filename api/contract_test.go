@@ -140,7 +140,7 @@ func TestTimesAreAnsweredInUTC(t *testing.T) {
 	resolved := wiretest.Named("B", `"firing"`, `"resolved"`, wiretest.Start, `"startsAt":"2026-11-26T20:00:00.000000001+02:00"`,
 		"0001-01-01T00:00:00Z", "2026-11-26T14:30:00-05:00")
 	id := h.PostKept(t, wiretest.Listing(wiretest.Named("A", wiretest.Start, `"startsAt":"2026-11-27T02:00:00+08:00"`), resolved))
-	fingerprint := string(grouping.Labels{"alertname": "B"}.Fingerprint())
+	fingerprint := string(grouping.NewLabels(map[string]string{"alertname": "B"}).Fingerprint())
 	for _, path := range []string{
 		"/api/v1/groups/" + id, "/api/v1/groups?alerts=true", "/api/v1/alerts/" + fingerprint, "/api/v1/events",
 		"/api/v1/stats", "/api/v1/status",

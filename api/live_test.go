@@ -120,7 +120,7 @@ func TestPublishNeverBlocks(t *testing.T) {
 	c := testserver.FollowLive(t, srv.URL, "")
 	c.NextEvent() // stop reading
 	g, err := h.Manager.AddAlertToGroup(t.Context(), grouping.Key{Source: "s"}, grouping.NotifiedAlert{
-		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{"x": strings.Repeat("y", 1<<16)},
+		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.Labels{{Name: "x", Value: strings.Repeat("y", 1<<16)}},
 		StartsAt: time.Now(),
 	})
 	require.NoError(t, err)
@@ -202,7 +202,7 @@ func TestLiveClientThatDoesNotReadIsDisconnected(t *testing.T) {
 	c := testserver.FollowLive(t, srv.URL, "")
 	c.NextEvent() // stop reading
 	g := &grouping.AlertGroup{}
-	g.GroupLabels = grouping.Labels{"x": strings.Repeat("y", 1<<20)}
+	g.GroupLabels = grouping.NewLabels(map[string]string{"x": strings.Repeat("y", 1<<20)})
 	n := 0
 	require.Eventually(t, func() bool {
 		n++

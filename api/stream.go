@@ -191,7 +191,7 @@ func eventsSize(events []grouping.Event) (size int64) {
 	const event, label = 256, 64
 	for i := range events {
 		size += event
-		for name, value := range events[i].Labels {
+		for name, value := range events[i].Labels.All() {
 			size += label + int64(len(name)+len(value))
 		}
 	}

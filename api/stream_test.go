@@ -107,7 +107,7 @@ func TestFailingStream(t *testing.T) {
 	bad := &grouping.AlertGroup{}
 	bad.UpdatedAt = time.Date(math.MaxInt32, 1, 1, 0, 0, 0, 0, time.UTC)
 	large := &grouping.AlertGroup{}
-	large.GroupLabels = grouping.Labels{"x": strings.Repeat("y", 2*api.FlushSize)}
+	large.GroupLabels = grouping.NewLabels(map[string]string{"x": strings.Repeat("y", 2*api.FlushSize)})
 	h.Use(unwritable{groups: []*grouping.AlertGroup{bad}})
 	h.RequireRejected(t, "first", h.Get("/api/v1/groups"), http.StatusServiceUnavailable, "internal error")
 	h.Use(unwritable{groups: []*grouping.AlertGroup{large, bad}})

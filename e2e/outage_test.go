@@ -322,13 +322,14 @@ func storeGroups(t *testing.T, redisURL string, messages iter.Seq[message]) {
 	for msg := range messages {
 		n := grouping.Notification{
 			Key:         grouping.Key{Source: "default", Receiver: msg.Receiver, GroupKey: msg.GroupKey},
-			GroupLabels: msg.GroupLabels, CommonLabels: msg.CommonLabels, CommonAnnotations: msg.CommonAnnotations,
-			ExternalURL: msg.ExternalURL,
+			GroupLabels: grouping.NewLabels(msg.GroupLabels), CommonLabels: grouping.NewLabels(msg.CommonLabels),
+			CommonAnnotations: grouping.NewLabels(msg.CommonAnnotations),
+			ExternalURL:       msg.ExternalURL,
 		}
 		for _, a := range msg.Alerts {
 			n.Alerts = append(n.Alerts, grouping.NotifiedAlert{
-				Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: grouping.Status(a.Status), Labels: a.Labels, Annotations: a.Annotations,
-				StartsAt: a.StartsAt,
+				Fingerprint: grouping.Fingerprint(a.Fingerprint), Status: grouping.Status(a.Status), Labels: grouping.NewLabels(a.Labels),
+				Annotations: grouping.NewLabels(a.Annotations), StartsAt: a.StartsAt,
 			})
 		}
 		_, err := manager.Ingest(t.Context(), n)

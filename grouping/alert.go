@@ -1,7 +1,6 @@
 package grouping
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -82,7 +81,7 @@ type Alert struct {
 }
 
 // Name returns the alert's name, or "" if it has none.
-func (a *Alert) Name() string { return a.Labels["alertname"] }
+func (a *Alert) Name() string { return a.Labels.Get("alertname") }
 
 // Began returns the time at which the alert started, for ages and sort orders. If
 // StartsAt is in the future, it returns the time of the report instead. Otherwise
@@ -147,7 +146,7 @@ func (a *Alert) Equal(b *Alert) bool {
 		a.GeneratorURL == b.GeneratorURL && a.Grafana.Equal(b.Grafana) && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
 		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) &&
 		a.Unknown == b.Unknown && a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
-		maps.Equal(a.Labels, b.Labels) && maps.Equal(a.Annotations, b.Annotations) &&
+		a.Labels.Equal(b.Labels) && a.Annotations.Equal(b.Annotations) &&
 		slices.EqualFunc(a.Recorded, b.Recorded, equalEpisode)
 }
 

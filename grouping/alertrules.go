@@ -1,7 +1,6 @@
 package grouping
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -228,7 +227,7 @@ func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Al
 // must be written to the alert.
 func (tr *transition) isUnchanged(a *Alert, na NotifiedAlert) bool {
 	return !tr.partial && !tr.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
-		maps.Equal(na.Labels, a.Labels) && maps.Equal(na.Annotations, a.Annotations)
+		na.Labels.Equal(a.Labels) && na.Annotations.Equal(a.Annotations)
 }
 
 // recordAlert fills a with the content of the message and stamps it. It changes a.

@@ -22,8 +22,8 @@ func fp(letter string) Fingerprint { return Fingerprint(strings.Repeat(letter, f
 // fires returns an alert that fires since start, relative to base.
 func fires(letter string, start time.Duration) NotifiedAlert {
 	return NotifiedAlert{
-		Fingerprint: fp(letter), Status: StatusFiring, Labels: Labels{"alertname": "X", "instance": letter},
-		Annotations: Labels{"summary": "is down"}, StartsAt: base.Add(start),
+		Fingerprint: fp(letter), Status: StatusFiring, Labels: NewLabels(map[string]string{"alertname": "X", "instance": letter}),
+		Annotations: Labels{{"summary", "is down"}}, StartsAt: base.Add(start),
 	}
 }
 
@@ -46,7 +46,7 @@ type step struct {
 func (s step) notification(i int) Notification {
 	return Notification{
 		Key: testKey, Alerts: s.alerts, Truncated: s.truncated, ExternalURL: s.by,
-		GroupLabels: Labels{"alertname": "X"}, CommonLabels: Labels{"alertname": "X"},
+		GroupLabels: Labels{{"alertname", "X"}}, CommonLabels: Labels{{"alertname", "X"}},
 		Stamp: NewStamp(base.Add(s.at), uint16(i), testWriter),
 	}
 }
@@ -157,7 +157,7 @@ func TestApplyTimesAndSender(t *testing.T) {
 func TestApplyTakesTheNewestAnnotations(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
 	na := fires("a", 0)
-	na.Annotations, na.GeneratorURL = Labels{"summary": "is down since 5m"}, "http://prom-1/graph"
+	na.Annotations, na.GeneratorURL = Labels{{"summary", "is down since 5m"}}, "http://prom-1/graph"
 	g, events := apply(g, step{minute, am0, list(na), 0, ""}.notification(1), testRules)
 	require.Equal(t, []string{"N"}, abbreviate(events))
 	require.Equal(t, na.Annotations, g.Alerts[0].Annotations)
@@ -166,7 +166,7 @@ func TestApplyTakesTheNewestAnnotations(t *testing.T) {
 
 func TestApplyMeta(t *testing.T) {
 	n := step{0, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0)
-	n.Reason, n.RouteLabels = "first notification", Labels{"team": "x"}
+	n.Reason, n.RouteLabels = "first notification", Labels{{"team", "x"}}
 	g, events := apply(nil, n, testRules)
 	require.Equal(t, Meta{
 		Key: testKey, GroupLabels: n.GroupLabels, CommonLabels: n.CommonLabels, RouteLabels: n.RouteLabels,
@@ -179,9 +179,9 @@ func TestApplyMeta(t *testing.T) {
 
 	// After a truncated body, the common labels are recomputed from the known alerts.
 	truncated := step{minute, am1, list(fires("a", 0)), 7, ""}.notification(1)
-	truncated.CommonLabels = Labels{"alertname": "X", "instance": "a"}
+	truncated.CommonLabels = NewLabels(map[string]string{"alertname": "X", "instance": "a"})
 	after, events := apply(g, truncated, testRules)
-	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
+	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
 	require.Equal(t, uint64(7), after.Truncated)
 	require.Equal(t, am0, after.CompleteBy)
 	require.Equal(t, base, after.CreatedAt)
@@ -190,14 +190,14 @@ func TestApplyMeta(t *testing.T) {
 	allResolved := step{minute, am0, list(ended("a", 0, second), ended("b", 0, second)), 1, ""}.notification(1)
 	allResolved.CommonLabels = nil
 	after, _ = apply(g, allResolved, testRules)
-	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
+	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
 	require.Equal(t, uint64(7), events[len(events)-1].Notified.Truncated)
 
 	// They are also recomputed if the view is older than the known state.
 	stale := step{5 * second, am1, list(fires("a", 0)), 0, ""}.notification(1)
 	stale.CommonLabels = truncated.CommonLabels
 	after, _ = apply(g, stale, testRules)
-	require.Equal(t, Labels{"alertname": "X"}, after.CommonLabels)
+	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
 
 	// An outdated notification does not change the group's own fields.
 	late := step{-second, am1, nil, 0, ""}.notification(1)
@@ -229,11 +229,11 @@ func TestApplyAlert(t *testing.T) {
 	g, events := applyAlert(nil, testKey, fires("a", 0), NewStamp(base, 0, testWriter), testRules)
 	checkGroup(t, g)
 	require.Equal(t, []string{"O", "Faaaa"}, abbreviate(events))
-	require.Equal(t, Labels{"alertname": "X", "instance": "a"}, g.CommonLabels)
+	require.Equal(t, NewLabels(map[string]string{"alertname": "X", "instance": "a"}), g.CommonLabels)
 
 	g, events = applyAlert(g, testKey, fires("b", 0), NewStamp(base, 1, testWriter), testRules)
 	require.Equal(t, []string{"Fbbbb"}, abbreviate(events), "the other alert does not change")
-	require.Equal(t, Labels{"alertname": "X"}, g.CommonLabels)
+	require.Equal(t, Labels{{"alertname", "X"}}, g.CommonLabels)
 
 	g, events = applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 2, testWriter), testRules)
 	require.Equal(t, []string{"Rbbbb"}, abbreviate(events))
@@ -263,7 +263,7 @@ func TestRemoveAndAddAgain(t *testing.T) {
 	checkGroup(t, g)
 	require.Equal(t, []string{"Xaaaa"}, abbreviate(events), "an unknown alert is not removed")
 	require.Equal(t, map[Fingerprint]Stamp{fp("a"): removed}, g.Removed)
-	require.Equal(t, Labels{"alertname": "X", "instance": "b"}, g.CommonLabels)
+	require.Equal(t, NewLabels(map[string]string{"alertname": "X", "instance": "b"}), g.CommonLabels)
 	require.Nil(t, Merge(old, g).Alert(fp("a")), "an older copy must not restore the alert")
 
 	back, events := apply(g, step{2 * minute, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0), testRules)

@@ -57,7 +57,7 @@ type bucketEntry struct {
 func (b *bucketer) add(g *AlertGroup, a *Alert) {
 	values := make([]string, len(b.names))
 	for i, name := range b.names {
-		values[i] = a.Labels[name]
+		values[i] = a.Labels.Get(name)
 	}
 	key := strings.Join(values, "\xff")
 	bucket := b.buckets[key]

@@ -75,14 +75,14 @@ func readBody(t *testing.T, name string) (Notification, bool) {
 	}
 	n := Notification{
 		Key:         Key{Receiver: quoted.ReplaceAllString(m.Receiver, "$1"), GroupKey: m.GroupKey},
-		GroupLabels: Labels(m.GroupLabels), CommonLabels: Labels(m.CommonLabels),
-		CommonAnnotations: Labels(m.CommonAnnotations), RouteLabels: Labels(m.RouteLabels),
+		GroupLabels: NewLabels(m.GroupLabels), CommonLabels: NewLabels(m.CommonLabels),
+		CommonAnnotations: NewLabels(m.CommonAnnotations), RouteLabels: NewLabels(m.RouteLabels),
 		ExternalURL: m.ExternalURL, Reason: m.NotificationReason, Truncated: m.TruncatedAlerts,
 	}
 	for _, a := range m.Alerts {
 		n.Alerts = append(n.Alerts, NotifiedAlert{
-			Fingerprint: Fingerprint(a.Fingerprint), Status: Status(a.Status), Labels: Labels(a.Labels),
-			Annotations: Labels(a.Annotations), GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+			Fingerprint: Fingerprint(a.Fingerprint), Status: Status(a.Status), Labels: NewLabels(a.Labels),
+			Annotations: NewLabels(a.Annotations), GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
 		})
 	}
 	return n, true
@@ -317,10 +317,11 @@ func checkFingerprints(t *testing.T, file string, v any) (n int) {
 		fp, _ := v["fingerprint"].(string)
 		set, isSet := v["labels"].(map[string]any)
 		if fp != "" && isSet {
-			l := Labels{}
+			var l Labels
 			for name, value := range set {
-				l[name] = value.(string)
+				l = append(l, Label{name, value.(string)})
 			}
+			l = LabelsOf(l)
 			require.Equal(t, Fingerprint(fp), l.Fingerprint(), "%s: %v", file, l)
 			require.True(t, l.Fingerprint().Valid())
 			n++

@@ -151,8 +151,8 @@ func (g *AlertGroup) share(before *AlertGroup, replaced []alertPair) {
 		if is {
 			s.labels, s.annotations = s.labels.in(p.after.Labels), s.annotations.in(p.after.Annotations)
 		}
-		labelsLeft = labelsLeft || was && (!is || !maps.Equal(p.before.Labels, p.after.Labels))
-		annotationsLeft = annotationsLeft || was && (!is || !maps.Equal(p.before.Annotations, p.after.Annotations))
+		labelsLeft = labelsLeft || was && (!is || !p.before.Labels.Equal(p.after.Labels))
+		annotationsLeft = annotationsLeft || was && (!is || !p.before.Annotations.Equal(p.after.Annotations))
 	}
 	s.labels = g.nextShared(s.labels, func(a *Alert) Labels { return a.Labels }, labelsLeft)
 	s.annotations = g.nextShared(s.annotations, func(a *Alert) Labels { return a.Annotations }, annotationsLeft)
@@ -169,33 +169,13 @@ func (g *AlertGroup) nextShared(known Labels, of func(*Alert) Labels, mayBeMore 
 	if first < 0 {
 		return nil
 	}
-	shared := known
-	for name, value := range of(g.Alerts[first]) {
-		if _, isKnown := known[name]; !isKnown && g.allHave(g.Alerts[first+1:], of, name, value) {
-			if len(shared) == len(known) {
-				shared = maps.Clone(known)
-			}
-			if shared == nil {
-				shared = Labels{}
-			}
-			shared[name] = value
-		}
-	}
-	if shared == nil {
-		return Labels{}
-	}
-	return shared
+	return of(g.Alerts[first]).filter(func(l Label) bool {
+		_, isKnown := known.Lookup(l.Name)
+		return isKnown || g.allHave(g.Alerts[first+1:], of, l)
+	})
 }
 
 // allHave reports whether all of the alerts that count have the label.
-func (g *AlertGroup) allHave(alerts []*Alert, of func(*Alert) Labels, name, value string) bool {
-	for _, a := range alerts {
-		if !g.counts(a) {
-			continue
-		}
-		if other, ok := of(a)[name]; !ok || other != value {
-			return false
-		}
-	}
-	return true
+func (g *AlertGroup) allHave(alerts []*Alert, of func(*Alert) Labels, l Label) bool {
+	return !slices.ContainsFunc(alerts, func(a *Alert) bool { return g.counts(a) && !of(a).Has(l.Name, l.Value) })
 }

@@ -91,7 +91,7 @@ func TestKnownEnd(t *testing.T) {
 func urgent(name string, s Status, severity string, start time.Duration) *Alert {
 	return &Alert{
 		Fingerprint: fp(name), Status: s, StartsAt: base.Add(start),
-		Labels: Labels{"alertname": name, "severity": severity},
+		Labels: NewLabels(map[string]string{"alertname": name, "severity": severity}),
 	}
 }
 
@@ -148,15 +148,15 @@ func TestWorstReports(t *testing.T) {
 }
 
 func TestSharedLabels(t *testing.T) {
-	sets := []Labels{{"a": "1", "b": "2", "c": ""}, {"a": "1", "b": "3", "c": ""}, {"a": "1", "c": ""}}
+	sets := []Labels{{{"a", "1"}, {"b", "2"}, {"c", ""}}, {{"a", "1"}, {"b", "3"}, {"c", ""}}, {{"a", "1"}, {"c", ""}}}
 	at := func(i int) Labels { return sets[i] }
 	require.Nil(t, SharedLabels(0, at))
 	require.Equal(t, sets[0], SharedLabels(1, at))
-	require.Equal(t, Labels{"a": "1", "c": ""}, SharedLabels(3, at))
+	require.Equal(t, NewLabels(map[string]string{"a": "1", "c": ""}), SharedLabels(3, at))
 	require.Len(t, sets[0], 3, "the sets do not change")
-	sets[2] = Labels{"a": "1"}
-	require.Equal(t, Labels{"a": "1"}, SharedLabels(3, at), "a missing label is not an empty one")
-	require.Equal(t, Labels{"b": "2", "c": ""}, sets[0].Without(Labels{"a": "1", "b": "3"}))
+	sets[2] = Labels{{"a", "1"}}
+	require.Equal(t, Labels{{"a", "1"}}, SharedLabels(3, at), "a missing label is not an empty one")
+	require.Equal(t, NewLabels(map[string]string{"b": "2", "c": ""}), sets[0].Without(NewLabels(map[string]string{"a": "1", "b": "3"})))
 }
 
 func TestIdentifyingLabels(t *testing.T) {
@@ -168,25 +168,37 @@ func TestIdentifyingLabels(t *testing.T) {
 	}
 	for want, some := range map[string][]*Alert{
 		"":         nil,
-		"pod":      alerts(Labels{"pod": "a", "instance": "1"}, Labels{"pod": "b", "instance": "2"}),
-		"instance": alerts(Labels{"pod": "a", "instance": "1"}, Labels{"pod": "a", "instance": "2"}),
-		"zone":     alerts(Labels{"x": "1", "zone": "1"}, Labels{"x": "1", "zone": "2"}, Labels{"x": "2", "zone": "3"}),
+		"pod":      alerts(NewLabels(map[string]string{"pod": "a", "instance": "1"}), NewLabels(map[string]string{"pod": "b", "instance": "2"})),
+		"instance": alerts(NewLabels(map[string]string{"pod": "a", "instance": "1"}), NewLabels(map[string]string{"pod": "a", "instance": "2"})),
+		"zone":     alerts(Labels{{"x", "1"}, {"zone", "1"}}, Labels{{"x", "1"}, {"zone", "2"}}, Labels{{"x", "2"}, {"zone", "3"}}),
 	} {
 		require.Equal(t, want, DistinguishingLabel(some))
 	}
-	require.Empty(t, DistinguishingLabel(alerts(Labels{"alertname": "a", "severity": "info"}, Labels{"alertname": "b", "severity": "none"})))
+	require.Empty(
+		t,
+		DistinguishingLabel(
+			alerts(
+				NewLabels(map[string]string{"alertname": "a", "severity": "info"}),
+				NewLabels(map[string]string{"alertname": "b", "severity": "none"}),
+			),
+		),
+	)
 
-	a := Alert{Labels: Labels{"pod": "a", "node": "n"}}
+	a := Alert{Labels: NewLabels(map[string]string{"pod": "a", "node": "n"})}
 	require.Equal(t, "n", a.IdentifyingValue("node", nil))
 	require.Equal(t, "a", a.IdentifyingValue("zone", nil))
-	require.Equal(t, "n", a.IdentifyingValue("", Labels{"pod": "a"}))
+	require.Equal(t, "n", a.IdentifyingValue("", Labels{{"pod", "a"}}))
 	require.Empty(t, a.IdentifyingValue("", a.Labels))
 
-	all := Labels{
+	all := NewLabels(map[string]string{
 		"alertname": "Down", "aaa": "1", "severity": "critical", "pod": "p", "cluster": "c", "namespace": "n", "job": "j",
-	}
-	require.Equal(t, Labels{"namespace": "n", "cluster": "c", "pod": "p", "job": "j"}, all.MainLabels())
-	require.Equal(t, Labels{"aaa": "1", "severity": "critical"}, Labels{"alertname": "Down", "aaa": "1", "severity": "critical"}.MainLabels())
+	})
+	require.Equal(t, NewLabels(map[string]string{"namespace": "n", "cluster": "c", "pod": "p", "job": "j"}), all.MainLabels())
+	require.Equal(
+		t,
+		NewLabels(map[string]string{"aaa": "1", "severity": "critical"}),
+		NewLabels(map[string]string{"alertname": "Down", "aaa": "1", "severity": "critical"}).MainLabels(),
+	)
 }
 
 // Alerts are sorted into buckets by their labels. An alert of several groups of one
@@ -198,7 +210,7 @@ func TestByLabels(t *testing.T) {
 	a, b := urgent("a", StatusFiring, "info", minute), urgent("b", StatusFiring, "critical", 0)
 	c, gone := urgent("c", StatusFiring, "info", 2*minute), urgent("d", StatusResolved, "critical", 3*minute)
 	for _, x := range []*Alert{a, b, gone} {
-		x.Labels["team"] = "net"
+		x.Labels = LabelsOf(append(x.Labels, Label{"team", "net"}))
 	}
 	groups := []*AlertGroup{group("prod", a, b, gone), group("prod", a), group("edge", a, c)}
 	text := func(q ListQuery, names ...string) (out []string) {

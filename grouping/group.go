@@ -164,7 +164,7 @@ func pruneRemovals[K comparable](removed map[K]Stamp, stamp Stamp) map[K]Stamp {
 }
 
 func groupName(m *Meta) string {
-	if name := m.GroupLabels["alertname"]; name != "" {
+	if name := m.GroupLabels.Get("alertname"); name != "" {
 		return name
 	}
 	if len(m.GroupLabels) == 0 {
@@ -172,7 +172,7 @@ func groupName(m *Meta) string {
 	}
 	parts := make([]string, 0, len(m.GroupLabels))
 	for _, name := range m.GroupLabels.Names() {
-		parts = append(parts, name+" "+m.GroupLabels[name])
+		parts = append(parts, name+" "+m.GroupLabels.Get(name))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -298,6 +298,6 @@ func equalMeta(m, o *Meta) bool {
 		m.Truncated == o.Truncated && m.CompleteBy == o.CompleteBy && m.Settling == o.Settling && m.Stale == o.Stale &&
 		m.CreatedAt.Equal(o.CreatedAt) && m.UpdatedAt.Equal(o.UpdatedAt) && m.FlushAt.Equal(o.FlushAt) &&
 		m.LastNotifiedAt.Equal(o.LastNotifiedAt) && slices.EqualFunc(m.Beats, o.Beats, equalBeat) && m.CompleteAt.Equal(o.CompleteAt) &&
-		maps.Equal(m.GroupLabels, o.GroupLabels) && maps.Equal(m.CommonLabels, o.CommonLabels) &&
-		maps.Equal(m.CommonAnnotations, o.CommonAnnotations) && maps.Equal(m.RouteLabels, o.RouteLabels)
+		m.GroupLabels.Equal(o.GroupLabels) && m.CommonLabels.Equal(o.CommonLabels) &&
+		m.CommonAnnotations.Equal(o.CommonAnnotations) && m.RouteLabels.Equal(o.RouteLabels)
 }

@@ -15,9 +15,9 @@ func TestGroupName(t *testing.T) {
 		labels Labels
 		want   string
 	}{
-		{Labels{"alertname": "DiskFull", "cluster": "eu-1"}, "DiskFull"},
-		{Labels{"cluster": "eu-1", "alertname": ""}, "alertname , cluster eu-1"},
-		{Labels{"job": "node", "cluster": "eu-1"}, "cluster eu-1, job node"},
+		{NewLabels(map[string]string{"alertname": "DiskFull", "cluster": "eu-1"}), "DiskFull"},
+		{NewLabels(map[string]string{"cluster": "eu-1", "alertname": ""}), "alertname , cluster eu-1"},
+		{NewLabels(map[string]string{"job": "node", "cluster": "eu-1"}), "cluster eu-1, job node"},
 		{Labels{}, "team"},
 		{nil, "team"},
 	} {
@@ -33,7 +33,7 @@ func TestSeverity(t *testing.T) {
 		"error": SeverityWarning, "high": SeverityWarning, "info": SeverityInfo, "minor": SeverityInfo,
 		"notice": SeverityInfo, "low": SeverityInfo, "none": SeverityNone, "": SeverityOther, "ticket": SeverityOther,
 	} {
-		require.Equal(t, want, (&Alert{Labels: Labels{"severity": word}}).Severity(), "%q", word)
+		require.Equal(t, want, (&Alert{Labels: Labels{{"severity", word}}}).Severity(), "%q", word)
 	}
 	require.Equal(t, SeverityOther, (&Alert{}).Severity())
 }
@@ -42,7 +42,12 @@ func TestSeverity(t *testing.T) {
 // count. NewestAt is the start of the newest alert with that severity.
 func TestGroupSeverity(t *testing.T) {
 	alert := func(letter string, status Status, severity string, start time.Duration) *Alert {
-		return &Alert{Fingerprint: fp(letter), Status: status, Labels: Labels{"severity": severity}, StartsAt: base.Add(start)}
+		return &Alert{
+			Fingerprint: fp(letter),
+			Status:      status,
+			Labels:      Labels{{"severity", severity}},
+			StartsAt:    base.Add(start),
+		}
 	}
 	for _, tc := range []struct {
 		name   string
@@ -152,7 +157,7 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 			case time.Time:
 				f.Set(reflect.ValueOf(base))
 			case Labels:
-				f.Set(reflect.ValueOf(Labels{"a": ""}))
+				f.Set(reflect.ValueOf(Labels{{"a", ""}}))
 			case *Grafana:
 				f.Set(reflect.ValueOf(&Grafana{}))
 			case map[string]float64:
@@ -182,13 +187,14 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 func bigGroup(n int) []NotifiedAlert {
 	alerts := make([]NotifiedAlert, n)
 	for i := range alerts {
-		l := Labels{"instance": fmt.Sprint("node-", i)}
+		l := Labels{{"instance", fmt.Sprint("node-", i)}}
 		for j := range 11 {
-			l[fmt.Sprint("label_", j)] = fmt.Sprint("value of ", j)
+			l = append(l, Label{fmt.Sprint("label_", j), fmt.Sprint("value of ", j)})
 		}
+		l = LabelsOf(l)
 		alerts[i] = NotifiedAlert{
 			Fingerprint: l.Fingerprint(), Status: StatusFiring, Labels: l,
-			Annotations: Labels{"summary": "is down", "runbook": "https://example.net/down"}, StartsAt: base,
+			Annotations: NewLabels(map[string]string{"summary": "is down", "runbook": "https://example.net/down"}), StartsAt: base,
 		}
 	}
 	// The order of alerts in a body is not the order of fingerprints.

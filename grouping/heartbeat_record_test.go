@@ -33,8 +33,12 @@ func TestIsHeartbeat(t *testing.T) {
 		"Watchdog": true, "DeadMansSwitch": true, "PrometheusAlertmanagerE2eDeadManSwitch": true, "DeadManSwitch": true,
 		"Dead-mans-switch": false, "WatchdogDown": false, "": false,
 	} {
-		require.Equal(t, want, IsHeartbeat(DefaultHeartbeats(), Labels{"alertname": name, "severity": "critical"}), name)
+		require.Equal(t, want, IsHeartbeat(DefaultHeartbeats(), NewLabels(map[string]string{"alertname": name, "severity": "critical"})), name)
 	}
-	require.False(t, IsHeartbeat(nil, Labels{"alertname": "Watchdog"}))
-	require.False(t, IsHeartbeat([]labels.Matchers{nil}, Labels{"alertname": "Watchdog"}), "an element without a matcher selects nothing")
+	require.False(t, IsHeartbeat(nil, Labels{{"alertname", "Watchdog"}}))
+	require.False(
+		t,
+		IsHeartbeat([]labels.Matchers{nil}, Labels{{"alertname", "Watchdog"}}),
+		"an element without a matcher selects nothing",
+	)
 }

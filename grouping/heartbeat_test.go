@@ -22,7 +22,7 @@ func watchdog(source, by string, alerts ...grouping.NotifiedAlert) grouping.Noti
 }
 
 func beatAlert(prometheus string, status grouping.Status) grouping.NotifiedAlert {
-	l := grouping.Labels{"alertname": "Watchdog", "prometheus": prometheus}
+	l := grouping.NewLabels(map[string]string{"alertname": "Watchdog", "prometheus": prometheus})
 	na := grouping.NotifiedAlert{Fingerprint: l.Fingerprint(), Status: status, Labels: l, StartsAt: time.Now().Add(-time.Hour)}
 	if status == grouping.StatusResolved {
 		na.EndsAt = time.Now()
@@ -51,7 +51,7 @@ func (h heartbeatTest) states() heartbeatStates {
 	require.NoError(h.t, err)
 	out := heartbeatStates{}
 	for _, hb := range all {
-		out[hb.Source+" "+hb.Labels["prometheus"]+" "+hb.Alertmanager] = hb.State
+		out[hb.Source+" "+hb.Labels.Get("prometheus")+" "+hb.Alertmanager] = hb.State
 	}
 	require.Len(h.t, out, len(all))
 	return out

@@ -21,8 +21,8 @@ func DistinguishingLabel(alerts []*Alert) string {
 		return ""
 	}
 	varies := func(name string) bool {
-		first, ok := some[0].Labels[name]
-		return ok && slices.ContainsFunc(some[1:], func(a *Alert) bool { return a.Labels[name] != first })
+		first, ok := some[0].Labels.Lookup(name)
+		return ok && slices.ContainsFunc(some[1:], func(a *Alert) bool { return a.Labels.Get(name) != first })
 	}
 	for _, name := range identifyingLabels {
 		if varies(name) {
@@ -36,7 +36,7 @@ func DistinguishingLabel(alerts []*Alert) string {
 		}
 		seen := map[string]struct{}{}
 		for _, a := range some {
-			seen[a.Labels[name]] = struct{}{}
+			seen[a.Labels.Get(name)] = struct{}{}
 		}
 		if len(seen) > maximum {
 			best, maximum = name, len(seen)
@@ -49,11 +49,11 @@ func DistinguishingLabel(alerts []*Alert) string {
 // the label, or else of the best identifying label that the alert does not share with
 // the others. It returns "" if the alert has no such label.
 func (a *Alert) IdentifyingValue(label string, shared Labels) string {
-	if value := a.Labels[label]; value != "" {
+	if value := a.Labels.Get(label); value != "" {
 		return value
 	}
 	for _, name := range identifyingLabels {
-		if value := a.Labels[name]; value != "" && value != shared[name] {
+		if value := a.Labels.Get(name); value != "" && value != shared.Get(name) {
 			return value
 		}
 	}
@@ -66,11 +66,12 @@ const maxMainLabels = 4
 // MainLabels returns the labels that identify an alert best: first those that usually
 // differ between alerts, then the severity, then any label. It omits the alertname.
 func (l Labels) MainLabels() Labels {
-	few := Labels{}
+	var few []Label
 	add := func(names ...string) {
 		for _, name := range names {
-			if value, ok := l[name]; ok && len(few) < maxMainLabels && name != "alertname" {
-				few[name] = value
+			if value, ok := l.Lookup(name); ok && len(few) < maxMainLabels && name != "alertname" &&
+				!slices.ContainsFunc(few, func(p Label) bool { return p.Name == name }) {
+				few = append(few, Label{name, value})
 			}
 		}
 	}
@@ -78,5 +79,5 @@ func (l Labels) MainLabels() Labels {
 	add(identifyingLabels...)
 	add(SeverityLabel())
 	add(l.Names()...)
-	return few
+	return LabelsOf(few)
 }

@@ -136,7 +136,7 @@ func (x *index) updateSets(id ID, before, after *AlertGroup) {
 			x.alerts.remove(p.before.Fingerprint, id)
 		}
 	}
-	if before != nil && after != nil && maps.Equal(before.GroupLabels, after.GroupLabels) {
+	if before != nil && after != nil && before.GroupLabels.Equal(after.GroupLabels) {
 		return // the receiver is part of the ID
 	}
 	if before != nil {
@@ -151,7 +151,7 @@ func (x *index) updateSets(id ID, before, after *AlertGroup) {
 // order of the labels. Different labels may have the same hash.
 func (x *index) labelsKey(receiver string, l Labels) uint64 {
 	key := maphash.String(x.seed, receiver)
-	for name, value := range l {
+	for name, value := range l.All() {
 		key += maphash.Comparable(x.seed, [2]string{name, value})
 	}
 	return key
@@ -200,7 +200,7 @@ func (x *index) withLabels(receiver string, l Labels) []*AlertGroup {
 	defer x.mu.RUnlock()
 	var groups []*AlertGroup
 	for id := range x.labels[x.labelsKey(receiver, l)] {
-		if g := x.groups[id]; g.Receiver == receiver && maps.Equal(g.GroupLabels, l) {
+		if g := x.groups[id]; g.Receiver == receiver && g.GroupLabels.Equal(l) {
 			groups = append(groups, g)
 		}
 	}

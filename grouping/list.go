@@ -134,7 +134,7 @@ func (q *ListQuery) mentions(g *AlertGroup, word string) bool {
 		if labelsMention(a.Labels, word) {
 			return true
 		}
-		for _, value := range a.Annotations {
+		for _, value := range a.Annotations.All() {
 			if strings.Contains(strings.ToLower(value), word) {
 				return true
 			}
@@ -144,7 +144,7 @@ func (q *ListQuery) mentions(g *AlertGroup, word string) bool {
 }
 
 func labelsMention(l Labels, word string) bool {
-	for name, value := range l {
+	for name, value := range l.All() {
 		if strings.Contains(strings.ToLower(name), word) || strings.Contains(strings.ToLower(value), word) {
 			return true
 		}

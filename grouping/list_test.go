@@ -37,12 +37,14 @@ func drawGroups(t *rapid.T) []*AlertGroup {
 	for i := range rapid.IntRange(0, 40).Draw(t, "groups") {
 		n := Notification{
 			Key: drawnKey(i), Stamp: NewStamp(base.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "updated"))*second), uint16(i), testWriter),
-			GroupLabels: Labels{"alertname": names.Draw(t, "name")},
+			GroupLabels: Labels{{"alertname", names.Draw(t, "name")}},
 			Truncated:   rapid.Uint64Range(0, 1).Draw(t, "truncated"),
 		}
 		for j := range rapid.IntRange(0, 3).Draw(t, "alerts") {
 			a := fires(string("abc"[j]), time.Duration(rapid.IntRange(0, 2).Draw(t, "start"))*minute)
-			a.Labels = Labels{"severity": rapid.SampledFrom([]string{"critical", "warning", "info", "none", ""}).Draw(t, "severity")}
+			a.Labels = NewLabels(
+				map[string]string{"severity": rapid.SampledFrom([]string{"critical", "warning", "info", "none", ""}).Draw(t, "severity")},
+			)
 			if rapid.Bool().Draw(t, "resolved") {
 				a.Status, a.EndsAt = StatusResolved, a.StartsAt.Add(second)
 			}
@@ -242,18 +244,18 @@ func TestBadCursorsAndQueries(t *testing.T) {
 
 func TestSelects(t *testing.T) {
 	disk := fires("a", 0)
-	disk.Labels = Labels{"alertname": "DiskFull", "severity": "critical", "instance": "node-1:9100"}
-	disk.Annotations = Labels{"summary": "Платте voll"}
+	disk.Labels = NewLabels(map[string]string{"alertname": "DiskFull", "severity": "critical", "instance": "node-1:9100"})
+	disk.Annotations = Labels{{"summary", "Платте voll"}}
 	net := fires("b", 0)
-	net.Labels = Labels{"alertname": "LinkDown", "severity": "warning"}
+	net.Labels = NewLabels(map[string]string{"alertname": "LinkDown", "severity": "warning"})
 	g, _ := apply(nil, Notification{
-		Key: testKey, Alerts: list(disk, net), GroupLabels: Labels{"cluster": "eu-1"}, Stamp: NewStamp(base, 0, testWriter),
+		Key: testKey, Alerts: list(disk, net), GroupLabels: Labels{{"cluster", "eu-1"}}, Stamp: NewStamp(base, 0, testWriter),
 	}, testRules)
 	empty, _ := removeAlerts(g, []Fingerprint{fp("a"), fp("b")}, NewStamp(base, 1, testWriter))
 	ended := disk
 	ended.Status, ended.EndsAt = StatusResolved, base.Add(minute)
 	mixed, _ := apply(g, Notification{
-		Key: testKey, Alerts: list(ended, net), GroupLabels: Labels{"cluster": "eu-1"}, Stamp: NewStamp(base.Add(minute), 0, testWriter),
+		Key: testKey, Alerts: list(ended, net), GroupLabels: Labels{{"cluster", "eu-1"}}, Stamp: NewStamp(base.Add(minute), 0, testWriter),
 	}, testRules)
 	require.Equal(t, StateMixed, mixed.State)
 	fire := []State{StateFiring, StateMixed}
@@ -325,13 +327,17 @@ func BenchmarkListOf10000(b *testing.B) {
 	var groups []*AlertGroup
 	for i := range 10_000 {
 		a := fires("a", time.Duration(rand.IntN(1e6))*second)
-		a.Labels = Labels{
+		a.Labels = NewLabels(map[string]string{
 			"alertname": fmt.Sprint("Alert", i%100), "severity": []string{"critical", "warning", "info"}[i%3],
 			"instance": fmt.Sprint("node-", i),
-		}
+		})
 		g, _ := apply(nil, Notification{
-			Key:   Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)},
-			Stamp: NewStamp(base, uint16(i), testWriter), Alerts: list(a), GroupLabels: Labels{"alertname": a.Labels["alertname"]},
+			Key: Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)},
+			Stamp: NewStamp(
+				base,
+				uint16(i),
+				testWriter,
+			), Alerts: list(a), GroupLabels: Labels{{"alertname", a.Labels.Get("alertname")}},
 		}, testRules)
 		groups = append(groups, g)
 	}

@@ -34,7 +34,7 @@ func memory() *storage.Memory { return storage.NewMemory(storage.DefaultMemoryOp
 
 // alert returns an alert of the instance that has been firing for a minute.
 func alert(instance string) grouping.NotifiedAlert {
-	l := grouping.Labels{"alertname": "Down", "instance": instance}
+	l := grouping.NewLabels(map[string]string{"alertname": "Down", "instance": instance})
 	return grouping.NotifiedAlert{
 		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l,
 		StartsAt: time.Now().Add(-time.Minute).UTC().Truncate(time.Millisecond),
@@ -48,7 +48,7 @@ func resolved(a grouping.NotifiedAlert) grouping.NotifiedAlert {
 
 func notification(alerts ...grouping.NotifiedAlert) grouping.Notification {
 	return grouping.Notification{
-		Key: key, Alerts: alerts, GroupLabels: grouping.Labels{"alertname": "Down"},
+		Key: key, Alerts: alerts, GroupLabels: grouping.NewLabels(map[string]string{"alertname": "Down"}),
 		ExternalURL: "http://am-0:9093", Reason: "first notification",
 	}
 }
@@ -92,7 +92,7 @@ func TestAddAlertToGroup(t *testing.T) {
 	g, err := m.AddAlertToGroup(t.Context(), key, alert("b"))
 	require.NoError(t, err)
 	require.Equal(t, grouping.Counts{Firing: 2}, g.Counts, "a report of one alert does not change the others")
-	require.Equal(t, grouping.Labels{"alertname": "Down"}, g.CommonLabels)
+	require.Equal(t, grouping.NewLabels(map[string]string{"alertname": "Down"}), g.CommonLabels)
 
 	got, err := m.Get(t.Context(), key.ID())
 	require.NoError(t, err)
@@ -153,8 +153,8 @@ func TestManagerList(t *testing.T) {
 	for i := range 5 {
 		n := notification(alert("a"))
 		n.GroupKey = fmt.Sprintf("{}:{n=%d}", i)
-		n.GroupLabels = grouping.Labels{"alertname": fmt.Sprintf("Alert%d", i)}
-		n.Alerts[0].Labels = grouping.Labels{"alertname": fmt.Sprintf("Alert%d", i), "odd": fmt.Sprint(i % 2)}
+		n.GroupLabels = grouping.NewLabels(map[string]string{"alertname": fmt.Sprintf("Alert%d", i)})
+		n.Alerts[0].Labels = grouping.NewLabels(map[string]string{"alertname": fmt.Sprintf("Alert%d", i), "odd": fmt.Sprint(i % 2)})
 		_, err := m.Ingest(t.Context(), n)
 		require.NoError(t, err)
 	}
@@ -214,7 +214,7 @@ func TestReadsTouchNoStorage(t *testing.T) {
 	require.NoError(t, err)
 	holding, err := m.ByFingerprint(t.Context(), a.Fingerprint)
 	require.NoError(t, err)
-	found, err := m.Find(t.Context(), key.Receiver, grouping.Labels{"alertname": "Down"})
+	found, err := m.Find(t.Context(), key.Receiver, grouping.NewLabels(map[string]string{"alertname": "Down"}))
 	require.NoError(t, err)
 	for _, got := range [][]*grouping.AlertGroup{page.Groups, all, holding, found} {
 		require.Len(t, got, 1)
@@ -250,18 +250,20 @@ func TestFind(t *testing.T) {
 		}
 		return names
 	}
-	down := grouping.Labels{"alertname": "Down"}
+	down := grouping.NewLabels(map[string]string{"alertname": "Down"})
 	require.Equal(t, []string{"prod route", "edge route", "prod old route"}, find("team", down), "firing first, then the last notified")
 	require.Equal(t, []string{"prod route"}, find("audit", down))
 	require.Empty(t, find("tea", down))
 	require.Empty(t, find("team", nil))
-	require.Empty(t, find("team", grouping.Labels{"alertname": "Down", "x": "y"}))
+	require.Empty(t, find("team", grouping.NewLabels(map[string]string{"alertname": "Down", "x": "y"})))
 
 	changed := notification(alert("a"))
-	changed.Source, changed.Receiver, changed.GroupKey, changed.GroupLabels = "prod", "team", "route", grouping.Labels{"team": "a"}
+	changed.Source, changed.Receiver, changed.GroupKey, changed.GroupLabels = "prod", "team", "route", grouping.NewLabels(
+		map[string]string{"team": "a"},
+	)
 	_, err := m.Ingest(t.Context(), changed)
 	require.NoError(t, err)
-	require.Equal(t, []string{"prod route"}, find("team", grouping.Labels{"team": "a"}))
+	require.Equal(t, []string{"prod route"}, find("team", grouping.NewLabels(map[string]string{"team": "a"})))
 	require.NotContains(t, find("team", down), "prod route", "a group is found by its current labels only")
 }
 
@@ -316,7 +318,7 @@ func TestAConflictLosesNothing(t *testing.T) {
 		require.NoError(t, err)
 	})
 	c := alert("c")
-	a.Annotations = grouping.Labels{"value": "2"}
+	a.Annotations = grouping.NewLabels(map[string]string{"value": "2"})
 	out, err := m.Ingest(t.Context(), notification(a, alert("b"), c))
 	require.NoError(t, err)
 	require.Len(t, out.Group.Alerts, 3)
@@ -335,7 +337,7 @@ func TestContentionIsNeverAnError(t *testing.T) {
 	var earlier []grouping.Notification
 	for i := range 16 {
 		b := a
-		b.Annotations = grouping.Labels{"value": fmt.Sprint(i)}
+		b.Annotations = grouping.NewLabels(map[string]string{"value": fmt.Sprint(i)})
 		n := notification(b)
 		n.Stamp = replica.Stamp()
 		earlier = append(earlier, n)

@@ -3,7 +3,6 @@ package grouping
 import (
 	"context"
 	"errors"
-	"maps"
 )
 
 // If a route is edited, its groups get new keys, and Alertmanager never reports the
@@ -26,7 +25,7 @@ func (g *AlertGroup) endedBy(a, other *Alert) bool {
 	seenAt, _ := g.LastSeen(a)
 	return a.Status != StatusResolved && other.Status == StatusResolved && !other.Disputed &&
 		other.LastSeenAt.After(seenAt) && (!other.StartsAt.Before(a.StartsAt) || other.EndsAt.After(a.StartsAt)) &&
-		maps.Equal(a.Labels, other.Labels) // senders choose their fingerprints, so compare labels too
+		a.Labels.Equal(other.Labels) // senders choose their fingerprints, so compare labels too
 }
 
 // resolutionsUnderOtherKeys returns the resolutions under other keys that end alerts

@@ -1,7 +1,6 @@
 package grouping
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -50,6 +49,6 @@ func (s *Silence) stampedFields() stampedFields { return stampedFields{&s.ID, &s
 func (s *Silence) Equal(o *Silence) bool {
 	return s.ID == o.ID && s.Stamp == o.Stamp && s.Unknown == o.Unknown && s.CreatedBy == o.CreatedBy && s.Comment == o.Comment &&
 		s.StartsAt.Equal(o.StartsAt) && s.EndsAt.Equal(o.EndsAt) && s.UpdatedAt.Equal(o.UpdatedAt) &&
-		maps.Equal(s.Annotations, o.Annotations) &&
+		s.Annotations.Equal(o.Annotations) &&
 		slices.EqualFunc(s.MatcherSets, o.MatcherSets, slices.Equal[[]SilenceMatcher])
 }

@@ -130,7 +130,7 @@ func SeverityLabel() string { return currentScale().label }
 func (a *Alert) Severity() Severity { return SeverityOf(a.SeverityWord()) }
 
 // SeverityWord returns the value of the alert's severity label, or "".
-func (a *Alert) SeverityWord() string { return a.Labels[currentScale().label] }
+func (a *Alert) SeverityWord() string { return a.Labels.Get(currentScale().label) }
 
 // SeverityOf returns the severity of a label value. It ignores case.
 func SeverityOf(value string) Severity {

@@ -30,7 +30,7 @@ func TestSeverityWords(t *testing.T) {
 func TestSetSeverities(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, SetSeverities(DefaultSeverityLabel, nil)) })
 	require.NoError(t, SetSeverities("level", []string{"critical=boom, Bang", "info=warning"}))
-	a := &Alert{Labels: Labels{"level": "bang", DefaultSeverityLabel: "info"}}
+	a := &Alert{Labels: NewLabels(map[string]string{"level": "bang", DefaultSeverityLabel: "info"})}
 	require.Equal(t, SeverityCritical, a.Severity())
 	require.Equal(t, SeverityInfo, SeverityOf("warning"), "a setting overrides a default")
 	require.Equal(t, SeverityCritical, SeverityOf("page"), "the other defaults stay")
@@ -44,7 +44,7 @@ func TestSetSeverities(t *testing.T) {
 // a warning.
 func TestAnUnknownSeverityRanksLikeAWarning(t *testing.T) {
 	alert := func(name, severity string, ago time.Duration) *Alert {
-		l := Labels{"alertname": name, "severity": severity}
+		l := NewLabels(map[string]string{"alertname": name, "severity": severity})
 		return &Alert{Fingerprint: l.Fingerprint(), Status: StatusFiring, Labels: l, StartsAt: time.Unix(1_700_000_000, 0).Add(-ago)}
 	}
 	group := func(alerts ...*Alert) *AlertGroup {

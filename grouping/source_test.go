@@ -54,7 +54,7 @@ func TestSourceID(t *testing.T) {
 func TestRecordsMakeTheSource(t *testing.T) {
 	first := NewSourceDocument("prod").WithSilences(at(1), Silence{
 		ID: "5f1d", CreatedBy: "ann", Comment: "<deploy>", StartsAt: base, EndsAt: base.Add(time.Hour), UpdatedAt: base,
-		MatcherSets: [][]SilenceMatcher{{{"alertname", "=~", "Down|Up"}}, {{"a", "!=", ""}}}, Annotations: Labels{"a": "b"},
+		MatcherSets: [][]SilenceMatcher{{{"alertname", "=~", "Down|Up"}}, {{"a", "!=", ""}}}, Annotations: Labels{{"a", "b"}},
 	}, Silence{ID: "77aa"}).WithAlertmanagers(at(1), Alertmanager{
 		ExternalURL: "http://am:9093/?a=b", Version: "0.35.0", StartedAt: base, PolledBy: testWriter, PolledAt: base,
 		Failed: map[string]uint64{"slack": 1<<64 - 1},

@@ -235,7 +235,7 @@ func (e *Event) mentions(word string) bool {
 // allMatch reports whether all matchers match. A missing label counts as empty.
 func allMatch(ms labels.Matchers, l Labels) bool {
 	for _, m := range ms {
-		if !m.Matches(l[m.Name]) {
+		if !m.Matches(l.Get(m.Name)) {
 			return false
 		}
 	}

@@ -13,12 +13,12 @@ import (
 func TestTotals(t *testing.T) {
 	group := func(name, severity string, ended bool, writtenAt time.Duration) *AlertGroup {
 		a := fires(name, 0)
-		a.Labels = Labels{"alertname": name, "severity": severity}
+		a.Labels = NewLabels(map[string]string{"alertname": name, "severity": severity})
 		if ended {
 			a.Status, a.EndsAt = StatusResolved, base.Add(writtenAt)
 		}
 		g, _ := apply(nil, Notification{
-			Key: Key{Source: "prod", Receiver: "team-" + name, GroupKey: name}, GroupLabels: Labels{"alertname": name},
+			Key: Key{Source: "prod", Receiver: "team-" + name, GroupKey: name}, GroupLabels: Labels{{"alertname", name}},
 			Alerts: list(a), Stamp: NewStamp(base.Add(writtenAt), 0, testWriter), ExternalURL: "http://am-0",
 		}, testRules)
 		return g

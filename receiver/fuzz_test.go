@@ -2,7 +2,6 @@ package receiver_test
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"testing"
 
@@ -69,7 +68,7 @@ func requireStoredAsSent(t *testing.T, h *testserver.Server, text, answer []byte
 	for _, a := range view.Alerts {
 		if as := sent[a.Fingerprint]; len(as) == 1 {
 			require.Len(t, a.Labels, len(as[0].Labels))
-			require.True(t, maps.Equal(as[0].Labels, a.Labels), a.Labels)
+			require.True(t, as[0].Labels.Equal(a.Labels), a.Labels)
 			require.Equal(t, as[0].Status, a.Status)
 			require.True(t, as[0].StartsAt.Equal(a.StartsAt))
 		}

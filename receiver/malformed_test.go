@@ -235,7 +235,7 @@ func TestUnusualBodiesAreStored(t *testing.T) {
 }
 
 func TestFingerprintsAreTakenOrComputed(t *testing.T) {
-	computed := string(grouping.Labels{"alertname": "Down"}.Fingerprint())
+	computed := string(grouping.NewLabels(map[string]string{"alertname": "Down"}).Fingerprint())
 	for given, want := range map[string]string{
 		"0011223344556677": "0011223344556677", "": computed, "zz": computed, "00112233445566778": computed,
 		"0011223344556677"[:15]: computed, "AABBCCDDEEFF0011": computed, "../../../../etc/": computed,

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/alertmanager/template"
 	"github.com/stretchr/testify/require"
 
+	"muster/grouping"
 	"muster/internal/wire/wiretest"
 )
 
@@ -127,7 +128,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 	require.Equal(t, theirs.ExternalURL, kept.ExternalURL)
 	for _, set := range []struct {
 		want map[string]string
-		got  map[string]string
+		got  grouping.Labels
 	}{
 		{theirs.GroupLabels, kept.GroupLabels},
 		{theirs.CommonLabels, kept.CommonLabels},
@@ -137,7 +138,7 @@ func TestEveryFieldOfAMessageIsRead(t *testing.T) {
 		{theirs.Alerts[1].Annotations, kept.Alerts[1].Annotations},
 	} {
 		require.NotEmpty(t, set.want)
-		require.Equal(t, set.want, set.got)
+		require.Equal(t, grouping.NewLabels(set.want), set.got)
 	}
 	require.Equal(t, theirs.Alerts[1].StartsAt, kept.Alerts[1].StartsAt)
 	require.Equal(t, theirs.Alerts[1].EndsAt, kept.Alerts[1].EndsAt)

@@ -42,13 +42,13 @@ func alternate(t *testing.T, replicas ...replica) {
 		if i%4 >= 2 {
 			a.Status, a.EndsAt = grouping.StatusResolved, a.StartsAt
 		}
-		a.Annotations = grouping.Labels{"value": fmt.Sprint(i)}
+		a.Annotations = grouping.NewLabels(map[string]string{"value": fmt.Sprint(i)})
 		_, err := r.Ingest(t.Context(), grouping.Notification{Key: testKey, Alerts: []grouping.NotifiedAlert{a}, Stamp: r.Stamp()})
 		require.NoError(t, err)
 		for _, r := range replicas {
 			require.Eventually(t, func() bool {
 				g, err := r.Get(context.Background(), testKey.ID())
-				return err == nil && g.Alert(a.Fingerprint).Status == a.Status && g.Alert(a.Fingerprint).Annotations["value"] == fmt.Sprint(i)
+				return err == nil && g.Alert(a.Fingerprint).Status == a.Status && g.Alert(a.Fingerprint).Annotations.Get("value") == fmt.Sprint(i)
 			}, 10*time.Second, time.Millisecond, "change %d was acknowledged and not applied", i)
 		}
 	}

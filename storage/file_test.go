@@ -238,7 +238,7 @@ func TestFullDisk(t *testing.T) {
 	notify := func(i int) {
 		key := groupKey(fmt.Sprint("group ", i))
 		alert := firing(fmt.Sprint(i))
-		alert.Annotations = grouping.Labels{"text": strings.Repeat("v", 50_000)}
+		alert.Annotations = grouping.NewLabels(map[string]string{"text": strings.Repeat("v", 50_000)})
 		_, err := r.AddAlertToGroup(t.Context(), key, alert)
 		require.NoError(t, err, "it is acknowledged all the same")
 		sent[key.ID()]++

@@ -55,7 +55,7 @@ func notification(group string, alerts int) grouping.Notification {
 	n.GroupKey = group
 	for i := range alerts {
 		a := firing(fmt.Sprintf("%s-host-%05d", group, i))
-		a.Annotations = grouping.Labels{"description": strings.Repeat("The disk fills up. ", 30)}
+		a.Annotations = grouping.NewLabels(map[string]string{"description": strings.Repeat("The disk fills up. ", 30)})
 		n.Alerts = append(n.Alerts, a)
 	}
 	return n

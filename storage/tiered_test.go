@@ -25,7 +25,7 @@ import (
 var testKey = grouping.Key{Source: "default", Receiver: "team", GroupKey: `{}:{alertname="Down"}`}
 
 func firing(instance string) grouping.NotifiedAlert {
-	l := grouping.Labels{"alertname": "Down", "instance": instance}
+	l := grouping.NewLabels(map[string]string{"alertname": "Down", "instance": instance})
 	return grouping.NotifiedAlert{
 		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l,
 		StartsAt: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC),
@@ -152,7 +152,7 @@ func TestFaults(t *testing.T) {
 				add(r, a, removed)
 
 				r.backend.fail(op, how)
-				b.Annotations = grouping.Labels{"value": "1"}
+				b.Annotations = grouping.NewLabels(map[string]string{"value": "1"})
 				add(r, b)
 				ended := b
 				ended.Status, ended.EndsAt = grouping.StatusResolved, time.Date(2026, 11, 23, 3, 30, 0, 0, time.UTC)
@@ -215,7 +215,7 @@ func TestAConflictIsNotAFault(t *testing.T) {
 	for _, m := range []replica{r, other} {
 		for i := range 50 {
 			a := firing("a")
-			a.Annotations = grouping.Labels{"value": fmt.Sprint(i)}
+			a.Annotations = grouping.NewLabels(map[string]string{"value": fmt.Sprint(i)})
 			wg.Go(func() {
 				_, err := m.AddAlertToGroup(context.Background(), testKey, a)
 				require.NoError(t, err)
@@ -329,7 +329,7 @@ func TestADamagedGroupIsNotAFaultOfTheBackend(t *testing.T) {
 	}
 	for i := range 5 {
 		a := firing("a")
-		a.Annotations = grouping.Labels{"value": fmt.Sprint(i)}
+		a.Annotations = grouping.NewLabels(map[string]string{"value": fmt.Sprint(i)})
 		_, err = r.AddAlertToGroup(t.Context(), testKey, a)
 		require.NoError(t, err)
 	}

@@ -66,20 +66,21 @@ func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
 	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
-	odd := grouping.Labels{"alertname": "Größe ☃", "empty": "", "quote": `"\<&>` + "\u2028\n"}
+	odd := grouping.NewLabels(map[string]string{"alertname": "Größe ☃", "empty": "", "quote": `"\<&>` + "\u2028\n"})
 	key := grouping.Key{Source: "prod", Receiver: "team.a/ü", GroupKey: `{}/{a=~"b|c"}:{x="\n"}`}
 	start := time.Date(2026, 11, 23, 3, 0, 0, 123_456_789, time.UTC)
 	for i, status := range []grouping.Status{grouping.StatusFiring, grouping.StatusResolved, grouping.StatusFiring} {
 		a := grouping.NotifiedAlert{
-			Fingerprint: odd.Fingerprint(), Status: status, Labels: odd, Annotations: grouping.Labels{"summary": "Pod & <b>"},
+			Fingerprint: odd.Fingerprint(), Status: status, Labels: odd, Annotations: grouping.NewLabels(map[string]string{"summary": "Pod & <b>"}),
 			GeneratorURL: "http://prometheus/graph?g0.expr=up", StartsAt: start.Add(time.Duration(i/2) * time.Hour),
 		}
 		if status == grouping.StatusResolved {
 			a.EndsAt = start.Add(30 * time.Minute)
 		}
 		_, err := m.Ingest(t.Context(), grouping.Notification{
-			Key: key, Alerts: []grouping.NotifiedAlert{a, firing("other")}, GroupLabels: grouping.Labels{"x": "\n"}, CommonLabels: odd,
-			CommonAnnotations: grouping.Labels{"summary": "Pod & <b>"}, ExternalURL: "http://alertmanager:9093",
+			Key: key, Alerts: []grouping.NotifiedAlert{a, firing("other")},
+			GroupLabels: grouping.Labels{{Name: "x", Value: "\n"}}, CommonLabels: odd,
+			CommonAnnotations: grouping.NewLabels(map[string]string{"summary": "Pod & <b>"}), ExternalURL: "http://alertmanager:9093",
 			Truncated: uint64(i), Stamp: m.Stamp(),
 		})
 		require.NoError(t, err)

@@ -65,7 +65,7 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	name := cmp.Or(a.Name(), "Alert "+string(fp))
 	p := &AlertPage{
 		Frame: s.newFrame("alert", titleWithSource(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLook(a),
-		Summary:     cmp.Or(a.Annotations["description"], a.Annotations["message"], a.Annotations["summary"]),
+		Summary:     cmp.Or(a.Annotations.Get("description"), a.Annotations.Get("message"), a.Annotations.Get("summary")),
 		Labels:      labelChips(a.Labels, allGroups(), s.Links, nil),
 		Annotations: append(pairs(a.Annotations), grafanaPairs(a.Grafana)...), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
 		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}}),

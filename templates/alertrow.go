@@ -44,15 +44,15 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 		Labels: labelChips(a.Labels, allGroups(), s.Links, func(name string) bool {
 			return name == "alertname" ||
 				name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring ||
-				r.shared[name] == a.Labels[name] && r.shared[name] != ""
+				r.shared.Get(name) == a.Labels.Get(name) && r.shared.Get(name) != ""
 		}),
 	}
-	if _, same := r.shared["alertname"]; !same {
+	if _, same := r.shared.Lookup("alertname"); !same {
 		row.Name = cmp.Or(a.Name(), "(no alertname)")
 	}
 	for _, name := range []string{"description", "message", "summary"} {
-		text := a.Annotations[name]
-		if _, same := r.annotations[name]; text != "" && !same {
+		text := a.Annotations.Get(name)
+		if _, same := r.annotations.Lookup(name); text != "" && !same {
 			row.Text = text
 			break
 		}
@@ -163,7 +163,7 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 		}
 		own := a.Labels.Without(shared)
 		for _, name := range own.Names() {
-			b.WriteString(markdownCode(name+"="+own[name]) + " ")
+			b.WriteString(markdownCode(name+"="+own.Get(name)) + " ")
 		}
 		if len(own) == 0 {
 			b.WriteString(markdownCode(cmp.Or(a.Name(), string(a.Fingerprint))))

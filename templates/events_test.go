@@ -32,7 +32,7 @@ func lines(p *HistoryPage) []string {
 func event(write, n int, kind grouping.EventKind, name string) grouping.Event {
 	return grouping.Event{
 		ID: fmt.Sprintf("%032d%06x", write, n), Time: night.Add(time.Duration(write-100) * time.Minute), Kind: kind,
-		GroupID: "0123456789abcdef0123", Labels: grouping.Labels{"alertname": name},
+		GroupID: "0123456789abcdef0123", Labels: grouping.NewLabels(map[string]string{"alertname": name}),
 	}
 }
 

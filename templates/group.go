@@ -129,7 +129,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 		Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g), Marks: groupMarks(g, s),
 	}
 	all := allGroups()
-	if g.GroupLabels["alertname"] != "" {
+	if g.GroupLabels.Get("alertname") != "" {
 		p.Labels = labelChips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
 	}
 	p.Origin = s.originChips(g.Source, g.Receiver, all)
@@ -140,9 +140,9 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 
 	shared, annotations := grouping.SharedByAlerts(g.Alerts)
 	p.Shared = labelChips(shared, all, s.Links, nil)
-	p.Summary = cmp.Or(annotations["summary"], annotations["message"])
+	p.Summary = cmp.Or(annotations.Get("summary"), annotations.Get("message"))
 	if len(g.Alerts) == 1 {
-		p.Summary = cmp.Or(annotations["description"], annotations["message"], annotations["summary"])
+		p.Summary = cmp.Or(annotations.Get("description"), annotations.Get("message"), annotations.Get("summary"))
 	}
 	p.Link = s.Links.Absolute(s.Links.Group(g.ID))
 	p.Actions = groupActions(s, g, annotations)
@@ -240,13 +240,13 @@ var dashboards = []string{"dashboard_url", "dashboard", "grafana_url", "dashboar
 func annotationActions(annotations grouping.Labels) []Action {
 	var out []Action
 	for _, name := range []string{"runbook_url", "runbook"} {
-		if href, ok := webLink(annotations[name]); ok {
+		if href, ok := webLink(annotations.Get(name)); ok {
 			out = append(out, Action{Text: "Runbook", Href: href, Key: "o", Primary: true, Outside: true})
 			break
 		}
 	}
 	for _, name := range dashboards {
-		if href, ok := webLink(annotations[name]); ok {
+		if href, ok := webLink(annotations.Get(name)); ok {
 			out = append(out, Action{Text: "Dashboard", Href: href, Outside: true})
 			break
 		}
@@ -340,7 +340,7 @@ func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, even
 func pairs(l grouping.Labels) []Pair {
 	out := make([]Pair, 0, len(l))
 	for _, name := range l.Names() {
-		out = append(out, Pair{name, newTextLink(l[name])})
+		out = append(out, Pair{name, newTextLink(l.Get(name))})
 	}
 	return out
 }

@@ -98,7 +98,7 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 	}
 	shared := sharedLabels(listed)
 	origin, rowView := s.sharedOrigin(listed, v)
-	p.Shared = append(origin, labelChips(grouping.Labels(shared), v, s.Links, nil)...)
+	p.Shared = append(origin, labelChips(shared, v, s.Links, nil)...)
 	p.Rows = make([]GroupRow, 0, len(listed))
 	for _, g := range listed {
 		p.Rows = append(p.Rows, NewGroupRow(g, rowView, s, shared))

@@ -21,7 +21,7 @@ func (s *Site) hides(g *grouping.AlertGroup) bool {
 // heartbeatName returns the name of a heartbeat, and what distinguishes it from
 // heartbeats with the same name: "Watchdog (source prod, prometheus=a)".
 func (s *Site) heartbeatName(h *grouping.Heartbeat) string {
-	name := h.Labels["alertname"]
+	name := h.Labels.Get("alertname")
 	var where []string
 	if s.manySources() {
 		where = append(where, "source "+h.Source)
@@ -31,10 +31,10 @@ func (s *Site) heartbeatName(h *grouping.Heartbeat) string {
 			continue
 		}
 		differs := slices.ContainsFunc(s.Heartbeats, func(o grouping.Heartbeat) bool {
-			return o.Source == h.Source && o.Labels["alertname"] == name && o.Labels[label] != h.Labels[label]
+			return o.Source == h.Source && o.Labels.Get("alertname") == name && o.Labels.Get(label) != h.Labels.Get(label)
 		})
 		if differs {
-			where = append(where, label+"="+h.Labels[label])
+			where = append(where, label+"="+h.Labels.Get(label))
 		}
 	}
 	if slices.ContainsFunc(s.Heartbeats, func(o grouping.Heartbeat) bool {

@@ -21,7 +21,7 @@ func siteWithBeats(beats ...grouping.Heartbeat) *Site {
 }
 
 func beat(source, prometheus string, state grouping.HeartbeatState) grouping.Heartbeat {
-	l := grouping.Labels{"alertname": "Watchdog", "prometheus": prometheus}
+	l := grouping.NewLabels(map[string]string{"alertname": "Watchdog", "prometheus": prometheus})
 	return grouping.Heartbeat{
 		Group: "0123456789abcdef0123", Source: source, Alertmanager: "http://am-" + source, Fingerprint: l.Fingerprint(), Labels: l,
 		State: state, At: night.Add(-20 * time.Minute), Every: 5 * time.Minute,

@@ -3,6 +3,7 @@ package templates
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,13 +75,14 @@ func parts(t *testing.T, page string) (elements, attrs map[string]bool, hrefs []
 
 // hostileGroup returns a group with s in each field, and its events.
 func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
-	all := grouping.Labels{}
+	var all grouping.Labels
 	for _, name := range []string{
 		"alertname", "severity", "pod", "namespace", "summary", "description", "message", "runbook_url", "dashboard", "dashboard_url",
 		"grafana_url", s,
 	} {
-		all[name] = s
+		all = append(all, grouping.Label{Name: name, Value: s})
 	}
+	all = grouping.LabelsOf(all)
 	key := grouping.Key{Source: s, Receiver: s, GroupKey: s}
 	g := grouping.AlertGroup{ID: key.ID(), Meta: grouping.Meta{
 		Key: key, GroupLabels: all, CommonLabels: all, CommonAnnotations: all, RouteLabels: all, ExternalURL: s, LastReason: s,
@@ -92,12 +94,7 @@ func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 		grouping.StatusFiring, grouping.StatusFiring, grouping.StatusResolved,
 		grouping.StatusUnreported,
 	} {
-		own := grouping.Labels{"pod": fmt.Sprint(i) + s}
-		for name, value := range all {
-			if name != "pod" {
-				own[name] = value
-			}
-		}
+		own := grouping.LabelsOf(append(slices.Clone(all), grouping.Label{Name: "pod", Value: fmt.Sprint(i) + s}))
 		a := &grouping.Alert{
 			Fingerprint: grouping.Fingerprint(fmt.Sprintf("%016x", i)), Status: status, Labels: own, Annotations: own, GeneratorURL: s,
 			ReportedBy: s,
@@ -121,13 +118,13 @@ func hostilePages(s string) map[string]Page {
 	g, events := hostileGroup(s)
 	noName, _ := hostileGroup(s)
 	bare := *noName
-	bare.GroupLabels = grouping.Labels{"team": s, "x" + s: s}
+	bare.GroupLabels = grouping.NewLabels(map[string]string{"team": s, "x" + s: s})
 	noName = grouping.NewAlertGroup(bare)
 	groups := []*grouping.AlertGroup{g, noName}
 	site := newSite(groups)
 	site.Version, site.Storage.Mode, site.Storage.Reason, site.Storage.DegradedSince, site.Storage.Healthy = s, s, s, night, false
 	site.Heartbeats = []grouping.Heartbeat{{
-		Source: s, Alertmanager: s, Labels: grouping.Labels{"alertname": s, s: s},
+		Source: s, Alertmanager: s, Labels: grouping.NewLabels(map[string]string{"alertname": s, s: s}),
 		State: grouping.HeartbeatEnded, At: night,
 	}}
 	site.Links.External = "https://muster.example.net"

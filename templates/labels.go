@@ -20,7 +20,7 @@ func labelChips(of grouping.Labels, v View, l Links, except func(name string) bo
 	var out []Chip
 	for _, name := range of.Names() {
 		if except == nil || !except(name) {
-			out = append(out, labelChip(name, of[name], v, l))
+			out = append(out, labelChip(name, of.Get(name), v, l))
 		}
 	}
 	return out

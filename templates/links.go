@@ -135,7 +135,7 @@ func (l Links) Silence(alertmanager string, of grouping.Labels, comment string) 
 	base, _, _ = strings.Cut(base, "?")
 	matchers := make([]string, 0, len(of))
 	for _, name := range of.Names() {
-		matchers = append(matchers, equals(name, of[name]).String())
+		matchers = append(matchers, equals(name, of.Get(name)).String())
 	}
 	return strings.TrimRight(base, "/") + "/#/silences/new?filter=" + escape("{"+strings.Join(matchers, ", ")+"}") +
 		"&comment=" + escape(comment)

@@ -43,7 +43,7 @@ func nearestValue(m *matcher, q grouping.ListQuery, groups []*grouping.AlertGrou
 	for _, g := range groups {
 		listed := q.Selects(g)
 		for _, a := range g.Alerts {
-			existing, has := a.Labels[m.Name]
+			existing, has := a.Labels.Lookup(m.Name)
 			if !has || seen[existing] {
 				continue
 			}

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -100,7 +101,7 @@ func TestSharedSourceIsShownOnce(t *testing.T) {
 func TestEveryRowNamesItsReceiver(t *testing.T) {
 	prod, _ := clusters()
 	pager := fixture.Make(night, fixture.Spec{
-		Source: "prod", Receiver: "team", Group: prod.GroupLabels,
+		Source: "prod", Receiver: "team", Group: maps.Collect(prod.GroupLabels.All()),
 		Alerts: []fixture.Alert{{Ago: time.Hour}},
 	})
 	both := []*grouping.AlertGroup{prod, pager}

@@ -225,14 +225,14 @@ func BenchmarkBigGroup(b *testing.B) {
 // alone, as the spark does.
 func TestRowVersions(t *testing.T) {
 	groups := fixture.Groups(night)
-	row := func(g *grouping.AlertGroup, s *Site, shared pageLabels) GroupRow {
+	row := func(g *grouping.AlertGroup, s *Site, shared grouping.Labels) GroupRow {
 		return NewGroupRow(g, parseView(t, ""), s, shared)
 	}
 	s := newSite(groups)
 	a := row(groups[2], s, nil)
 	s.Now = s.Now.Add(time.Second)
 	require.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second does not change the version")
-	b := row(groups[2], s, pageLabels{"cluster": "prod-eu1"})
+	b := row(groups[2], s, grouping.NewLabels(map[string]string{"cluster": "prod-eu1"}))
 	require.NotEqual(t, a.Version, b.Version)
 	require.Equal(t, a.Change, b.Change, "shared labels do not change the row")
 	s.Now = s.Now.Add(time.Hour)

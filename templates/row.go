@@ -34,18 +34,10 @@ type GroupRow struct {
 	Verb    Verb // what happened at Since, if the group is not firing
 }
 
-// pageLabels are the labels that all rows share, and that the page shows once.
-type pageLabels map[string]string
-
-func (h pageLabels) has(name, value string) bool {
-	v, ok := h[name]
-	return ok && v == value
-}
-
 // sharedLabels returns the labels that all groups share and that a row would show.
 // It is empty for one group. It omits alertname and severity, because the head of
 // each row shows them.
-func sharedLabels(groups []*grouping.AlertGroup) pageLabels {
+func sharedLabels(groups []*grouping.AlertGroup) grouping.Labels {
 	if len(groups) < 2 {
 		return nil
 	}
@@ -56,19 +48,16 @@ func sharedLabels(groups []*grouping.AlertGroup) pageLabels {
 		}
 		return g.CommonLabels
 	})
-	for name := range shared {
-		grouped := slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { _, ok := g.GroupLabels[name]; return ok })
-		if name == "alertname" || name == grouping.SeverityLabel() || !grouped {
-			delete(shared, name)
-		}
-	}
-	return pageLabels(shared)
+	return slices.DeleteFunc(slices.Clone(shared), func(l grouping.Label) bool {
+		grouped := slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { _, ok := g.GroupLabels.Lookup(l.Name); return ok })
+		return l.Name == "alertname" || l.Name == grouping.SeverityLabel() || !grouped
+	})
 }
 
 // title returns the name of a group: its alertname, or else the names and values
 // of its group labels without shared, or else its receiver.
-func title(g *grouping.AlertGroup, shared pageLabels) string {
-	if name := g.GroupLabels["alertname"]; name != "" {
+func title(g *grouping.AlertGroup, shared grouping.Labels) string {
+	if name := g.GroupLabels.Get("alertname"); name != "" {
 		return name
 	}
 	if len(g.GroupLabels) == 0 {
@@ -76,8 +65,8 @@ func title(g *grouping.AlertGroup, shared pageLabels) string {
 	}
 	var own, all []string
 	for _, name := range g.GroupLabels.Names() {
-		part := name + " " + g.GroupLabels[name]
-		if all = append(all, part); !shared.has(name, g.GroupLabels[name]) {
+		part := name + " " + g.GroupLabels.Get(name)
+		if all = append(all, part); !shared.Has(name, g.GroupLabels.Get(name)) {
 			own = append(own, part)
 		}
 	}
@@ -113,19 +102,19 @@ func severityMix(alerts []*grouping.Alert) string {
 
 // NewGroupRow makes the row of a group in the view. The row omits the labels in
 // shared.
-func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared pageLabels) GroupRow {
+func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared grouping.Labels) GroupRow {
 	r := GroupRow{
 		Key: string(g.ID), Href: s.Links.Group(g.ID), Severity: groupLook(g), Title: title(g, shared),
 		Marks: groupMarks(g, s), Spark: spark(g.Alerts, s.Now),
 	}
-	if g.GroupLabels["alertname"] != "" {
+	if g.GroupLabels.Get("alertname") != "" {
 		r.Chips = labelChips(g.GroupLabels, v, s.Links, func(name string) bool {
-			return name == "alertname" || shared.has(name, g.GroupLabels[name])
+			return name == "alertname" || shared.Has(name, g.GroupLabels.Get(name))
 		})
 	}
 	r.Chips = append(s.originChips(g.Source, g.Receiver, v), r.Chips...)
 	r.Says, r.Values = secondLine(g)
-	r.Names = g.GroupLabels["alertname"] == ""
+	r.Names = g.GroupLabels.Get("alertname") == ""
 	r.Count, r.Counted, r.Mix = groupCounts(g)
 	r.Since, r.Verb = groupSince(g, s.Now)
 	if len(v.Matchers) > 0 {

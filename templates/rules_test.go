@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"maps"
 	"net/url"
 	"strings"
 	"testing"
@@ -41,17 +42,18 @@ func TestCount(t *testing.T) {
 }
 
 func TestTitle(t *testing.T) {
+	cluster := grouping.Labels{{Name: "cluster", Value: "eu"}}
 	for _, c := range []struct {
 		name   string
 		group  fixture.L
-		shared pageLabels
+		shared grouping.Labels
 		want   string
 	}{
 		{"alertname", fixture.L{"alertname": "A", "namespace": "x"}, nil, "A"},
 		{"no alertname", fixture.L{"namespace": "payments"}, nil, "namespace payments"},
 		{"several", fixture.L{"namespace": "payments", "cluster": "eu"}, nil, "cluster eu, namespace payments"},
-		{"shared labels are omitted", fixture.L{"namespace": "payments", "cluster": "eu"}, pageLabels{"cluster": "eu"}, "namespace payments"},
-		{"but not if no label remains", fixture.L{"cluster": "eu"}, pageLabels{"cluster": "eu"}, "cluster eu"},
+		{"shared labels are omitted", fixture.L{"namespace": "payments", "cluster": "eu"}, cluster, "namespace payments"},
+		{"but not if no label remains", fixture.L{"cluster": "eu"}, cluster, "cluster eu"},
 		{"no group labels", fixture.L{}, nil, "receiver: pager"},
 		{"an empty alertname is ignored", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
 	} {
@@ -161,7 +163,7 @@ func decodeURIComponent(t *testing.T, s string) string {
 
 func TestSilence(t *testing.T) {
 	l := NewLinks("https://muster.example.net", "/am/")
-	of := grouping.Labels{"a": "b c", "d": `e&f"g`, "plus": "1+1=2%", "path": `C:\x`, "uni": "ü\n"}
+	of := grouping.NewLabels(map[string]string{"a": "b c", "d": `e&f"g`, "plus": "1+1=2%", "path": `C:\x`, "uni": "ü\n"})
 	link := l.Silence("http://am.example.net:9093/base/", of, "https://muster.example.net/am/groups/x y")
 	rest, ok := strings.CutPrefix(link, "http://am.example.net:9093/base/#/silences/new?filter=")
 	require.True(t, ok, link)
@@ -172,11 +174,11 @@ func TestSilence(t *testing.T) {
 	require.Equal(t, "https://muster.example.net/am/groups/x y", decodeURIComponent(t, comment))
 	ms, err := parse.Matchers(decodeURIComponent(t, filter))
 	require.NoError(t, err)
-	got := grouping.Labels{}
+	got := map[string]string{}
 	for _, m := range ms {
 		got[m.Name] = m.Value
 	}
-	require.Equal(t, of, got)
+	require.Equal(t, of, grouping.NewLabels(got))
 
 	for _, bad := range []string{"", "javascript:alert(1)", "//am", "am:9093"} {
 		require.Empty(t, l.Silence(bad, of, "x"), bad)
@@ -184,7 +186,7 @@ func TestSilence(t *testing.T) {
 
 	// The template must not escape the link again.
 	s := newSite(nil)
-	g := fixture.Make(night, fixture.Spec{Group: of, Alerts: []fixture.Alert{{Ago: time.Minute}}})
+	g := fixture.Make(night, fixture.Spec{Group: maps.Collect(of.All()), Alerts: []fixture.Alert{{Ago: time.Minute}}})
 	doc, err := html.Parse(strings.NewReader(renderPage(t, newRenderer(t), NewGroupPage(s, GroupView{}, g, nil))))
 	require.NoError(t, err)
 	found := 0

@@ -22,12 +22,12 @@ func secondLine(g *grouping.AlertGroup) (says, values string) {
 	if len(alerts) == 0 {
 		return "", ""
 	}
-	if g.GroupLabels["alertname"] == "" {
+	if g.GroupLabels.Get("alertname") == "" {
 		return "", listNames(countNames(alerts))
 	}
 	if len(alerts) == 1 {
 		for _, name := range []string{"description", "message", "summary"} {
-			if text := alerts[0].Annotations[name]; text != "" {
+			if text := alerts[0].Annotations.Get(name); text != "" {
 				return truncateText(text), ""
 			}
 		}
@@ -117,9 +117,9 @@ func listNames(names []nameCount) string {
 
 // annotationOfAll returns the annotation if it is equal on all alerts, else "".
 func annotationOfAll(alerts []*grouping.Alert, name string) string {
-	value := alerts[0].Annotations[name]
+	value := alerts[0].Annotations.Get(name)
 	for _, a := range alerts[1:] {
-		if a.Annotations[name] != value {
+		if a.Annotations.Get(name) != value {
 			return ""
 		}
 	}
@@ -130,7 +130,7 @@ func annotationOfAll(alerts []*grouping.Alert, name string) string {
 func distinctValues(alerts []*grouping.Alert, name string) []string {
 	seen := make(map[string]struct{}, len(alerts))
 	for _, a := range alerts {
-		if value := a.Labels[name]; value != "" {
+		if value := a.Labels.Get(name); value != "" {
 			seen[value] = struct{}{}
 		}
 	}

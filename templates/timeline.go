@@ -268,7 +268,7 @@ func formatNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32)
 // within the group.
 func rowLabel(alerts []*grouping.Alert, shared grouping.Labels) func(*grouping.Alert) string {
 	label := grouping.DistinguishingLabel(alerts)
-	_, sameName := shared["alertname"]
+	_, sameName := shared.Lookup("alertname")
 	return func(a *grouping.Alert) string {
 		value := a.IdentifyingValue(label, shared)
 		switch {

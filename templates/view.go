@@ -39,7 +39,7 @@ func LabelsView(of grouping.Labels, source, receiver string) View {
 	v := viewOfState(query.StateAll)
 	v.Source, v.Receiver = source, receiver
 	for _, name := range of.Names() {
-		v.Matchers = append(v.Matchers, equals(name, of[name]))
+		v.Matchers = append(v.Matchers, equals(name, of.Get(name)))
 	}
 	return v
 }

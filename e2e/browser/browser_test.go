@@ -138,8 +138,10 @@ func (m *muster) setStorage(s grouping.StorageStatus) { m.server.SetStatus(s) }
 func (m *muster) notify(name string, alerts ...grouping.NotifiedAlert) grouping.ID {
 	m.t.Helper()
 	n := grouping.Notification{
-		Key:         grouping.Key{Source: "default", Receiver: "team", GroupKey: "{}:{alertname=" + name + "}"},
-		GroupLabels: grouping.Labels{"alertname": name}, Alerts: alerts, ExternalURL: "http://alertmanager.example.net:9093",
+		Key: grouping.Key{Source: "default", Receiver: "team", GroupKey: "{}:{alertname=" + name + "}"},
+		GroupLabels: grouping.NewLabels(
+			map[string]string{"alertname": name},
+		), Alerts: alerts, ExternalURL: "http://alertmanager.example.net:9093",
 		Reason: "new alerts added",
 	}
 	out, err := m.groups.Ingest(context.Background(), n)
@@ -148,10 +150,12 @@ func (m *muster) notify(name string, alerts ...grouping.NotifiedAlert) grouping.
 }
 
 func firing(name, severity, instance string) grouping.NotifiedAlert {
-	l := grouping.Labels{"alertname": name, "severity": severity, "instance": instance}
+	l := grouping.NewLabels(map[string]string{"alertname": name, "severity": severity, "instance": instance})
 	return grouping.NotifiedAlert{
 		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l,
-		Annotations:  grouping.Labels{"summary": name + " on " + instance, "runbook_url": "https://runbooks.example.net/" + name},
+		Annotations: grouping.NewLabels(
+			map[string]string{"summary": name + " on " + instance, "runbook_url": "https://runbooks.example.net/" + name},
+		),
 		GeneratorURL: "https://prometheus.example.net/graph?g0.expr=up",
 		StartsAt:     time.Now().Add(-10 * time.Minute).UTC(),
 	}

@@ -52,15 +52,17 @@ func TestHostileTexts(t *testing.T) {
 	var ids []grouping.ID
 	send := func(round int) {
 		for i, text := range hostile {
-			l := grouping.Labels{"alertname": text, "severity": text, text: text, "instance": fmt.Sprint(round, i)}
+			l := grouping.NewLabels(map[string]string{"alertname": text, "severity": text, text: text, "instance": fmt.Sprint(round, i)})
 			a := grouping.NotifiedAlert{
 				Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l, GeneratorURL: text, StartsAt: time.Now().UTC(),
-				Annotations: grouping.Labels{"summary": text, "description": text, "runbook_url": text, "dashboard": text, text: text},
+				Annotations: grouping.NewLabels(
+					map[string]string{"summary": text, "description": text, "runbook_url": text, "dashboard": text, text: text},
+				),
 			}
 			out, err := m.groups.Ingest(context.Background(), grouping.Notification{
 				Key:         grouping.Key{Source: "default", Receiver: text, GroupKey: fmt.Sprint(text, round)},
-				GroupLabels: grouping.Labels{"alertname": text, text: text}, CommonLabels: l, CommonAnnotations: a.Annotations,
-				RouteLabels: grouping.Labels{text: text}, Alerts: []grouping.NotifiedAlert{a}, ExternalURL: text, Reason: text,
+				GroupLabels: grouping.NewLabels(map[string]string{"alertname": text, text: text}), CommonLabels: l, CommonAnnotations: a.Annotations,
+				RouteLabels: grouping.NewLabels(map[string]string{text: text}), Alerts: []grouping.NotifiedAlert{a}, ExternalURL: text, Reason: text,
 			})
 			require.NoError(t, err)
 			ids = append(ids, out.Group.ID)

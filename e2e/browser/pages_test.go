@@ -35,7 +35,11 @@ func states(t *testing.T) map[string]string {
 	})
 	truncated := start(t)
 	_, err := truncated.groups.Ingest(context.Background(), grouping.Notification{
-		Key: grouping.Key{Source: "default", Receiver: "team", GroupKey: "truncated"}, GroupLabels: grouping.Labels{"namespace": "payments"},
+		Key: grouping.Key{
+			Source:   "default",
+			Receiver: "team",
+			GroupKey: "truncated",
+		}, GroupLabels: grouping.NewLabels(map[string]string{"namespace": "payments"}),
 		Alerts: []grouping.NotifiedAlert{firing("Cut", "warning", "a")}, Truncated: 37, ExternalURL: "http://am",
 	})
 	require.NoError(t, err)
@@ -50,7 +54,8 @@ func states(t *testing.T) map[string]string {
 	} {
 		key.GroupKey = "both"
 		_, err := clusters.groups.Ingest(context.Background(), grouping.Notification{
-			Key: key, GroupLabels: grouping.Labels{"alertname": "CrashLoop"}, Alerts: []grouping.NotifiedAlert{firing("CrashLoop", "critical", "a")},
+			Key: key, GroupLabels: grouping.Labels{{Name: "alertname", Value: "CrashLoop"}},
+			Alerts:      []grouping.NotifiedAlert{firing("CrashLoop", "critical", "a")},
 			ExternalURL: "http://am." + key.Source,
 		})
 		require.NoError(t, err)

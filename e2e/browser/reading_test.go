@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"muster/grouping"
+
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
@@ -13,10 +15,10 @@ import (
 func TestLineBreaksOfADescriptionStay(t *testing.T) {
 	m := start(t)
 	several := firing("Memory", "warning", "a")
-	several.Annotations = map[string]string{"description": "Host out of memory\n  VALUE = 92\n  LABELS = map[a:b]"}
+	several.Annotations = grouping.NewLabels(map[string]string{"description": "Host out of memory\n  VALUE = 92\n  LABELS = map[a:b]"})
 	group := m.notify("Memory", several, firing("Memory", "warning", "b"))
 	alone := several
-	alone.Annotations = map[string]string{"description": several.Annotations["description"]}
+	alone.Annotations = grouping.NewLabels(map[string]string{"description": several.Annotations.Get("description")})
 	lead := m.notify("Alone", alone)
 	b := open(t, 1440, 900, false)
 	for _, url := range []string{"/groups/" + string(group), "/groups/" + string(lead), "/alerts/" + string(several.Fingerprint)} {

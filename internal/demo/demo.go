@@ -11,9 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +156,7 @@ func (g *group) notifications(start, now time.Time) []wire.Message {
 		t := wire.Alert{
 			Status: grouping.StatusResolved, Labels: a.labels, Annotations: a.annotations,
 			StartsAt: from.UTC(), EndsAt: to.UTC(), Fingerprint: string(a.labels.Fingerprint()),
-			GeneratorURL: "https://prometheus.example.net/graph?g0.expr=" + a.labels["alertname"],
+			GeneratorURL: "https://prometheus.example.net/graph?g0.expr=" + a.labels.Get("alertname"),
 		}
 		if fires {
 			t.Status, t.EndsAt = grouping.StatusFiring, time.Time{}
@@ -208,10 +206,11 @@ func (g *group) message(listed []wire.Alert, firing int, truncated uint64, reaso
 	if firing > 0 {
 		status = "firing"
 	}
-	labels := grouping.Labels{}
+	var list []grouping.Label
 	for _, name := range g.groupBy {
-		labels[name] = g.alerts[0].labels[name]
+		list = append(list, grouping.Label{Name: name, Value: g.alerts[0].labels.Get(name)})
 	}
+	labels := grouping.LabelsOf(list)
 	commonLabels := grouping.SharedLabels(len(listed), func(i int) grouping.Labels { return listed[i].Labels })
 	commonAnnotations := grouping.SharedLabels(len(listed), func(i int) grouping.Labels { return listed[i].Annotations })
 	return wire.Message{
@@ -226,8 +225,8 @@ func (g *group) message(listed []wire.Alert, firing int, truncated uint64, reaso
 // keyOf returns labels as they appear in a group key.
 func keyOf(labels grouping.Labels) string {
 	pairs := make([]string, 0, len(labels))
-	for _, name := range slices.Sorted(maps.Keys(labels)) {
-		pairs = append(pairs, fmt.Sprintf("%s=%q", name, labels[name]))
+	for name, value := range labels.All() {
+		pairs = append(pairs, fmt.Sprintf("%s=%q", name, value))
 	}
 	return strings.Join(pairs, ", ")
 }

@@ -17,9 +17,9 @@ func story() []*group {
 	groups := []*group{
 		{receiver: "heartbeat", groupBy: []string{"alertname"}, replicas: single, alerts: []*alert{{
 			labels: labels("Watchdog", "none", "namespace", "monitoring"),
-			annotations: grouping.Labels{
+			annotations: grouping.NewLabels(map[string]string{
 				"summary": "An alert that always fires, to prove that the whole alerting pipeline works.",
-			},
+			}),
 			since: -9 * 24 * time.Hour,
 		}}},
 		// A crash loop that spreads from pod to pod. Both replicas of a cluster
@@ -66,18 +66,18 @@ func story() []*group {
 }
 
 func labels(name, severity string, pairs ...string) grouping.Labels {
-	l := grouping.Labels{"alertname": name, "severity": severity}
+	list := []grouping.Label{{Name: "alertname", Value: name}, {Name: "severity", Value: severity}}
 	for i := 0; i+1 < len(pairs); i += 2 {
-		l[pairs[i]] = pairs[i+1]
+		list = append(list, grouping.Label{Name: pairs[i], Value: pairs[i+1]})
 	}
-	return l
+	return grouping.LabelsOf(list)
 }
 
 func annotations(summary, runbook string) grouping.Labels {
-	return grouping.Labels{
+	return grouping.NewLabels(map[string]string{
 		"summary": summary, "runbook_url": "https://runbooks.example.net/" + runbook,
 		"dashboard": "https://grafana.example.net/d/" + runbook,
-	}
+	})
 }
 
 // crashLoop returns pods that crash one after the other. Two of them recover.
@@ -88,11 +88,11 @@ func crashLoop() []*alert {
 		a := &alert{
 			labels: labels("KubePodCrashLooping", "critical", "namespace", "payments", "cluster", "prod-eu1",
 				"container", "checkout", "pod", pod, "job", "kube-state-metrics"),
-			annotations: grouping.Labels{
+			annotations: grouping.NewLabels(map[string]string{
 				"summary":     "Pod is crash looping.",
 				"description": "Pod payments/" + pod + " (checkout) is in waiting state: CrashLoopBackOff.",
 				"runbook_url": "https://runbooks.example.net/kube-pod-crash-looping",
-			},
+			}),
 			since: -14*time.Minute + time.Duration(i)*3*time.Minute,
 		}
 		if i > 4 {
@@ -125,12 +125,12 @@ func nodes() []*alert {
 func burn(service, severity, rate string, since, firingFor time.Duration) *alert {
 	return &alert{
 		labels: labels("HTTPErrorBudgetBurn", severity, "namespace", "payments", "cluster", "prod-eu1", "service", service),
-		annotations: grouping.Labels{
+		annotations: grouping.NewLabels(map[string]string{
 			"summary":     "High error budget burn for " + service + ".",
 			"description": service + " burns its error budget " + rate + " times too fast.",
 			"runbook_url": "https://runbooks.example.net/error-budget-burn",
 			"dashboard":   "https://grafana.example.net/d/slo?var-service=" + service,
-		},
+		}),
 		since: since, firingFor: firingFor,
 	}
 }

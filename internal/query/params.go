@@ -132,12 +132,12 @@ func (p *Params) List(name string) []string {
 // Labels returns the labels in a repeatable parameter. Each value has the form
 // name=value. Without a sign, the value of the label is empty.
 func (p *Params) Labels(name string) grouping.Labels {
-	l := grouping.Labels{}
+	var list []grouping.Label
 	for _, pair := range p.All(name) {
 		label, value, _ := strings.Cut(pair, "=")
-		l[label] = value
+		list = append(list, grouping.Label{Name: label, Value: value})
 	}
-	return l
+	return grouping.LabelsOf(list)
 }
 
 // Choice returns one of the allowed words, or "".

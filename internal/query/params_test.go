@@ -160,7 +160,7 @@ func TestAtLimitsTheEvents(t *testing.T) {
 func TestByAndLabels(t *testing.T) {
 	p := Parse("by=a,b&by=b,c&l=x%3D1&l=y%3D%3D2&l=z&l=")
 	require.Equal(t, []string{"a", "b", "c"}, p.By())
-	require.Equal(t, grouping.Labels{"x": "1", "y": "=2", "z": ""}, p.Labels("l"))
+	require.Equal(t, grouping.NewLabels(map[string]string{"x": "1", "y": "=2", "z": ""}), p.Labels("l"))
 	require.NoError(t, p.Err())
 	p = Parse("by=a,b,c,d,e,f")
 	p.By()

@@ -73,15 +73,15 @@ func Key(name string) grouping.Key {
 
 // Fingerprint returns the fingerprint of the alert with the name.
 func Fingerprint(name string) grouping.Fingerprint {
-	return grouping.Labels{"alertname": name}.Fingerprint()
+	return grouping.NewLabels(map[string]string{"alertname": name}).Fingerprint()
 }
 
 // FiringAlert returns an alert that fires and was written at the stamp.
 func FiringAlert(name, value string, s grouping.Stamp) *grouping.Alert {
-	l := grouping.Labels{"alertname": name}
+	l := grouping.NewLabels(map[string]string{"alertname": name})
 	return &grouping.Alert{
 		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l, Stamp: s,
-		Annotations: grouping.Labels{"value": value}, StartsAt: s.Time(), ChangedAt: s.Time(),
+		Annotations: grouping.NewLabels(map[string]string{"value": value}), StartsAt: s.Time(), ChangedAt: s.Time(),
 	}
 }
 
@@ -104,7 +104,7 @@ func (w *Writer) Change(base *grouping.AlertGroup, key grouping.Key, alerts ...[
 	g.UpdatedAt, g.Stamp = s.Time(), s
 	event := grouping.Event{
 		ID: string(s) + "000000", Time: s.Time(), Kind: grouping.EventNotified, GroupID: g.ID,
-		Source: key.Source, Receiver: key.Receiver, Labels: grouping.Labels{"alertname": key.GroupKey},
+		Source: key.Source, Receiver: key.Receiver, Labels: grouping.NewLabels(map[string]string{"alertname": key.GroupKey}),
 	}
 	return grouping.Change{
 		Group: grouping.NewAlertGroup(g), Base: base, Stamp: s, Events: []grouping.Event{event}, Notified: true,
@@ -163,7 +163,7 @@ func Conflict(t *testing.T, id grouping.ID, err error) *grouping.AlertGroup {
 func Values(g *grouping.AlertGroup) map[string]string {
 	m := map[string]string{}
 	for _, a := range g.Alerts {
-		m[a.Name()] = a.Annotations["value"]
+		m[a.Name()] = a.Annotations.Get("value")
 	}
 	return m
 }
@@ -176,7 +176,7 @@ func contractRoundTrip(t *testing.T, w *Writer) {
 	first := time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)
 	last := time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC)
 	now := time.Date(2026, 11, 23, 3, 4, 5, 123_456_789, time.UTC)
-	odd := grouping.Labels{"alertname": "Größe ☃ \U0001F525", "empty": "", "quote": `"\<&>` + "\u2028\x00\n", "a": "["}
+	odd := grouping.NewLabels(map[string]string{"alertname": "Größe ☃ \U0001F525", "empty": "", "quote": `"\<&>` + "\u2028\x00\n", "a": "["})
 	key := grouping.Key{Source: "prod", Receiver: "team.a/ü", GroupKey: "{}/{a=~\"b|c\"}:{x=\"\x00\"}"}
 	g := grouping.NewAlertGroup(grouping.AlertGroup{
 		ID: key.ID(),

@@ -239,7 +239,7 @@ func fillHistory(t *testing.T, w *Writer, writes, eventsPerWrite int) []grouping
 		for n := 1; n < eventsPerWrite; n++ {
 			event := event
 			event.ID, event.Kind = fmt.Sprintf("%s%06x", c.Stamp, n), grouping.EventNotified
-			event.Fingerprint, event.Labels = Fingerprint(fmt.Sprint(i%5)), grouping.Labels{"alertname": fmt.Sprint(i % 5)}
+			event.Fingerprint, event.Labels = Fingerprint(fmt.Sprint(i%5)), grouping.NewLabels(map[string]string{"alertname": fmt.Sprint(i % 5)})
 			c.Events = append(c.Events, event)
 		}
 		w.MustStore(t, c)

@@ -14,7 +14,7 @@ import (
 
 // NotifiedAlert returns a report that the alert of an instance fires.
 func NotifiedAlert(instance string) grouping.NotifiedAlert {
-	l := grouping.Labels{"alertname": "Down", "instance": instance}
+	l := grouping.NewLabels(map[string]string{"alertname": "Down", "instance": instance})
 	return grouping.NotifiedAlert{
 		Fingerprint: l.Fingerprint(), Status: grouping.StatusFiring, Labels: l,
 		StartsAt: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC),

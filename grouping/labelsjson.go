@@ -1,0 +1,142 @@
+package grouping
+
+import (
+	"bytes"
+	"hash/maphash"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MarshalJSONTo writes the labels as an object.
+func (l Labels) MarshalJSONTo(enc *jsontext.Encoder) error {
+	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
+		return err
+	}
+	for i := range l {
+		if err := enc.WriteToken(jsontext.String(l[i].Name)); err != nil {
+			return err
+		}
+		if err := enc.WriteToken(jsontext.String(l[i].Value)); err != nil {
+			return err
+		}
+	}
+	return enc.WriteToken(jsontext.EndObject)
+}
+
+// MarshalJSON is MarshalJSONTo for encoding/json.
+func (l Labels) MarshalJSON() ([]byte, error) {
+	size := len("{}")
+	for i := range l {
+		size += len(l[i].Name) + len(l[i].Value) + len(`"":"",`)
+	}
+	text := append(make([]byte, 0, size), '{')
+	for i := range l {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = appendQuoted(text, l[i].Name)
+		text = append(text, ':')
+		text = appendQuoted(text, l[i].Value)
+	}
+	return append(text, '}'), nil
+}
+
+// appendQuoted appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func appendQuoted(text []byte, s string) []byte {
+	text, _ = jsontext.AppendQuote(text, strings.ToValidUTF8(s, "\ufffd")) // it only fails for invalid UTF-8
+	return text
+}
+
+// UnmarshalJSONFrom reads the labels from an object.
+func (l *Labels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if kind := dec.PeekKind(); kind != '{' {
+		var object map[string]string
+		err := json.UnmarshalDecode(dec, &object) // null, or an error that says what is there
+		*l = NewLabels(object)
+		return err
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	list := []Label{}
+	for dec.PeekKind() != '}' {
+		name, err := decodeString(dec)
+		if err != nil {
+			return err
+		}
+		value, err := decodeString(dec)
+		if err != nil {
+			return err
+		}
+		if cap(list) == 0 {
+			list = make([]Label, 0, 8)
+		}
+		list = append(list, Label{name, value})
+	}
+	*l = LabelsOf(list)
+	_, err := dec.ReadToken()
+	return err
+}
+
+// UnmarshalJSON is UnmarshalJSONFrom for encoding/json.
+func (l *Labels) UnmarshalJSON(text []byte) error {
+	return l.UnmarshalJSONFrom(jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)))
+}
+
+func decodeString(dec *jsontext.Decoder) (s string, err error) {
+	if dec.PeekKind() != '"' {
+		err = json.UnmarshalDecode(dec, &s)
+		return s, err
+	}
+	text, err := dec.ReadValue()
+	if err != nil {
+		return "", err
+	}
+	if isPlain(text[1 : len(text)-1]) {
+		return intern(text[1 : len(text)-1]), nil
+	}
+	var buffer [256]byte
+	unquoted, err := jsontext.AppendUnquote(buffer[:0], text)
+	if err != nil {
+		unquoted = []byte(strings.ToValidUTF8(string(unquoted), "\ufffd"))
+	}
+	return intern(unquoted), nil
+}
+
+// isPlain reports whether the content of a JSON string is the string itself.
+func isPlain(text []byte) bool {
+	for _, c := range text {
+		if c == '\\' || c >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// Most names and values of labels repeat in many alerts. The last ones are kept here, so
+// that alerts share their strings. A slot holds one of the strings with its hash. So the
+// memory is limited, whatever clients send.
+var (
+	internSeed  = maphash.MakeSeed()
+	internSlots [1 << 14]atomic.Pointer[string]
+)
+
+// maxInterned is the maximum length of a string that is shared.
+const maxInterned = 256
+
+// intern returns the bytes as a string, which is shared with earlier equal ones.
+func intern(b []byte) string {
+	if len(b) == 0 || len(b) > maxInterned {
+		return string(b)
+	}
+	slot := &internSlots[maphash.Bytes(internSeed, b)%uint64(len(internSlots))]
+	if known := slot.Load(); known != nil && *known == string(b) {
+		return *known
+	}
+	s := string(b)
+	slot.Store(&s)
+	return s
+}
