@@ -43,7 +43,7 @@ type VersionMismatchError struct {
 }
 
 func (e *VersionMismatchError) Error() string {
-	return fmt.Sprintf("group %s was changed by another writer", e.ID)
+	return fmt.Sprintf("%s was changed by another writer", e.ID.describe())
 }
 
 // Is makes errors.Is(err, ErrVersionMismatch) true.
@@ -84,13 +84,14 @@ func (e *FullError) Error() string {
 	}
 }
 
-// DamagedGroupError means that a stored group cannot be read.
+// DamagedGroupError means that a stored group, or the document of a source, cannot be
+// read.
 type DamagedGroupError struct {
 	ID  ID
 	Err error
 }
 
-func (e *DamagedGroupError) Error() string { return fmt.Sprintf("group %s: %v", e.ID, e.Err) }
+func (e *DamagedGroupError) Error() string { return fmt.Sprintf("%s: %v", e.ID.describe(), e.Err) }
 
 // Unwrap returns the cause.
 func (e *DamagedGroupError) Unwrap() error { return e.Err }

@@ -45,6 +45,14 @@ func SourceID(source string) ID {
 // IsSource reports whether the ID is that of the document of a source.
 func (id ID) IsSource() bool { return strings.HasPrefix(string(id), sourceMark) }
 
+// describe returns what has the ID, for an error text.
+func (id ID) describe() string {
+	if id.IsSource() {
+		return "source document " + string(id)
+	}
+	return "group " + string(id)
+}
+
 // hashOf returns the SHA-256 hash over the length-prefixed parts as hex digits.
 func hashOf(parts ...string) string {
 	h := sha256.New()

@@ -103,16 +103,19 @@ func (t *Tiered) nameDirty() string {
 	if len(ids) == 0 {
 		return ""
 	}
-	what := fmt.Sprintf("%d groups", len(ids)-sources)
+	var what []string
+	if groups := len(ids) - sources; groups > 0 {
+		what = append(what, fmt.Sprintf("%d groups", groups))
+	}
 	if sources > 0 {
-		what += fmt.Sprintf(" and the documents of %d sources", sources)
+		what = append(what, fmt.Sprintf("%d source documents", sources))
 	}
 	slices.Sort(ids)
 	names := strings.Join(ids[:min(len(ids), maxNamed)], ", ")
 	if rest := len(ids) - maxNamed; rest > 0 {
 		names += fmt.Sprintf(" and %d more", rest)
 	}
-	return what + " changed since the storage backend failed and are lost with this process (" + names + ")"
+	return strings.Join(what, " and ") + " changed since the storage backend failed and are lost with this process (" + names + ")"
 }
 
 // round makes the copy and the backend equal, and then follows the log until an

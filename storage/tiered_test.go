@@ -38,7 +38,8 @@ type replica struct {
 	*grouping.Manager
 	storage *Tiered
 	backend *flaky
-	// updates has the groups that changed: their IDs, and whether they exist.
+	// updates has, by their IDs, whether a group that changed exists, and the documents
+	// of sources that other replicas changed.
 	updates *sync.Map
 }
 
@@ -75,6 +76,7 @@ func runReplica(t *testing.T, durable durable.Backend, clock *grouping.Clock, op
 	require.NoError(t, err)
 	updates := &sync.Map{}
 	watch := func(u grouping.Update) { updates.Store(u.ID, u.Group != nil) }
+	joined.FollowSources(func(d *grouping.SourceDocument) { updates.Store(d.ID, d) })
 	m, err := grouping.NewManager(joined, clock, watch, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -150,8 +152,10 @@ func TestFaults(t *testing.T) {
 					}
 				}
 				add(r, a, removed)
+				r.silence(t, "x", "1")
 
 				r.backend.fail(op, how)
+				silenced := r.silence(t, "x", "2")
 				b.Annotations = grouping.NewLabels(map[string]string{"value": "1"})
 				add(r, b)
 				ended := b
@@ -165,6 +169,7 @@ func TestFaults(t *testing.T) {
 				_, err = r.Events(t.Context(), grouping.EventQuery{})
 				require.NoError(t, err)
 				add(other, firing("c")) // another replica still writes
+				other.silence(t, "y", "1")
 				g, err := r.Get(t.Context(), testKey.ID())
 				require.NoError(t, err, "reads must still succeed")
 				require.NotNil(t, g.Alert(b.Fingerprint))
@@ -185,8 +190,13 @@ func TestFaults(t *testing.T) {
 				}
 				require.NotContains(t, inRedis(t, server.Addr()), single.ID(), "a deleted group must stay deleted")
 
+				direct := openFast(t, "redis://"+server.Addr())
+				defer func() { require.NoError(t, direct.Close()) }()
+				requireSilences(t, map[string]string{"x": "2", "y": "1"}, direct, r.storage, other.storage)
+
 				// Exactly once: one event of each kind per alert, one episode per
 				// firing.
+				require.Equal(t, 1, countEvents(t, direct, silenced))
 				page, err := r.Events(t.Context(), grouping.EventQuery{Fingerprint: b.Fingerprint})
 				require.NoError(t, err)
 				var kinds []grouping.EventKind

@@ -47,6 +47,11 @@ func Run(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 		"events: a stream":                       contractEventStream,
 		"events: a stream while others write":    contractEventStreamDuringWrites,
 		"a cancelled context changes nothing":    contractCancelled,
+		"sources: every field is stored":         contractSourceRoundTrip,
+		"sources: records":                       contractSourceRecords,
+		"sources: a repeated write":              contractSourceRepeated,
+		"sources: are not groups":                contractSourceIsNoGroup,
+		"sources: many writers of one":           contractSourceConcurrent,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -364,10 +364,15 @@ func contractCancelled(t *testing.T, w *Writer) {
 		"Load":     func() error { _, err := w.Load(ctx, g.ID); return err },
 		"Delete":   func() error { return w.Delete(ctx, grouping.Change{Base: g, Stamp: c.Stamp}) },
 		"ListKeys": func() error { _, err := w.ListKeys(ctx); return err },
-		"Size":     func() error { _, err := w.Size(ctx); return err },
-		"StoreAll": func() error { return w.StoreAll(ctx, []*grouping.AlertGroup{c.Group}) },
-		"Ping":     func() error { return w.Ping(ctx) },
-		"Events":   func() error { _, err := w.Events(ctx, grouping.EventQuery{}); return err },
+		"StoreSource": func() error {
+			_, err := w.StoreSource(ctx, w.SourceChange(grouping.NewSourceDocument("prod"), a("x", "1")))
+			return err
+		},
+		"LoadSource": func() error { _, err := w.LoadSource(ctx, "prod"); return err },
+		"Size":       func() error { _, err := w.Size(ctx); return err },
+		"StoreAll":   func() error { return w.StoreAll(ctx, []*grouping.AlertGroup{c.Group}) },
+		"Ping":       func() error { return w.Ping(ctx) },
+		"Events":     func() error { _, err := w.Events(ctx, grouping.EventQuery{}); return err },
 		"StreamEvents": func() error {
 			n, last := 0, error(nil)
 			for e, err := range w.StreamEvents(ctx, time.Time{}) {
