@@ -17,11 +17,11 @@ type rules struct {
 	heartbeats []labels.Matchers
 }
 
-// apply returns the group after the notification, and the events of the change.
-// g may be nil or a tombstone. apply is a pure function: equal arguments give
+// apply returns the change that a notification makes to a group. g may be nil or a
+// tombstone. apply is a pure function: equal arguments give
 // equal results. If a notification is applied a second time, only counters and
 // last-seen times change.
-func apply(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
+func apply(g *AlertGroup, n Notification, r rules) Change {
 	tr := newTransition(g, n.Key, n.Stamp)
 	tr.rules, tr.sender = r, n.ExternalURL
 	// Another replica's notification may have overtaken this one. Then its view
@@ -113,9 +113,9 @@ func isListed(listed []*NotifiedAlert, fp Fingerprint) bool {
 	return ok
 }
 
-// applyAlert returns the group after a report of a single alert. The report
-// does not change the other alerts.
-func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) (*AlertGroup, []Event) {
+// applyAlert returns the change that a report of a single alert makes. It does not
+// change the other alerts.
+func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) Change {
 	tr := newTransition(g, key, stamp)
 	tr.rules, tr.partial, tr.setShared = r, true, true
 	if listed, _ := tr.enforceLimit([]*NotifiedAlert{&na}); len(listed) > 0 {
@@ -140,5 +140,6 @@ func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, [
 	} else {
 		tr.setShared = true
 	}
-	return tr.finish()
+	c := tr.finish()
+	return c.Group, c.Events
 }

@@ -85,9 +85,9 @@ func run(t *testing.T, steps []step) *AlertGroup {
 	for i, s := range steps {
 		n := s.notification(i)
 		before := snapshot(t, g)
-		next, events := apply(g, n, testRules)
+		next, events := applied(g, n, testRules)
 		require.Equal(t, before, snapshot(t, g), "apply must not change its argument")
-		again, eventsAgain := apply(g, n, testRules)
+		again, eventsAgain := applied(g, n, testRules)
 		require.Equal(t, snapshot(t, next), snapshot(t, again), "apply must be a pure function")
 		require.Equal(t, events, eventsAgain)
 		checkGroup(t, next)
@@ -145,12 +145,12 @@ func TestApplyTimesAndSender(t *testing.T) {
 	require.Equal(t, at(5*minute), seenAt, "but LastSeen knows it")
 	require.Equal(t, am1, by)
 
-	g, _ = apply(g, step{10 * minute, am0, list(fires("a", -minute)), 0, ""}.notification(9), testRules)
+	g, _ = applied(g, step{10 * minute, am0, list(fires("a", -minute)), 0, ""}.notification(9), testRules)
 	b := g.Alert(fp("b"))
 	require.Equal(t, []time.Time{at(0), at(5 * minute), at(10 * minute)}, []time.Time{b.FirstSeenAt, b.LastSeenAt, b.ChangedAt})
 	require.Equal(t, am1, b.ReportedBy, "this one reported the alert last")
 
-	g, _ = apply(g, step{11 * minute, am0, list(fires("a", -minute)), 1, ""}.notification(9), testRules)
+	g, _ = applied(g, step{11 * minute, am0, list(fires("a", -minute)), 1, ""}.notification(9), testRules)
 	require.Equal(t, at(11*minute), g.Alert(fp("a")).LastSeenAt, "a truncated message is written to the listed alerts")
 }
 
@@ -158,7 +158,7 @@ func TestApplyTakesTheNewestAnnotations(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
 	na := fires("a", 0)
 	na.Annotations, na.GeneratorURL = Labels{{"summary", "is down since 5m"}}, "http://prom-1/graph"
-	g, events := apply(g, step{minute, am0, list(na), 0, ""}.notification(1), testRules)
+	g, events := applied(g, step{minute, am0, list(na), 0, ""}.notification(1), testRules)
 	require.Equal(t, []string{"N"}, abbreviate(events))
 	require.Equal(t, na.Annotations, g.Alerts[0].Annotations)
 	require.Equal(t, na.GeneratorURL, g.Alerts[0].GeneratorURL)
@@ -167,7 +167,7 @@ func TestApplyTakesTheNewestAnnotations(t *testing.T) {
 func TestApplyMeta(t *testing.T) {
 	n := step{0, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0)
 	n.Reason, n.RouteLabels = "first notification", Labels{{"team", "x"}}
-	g, events := apply(nil, n, testRules)
+	g, events := applied(nil, n, testRules)
 	require.Equal(t, Meta{
 		Key: testKey, GroupLabels: n.GroupLabels, CommonLabels: n.CommonLabels, RouteLabels: n.RouteLabels,
 		ExternalURL: am0, CreatedAt: base, UpdatedAt: base, LastNotifiedAt: base, LastReason: n.Reason,
@@ -180,7 +180,7 @@ func TestApplyMeta(t *testing.T) {
 	// After a truncated body, the common labels are recomputed from the known alerts.
 	truncated := step{minute, am1, list(fires("a", 0)), 7, ""}.notification(1)
 	truncated.CommonLabels = NewLabels(map[string]string{"alertname": "X", "instance": "a"})
-	after, events := apply(g, truncated, testRules)
+	after, events := applied(g, truncated, testRules)
 	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
 	require.Equal(t, uint64(7), after.Truncated)
 	require.Equal(t, am0, after.CompleteBy)
@@ -189,19 +189,19 @@ func TestApplyMeta(t *testing.T) {
 	// If no alert fires, they are those of all alerts.
 	allResolved := step{minute, am0, list(ended("a", 0, second), ended("b", 0, second)), 1, ""}.notification(1)
 	allResolved.CommonLabels = nil
-	after, _ = apply(g, allResolved, testRules)
+	after, _ = applied(g, allResolved, testRules)
 	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
 	require.Equal(t, uint64(7), events[len(events)-1].Notified.Truncated)
 
 	// They are also recomputed if the view is older than the known state.
 	stale := step{5 * second, am1, list(fires("a", 0)), 0, ""}.notification(1)
 	stale.CommonLabels = truncated.CommonLabels
-	after, _ = apply(g, stale, testRules)
+	after, _ = applied(g, stale, testRules)
 	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
 
 	// An outdated notification does not change the group's own fields.
 	late := step{-second, am1, nil, 0, ""}.notification(1)
-	after, events = apply(g, late, testRules)
+	after, events = applied(g, late, testRules)
 	require.Equal(t, g.Meta, after.Meta)
 	require.Equal(t, []string{"N"}, abbreviate(events))
 }
@@ -209,40 +209,40 @@ func TestApplyMeta(t *testing.T) {
 func TestApplyAfterDeletion(t *testing.T) {
 	deleted := NewStamp(base.Add(10*365*24*time.Hour), 0, testWriter) // by a clock that was ahead
 	tombstone := Tombstone(testKey.ID(), deleted)
-	g, events := apply(tombstone, step{0, am0, list(fires("a", 0)), 0, ""}.notification(0), testRules)
+	g, events := applied(tombstone, step{0, am0, list(fires("a", 0)), 0, ""}.notification(0), testRules)
 	checkGroup(t, g)
 	require.Equal(t, []string{"O", "Faaaa", "N"}, abbreviate(events))
 	require.True(t, g.Settling)
 	require.Greater(t, g.Meta.Stamp, deleted)
 	require.Equal(t, snapshot(t, g), snapshot(t, Merge(tombstone, g)), "the new group is newer than the deletion")
 
-	empty, _ := apply(tombstone, step{0, am0, nil, 0, ""}.notification(0), testRules)
+	empty, _ := applied(tombstone, step{0, am0, nil, 0, ""}.notification(0), testRules)
 	require.Greater(t, empty.Meta.Stamp, deleted, "the group's own fields are newer than the deletion")
 	require.False(t, Merge(tombstone, empty).IsTombstone())
 
-	h, _ := applyAlert(tombstone, testKey, fires("a", 0), NewStamp(base, 1, testWriter), testRules)
+	h, _ := appliedAlert(tombstone, testKey, fires("a", 0), NewStamp(base, 1, testWriter), testRules)
 	checkGroup(t, h)
 	require.Equal(t, snapshot(t, h), snapshot(t, Merge(tombstone, h)))
 }
 
 func TestApplyAlert(t *testing.T) {
-	g, events := applyAlert(nil, testKey, fires("a", 0), NewStamp(base, 0, testWriter), testRules)
+	g, events := appliedAlert(nil, testKey, fires("a", 0), NewStamp(base, 0, testWriter), testRules)
 	checkGroup(t, g)
 	require.Equal(t, []string{"O", "Faaaa"}, abbreviate(events))
 	require.Equal(t, NewLabels(map[string]string{"alertname": "X", "instance": "a"}), g.CommonLabels)
 
-	g, events = applyAlert(g, testKey, fires("b", 0), NewStamp(base, 1, testWriter), testRules)
+	g, events = appliedAlert(g, testKey, fires("b", 0), NewStamp(base, 1, testWriter), testRules)
 	require.Equal(t, []string{"Fbbbb"}, abbreviate(events), "the other alert does not change")
 	require.Equal(t, Labels{{"alertname", "X"}}, g.CommonLabels)
 
-	g, events = applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 2, testWriter), testRules)
+	g, events = appliedAlert(g, testKey, ended("b", 0, second), NewStamp(base, 2, testWriter), testRules)
 	require.Equal(t, []string{"Rbbbb"}, abbreviate(events))
 	// The report names no Alertmanager, so it is not the older view of a replica.
-	g, events = applyAlert(g, testKey, fires("b", 0), NewStamp(base, 3, testWriter), testRules)
+	g, events = appliedAlert(g, testKey, fires("b", 0), NewStamp(base, 3, testWriter), testRules)
 	require.Equal(t, []string{"obbbb"}, abbreviate(events))
 	require.False(t, g.Alert(fp("b")).Disputed)
 
-	late, events := applyAlert(g, testKey, ended("b", 0, second), NewStamp(base, 1, testWriter), testRules)
+	late, events := appliedAlert(g, testKey, ended("b", 0, second), NewStamp(base, 1, testWriter), testRules)
 	require.Empty(t, events, "an outdated report changes nothing")
 	require.Same(t, g.Alert(fp("b")), late.Alert(fp("b")))
 
@@ -250,7 +250,7 @@ func TestApplyAlert(t *testing.T) {
 		{0, am0, list(fires("a", 0)), 0, "O Faaaa N"},
 		{minute, am0, list(ended("a", 0, second)), 0, "Raaaa N C"},
 	})
-	g, events = applyAlert(g, testKey, fires("a", 0), NewStamp(base.Add(minute+second), 0, testWriter), testRules)
+	g, events = appliedAlert(g, testKey, fires("a", 0), NewStamp(base.Add(minute+second), 0, testWriter), testRules)
 	require.Equal(t, []string{"O", "oaaaa"}, abbreviate(events))
 	require.False(t, g.Alert(fp("a")).Disputed)
 }
@@ -266,7 +266,7 @@ func TestRemoveAndAddAgain(t *testing.T) {
 	require.Equal(t, NewLabels(map[string]string{"alertname": "X", "instance": "b"}), g.CommonLabels)
 	require.Nil(t, Merge(old, g).Alert(fp("a")), "an older copy must not restore the alert")
 
-	back, events := apply(g, step{2 * minute, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0), testRules)
+	back, events := applied(g, step{2 * minute, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0), testRules)
 	checkGroup(t, back)
 	require.Equal(t, []string{"Faaaa", "N"}, abbreviate(events), "it is a new record")
 	require.Equal(t, removed, back.Alert(fp("a")).RemovalStamp)

@@ -109,7 +109,7 @@ func replay(t *testing.T, ns []Notification, r rules, times int) map[ID]*replaye
 			again := n
 			again.Stamp = stampOfReading(n.Stamp.reading()+uint64(i), testWriter)
 			before := snapshot(t, g.group)
-			next, events := apply(g.group, again, r)
+			next, events := applied(g.group, again, r)
 			require.Equal(t, before, snapshot(t, g.group), "apply must not change its argument")
 			checkGroup(t, next)
 			checkEvents(t, next, again.Stamp, events)
@@ -342,7 +342,7 @@ func TestOtherSenders(t *testing.T) {
 		n, ok := readBody(t, filepath.Join("other-senders", filepath.Base(f)))
 		require.True(t, ok, f)
 		n.Stamp = NewStamp(base, 0, testWriter)
-		g, events := apply(nil, n, rules{})
+		g, events := applied(nil, n, rules{})
 		checkGroup(t, g)
 		checkEvents(t, g, n.Stamp, events)
 		require.Len(t, g.Alerts, len(n.Alerts), f)

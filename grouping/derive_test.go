@@ -27,7 +27,7 @@ func TestDerivedFieldsFollowFromTheAlerts(t *testing.T) {
 				for range rapid.IntRange(1, 6).Draw(t, "alerts") {
 					n.Alerts = append(n.Alerts, drawNotified(t, at))
 				}
-				g, _ = apply(g, n, testRules)
+				g, _ = applied(g, n, testRules)
 			}
 			checkDerived(t, g)
 		}
@@ -77,7 +77,7 @@ func checkDerived(t require.TestingT, g *AlertGroup) {
 // BenchmarkApplyTruncatedOneOf10000 is a message of one alert to a large group.
 func BenchmarkApplyTruncatedOneOf10000(b *testing.B) {
 	alerts := bigGroup(10_000)
-	g, _ := apply(nil, Notification{Key: testKey, Alerts: alerts, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter)}, testRules)
+	g, _ := applied(nil, Notification{Key: testKey, Alerts: alerts, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter)}, testRules)
 	one := Notification{Key: testKey, Alerts: slices.Clone(alerts[5000:5001]), ExternalURL: am0, Truncated: 9999}
 	b.ReportAllocs()
 	for i := 1; b.Loop(); i++ {
@@ -87,6 +87,6 @@ func BenchmarkApplyTruncatedOneOf10000(b *testing.B) {
 		} else {
 			one.Alerts[0].StartsAt, one.Alerts[0].EndsAt = base.Add(time.Duration(i)*minute), time.Time{}
 		}
-		g, _ = apply(g, one, testRules)
+		g, _ = applied(g, one, testRules)
 	}
 }

@@ -163,6 +163,7 @@ type Write struct {
 	// The other fields are those of a Change.
 	Stamp                         Stamp
 	Events                        []Event
+	Contents                      ContentTexts
 	Notified, Exclusive, Deferred bool
 }
 

@@ -63,6 +63,9 @@ type Event struct {
 	Was      Status    `json:"was,omitempty"`
 	StartsAt time.Time `json:"startsAt,omitzero"`
 	EndsAt   time.Time `json:"endsAt,omitzero"`
+	// Content is the hash of the alert's content after the event. It is set if an episode
+	// begins. The contents themselves are stored beside the events.
+	Content string `json:"content,omitempty"`
 	// ObservedAt is when the source observed the event, in its own clock. It is zero
 	// if the source did not say.
 	ObservedAt time.Time `json:"observedAt,omitzero"`

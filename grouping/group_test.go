@@ -95,7 +95,7 @@ func TestGroupEpisodes(t *testing.T) {
 	}, g.Episodes())
 	require.True(t, g.ResolvedAt().IsZero())
 
-	g, _ = apply(g, step{30 * minute, am0, list(ended("c", 17*minute, 26*minute)), 0, ""}.notification(0), testRules)
+	g, _ = applied(g, step{30 * minute, am0, list(ended("c", 17*minute, 26*minute)), 0, ""}.notification(0), testRules)
 	require.Equal(t, base.Add(26*minute), g.Episodes()[1].EndsAt)
 	require.Equal(t, base.Add(30*minute), g.ResolvedAt(), "a time of Muster's clock")
 }
@@ -107,7 +107,7 @@ func TestEpisodesAreBounded(t *testing.T) {
 			// The alerts fire in different minutes, so the group has all their episodes.
 			start := (4*i + time.Duration(l[0]-'a')) * minute
 			for j, na := range list(fires(l, start), ended(l, start, start+second)) {
-				g, _ = applyAlert(g, testKey, na, NewStamp(base.Add(start), uint16(j), testWriter), testRules)
+				g, _ = appliedAlert(g, testKey, na, NewStamp(base.Add(start), uint16(j), testWriter), testRules)
 			}
 		}
 	}
@@ -206,7 +206,7 @@ func BenchmarkApplyNew10000(b *testing.B) {
 	n := Notification{Key: testKey, Alerts: bigGroup(10_000), Stamp: NewStamp(base, 0, testWriter)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if g, _ := apply(nil, n, testRules); g.Counts.Firing != 10_000 {
+		if g, _ := applied(nil, n, testRules); g.Counts.Firing != 10_000 {
 			b.Fatal(g.Counts)
 		}
 	}
@@ -214,7 +214,7 @@ func BenchmarkApplyNew10000(b *testing.B) {
 
 func BenchmarkApplyOneOf10000(b *testing.B) {
 	alerts := bigGroup(10_000)
-	g, _ := apply(nil, Notification{Key: testKey, Alerts: alerts, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter)}, testRules)
+	g, _ := applied(nil, Notification{Key: testKey, Alerts: alerts, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter)}, testRules)
 	next := Notification{
 		Key: testKey, Alerts: append([]NotifiedAlert(nil), alerts...), ExternalURL: am0,
 		Stamp: NewStamp(base.Add(minute), 0, testWriter),
@@ -222,14 +222,14 @@ func BenchmarkApplyOneOf10000(b *testing.B) {
 	next.Alerts[5000].Status, next.Alerts[5000].EndsAt = StatusResolved, base.Add(second)
 	b.ReportAllocs()
 	for b.Loop() {
-		if h, events := apply(g, next, testRules); h.Counts.Resolved != 1 || len(events) != 2 {
+		if h, events := applied(g, next, testRules); h.Counts.Resolved != 1 || len(events) != 2 {
 			b.Fatal(h.Counts, len(events))
 		}
 	}
 }
 
 func BenchmarkRemove10000(b *testing.B) {
-	g, _ := apply(nil, Notification{Key: testKey, Alerts: bigGroup(10_000), Stamp: NewStamp(base, 0, testWriter)}, testRules)
+	g, _ := applied(nil, Notification{Key: testKey, Alerts: bigGroup(10_000), Stamp: NewStamp(base, 0, testWriter)}, testRules)
 	fps := make([]Fingerprint, 0, len(g.Alerts))
 	for _, a := range g.Alerts {
 		fps = append(fps, a.Fingerprint)
@@ -243,8 +243,8 @@ func BenchmarkRemove10000(b *testing.B) {
 
 func BenchmarkMerge10000(b *testing.B) {
 	alerts := bigGroup(10_000)
-	g, _ := apply(nil, Notification{Key: testKey, Alerts: alerts, Stamp: NewStamp(base, 0, testWriter)}, testRules)
-	h, _ := applyAlert(g, testKey, alerts[0], NewStamp(base.Add(minute), 0, testWriter), testRules)
+	g, _ := applied(nil, Notification{Key: testKey, Alerts: alerts, Stamp: NewStamp(base, 0, testWriter)}, testRules)
+	h, _ := appliedAlert(g, testKey, alerts[0], NewStamp(base.Add(minute), 0, testWriter), testRules)
 	b.ReportAllocs()
 	for b.Loop() {
 		Merge(g, h)

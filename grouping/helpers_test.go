@@ -98,6 +98,18 @@ func checkEpisodes(t fataler, eps []Episode, maximum int) {
 	}
 }
 
+// applied is apply for tests that need only the group and the events.
+func applied(g *AlertGroup, n Notification, r rules) (*AlertGroup, []Event) {
+	c := apply(g, n, r)
+	return c.Group, c.Events
+}
+
+// appliedAlert is applied for applyAlert.
+func appliedAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) (*AlertGroup, []Event) {
+	c := applyAlert(g, key, na, stamp, r)
+	return c.Group, c.Events
+}
+
 // checkEvents checks the invariants of the events of one write.
 func checkEvents(t fataler, g *AlertGroup, s Stamp, events []Event) {
 	t.Helper()
@@ -128,6 +140,7 @@ func checkAlertEvent(t fataler, g *AlertGroup, e Event) {
 	a := g.Alert(e.Fingerprint)
 	require.NotNil(t, a)
 	require.True(t, e.StartsAt.Equal(a.StartsAt) && e.EndsAt.Equal(a.EndsAt), "%s: %s to %s", e.Kind, e.StartsAt, e.EndsAt)
+	require.Equal(t, e.Kind == EventFired || e.Kind == EventRefired, e.Content != "", "the content of a %s event", e.Kind)
 	switch e.Kind {
 	case EventFired:
 		require.Empty(t, e.Was)

@@ -108,7 +108,7 @@ func TestIndexMergesOnlyWhatItDoesNotKnow(t *testing.T) {
 	x := newIndex(nil)
 	with := func(g *AlertGroup, name string, seconds time.Duration) *AlertGroup {
 		fires := NotifiedAlert{Fingerprint: fp(name), Status: StatusFiring}
-		g, _ = applyAlert(g, testKey, fires, NewStamp(base.Add(seconds*second), 0, testWriter), testRules)
+		g, _ = appliedAlert(g, testKey, fires, NewStamp(base.Add(seconds*second), 0, testWriter), testRules)
 		return g
 	}
 	a := with(nil, "a", 0)

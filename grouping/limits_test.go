@@ -20,12 +20,12 @@ func TestAGroupKeepsItsLimit(t *testing.T) {
 		var g *AlertGroup
 		for step := range rapid.IntRange(1, 8).Draw(t, "notifications") {
 			n := drawNotification(t, step)
-			next, events := apply(g, n, r)
+			next, events := applied(g, n, r)
 			checkGroup(t, next)
 			require.LessOrEqual(t, len(next.Alerts), r.maxAlerts)
 			checkLimited(t, g, next, n, events)
 			n.Stamp = NewStamp(base.Add(time.Duration(step)*minute), 1, testWriter)
-			again, repeated := apply(next, n, r)
+			again, repeated := applied(next, n, r)
 			require.Equal(t, held(next), held(again))
 			require.Equal(t, next.Truncated, again.Truncated)
 			require.Len(t, repeated, 1, "only a notified event")
@@ -99,7 +99,7 @@ func TestEvictionOrderOfAlerts(t *testing.T) {
 	r.maxAlerts = 5
 	at := func(m int) Stamp { return NewStamp(base.Add(time.Duration(m)*minute), 0, testWriter) }
 	send := func(g *AlertGroup, m int, alerts ...NotifiedAlert) *AlertGroup {
-		next, _ := apply(g, Notification{Key: drawnKey(0), Stamp: at(m), Alerts: alerts}, r)
+		next, _ := applied(g, Notification{Key: drawnKey(0), Stamp: at(m), Alerts: alerts}, r)
 		return next
 	}
 	ended := func(name string, m int) NotifiedAlert {

@@ -50,7 +50,7 @@ func drawGroups(t *rapid.T) []*AlertGroup {
 			}
 			n.Alerts = append(n.Alerts, a)
 		}
-		g, _ := apply(nil, n, testRules)
+		g, _ := applied(nil, n, testRules)
 		groups = append(groups, g)
 	}
 	return groups
@@ -191,7 +191,7 @@ func TestPagesWhileTheListChanges(t *testing.T) {
 func TestACursorBelongsToItsOrder(t *testing.T) {
 	var groups []*AlertGroup
 	for i := range 3 {
-		g, _ := apply(nil, Notification{
+		g, _ := applied(nil, Notification{
 			Key:    Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)},
 			Alerts: list(fires("a", 0)), Stamp: NewStamp(base, uint16(i), testWriter),
 		}, testRules)
@@ -248,13 +248,13 @@ func TestSelects(t *testing.T) {
 	disk.Annotations = Labels{{"summary", "Платте voll"}}
 	net := fires("b", 0)
 	net.Labels = NewLabels(map[string]string{"alertname": "LinkDown", "severity": "warning"})
-	g, _ := apply(nil, Notification{
+	g, _ := applied(nil, Notification{
 		Key: testKey, Alerts: list(disk, net), GroupLabels: Labels{{"cluster", "eu-1"}}, Stamp: NewStamp(base, 0, testWriter),
 	}, testRules)
 	empty, _ := removeAlerts(g, []Fingerprint{fp("a"), fp("b")}, NewStamp(base, 1, testWriter))
 	ended := disk
 	ended.Status, ended.EndsAt = StatusResolved, base.Add(minute)
-	mixed, _ := apply(g, Notification{
+	mixed, _ := applied(g, Notification{
 		Key: testKey, Alerts: list(ended, net), GroupLabels: Labels{{"cluster", "eu-1"}}, Stamp: NewStamp(base.Add(minute), 0, testWriter),
 	}, testRules)
 	require.Equal(t, StateMixed, mixed.State)
@@ -331,7 +331,7 @@ func BenchmarkListOf10000(b *testing.B) {
 			"alertname": fmt.Sprint("Alert", i%100), "severity": []string{"critical", "warning", "info"}[i%3],
 			"instance": fmt.Sprint("node-", i),
 		})
-		g, _ := apply(nil, Notification{
+		g, _ := applied(nil, Notification{
 			Key: Key{Source: "default", Receiver: "team", GroupKey: fmt.Sprint(i)},
 			Stamp: NewStamp(
 				base,

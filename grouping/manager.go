@@ -172,10 +172,9 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		return Outcome{}, err
 	}
 	var events []Event
-	g, err := m.write(ctx, n.ID(), func(base *AlertGroup) (c Change, err error) {
+	g, err := m.write(ctx, n.ID(), func(base *AlertGroup) (Change, error) {
+		c := apply(base, n, m.rules())
 		c.Notified = true
-		c.Stamp = n.Stamp
-		c.Group, c.Events = apply(base, n, m.rules())
 		events = c.Events
 		return c, nil
 	})
@@ -197,7 +196,7 @@ func (m *Manager) applyAgain(ctx context.Context, n Notification) (*AlertGroup, 
 			return c, errNoChange
 		}
 		c.Stamp = m.clock.Stamp()
-		c.Group, _ = apply(base, n, m.rules()) // the events are stored already
+		c.Group = apply(base, n, m.rules()).Group // the events are stored already
 		return c, nil
 	})
 }
@@ -256,9 +255,8 @@ func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert)
 		return nil, err
 	}
 	stamp := m.clock.Stamp()
-	return m.write(ctx, key.ID(), func(base *AlertGroup) (c Change, err error) {
-		c.Stamp = stamp
-		c.Group, c.Events = applyAlert(base, key, a, stamp, m.rules())
+	return m.write(ctx, key.ID(), func(base *AlertGroup) (Change, error) {
+		c := applyAlert(base, key, a, stamp, m.rules())
 		if c.Group.Alert(a.Fingerprint) == nil {
 			return c, &FullError{What: "alert", Limit: m.opts.MaxAlerts}
 		}

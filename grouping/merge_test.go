@@ -81,20 +81,21 @@ func (h *history) act(t *rapid.T) {
 		stamp = r.stamp(now)
 		tr := newTransition(r.group, testKey, stamp)
 		tr.meta.Settling, tr.meta.Stale = false, rapid.Bool().Draw(t, "stale")
-		r.group, events = tr.finish()
+		c := tr.finish()
+		r.group, events = c.Group, c.Events
 	case op == "add":
 		stamp = r.stamp(now)
-		r.group, events = applyAlert(r.group, testKey, drawAlert(t), stamp, testRules)
+		r.group, events = appliedAlert(r.group, testKey, drawAlert(t), stamp, testRules)
 	case op == "flap":
 		// These are more episodes than the maximum.
 		for i := range time.Duration(maxEpisodes + 4) {
 			for _, a := range list(fires("a", i*minute), ended("a", i*minute, i*minute+second)) {
-				r.group, _ = applyAlert(r.group, testKey, a, r.stamp(now), testRules)
+				r.group, _ = appliedAlert(r.group, testKey, a, r.stamp(now), testRules)
 			}
 		}
 	default:
 		stamp = r.stamp(now)
-		r.group, events = apply(r.group, Notification{
+		r.group, events = applied(r.group, Notification{
 			Key: testKey, Stamp: stamp, Alerts: rapid.SliceOfN(rapid.Custom(drawAlert), 0, 5).Draw(t, "alerts"),
 			ExternalURL: rapid.SampledFrom([]string{am0, am1, ""}).Draw(t, "by"),
 			Truncated:   rapid.SampledFrom([]uint64{0, 0, 2}).Draw(t, "truncated"),
@@ -251,7 +252,7 @@ func TestMergeOfEqualStamps(t *testing.T) {
 			n.Alerts = list(ended("a", 0, time.Duration(i%3)*minute))
 		}
 		n.Alerts[0].Annotations = Labels{{"value", fmt.Sprint(i)}}
-		g, _ := apply(nil, n, testRules)
+		g, _ := applied(nil, n, testRules)
 		groups = append(groups, g)
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -307,9 +308,9 @@ func TestMergeEpisodes(t *testing.T) {
 // Two replicas saw different episodes. The merged group has both.
 func TestMergeKeepsEpisodesOfBoth(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
-	x, _ := applyAlert(g, testKey, ended("a", 2*minute, 3*minute), NewStamp(base.Add(4*minute), 0, testWriter), testRules)
+	x, _ := appliedAlert(g, testKey, ended("a", 2*minute, 3*minute), NewStamp(base.Add(4*minute), 0, testWriter), testRules)
 	for _, na := range list(fires("a", 6*minute), ended("a", 6*minute, 7*minute)) {
-		y, _ := applyAlert(g, testKey, na, NewStamp(base.Add(7*minute), 0, "00000000000000bb"), testRules)
+		y, _ := appliedAlert(g, testKey, na, NewStamp(base.Add(7*minute), 0, "00000000000000bb"), testRules)
 		require.Equal(t, []Episode{
 			{StartsAt: base, EndsAt: base.Add(2 * minute)},
 			{StartsAt: base.Add(2 * minute), EndsAt: base.Add(3 * minute)},
@@ -320,7 +321,7 @@ func TestMergeKeepsEpisodesOfBoth(t *testing.T) {
 
 func TestMergeSharesEqualAlerts(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0), fires("b", 0)), 0, "O Faaaa Fbbbb N"}})
-	h, _ := apply(g, step{minute, am0, list(ended("a", 0, second), fires("b", 0)), 0, ""}.notification(0), testRules)
+	h, _ := applied(g, step{minute, am0, list(ended("a", 0, second), fires("b", 0)), 0, ""}.notification(0), testRules)
 	require.Same(t, g.Alert(fp("b")), h.Alert(fp("b")), "an unchanged alert is not copied")
 	require.Same(t, h.Alert(fp("a")), Merge(g, h).Alert(fp("a")))
 	require.Same(t, g, Merge(g, nil))

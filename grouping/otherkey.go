@@ -72,9 +72,9 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{
 	return open
 }
 
-// applyResolutions returns the group after the resolutions of its alerts under other
-// keys. The alerts keep their own labels and annotations.
-func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) (*AlertGroup, []Event) {
+// applyResolutions returns the change that the resolutions of alerts under other keys
+// make to the group. The alerts keep their own labels and annotations.
+func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) Change {
 	tr := newTransition(g, g.Key, stamp)
 	tr.rules, tr.partial, tr.setShared = r, true, true
 	for i, a := range tr.alerts {
@@ -119,7 +119,5 @@ func (m *Manager) planResolutions(g *AlertGroup) (c Change, changes bool) {
 	if len(ends) == 0 {
 		return c, false
 	}
-	c.Stamp = m.clock.Stamp()
-	c.Group, c.Events = applyResolutions(g, ends, c.Stamp, m.rules())
-	return c, true
+	return applyResolutions(g, ends, m.clock.Stamp(), m.rules()), true
 }

@@ -29,7 +29,7 @@ func TestRecordsMakeTheGroup(t *testing.T) {
 		for _, name := range names {
 			n.Alerts = append(n.Alerts, fires(name, 0))
 		}
-		g, _ = apply(g, n, testRules)
+		g, _ = applied(g, n, testRules)
 		return g
 	}
 	first := notify(nil, 0, "a", "b", "c")

@@ -177,7 +177,7 @@ func TestInvalidStamps(t *testing.T) {
 
 func TestADeletionIsNewerThanAllDeletedRecords(t *testing.T) {
 	ahead := NewStamp(base.Add(time.Hour), 0, testWriter)
-	g, _ := applyAlert(nil, testKey, fires("a", 0), ahead, testRules)
+	g, _ := appliedAlert(nil, testKey, fires("a", 0), ahead, testRules)
 	s := deletionStamp(g, NewStamp(base, 0, testWriter))
 	require.Greater(t, s, ahead)
 	require.True(t, Merge(g, Tombstone(g.ID, s)).IsTombstone())
@@ -228,7 +228,7 @@ func checkExtremeTimes(t *testing.T, start, end time.Time, arrival int) {
 	for i, alerts := range [][]NotifiedAlert{{a}, {a, b}, {resolved}, {b}, {a}, {fires("a", 0)}, {resolved, b}, nil} {
 		n := step{0, am0, alerts, 0, ""}.notification(i)
 		n.Stamp = NewStamp(time.Date(arrival, 1, 1, 0, 0, i, 0, time.UTC), 0, testWriter)
-		next, events := apply(g, n, rules{settle: math.MaxInt64, groupWait: math.MaxInt64})
+		next, events := applied(g, n, rules{settle: math.MaxInt64, groupWait: math.MaxInt64})
 		checkGroup(t, next)
 		checkEvents(t, next, n.Stamp, events)
 		for _, s := range Sorts() {
@@ -247,13 +247,13 @@ func TestZeroValues(t *testing.T) {
 	require.Nil(t, missing.Alert(fp("a")))
 	require.True(t, missing.Equal(nil))
 	require.False(t, missing.Equal(&AlertGroup{}))
-	g, events := apply(nil, Notification{}, rules{})
+	g, events := applied(nil, Notification{}, rules{})
 	require.Equal(t, []string{"N"}, abbreviate(events))
 	require.Equal(t, StateResolved, g.State)
 	require.Empty(t, g.Name)
 	require.Empty(t, g.Episodes())
 	require.True(t, g.ResolvedAt().IsZero())
-	g, _ = applyAlert(nil, Key{}, NotifiedAlert{}, "", rules{})
+	g, _ = appliedAlert(nil, Key{}, NotifiedAlert{}, "", rules{})
 	require.Equal(t, StatusResolved, g.Alerts[0].Status)
 	require.Equal(t, SeverityOther, g.Severity)
 	g, _ = removeAlerts(g, nil, "")

@@ -23,6 +23,7 @@ type GroupStorage interface {
 	GroupLoader
 	SourceStore
 	History
+	ContentLoader
 	Follower
 	GroupKeys
 
@@ -100,6 +101,14 @@ type History interface {
 	StreamEvents(ctx context.Context, from time.Time) iter.Seq2[Event, error]
 }
 
+// ContentLoader reads what alerts said when their events happened.
+type ContentLoader interface {
+	// Contents returns the contents of the events, by hash. A content that is not
+	// stored, or cannot be read, is missing in the map. A content is kept as long as an
+	// event of the history has it.
+	Contents(ctx context.Context, events []Event) (map[string]Content, error)
+}
+
 // Follower reports the changes that other processes make.
 type Follower interface {
 	// Follow makes the storage call fn after each change that was not made by its
@@ -130,6 +139,8 @@ type Change struct {
 	Stamp Stamp
 	// Events are added to the history together with the write.
 	Events []Event
+	// Contents holds the contents of the events, each one once.
+	Contents ContentTexts
 	// Notified is true if the write applies a notification. It increments the
 	// group's Notifications counter by one.
 	Notified bool
@@ -152,7 +163,10 @@ func (c *Change) ID() ID {
 
 // Write returns the change as a storage gets it.
 func (c *Change) Write() Write {
-	w := Write{Stamp: c.Stamp, Events: c.Events, Notified: c.Notified, Exclusive: c.Exclusive, Deferred: c.Deferred}
+	w := Write{
+		Stamp: c.Stamp, Events: c.Events, Contents: c.Contents,
+		Notified: c.Notified, Exclusive: c.Exclusive, Deferred: c.Deferred,
+	}
 	// A nil group must become a nil Document.
 	if c.Group != nil {
 		w.Next = c.Group

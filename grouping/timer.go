@@ -111,8 +111,7 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	default:
 		return Change{}, false
 	}
-	next, events := tr.finish()
-	return Change{Group: next, Stamp: tr.stamp, Events: events}, true
+	return tr.finish(), true
 }
 
 // expiredAlerts returns the alerts that stopped firing before the given time.

@@ -17,7 +17,7 @@ func TestTotals(t *testing.T) {
 		if ended {
 			a.Status, a.EndsAt = StatusResolved, base.Add(writtenAt)
 		}
-		g, _ := apply(nil, Notification{
+		g, _ := applied(nil, Notification{
 			Key: Key{Source: "prod", Receiver: "team-" + name, GroupKey: name}, GroupLabels: Labels{{"alertname", name}},
 			Alerts: list(a), Stamp: NewStamp(base.Add(writtenAt), 0, testWriter), ExternalURL: "http://am-0",
 		}, testRules)
@@ -68,7 +68,7 @@ func TestTotals(t *testing.T) {
 // Readers share one copy of the totals until the next change.
 func TestTotalsAreCopiedOncePerChange(t *testing.T) {
 	x := newIndex(nil)
-	g, _ := apply(nil, Notification{Key: testKey, Alerts: list(fires("a", 0)), Stamp: NewStamp(base, 0, testWriter)}, testRules)
+	g, _ := applied(nil, Notification{Key: testKey, Alerts: list(fires("a", 0)), Stamp: NewStamp(base, 0, testWriter)}, testRules)
 	x.update(g.ID, nil, g)
 	first := x.currentTotals()
 	require.Same(t, first, x.currentTotals())

@@ -47,9 +47,9 @@ func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
 	return tr
 }
 
-// finish completes the group and its events. The opened event comes first, the
-// closed event last.
-func (tr *transition) finish() (*AlertGroup, []Event) {
+// finish returns the change to the group. The opened event comes first, the closed
+// event last.
+func (tr *transition) finish() Change {
 	if tr.before == nil || tr.fromFuture(tr.meta.CreatedAt) {
 		tr.meta.CreatedAt, tr.meta.FlushAt = tr.at, tr.at.Add(tr.groupWait)
 	}
@@ -91,7 +91,9 @@ func (tr *transition) finish() (*AlertGroup, []Event) {
 	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded):
 		tr.log.addForGroup(EventClosed, g.GroupLabels)
 	}
-	return g, tr.log.events
+	c := Change{Group: g, Stamp: tr.stamp, Events: tr.log.events}
+	c.addContents()
+	return c
 }
 
 // find returns the alert's index in the list and true, or the index at which to

@@ -170,8 +170,8 @@ func (t *Tiered) applyEntries(ctx context.Context, entries []durable.LogEntry, c
 			return err
 		}
 	}
-	events, err := t.backend.LoadEvents(ctx, foreign)
-	t.memory.PutEvents(events)
+	events, contents, err := t.backend.LoadEvents(ctx, foreign)
+	t.memory.PutEvents(events, contents)
 	return err
 }
 

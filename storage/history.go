@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"time"
 
 	"muster/grouping"
@@ -54,4 +55,31 @@ func (t *Tiered) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 		}
 	}
 	return t.memory.Events(ctx, q)
+}
+
+// Contents implements grouping.GroupStorage. The copy has the contents of the newest
+// events, including those that the backend does not have yet. The backend has older
+// ones.
+func (t *Tiered) Contents(ctx context.Context, events []grouping.Event) (map[string]grouping.Content, error) {
+	contents, err := t.memory.Contents(ctx, events)
+	if err != nil {
+		return nil, err
+	}
+	var unknown []grouping.Event
+	for _, e := range events {
+		if _, known := contents[e.Content]; e.Content != "" && !known {
+			unknown = append(unknown, e)
+		}
+	}
+	if _, reason := t.breaker.state(); reason != "" || len(unknown) == 0 {
+		return contents, nil
+	}
+	older, err := t.backend.Contents(ctx, unknown)
+	switch {
+	case err == nil:
+		maps.Copy(contents, older)
+	case ctx.Err() != nil, !errors.Is(err, grouping.ErrStorage):
+		return nil, err
+	}
+	return contents, nil
 }

@@ -166,6 +166,11 @@ func (s *instrumented) StreamEvents(ctx context.Context, from time.Time) iter.Se
 	}
 }
 
+func (s *instrumented) Contents(ctx context.Context, events []grouping.Event) (contents map[string]grouping.Content, err error) {
+	defer s.record(ctx, "contents", time.Now(), &err)
+	return s.GroupStorage.Contents(ctx, events)
+}
+
 // instrumentedDurable measures the calls of a backend, except FollowLog, which runs
 // for hours.
 type instrumentedDurable struct {
@@ -208,9 +213,9 @@ func (s *instrumentedDurable) FollowLog(ctx context.Context, from []durable.Posi
 	return s.next.FollowLog(ctx, from, fn)
 }
 
-func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.Event) (err error) {
+func (s *instrumentedDurable) PushEvents(ctx context.Context, events []grouping.Event, contents grouping.ContentTexts) (err error) {
 	defer s.record(ctx, "push_events", time.Now(), &err)
-	return s.next.PushEvents(ctx, events)
+	return s.next.PushEvents(ctx, events, contents)
 }
 
 func (s *instrumentedDurable) CheckLineage(ctx context.Context, seen []durable.Position) (lineage durable.Lineage, err error) {
@@ -218,7 +223,9 @@ func (s *instrumentedDurable) CheckLineage(ctx context.Context, seen []durable.P
 	return s.next.CheckLineage(ctx, seen)
 }
 
-func (s *instrumentedDurable) LoadEvents(ctx context.Context, entries []durable.LogEntry) (events []grouping.Event, err error) {
+func (s *instrumentedDurable) LoadEvents(ctx context.Context, entries []durable.LogEntry) (
+	events []grouping.Event, contents grouping.ContentTexts, err error,
+) {
 	defer s.record(ctx, "events_of", time.Now(), &err)
 	return s.next.LoadEvents(ctx, entries)
 }

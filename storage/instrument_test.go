@@ -47,6 +47,8 @@ func TestInstrument(t *testing.T) {
 	require.NoError(t, w.StoreAll(t.Context(), nil))
 	_, err = w.Events(t.Context(), grouping.EventQuery{})
 	require.NoError(t, err)
+	_, err = w.Contents(t.Context(), nil)
+	require.NoError(t, err)
 	require.Equal(t, "redis", d.Name())
 	from, err := d.Position(t.Context())
 	require.NoError(t, err)
@@ -54,10 +56,10 @@ func TestInstrument(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = d.LoadMany(t.Context(), nil)
 	require.NoError(t, err)
-	require.NoError(t, d.PushEvents(t.Context(), nil))
+	require.NoError(t, d.PushEvents(t.Context(), nil, nil))
 	_, err = d.CheckLineage(t.Context(), from)
 	require.NoError(t, err)
-	_, err = d.LoadEvents(t.Context(), nil)
+	_, _, err = d.LoadEvents(t.Context(), nil)
 	require.NoError(t, err)
 	_, err = d.MissingEvents(t.Context(), nil)
 	require.NoError(t, err)
@@ -78,6 +80,7 @@ func TestInstrument(t *testing.T) {
 # TYPE muster_storage_operations_total counter
 muster_storage_operations_total{backend="memory",operation="store",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="absent",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="contents",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="delete",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="events",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="events_of",result="ok"} 1
@@ -102,5 +105,5 @@ muster_storage_operations_total{backend="redis",operation="trace",result="ok"} 1
 `), "muster_storage_operations_total"))
 	n, err := testutil.GatherAndCount(reg, "muster_storage_duration_seconds")
 	require.NoError(t, err)
-	require.Equal(t, 19, n)
+	require.Equal(t, 20, n)
 }

@@ -127,7 +127,7 @@ func (t *Tiered) pushEvents(ctx context.Context, events []grouping.Event) (lost 
 	if err != nil || len(missing) == 0 {
 		return 0, err
 	}
-	if err := t.backend.PushEvents(ctx, missing); err != nil {
+	if err := t.backend.PushEvents(ctx, missing, t.memory.ContentTexts(missing)); err != nil {
 		return 0, err
 	}
 	writes := map[grouping.Stamp]bool{}

@@ -1,12 +1,10 @@
 package storage
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +18,8 @@ type MemoryOptions struct {
 	MaxEvents        int           // maximum number of events
 }
 
-// DefaultMemoryOptions returns the defaults. The events need about 40 MB.
+// DefaultMemoryOptions returns the defaults. The events need about 40 MB, and their
+// contents usually less.
 func DefaultMemoryOptions() MemoryOptions {
 	return MemoryOptions{HistoryRetention: grouping.DefaultHistoryRetention, MaxEvents: 100_000}
 }
@@ -29,8 +28,6 @@ func DefaultMemoryOptions() MemoryOptions {
 // a backend, and the working copy of a Tiered. It is safe for concurrent use.
 type Memory struct {
 	grouping.NoFollow
-
-	opts MemoryOptions
 
 	mu        sync.RWMutex
 	documents map[grouping.ID]grouping.Document // guarded by mu
@@ -43,17 +40,14 @@ type Memory struct {
 	// lastWrites holds the stamp of the last write of each document. It shows that a
 	// repeated write was already applied.
 	lastWrites map[grouping.ID]grouping.Stamp // guarded by mu
-	// events is sorted by ID. Events arrive almost in order, so an insertion moves
-	// only a few. A reader copies the pointers and holds no lock while it filters
-	// them.
-	events []*grouping.Event // guarded by mu
+	history    eventStore                     // guarded by mu
 }
 
 // NewMemory returns an empty Memory.
 func NewMemory(opts MemoryOptions) *Memory {
 	return &Memory{
-		opts: opts, documents: map[grouping.ID]grouping.Document{}, tombstones: map[grouping.ID]grouping.Document{},
-		lastWrites: map[grouping.ID]grouping.Stamp{},
+		documents: map[grouping.ID]grouping.Document{}, tombstones: map[grouping.ID]grouping.Document{},
+		lastWrites: map[grouping.ID]grouping.Stamp{}, history: newEventStore(opts.MaxEvents, opts.HistoryRetention),
 	}
 }
 
@@ -93,7 +87,7 @@ func (m *Memory) Write(ctx context.Context, w grouping.Write) (grouping.Document
 	case (w.Next == nil || stored != w.Base) && w.Conflicts(stored):
 		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	defer m.addEvents(w.Events)
+	defer m.history.add(w.Events, w.Contents)
 	if w.Next == nil {
 		m.set(grouping.Tombstone(id, w.Stamp))
 		return nil, nil
@@ -117,7 +111,7 @@ func (m *Memory) applied(w *grouping.Write) bool {
 	if len(w.Events) == 0 {
 		return false
 	}
-	_, found := m.findEvent(w.Events[0].ID)
+	_, found := m.history.find(w.Events[0].ID)
 	return found
 }
 
@@ -302,124 +296,4 @@ func (m *Memory) Ping(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return nil
-}
-
-// PutEvents adds events to the history. Events that are already stored do not
-// change.
-func (m *Memory) PutEvents(events []grouping.Event) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.addEvents(events)
-}
-
-// addEvents is PutEvents for callers that hold mu. It also evicts events beyond
-// the limit and the retention.
-func (m *Memory) addEvents(events []grouping.Event) {
-	for _, e := range events {
-		if i, found := m.findEvent(e.ID); !found {
-			m.events = slices.Insert(m.events, i, &e)
-		}
-	}
-	first := max(0, len(m.events)-m.opts.MaxEvents)
-	oldest := time.Now().Add(-m.opts.HistoryRetention)
-	for first < len(m.events) && m.events[first].Time.Before(oldest) {
-		first++
-	}
-	m.events = m.events[first:]
-}
-
-func (m *Memory) findEvent(id string) (int, bool) {
-	return slices.BinarySearchFunc(m.events, id, func(e *grouping.Event, id string) int { return strings.Compare(e.ID, id) })
-}
-
-// EventsSince returns the events with this ID and with greater IDs, oldest first.
-func (m *Memory) EventsSince(id string) []grouping.Event {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	i, _ := m.findEvent(id)
-	events := make([]grouping.Event, 0, len(m.events)-i)
-	for _, e := range m.events[i:] {
-		events = append(events, *e)
-	}
-	return events
-}
-
-// EventsOf returns the events of the documents, oldest first.
-func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
-	if len(ids) == 0 {
-		return nil
-	}
-	wanted := make(map[grouping.ID]bool, len(ids))
-	for _, id := range ids {
-		wanted[id] = true
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	for _, e := range m.events {
-		if wanted[e.DocumentID()] {
-			events = append(events, *e)
-		}
-	}
-	return events
-}
-
-// StreamEvents implements grouping.GroupStorage.
-func (m *Memory) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
-	return durable.EventReader{Newest: m.newestEvent, After: m.eventsAfter}.StreamEvents(ctx, from)
-}
-
-func (m *Memory) newestEvent(context.Context) (string, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if len(m.events) == 0 {
-		return "", nil
-	}
-	return m.events[len(m.events)-1].ID, nil
-}
-
-// eventsAfter returns the next events with greater IDs, and the last ID of them.
-func (m *Memory) eventsAfter(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
-	if ctx.Err() != nil {
-		return nil, "", context.Cause(ctx)
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	i, found := m.findEvent(after)
-	if found {
-		i++
-	}
-	for _, e := range m.events[i:min(i+durable.StreamChunk, len(m.events))] {
-		events, last = append(events, *e), e.ID
-	}
-	return events, last, nil
-}
-
-// Events implements grouping.GroupStorage.
-func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
-	var page grouping.EventPage
-	if ctx.Err() != nil {
-		return page, context.Cause(ctx)
-	}
-	m.mu.RLock()
-	end := len(m.events)
-	if q.Cursor != "" {
-		end, _ = m.findEvent(q.Cursor)
-	}
-	events := slices.Clone(m.events[:end])
-	m.mu.RUnlock()
-	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
-	for _, e := range slices.Backward(events) {
-		if !q.Since.IsZero() && e.Time.Before(q.Since) {
-			break
-		}
-		if !q.Matches(e) {
-			continue
-		}
-		if len(page.Events) == limit {
-			page.Next = page.Events[limit-1].ID
-			break
-		}
-		page.Events = append(page.Events, *e)
-	}
-	return page, nil
 }

@@ -94,6 +94,33 @@ func TestMemoryHistoryIsBounded(t *testing.T) {
 	})
 }
 
+// A content stays as long as an event that has it.
+func TestMemoryContentsGoWithTheHistory(t *testing.T) {
+	m := NewMemory(MemoryOptions{MaxEvents: 4, HistoryRetention: time.Hour})
+	w := newWriter(m)
+	stored := func() []string { return storagetest.StoredContents(t, m, "slow", "full", "late", "4", "5", "6") }
+	first := w.FiredChange(t, nil, groupKey("g"), "slow", "full")
+	g := w.MustStore(t, first)
+	g = w.MustStore(t, w.FiredChange(t, g, groupKey("g"), "slow", "4"))
+	require.Equal(t, []string{"slow", "full", "4"}, stored())
+	g = w.MustStore(t, w.FiredChange(t, g, groupKey("g"), "5", "6"))
+	require.Equal(t, []string{"slow", "4", "5", "6"}, stored())
+	w.MustStore(t, w.FiredChange(t, g, groupKey("g"), "5", "6"))
+	require.Equal(t, []string{"5", "6"}, stored())
+	require.Len(t, m.history.contents, 2)
+
+	// The text of a content can arrive after the events.
+	late := w.FiredChange(t, nil, groupKey("g"), "late", "late")
+	m.PutEvents(late.Events, nil)
+	require.Equal(t, []string{"5", "6"}, stored())
+	m.PutEvents(late.Events[:1], late.Contents)
+	require.Equal(t, []string{"late", "5", "6"}, stored())
+	m.PutEvents(w.FiredChange(t, nil, groupKey("g"), "4", "4", "4").Events, nil)
+	require.Equal(t, []string{"late"}, stored())
+	m.PutEvents(w.FiredChange(t, nil, groupKey("g"), "4").Events, nil)
+	require.Empty(t, stored())
+}
+
 // Events of other replicas arrive late and in any order.
 func TestMemoryPutEvents(t *testing.T) {
 	m := NewMemory(DefaultMemoryOptions())
@@ -101,9 +128,9 @@ func TestMemoryPutEvents(t *testing.T) {
 	want := storagetest.FillHistory(t, &writer{GroupStorage: NewMemory(DefaultMemoryOptions()), Clock: w.Clock}, 20)
 	for i := range want {
 		j := i * 7 % len(want)
-		m.PutEvents(want[j : j+1])
+		m.PutEvents(want[j:j+1], nil)
 	}
-	m.PutEvents(want)
+	m.PutEvents(want, nil)
 	page, err := m.Events(t.Context(), grouping.EventQuery{})
 	require.NoError(t, err)
 	require.Equal(t, want, page.Events)
@@ -121,7 +148,7 @@ func TestMemoryEventsWhileOthersCome(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range all { // newest first, so that each insertion moves all other events
-			m.PutEvents(all[i : i+1])
+			m.PutEvents(all[i:i+1], nil)
 		}
 	})
 	wg.Go(func() {

@@ -260,7 +260,7 @@ func (t *Tiered) store(ctx context.Context, w grouping.Write) (grouping.Document
 		return nil, err
 	}
 	t.advanceSeen(w.ID(), string(w.Stamp), stored.Header().Version)
-	t.memory.PutEvents(w.Events)
+	t.memory.PutEvents(w.Events, w.Contents)
 	if lookUp {
 		t.markUnpushed(w.Events)
 	}
@@ -283,7 +283,7 @@ func (t *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 		return err
 	}
 	t.clearSeen(w.ID())
-	t.memory.PutEvents(w.Events)
+	t.memory.PutEvents(w.Events, w.Contents)
 	t.memory.Merge(grouping.Tombstone(w.ID(), w.Stamp))
 	return nil
 }

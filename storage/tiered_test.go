@@ -136,7 +136,7 @@ func (r replica) clean(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, op := range []string{
 		"store", "delete", "load", "index", "position", "follow", "push events", "trace", "events of", "absent", "lacking",
-		"now", "events", "ping", "everything",
+		"now", "events", "contents", "ping", "everything",
 	} {
 		for _, how := range []fault{refused, answerLost, slow} {
 			t.Run(fmt.Sprintf("%s %s", op, how), func(t *testing.T) {
@@ -173,6 +173,7 @@ func TestFaults(t *testing.T) {
 				g, err := r.Get(t.Context(), testKey.ID())
 				require.NoError(t, err, "reads must still succeed")
 				require.NotNil(t, g.Alert(b.Fingerprint))
+				require.Equal(t, "1", contentOf(t, r.storage, r, b.Fingerprint).Annotations.Get("value"))
 
 				r.backend.heal()
 				add(r, firing("d"))
@@ -205,10 +206,24 @@ func TestFaults(t *testing.T) {
 				}
 				require.Equal(t, []grouping.EventKind{"resolved", "fired"}, kinds)
 				require.Len(t, inRedis(t, server.Addr())[testKey.ID()].Alert(b.Fingerprint).Episodes(), 1)
+				require.Equal(t, "1", contentOf(t, direct, r, b.Fingerprint).Annotations.Get("value"))
+				require.Equal(t, "1", contentOf(t, other.storage, r, b.Fingerprint).Annotations.Get("value"))
 				require.Zero(t, testutil.ToFloat64(r.storage.fallbacks.WithLabelValues("conflict")))
 			})
 		}
 	}
+}
+
+// contentOf returns the content that an alert had when it fired. The storage may know
+// the content, the replica knows the event.
+func contentOf(t *testing.T, s grouping.ContentLoader, r replica, fp grouping.Fingerprint) grouping.Content {
+	t.Helper()
+	page, err := r.Events(t.Context(), grouping.EventQuery{Fingerprint: fp, Kinds: []grouping.EventKind{grouping.EventFired}})
+	require.NoError(t, err)
+	require.NotEmpty(t, page.Events)
+	contents, err := s.Contents(t.Context(), page.Events)
+	require.NoError(t, err)
+	return contents[page.Events[0].Content]
 }
 
 func equalStatuses(g *grouping.AlertGroup, want map[grouping.Fingerprint]grouping.Status) bool {
@@ -501,8 +516,8 @@ func (f *flaky) FollowLog(ctx context.Context, from []durable.Position, fn func(
 	return f.do(ctx, "follow", func() error { return f.Backend.FollowLog(ctx, from, fn) })
 }
 
-func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event) error {
-	return f.do(ctx, "push events", func() error { return f.Backend.PushEvents(ctx, events) })
+func (f *flaky) PushEvents(ctx context.Context, events []grouping.Event, contents grouping.ContentTexts) error {
+	return f.do(ctx, "push events", func() error { return f.Backend.PushEvents(ctx, events, contents) })
 }
 
 func (f *flaky) CheckLineage(ctx context.Context, seen []durable.Position) (l durable.Lineage, err error) {
@@ -510,9 +525,16 @@ func (f *flaky) CheckLineage(ctx context.Context, seen []durable.Position) (l du
 	return l, err
 }
 
-func (f *flaky) LoadEvents(ctx context.Context, entries []durable.LogEntry) (events []grouping.Event, err error) {
-	err = f.do(ctx, "events of", func() (err error) { events, err = f.Backend.LoadEvents(ctx, entries); return err })
-	return events, err
+func (f *flaky) LoadEvents(ctx context.Context, entries []durable.LogEntry) (
+	events []grouping.Event, contents grouping.ContentTexts, err error,
+) {
+	err = f.do(ctx, "events of", func() (err error) { events, contents, err = f.Backend.LoadEvents(ctx, entries); return err })
+	return events, contents, err
+}
+
+func (f *flaky) Contents(ctx context.Context, events []grouping.Event) (contents map[string]grouping.Content, err error) {
+	err = f.do(ctx, "contents", func() (err error) { contents, err = f.Backend.Contents(ctx, events); return err })
+	return contents, err
 }
 
 func (f *flaky) MissingEvents(ctx context.Context, events []grouping.Event) (missing []grouping.Event, err error) {

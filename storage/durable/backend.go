@@ -59,12 +59,13 @@ type Backend interface {
 	// same numbers again.
 	CheckLineage(ctx context.Context, seen []Position) (Lineage, error)
 
-	// LoadEvents returns the history events of the writes in the log entries.
-	LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.Event, error)
+	// LoadEvents returns the history events of the writes in the log entries, and
+	// their contents.
+	LoadEvents(ctx context.Context, entries []LogEntry) ([]grouping.Event, grouping.ContentTexts, error)
 
 	// MissingEvents returns those of the given events that the history should
-	// contain but does not. Events that a limit or the retention removed are not
-	// missing.
+	// contain but does not, or whose content is missing. Events that a limit or the
+	// retention removed are not missing.
 	MissingEvents(ctx context.Context, events []grouping.Event) ([]grouping.Event, error)
 
 	// FindLosses returns what the backend has lost without an outage: the given
@@ -72,9 +73,9 @@ type Backend interface {
 	// policy of Redis deletes single keys.
 	FindLosses(ctx context.Context, ids []grouping.ID) (Losses, error)
 
-	// PushEvents adds events to the history. Events that are already stored do not
-	// change.
-	PushEvents(ctx context.Context, events []grouping.Event) error
+	// PushEvents adds events and their contents to the history. Events that are
+	// already stored do not change.
+	PushEvents(ctx context.Context, events []grouping.Event, contents grouping.ContentTexts) error
 
 	// Check returns what is wrong with the configuration of the backend, one
 	// sentence for each problem. The operator must change it. An error means that

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -16,21 +17,45 @@ import (
 	"muster/storage/durable"
 )
 
-// The history of a Storage has two buckets. One has the events by time. The other
-// one has the IDs of the events by document.
+// The history of a Storage has these buckets: the events by time, the IDs of the events
+// by document, and the contents of the events with their last uses.
+
+// encodedEvent is an event as it is stored.
+type encodedEvent struct {
+	document grouping.ID
+	id       []byte
+	json     []byte
+	hash     []byte // of its content, or empty
+	content  string // "" if it is not known
+}
+
+func encodeEvents(events []grouping.Event, contents grouping.ContentTexts) ([]encodedEvent, error) {
+	encoded := make([]encodedEvent, 0, len(events))
+	for i := range events {
+		e := &events[i]
+		text, err := e.Encode()
+		if err != nil {
+			return nil, fmt.Errorf("event %s: %w", e.ID, err)
+		}
+		encoded = append(encoded, encodedEvent{
+			document: e.DocumentID(), id: []byte(e.ID), json: []byte(text[len(e.ID):]), hash: []byte(e.Content), content: contents[e.Content],
+		})
+	}
+	return encoded, nil
+}
 
 // PushEvents implements durable.Backend.
-func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event) error {
+func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event, contents grouping.ContentTexts) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return f.update("push events", func(tx *bbolt.Tx) error {
 		for i := range events {
-			text, err := events[i].Encode()
+			encoded, err := encodeEvents(events[i:i+1], contents)
 			if err != nil || !durable.Storable(&events[i]) {
 				continue // the original write could not encode it either
 			}
-			if err := f.addEvents(tx, events[i].DocumentID(), []string{text}); err != nil {
+			if err := f.addEvents(tx, encoded); err != nil {
 				return err
 			}
 		}
@@ -38,48 +63,141 @@ func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event) error
 	})
 }
 
-// addEvents writes encoded events. It also removes a few of the oldest events if
-// the history is over its limits. This keeps the file from growing, and no
-// single write has to remove many events.
-func (f *Storage) addEvents(tx *bbolt.Tx, id grouping.ID, events []string) error {
-	history, timeline, meta := tx.Bucket(bucketHistory), tx.Bucket(bucketTimeline), tx.Bucket(bucketMeta)
-	var size int64
-	if v := meta.Get(keyBytes); len(v) == 8 {
-		size = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
+// historyWriter writes the history in one transaction.
+type historyWriter struct {
+	history, timeline, contents, uses, meta *bbolt.Bucket
+
+	bytes int64 // size of the events and their contents
+}
+
+func newHistoryWriter(tx *bbolt.Tx) *historyWriter {
+	w := &historyWriter{
+		history: tx.Bucket(bucketHistory), timeline: tx.Bucket(bucketTimeline),
+		contents: tx.Bucket(bucketContents), uses: tx.Bucket(bucketUses), meta: tx.Bucket(bucketMeta),
 	}
-	for _, text := range events {
-		key, value := eventKey(text)
-		if history.Get(key) != nil {
-			continue
-		}
-		err := errors.Join(history.Put(key, value), timeline.Put(append([]byte(id), key...), nil))
-		if err != nil {
+	if v := w.meta.Get(keyBytes); len(v) == 8 {
+		w.bytes = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
+	}
+	return w
+}
+
+// finish writes the size.
+func (w *historyWriter) finish() error {
+	return w.meta.Put(keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(w.bytes, 0))))
+}
+
+// addEvents writes events and their contents. It also removes a few of the oldest
+// events if the history is over its limits. This keeps the file from growing, and no
+// single write has to remove many events.
+func (f *Storage) addEvents(tx *bbolt.Tx, events []encodedEvent) error {
+	w := newHistoryWriter(tx)
+	for i := range events {
+		if err := w.add(&events[i]); err != nil {
 			return err
 		}
-		size += int64(len(text))
 	}
 	oldest := []byte(grouping.NewStamp(f.now().Add(-f.opts.HistoryRetention), 0, ""))
 	for range 2*len(events) + 1 {
-		k, v := history.Cursor().First()
-		if k == nil || size <= f.opts.MaxHistory && bytes.Compare(k, oldest) >= 0 {
+		id, _ := w.history.Cursor().First()
+		if id == nil || w.bytes <= f.opts.MaxHistory && bytes.Compare(id, oldest) >= 0 {
 			break
 		}
-		e, err := grouping.DecodeEvent(string(k) + string(v))
-		if err == nil {
-			err = timeline.Delete(append([]byte(e.DocumentID()), k...))
-		}
-		if err := errors.Join(err, history.Delete(k)); err != nil {
+		if err := w.removeOldest(); err != nil {
 			return err
 		}
-		size -= int64(len(k) + len(v))
 	}
-	return meta.Put(keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(size, 0))))
+	return w.finish()
 }
 
-// eventKey splits an encoded event into its ID and its JSON.
-func eventKey(text string) (key, value []byte) {
-	i := bytes.IndexByte([]byte(text), '{')
-	return []byte(text[:i]), []byte(text[i:])
+// add writes an event that is not stored yet, and its content.
+func (w *historyWriter) add(e *encodedEvent) error {
+	if len(e.hash) > 0 {
+		if err := w.addContent(e); err != nil {
+			return err
+		}
+	}
+	if w.history.Get(e.id) != nil {
+		return nil
+	}
+	err := errors.Join(w.history.Put(e.id, e.json), w.timeline.Put(append([]byte(e.document), e.id...), nil))
+	w.bytes += int64(len(e.id) + len(e.json))
+	return err
+}
+
+// addContent writes the content of an event. The newest event that has the content says
+// how long it is kept.
+func (w *historyWriter) addContent(e *encodedEvent) error {
+	last, text := splitContent(w.contents.Get(e.hash))
+	if last == nil && e.content == "" || bytes.Compare(e.id, last) <= 0 {
+		return nil
+	}
+	if last == nil {
+		text = []byte(e.content)
+		w.bytes += int64(len(text))
+	} else if err := w.uses.Delete(last); err != nil {
+		return err
+	}
+	return errors.Join(w.uses.Put(e.id, e.hash), w.contents.Put(e.hash, slices.Concat(e.id, text)))
+}
+
+// removeOldest removes the oldest event. It also removes the contents that no later
+// event has.
+func (w *historyWriter) removeOldest() error {
+	id, text := w.history.Cursor().First()
+	e, err := grouping.DecodeEvent(string(id) + string(text))
+	if err == nil {
+		err = w.timeline.Delete(append([]byte(e.DocumentID()), id...))
+	}
+	if err := errors.Join(err, w.history.Delete(id)); err != nil {
+		return err
+	}
+	w.bytes -= int64(len(id) + len(text))
+	return w.removeContents(id)
+}
+
+// removeContents removes the contents whose newest event is not after the one with the
+// ID.
+func (w *historyWriter) removeContents(id []byte) error {
+	for {
+		last, hash := w.uses.Cursor().First()
+		if last == nil || bytes.Compare(last, id) > 0 {
+			return nil
+		}
+		_, text := splitContent(w.contents.Get(hash))
+		w.bytes -= int64(len(text))
+		if err := errors.Join(w.contents.Delete(hash), w.uses.Delete(last)); err != nil {
+			return err
+		}
+	}
+}
+
+// splitContent splits a stored content into the ID of the newest event that has it and
+// its text. It returns nil if there is no such content.
+func splitContent(stored []byte) (last, text []byte) {
+	i := bytes.IndexByte(stored, '{')
+	if i < 0 {
+		return nil, nil
+	}
+	return stored[:i], stored[i:]
+}
+
+// Contents implements grouping.GroupStorage.
+func (f *Storage) Contents(ctx context.Context, events []grouping.Event) (map[string]grouping.Content, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	texts := grouping.ContentTexts{}
+	err := f.view("contents", func(tx *bbolt.Tx) error {
+		contents := tx.Bucket(bucketContents)
+		for i := range events {
+			hash := events[i].Content
+			if _, text := splitContent(contents.Get([]byte(hash))); text != nil {
+				texts[hash] = string(text)
+			}
+		}
+		return nil
+	})
+	return texts.Decode(), err
 }
 
 // Events implements grouping.GroupStorage.

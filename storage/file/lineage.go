@@ -21,11 +21,11 @@ func (f *Storage) CheckLineage(ctx context.Context, _ []durable.Position) (durab
 }
 
 // LoadEvents implements durable.Backend.
-func (f *Storage) LoadEvents(ctx context.Context, _ []durable.LogEntry) ([]grouping.Event, error) {
+func (f *Storage) LoadEvents(ctx context.Context, _ []durable.LogEntry) ([]grouping.Event, grouping.ContentTexts, error) {
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 // MissingEvents implements durable.Backend.
@@ -34,9 +34,10 @@ func (f *Storage) MissingEvents(ctx context.Context, events []grouping.Event) (a
 		return nil, context.Cause(ctx)
 	}
 	err = f.view("absent", func(tx *bbolt.Tx) error {
-		history := tx.Bucket(bucketHistory)
+		history, contents := tx.Bucket(bucketHistory), tx.Bucket(bucketContents)
 		for _, e := range events {
-			if durable.Storable(&e) && history.Get([]byte(e.ID)) == nil {
+			stored := history.Get([]byte(e.ID)) != nil && (e.Content == "" || contents.Get([]byte(e.Content)) != nil)
+			if durable.Storable(&e) && !stored {
 				absent = append(absent, e)
 			}
 		}

@@ -50,6 +50,9 @@ func (o Options) Validate() error {
 //	groups    <id><field>    a document. The fields are those in Redis
 //	history   <event id>     an event
 //	timeline  <id><event id> no value: the key names an event of the document
+//	contents  <hash>         the ID of the newest event that has the content, and
+//	                         the content
+//	uses      <event id>     the hash of the content that has this newest event
 //	meta      durable.Schema, epoch, bytes (of the history)
 type Storage struct {
 	grouping.NoFollow
@@ -85,6 +88,8 @@ var (
 	bucketGroups   = []byte("groups")
 	bucketHistory  = []byte("history")
 	bucketTimeline = []byte("timeline")
+	bucketContents = []byte("contents")
+	bucketUses     = []byte("uses")
 	bucketMeta     = []byte("meta")
 	keySchema      = []byte("schema")
 	keyEpoch       = []byte("epoch")
@@ -126,7 +131,7 @@ func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Documen
 	if err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
-	events, err := w.EncodeEvents()
+	events, err := encodeEvents(w.Events, w.Contents)
 	if err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
@@ -158,7 +163,7 @@ func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Documen
 		if err != nil {
 			return err
 		}
-		return f.addEvents(tx, id, events)
+		return f.addEvents(tx, events)
 	})
 	if err != nil {
 		return nil, err

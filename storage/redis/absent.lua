@@ -1,7 +1,8 @@
 -- Returns the positions of the events that are missing in the history of a shard,
--- or in the timeline of a stored group. An event that a limit or the retention
--- has removed is not missing.
-local history, maxHistory, maxTimeline, retention = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+-- or in the timeline of a stored group, or whose content is missing. An event that a
+-- limit or the retention has removed is not missing.
+local history, contents, uses = KEYS[1], KEYS[2], KEYS[3]
+local maxHistory, maxTimeline, retention = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 -- Returns the oldest event that the limit keeps, or '' if the limit is not reached.
 local function oldestKept(key, maximum)
@@ -24,15 +25,22 @@ end
 -- By the position of the group's key: the first event that its timeline must have,
 -- or false if the group is not stored.
 local firstInTimeline = {}
-for i = 2, #KEYS, 2 do
+for i = 4, #KEYS, 2 do
   firstInTimeline[i] = redis.call('EXISTS', KEYS[i]) == 1 and oldestKept(KEYS[i + 1], maxTimeline)
 end
+-- Reports whether the content of an event in the history is stored.
+local function hasContent(id, hash)
+  return hash == '' or id < firstInHistory or
+    redis.call('HEXISTS', contents, hash) == 1 and redis.call('ZSCORE', uses, hash)
+end
+
 local absent = {}
-for i = 4, #ARGV, 2 do
-  local id, group = ARGV[i], tonumber(ARGV[i + 1])
+for i = 4, #ARGV, 3 do
+  local id, group, hash = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local first = firstInTimeline[group]
-  if id >= oldest and (not has(history, firstInHistory, id) or first and not has(KEYS[group + 1], first, id)) then
-    absent[#absent + 1] = (i - 4) / 2
+  if id >= oldest and not (has(history, firstInHistory, id) and hasContent(id, hash) and
+      (not first or has(KEYS[group + 1], first, id))) then
+    absent[#absent + 1] = (i - 4) / 3
   end
 end
 return absent

@@ -48,7 +48,7 @@ func TestRedisRefusals(t *testing.T) {
 			"ping":        func() error { return w.Ping(t.Context()) },
 			"events":      func() error { _, err := w.Events(t.Context(), grouping.EventQuery{}); return err },
 			"position":    func() error { _, err := r.Position(t.Context()); return err },
-			"push events": func() error { return r.PushEvents(t.Context(), w.Change(g, g.Key).Events) },
+			"push events": func() error { return r.PushEvents(t.Context(), w.Change(g, g.Key).Events, nil) },
 			"trace": func() error {
 				_, err := r.CheckLineage(t.Context(), []durable.Position{{StreamID: "1-1", Token: "x"}})
 				return err
@@ -56,7 +56,7 @@ func TestRedisRefusals(t *testing.T) {
 			"absent":  func() error { _, err := r.MissingEvents(t.Context(), w.Change(g, g.Key).Events); return err },
 			"lacking": func() error { _, err := r.FindLosses(t.Context(), []grouping.ID{g.ID}); return err },
 			"events of": func() error {
-				_, err := r.LoadEvents(t.Context(), []durable.LogEntry{{ID: g.ID, Position: durable.Position{Token: string(g.Stamp)}}})
+				_, _, err := r.LoadEvents(t.Context(), []durable.LogEntry{{ID: g.ID, Position: durable.Position{Token: string(g.Stamp)}}})
 				return err
 			},
 			"time":   func() error { _, err := r.Now(t.Context()); return err },

@@ -86,12 +86,12 @@ func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery
 }
 
 // PushEvents implements durable.Backend.
-func (r *Storage) PushEvents(ctx context.Context, events []grouping.Event) error {
+func (r *Storage) PushEvents(ctx context.Context, events []grouping.Event, contents grouping.ContentTexts) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	for len(events) > 0 {
-		n, err := r.pushBatch(ctx, events)
+		n, err := r.pushBatch(ctx, events, contents)
 		if err != nil && (n == 1 || faultReason(err) != reasonStalled) {
 			return r.fault(ctx, "push events", err)
 		}
@@ -104,11 +104,12 @@ func (r *Storage) PushEvents(ctx context.Context, events []grouping.Event) error
 
 // pushBatch pushes as many events as the pace allows, and at least one. It returns
 // the number of events that it tried to push.
-func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event) (n int, err error) {
+func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event, contents grouping.ContentTexts) (n int, err error) {
 	var (
 		maxBytes  = r.pace.size()
 		bytes     int
 		pipe      = r.writer.Pipeline()
+		push      = contentPush{contents, map[string]bool{}}
 		histories = map[string]bool{}
 		timelines = map[string]bool{}
 	)
@@ -120,7 +121,9 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event) (n int
 			continue // it could not be encoded when it happened either
 		}
 		id, member := e.DocumentID(), redis.Z{Member: text}
-		history, timeline := r.key(r.shard(id), "h"), r.key(r.shard(id), "t:"+string(id))
+		shard := r.shard(id)
+		history, timeline := r.key(shard, "h"), r.key(shard, "t:"+string(id))
+		bytes += push.add(ctx, pipe, r.key(shard, "c"), r.key(shard, "cu"), e)
 		histories[history], timelines[timeline] = true, true
 		pipe.ZAdd(ctx, history, member)
 		pipe.ZAdd(ctx, timeline, member)

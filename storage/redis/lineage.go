@@ -55,9 +55,9 @@ func (r *Storage) CheckLineage(ctx context.Context, seen []durable.Position) (du
 
 // LoadEvents implements durable.Backend. It finds the events of a write by their IDs, which
 // begin with the stamp of the write.
-func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([]grouping.Event, error) {
+func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([]grouping.Event, grouping.ContentTexts, error) {
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return nil, nil, context.Cause(ctx)
 	}
 	pipe := r.client.Pipeline()
 	var answers []*redis.StringSliceCmd
@@ -70,15 +70,15 @@ func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([
 		}))
 	}
 	if len(answers) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
-		return nil, r.fault(ctx, "events of", err)
+		return nil, nil, r.fault(ctx, "events of", err)
 	}
 	var events []grouping.Event
 	for _, a := range answers {
 		if err := a.Err(); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
-			return nil, r.fault(ctx, "events of", err)
+			return nil, nil, r.fault(ctx, "events of", err)
 		}
 		for _, text := range a.Val() {
 			if e, err := grouping.DecodeEvent(text); err == nil {
@@ -86,7 +86,11 @@ func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([
 			}
 		}
 	}
-	return events, nil
+	contents, err := r.contentTexts(ctx, events)
+	if err != nil && !isRedisError(err) {
+		return nil, nil, r.fault(ctx, "events of", err)
+	}
+	return events, contents, nil
 }
 
 // MissingEvents implements durable.Backend.
@@ -116,7 +120,7 @@ func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([
 
 // absentPart returns the absent ones of some events of one shard.
 func (r *Storage) absentPart(ctx context.Context, shard int, events []grouping.Event) ([]grouping.Event, error) {
-	keys := []string{r.key(shard, "h")}
+	keys := []string{r.key(shard, "h"), r.key(shard, "c"), r.key(shard, "cu")}
 	args := []any{r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds())}
 	keyIndex := map[grouping.ID]int{}
 	for i := range events {
@@ -125,7 +129,7 @@ func (r *Storage) absentPart(ctx context.Context, shard int, events []grouping.E
 			keyIndex[id] = len(keys) + 1 // Lua counts from one
 			keys = append(keys, r.documentKey(id), r.key(shard, "t:"+string(id)))
 		}
-		args = append(args, events[i].ID, keyIndex[id])
+		args = append(args, events[i].ID, keyIndex[id], events[i].Content)
 	}
 	found, err := absentScript.Run(ctx, r.client, keys, args...).Int64Slice()
 	if err != nil {
@@ -168,7 +172,7 @@ func (r *Storage) FindLosses(ctx context.Context, ids []grouping.ID) (durable.Lo
 
 // lackingPart adds to lack what is missing of some documents of one shard.
 func (r *Storage) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *durable.Losses) error {
-	keys, args := []string{r.key(shard, "index"), r.key(shard, "h")}, make([]any, 0, len(ids))
+	keys, args := []string{r.key(shard, "index"), r.key(shard, "h"), r.key(shard, "c"), r.key(shard, "cu")}, make([]any, 0, len(ids))
 	for _, id := range ids {
 		keys = append(keys, r.documentKey(id), r.key(shard, "t:"+string(id)))
 		args = append(args, string(id))
@@ -185,9 +189,9 @@ func (r *Storage) lackingPart(ctx context.Context, shard int, ids []grouping.ID,
 		}
 	}
 	length, _ := answer[2].(int64)
-	if r.evictions.historyShrank(shard, length) {
-		lack.History = true
-	}
+	contents, _ := answer[3].(int64)
+	shrank, vanished := r.evictions.historyShrank(shard, length), r.evictions.contentsVanished(shard, contents)
+	lack.History = lack.History || shrank || vanished
 	return nil
 }
 
@@ -198,6 +202,7 @@ type evictions struct {
 	timelines map[grouping.ID]bool // guarded by mu
 	history   bool                 // guarded by mu
 	lengths   map[int]int64        // guarded by mu; last length of the history, by shard
+	contents  map[int]int64        // guarded by mu; last number of contents, by shard
 }
 
 // add records what the store script found to be missing at a write of the document:
@@ -230,6 +235,19 @@ func (e *evictions) historyShrank(shard int, length int64) bool {
 	before, known := e.lengths[shard]
 	e.lengths[shard] = length
 	return length < before/2 || !known && length == 0
+}
+
+// contentsVanished reports whether a shard has no contents, but had some at the last
+// call. A negative number says that it had some.
+func (e *evictions) contentsVanished(shard int, n int64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.contents == nil {
+		e.contents = map[int]int64{}
+	}
+	before := e.contents[shard]
+	e.contents[shard] = n
+	return n < 0 || n == 0 && before > 0
 }
 
 // takeAll returns what was found since its last call.

@@ -109,6 +109,9 @@ const (
 //	                            not a sorted set, because scores are doubles,
 //	                            which are too short for a stamp
 //	prefix:{n}:h        ZSET    the history of the shard, sorted by text
+//	prefix:{n}:c        HASH    the contents of the events in the history, by hash
+//	prefix:{n}:cu       ZSET    the hashes, sorted by the time of the newest event
+//	                            that has the content, in milliseconds
 //	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
 //	                            the entry before it
 //	prefix:{n}:meta     HASH    epoch, sequence and number of shards

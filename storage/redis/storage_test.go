@@ -121,7 +121,7 @@ func TestRedisTakesOnlyIDs(t *testing.T) {
 			page, err := w.Events(t.Context(), grouping.EventQuery{Group: id})
 			require.NoError(t, err)
 			require.Empty(t, page)
-			require.NoError(t, r.PushEvents(t.Context(), []grouping.Event{{ID: "1", GroupID: id}}))
+			require.NoError(t, r.PushEvents(t.Context(), []grouping.Event{{ID: "1", GroupID: id}}, nil))
 		}
 		c := w.Change(nil, groupKey("g"), a("x", "1"))
 		c.Group.ID = id
@@ -240,7 +240,7 @@ func TestRedisHistoryIsBounded(t *testing.T) {
 	for range 20 {
 		pushed = append(pushed, w.Change(nil, groupKey("0")).Events...)
 	}
-	require.NoError(t, r.PushEvents(t.Context(), pushed))
+	require.NoError(t, r.PushEvents(t.Context(), pushed, nil))
 	require.Equal(t, 7, count(grouping.EventQuery{}))
 	require.Equal(t, 3, count(grouping.EventQuery{Group: groupKey("0").ID()}))
 

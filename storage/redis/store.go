@@ -70,7 +70,7 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 	shard := r.shard(id)
 	keys := []string{
 		r.documentKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"), r.key(shard, "h"),
-		r.key(shard, "t:"+string(id)),
+		r.key(shard, "t:"+string(id)), r.key(shard, "c"), r.key(shard, "cu"),
 	}
 	var answer []any
 	err = r.limiter.runWrite(ctx, sizeOf(args), func() (err error) {
@@ -157,7 +157,7 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 		version, notifications = max(version, next.Version), max(notifications, next.Notifications)
 	}
 	prefixes := grouping.RecordPrefixes()
-	args := make([]any, 0, 32+len(prefixes)+3*len(records)+len(events))
+	args := make([]any, 0, 32+len(prefixes)+3*len(records)+len(events)+2*len(w.Contents))
 	args = append(args,
 		op, string(w.ID()), string(w.Stamp), w.Stamp.Writer(), rand.Text(), durable.Schema,
 		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
@@ -176,6 +176,10 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 	args = append(args, len(events))
 	for _, text := range events {
 		args = append(args, text)
+	}
+	args = append(args, len(w.Contents))
+	for hash, text := range w.Contents {
+		args = append(args, hash, text)
 	}
 	return args, nil
 }

@@ -2,7 +2,7 @@
 -- everything before its first write, because Redis does not roll back a script
 -- that fails. Stamps are compared as text. The JSON of the records is never
 -- decoded. The caller is store.go, which builds the arguments in this order.
-local document, index, log, meta, history, timeline = unpack(KEYS)
+local document, index, log, meta, history, timeline, contents, uses = unpack(KEYS)
 local read = 0 -- the number of arguments that were read
 local function arg() read = read + 1; return ARGV[read] end
 
@@ -27,6 +27,10 @@ local recordsAt = read
 read = read + 3 * records
 local events = tonumber(arg())
 local eventsAt = read
+read = read + events
+-- Each content of an event has two arguments: its hash and its text.
+local newContents = tonumber(arg())
+local contentsAt = read
 
 local STAMP = 32
 -- The maximum number of values that one call of unpack gets. Unpack puts them on the
@@ -41,6 +45,8 @@ local damaged = redis.call('TYPE', document).ok
 damaged = damaged ~= 'hash' and damaged ~= 'none'
 redis.call('HLEN', index)
 redis.call('XLEN', log)
+redis.call('HLEN', contents)
+redis.call('ZCARD', uses)
 local lengths = {history = redis.call('ZCARD', history), timeline = redis.call('ZCARD', timeline)}
 local logState = redis.call('HMGET', meta, 'epoch', 'seq')
 
@@ -141,10 +147,26 @@ if #differ > 0 then
 end
 
 -- All comparisons are done. The rest of the script writes.
-local function inBatches(command, key, args)
+local function inBatches(command, key, args, option)
   for i = 1, #args, BATCH do
-    redis.call(command, key, unpack(args, i, math.min(i + BATCH - 1, #args)))
+    local last = math.min(i + BATCH - 1, #args)
+    if option then
+      redis.call(command, key, option, unpack(args, i, last))
+    else
+      redis.call(command, key, unpack(args, i, last))
+    end
   end
+end
+-- Returns the time at the start of the ID of an event, in milliseconds.
+local function milliseconds(id) return tonumber(string.sub(id, 1, 12), 16) end
+-- Removes contents that no event of the history has any more. The number is limited,
+-- so that no single write has to remove many.
+local function trimContents()
+  local oldest = redis.call('ZRANGE', history, 0, 0)[1]
+  local before = oldest and '(' .. string.format('%.0f', milliseconds(oldest)) or '+inf'
+  local unused = redis.call('ZRANGEBYSCORE', uses, '-inf', before, 'LIMIT', 0, 100 + 2 * newContents)
+  inBatches('HDEL', contents, unused)
+  inBatches('ZREM', uses, unused)
 end
 
 local keptHead = ''
@@ -192,15 +214,29 @@ for i = eventsAt + 1, eventsAt + events do
   members[#members + 1] = '0'
   members[#members + 1] = ARGV[i]
 end
+if newContents > 0 then
+  local texts, used, now = {}, {}, milliseconds(token)
+  for i = contentsAt + 1, contentsAt + 2 * newContents, 2 do
+    texts[#texts + 1] = ARGV[i]
+    texts[#texts + 1] = ARGV[i + 1]
+    used[#used + 1] = now
+    used[#used + 1] = ARGV[i]
+  end
+  inBatches('HSET', contents, texts)
+  inBatches('ZADD', uses, used, 'GT')
+end
 if events > 0 then
   inBatches('ZADD', history, members)
   inBatches('ZADD', timeline, members)
   redis.call('ZREMRANGEBYRANK', timeline, 0, -maxTimeline - 1)
-  redis.call('ZREMRANGEBYRANK', history, 0, -maxHistory - 1)
+  local removed = redis.call('ZREMRANGEBYRANK', history, 0, -maxHistory - 1)
   -- Use the clock of the server: a writer with a wrong clock must not remove events.
   local oldest = (tonumber(redis.call('TIME')[1]) - retention) * 1000
   if oldest > 0 then
-    redis.call('ZREMRANGEBYLEX', history, '-', '(' .. string.format('%012x', oldest))
+    removed = removed + redis.call('ZREMRANGEBYLEX', history, '-', '(' .. string.format('%012x', oldest))
+  end
+  if removed > 0 or newContents > 0 then
+    trimContents()
   end
 end
 for _, key in ipairs({document, timeline}) do

@@ -222,7 +222,7 @@ func TestPushEventsOverSlowLink(t *testing.T) {
 			Notified: &grouping.Notified{ExternalURL: strings.Repeat("x", 1000)},
 		})
 	}
-	require.NoError(t, r.PushEvents(t.Context(), events))
+	require.NoError(t, r.PushEvents(t.Context(), events, nil))
 	direct, err := New(withDefaults(Options{URL: "unix://" + server.Socket}))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, direct.Close()) }()

@@ -323,7 +323,7 @@ func contractEventsOnce(t *testing.T, w *Writer) {
 	w.MustStore(t, w.Change(g, key, a("x", "2")))
 	if d, ok := w.GroupStorage.(durable.Backend); ok {
 		for range 2 {
-			require.NoError(t, d.PushEvents(t.Context(), append(c.Events, grouping.Event{GroupID: "../no group", ID: "f"})))
+			require.NoError(t, d.PushEvents(t.Context(), append(c.Events, grouping.Event{GroupID: "../no group", ID: "f"}), nil))
 		}
 	}
 	page, err := w.Events(t.Context(), grouping.EventQuery{})
@@ -341,7 +341,7 @@ func contractEventsOnce(t *testing.T, w *Writer) {
 	missing, err := d.MissingEvents(t.Context(), []grouping.Event{alone})
 	require.NoError(t, err)
 	require.Equal(t, []grouping.Event{alone}, missing)
-	require.NoError(t, d.PushEvents(t.Context(), missing))
+	require.NoError(t, d.PushEvents(t.Context(), missing, nil))
 	missing, err = d.MissingEvents(t.Context(), []grouping.Event{alone})
 	require.NoError(t, err)
 	require.Empty(t, missing)
@@ -373,6 +373,7 @@ func contractCancelled(t *testing.T, w *Writer) {
 		"StoreAll":   func() error { return w.StoreAll(ctx, []*grouping.AlertGroup{c.Group}) },
 		"Ping":       func() error { return w.Ping(ctx) },
 		"Events":     func() error { _, err := w.Events(ctx, grouping.EventQuery{}); return err },
+		"Contents":   func() error { _, err := w.Contents(ctx, c.Events); return err },
 		"StreamEvents": func() error {
 			n, last := 0, error(nil)
 			for e, err := range w.StreamEvents(ctx, time.Time{}) {
@@ -396,9 +397,9 @@ func contractCancelled(t *testing.T, w *Writer) {
 		calls["Position"] = func() error { _, err := d.Position(ctx); return err }
 		calls["Index"] = func() error { _, err := d.Index(ctx); return err }
 		calls["LoadMany"] = func() error { _, _, err := d.LoadMany(ctx, []grouping.ID{g.ID}); return err }
-		calls["PushEvents"] = func() error { return d.PushEvents(ctx, c.Events) }
+		calls["PushEvents"] = func() error { return d.PushEvents(ctx, c.Events, nil) }
 		calls["CheckLineage"] = func() error { _, err := d.CheckLineage(ctx, nil); return err }
-		calls["LoadEvents"] = func() error { _, err := d.LoadEvents(ctx, nil); return err }
+		calls["LoadEvents"] = func() error { _, _, err := d.LoadEvents(ctx, nil); return err }
 		calls["MissingEvents"] = func() error { _, err := d.MissingEvents(ctx, c.Events); return err }
 		calls["FindLosses"] = func() error { _, err := d.FindLosses(ctx, []grouping.ID{g.ID}); return err }
 		calls["Now"] = func() error { _, err := d.Now(ctx); return err }

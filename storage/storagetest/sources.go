@@ -213,7 +213,7 @@ func contractSourceIsNoGroup(t *testing.T, w *Writer) {
 	require.Empty(t, losses.Timelines)
 	if b.HasLog() {
 		require.Equal(t, []grouping.ID{lost}, losses.Documents)
-		events, err := b.LoadEvents(t.Context(), []durable.LogEntry{{ID: d.ID, Position: durable.Position{Token: string(c.Stamp)}}})
+		events, _, err := b.LoadEvents(t.Context(), []durable.LogEntry{{ID: d.ID, Position: durable.Position{Token: string(c.Stamp)}}})
 		require.NoError(t, err)
 		require.Equal(t, c.Events, events)
 	}

@@ -1,0 +1,79 @@
+package grouping
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/go-json-experiment/json"
+)
+
+// Content is what an alert says besides its labels. Many events can have the same
+// content, so a storage keeps each content once, under its hash.
+type Content struct {
+	Annotations  Labels `json:"annotations,omitempty"`
+	GeneratorURL string `json:"generatorURL,omitempty"`
+}
+
+// contentHashLen is the length of the hash of a content: 80 bits. Two contents of one
+// history do not have the same hash by chance.
+const contentHashLen = 20
+
+// Encode returns the stored text of the content, and its hash.
+func (c Content) Encode() (hash, text string, err error) {
+	raw, err := json.Marshal(c, encoding)
+	if err != nil {
+		return "", "", err
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:contentHashLen/2]), string(raw), nil
+}
+
+// ContentTexts holds stored texts of contents by hash. A storage moves the texts, and
+// need not know what they say.
+type ContentTexts map[string]string
+
+// Decode returns the contents. It leaves out those that cannot be read.
+func (t ContentTexts) Decode() map[string]Content {
+	contents := make(map[string]Content, len(t))
+	for hash, text := range t {
+		var c Content
+		if err := json.Unmarshal([]byte(text), &c); err == nil {
+			contents[hash] = c
+		}
+	}
+	return contents
+}
+
+// Of returns the texts of the contents that the events have.
+func (t ContentTexts) Of(events []Event) ContentTexts {
+	texts := ContentTexts{}
+	for i := range events {
+		if text, ok := t[events[i].Content]; ok {
+			texts[events[i].Content] = text
+		}
+	}
+	return texts
+}
+
+// addContents gives the events the contents of their alerts. An alert whose content
+// cannot be encoded cannot be stored either.
+func (c *Change) addContents() {
+	for i := range c.Events {
+		e := &c.Events[i]
+		if e.Kind != EventFired && e.Kind != EventRefired {
+			continue
+		}
+		a := c.Group.Alert(e.Fingerprint)
+		if a == nil {
+			continue
+		}
+		hash, text, err := Content{a.Annotations, a.GeneratorURL}.Encode()
+		if err != nil {
+			continue
+		}
+		if c.Contents == nil {
+			c.Contents = ContentTexts{}
+		}
+		e.Content, c.Contents[hash] = hash, text
+	}
+}

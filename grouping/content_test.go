@@ -1,0 +1,67 @@
+package grouping
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The hash of a content is its key in every storage, so it must never change.
+func TestContentHash(t *testing.T) {
+	annotations := NewLabels(map[string]string{"summary": "Pod & <b>", "description": "x\xff"})
+	hash, text, err := Content{annotations, "http://prometheus"}.Encode()
+	require.NoError(t, err)
+	require.Equal(t, `{"annotations":{"description":"x�","summary":"Pod & <b>"},"generatorURL":"http://prometheus"}`, text)
+	require.Equal(t, "a85b58e74fd519a0f18b", hash)
+	empty, text, err := Content{}.Encode()
+	require.NoError(t, err)
+	require.Equal(t, "{}", text)
+	require.Len(t, empty, contentHashLen)
+
+	require.Equal(t, map[string]Content{
+		empty: {}, hash: {Annotations: NewLabels(map[string]string{"summary": "Pod"})},
+	}, ContentTexts{empty: "{}", hash: `{"annotations":{"summary":"Pod"},"later":1}`, "damaged": "{"}.Decode())
+}
+
+// The events that begin an episode carry the content of their alert. The change has
+// each content once.
+func TestEpisodesBeginWithTheirContent(t *testing.T) {
+	with := func(summary string, alerts ...NotifiedAlert) []NotifiedAlert {
+		for i := range alerts {
+			alerts[i].Annotations, alerts[i].GeneratorURL = NewLabels(map[string]string{"summary": summary}), "http://prometheus"
+		}
+		return alerts
+	}
+	notify := func(g *AlertGroup, after int, alerts []NotifiedAlert) Change {
+		stamp := NewStamp(base.Add(minute*3*time.Duration(after)), 0, testWriter)
+		return apply(g, Notification{Key: testKey, Alerts: alerts, ExternalURL: am0, Stamp: stamp}, testRules)
+	}
+	contents := func(c Change) map[string]string {
+		names := map[Fingerprint]string{fp("a"): "a", fp("b"): "b", fp("c"): "c"}
+		all := map[string]string{}
+		known := c.Contents.Decode()
+		for _, e := range c.Events {
+			if e.Content != "" {
+				require.Contains(t, known, e.Content)
+				require.Equal(t, "http://prometheus", known[e.Content].GeneratorURL)
+				all[names[e.Fingerprint]+" "+string(e.Kind)] = known[e.Content].Annotations.Get("summary")
+			}
+		}
+		require.Len(t, c.Contents, len(known))
+		return all
+	}
+	c := notify(nil, 0, append(with("full", fires("a", 0), fires("b", 0)), with("slow", fires("c", 0))...))
+	require.Equal(t, map[string]string{"a fired": "full", "b fired": "full", "c fired": "slow"}, contents(c))
+	require.Len(t, c.Contents, 2, "two alerts have one content")
+	c = notify(c.Group, 1, with("fuller", ended("a", 0, minute), fires("b", 0), fires("c", 4*minute)))
+	require.Equal(t, map[string]string{"c refired": "fuller"}, contents(c))
+	c = notify(c.Group, 2, with("full", fires("a", 7*minute), fires("b", 0), fires("c", 4*minute)))
+	require.Equal(t, map[string]string{"a refired": "full"}, contents(c))
+
+	bad := fires("bad", 0)
+	bad.Annotations = NewLabels(map[string]string{"\xff": "1", "\xfe": "2"})
+	c = notify(nil, 0, list(bad))
+	require.Empty(t, c.Contents, "the alert cannot be stored either")
+	require.Empty(t, contents(c))
+}

@@ -1,0 +1,123 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"muster/grouping"
+	"muster/storage/durable"
+)
+
+// This file has the history of a Memory. A reader copies what it needs, and holds no
+// lock while it filters events.
+
+// PutEvents adds events and their contents to the history. Events that are already
+// stored do not change.
+func (m *Memory) PutEvents(events []grouping.Event, contents grouping.ContentTexts) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history.add(events, contents)
+}
+
+// EventsSince returns the events with this ID and with greater IDs, oldest first.
+func (m *Memory) EventsSince(id string) []grouping.Event {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.history.from(id, math.MaxInt)
+}
+
+// EventsOf returns the events of the documents, oldest first.
+func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
+	if len(ids) == 0 {
+		return nil
+	}
+	wanted := make(map[grouping.ID]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, e := range m.history.events {
+		if wanted[e.DocumentID()] {
+			events = append(events, *e)
+		}
+	}
+	return events
+}
+
+// ContentTexts returns the contents of the events, as far as they are known.
+func (m *Memory) ContentTexts(events []grouping.Event) grouping.ContentTexts {
+	texts := grouping.ContentTexts{}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	m.history.texts(events, texts)
+	return texts
+}
+
+// Contents implements grouping.GroupStorage.
+func (m *Memory) Contents(ctx context.Context, events []grouping.Event) (map[string]grouping.Content, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return m.ContentTexts(events).Decode(), nil
+}
+
+// StreamEvents implements grouping.GroupStorage.
+func (m *Memory) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
+	return durable.EventReader{Newest: m.newestEvent, After: m.eventsAfter}.StreamEvents(ctx, from)
+}
+
+func (m *Memory) newestEvent(context.Context) (string, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.history.newest(), nil
+}
+
+// eventsAfter returns the next events with greater IDs, and the last ID of them.
+func (m *Memory) eventsAfter(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
+	if ctx.Err() != nil {
+		return nil, "", context.Cause(ctx)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	// No ID is between an ID and the same one with a zero byte.
+	events = m.history.from(after+"\x00", durable.StreamChunk)
+	if len(events) > 0 {
+		last = events[len(events)-1].ID
+	}
+	return events, last, nil
+}
+
+// Events implements grouping.GroupStorage.
+func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
+	var page grouping.EventPage
+	if ctx.Err() != nil {
+		return page, context.Cause(ctx)
+	}
+	m.mu.RLock()
+	end := len(m.history.events)
+	if q.Cursor != "" {
+		end, _ = m.history.find(q.Cursor)
+	}
+	events := slices.Clone(m.history.events[:end])
+	m.mu.RUnlock()
+	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
+	for _, e := range slices.Backward(events) {
+		if !q.Since.IsZero() && e.Time.Before(q.Since) {
+			break
+		}
+		if !q.Matches(e) {
+			continue
+		}
+		if len(page.Events) == limit {
+			page.Next = page.Events[limit-1].ID
+			break
+		}
+		page.Events = append(page.Events, *e)
+	}
+	return page, nil
+}

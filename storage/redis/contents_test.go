@@ -1,0 +1,90 @@
+package redis
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage/storagetest"
+)
+
+// countContents returns the numbers of contents and of their uses in a shard.
+func countContents(t *testing.T, server *miniredis.Miniredis, r *Storage) (contents, uses int) {
+	t.Helper()
+	for name, n := range map[string]*int{"c": &contents, "cu": &uses} {
+		if !server.Exists(r.key(0, name)) {
+			continue
+		}
+		if name == "c" {
+			keys, err := server.HKeys(r.key(0, name))
+			require.NoError(t, err)
+			*n = len(keys)
+			continue
+		}
+		members, err := server.ZMembers(r.key(0, name))
+		require.NoError(t, err)
+		*n = len(members)
+	}
+	return contents, uses
+}
+
+// A content stays as long as an event that has it.
+func TestRedisContentsGoWithTheHistory(t *testing.T) {
+	server, r, w := mini(t, Options{MaxHistory: 10, HistoryRetention: time.Hour})
+	key := groupKey("g")
+	var g *grouping.AlertGroup
+	for i := range 20 {
+		// Writes of one millisecond go together.
+		require.NoError(t, w.Sync(func() (time.Time, error) { return time.Now().Add(time.Duration(i) * time.Second), nil }))
+		g = w.MustStore(t, w.FiredChange(t, g, key, "always", fmt.Sprint(i)))
+		n, uses := countContents(t, server, r)
+		require.Equal(t, n, uses)
+		require.LessOrEqual(t, n, 7)
+	}
+	require.Equal(t, []string{"always", "15", "19"}, storagetest.StoredContents(t, r, "always", "10", "15", "19"))
+	// A write without contents removes some, too.
+	for range 20 {
+		g = w.MustStore(t, w.Change(g, key, a("x", "1")))
+	}
+	require.Empty(t, storagetest.StoredContents(t, r, "always", "15", "19"))
+
+	pushed := w.FiredChange(t, g, key, "pushed")
+	require.NoError(t, r.PushEvents(t.Context(), pushed.Events, pushed.Contents))
+	require.Equal(t, []string{"pushed"}, storagetest.StoredContents(t, r, "pushed"))
+	server.SetTime(time.Now().Add(2 * time.Hour))
+	g = w.MustStore(t, w.Change(g, key, a("x", "2")))
+	require.Empty(t, storagetest.StoredContents(t, r, "pushed"), "the retention removes its event")
+}
+
+// Redis can evict one of the two keys.
+func TestRedisLosesContents(t *testing.T) {
+	for _, lost := range [][]string{{"c"}, {"cu"}, {"c", "cu"}} {
+		server, r, w := mini(t, Options{})
+		c := w.FiredChange(t, nil, groupKey("g"), "slow")
+		g := w.MustStore(t, c)
+		losses, err := r.FindLosses(t.Context(), []grouping.ID{g.ID})
+		require.NoError(t, err)
+		require.Empty(t, losses)
+		for _, name := range lost {
+			server.Del(r.key(0, name))
+		}
+		missing, err := r.MissingEvents(t.Context(), c.Events)
+		require.NoError(t, err)
+		require.Equal(t, c.Events, missing)
+		losses, err = r.FindLosses(t.Context(), []grouping.ID{g.ID})
+		require.NoError(t, err)
+		require.True(t, losses.History, "%v", lost)
+		n, uses := countContents(t, server, r)
+		require.Equal(t, n, uses)
+		require.NoError(t, r.PushEvents(t.Context(), missing, c.Contents))
+		for range 2 {
+			losses, err = r.FindLosses(t.Context(), []grouping.ID{g.ID})
+			require.NoError(t, err)
+			require.Empty(t, losses, "it is repaired")
+		}
+	}
+}
