@@ -3,6 +3,8 @@ package grouping
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 )
 
 // If a route is edited, its groups get new keys, and Alertmanager never reports the
@@ -28,16 +30,16 @@ func (g *AlertGroup) endedBy(a, other *Alert) bool {
 		a.Labels.Equal(other.Labels) // senders choose their fingerprints, so compare labels too
 }
 
-// resolutionsUnderOtherKeys returns the resolutions under other keys that end alerts
+// resolutionsUnderOtherKeys returns the resolutions under other keys that end some alerts
 // of the group. For each alert, it returns the newest one.
-func (x *index) resolutionsUnderOtherKeys(g *AlertGroup) map[Fingerprint]*Alert {
+func (x *index) resolutionsUnderOtherKeys(g *AlertGroup, alerts []*Alert) map[Fingerprint]*Alert {
 	if g.Counts.Firing+g.Counts.Unreported == 0 {
 		return nil
 	}
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var ends map[Fingerprint]*Alert
-	for _, a := range g.Alerts {
+	for _, a := range alerts {
 		for id := range x.alerts[a.Fingerprint] {
 			other := x.groups[id].alertUnderOtherKey(g, a.Fingerprint)
 			if other == nil || !g.endedBy(a, other) || ends[a.Fingerprint] != nil && ends[a.Fingerprint].Stamp >= other.Stamp {
@@ -52,12 +54,12 @@ func (x *index) resolutionsUnderOtherKeys(g *AlertGroup) map[Fingerprint]*Alert 
 	return ends
 }
 
-// openUnderOtherKeys returns the groups under other keys that hold a not yet resolved
-// alert which the events resolve.
-func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{} {
+// openUnderOtherKeys returns the groups under other keys that hold not yet resolved
+// alerts which the events resolve, and these alerts.
+func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID][]Fingerprint {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	open := map[ID]struct{}{}
+	open := map[ID][]Fingerprint{}
 	for i := range events {
 		e := &events[i]
 		if e.Kind != EventResolved {
@@ -65,7 +67,7 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{
 		}
 		for id := range x.alerts[e.Fingerprint] {
 			if other := x.groups[id].alertUnderOtherKey(g, e.Fingerprint); other != nil && other.Status != StatusResolved {
-				open[id] = struct{}{}
+				open[id] = append(open[id], e.Fingerprint)
 			}
 		}
 	}
@@ -77,11 +79,12 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID]struct{
 func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r rules) Change {
 	tr := newTransition(g, g.Key, stamp)
 	tr.rules, tr.partial, tr.setShared = r, true, true
-	for i, a := range tr.alerts {
-		other := ends[a.Fingerprint]
-		if other == nil {
+	for _, fp := range slices.Sorted(maps.Keys(ends)) {
+		i, known := tr.find(fp)
+		if !known {
 			continue
 		}
+		a, other := tr.alerts[i], ends[fp]
 		tr.sender = other.ReportedBy
 		tr.alerts[i] = tr.resolve(a, NotifiedAlert{
 			Fingerprint: a.Fingerprint, Status: StatusResolved, Labels: a.Labels, Annotations: a.Annotations,
@@ -94,12 +97,18 @@ func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r
 // resolveUnderOtherKeys resolves the alerts under other keys that the events of a
 // write resolve. If this fails, the next flush of the other group does it.
 func (m *Manager) resolveUnderOtherKeys(ctx context.Context, g *AlertGroup, events []Event) {
-	for id := range m.index.openUnderOtherKeys(g, events) {
+	for id, fps := range m.index.openUnderOtherKeys(g, events) {
 		_, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
 			if base == nil || base.IsTombstone() {
 				return Change{}, &GroupNotFoundError{ID: id}
 			}
-			c, ok := m.planResolutions(base)
+			var alerts []*Alert
+			for _, fp := range fps {
+				if a := base.Alert(fp); a != nil {
+					alerts = append(alerts, a)
+				}
+			}
+			c, ok := m.planResolutions(base, alerts)
 			if !ok {
 				return c, errNoChange
 			}
@@ -112,10 +121,10 @@ func (m *Manager) resolveUnderOtherKeys(ctx context.Context, g *AlertGroup, even
 	}
 }
 
-// planResolutions returns the change that applies the resolutions under other keys. It
-// returns false if there is nothing to change.
-func (m *Manager) planResolutions(g *AlertGroup) (c Change, changes bool) {
-	ends := m.index.resolutionsUnderOtherKeys(g)
+// planResolutions returns the change that applies the resolutions under other keys to
+// some alerts of the group. It returns false if there is nothing to change.
+func (m *Manager) planResolutions(g *AlertGroup, alerts []*Alert) (c Change, changes bool) {
+	ends := m.index.resolutionsUnderOtherKeys(g, alerts)
 	if len(ends) == 0 {
 		return c, false
 	}

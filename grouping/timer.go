@@ -98,7 +98,7 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	case len(expired) > 0 && len(expired) < len(g.Alerts):
 		return m.planRemoval(g, expired), true
 	}
-	if c, ok := m.planResolutions(g); ok {
+	if c, ok := m.planResolutions(g, g.Alerts); ok {
 		return c, true
 	}
 	tr := newTransition(g, g.Key, m.clock.Stamp())
