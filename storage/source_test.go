@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -188,4 +191,26 @@ func TestASourceInAFile(t *testing.T) {
 	require.Equal(t, map[string]string{"x": "1", "y": "1"}, silences(restarted.storage))
 	require.Zero(t, restarted.storage.Status().Restored)
 	require.Equal(t, 1, countEvents(t, restarted.storage, c))
+}
+
+// The storages move records. They name neither alerts nor silences, nor what these say.
+func TestStoragesKnowNoAlert(t *testing.T) {
+	known := regexp.MustCompile(`grouping\.(Alert|Notified|Silence|Fingerprint|Status[A-Z]|State[A-Z]|Severity|Episode|Labels)\w*|"(a|s|am):`)
+	var files []string
+	for _, pattern := range []string{"*.go", "durable/*.go", "file/*.go", "redis/*.go", "redis/*.lua"} {
+		found, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		files = append(files, found...)
+	}
+	require.NotEmpty(t, files)
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, word := range known.FindAllString(string(text), -1) {
+			require.Equal(t, "grouping.AlertGroup", word, name) // the roles have it in their signatures
+		}
+	}
 }

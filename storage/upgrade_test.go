@@ -32,6 +32,7 @@ var update = flag.Bool("update", false, "write the testdata of the current schem
 type stored struct {
 	Groups []*grouping.AlertGroup
 	Events []flatEvent
+	Source *grouping.SourceDocument `json:",omitempty"` // "prod"; nil: nothing is stored
 }
 
 // flatEvent is an event whose JSON has the fields of its notification, as it is stored.
@@ -55,13 +56,19 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 	for _, e := range page.Events {
 		all.Events = append(all.Events, flatEvent{Event: e, Notified: e.Notification()})
 	}
+	d, err := s.LoadSource(t.Context(), "prod")
+	require.NoError(t, err)
+	if !d.IsTombstone() {
+		all.Source = d
+	}
 	text, err := json.MarshalIndent(all, "", " ")
 	require.NoError(t, err)
 	return string(text)
 }
 
 // record writes one of everything: alerts that fire, alerts that resolve and fire
-// again, a removed alert, a deleted group, unusual texts and a truncated message.
+// again, a removed alert, a deleted group, unusual texts, a truncated message, and the
+// document of a source.
 func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
 	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -94,6 +101,18 @@ func record(t *testing.T, s grouping.GroupStorage) {
 	_, err = m.AddAlertToGroup(t.Context(), removed, firing("gone"))
 	require.NoError(t, err)
 	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), removed.ID(), firing("gone").Fingerprint))
+
+	w := newWriter(s)
+	d := w.MustStoreSource(t, w.SourceChange(grouping.NewSourceDocument("prod"), a("kept", "Pod & <b>"), a("removed", "1")))
+	c := w.SourceChange(d)
+	c.Source = d.WithoutSilences(c.Stamp, "removed").WithSilences(c.Stamp, grouping.Silence{
+		ID: "whole", StartsAt: start, EndsAt: start.Add(time.Hour), UpdatedAt: start, CreatedBy: "ann", Annotations: odd,
+		MatcherSets: [][]grouping.SilenceMatcher{{{Name: "alertname", Type: "=~", Value: "Größe ☃|b"}}},
+	}).WithAlertmanagers(c.Stamp, grouping.Alertmanager{
+		ExternalURL: "http://alertmanager:9093", Version: "0.35.0", StartedAt: start, PolledBy: w.Writer(), PolledAt: start,
+		Failed: map[string]uint64{"slack": 1},
+	})
+	w.MustStoreSource(t, c)
 }
 
 // dump holds the keys of a Redis, by type.

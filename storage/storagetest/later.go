@@ -21,20 +21,23 @@ func NotifiedAlert(instance string) grouping.NotifiedAlert {
 	}
 }
 
-// Fields reads and writes single fields of the stored groups.
+// Fields reads and writes single fields of the stored documents.
 type Fields struct {
 	Get func(id grouping.ID, name string) string
 	Set func(id grouping.ID, name, value string)
 }
 
-// RunLaterVersion checks that what a later version added stays: fields of a group or
-// an alert, when this version writes the record, and records of an unknown kind.
+// What a later version added: a field of a record, and a record of an unknown kind.
+const (
+	added       = `"later":[1,{"x":"y"}]`
+	unknownName = "later:1"
+	unknownText = "00000197d5a3c8000000aaaaaaaaaaaa" + `{"x":1}`
+)
+
+// RunLaterVersion checks that what a later version added stays: fields of a document or
+// of a record, when this version writes them, and records of an unknown kind.
 func RunLaterVersion(t *testing.T, s grouping.GroupStorage, fields Fields) {
-	const (
-		added       = `"later":[1,{"x":"y"}]`
-		unknownName = "later:1"
-		unknownText = "00000197d5a3c8000000aaaaaaaaaaaa" + `{"x":1}`
-	)
+	runLaterSource(t, s, fields)
 	key, alert := Key("later"), NotifiedAlert("a")
 	id := key.ID()
 	names := []string{grouping.HeadRecord, "a:" + string(alert.Fingerprint)}
@@ -71,4 +74,29 @@ func RunLaterVersion(t *testing.T, s grouping.GroupStorage, fields Fields) {
 	require.NoError(t, start().RemoveAlertFromGroup(t.Context(), id, alert.Fingerprint))
 	_, err = s.Load(t.Context(), id)
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+}
+
+// runLaterSource is RunLaterVersion for the document of a source.
+func runLaterSource(t *testing.T, s grouping.GroupStorage, fields Fields) {
+	w := NewWriter(s)
+	d := w.MustStoreSource(t, w.SourceChange(grouping.NewSourceDocument("later"), a("x", "1")))
+	names := []string{grouping.HeadRecord, "s:x"}
+	before := map[string]string{}
+	for _, name := range names {
+		before[name] = strings.Replace(fields.Get(d.ID, name), "{", "{"+added+",", 1)
+		fields.Set(d.ID, name, before[name])
+	}
+	fields.Set(d.ID, unknownName, unknownText)
+
+	d = w.MustLoadSource(t, "later")
+	changed := *d.Silences["x"]
+	changed.Comment = "2"
+	c := w.SourceChange(d)
+	c.Source = d.WithSilences(c.Stamp, changed)
+	w.MustStoreSource(t, c)
+	for _, name := range names {
+		require.NotEqual(t, before[name], fields.Get(d.ID, name), "the record must have been written again")
+		require.Contains(t, fields.Get(d.ID, name), added)
+	}
+	require.Equal(t, unknownText, fields.Get(d.ID, unknownName))
 }
