@@ -34,9 +34,14 @@ func (b *bench) needsAny(prefixes []string, program string) bool {
 	})
 }
 
+// picks reports whether a goal is selected.
+func (b *bench) picks(g goal) bool {
+	return b.pick.MatchString(g.name()) && (!g.onRequest || b.pick.String() != "")
+}
+
 func (b *bench) needed(match func(row, program string) bool) bool {
 	return slices.ContainsFunc(goals, func(g goal) bool {
-		return b.pick.MatchString(g.name()) &&
+		return b.picks(g) &&
 			(match(g.row, g.program) || b.base == "" && g.floor != "" && match(g.floorRow(), g.floor))
 	})
 }

@@ -21,7 +21,7 @@ func (b *bench) change(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	startsAt := time.Now().UTC().Add(-time.Hour)
+	startsAt := changesBegin()
 	for _, p := range ps {
 		for _, r := range changeRows {
 			all := notification{group: strconv.Itoa(r.alerts), alerts: r.alerts, startsAt: startsAt}
@@ -32,7 +32,7 @@ func (b *bench) change(ctx context.Context) error {
 	}
 	for round := range b.rounds {
 		for _, r := range changeRows {
-			list := changes(r.alerts, r.posts, startsAt.Add(time.Duration(1+round)*time.Minute))
+			list := changes(r.alerts, r.posts, startsAt, round)
 			row := fmt.Sprintf("change/%d", r.alerts)
 			err := b.inTurns(ps, row, round, func(p *program) error {
 				l := load{addresses: p.connections(1), requests: p.requests(list), limit: changeLimit}
@@ -46,14 +46,22 @@ func (b *bench) change(ctx context.Context) error {
 	return nil
 }
 
+// changesBegin returns when the alerts that change begin to fire. It is in the past, because
+// each change needs a later time.
+func changesBegin() time.Time { return time.Now().UTC().Add(-12 * time.Hour) }
+
 // changes returns messages about the first alert of a group, which is resolved and fires
-// again by turns.
-func changes(alerts, posts int, startsAt time.Time) []notification {
+// again by turns. Each round begins later than the one before.
+func changes(alerts, posts int, startsAt time.Time, round int) []notification {
+	const (
+		step    = 2 * time.Second // longer than an alert fires
+		oneTurn = time.Hour       // longer than the steps of a round
+	)
 	list := make([]notification, posts)
 	for i := range list {
 		list[i] = notification{
 			group: strconv.Itoa(alerts), alerts: 1, truncated: alerts - 1,
-			resolved: i%2 == 0, startsAt: startsAt.Add(time.Duration(i/2) * 100 * time.Millisecond),
+			resolved: i%2 == 0, startsAt: startsAt.Add(time.Duration(round)*oneTurn + time.Duration((i+1)/2)*step),
 		}
 	}
 	return list

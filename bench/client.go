@@ -151,3 +151,10 @@ func (o outcome) quantile(q float64) time.Duration {
 	}
 	return o.latencies[min(len(o.latencies)-1, int(q*float64(len(o.latencies))))]
 }
+
+// join returns both outcomes as one.
+func (o outcome) join(next outcome) outcome {
+	latencies := slices.Concat(o.latencies, next.latencies)
+	slices.Sort(latencies)
+	return outcome{took: o.took + next.took, latencies: latencies}
+}

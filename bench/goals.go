@@ -61,11 +61,13 @@ func digits(v float64) string {
 type goal struct {
 	row, program string
 	value        func(sample) float64
+	of           string // what the value is, if it is not the cost
 	floor        string // the program to compare with, or ""
 	besideRow    string // the row of the floor, if it is another one
 	unit         unit
 	must, aim    float64 // in the unit of the value; aim 0: no aim
 	higher       bool    // more is better
+	onRequest    bool    // measured only if -run is set
 }
 
 // name is what -run selects by, such as new/10/redis/index.
@@ -100,15 +102,14 @@ func (g goal) reached(v, limit float64) bool {
 	return v <= limit
 }
 
-func totalCPU(s sample) float64 { return float64(s.total()) }
-func meanTime(s sample) float64 { return float64(s.mean) }
-func medianTime(s sample) float64 {
-	return float64(s.p50)
-}
-func rate(s sample) float64      { return s.rate }
-func lost(s sample) float64      { return float64(s.lost) }
-func size(s sample) float64      { return float64(s.size) }
-func ownMemory(s sample) float64 { return float64(s.memory.resident - s.memory.mapped) }
+func totalCPU(s sample) float64   { return float64(s.total()) }
+func meanTime(s sample) float64   { return float64(s.mean) }
+func medianTime(s sample) float64 { return float64(s.p50) }
+func ownCPU(s sample) float64     { return float64(s.cpu) }
+func rate(s sample) float64       { return s.rate }
+func lost(s sample) float64       { return float64(s.lost) }
+func size(s sample) float64       { return float64(s.size) }
+func ownMemory(s sample) float64  { return float64(s.memory.resident - s.memory.mapped) }
 
 const ms, mib, mb = 1e6, 1 << 20, 1e6
 
@@ -142,22 +143,40 @@ var goals = []goal{
 	{row: "change/10000", program: fileMuster, floor: fileMuster, besideRow: "change/1", value: totalCPU, must: 2, aim: 1.2},
 
 	{row: "writers/1", program: redisMuster, value: rate, unit: perSecond, must: 5000, aim: 10_000, higher: true},
-	{row: "writers/1", program: redisMuster, value: lost, unit: count},
+	{row: "writers/1", program: redisMuster, value: lost, of: "lost alerts", unit: count},
 	{row: "writers/2", program: redisMuster, value: rate, unit: perSecond, must: 2000, aim: 10_000, higher: true},
-	{row: "writers/2", program: redisMuster, value: lost, unit: count},
+	{row: "writers/2", program: redisMuster, value: lost, of: "lost alerts", unit: count},
 
 	{row: "restore/10000x10", program: redisMuster, floor: hgetallFloor, value: meanTime, must: 2, aim: 1.5},
 	{row: "restore/10000x10", program: fileMuster, floor: fileFloor, value: meanTime, must: 2, aim: 1.5},
 	{row: "restore/50000x2", program: redisMuster, floor: hgetallFloor, value: meanTime, must: 2, aim: 1.5},
 	{row: "restore/50000x2", program: fileMuster, floor: fileFloor, value: meanTime, must: 2, aim: 1.5},
 
-	{row: "read/all", program: memoryMuster, value: ownMemory, unit: mebibytes, must: 250 * mib, aim: 180 * mib},
-	{row: "read/all", program: redisMuster, value: ownMemory, unit: mebibytes, must: 250 * mib, aim: 180 * mib},
-	{row: "read/all", program: fileMuster, value: ownMemory, unit: mebibytes, must: 250 * mib, aim: 180 * mib},
-	{row: "read/first-page", program: memoryMuster, value: totalCPU, unit: milliseconds, must: 4 * ms, aim: 2 * ms},
-	{row: "read/matcher", program: memoryMuster, value: totalCPU, unit: milliseconds, must: 20 * ms, aim: 10 * ms},
-	{row: "read/nothing", program: memoryMuster, value: totalCPU, unit: milliseconds, must: 30 * ms, aim: 15 * ms},
+	{row: "read/all", program: memoryMuster, value: ownMemory, of: "memory", unit: mebibytes, must: 250 * mib, aim: 180 * mib},
+	{row: "read/all", program: redisMuster, value: ownMemory, of: "memory", unit: mebibytes, must: 250 * mib, aim: 180 * mib},
+	{row: "read/all", program: fileMuster, value: ownMemory, of: "memory", unit: mebibytes, must: 250 * mib, aim: 180 * mib},
+	{row: "read/first-page", program: memoryMuster, value: totalCPU, of: "CPU", unit: milliseconds, must: 4 * ms, aim: 2 * ms},
+	{row: "read/matcher", program: memoryMuster, value: totalCPU, of: "CPU", unit: milliseconds, must: 20 * ms, aim: 10 * ms},
+	{row: "read/nothing", program: memoryMuster, value: totalCPU, of: "CPU", unit: milliseconds, must: 30 * ms, aim: 15 * ms},
 	{row: "read/all", program: memoryMuster, floor: alertmanager, value: meanTime, must: 0.06, aim: 0.03},
+
+	{row: "history/rare", program: fileMuster, value: meanTime, of: "time", unit: milliseconds, must: 1000 * ms, aim: 300 * ms},
+	{row: "history/rare", program: redisMuster, value: meanTime, of: "time", unit: milliseconds, must: 1000 * ms, aim: 300 * ms},
+	{row: "live/500", program: redisMuster, floor: redisMuster, besideRow: "live/0", value: medianTime, must: 1.5, aim: 1.1},
+	{row: "replica/1000", program: redisMuster, value: ownCPU, of: "CPU", unit: milliseconds, must: 0.3 * ms, aim: 0.15 * ms},
+	{row: "idle", program: memoryMuster, value: ownMemory, of: "memory", unit: mebibytes, must: 25 * mib},
+	{row: "idle", program: redisMuster, value: ownMemory, of: "memory", unit: mebibytes, must: 25 * mib},
+	{row: "idle", program: memoryMuster, value: size, of: "binary", unit: megabytes, must: 26 * mb},
+	{row: "idle", program: memoryMuster, value: meanTime, of: "time", unit: milliseconds, must: 100 * ms},
+
+	{row: "scale/1000x10", program: memoryMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
+	{row: "scale/1000x10", program: fileMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
+	{row: "scale/1000x10", program: redisMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
+	{row: "scale/10000x10", program: memoryMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
+	{row: "scale/10000x10", program: fileMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
+	{row: "scale/10000x10", program: redisMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
+	{row: "scale/100000x10", program: memoryMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
+	{row: "scale/100000x10", program: redisMuster, value: ownMemory, of: "memory", unit: mebibytes, onRequest: true},
 }
 
 // rowText says what a row measures.
@@ -167,6 +186,11 @@ var rowText = map[string]string{
 	"change":          "truncated message, one alert changed, alerts of the group: %s",
 	"writers":         "1,000 adds to one group by 64 writers, Musters: %s",
 	"restore":         "start until all is restored, groups × alerts: %s",
+	"history/rare":    "search of a rare label in 1,000,000 events",
+	"live":            "200 notifications a second, live clients: %s",
+	"replica":         "one change of a group in another Muster, alerts: %s",
+	"idle":            "a Muster that stores nothing",
+	"scale":           "groups × alerts: %s",
 	"read/first-page": "first page of 10,000 groups after a change",
 	"read/matcher":    "list with a matcher over 100,000 alerts",
 	"read/nothing":    "page with a matcher that finds nothing",

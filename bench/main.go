@@ -95,6 +95,11 @@ func (b *bench) all(ctx context.Context) error {
 		{"many writers", b.writersRow},
 		{"reads and restores of 10,000 × 10", b.large},
 		{"restores of 50,000 × 2", b.restoreMany},
+		{"a long history", b.history},
+		{"live clients", b.live},
+		{"a replica", b.replica},
+		{"idle", b.idle},
+		{"scale", b.scale},
 	} {
 		fmt.Fprintln(os.Stderr, part.name)
 		if err := part.measure(ctx); err != nil {

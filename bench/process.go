@@ -111,6 +111,7 @@ func (p *process) cpuTime() time.Duration {
 type memory struct {
 	resident int64
 	mapped   int64 // the part that is pages of files
+	redis    int64 // of the Redis of the program
 }
 
 // memory returns the resident memory of the process. Files in the folder count as mapped.

@@ -49,25 +49,11 @@ func (b *bench) reportGoals(w io.Writer) {
 			}
 		}
 		what := describe(g.row)
-		if note := g.note(); note != "" {
-			what += ", " + note
+		if g.of != "" {
+			what += ": " + g.of
 		}
 		fmt.Fprintf(w, "| `%s` | %s | `%s` | %s | **%s** | %s | %s | %s |\n",
 			g.row, what, g.program, beside, g.unit.format(v), must, aim, reached)
-	}
-}
-
-// note says which value of a row a goal compares.
-func (g goal) note() string {
-	switch g.unit {
-	case count:
-		return "lost alerts"
-	case mebibytes:
-		return "memory after it, without mapped pages"
-	case milliseconds:
-		return "CPU"
-	default:
-		return ""
 	}
 }
 
@@ -75,7 +61,7 @@ func (g goal) note() string {
 // so that a change of the machine's speed between rounds has no effect.
 func (b *bench) valueOf(g goal) (float64, bool) {
 	samples := b.results.samples[resultKey{g.row, g.program, 0}]
-	if len(samples) == 0 || !b.pick.MatchString(g.name()) {
+	if len(samples) == 0 || !b.picks(g) {
 		return 0, false
 	}
 	if g.floor == "" {
@@ -93,33 +79,31 @@ func (b *bench) valueOf(g goal) (float64, bool) {
 }
 
 func (b *bench) reportRows(w io.Writer) {
-	fmt.Fprint(w, "\n| row | program | rate | p50 | p99 | CPU | CPU of Redis | allocations | RSS | mapped |\n"+
-		"|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	columns := []string{"row", "program", "rate", "p50", "p99", "CPU", "CPU of Redis", "allocations", "RSS", "mapped", "RSS of Redis"}
+	fmt.Fprintf(w, "\n| %s |\n|---|---|%s\n", strings.Join(columns, " | "), strings.Repeat("--:|", len(columns)-2))
 	for _, key := range b.results.keys {
 		samples := b.results.samples[key]
-		value := func(of func(sample) float64) float64 { return median(samples, of) }
-		duration := func(of func(sample) time.Duration) string {
-			v := value(func(s sample) float64 { return float64(of(s)) })
+		cell := func(u unit, of func(sample) float64) string {
+			v := median(samples, of)
 			if v == 0 {
 				return ""
 			}
-			return milliseconds.format(v)
+			return u.format(v)
 		}
-		allocations := ""
-		if n := value(func(s sample) float64 { return s.allocs }); n > 0 {
-			allocations = fmt.Sprintf("%.0f, %s KiB", n, digits(value(func(s sample) float64 { return s.bytes / 1024 })))
+		allocations := cell(count, func(s sample) float64 { return s.allocs })
+		if allocations != "" {
+			allocations += ", " + digits(median(samples, func(s sample) float64 { return s.bytes / 1024 })) + " KiB"
 		}
-		size := func(of func(memory) int64) string {
-			v := value(func(s sample) float64 { return float64(of(s.memory)) })
-			if v == 0 {
-				return ""
-			}
-			return mebibytes.format(v)
-		}
-		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s | %s | %s | %s | %s | %s |\n", key.row, key.program, perSecond.format(value(rate)),
-			duration(func(s sample) time.Duration { return s.p50 }), duration(func(s sample) time.Duration { return s.p99 }),
-			duration(func(s sample) time.Duration { return s.cpu }), duration(func(s sample) time.Duration { return s.redisCPU }),
-			allocations, size(func(m memory) int64 { return m.resident }), size(func(m memory) int64 { return m.mapped }))
+		fmt.Fprintf(w, "| `%s` | `%s` | %s |\n", key.row, key.program, strings.Join([]string{
+			cell(perSecond, rate), cell(milliseconds, medianTime),
+			cell(milliseconds, func(s sample) float64 { return float64(s.p99) }),
+			cell(milliseconds, ownCPU),
+			cell(milliseconds, func(s sample) float64 { return float64(s.redisCPU) }),
+			allocations,
+			cell(mebibytes, func(s sample) float64 { return float64(s.memory.resident) }),
+			cell(mebibytes, func(s sample) float64 { return float64(s.memory.mapped) }),
+			cell(mebibytes, func(s sample) float64 { return float64(s.memory.redis) }),
+		}, " | "))
 	}
 }
 

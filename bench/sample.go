@@ -24,6 +24,15 @@ type sample struct {
 	lost          int   // alerts that were acknowledged and are missing
 }
 
+// memory returns the memory of the program, and that of its Redis.
+func (p *program) memory() memory {
+	m := p.process.memory(p.dir)
+	if p.redis != nil {
+		m.redis = p.redis.memory(p.dir).resident
+	}
+	return m
+}
+
 // total is the CPU time of the program and its Redis.
 func (s sample) total() time.Duration { return s.cpu + s.redisCPU }
 
@@ -106,7 +115,7 @@ func (b *bench) measure(ctx context.Context, row string, p *program, do func() (
 		n: n, rate: float64(n) / o.took.Seconds(), mean: per(o.took), p50: o.quantile(0.5), p99: o.quantile(0.99),
 		cpu: per(after.cpu - before.cpu), redisCPU: per(after.redisCPU - before.redisCPU),
 		allocs: (after.allocs - before.allocs) / float64(n), bytes: (after.bytes - before.bytes) / float64(n),
-		memory: p.process.memory(p.dir),
+		memory: p.memory(),
 	})
 	return finish()
 }
