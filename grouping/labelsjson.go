@@ -96,14 +96,14 @@ func decodeString(dec *jsontext.Decoder) (s string, err error) {
 		return "", err
 	}
 	if isPlain(text[1 : len(text)-1]) {
-		return intern(text[1 : len(text)-1]), nil
+		return Intern(text[1 : len(text)-1]), nil
 	}
 	var buffer [256]byte
 	unquoted, err := jsontext.AppendUnquote(buffer[:0], text)
 	if err != nil {
 		unquoted = []byte(strings.ToValidUTF8(string(unquoted), "\ufffd"))
 	}
-	return intern(unquoted), nil
+	return Intern(unquoted), nil
 }
 
 // isPlain reports whether the content of a JSON string is the string itself.
@@ -127,8 +127,8 @@ var (
 // maxInterned is the maximum length of a string that is shared.
 const maxInterned = 256
 
-// intern returns the bytes as a string, which is shared with earlier equal ones.
-func intern(b []byte) string {
+// Intern returns the bytes as a string, which is shared with earlier equal ones.
+func Intern(b []byte) string {
 	if len(b) == 0 || len(b) > maxInterned {
 		return string(b)
 	}

@@ -74,6 +74,6 @@ func TestLabels(t *testing.T) {
 func TestInternReturnsTheString(t *testing.T) {
 	for i := range 3 * len(internSlots) {
 		s := fmt.Sprint("value-", i%50_000)
-		require.Equal(t, s, intern([]byte(s)))
+		require.Equal(t, s, Intern([]byte(s)))
 	}
 }

@@ -1,6 +1,9 @@
 package receiver
 
-import "muster/grouping"
+import (
+	"muster/grouping"
+	"muster/internal/wire"
+)
 
 // What the tests over the whole HTTP side need.
 const (
@@ -21,4 +24,16 @@ func Decode(text []byte) (grouping.Notification, error) {
 		return grouping.Notification{}, err
 	}
 	return testDecoder.notification(m, defaultSource, &rejected), nil
+}
+
+// DecodeUsual decodes a message of at most maxAlerts alerts if it has the usual form.
+func DecodeUsual(text []byte, maxAlerts int) (*wire.Message, bool) {
+	return newDecoder(maxAlerts, 10_000).decodeUsual(text)
+}
+
+// DecodeAny decodes a message of at most maxAlerts alerts in any form. It returns false
+// if the message, or an alert of it, is invalid.
+func DecodeAny(text []byte, maxAlerts int) (*wire.Message, bool) {
+	m, rejected, err := newDecoder(maxAlerts, 10_000).decodeAny(text)
+	return m, err == nil && rejected.byReason == nil
 }

@@ -60,6 +60,29 @@ func newDecoder(maxAlerts, maxLabels int) *decoder {
 // error and unknown names are ignored. Invalid alerts are rejected one by one
 // if the body also has valid alerts.
 func (d *decoder) decode(body []byte) (*wire.Message, rejectedAlerts, error) {
+	if m, ok := d.decodeUsual(body); ok {
+		return m, rejectedAlerts{}, nil
+	}
+	return d.decodeAny(body)
+}
+
+// decodeUsual decodes a valid body in the form that Alertmanager sends. It needs less
+// than half the time of decodeAny.
+func (d *decoder) decodeUsual(body []byte) (*wire.Message, bool) {
+	m, ok := wire.Parse(body, d.maxAlerts)
+	if !ok || validateMessage(m) != nil {
+		return nil, false
+	}
+	for i := range m.Alerts {
+		if validateAlert(&m.Alerts[i]) != nil {
+			return nil, false
+		}
+	}
+	return m, true
+}
+
+// decodeAny decodes a body of any form, and says what is wrong with it.
+func (d *decoder) decodeAny(body []byte) (*wire.Message, rejectedAlerts, error) {
 	var m wire.Message
 	err := json.Unmarshal(body, &m, json.WithUnmarshalers(d.strict))
 	if err != nil {

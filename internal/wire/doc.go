@@ -1,4 +1,4 @@
 // Package wire has the JSON shapes of Alertmanager: the body that it posts to a
-// webhook. It does not use Alertmanager's own types, because their package links the
-// clients of every other receiver.
+// webhook, and a fast parser for its usual form. It does not use Alertmanager's own
+// types, because their package links the clients of every other receiver.
 package wire

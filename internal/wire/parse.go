@@ -1,0 +1,260 @@
+package wire
+
+import (
+	"bytes"
+	"slices"
+	"sync"
+	"time"
+
+	"muster/grouping"
+)
+
+// Parse decodes a notification in the form that Alertmanager sends: compact JSON with
+// the names of [Message], each at most once. It returns false for everything else: an
+// unknown or repeated name, null, an escaped surrogate pair, invalid UTF-8, white
+// space, or more than maxAlerts alerts. Such a body may be valid, so decode it with
+// package json, which also says what is wrong. If Parse returns true, package json
+// returns the same message.
+//
+// Equal label sets of a message share their memory, and equal short strings do so in all
+// messages.
+func Parse(body []byte, maxAlerts int) (*Message, bool) {
+	p, _ := parsers.Get().(*parser)
+	p.text, p.at, p.messageNames, p.maxAlerts = body, 0, 0, maxAlerts
+	m := &Message{Data: &Data{}}
+	ok := p.message(m) && len(m.Alerts) > 0 && len(bytes.TrimRight(p.text[p.at:], " \t\r\n")) == 0
+	p.recycle()
+	return m, ok
+}
+
+var parsers = sync.Pool{New: func() any { return &parser{} }}
+
+// parser reads a message from left to right. Its methods return false if the text does
+// not have the form that they read.
+type parser struct {
+	text      []byte
+	at        int // everything before is read
+	maxAlerts int
+
+	messageNames, alertNames names
+	unescaped                []byte           // the last string with escapes
+	list                     []grouping.Label // the last labels, in the order of the text
+	labels, annotations      grouping.Labels  // of the last alert
+	ofMessage                grouping.Labels  // the last labels of the message itself
+}
+
+// Maximum sizes of what a later message uses again: of the last string in bytes, and of
+// the list in labels. An alert rarely has more.
+const maxUnescaped, maxList = 4 << 10, 64
+
+// recycle makes the parser available to later messages. It keeps nothing large.
+func (p *parser) recycle() {
+	p.text, p.labels, p.annotations, p.ofMessage = nil, nil, nil, nil
+	if cap(p.unescaped) > maxUnescaped {
+		p.unescaped = nil
+	}
+	if cap(p.list) > maxList {
+		p.list = nil
+	}
+	clear(p.list[:cap(p.list)])
+	parsers.Put(p)
+}
+
+// names is a set of names in an object: bit n stands for the name with number n.
+type names uint16
+
+// add returns false if the set has the name already.
+func (s *names) add(number int) bool {
+	before := *s
+	*s |= 1 << number
+	return *s != before
+}
+
+// next consumes a character if it is the next one.
+func (p *parser) next(c byte) bool {
+	if p.at < len(p.text) && p.text[p.at] == c {
+		p.at++
+		return true
+	}
+	return false
+}
+
+// name reads the next name of an object, and the characters around it.
+func (p *parser) name(first bool) ([]byte, bool) {
+	if !first && !p.next(',') {
+		return nil, false
+	}
+	name, ok := p.quoted()
+	return name, ok && p.next(':')
+}
+
+// message reads a message.
+func (p *parser) message(m *Message) bool {
+	if !p.next('{') {
+		return false
+	}
+	for first := true; !p.next('}'); first = false {
+		if name, ok := p.name(first); !ok || !p.messageField(m, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// messageField reads the value of a field of the message.
+func (p *parser) messageField(m *Message, name []byte) bool {
+	switch string(name) {
+	case "receiver":
+		return p.messageNames.add(0) && p.string(&m.Receiver)
+	case "status":
+		return p.messageNames.add(1) && p.string(&m.Status)
+	case "alerts":
+		return p.messageNames.add(2) && p.alerts(&m.Alerts)
+	case "notification_reason":
+		return p.messageNames.add(3) && p.string(&m.NotificationReason)
+	case "groupLabels":
+		return p.messageNames.add(4) && p.labelsOf(&m.GroupLabels, &p.ofMessage)
+	case "commonLabels":
+		return p.messageNames.add(5) && p.labelsOf(&m.CommonLabels, &p.ofMessage)
+	case "commonAnnotations":
+		return p.messageNames.add(6) && p.labelsOf(&m.CommonAnnotations, &p.ofMessage)
+	case "routeLabels":
+		return p.messageNames.add(7) && p.labelsOf(&m.RouteLabels, &p.ofMessage)
+	case "externalURL":
+		return p.messageNames.add(8) && p.string(&m.ExternalURL)
+	case "version":
+		return p.messageNames.add(9) && p.string(&m.Version)
+	case "groupKey":
+		return p.messageNames.add(10) && p.string(&m.GroupKey)
+	case "truncatedAlerts":
+		return p.messageNames.add(11) && p.number(&m.TruncatedAlerts)
+	default:
+		return false
+	}
+}
+
+// alerts reads the list of alerts.
+func (p *parser) alerts(to *[]Alert) bool {
+	if !p.next('[') {
+		return false
+	}
+	for len(*to) < p.maxAlerts {
+		var a Alert
+		start := p.at
+		if !p.alert(&a) {
+			return false
+		}
+		if *to == nil {
+			// Alerts of a message have about the same size.
+			*to = make([]Alert, 0, min((len(p.text)-start)/(p.at-start)+1, p.maxAlerts))
+		}
+		*to = append(*to, a)
+		if !p.next(',') {
+			return p.next(']')
+		}
+	}
+	return false
+}
+
+// alert reads an alert.
+func (p *parser) alert(a *Alert) bool {
+	p.alertNames = 0
+	if !p.next('{') {
+		return false
+	}
+	for first := true; !p.next('}'); first = false {
+		if name, ok := p.name(first); !ok || !p.alertField(a, name) {
+			return false
+		}
+	}
+	return true
+}
+
+// alertField reads the value of a field of an alert.
+func (p *parser) alertField(a *Alert, name []byte) bool {
+	switch string(name) {
+	case "status":
+		return p.alertNames.add(0) && p.string((*string)(&a.Status))
+	case "labels":
+		return p.alertNames.add(1) && p.labelsOf(&a.Labels, &p.labels)
+	case "annotations":
+		return p.alertNames.add(2) && p.labelsOf(&a.Annotations, &p.annotations)
+	case "startsAt":
+		return p.alertNames.add(3) && p.time(&a.StartsAt)
+	case "endsAt":
+		return p.alertNames.add(4) && p.time(&a.EndsAt)
+	case "generatorURL":
+		return p.alertNames.add(5) && p.string(&a.GeneratorURL)
+	case "fingerprint":
+		return p.alertNames.add(6) && p.string(&a.Fingerprint)
+	default:
+		return false
+	}
+}
+
+// labelsOf reads labels. If they equal the last ones, the set is the same.
+func (p *parser) labelsOf(to, last *grouping.Labels) bool {
+	if !p.next('{') {
+		return false
+	}
+	p.list = p.list[:0]
+	for first := true; !p.next('}'); first = false {
+		name, ok := p.name(first)
+		if !ok {
+			return false
+		}
+		label := grouping.Label{Name: grouping.Intern(name)}
+		if !p.string(&label.Value) {
+			return false
+		}
+		p.list = append(p.list, label)
+	}
+	if *last == nil || !slices.Equal(*last, p.list) {
+		*last = grouping.LabelsOf(append(make([]grouping.Label, 0, len(p.list)), p.list...))
+	}
+	*to = *last
+	return len(*last) == len(p.list) // otherwise a name is repeated
+}
+
+// string reads a string.
+func (p *parser) string(to *string) bool {
+	text, ok := p.quoted()
+	if ok {
+		*to = grouping.Intern(text)
+	}
+	return ok
+}
+
+// noEnd is the end of a firing alert: the zero time.
+const noEnd = "0001-01-01T00:00:00Z"
+
+// time reads a time in the form of RFC 3339.
+func (p *parser) time(to *time.Time) bool {
+	text, ok := p.quoted()
+	if string(text) == noEnd {
+		return true
+	}
+	return ok && to.UnmarshalText(text) == nil && isStrictTime(text)
+}
+
+// isStrictTime returns false for what package time accepts although RFC 3339 does not:
+// an hour of one digit, a comma before a fraction, and a zone out of range.
+func isStrictTime(text []byte) bool {
+	const hourEnd, secondEnd = len("2006-01-02T15"), len("2006-01-02T15:04:05")
+	if text[hourEnd] != ':' || text[secondEnd] == ',' {
+		return false
+	}
+	hour, minute := text[len(text)-len("07:00"):], text[len(text)-len("00"):]
+	return text[len(text)-1] == 'Z' || string(hour) < "24" && string(minute) < "60"
+}
+
+// number reads a whole number of at most 18 digits, which always fits.
+func (p *parser) number(to *uint64) bool {
+	start := p.at
+	for p.at < len(p.text) && p.text[p.at] >= '0' && p.text[p.at] <= '9' {
+		*to = *to*10 + uint64(p.text[p.at]-'0')
+		p.at++
+	}
+	digits := p.at - start
+	return digits == 1 || digits > 1 && digits <= 18 && p.text[start] != '0'
+}
