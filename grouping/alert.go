@@ -62,7 +62,7 @@ type Alert struct {
 	ReportedBy string `json:"reportedBy,omitempty"`
 	// Disputed is true while the Alertmanagers of one cluster disagree: one reports
 	// the newest episode as resolved, another still reports it as firing.
-	Disputed bool `json:"disputed,omitempty"`
+	Disputed bool `json:"disputed,omitzero"`
 
 	// Recorded holds the newest episodes as they were written, oldest first. The
 	// newest one keeps its last reported end even if the alert fires again. To show

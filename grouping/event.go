@@ -90,9 +90,9 @@ type Opened struct {
 type Notified struct {
 	Reason      string `json:"reason,omitempty"`
 	ExternalURL string `json:"externalURL,omitempty"` // of the Alertmanager that sent it
-	Firing      int    `json:"firing,omitempty"`
-	Resolved    int    `json:"resolved,omitempty"`
-	Truncated   uint64 `json:"truncated,omitempty"`
+	Firing      int    `json:"firing,omitzero"`
+	Resolved    int    `json:"resolved,omitzero"`
+	Truncated   uint64 `json:"truncated,omitzero"`
 }
 
 // Notification returns the detail of a notified event, or a zero value if the event has

@@ -21,6 +21,9 @@ type storedEvent struct {
 
 // Encode returns the stored text of the event.
 func (e *Event) Encode() (string, error) {
+	if text, ok := encodeObject(e.ID, e); ok {
+		return text, nil
+	}
 	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Unknown)}, encoding)
 	return e.ID + string(text), err
 }

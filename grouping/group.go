@@ -48,7 +48,7 @@ type Meta struct {
 	LastNotifiedAt time.Time `json:"lastNotifiedAt,omitzero"`
 	LastReason     string    `json:"lastReason,omitempty"`
 	// Truncated is the number of alerts truncated from the last notification.
-	Truncated uint64 `json:"truncated,omitempty"`
+	Truncated uint64 `json:"truncated,omitzero"`
 
 	// CompleteAt and CompleteBy are the arrival and the sender of the last complete
 	// notification. Such a notification reports every alert that fires.
@@ -57,8 +57,8 @@ type Meta struct {
 
 	// Settling is true until the group's first flush, at FlushAt. A flush sets Stale
 	// if the group fires and had no notification for the time Options.StaleAfter.
-	Settling bool      `json:"settling,omitempty"`
-	Stale    bool      `json:"stale,omitempty"`
+	Settling bool      `json:"settling,omitzero"`
+	Stale    bool      `json:"stale,omitzero"`
 	FlushAt  time.Time `json:"flushAt,omitzero"`
 
 	// Beats holds the arrivals at a group of heartbeats, one element per

@@ -69,7 +69,7 @@ type Beat struct {
 	At    time.Time `json:"at"`           // last notification
 	Since time.Time `json:"since"`        // first notification after the last long pause
 	// EveryMillis is the usual interval in milliseconds; 0: not known.
-	EveryMillis int64 `json:"everyMillis,omitempty"`
+	EveryMillis int64 `json:"everyMillis,omitzero"`
 }
 
 func (b Beat) interval() time.Duration { return time.Duration(b.EveryMillis) * time.Millisecond }

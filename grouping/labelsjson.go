@@ -32,7 +32,11 @@ func (l Labels) MarshalJSON() ([]byte, error) {
 	for i := range l {
 		size += len(l[i].Name) + len(l[i].Value) + len(`"":"",`)
 	}
-	text := append(make([]byte, 0, size), '{')
+	return l.appendJSON(make([]byte, 0, size)), nil
+}
+
+func (l Labels) appendJSON(text []byte) []byte {
+	text = append(text, '{')
 	for i := range l {
 		if i > 0 {
 			text = append(text, ',')
@@ -41,13 +45,7 @@ func (l Labels) MarshalJSON() ([]byte, error) {
 		text = append(text, ':')
 		text = appendQuoted(text, l[i].Value)
 	}
-	return append(text, '}'), nil
-}
-
-// appendQuoted appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
-func appendQuoted(text []byte, s string) []byte {
-	text, _ = jsontext.AppendQuote(text, strings.ToValidUTF8(s, "\ufffd")) // it only fails for invalid UTF-8
-	return text
+	return append(text, '}')
 }
 
 // UnmarshalJSONFrom reads the labels from an object.

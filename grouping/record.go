@@ -152,6 +152,15 @@ func encodeRecord(stamp Stamp, v any) (string, error) {
 	return string(stamp) + string(text), nil
 }
 
+// encodeUsual is encodeRecord for a record that mostly needs no library. v is its stored
+// form for the library.
+func encodeUsual(stamp Stamp, record usualObject, v any) (string, error) {
+	if text, ok := encodeObject(string(stamp), record); ok && stamp.Valid() {
+		return text, nil
+	}
+	return encodeRecord(stamp, v)
+}
+
 // decodeText decodes the text of a record into v, and returns its stamp.
 func decodeText(text string, v any) (Stamp, error) {
 	if len(text) <= StampLen {

@@ -96,7 +96,7 @@ func encodeAlert(a *Alert) (string, error) {
 	if !a.Fingerprint.Valid() {
 		return "", fmt.Errorf("%q is not a fingerprint", a.Fingerprint)
 	}
-	text, err := encodeRecord(a.Stamp, storedAlert{a, jsontext.Value(a.Unknown)})
+	text, err := encodeUsual(a.Stamp, a, storedAlert{a, jsontext.Value(a.Unknown)})
 	if err != nil {
 		return "", fmt.Errorf("alert %s: %w", a.Fingerprint, err)
 	}

@@ -1,0 +1,238 @@
+package grouping
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The records and events of a usual notification are encoded by the functions below,
+// which write the same bytes as the JSON library in a fraction of the time. They decline
+// what is unusual: unknown fields, fields of Grafana and times that RFC 3339 cannot
+// express. The library then encodes the value, or says what is wrong with it.
+
+// objectText is the text of a JSON object under construction.
+type objectText struct {
+	text     []byte
+	declined bool // the object holds something that the library must encode
+}
+
+// usualObject is a value that can encode itself if it is usual.
+type usualObject interface {
+	encode(o *objectText)
+}
+
+// encodeObject returns the prefix followed by the JSON of the value. It returns false if
+// the value declines.
+func encodeObject(prefix string, v usualObject) (text string, ok bool) {
+	o := objectTexts.Get().(*objectText) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	defer objectTexts.Put(o)
+	o.declined = false
+	o.text = append(o.text[:0], prefix...)
+	if v.encode(o); o.declined {
+		return "", false
+	}
+	return string(o.text), true
+}
+
+var objectTexts = sync.Pool{New: func() any { return new(objectText) }}
+
+// begin begins an object. Its fields follow.
+func (o *objectText) begin() { o.text = append(o.text, '{') }
+
+func (o *objectText) end() { o.text = append(o.text, '}') }
+
+func (o *objectText) name(name string) {
+	if last := o.text[len(o.text)-1]; last != '{' {
+		o.text = append(o.text, ',')
+	}
+	o.text = append(o.text, '"')
+	o.text = append(o.text, name...)
+	o.text = append(o.text, '"', ':')
+}
+
+func (o *objectText) string(name, value string) {
+	o.name(name)
+	o.text = appendQuoted(o.text, value)
+}
+
+// nonEmpty adds the string if it is not empty.
+func (o *objectText) nonEmpty(name, value string) {
+	if value != "" {
+		o.string(name, value)
+	}
+}
+
+func (o *objectText) labels(name string, l Labels) {
+	if len(l) == 0 {
+		return
+	}
+	o.name(name)
+	o.text = l.appendJSON(o.text)
+}
+
+func (o *objectText) time(name string, t time.Time) {
+	o.name(name)
+	if year := t.Year(); year < 0 || year > 9999 || t.Location() != time.UTC {
+		o.declined = true
+		return
+	}
+	o.text = append(o.text, '"')
+	o.text = t.AppendFormat(o.text, time.RFC3339Nano)
+	o.text = append(o.text, '"')
+}
+
+// nonZero adds the time if it is not zero.
+func (o *objectText) nonZero(name string, t time.Time) {
+	if !t.IsZero() {
+		o.time(name, t)
+	}
+}
+
+func (o *objectText) uint(name string, n uint64) {
+	o.name(name)
+	o.text = strconv.AppendUint(o.text, n, 10)
+}
+
+// positive adds the number if it is not 0.
+func (o *objectText) positive(name string, n int) {
+	if n < 0 {
+		o.declined = true
+	}
+	if n != 0 {
+		o.uint(name, uint64(n)) //nolint:gosec // G115: a negative number is declined
+	}
+}
+
+func (o *objectText) isTrue(name string, value bool) {
+	if value {
+		o.name(name)
+		o.text = append(o.text, "true"...)
+	}
+}
+
+// appendQuoted appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
+func appendQuoted(text []byte, s string) []byte {
+	text, _ = jsontext.AppendQuote(text, s) // the error says that s is not UTF-8
+	return text
+}
+
+// encode adds the alert, like the library does.
+func (a *Alert) encode(o *objectText) {
+	o.declined = o.declined || a.Grafana != nil || a.Unknown != ""
+	o.begin()
+	o.string("fingerprint", string(a.Fingerprint))
+	o.string("status", string(a.Status))
+	o.labels("labels", a.Labels)
+	o.labels("annotations", a.Annotations)
+	o.nonEmpty("generatorURL", a.GeneratorURL)
+	o.nonZero("startsAt", a.StartsAt)
+	o.nonZero("endsAt", a.EndsAt)
+	o.nonZero("firstSeenAt", a.FirstSeenAt)
+	o.nonZero("lastSeenAt", a.LastSeenAt)
+	o.nonZero("changedAt", a.ChangedAt)
+	o.nonEmpty("reportedBy", a.ReportedBy)
+	o.isTrue("disputed", a.Disputed)
+	for i := range a.Recorded {
+		if i == 0 {
+			o.name("episodes")
+			o.text = append(o.text, '[')
+		} else {
+			o.text = append(o.text, ',')
+		}
+		e := &a.Recorded[i]
+		o.begin()
+		o.nonZero("startsAt", e.StartsAt)
+		o.nonZero("endsAt", e.EndsAt)
+		o.nonEmpty("stamp", string(e.Stamp))
+		o.end()
+	}
+	if len(a.Recorded) > 0 {
+		o.text = append(o.text, ']')
+	}
+	o.nonEmpty("since", string(a.RemovalStamp))
+	o.end()
+}
+
+// encode adds the fields of a group, like the library does.
+func (m *Meta) encode(o *objectText) {
+	o.declined = o.declined || m.Unknown != ""
+	o.begin()
+	o.string("source", m.Source)
+	o.string("receiver", m.Receiver)
+	o.string("groupKey", m.GroupKey)
+	o.labels("groupLabels", m.GroupLabels)
+	o.labels("commonLabels", m.CommonLabels)
+	o.labels("commonAnnotations", m.CommonAnnotations)
+	o.labels("routeLabels", m.RouteLabels)
+	o.nonEmpty("externalURL", m.ExternalURL)
+	o.nonZero("createdAt", m.CreatedAt)
+	o.nonZero("updatedAt", m.UpdatedAt)
+	o.nonZero("lastNotifiedAt", m.LastNotifiedAt)
+	o.nonEmpty("lastReason", m.LastReason)
+	if m.Truncated > 0 {
+		o.uint("truncated", m.Truncated)
+	}
+	o.nonZero("completeAt", m.CompleteAt)
+	o.nonEmpty("completeBy", m.CompleteBy)
+	o.isTrue("settling", m.Settling)
+	o.isTrue("stale", m.Stale)
+	o.nonZero("flushAt", m.FlushAt)
+	for i := range m.Beats {
+		if i == 0 {
+			o.name("beats")
+			o.text = append(o.text, '[')
+		} else {
+			o.text = append(o.text, ',')
+		}
+		b := &m.Beats[i]
+		o.begin()
+		o.nonEmpty("by", b.By)
+		o.time("at", b.At)
+		o.time("since", b.Since)
+		o.positive("everyMillis", int(b.EveryMillis))
+		o.end()
+	}
+	if len(m.Beats) > 0 {
+		o.text = append(o.text, ']')
+	}
+	o.end()
+}
+
+// encode adds the event, like the library does.
+func (e *Event) encode(o *objectText) {
+	o.declined = o.declined || e.Unknown != ""
+	o.begin()
+	o.string("id", e.ID)
+	o.time("time", e.Time)
+	o.string("kind", string(e.Kind))
+	o.string("groupId", string(e.GroupID))
+	o.string("source", e.Source)
+	o.string("receiver", e.Receiver)
+	o.nonEmpty("fingerprint", string(e.Fingerprint))
+	o.labels("labels", e.Labels)
+	o.nonEmpty("was", string(e.Was))
+	o.nonZero("startsAt", e.StartsAt)
+	o.nonZero("endsAt", e.EndsAt)
+	o.nonEmpty("content", e.Content)
+	o.nonZero("observedAt", e.ObservedAt)
+	if e.Opened != nil {
+		o.name("opened")
+		o.begin()
+		o.string("groupKey", e.Opened.GroupKey)
+		o.nonEmpty("externalURL", e.Opened.ExternalURL)
+		o.end()
+	}
+	if n := e.Notified; n != nil {
+		o.nonEmpty("reason", n.Reason)
+		o.nonEmpty("externalURL", n.ExternalURL)
+		o.positive("firing", n.Firing)
+		o.positive("resolved", n.Resolved)
+		if n.Truncated > 0 {
+			o.uint("truncated", n.Truncated)
+		}
+	}
+	o.end()
+}

@@ -1,0 +1,123 @@
+package grouping
+
+import (
+	"math"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// What the encoders write is what the JSON library writes, byte for byte. The values are
+// drawn by reflection, so that a new field is drawn too.
+func TestUsualObjectsAreEncodedLikeTheLibraryDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var (
+			a Alert
+			m Meta
+			e Event
+		)
+		drawFields(t, reflect.ValueOf(&a).Elem())
+		drawFields(t, reflect.ValueOf(&m).Elem())
+		drawFields(t, reflect.ValueOf(&e).Elem())
+		for _, c := range []struct {
+			usual  usualObject
+			stored any
+		}{
+			{&a, storedAlert{&a, jsontext.Value(a.Unknown)}},
+			{&m, storedMeta{&m, jsontext.Value(m.Unknown)}},
+			{&e, storedEvent{&e, jsontext.Value(e.Unknown)}},
+		} {
+			want, err := json.Marshal(c.stored, encoding)
+			got, ok := encodeObject("prefix", c.usual)
+			if ok {
+				require.NoError(t, err)
+				require.Equal(t, "prefix"+string(want), got)
+			}
+		}
+	})
+}
+
+// What a notification usually stores is not left to the library.
+func TestUsualObjectsDoNotDecline(t *testing.T) {
+	n := Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(3), Truncated: 1}
+	made := apply(nil, n, testRules)
+	g, events := made.Group, made.Events
+	values := []usualObject{&g.Meta, g.Alerts[0]}
+	for i := range events {
+		values = append(values, &events[i])
+	}
+	for _, v := range values {
+		_, ok := encodeObject("", v)
+		require.True(t, ok, "%+v", v)
+	}
+	g.Alerts[0].Unknown = `{"x":1}`
+	_, ok := encodeObject("", g.Alerts[0])
+	require.False(t, ok)
+}
+
+// drawFields sets most fields of a struct.
+func drawFields(t *rapid.T, v reflect.Value) {
+	for i := range v.NumField() {
+		f := v.Field(i)
+		if f.CanSet() && rapid.IntRange(0, 2).Draw(t, v.Type().Field(i).Name) > 0 {
+			drawValue(t, f)
+		}
+	}
+}
+
+func drawValue(t *rapid.T, f reflect.Value) {
+	text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "\xff\xfe<&>\u2028\x00", `"\`}))
+	switch f.Interface().(type) {
+	case time.Time:
+		at := time.Unix(rapid.Int64Range(-70_000_000_000, 260_000_000_000).Draw(t, "s"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns"))
+		if rapid.IntRange(0, 9).Draw(t, "zone") > 0 {
+			at = at.UTC()
+		}
+		f.Set(reflect.ValueOf(at))
+		return
+	case Labels:
+		f.Set(reflect.ValueOf(NewLabels(rapid.MapOfN(rapid.StringN(0, 4, -1), text, 0, 3).Draw(t, "labels"))))
+		return
+	case *Grafana:
+		f.Set(reflect.ValueOf(&Grafana{}))
+		return
+	}
+	switch f.Kind() {
+	case reflect.String:
+		f.SetString(text.Draw(t, "text"))
+	case reflect.Bool:
+		f.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		f.SetInt(rapid.SampledFrom([]int64{1, -1, math.MaxInt64}).Draw(t, "n"))
+	case reflect.Uint64:
+		f.SetUint(rapid.SampledFrom([]uint64{1, math.MaxUint64}).Draw(t, "n"))
+	case reflect.Pointer:
+		f.Set(reflect.New(f.Type().Elem()))
+		drawFields(t, f.Elem())
+	case reflect.Struct:
+		drawFields(t, f)
+	case reflect.Slice:
+		for range rapid.IntRange(0, 2).Draw(t, "elements") {
+			element := reflect.New(f.Type().Elem()).Elem()
+			drawFields(t, element)
+			f.Set(reflect.Append(f, element))
+		}
+	default:
+		t.Fatalf("no value for a %s", f.Type())
+	}
+}
+
+func BenchmarkEncodeAlert(b *testing.B) {
+	g := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(1)}, testRules).Group
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := encodeAlert(g.Alerts[0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
