@@ -174,8 +174,14 @@ func TestEqualSeesEveryFieldOfASource(t *testing.T) {
 		return a.Equal(&b) || b.Equal(&a)
 	})
 	for _, b := range []*SourceDocument{
-		nil, {ID: "x"}, {Source: "x"}, {Stamp: "x"}, {Unknown: "x"}, {Removed: map[string]Stamp{"a": "x"}},
-		{Silences: map[string]*Silence{"a": {}}}, {Alertmanagers: map[string]*Alertmanager{"a": {}}},
+		nil,
+		{ID: "x"},
+		{Source: "x"},
+		{Stamp: "x"},
+		{Unknown: "x"},
+		{Removed: map[string]Stamp{"a": "x"}},
+		{Silences: map[string]*Silence{"a": {}}},
+		{Alertmanagers: map[string]*Alertmanager{"a": {}}},
 	} {
 		require.False(t, (&SourceDocument{}).Equal(b))
 	}

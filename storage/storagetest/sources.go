@@ -105,7 +105,8 @@ func contractSourceRoundTrip(t *testing.T, w *Writer) {
 func contractSourceRecords(t *testing.T, w *Writer) {
 	base := w.MustStoreSource(t, w.SourceChange(grouping.NewSourceDocument("prod"), a("x", "1"), a("y", "1"), a("z", "1")))
 	// Writers of different records do not conflict, and each writes only its own.
-	changeX, changeY, removeZ := w.SourceChange(base, a("x", "2")), w.SourceChange(base, a("y", "2"), a("new", "1")), w.SourceRemoval(base, "z")
+	changeX, changeY := w.SourceChange(base, a("x", "2")), w.SourceChange(base, a("y", "2"), a("new", "1"))
+	removeZ := w.SourceRemoval(base, "z")
 	polled := w.SourceChange(base)
 	polled.Source = base.WithAlertmanagers(polled.Stamp, grouping.Alertmanager{ExternalURL: "http://am"})
 	for _, c := range []grouping.SourceChange{polled, changeX, removeZ, changeY} {
