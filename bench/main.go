@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"syscall"
+	"time"
 )
 
 type config struct {
@@ -74,18 +75,17 @@ func run(ctx context.Context, c config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
-	if err := b.all(ctx); err != nil {
-		return err
-	}
+	err = b.all(ctx)
+	// What was measured before a failure took minutes, so report it too.
 	if b.base != "" {
-		return b.compareFiles()
+		return errors.Join(err, b.compareFiles())
 	}
 	b.report(os.Stdout)
-	return nil
+	return err
 }
 
-// all measures all rows that are needed.
-func (b *bench) all(ctx context.Context) error {
+// all measures all rows that are needed. A part that fails does not stop the others.
+func (b *bench) all(ctx context.Context) (err error) {
 	for _, part := range []struct {
 		name    string
 		measure func(context.Context) error
@@ -101,10 +101,11 @@ func (b *bench) all(ctx context.Context) error {
 		{"idle", b.idle},
 		{"scale", b.scale},
 	} {
-		fmt.Fprintln(os.Stderr, part.name)
-		if err := part.measure(ctx); err != nil {
-			return err
+		started := time.Now()
+		if failed := part.measure(ctx); failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", part.name, failed))
 		}
+		fmt.Fprintf(os.Stderr, "%s: %s\n", part.name, time.Since(started).Round(time.Second))
 	}
-	return nil
+	return err
 }
