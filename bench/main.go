@@ -101,11 +101,13 @@ func (b *bench) all(ctx context.Context) (err error) {
 		{"idle", b.idle},
 		{"scale", b.scale},
 	} {
-		started := time.Now()
+		started, rows := time.Now(), len(b.results.keys)
 		if failed := part.measure(ctx); failed != nil {
 			err = errors.Join(err, fmt.Errorf("%s: %w", part.name, failed))
 		}
-		fmt.Fprintf(os.Stderr, "%s: %s\n", part.name, time.Since(started).Round(time.Second))
+		if len(b.results.keys) > rows {
+			fmt.Fprintf(os.Stderr, "%s: %s\n", part.name, time.Since(started).Round(time.Second))
+		}
 	}
 	return err
 }
