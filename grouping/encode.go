@@ -27,7 +27,7 @@ type usualObject interface {
 // encodeObject returns the prefix followed by the JSON of the value. It returns false if
 // the value declines.
 func encodeObject(prefix string, v usualObject) (text string, ok bool) {
-	o := objectTexts.Get().(*objectText) //nolint:errcheck,forcetypeassert // the pool holds nothing else
+	o := objectTexts.Get().(*objectText) //nolint:forcetypeassert // the pool holds nothing else
 	defer objectTexts.Put(o)
 	o.declined = false
 	o.text = append(o.text[:0], prefix...)

@@ -217,13 +217,18 @@ func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 			differ = append(differ, id) // deleted in the backend, or lost
 		}
 	}
+	// While one batch is decoded, the backend answers the next ones.
+	pulls, ctx := errgroup.WithContext(ctx)
+	pulls.SetLimit(pullers)
 	for part := range slices.Chunk(differ, durable.Batch) {
-		if err := t.pull(ctx, part, index); err != nil {
-			return 0, err
-		}
+		pulls.Go(func() error { return t.pull(ctx, part, index) })
 	}
-	return found, nil
+	return found, pulls.Wait()
 }
+
+// pullers is the number of batches that are pulled at the same time. It is less than the
+// number of connections, so that writes do not wait.
+const pullers = 4
 
 // pull merges documents of the backend into the copy. A document becomes dirty if the
 // copy has changes that the backend does not have. The tokens must be those of writes
