@@ -219,7 +219,9 @@ func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Al
 		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) && tr.isUnchanged(before, na) {
 		return before
 	}
-	return tr.recordAlert(next, na)
+	next = tr.recordAlert(next, na)
+	tr.log.noteChange(before, next)
+	return next
 }
 
 // isUnchanged reports whether the alert's recorded content equals that of the

@@ -58,22 +58,28 @@ func (t ContentTexts) Of(events []Event) ContentTexts {
 // addContents gives the events the contents of their alerts. An alert whose content
 // cannot be encoded cannot be stored either.
 func (c *Change) addContents() {
-	for i := range c.Events {
-		e := &c.Events[i]
-		if e.Kind != EventFired && e.Kind != EventRefired {
-			continue
+	for _, events := range [][]Event{c.Events, c.Changed} {
+		for i := range events {
+			switch events[i].Kind {
+			case EventFired, EventRefired, EventChanged:
+				c.addContent(&events[i])
+			default: // the event says nothing about the content
+			}
 		}
-		a := c.Group.Alert(e.Fingerprint)
-		if a == nil {
-			continue
-		}
-		hash, text, err := Content{a.Annotations, a.GeneratorURL}.Encode()
-		if err != nil {
-			continue
-		}
-		if c.Contents == nil {
-			c.Contents = ContentTexts{}
-		}
-		e.Content, c.Contents[hash] = hash, text
 	}
+}
+
+func (c *Change) addContent(e *Event) {
+	a := c.Group.Alert(e.Fingerprint)
+	if a == nil {
+		return
+	}
+	hash, text, err := Content{a.Annotations, a.GeneratorURL}.Encode()
+	if err != nil {
+		return
+	}
+	if c.Contents == nil {
+		c.Contents = ContentTexts{}
+	}
+	e.Content, c.Contents[hash] = hash, text
 }

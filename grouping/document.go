@@ -162,7 +162,7 @@ type Write struct {
 
 	// The other fields are those of a Change.
 	Stamp                         Stamp
-	Events                        []Event
+	Events, Changed               []Event
 	Contents                      ContentTexts
 	Notified, Exclusive, Deferred bool
 }
@@ -173,6 +173,14 @@ func (w *Write) ID() ID {
 		return w.Next.DocumentID()
 	}
 	return w.Base.DocumentID()
+}
+
+// AllEvents returns the events of the write, including the changed ones.
+func (w *Write) AllEvents() []Event {
+	if len(w.Changed) == 0 {
+		return w.Events
+	}
+	return slices.Concat(w.Events, w.Changed)
 }
 
 // Records returns the records that the write changes if the stored ones have the

@@ -25,7 +25,13 @@ const (
 	EventExpired    EventKind = "expired"    // a group or an alert exceeded its retention, or was removed
 )
 
-// EventKinds lists every kind.
+// EventChanged says that the annotations, the generator URL or the start of an alert
+// changed in a write that has no other event of the alert. Annotations can have values, so
+// each notification can make one such event per alert. They are kept apart from the other
+// events, with a limit of their own, and only StreamEvents reads them.
+const EventChanged EventKind = "changed"
+
+// EventKinds lists every kind of the history. EventChanged is not one of them.
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventOpened, EventFired, EventRefired, EventReopened, EventResolved, EventUnreported,
@@ -64,7 +70,7 @@ type Event struct {
 	StartsAt time.Time `json:"startsAt,omitzero"`
 	EndsAt   time.Time `json:"endsAt,omitzero"`
 	// Content is the hash of the alert's content after the event. It is set if an episode
-	// begins. The contents themselves are stored beside the events.
+	// begins, and in changed events. The contents themselves are stored beside the events.
 	Content string `json:"content,omitempty"`
 	// ObservedAt is when the source observed the event, in its own clock. It is zero
 	// if the source did not say.
@@ -122,13 +128,28 @@ type eventLog struct {
 	key    Key
 	id     ID
 	events []Event
+	// changed holds the changed events. They get their IDs at the end.
+	changed []Event
 }
 
 func (l *eventLog) add(e Event) {
-	e.ID = fmt.Sprintf("%s%0*x", l.stamp, eventNumberLen, len(l.events))
+	l.identify(&e, len(l.events))
+	l.events = append(l.events, e)
+}
+
+// identify gives an event its ID, its time and its group.
+func (l *eventLog) identify(e *Event, number int) {
+	e.ID = fmt.Sprintf("%s%0*x", l.stamp, eventNumberLen, number)
 	e.Time = l.stamp.Time()
 	e.GroupID, e.Source, e.Receiver = l.id, l.key.Source, l.key.Receiver
-	l.events = append(l.events, e)
+}
+
+// takeChanged returns the changed events. Their numbers follow those of the others.
+func (l *eventLog) takeChanged() []Event {
+	for i := range l.changed {
+		l.identify(&l.changed[i], len(l.events)+i)
+	}
+	return l.changed
 }
 
 func (l *eventLog) addForGroup(kind EventKind, labels Labels) {
@@ -138,9 +159,24 @@ func (l *eventLog) addForGroup(kind EventKind, labels Labels) {
 // addForAlert adds an event about an alert. before is the alert before the event, or
 // nil if it was not known.
 func (l *eventLog) addForAlert(kind EventKind, before, a *Alert) {
+	l.add(alertEvent(kind, before, a))
+}
+
+func alertEvent(kind EventKind, before, a *Alert) Event {
 	e := Event{Kind: kind, Fingerprint: a.Fingerprint, Labels: a.Labels, StartsAt: a.StartsAt, EndsAt: a.EndsAt}
 	if before != nil {
 		e.Was = before.Status
 	}
-	l.add(e)
+	return e
+}
+
+// noteChange adds a changed event if that is all that happened to the alert, and if its
+// annotations, its generator URL or its start changed.
+func (l *eventLog) noteChange(before, a *Alert) {
+	if n := len(l.events); n > 0 && l.events[n-1].Fingerprint == a.Fingerprint {
+		return // the events of one alert follow each other
+	}
+	if !a.StartsAt.Equal(before.StartsAt) || a.GeneratorURL != before.GeneratorURL || !a.Annotations.Equal(before.Annotations) {
+		l.changed = append(l.changed, alertEvent(EventChanged, before, a))
+	}
 }

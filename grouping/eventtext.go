@@ -43,13 +43,13 @@ func DecodeEvent(text string) (e Event, err error) {
 	return e, err
 }
 
-// EncodeEvents returns the stored texts of the events of the write.
-func (w *Write) EncodeEvents() ([]string, error) {
-	texts := make([]string, 0, len(w.Events))
-	for i := range w.Events {
-		text, err := w.Events[i].Encode()
+// EncodeEvents returns the stored texts of events.
+func EncodeEvents(events []Event) ([]string, error) {
+	texts := make([]string, 0, len(events))
+	for i := range events {
+		text, err := events[i].Encode()
 		if err != nil {
-			return nil, fmt.Errorf("event %s: %w", w.Events[i].ID, err)
+			return nil, fmt.Errorf("event %s: %w", events[i].ID, err)
 		}
 		texts = append(texts, text)
 	}

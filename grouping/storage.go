@@ -93,7 +93,8 @@ type History interface {
 	// Events returns a page of the history, newest first.
 	Events(ctx context.Context, q EventQuery) (EventPage, error)
 
-	// StreamEvents streams the history from a time on, oldest first. It yields what
+	// StreamEvents streams the history from a time on, oldest first, and the changed
+	// events, which Events does not return. It yields what
 	// was stored when the stream began, without what a limit removes meanwhile. It
 	// may also yield events that are written meanwhile, but none that is newer. It
 	// reads a part at a time, and holds neither a lock nor a transaction while it
@@ -139,7 +140,10 @@ type Change struct {
 	Stamp Stamp
 	// Events are added to the history together with the write.
 	Events []Event
-	// Contents holds the contents of the events, each one once.
+	// Changed holds the changed events of the write. A storage keeps them apart, so that
+	// they do not displace other events.
+	Changed []Event
+	// Contents holds the contents of all these events, each one once.
 	Contents ContentTexts
 	// Notified is true if the write applies a notification. It increments the
 	// group's Notifications counter by one.
@@ -164,7 +168,7 @@ func (c *Change) ID() ID {
 // Write returns the change as a storage gets it.
 func (c *Change) Write() Write {
 	w := Write{
-		Stamp: c.Stamp, Events: c.Events, Contents: c.Contents,
+		Stamp: c.Stamp, Events: c.Events, Changed: c.Changed, Contents: c.Contents,
 		Notified: c.Notified, Exclusive: c.Exclusive, Deferred: c.Deferred,
 	}
 	// A nil group must become a nil Document.

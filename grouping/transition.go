@@ -91,7 +91,7 @@ func (tr *transition) finish() Change {
 	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded):
 		tr.log.addForGroup(EventClosed, g.GroupLabels)
 	}
-	c := Change{Group: g, Stamp: tr.stamp, Events: tr.log.events}
+	c := Change{Group: g, Stamp: tr.stamp, Events: tr.log.events, Changed: tr.log.takeChanged()}
 	c.addContents()
 	return c
 }

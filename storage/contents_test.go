@@ -30,7 +30,12 @@ func TestContentsComeBack(t *testing.T) {
 		"all keys":     func(server *miniredis.Miniredis) { server.FlushAll() },
 		"the contents": func(server *miniredis.Miniredis) { server.Del("muster:{0}:c") },
 		"the uses":     func(server *miniredis.Miniredis) { server.Del("muster:{0}:cu") },
-		"both":         func(server *miniredis.Miniredis) { server.Del("muster:{0}:c"); server.Del("muster:{0}:cu") },
+		"the changed events": func(server *miniredis.Miniredis) {
+			for _, name := range []string{"x", "xc", "xu"} {
+				server.Del("muster:{0}:" + name)
+			}
+		},
+		"both": func(server *miniredis.Miniredis) { server.Del("muster:{0}:c"); server.Del("muster:{0}:cu") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,18 +50,24 @@ func TestContentsComeBack(t *testing.T) {
 				_, err := r.AddAlertToGroup(t.Context(), testKey, a)
 				require.NoError(t, err)
 			}
+			changed := firing("0")
+			changed.Annotations = grouping.NewLabels(map[string]string{"value": "changed"})
+			_, err := r.AddAlertToGroup(t.Context(), testKey, changed)
+			require.NoError(t, err)
 			require.True(t, server.Exists("muster:{0}:c"))
+			require.True(t, server.Exists("muster:{0}:x"))
 			var events []grouping.Event
 			for e, err := range r.storage.StreamEvents(t.Context(), time.Time{}) {
 				require.NoError(t, err)
 				events = append(events, e)
 			}
-			require.Len(t, events, n+1)
-			_, err := r.backend.FindLosses(t.Context(), []grouping.ID{testKey.ID()}) // the backend sees the contents
+			require.Len(t, events, n+2)
+			require.Equal(t, grouping.EventChanged, events[n+1].Kind)
+			_, err = r.backend.FindLosses(t.Context(), []grouping.ID{testKey.ID()}) // the backend sees the contents
 			require.NoError(t, err)
 			want, err := direct.Contents(t.Context(), events)
 			require.NoError(t, err)
-			require.Len(t, want, n)
+			require.Len(t, want, n+1)
 
 			lose(server)
 			got, err := r.storage.Contents(t.Context(), events)
@@ -65,7 +76,9 @@ func TestContentsComeBack(t *testing.T) {
 			require.Eventually(t, func() bool {
 				got, err := direct.Contents(t.Context(), events)
 				require.NoError(t, err)
-				return len(got) == n
+				missing, err := direct.MissingEvents(t.Context(), events)
+				require.NoError(t, err)
+				return len(got) == n+1 && len(missing) == 0
 			}, 10*time.Second, 10*time.Millisecond)
 
 			r.backend.fail("everything", refused)

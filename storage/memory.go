@@ -15,7 +15,7 @@ import (
 // MemoryOptions are the limits of a Memory.
 type MemoryOptions struct {
 	HistoryRetention time.Duration // how long events are kept
-	MaxEvents        int           // maximum number of events
+	MaxEvents        int           // maximum number of events, without changed ones
 }
 
 // DefaultMemoryOptions returns the defaults. The events need about 40 MB, and their
@@ -41,6 +41,7 @@ type Memory struct {
 	// repeated write was already applied.
 	lastWrites map[grouping.ID]grouping.Stamp // guarded by mu
 	history    eventStore                     // guarded by mu
+	changed    eventStore                     // guarded by mu; the changed events
 }
 
 // NewMemory returns an empty Memory.
@@ -48,6 +49,7 @@ func NewMemory(opts MemoryOptions) *Memory {
 	return &Memory{
 		documents: map[grouping.ID]grouping.Document{}, tombstones: map[grouping.ID]grouping.Document{},
 		lastWrites: map[grouping.ID]grouping.Stamp{}, history: newEventStore(opts.MaxEvents, opts.HistoryRetention),
+		changed: newEventStore(durable.MaxChanged(opts.MaxEvents), opts.HistoryRetention),
 	}
 }
 
@@ -87,7 +89,7 @@ func (m *Memory) Write(ctx context.Context, w grouping.Write) (grouping.Document
 	case (w.Next == nil || stored != w.Base) && w.Conflicts(stored):
 		return nil, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
-	defer m.history.add(w.Events, w.Contents)
+	defer m.addEvents(w.Events, w.Changed, w.Contents)
 	if w.Next == nil {
 		m.set(grouping.Tombstone(id, w.Stamp))
 		return nil, nil

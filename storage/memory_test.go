@@ -161,3 +161,9 @@ func TestMemoryEventsWhileOthersCome(t *testing.T) {
 	})
 	wg.Wait()
 }
+
+func TestMemoryKeepsChangedEventsApart(t *testing.T) {
+	m := NewMemory(MemoryOptions{MaxEvents: 200, HistoryRetention: time.Hour})
+	require.Len(t, storagetest.RunChangedFlood(t, m), 20)
+	require.Len(t, m.changed.contents, 20)
+}

@@ -18,16 +18,29 @@ import (
 // PutEvents adds events and their contents to the history. Events that are already
 // stored do not change.
 func (m *Memory) PutEvents(events []grouping.Event, contents grouping.ContentTexts) {
+	history, changed := durable.SplitEvents(events)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.history.add(events, contents)
+	m.addEvents(history, changed, contents)
+}
+
+// addEvents is PutEvents for callers that hold mu.
+func (m *Memory) addEvents(history, changed []grouping.Event, contents grouping.ContentTexts) {
+	m.history.add(history, contents)
+	m.changed.add(changed, contents)
 }
 
 // EventsSince returns the events with this ID and with greater IDs, oldest first.
 func (m *Memory) EventsSince(id string) []grouping.Event {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.history.from(id, math.MaxInt)
+	history, changed := m.history.from(id, math.MaxInt), m.changed.from(id, math.MaxInt)
+	if len(changed) == 0 {
+		return history
+	}
+	all := slices.Concat(history, changed)
+	slices.SortFunc(all, func(a, b grouping.Event) int { return cmp.Compare(a.ID, b.ID) })
+	return all
 }
 
 // EventsOf returns the events of the documents, oldest first.
@@ -55,6 +68,7 @@ func (m *Memory) ContentTexts(events []grouping.Event) grouping.ContentTexts {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	m.history.texts(events, texts)
+	m.changed.texts(events, texts)
 	return texts
 }
 
@@ -68,28 +82,32 @@ func (m *Memory) Contents(ctx context.Context, events []grouping.Event) (map[str
 
 // StreamEvents implements grouping.GroupStorage.
 func (m *Memory) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
-	return durable.EventReader{Newest: m.newestEvent, After: m.eventsAfter}.StreamEvents(ctx, from)
+	return durable.EventReader{
+		Newest: m.newestEvent, After: []durable.ReadAfter{m.readAfter(&m.history), m.readAfter(&m.changed)},
+	}.StreamEvents(ctx, from)
 }
 
 func (m *Memory) newestEvent(context.Context) (string, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.history.newest(), nil
+	return max(m.history.newest(), m.changed.newest()), nil
 }
 
-// eventsAfter returns the next events with greater IDs, and the last ID of them.
-func (m *Memory) eventsAfter(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
-	if ctx.Err() != nil {
-		return nil, "", context.Cause(ctx)
+// readAfter returns a function that reads the next events of a store.
+func (m *Memory) readAfter(store *eventStore) durable.ReadAfter {
+	return func(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
+		if ctx.Err() != nil {
+			return nil, "", context.Cause(ctx)
+		}
+		m.mu.RLock()
+		defer m.mu.RUnlock()
+		// No ID is between an ID and the same one with a zero byte.
+		events = store.from(after+"\x00", durable.StreamChunk)
+		if len(events) > 0 {
+			last = events[len(events)-1].ID
+		}
+		return events, last, nil
 	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	// No ID is between an ID and the same one with a zero byte.
-	events = m.history.from(after+"\x00", durable.StreamChunk)
-	if len(events) > 0 {
-		last = events[len(events)-1].ID
-	}
-	return events, last, nil
 }
 
 // Events implements grouping.GroupStorage.

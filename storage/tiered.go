@@ -260,9 +260,9 @@ func (t *Tiered) store(ctx context.Context, w grouping.Write) (grouping.Document
 		return nil, err
 	}
 	t.advanceSeen(w.ID(), string(w.Stamp), stored.Header().Version)
-	t.memory.PutEvents(w.Events, w.Contents)
+	t.memory.PutEvents(w.AllEvents(), w.Contents)
 	if lookUp {
-		t.markUnpushed(w.Events)
+		t.markUnpushed(w.AllEvents())
 	}
 	return t.memory.Put(w.Base, stored), nil
 }
@@ -283,7 +283,7 @@ func (t *Tiered) Delete(ctx context.Context, c grouping.Change) error {
 		return err
 	}
 	t.clearSeen(w.ID())
-	t.memory.PutEvents(w.Events, w.Contents)
+	t.memory.PutEvents(w.AllEvents(), w.Contents)
 	t.memory.Merge(grouping.Tombstone(w.ID(), w.Stamp))
 	return nil
 }
@@ -386,11 +386,11 @@ func (t *Tiered) storeInMemory(ctx context.Context, w grouping.Write, reason str
 	}
 	t.fallbacks.WithLabelValues(reason).Inc()
 	t.markDirty(w.ID())
-	if len(w.Events) > 0 {
+	if events := w.AllEvents(); len(events) > 0 {
 		t.mu.Lock()
-		t.memoryOnly[w.Events[0].Stamp()] = true
+		t.memoryOnly[events[0].Stamp()] = true
 		t.mu.Unlock()
-		t.markUnpushed(w.Events)
+		t.markUnpushed(events)
 	}
 	return d, nil
 }

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"slices"
 	"time"
 
 	"muster/grouping"
@@ -24,6 +25,25 @@ func FirstID(t time.Time) string {
 // Storable reports whether the history can have the event. Only a valid ID may become
 // part of a key.
 func Storable(e *grouping.Event) bool { return e.DocumentID().Valid() }
+
+// MaxChanged returns the limit of the changed events if the history has this limit.
+func MaxChanged[N int | int64](maxHistory N) N { return max(1, maxHistory/10) }
+
+// SplitEvents returns the events of the history and the changed events.
+func SplitEvents(events []grouping.Event) (history, changed []grouping.Event) {
+	isChanged := func(e grouping.Event) bool { return e.Kind == grouping.EventChanged }
+	if !slices.ContainsFunc(events, isChanged) {
+		return events, nil
+	}
+	for _, e := range events {
+		if isChanged(e) {
+			changed = append(changed, e)
+		} else {
+			history = append(history, e)
+		}
+	}
+	return history, changed
+}
 
 // RoundUp returns the first whole millisecond that is not before the time. The IDs
 // of events have a resolution of milliseconds.

@@ -16,13 +16,17 @@ const StreamChunk = 1000
 type EventReader struct {
 	// Newest returns the ID of the newest event, or "" if there are no events.
 	Newest func(ctx context.Context) (string, error)
-	// After returns the next events with greater IDs than after, oldest first. last
-	// is the greatest ID that was read, or "" if nothing is left. An event that
-	// cannot be decoded is left out, but counts for last.
-	After func(ctx context.Context, after string) (events []grouping.Event, last string, err error)
+	// After reads the next events of each place in which events are kept.
+	After []ReadAfter
 }
 
-// StreamEvents implements StreamEvents of grouping.GroupStorage.
+// ReadAfter returns the next events with greater IDs than after, oldest first. last is
+// the greatest ID that was read, or "" if nothing is left. An event that cannot be
+// decoded is left out, but counts for last.
+type ReadAfter func(ctx context.Context, after string) (events []grouping.Event, last string, err error)
+
+// StreamEvents implements StreamEvents of grouping.GroupStorage. It merges the places by
+// the IDs of their events.
 func (r EventReader) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
 	return func(yield func(grouping.Event, error) bool) {
 		if ctx.Err() != nil {
@@ -34,21 +38,61 @@ func (r EventReader) StreamEvents(ctx context.Context, from time.Time) iter.Seq2
 			yield(grouping.Event{}, err)
 			return
 		}
-		for after := FirstID(from); after < newest; {
-			events, last, err := r.After(ctx, after)
+		places := make([]place, len(r.After))
+		for i, read := range r.After {
+			places[i] = place{read: read, after: FirstID(from)}
+		}
+		for {
+			e, err := nextEvent(ctx, places, newest)
 			if err != nil {
 				yield(grouping.Event{}, err)
 				return
 			}
-			for i := range events {
-				if events[i].ID > newest || !events[i].Time.Before(from) && !yield(events[i], nil) {
-					return
-				}
+			if e == nil || !e.Time.Before(from) && !yield(*e, nil) {
+				return
 			}
-			if last <= after {
-				return // nothing is left: the newest event was removed meanwhile
-			}
-			after = last
 		}
 	}
+}
+
+// place is a place in which events are kept, and how far it was read.
+type place struct {
+	read  ReadAfter
+	after string
+	next  []grouping.Event // read, but not yet returned
+	ended bool
+}
+
+// nextEvent returns the oldest event of all places that was not returned yet. It returns
+// nil if no place has an event that is not after the newest one.
+func nextEvent(ctx context.Context, places []place, newest string) (*grouping.Event, error) {
+	var oldest *place
+	for i := range places {
+		p := &places[i]
+		if err := p.fill(ctx, newest); err != nil {
+			return nil, err
+		}
+		if len(p.next) > 0 && (oldest == nil || p.next[0].ID < oldest.next[0].ID) {
+			oldest = p
+		}
+	}
+	if oldest == nil || oldest.next[0].ID > newest {
+		return nil, nil
+	}
+	e := &oldest.next[0]
+	oldest.next = oldest.next[1:]
+	return e, nil
+}
+
+// fill reads until there is a next event, or until nothing is left.
+func (p *place) fill(ctx context.Context, newest string) error {
+	for len(p.next) == 0 && !p.ended && p.after < newest {
+		events, last, err := p.read(ctx, p.after)
+		if err != nil {
+			return err
+		}
+		p.ended = last <= p.after
+		p.next, p.after = events, max(p.after, last)
+	}
+	return nil
 }

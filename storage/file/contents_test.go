@@ -14,16 +14,16 @@ import (
 	"muster/storage/storagetest"
 )
 
-// bytesOf returns the recorded size of the history, and its real size.
-func (s *simulated) bytesOf(t *testing.T) (recorded, real int64) {
+// bytesOf returns the recorded size of events, and their real size.
+func (s *simulated) bytesOf(t *testing.T, buckets func(*bbolt.Tx) *eventBuckets) (recorded, real int64) {
 	t.Helper()
 	require.NoError(t, s.file.view("size", func(tx *bbolt.Tx) error {
-		w := newHistoryWriter(tx)
-		recorded = w.bytes
-		for id, text := range scan(w.history) {
+		b := buckets(tx)
+		recorded = b.bytes
+		for id, text := range scan(b.events) {
 			real += int64(len(id) + len(text))
 		}
-		for _, stored := range scan(w.contents) {
+		for _, stored := range scan(b.contents) {
 			_, text := splitContent(stored)
 			real += int64(len(text))
 		}
@@ -50,7 +50,7 @@ func TestFileContentsGoWithTheHistory(t *testing.T) {
 	for i := range 100 {
 		s.advance(time.Hour)
 		g = s.MustStore(t, s.FiredChange(t, g, key, "always", fmt.Sprint(i)))
-		recorded, real := s.bytesOf(t)
+		recorded, real := s.bytesOf(t, s.file.historyBuckets)
 		require.Equal(t, real, recorded)
 		require.Equal(t, s.countKeys(t, bucketContents), s.countKeys(t, bucketUses))
 		require.LessOrEqual(t, s.countKeys(t, bucketContents), 13)
@@ -60,9 +60,30 @@ func TestFileContentsGoWithTheHistory(t *testing.T) {
 	// The limit of the size removes contents, too.
 	for i := range 100 {
 		g = s.MustStore(t, s.FiredChange(t, g, key, strings.Repeat("long ", 400)+fmt.Sprint(i)))
-		recorded, real := s.bytesOf(t)
+		recorded, real := s.bytesOf(t, s.file.historyBuckets)
 		require.Equal(t, real, recorded)
 		require.Less(t, recorded, int64(30_000))
 	}
 	require.Less(t, s.countKeys(t, bucketContents), 11)
+}
+
+func TestFileKeepsChangedEventsApart(t *testing.T) {
+	s := simulate(t, Options{HistoryRetention: time.Hour, MaxHistory: 50_000})
+	changed := storagetest.RunChangedFlood(t, s)
+	require.Less(t, len(changed), 20)
+	recorded, real := s.bytesOf(t, s.file.changedBuckets)
+	require.Equal(t, real, recorded)
+	require.Less(t, recorded, int64(5000+5*500))
+	require.Equal(t, len(changed), s.countKeys(t, bucketChangedContents))
+
+	// The retention removes them, one with each write.
+	s.advance(2 * time.Hour)
+	for range changed {
+		s.Add(t, groupKey("g"), a("x", "1"))
+	}
+	for _, bucket := range [][]byte{bucketChanged, bucketChangedContents, bucketChangedUses} {
+		require.Zero(t, s.countKeys(t, bucket))
+	}
+	recorded, _ = s.bytesOf(t, s.file.changedBuckets)
+	require.Zero(t, recorded)
 }

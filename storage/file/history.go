@@ -18,11 +18,13 @@ import (
 )
 
 // The history of a Storage has these buckets: the events by time, the IDs of the events
-// by document, and the contents of the events with their last uses.
+// by document, and the contents of the events with their last uses. The changed events
+// have buckets of their own, so that they do not displace other events.
 
 // encodedEvent is an event as it is stored.
 type encodedEvent struct {
 	document grouping.ID
+	changed  bool
 	id       []byte
 	json     []byte
 	hash     []byte // of its content, or empty
@@ -38,7 +40,7 @@ func encodeEvents(events []grouping.Event, contents grouping.ContentTexts) ([]en
 			return nil, fmt.Errorf("event %s: %w", e.ID, err)
 		}
 		encoded = append(encoded, encodedEvent{
-			document: e.DocumentID(), id: []byte(e.ID), json: []byte(text[len(e.ID):]), hash: []byte(e.Content), content: contents[e.Content],
+			document: e.DocumentID(), changed: e.Kind == grouping.EventChanged, id: []byte(e.ID), json: []byte(text[len(e.ID):]), hash: []byte(e.Content), content: contents[e.Content],
 		})
 	}
 	return encoded, nil
@@ -63,109 +65,148 @@ func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event, conte
 	})
 }
 
-// historyWriter writes the history in one transaction.
-type historyWriter struct {
-	history, timeline, contents, uses, meta *bbolt.Bucket
+// eventBuckets are the buckets of the history, or those of the changed events, in one
+// transaction.
+type eventBuckets struct {
+	events, contents, uses, meta *bbolt.Bucket
 
-	bytes int64 // size of the events and their contents
+	timeline *bbolt.Bucket // nil for changed events
+	keyBytes []byte        // the key of bytes in meta
+	bytes    int64         // size of the events and their contents
+	maxBytes int64
 }
 
-func newHistoryWriter(tx *bbolt.Tx) *historyWriter {
-	w := &historyWriter{
-		history: tx.Bucket(bucketHistory), timeline: tx.Bucket(bucketTimeline),
-		contents: tx.Bucket(bucketContents), uses: tx.Bucket(bucketUses), meta: tx.Bucket(bucketMeta),
+func (f *Storage) historyBuckets(tx *bbolt.Tx) *eventBuckets {
+	return (&eventBuckets{
+		events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), uses: tx.Bucket(bucketUses),
+		timeline: tx.Bucket(bucketTimeline), keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
+	}).open(tx)
+}
+
+func (f *Storage) changedBuckets(tx *bbolt.Tx) *eventBuckets {
+	return (&eventBuckets{
+		events: tx.Bucket(bucketChanged), contents: tx.Bucket(bucketChangedContents), uses: tx.Bucket(bucketChangedUses),
+		keyBytes: keyChangedBytes, maxBytes: durable.MaxChanged(f.opts.MaxHistory),
+	}).open(tx)
+}
+
+func (b *eventBuckets) open(tx *bbolt.Tx) *eventBuckets {
+	b.meta = tx.Bucket(bucketMeta)
+	if v := b.meta.Get(b.keyBytes); len(v) == 8 {
+		b.bytes = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
 	}
-	if v := w.meta.Get(keyBytes); len(v) == 8 {
-		w.bytes = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
-	}
-	return w
+	return b
 }
 
-// finish writes the size.
-func (w *historyWriter) finish() error {
-	return w.meta.Put(keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(w.bytes, 0))))
-}
-
-// addEvents writes events and their contents. It also removes a few of the oldest
-// events if the history is over its limits. This keeps the file from growing, and no
-// single write has to remove many events.
+// addEvents writes events and their contents.
 func (f *Storage) addEvents(tx *bbolt.Tx, events []encodedEvent) error {
-	w := newHistoryWriter(tx)
+	history, changed := f.historyBuckets(tx), f.changedBuckets(tx)
+	added := map[*eventBuckets]int{history: 0, changed: 0}
 	for i := range events {
-		if err := w.add(&events[i]); err != nil {
+		b := history
+		if events[i].changed {
+			b = changed
+		}
+		if err := b.add(&events[i]); err != nil {
+			return err
+		}
+		added[b]++
+	}
+	for b, n := range added {
+		if err := f.trim(b, n); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// trim removes a few of the oldest events if they are over their limits, after a number
+// of them was added. This keeps the file from growing, and no single write has to remove
+// many events.
+func (f *Storage) trim(b *eventBuckets, added int) error {
 	oldest := []byte(grouping.NewStamp(f.now().Add(-f.opts.HistoryRetention), 0, ""))
-	for range 2*len(events) + 1 {
-		id, _ := w.history.Cursor().First()
-		if id == nil || w.bytes <= f.opts.MaxHistory && bytes.Compare(id, oldest) >= 0 {
+	removed := 0
+	for range 2*added + 1 {
+		id, _ := b.events.Cursor().First()
+		if id == nil || b.bytes <= b.maxBytes && bytes.Compare(id, oldest) >= 0 {
 			break
 		}
-		if err := w.removeOldest(); err != nil {
+		if err := b.removeOldest(); err != nil {
 			return err
 		}
+		removed++
 	}
-	return w.finish()
+	if added == 0 && removed == 0 {
+		return nil
+	}
+	return b.meta.Put(b.keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(b.bytes, 0))))
 }
 
 // add writes an event that is not stored yet, and its content.
-func (w *historyWriter) add(e *encodedEvent) error {
+func (b *eventBuckets) add(e *encodedEvent) error {
 	if len(e.hash) > 0 {
-		if err := w.addContent(e); err != nil {
+		if err := b.addContent(e); err != nil {
 			return err
 		}
 	}
-	if w.history.Get(e.id) != nil {
+	if b.events.Get(e.id) != nil {
 		return nil
 	}
-	err := errors.Join(w.history.Put(e.id, e.json), w.timeline.Put(append([]byte(e.document), e.id...), nil))
-	w.bytes += int64(len(e.id) + len(e.json))
+	err := b.events.Put(e.id, e.json)
+	if b.timeline != nil {
+		err = errors.Join(err, b.timeline.Put(append([]byte(e.document), e.id...), nil))
+	}
+	b.bytes += int64(len(e.id) + len(e.json))
 	return err
 }
 
 // addContent writes the content of an event. The newest event that has the content says
 // how long it is kept.
-func (w *historyWriter) addContent(e *encodedEvent) error {
-	last, text := splitContent(w.contents.Get(e.hash))
+func (b *eventBuckets) addContent(e *encodedEvent) error {
+	last, text := splitContent(b.contents.Get(e.hash))
 	if last == nil && e.content == "" || bytes.Compare(e.id, last) <= 0 {
 		return nil
 	}
 	if last == nil {
 		text = []byte(e.content)
-		w.bytes += int64(len(text))
-	} else if err := w.uses.Delete(last); err != nil {
+		b.bytes += int64(len(text))
+	} else if err := b.uses.Delete(last); err != nil {
 		return err
 	}
-	return errors.Join(w.uses.Put(e.id, e.hash), w.contents.Put(e.hash, slices.Concat(e.id, text)))
+	return errors.Join(b.uses.Put(e.id, e.hash), b.contents.Put(e.hash, slices.Concat(e.id, text)))
 }
 
 // removeOldest removes the oldest event. It also removes the contents that no later
 // event has.
-func (w *historyWriter) removeOldest() error {
-	id, text := w.history.Cursor().First()
-	e, err := grouping.DecodeEvent(string(id) + string(text))
-	if err == nil {
-		err = w.timeline.Delete(append([]byte(e.DocumentID()), id...))
+func (b *eventBuckets) removeOldest() error {
+	id, text := b.events.Cursor().First()
+	if b.timeline != nil {
+		e, err := grouping.DecodeEvent(string(id) + string(text))
+		if err == nil {
+			err = b.timeline.Delete(append([]byte(e.DocumentID()), id...))
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := errors.Join(err, w.history.Delete(id)); err != nil {
+	if err := b.events.Delete(id); err != nil {
 		return err
 	}
-	w.bytes -= int64(len(id) + len(text))
-	return w.removeContents(id)
+	b.bytes -= int64(len(id) + len(text))
+	return b.removeContents(id)
 }
 
 // removeContents removes the contents whose newest event is not after the one with the
 // ID.
-func (w *historyWriter) removeContents(id []byte) error {
+func (b *eventBuckets) removeContents(id []byte) error {
 	for {
-		last, hash := w.uses.Cursor().First()
+		last, hash := b.uses.Cursor().First()
 		if last == nil || bytes.Compare(last, id) > 0 {
 			return nil
 		}
-		_, text := splitContent(w.contents.Get(hash))
-		w.bytes -= int64(len(text))
-		if err := errors.Join(w.contents.Delete(hash), w.uses.Delete(last)); err != nil {
+		_, text := splitContent(b.contents.Get(hash))
+		b.bytes -= int64(len(text))
+		if err := errors.Join(b.contents.Delete(hash), b.uses.Delete(last)); err != nil {
 			return err
 		}
 	}
@@ -188,11 +229,13 @@ func (f *Storage) Contents(ctx context.Context, events []grouping.Event) (map[st
 	}
 	texts := grouping.ContentTexts{}
 	err := f.view("contents", func(tx *bbolt.Tx) error {
-		contents := tx.Bucket(bucketContents)
-		for i := range events {
-			hash := events[i].Content
-			if _, text := splitContent(contents.Get([]byte(hash))); text != nil {
-				texts[hash] = string(text)
+		for _, name := range [][]byte{bucketContents, bucketChangedContents} {
+			contents := tx.Bucket(name)
+			for i := range events {
+				hash := events[i].Content
+				if _, text := splitContent(contents.Get([]byte(hash))); text != nil {
+					texts[hash] = string(text)
+				}
 			}
 		}
 		return nil
@@ -250,37 +293,43 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 // StreamEvents implements grouping.GroupStorage. Each part is a transaction of its
 // own, because an old transaction keeps the file from reusing its pages.
 func (f *Storage) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
-	return durable.EventReader{Newest: f.newestEvent, After: f.eventsAfter}.StreamEvents(ctx, from)
+	return durable.EventReader{
+		Newest: f.newestEvent, After: []durable.ReadAfter{f.readAfter(bucketHistory), f.readAfter(bucketChanged)},
+	}.StreamEvents(ctx, from)
 }
 
 func (f *Storage) newestEvent(context.Context) (id string, err error) {
 	err = f.view("stream events", func(tx *bbolt.Tx) error {
-		k, _ := tx.Bucket(bucketHistory).Cursor().Last()
-		id = string(k)
+		for _, name := range [][]byte{bucketHistory, bucketChanged} {
+			k, _ := tx.Bucket(name).Cursor().Last()
+			id = max(id, string(k))
+		}
 		return nil
 	})
 	return id, err
 }
 
-// eventsAfter returns the next events with greater IDs, and the last ID of them.
-func (f *Storage) eventsAfter(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
-	if ctx.Err() != nil {
-		return nil, "", context.Cause(ctx)
-	}
-	err = f.view("stream events", func(tx *bbolt.Tx) error {
-		cursor := tx.Bucket(bucketHistory).Cursor()
-		k, v := cursor.Seek([]byte(after))
-		if string(k) == after {
-			k, v = cursor.Next()
+// readAfter returns a function that reads the next events of a bucket.
+func (f *Storage) readAfter(name []byte) durable.ReadAfter {
+	return func(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
+		if ctx.Err() != nil {
+			return nil, "", context.Cause(ctx)
 		}
-		for n := 0; k != nil && n < durable.StreamChunk; n++ {
-			last = string(k)
-			if e, err := grouping.DecodeEvent(last + string(v)); err == nil {
-				events = append(events, e)
+		err = f.view("stream events", func(tx *bbolt.Tx) error {
+			cursor := tx.Bucket(name).Cursor()
+			k, v := cursor.Seek([]byte(after))
+			if string(k) == after {
+				k, v = cursor.Next()
 			}
-			k, v = cursor.Next()
-		}
-		return nil
-	})
-	return events, last, err
+			for n := 0; k != nil && n < durable.StreamChunk; n++ {
+				last = string(k)
+				if e, err := grouping.DecodeEvent(last + string(v)); err == nil {
+					events = append(events, e)
+				}
+				k, v = cursor.Next()
+			}
+			return nil
+		})
+		return events, last, err
+	}
 }

@@ -34,9 +34,13 @@ func (f *Storage) MissingEvents(ctx context.Context, events []grouping.Event) (a
 		return nil, context.Cause(ctx)
 	}
 	err = f.view("absent", func(tx *bbolt.Tx) error {
-		history, contents := tx.Bucket(bucketHistory), tx.Bucket(bucketContents)
+		history, changed := f.historyBuckets(tx), f.changedBuckets(tx)
 		for _, e := range events {
-			stored := history.Get([]byte(e.ID)) != nil && (e.Content == "" || contents.Get([]byte(e.Content)) != nil)
+			b := history
+			if e.Kind == grouping.EventChanged {
+				b = changed
+			}
+			stored := b.events.Get([]byte(e.ID)) != nil && (e.Content == "" || b.contents.Get([]byte(e.Content)) != nil)
 			if durable.Storable(&e) && !stored {
 				absent = append(absent, e)
 			}

@@ -114,7 +114,10 @@ func (*damagedFileError) Is(target error) bool { return target == durable.ErrDat
 // prepare creates the buckets, checks the durable.Schema, finds the tombstones and
 // removes the old ones.
 func (f *Storage) prepare(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{bucketGroups, bucketHistory, bucketTimeline, bucketContents, bucketUses, bucketMeta} {
+	for _, name := range [][]byte{
+		bucketGroups, bucketHistory, bucketTimeline, bucketContents, bucketUses,
+		bucketChanged, bucketChangedContents, bucketChangedUses, bucketMeta,
+	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}

@@ -23,7 +23,9 @@ import (
 type Options struct {
 	Path             string        // of the file
 	HistoryRetention time.Duration // how long events are kept
-	MaxHistory       int64         // maximum size of the history in bytes
+	// MaxHistory is the maximum size of the history in bytes. The changed events have a
+	// tenth of it in addition.
+	MaxHistory int64
 }
 
 // DefaultOptions returns the defaults. The history may have about a million events.
@@ -53,7 +55,9 @@ func (o Options) Validate() error {
 //	contents  <hash>         the ID of the newest event that has the content, and
 //	                         the content
 //	uses      <event id>     the hash of the content that has this newest event
-//	meta      durable.Schema, epoch, bytes (of the history)
+//	changed, changedContents, changedUses
+//	                         the same for changed events, which have no timeline
+//	meta      durable.Schema, epoch, bytes (of the history), changedBytes
 type Storage struct {
 	grouping.NoFollow
 
@@ -90,11 +94,16 @@ var (
 	bucketTimeline = []byte("timeline")
 	bucketContents = []byte("contents")
 	bucketUses     = []byte("uses")
+	bucketChanged  = []byte("changed")
 	bucketMeta     = []byte("meta")
 	keySchema      = []byte("schema")
 	keyEpoch       = []byte("epoch")
 	keyBytes       = []byte("bytes")
 	keyProbe       = []byte("probe")
+
+	bucketChangedContents = []byte("changedContents")
+	bucketChangedUses     = []byte("changedUses")
+	keyChangedBytes       = []byte("changedBytes")
 )
 
 const (
@@ -131,7 +140,7 @@ func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Documen
 	if err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
-	events, err := encodeEvents(w.Events, w.Contents)
+	events, err := encodeEvents(w.AllEvents(), w.Contents)
 	if err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}

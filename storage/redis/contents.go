@@ -8,7 +8,33 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"muster/grouping"
+	"muster/storage/durable"
 )
+
+// eventKeys are the keys of the events of a shard: those of the history, or those of the
+// changed events.
+type eventKeys struct {
+	events, contents, uses string
+
+	maximum int // of the number of events
+}
+
+func (r *Storage) historyKeys(shard int) eventKeys {
+	return eventKeys{r.key(shard, "h"), r.key(shard, "c"), r.key(shard, "cu"), r.opts.MaxHistory}
+}
+
+func (r *Storage) changedKeys(shard int) eventKeys {
+	return eventKeys{r.key(shard, "x"), r.key(shard, "xc"), r.key(shard, "xu"), durable.MaxChanged(r.opts.MaxHistory)}
+}
+
+// keysOf returns the keys of an event.
+func (r *Storage) keysOf(e *grouping.Event) eventKeys {
+	shard := r.shard(e.DocumentID())
+	if e.Kind == grouping.EventChanged {
+		return r.changedKeys(shard)
+	}
+	return r.historyKeys(shard)
+}
 
 // Contents implements grouping.GroupStorage.
 func (r *Storage) Contents(ctx context.Context, events []grouping.Event) (map[string]grouping.Content, error) {
@@ -24,22 +50,22 @@ func (r *Storage) Contents(ctx context.Context, events []grouping.Event) (map[st
 
 // contentTexts returns the contents of the events, as far as they are stored.
 func (r *Storage) contentTexts(ctx context.Context, events []grouping.Event) (grouping.ContentTexts, error) {
-	shards := make([]map[string]bool, r.opts.Shards)
+	hashes := map[string]map[string]bool{} // by the key of the contents
 	for i := range events {
 		e := &events[i]
 		if e.Content == "" {
 			continue
 		}
-		shard := r.shard(e.DocumentID())
-		if shards[shard] == nil {
-			shards[shard] = map[string]bool{}
+		key := r.keysOf(e).contents
+		if hashes[key] == nil {
+			hashes[key] = map[string]bool{}
 		}
-		shards[shard][e.Content] = true
+		hashes[key][e.Content] = true
 	}
 	texts := grouping.ContentTexts{}
-	for shard, hashes := range shards {
-		for part := range slices.Chunk(slices.Collect(maps.Keys(hashes)), indexCount) {
-			values, err := r.client.HMGet(ctx, r.key(shard, "c"), part...).Result()
+	for key, set := range hashes {
+		for part := range slices.Chunk(slices.Collect(maps.Keys(set)), indexCount) {
+			values, err := r.client.HMGet(ctx, key, part...).Result()
 			if err != nil {
 				return nil, err
 			}
@@ -60,16 +86,16 @@ type contentPush struct {
 }
 
 // add adds the content of an event, if it is known. It returns the size of what it adds.
-func (p *contentPush) add(ctx context.Context, pipe redis.Pipeliner, contents, uses string, e *grouping.Event) (bytes int) {
+func (p *contentPush) add(ctx context.Context, pipe redis.Pipeliner, keys eventKeys, e *grouping.Event) (bytes int) {
 	text, ok := p.texts[e.Content]
 	if !ok {
 		return 0
 	}
-	if name := contents + e.Content; !p.pushed[name] {
+	if name := keys.contents + e.Content; !p.pushed[name] {
 		p.pushed[name] = true
-		pipe.HSet(ctx, contents, e.Content, text)
+		pipe.HSet(ctx, keys.contents, e.Content, text)
 		bytes += len(text)
 	}
-	pipe.ZAddGT(ctx, uses, redis.Z{Score: float64(e.Stamp().Time().UnixMilli()), Member: e.Content})
+	pipe.ZAddGT(ctx, keys.uses, redis.Z{Score: float64(e.Stamp().Time().UnixMilli()), Member: e.Content})
 	return bytes + len(e.Content)
 }

@@ -56,7 +56,7 @@ func TestRedisContentsGoWithTheHistory(t *testing.T) {
 	require.NoError(t, r.PushEvents(t.Context(), pushed.Events, pushed.Contents))
 	require.Equal(t, []string{"pushed"}, storagetest.StoredContents(t, r, "pushed"))
 	server.SetTime(time.Now().Add(2 * time.Hour))
-	g = w.MustStore(t, w.Change(g, key, a("x", "2")))
+	w.MustStore(t, w.Change(g, key, a("x", "2")))
 	require.Empty(t, storagetest.StoredContents(t, r, "pushed"), "the retention removes its event")
 }
 
@@ -87,4 +87,29 @@ func TestRedisLosesContents(t *testing.T) {
 			require.Empty(t, losses, "it is repaired")
 		}
 	}
+}
+
+func TestRedisKeepsChangedEventsApart(t *testing.T) {
+	server, r, w := mini(t, Options{MaxHistory: 200, HistoryRetention: time.Hour})
+	require.Len(t, storagetest.RunChangedFlood(t, r), 20)
+	hashes, err := server.HKeys(r.key(0, "xc"))
+	require.NoError(t, err)
+	// Contents of one millisecond go together.
+	require.Less(t, len(hashes), 20+2*5)
+
+	var pushed []grouping.Event
+	for range 30 {
+		pushed = append(pushed, w.ChangedChange(t, nil, groupKey("g"), "1").Changed...)
+	}
+	require.NoError(t, r.PushEvents(t.Context(), pushed, nil))
+	n, err := server.ZMembers(r.key(0, "x"))
+	require.NoError(t, err)
+	require.Len(t, n, 20)
+
+	// The retention removes them at the next write.
+	server.SetTime(time.Now().Add(2 * time.Hour))
+	w.Add(t, groupKey("g"), a("x", "1"))
+	require.False(t, server.Exists(r.key(0, "x")))
+	require.False(t, server.Exists(r.key(0, "xc")))
+	require.False(t, server.Exists(r.key(0, "xu")))
 }

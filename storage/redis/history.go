@@ -110,7 +110,7 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event, conten
 		bytes     int
 		pipe      = r.writer.Pipeline()
 		push      = contentPush{contents, map[string]bool{}}
-		histories = map[string]bool{}
+		limits    = map[string]int{} // by the key of events
 		timelines = map[string]bool{}
 	)
 	for n < len(events) && n < indexCount && bytes < maxBytes {
@@ -121,16 +121,20 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event, conten
 			continue // it could not be encoded when it happened either
 		}
 		id, member := e.DocumentID(), redis.Z{Member: text}
-		shard := r.shard(id)
-		history, timeline := r.key(shard, "h"), r.key(shard, "t:"+string(id))
-		bytes += push.add(ctx, pipe, r.key(shard, "c"), r.key(shard, "cu"), e)
-		histories[history], timelines[timeline] = true, true
-		pipe.ZAdd(ctx, history, member)
+		keys := r.keysOf(e)
+		bytes += push.add(ctx, pipe, keys, e) + len(text)
+		limits[keys.events] = keys.maximum
+		pipe.ZAdd(ctx, keys.events, member)
+		if e.Kind == grouping.EventChanged {
+			continue
+		}
+		timeline := r.key(r.shard(id), "t:"+string(id))
+		timelines[timeline] = true
 		pipe.ZAdd(ctx, timeline, member)
-		bytes += 2 * len(text)
+		bytes += len(text)
 	}
-	for key := range histories {
-		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxHistory-1))
+	for key, maximum := range limits {
+		pipe.ZRemRangeByRank(ctx, key, 0, int64(-maximum-1))
 	}
 	for key := range timelines {
 		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxTimeline-1))

@@ -65,9 +65,11 @@ func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([
 		if !e.ID.Valid() || !grouping.Stamp(e.Token).Valid() {
 			continue
 		}
-		answers = append(answers, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: r.key(r.shard(e.ID), "t:"+string(e.ID)), Start: "[" + e.Token, Stop: "[" + e.Token + "g", ByLex: true,
-		}))
+		for _, key := range []string{r.key(r.shard(e.ID), "t:"+string(e.ID)), r.changedKeys(r.shard(e.ID)).events} {
+			answers = append(answers, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
+				Key: key, Start: "[" + e.Token, Stop: "[" + e.Token + "g", ByLex: true,
+			}))
+		}
 	}
 	if len(answers) == 0 {
 		return nil, nil, nil
@@ -98,17 +100,17 @@ func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	shards := make([][]grouping.Event, r.opts.Shards)
+	byKeys := map[eventKeys][]grouping.Event{}
 	for _, e := range events {
 		if durable.Storable(&e) {
-			shard := r.shard(e.DocumentID())
-			shards[shard] = append(shards[shard], e)
+			keys := r.keysOf(&e)
+			byKeys[keys] = append(byKeys[keys], e)
 		}
 	}
 	var absent []grouping.Event
-	for shard, all := range shards {
+	for keys, all := range byKeys {
 		for part := range slices.Chunk(all, indexCount) {
-			missing, err := r.absentPart(ctx, shard, part)
+			missing, err := r.absentPart(ctx, keys, part)
 			if err != nil {
 				return nil, r.fault(ctx, "absent", err)
 			}
@@ -118,16 +120,17 @@ func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([
 	return absent, nil
 }
 
-// absentPart returns the absent ones of some events of one shard.
-func (r *Storage) absentPart(ctx context.Context, shard int, events []grouping.Event) ([]grouping.Event, error) {
-	keys := []string{r.key(shard, "h"), r.key(shard, "c"), r.key(shard, "cu")}
-	args := []any{r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds())}
+// absentPart returns the absent ones of some events that have the same keys. Changed
+// events have no timeline.
+func (r *Storage) absentPart(ctx context.Context, eventKeys eventKeys, events []grouping.Event) ([]grouping.Event, error) {
+	keys := []string{eventKeys.events, eventKeys.contents, eventKeys.uses}
+	args := []any{eventKeys.maximum, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds())}
 	keyIndex := map[grouping.ID]int{}
 	for i := range events {
 		id := events[i].DocumentID()
-		if keyIndex[id] == 0 {
+		if keyIndex[id] == 0 && events[i].Kind != grouping.EventChanged {
 			keyIndex[id] = len(keys) + 1 // Lua counts from one
-			keys = append(keys, r.documentKey(id), r.key(shard, "t:"+string(id)))
+			keys = append(keys, r.documentKey(id), r.key(r.shard(id), "t:"+string(id)))
 		}
 		args = append(args, events[i].ID, keyIndex[id], events[i].Content)
 	}
@@ -172,7 +175,10 @@ func (r *Storage) FindLosses(ctx context.Context, ids []grouping.ID) (durable.Lo
 
 // lackingPart adds to lack what is missing of some documents of one shard.
 func (r *Storage) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *durable.Losses) error {
-	keys, args := []string{r.key(shard, "index"), r.key(shard, "h"), r.key(shard, "c"), r.key(shard, "cu")}, make([]any, 0, len(ids))
+	history, changed := r.historyKeys(shard), r.changedKeys(shard)
+	keys, args := []string{
+		r.key(shard, "index"), history.events, history.contents, history.uses, changed.events, changed.contents, changed.uses,
+	}, make([]any, 0, len(ids))
 	for _, id := range ids {
 		keys = append(keys, r.documentKey(id), r.key(shard, "t:"+string(id)))
 		args = append(args, string(id))
@@ -189,9 +195,11 @@ func (r *Storage) lackingPart(ctx context.Context, shard int, ids []grouping.ID,
 		}
 	}
 	length, _ := answer[2].(int64)
-	contents, _ := answer[3].(int64)
-	shrank, vanished := r.evictions.historyShrank(shard, length), r.evictions.contentsVanished(shard, contents)
-	lack.History = lack.History || shrank || vanished
+	lack.History = r.evictions.historyShrank(shard, length) || lack.History
+	for i, key := range []string{history.contents, changed.events, changed.contents} {
+		n, _ := answer[3+i].(int64)
+		lack.History = r.evictions.vanished(key, n) || lack.History
+	}
 	return nil
 }
 
@@ -202,7 +210,7 @@ type evictions struct {
 	timelines map[grouping.ID]bool // guarded by mu
 	history   bool                 // guarded by mu
 	lengths   map[int]int64        // guarded by mu; last length of the history, by shard
-	contents  map[int]int64        // guarded by mu; last number of contents, by shard
+	counts    map[string]int64     // guarded by mu; last number of elements of other keys
 }
 
 // add records what the store script found to be missing at a write of the document:
@@ -237,16 +245,16 @@ func (e *evictions) historyShrank(shard int, length int64) bool {
 	return length < before/2 || !known && length == 0
 }
 
-// contentsVanished reports whether a shard has no contents, but had some at the last
-// call. A negative number says that it had some.
-func (e *evictions) contentsVanished(shard int, n int64) bool {
+// vanished reports whether a key has no elements, but had some at the last call. A
+// negative number says that it had some.
+func (e *evictions) vanished(key string, n int64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.contents == nil {
-		e.contents = map[int]int64{}
+	if e.counts == nil {
+		e.counts = map[string]int64{}
 	}
-	before := e.contents[shard]
-	e.contents[shard] = n
+	before := e.counts[key]
+	e.counts[key] = n
 	return n < 0 || n == 0 && before > 0
 }
 

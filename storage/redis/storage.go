@@ -43,10 +43,12 @@ type Options struct {
 	// Retention is how long a resolved group is kept, HistoryRetention how long
 	// events are kept.
 	Retention, HistoryRetention time.Duration
-	MaxHistory                  int // maximum number of events per shard
-	MaxTimeline                 int // maximum number of events per group
-	MaxLog                      int // maximum number of log entries per shard
-	Limits                      Limits
+	// MaxHistory is the maximum number of events per shard. Changed events have a tenth
+	// of it in addition.
+	MaxHistory  int
+	MaxTimeline int // maximum number of events per group
+	MaxLog      int // maximum number of log entries per shard
+	Limits      Limits
 }
 
 // AutoShards stands for one shard, or for clusterShards in a cluster.
@@ -112,6 +114,10 @@ const (
 //	prefix:{n}:c        HASH    the contents of the events in the history, by hash
 //	prefix:{n}:cu       ZSET    the hashes, sorted by the time of the newest event
 //	                            that has the content, in milliseconds
+//	prefix:{n}:x        ZSET    the changed events, sorted by text. They have no
+//	                            timeline
+//	prefix:{n}:xc       HASH    the contents of the changed events
+//	prefix:{n}:xu       ZSET    their hashes, like cu
 //	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
 //	                            the entry before it
 //	prefix:{n}:meta     HASH    epoch, sequence and number of shards

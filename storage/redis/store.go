@@ -70,8 +70,10 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 	shard := r.shard(id)
 	keys := []string{
 		r.documentKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"), r.key(shard, "h"),
-		r.key(shard, "t:"+string(id)), r.key(shard, "c"), r.key(shard, "cu"),
+		r.key(shard, "t:"+string(id)),
 	}
+	history, changed := r.historyKeys(shard), r.changedKeys(shard)
+	keys = append(keys, history.contents, history.uses, changed.events, changed.contents, changed.uses)
 	var answer []any
 	err = r.limiter.runWrite(ctx, sizeOf(args), func() (err error) {
 		answer, err = storeScript.Run(ctx, r.writer, keys, args...).Slice()
@@ -129,7 +131,11 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := w.EncodeEvents()
+	events, err := eventArgs(w.Events, w.Contents)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := eventArgs(w.Changed, w.Contents)
 	if err != nil {
 		return nil, err
 	}
@@ -157,14 +163,15 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 		version, notifications = max(version, next.Version), max(notifications, next.Notifications)
 	}
 	prefixes := grouping.RecordPrefixes()
-	args := make([]any, 0, 32+len(prefixes)+3*len(records)+len(events)+2*len(w.Contents))
+	args := make([]any, 0, 32+len(prefixes)+3*len(records)+len(events)+len(changed))
 	args = append(args,
 		op, string(w.ID()), string(w.Stamp), w.Stamp.Writer(), rand.Text(), durable.Schema,
 		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
 		w.Exclusive, w.Notified,
 		version, notifications,
 		head, deleted, int64(ttl.Seconds()),
-		int64(durable.TombstoneAge.Seconds()), r.opts.MaxLog, r.opts.MaxHistory, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds()),
+		int64(durable.TombstoneAge.Seconds()), r.opts.MaxLog,
+		r.opts.MaxHistory, durable.MaxChanged(r.opts.MaxHistory), r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds()),
 		len(prefixes))
 	for _, prefix := range prefixes {
 		args = append(args, prefix)
@@ -173,12 +180,23 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 	for _, record := range records {
 		args = append(args, record.Name, string(record.Expected), record.Text)
 	}
-	args = append(args, len(events))
-	for _, text := range events {
+	return append(append(args, events...), changed...), nil
+}
+
+// eventArgs returns the arguments of the store script for events and their contents.
+func eventArgs(events []grouping.Event, contents grouping.ContentTexts) ([]any, error) {
+	texts, err := grouping.EncodeEvents(events)
+	if err != nil {
+		return nil, err
+	}
+	contents = contents.Of(events)
+	args := make([]any, 0, 2+len(texts)+2*len(contents))
+	args = append(args, len(texts))
+	for _, text := range texts {
 		args = append(args, text)
 	}
-	args = append(args, len(w.Contents))
-	for hash, text := range w.Contents {
+	args = append(args, len(contents))
+	for hash, text := range contents {
 		args = append(args, hash, text)
 	}
 	return args, nil

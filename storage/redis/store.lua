@@ -2,7 +2,7 @@
 -- everything before its first write, because Redis does not roll back a script
 -- that fails. Stamps are compared as text. The JSON of the records is never
 -- decoded. The caller is store.go, which builds the arguments in this order.
-local document, index, log, meta, history, timeline, contents, uses = unpack(KEYS)
+local document, index, log, meta, history, timeline = unpack(KEYS)
 local read = 0 -- the number of arguments that were read
 local function arg() read = read + 1; return ARGV[read] end
 
@@ -13,7 +13,7 @@ local exclusive, notified = arg() == '1', tonumber(arg())
 local minVersion, minNotifications = tonumber(arg()), tonumber(arg())
 local newHead, deleted, ttl = arg(), arg(), tonumber(arg())
 local tombstoneTTL, maxLog = tonumber(arg()), arg()
-local maxHistory, maxTimeline, retention = tonumber(arg()), tonumber(arg()), tonumber(arg())
+local maxHistory, maxChanged, maxTimeline, retention = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
 -- The prefixes of the names of the records that this version of Muster knows, and
 -- their lengths.
 local prefixes = {}
@@ -25,12 +25,18 @@ local records = tonumber(arg())
 -- Each record has three arguments: its name, the expected stamp and its new text.
 local recordsAt = read
 read = read + 3 * records
-local events = tonumber(arg())
-local eventsAt = read
-read = read + events
--- Each content of an event has two arguments: its hash and its text.
-local newContents = tonumber(arg())
-local contentsAt = read
+-- Reads events, and then the contents that they have. Each content has two arguments:
+-- its hash and its text. The keys are those of the events, the contents and their uses.
+local function readEvents(eventsKey, contentsKey, usesKey, maximum)
+  local new = {key = eventsKey, contents = contentsKey, uses = usesKey, maximum = maximum}
+  new.events, new.eventsAt = tonumber(arg()), read
+  read = read + new.events
+  new.texts, new.textsAt = tonumber(arg()), read
+  read = read + 2 * new.texts
+  return new
+end
+local inHistory = readEvents(history, KEYS[7], KEYS[8], maxHistory)
+local changed = readEvents(KEYS[9], KEYS[10], KEYS[11], maxChanged)
 
 local STAMP = 32
 -- The maximum number of values that one call of unpack gets. Unpack puts them on the
@@ -45,8 +51,11 @@ local damaged = redis.call('TYPE', document).ok
 damaged = damaged ~= 'hash' and damaged ~= 'none'
 redis.call('HLEN', index)
 redis.call('XLEN', log)
-redis.call('HLEN', contents)
-redis.call('ZCARD', uses)
+redis.call('ZCARD', changed.key)
+for _, new in ipairs({inHistory, changed}) do
+  redis.call('HLEN', new.contents)
+  redis.call('ZCARD', new.uses)
+end
 local lengths = {history = redis.call('ZCARD', history), timeline = redis.call('ZCARD', timeline)}
 local logState = redis.call('HMGET', meta, 'epoch', 'seq')
 
@@ -67,7 +76,7 @@ end
 
 -- If the write is applied already, the answer to an earlier run was lost. This is
 -- the case if it was the last write, or if its first event is stored.
-if head[5] == token or (events > 0 and redis.call('ZSCORE', timeline, ARGV[eventsAt + 1])) then
+if head[5] == token or (inHistory.events > 0 and redis.call('ZSCORE', timeline, ARGV[inHistory.eventsAt + 1])) then
   return {'applied', version, notifications, logState[1] or '', tonumber(logState[2] or 0), ''}
 end
 
@@ -159,14 +168,51 @@ local function inBatches(command, key, args, option)
 end
 -- Returns the time at the start of the ID of an event, in milliseconds.
 local function milliseconds(id) return tonumber(string.sub(id, 1, 12), 16) end
--- Removes contents that no event of the history has any more. The number is limited,
--- so that no single write has to remove many.
-local function trimContents()
-  local oldest = redis.call('ZRANGE', history, 0, 0)[1]
+-- Removes contents that no event has any more. The number is limited, so that no single
+-- write has to remove many.
+local function trimContents(new)
+  local oldest = redis.call('ZRANGE', new.key, 0, 0)[1]
   local before = oldest and '(' .. string.format('%.0f', milliseconds(oldest)) or '+inf'
-  local unused = redis.call('ZRANGEBYSCORE', uses, '-inf', before, 'LIMIT', 0, 100 + 2 * newContents)
-  inBatches('HDEL', contents, unused)
-  inBatches('ZREM', uses, unused)
+  local unused = redis.call('ZRANGEBYSCORE', new.uses, '-inf', before, 'LIMIT', 0, 100 + 2 * new.texts)
+  inBatches('HDEL', new.contents, unused)
+  inBatches('ZREM', new.uses, unused)
+end
+-- Writes contents.
+local function writeContents(new)
+  local texts, used, now = {}, {}, milliseconds(token)
+  for i = new.textsAt + 1, new.textsAt + 2 * new.texts, 2 do
+    texts[#texts + 1] = ARGV[i]
+    texts[#texts + 1] = ARGV[i + 1]
+    used[#used + 1] = now
+    used[#used + 1] = ARGV[i]
+  end
+  inBatches('HSET', new.contents, texts)
+  inBatches('ZADD', new.uses, used, 'GT')
+end
+-- Writes events with their contents, and removes those beyond the limits. oldest is the
+-- time of the oldest event that the retention keeps, in milliseconds.
+local function writeEvents(new, oldest)
+  local removed = 0
+  if new.events > 0 then
+    local members = {}
+    for i = new.eventsAt + 1, new.eventsAt + new.events do
+      members[#members + 1] = '0'
+      members[#members + 1] = ARGV[i]
+    end
+    writeContents(new)
+    inBatches('ZADD', new.key, members)
+    if new == inHistory then
+      inBatches('ZADD', timeline, members)
+      redis.call('ZREMRANGEBYRANK', timeline, 0, -maxTimeline - 1)
+    end
+    removed = redis.call('ZREMRANGEBYRANK', new.key, 0, -new.maximum - 1)
+  end
+  if oldest > 0 then
+    removed = removed + redis.call('ZREMRANGEBYLEX', new.key, '-', '(' .. string.format('%012x', oldest))
+  end
+  if removed > 0 or new.texts > 0 then
+    trimContents(new)
+  end
 end
 
 local keptHead = ''
@@ -209,35 +255,11 @@ else
   redis.call('HSET', index, id, token)
 end
 
-local members = {}
-for i = eventsAt + 1, eventsAt + events do
-  members[#members + 1] = '0'
-  members[#members + 1] = ARGV[i]
-end
-if newContents > 0 then
-  local texts, used, now = {}, {}, milliseconds(token)
-  for i = contentsAt + 1, contentsAt + 2 * newContents, 2 do
-    texts[#texts + 1] = ARGV[i]
-    texts[#texts + 1] = ARGV[i + 1]
-    used[#used + 1] = now
-    used[#used + 1] = ARGV[i]
-  end
-  inBatches('HSET', contents, texts)
-  inBatches('ZADD', uses, used, 'GT')
-end
-if events > 0 then
-  inBatches('ZADD', history, members)
-  inBatches('ZADD', timeline, members)
-  redis.call('ZREMRANGEBYRANK', timeline, 0, -maxTimeline - 1)
-  local removed = redis.call('ZREMRANGEBYRANK', history, 0, -maxHistory - 1)
+if inHistory.events > 0 or changed.events > 0 then
   -- Use the clock of the server: a writer with a wrong clock must not remove events.
   local oldest = (tonumber(redis.call('TIME')[1]) - retention) * 1000
-  if oldest > 0 then
-    removed = removed + redis.call('ZREMRANGEBYLEX', history, '-', '(' .. string.format('%012x', oldest))
-  end
-  if removed > 0 or newContents > 0 then
-    trimContents()
-  end
+  writeEvents(inHistory, oldest)
+  writeEvents(changed, oldest)
 end
 for _, key in ipairs({document, timeline}) do
   if ttl > 0 then

@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 		"contents of events":                     contractContents,
 		"contents: many in one write":            contractManyContents,
 		"contents: pushed":                       contractPushedContents,
+		"changed events: apart from others":      contractChangedEvents,
+		"changed events: pushed":                 contractPushedChanges,
 		"a cancelled context changes nothing":    contractCancelled,
 		"sources: every field is stored":         contractSourceRoundTrip,
 		"sources: records":                       contractSourceRecords,

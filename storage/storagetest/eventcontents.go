@@ -46,7 +46,9 @@ func StoredContents(t *testing.T, s grouping.ContentLoader, values ...string) (s
 	for _, value := range values {
 		hash, _ := TestContent(t, value)
 		for i := range 20 { // whichever shard has it
-			events = append(events, grouping.Event{GroupID: Key(fmt.Sprint(i)).ID(), Content: hash})
+			for _, kind := range []grouping.EventKind{grouping.EventFired, grouping.EventChanged} {
+				events = append(events, grouping.Event{Kind: kind, GroupID: Key(fmt.Sprint(i)).ID(), Content: hash})
+			}
 		}
 	}
 	contents, err := s.Contents(t.Context(), events)
