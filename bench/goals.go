@@ -76,13 +76,14 @@ func (g goal) name() string {
 	if g.floor != "" && g.floor != g.program {
 		name += "/" + strings.TrimPrefix(g.floor, "floor/")
 	}
-	switch {
-	case g.unit == count:
+	switch g.unit {
+	case count:
 		name += "/lost"
-	case g.unit == mebibytes:
+	case mebibytes:
 		name += "/rss"
-	case g.unit == megabytes:
+	case megabytes:
 		name += "/size"
+	default: // the cost, which needs no more words
 	}
 	return name
 }

@@ -174,7 +174,7 @@ func ping(ctx context.Context, address string) error {
 	}
 	answer, err := c.reader.ReadString('\n')
 	if err == nil && answer != "+PONG\r\n" {
-		err = fmt.Errorf("Redis answers %q", answer)
+		err = fmt.Errorf("the answer of Redis is %q", answer)
 	}
 	return err
 }

@@ -88,7 +88,7 @@ func (p *program) recordOne(ctx context.Context, n notification) (recorded, erro
 	}
 	commands, err := effects(text, answer.Group)
 	if err == nil && len(commands) == 0 {
-		err = errors.New("Redis has recorded no write")
+		err = errors.New("no write is in the append-only file of Redis")
 	}
 	return recorded{Alerts: n.alerts, ID: answer.Group, Commands: commands}, err
 }
@@ -100,7 +100,7 @@ func (p *program) appended(from int64) ([]byte, int64, error) {
 		files, err = filepath.Glob(filepath.Join(p.dir, "redis", "appendonly.aof")) // before Redis 7
 	}
 	if err != nil || len(files) == 0 {
-		return nil, 0, errors.Join(err, errors.New("Redis has no append-only file"))
+		return nil, 0, errors.Join(err, errors.New("the append-only file of Redis is missing"))
 	}
 	text, err := os.ReadFile(files[len(files)-1])
 	if err != nil || int64(len(text)) < from {

@@ -19,7 +19,7 @@ func (b *bench) report(w io.Writer) {
 }
 
 func (b *bench) reportGoals(w io.Writer) {
-	fmt.Fprint(w, "| row | what | program | beside | value | must reach | aim at | reached |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintln(w, "| row | what | program | beside | value | must reach | aim at | reached |\n|---|---|---|---|---|---|---|---|")
 	for _, g := range goals {
 		v, ok := b.valueOf(g)
 		if !ok {
