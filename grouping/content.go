@@ -20,12 +20,23 @@ const contentHashLen = 20
 
 // Encode returns the stored text of the content, and its hash.
 func (c Content) Encode() (hash, text string, err error) {
-	raw, err := json.Marshal(c, encoding)
-	if err != nil {
-		return "", "", err
+	text, ok := encodeObject("", c)
+	if !ok {
+		raw, err := json.Marshal(c, encoding)
+		if err != nil {
+			return "", "", err
+		}
+		text = string(raw)
 	}
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:contentHashLen/2]), string(raw), nil
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:contentHashLen/2]), text, nil
+}
+
+func (c Content) encode(o *objectText) {
+	o.begin()
+	o.labels("annotations", c.Annotations)
+	o.nonEmpty("generatorURL", c.GeneratorURL)
+	o.end()
 }
 
 // ContentTexts holds stored texts of contents by hash. A storage moves the texts, and
@@ -55,8 +66,8 @@ func (t ContentTexts) Of(events []Event) ContentTexts {
 	return texts
 }
 
-// addContents gives the events the contents of their alerts. An alert whose content
-// cannot be encoded cannot be stored either.
+// addContents gives the events the contents of their alerts, except for a content that
+// cannot be encoded.
 func (c *Change) addContents() {
 	for _, events := range [][]Event{c.Events, c.Changed} {
 		for i := range events {

@@ -52,8 +52,12 @@ func (b *breaker) failure(reason string) (opened bool) {
 		return false
 	}
 	b.failures++
-	if b.failures <= maxFailures && reason != durable.ReasonTimeout && reason != durable.ReasonShards && reason != durable.ReasonMoved {
-		return false
+	switch reason {
+	case durable.ReasonTimeout, durable.ReasonShards, durable.ReasonSchema, durable.ReasonMoved: // no retry helps
+	default:
+		if b.failures <= maxFailures {
+			return false
+		}
 	}
 	opened = b.since.IsZero()
 	if opened {

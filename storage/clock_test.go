@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
@@ -104,7 +105,7 @@ func TestAFileAfterTheClockWasSetBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "muster.db")
 	var host hostClock
 	open := func() (replica, func()) {
-		f, err := file.Open(fileAt(path))
+		f, err := file.Open(fileAt(path), promslog.NewNopLogger())
 		require.NoError(t, err)
 		r, stop := runReplica(t, f, host.clock(), TieredOptions{})
 		return r, func() { stop(); require.NoError(t, f.Close()) }

@@ -49,7 +49,7 @@ func (l *syncedLog) String() string {
 // A file has no log that reports this process its own writes. So a write that no
 // log reports must not count as lost.
 func TestFileUnderTrafficLosesNothing(t *testing.T) {
-	backend, err := file.Open(fileAt(filepath.Join(t.TempDir(), "muster.db")))
+	backend, err := file.Open(fileAt(filepath.Join(t.TempDir(), "muster.db")), promslog.NewNopLogger())
 	require.NoError(t, err)
 	clock, log := grouping.NewClock(), &syncedLog{}
 	tiered, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(),
@@ -279,7 +279,7 @@ func TestFullDisk(t *testing.T) {
 // of alerts of each group, and the number of events.
 func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) {
 	t.Helper()
-	f, err := file.Open(fileAt(path))
+	f, err := file.Open(fileAt(path), promslog.NewNopLogger())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
 	return storagetest.Contents(t, f)
@@ -288,7 +288,7 @@ func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) 
 // otherDatabase creates the database of another Muster at the path.
 func otherDatabase(t *testing.T, path string) (content []byte) {
 	t.Helper()
-	f, err := file.Open(fileAt(path))
+	f, err := file.Open(fileAt(path), promslog.NewNopLogger())
 	require.NoError(t, err)
 	newWriter(f).Add(t, groupKey("other"), a("x", "1"))
 	require.NoError(t, f.Close())

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	r.LogClient(promslog.NewNopLogger())
+	r.LogTo(promslog.NewNopLogger())
 	_ = r.Close()
 	// A closed connection pool of the client still checks once a second whether it
 	// is closed.
@@ -118,7 +118,7 @@ func fileAt(path string) file.Options {
 // openFile opens a file that is closed at the end of the test.
 func openFile(t *testing.T, path string) *file.Storage {
 	t.Helper()
-	f, err := file.Open(fileAt(path))
+	f, err := file.Open(fileAt(path), promslog.NewNopLogger())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = f.Close() })
 	return f

@@ -85,11 +85,11 @@ func openBackend(opts Options, logger *slog.Logger) (durable.Backend, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.LogClient(logger)
+		r.LogTo(logger)
 		return r, nil
 	case opts.File.Path != "":
 		opts.File.HistoryRetention = opts.HistoryRetention
-		return opened(file.Open(opts.File))
+		return opened(file.Open(opts.File, logger))
 	}
 	return nil, nil
 }

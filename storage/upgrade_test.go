@@ -33,6 +33,9 @@ type stored struct {
 	Groups []*grouping.AlertGroup
 	Events []flatEvent
 	Source *grouping.SourceDocument `json:",omitempty"` // "prod"; nil: nothing is stored
+	// Changed holds the changed events. Contents holds those of all events.
+	Changed  []flatEvent                 `json:",omitempty"`
+	Contents map[string]grouping.Content `json:",omitempty"`
 }
 
 // flatEvent is an event whose JSON has the fields of its notification, as it is stored.
@@ -56,6 +59,16 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 	for _, e := range page.Events {
 		all.Events = append(all.Events, flatEvent{Event: e, Notified: e.Notification()})
 	}
+	var events []grouping.Event
+	for e, err := range s.StreamEvents(t.Context(), time.Time{}) {
+		require.NoError(t, err)
+		if events = append(events, e); e.Kind == grouping.EventChanged {
+			all.Changed = append(all.Changed, flatEvent{Event: e})
+		}
+	}
+	require.Len(t, events, len(all.Events)+len(all.Changed))
+	all.Contents, err = s.Contents(t.Context(), events)
+	require.NoError(t, err)
 	d, err := s.LoadSource(t.Context(), "prod")
 	require.NoError(t, err)
 	if !d.IsTombstone() {
@@ -68,7 +81,7 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 
 // record writes one of everything: alerts that fire, alerts that resolve and fire
 // again, a removed alert, a deleted group, unusual texts, a truncated message, and the
-// document of a source.
+// document of a source, and an alert that only changed.
 func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
 	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -97,6 +110,10 @@ func record(t *testing.T, s grouping.GroupStorage) {
 		require.NoError(t, err)
 	}
 	require.NoError(t, m.RemoveAlertFromGroup(t.Context(), testKey.ID(), firing("a").Fingerprint))
+	changed := firing("b")
+	changed.Annotations, changed.StartsAt = odd, start
+	_, err = m.AddAlertToGroup(t.Context(), testKey, changed)
+	require.NoError(t, err)
 	removed := groupKey("gone")
 	_, err = m.AddAlertToGroup(t.Context(), removed, firing("gone"))
 	require.NoError(t, err)
@@ -188,7 +205,7 @@ func miniClient(t *testing.T) (*testRedis, *goredis.Client) {
 func writeTestdata(t *testing.T, folder string) {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(folder, 0o750))
-	f, err := file.Open(longFile(filepath.Join(folder, "muster.db")))
+	f, err := file.Open(longFile(filepath.Join(folder, "muster.db")), promslog.NewNopLogger())
 	require.NoError(t, err)
 	record(t, f)
 	r, client := miniClient(t)
@@ -232,7 +249,7 @@ func TestStoredBefore(t *testing.T) {
 		t.Run(version+", file", func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "muster.db")
 			require.NoError(t, os.WriteFile(path, testdata(t, version, "muster.db"), 0o600))
-			f, err := file.Open(longFile(path))
+			f, err := file.Open(longFile(path), promslog.NewNopLogger())
 			require.NoError(t, err)
 			defer func() { require.NoError(t, f.Close()) }()
 			checkStored(t, f, string(testdata(t, version, "file.json")))

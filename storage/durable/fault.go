@@ -22,6 +22,7 @@ const (
 	ReasonDamaged = "damaged" // of a group, or of the whole file
 	ReasonMoved   = "moved"   // the data would be written to a place where nobody looks for it
 	ReasonShards  = "shards"
+	ReasonSchema  = "schema" // the data was written by a newer version of Muster
 	ReasonOther   = "other"
 )
 

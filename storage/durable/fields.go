@@ -12,22 +12,25 @@ import (
 // only the domain can read, or one of the backend's own fields below.
 
 // Schema is the version of the stored form. It must increase with each change that
-// older versions of Muster cannot read.
-const Schema = "1"
+// older versions of Muster cannot read. Schema 2 has contents and changed events.
+const Schema = "2"
+
+// IsOlder reports whether this version reads data of the schema and writes its own one.
+func IsOlder(found string) bool { return found == "1" }
 
 // SchemaError means that the stored data has another schema.
 type SchemaError struct{ Found string }
 
 func (e *SchemaError) Error() string {
 	which := "another version of Muster"
-	if isNewer(e.Found) {
+	if IsNewer(e.Found) {
 		which = "a newer version of Muster"
 	}
 	return fmt.Sprintf("%s (schema %s, this version reads schema %s)", which, e.Found, Schema)
 }
 
-// isNewer reports whether the schema is newer than the one of this version.
-func isNewer(found string) bool {
+// IsNewer reports whether the schema is newer than the one of this version.
+func IsNewer(found string) bool {
 	theirs, err := strconv.Atoi(found)
 	ours, _ := strconv.Atoi(Schema) // it is a number
 	return err == nil && theirs > ours
@@ -74,7 +77,7 @@ func decodeField(d *grouping.StoredDocument, name, value string) (err error) {
 		d.Notifications, err = strconv.ParseInt(value, 10, 64)
 	case FieldToken:
 	case FieldSchema:
-		if isNewer(value) {
+		if IsNewer(value) {
 			return fmt.Errorf("written by %w", &SchemaError{value})
 		}
 	default:

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -31,6 +32,9 @@ func atPath(path string) Options {
 	return o
 }
 
+// openAt opens the file at the path with the default options.
+func openAt(path string) (*Storage, error) { return Open(atPath(path), promslog.NewNopLogger()) }
+
 // openTestFile opens a file that is closed at the end of the test. It sets the
 // options that are zero to their defaults, and uses a new file if there is no path.
 func openTestFile(t *testing.T, opts Options) *Storage {
@@ -41,7 +45,7 @@ func openTestFile(t *testing.T, opts Options) *Storage {
 	}
 	opts.HistoryRetention = cmp.Or(opts.HistoryRetention, d.HistoryRetention)
 	opts.MaxHistory = cmp.Or(opts.MaxHistory, d.MaxHistory)
-	f, err := Open(opts)
+	f, err := Open(opts, promslog.NewNopLogger())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = f.Close() })
 	return f

@@ -20,7 +20,7 @@ import (
 // of alerts of each group, and the number of events.
 func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) {
 	t.Helper()
-	f, err := Open(atPath(path))
+	f, err := openAt(path)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
 	return storagetest.Contents(t, f)
@@ -29,7 +29,7 @@ func inFile(t *testing.T, path string) (groups map[grouping.ID]int, events int) 
 // otherDatabase creates the database of another Muster at the path.
 func otherDatabase(t *testing.T, path string) (content []byte) {
 	t.Helper()
-	f, err := Open(atPath(path))
+	f, err := openAt(path)
 	require.NoError(t, err)
 	newWriter(f).Add(t, groupKey("other"), a("x", "1"))
 	require.NoError(t, f.Close())
@@ -122,10 +122,10 @@ func TestOneOwnerOfAPath(t *testing.T) {
 				require.Error(t, f.verifyPath())
 				wg.Go(func() { errs[0] = f.restoreAtPath(); owners[0] = f })
 			} else {
-				wg.Go(func() { owners[0], errs[0] = Open(atPath(path)) })
+				wg.Go(func() { owners[0], errs[0] = openAt(path) })
 			}
 			for i := range owners[1:] {
-				wg.Go(func() { owners[i+1], errs[i+1] = Open(atPath(path)) })
+				wg.Go(func() { owners[i+1], errs[i+1] = openAt(path) })
 			}
 			wg.Wait()
 			n := 0
@@ -161,11 +161,11 @@ func TestFileStartSentences(t *testing.T) {
 		{os.DevNull, "is a device, a pipe or a socket"},
 		{empty, "is empty, and Muster never leaves an empty file: put a backup in its place"},
 	} {
-		_, err := Open(atPath(test.path))
+		_, err := openAt(test.path)
 		requireSentence(t, err, test.path)
 		require.ErrorContains(t, err, test.want)
 	}
-	_, err := Open(atPath(folder))
+	_, err := openAt(folder)
 	require.NotContains(t, err.Error(), "move it away")
 	info, err := os.Stat(empty)
 	require.NoError(t, err)

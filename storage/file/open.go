@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,9 +20,10 @@ import (
 	"muster/storage/durable"
 )
 
-// Open opens the file, and creates it if it does not exist. The error says
-// in one sentence what is wrong and what to do.
-func Open(opts Options) (*Storage, error) {
+// Open opens the file, and creates it if it does not exist. It upgrades a file of an
+// earlier schema, and logs that. The error says in one sentence what is wrong and what
+// to do.
+func Open(opts Options, logger *slog.Logger) (*Storage, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -34,6 +36,10 @@ func Open(opts Options) (*Storage, error) {
 		return nil, startError(opts.Path, err)
 	}
 	f.handle.Store(h)
+	if f.upgradedFrom != "" {
+		logger.Info("Upgraded the storage: older versions of Muster cannot read it", "path", opts.Path,
+			"from", "schema "+f.upgradedFrom, "to", "schema "+durable.Schema)
+	}
 	f.removeUnfinished()
 	return f, nil
 }
@@ -111,8 +117,8 @@ func (e *damagedFileError) Unwrap() error { return e.Err }
 // Is makes errors.Is(err, durable.ErrDataGone) true.
 func (*damagedFileError) Is(target error) bool { return target == durable.ErrDataGone }
 
-// prepare creates the buckets, checks the durable.Schema, finds the tombstones and
-// removes the old ones.
+// prepare checks the schema, or upgrades to this one, creates the buckets, finds the
+// tombstones and removes the old ones.
 func (f *Storage) prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{
 		bucketGroups, bucketHistory, bucketTimeline, bucketContents, bucketUses,
@@ -123,8 +129,12 @@ func (f *Storage) prepare(tx *bbolt.Tx) error {
 		}
 	}
 	meta := tx.Bucket(bucketMeta)
-	if found := meta.Get(keySchema); found != nil && string(found) != durable.Schema {
-		return &durable.SchemaError{Found: string(found)}
+	switch found := string(meta.Get(keySchema)); {
+	case found == "", found == durable.Schema:
+	case durable.IsOlder(found): // what it has is read as it is
+		f.upgradedFrom = found
+	default:
+		return &durable.SchemaError{Found: found}
 	}
 	if meta.Get(keyEpoch) == nil {
 		if err := meta.Put(keyEpoch, []byte(rand.Text())); err != nil {

@@ -63,6 +63,8 @@ type Storage struct {
 
 	opts Options
 	now  func() time.Time
+	// upgradedFrom is the schema that the file had, if it was an earlier one.
+	upgradedFrom string
 	// handle is the open file. It may be missing at its path, or the path may
 	// lead to another file. Position then writes it to the path again.
 	handle atomic.Pointer[handle]

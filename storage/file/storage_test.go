@@ -99,7 +99,7 @@ func TestDamagedFile(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := writeFile(t, test.damage(bytes.Clone(content)))
-			f, err := Open(atPath(path))
+			f, err := openAt(path)
 			if test.want == "" {
 				require.NoError(t, err)
 				require.NoError(t, useAll(t, f))
@@ -196,7 +196,7 @@ func TestEveryPageDamaged(t *testing.T) {
 				broken := bytes.Clone(content)
 				damage(broken[int(id)*size : int(id+1)*size])
 				require.NoError(t, os.WriteFile(path, broken, 0o600))
-				f, err := Open(atPath(path))
+				f, err := openAt(path)
 				if f != nil {
 					_ = f.Close()
 				}
@@ -213,7 +213,7 @@ func TestEveryPageDamaged(t *testing.T) {
 				broken[start+i] = byte(random.Uint32())
 			}
 			require.NoError(t, os.WriteFile(path, broken, 0o600))
-			f, err := Open(atPath(path))
+			f, err := openAt(path)
 			if err != nil {
 				requireSentence(t, err, path)
 				continue

@@ -2,7 +2,10 @@ package file
 
 import (
 	"bytes"
+	"fmt"
+	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,18 +17,46 @@ import (
 
 // A file of a newer schema must not be changed, and the error must name the schema.
 func TestStoredByANewerVersion(t *testing.T) {
-	const want = "a newer version of Muster (schema 2, this version reads schema 1)"
+	const want = "a newer version of Muster (schema 3, this version reads schema 2)"
 	f := openTestFile(t, Options{})
-	require.NoError(t, f.update("test", func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("2")) }))
+	require.NoError(t, f.update("test", func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("3")) }))
 	require.NoError(t, f.Close())
 	before, err := os.ReadFile(f.opts.Path)
 	require.NoError(t, err)
-	_, err = Open(atPath(f.opts.Path))
+	_, err = openAt(f.opts.Path)
 	requireSentence(t, err, f.opts.Path)
 	require.ErrorContains(t, err, want)
 	after, err := os.ReadFile(f.opts.Path)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(before, after), "the file was changed")
+}
+
+// A file of schema 1 is upgraded once, which is logged.
+func TestFileUpgrades(t *testing.T) {
+	f := openTestFile(t, Options{})
+	g := newWriter(f).Add(t, groupKey("g"), a("x", "1"))
+	require.NoError(t, f.update("test", func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketContents, bucketUses, bucketChanged, bucketChangedContents, bucketChangedUses} {
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keySchema, []byte("1"))
+	}))
+	require.NoError(t, f.Close())
+	var log bytes.Buffer
+	for i := range 2 {
+		upgraded, err := Open(atPath(f.opts.Path), slog.New(slog.NewTextHandler(&log, nil)))
+		require.NoError(t, err)
+		w := newWriter(upgraded)
+		require.True(t, w.MustLoad(t, g.Key).Equal(g))
+		value := fmt.Sprint(i)
+		w.MustStore(t, w.FiredChange(t, nil, groupKey(value), value))
+		require.Equal(t, []string{value}, storagetest.StoredContents(t, upgraded, value))
+		require.NoError(t, upgraded.Close())
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "Upgraded the storage"))
+	require.Contains(t, log.String(), `from="schema 1" to="schema 2"`)
 }
 
 func TestWhatALaterVersionAddedStays(t *testing.T) {

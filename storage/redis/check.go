@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"muster/storage/durable"
 )
 
 // Check implements durable.Backend.
@@ -58,6 +60,10 @@ func (r *Storage) Check(ctx context.Context) ([]string, error) {
 		}
 		problems = append(problems, r.secrets.redact(problem))
 	}
+	if found := r.newerSchema.Load(); found != nil {
+		problems = append(problems, fmt.Sprintf("Redis is also used by %s. "+
+			"This process cannot read the groups that the other one writes, so replace this process.", &durable.SchemaError{Found: *found}))
+	}
 	slices.Sort(problems)
 	return slices.Compact(problems), nil
 }
@@ -71,6 +77,7 @@ func connectionProblem(err error) string {
 	}
 	var (
 		shards      *shardsError
+		schema      *durable.SchemaError
 		certificate *tls.CertificateVerificationError
 		unusable    *fileError
 	)
@@ -84,6 +91,9 @@ func connectionProblem(err error) string {
 	case errors.As(err, &shards):
 		return fmt.Sprintf("The groups in Redis are spread over %s shards, but --redis.shards is %d. "+
 			"Set it to %[1]s, or choose another --redis.key-prefix to start without history.", shards.stored, shards.own)
+	case errors.As(err, &schema):
+		return fmt.Sprintf("The groups in Redis were written by %s. "+
+			"Use that version, or choose another --redis.key-prefix to start without history.", schema)
 	case redis.HasErrorPrefix(err, "NOAUTH"):
 		return server + " requires a password, but no password is configured."
 	case redis.IsAuthError(err), strings.Contains(err.Error(), "invalid username-password"),

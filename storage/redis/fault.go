@@ -40,6 +40,7 @@ func faultReason(err error) string {
 	var (
 		answer      redis.Error
 		shards      *shardsError
+		schema      *durable.SchemaError
 		certificate *tls.CertificateVerificationError
 		unusable    *fileError
 		silence     *silenceError
@@ -56,6 +57,8 @@ func faultReason(err error) string {
 		return durable.ReasonOther
 	case errors.As(err, &shards):
 		return durable.ReasonShards
+	case errors.As(err, &schema):
+		return durable.ReasonSchema
 	case errors.As(err, &certificate), tlsAlert(err) != nil:
 		return reasonTLS
 	case errors.Is(err, redis.ErrPoolTimeout):

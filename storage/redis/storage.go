@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -120,7 +121,8 @@ const (
 //	prefix:{n}:xu       ZSET    their hashes, like cu
 //	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
 //	                            the entry before it
-//	prefix:{n}:meta     HASH    epoch, sequence and number of shards
+//	prefix:{n}:meta     HASH    epoch, sequence, number of shards, and the newest
+//	                            schema of a process that used the keys
 //
 // Muster needs at least Redis 6.2, which is the oldest version with all the
 // commands.
@@ -140,6 +142,11 @@ type Storage struct {
 	stream redis.UniversalClient
 	// evictions are the keys that Muster found to be missing.
 	evictions evictions
+	logger    *slog.Logger
+	// joined is set when the schema of the keys was found to be readable.
+	joined atomic.Bool
+	// newerSchema is the schema to which a newer version upgraded the keys since then.
+	newerSchema atomic.Pointer[string]
 }
 
 // New returns a client of the Redis at the URL. It does not connect yet.
@@ -167,12 +174,14 @@ func New(opts Options) (*Storage, error) {
 	return &Storage{
 		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(streamLimits),
 		limiter: newWriteLimiter(l.Connections), watcher: l.watcher,
+		logger: slog.New(slog.DiscardHandler),
 	}, nil
 }
 
-// LogClient makes the Redis client log to the logger. All clients of a process share
-// one logger.
-func (r *Storage) LogClient(logger *slog.Logger) {
+// LogTo makes the storage and the Redis client log to the logger. All clients of a
+// process share one logger. It must be called before the storage is used.
+func (r *Storage) LogTo(logger *slog.Logger) {
+	r.logger = logger
 	redis.SetLogger(redisLogger{logger, r.secrets})
 }
 
@@ -477,12 +486,16 @@ func (r *Storage) Position(ctx context.Context) ([]durable.Position, error) {
 	positions := make([]durable.Position, r.opts.Shards)
 	for shard := range positions {
 		keys := []string{r.key(shard, "meta"), r.key(shard, "log")}
-		answer, err := positionScript.Run(ctx, r.client, keys, rand.Text(), r.opts.Shards).Slice()
+		answer, err := positionScript.Run(ctx, r.client, keys, rand.Text(), r.opts.Shards, durable.Schema).Slice()
 		if err != nil {
 			return nil, r.fault(ctx, "position", err)
 		}
 		if stored, _ := answer[3].(string); stored != strconv.Itoa(r.opts.Shards) {
 			return nil, r.fault(ctx, "position", &shardsError{stored, r.opts.Shards})
+		}
+		found, _ := answer[5].(string)
+		if err := r.checkSchema(found); err != nil {
+			return nil, r.fault(ctx, "position", err)
 		}
 		p := &positions[shard]
 		p.Epoch, _ = answer[0].(string)
@@ -490,5 +503,22 @@ func (r *Storage) Position(ctx context.Context) ([]durable.Position, error) {
 		p.StreamID, _ = answer[2].(string)
 		p.Token, _ = answer[4].(string)
 	}
+	r.joined.Store(true)
 	return positions, nil
+}
+
+// checkSchema checks the schema of the keys. A process does not begin to use keys of a
+// newer schema. If a newer version upgrades them later, the process continues, because it
+// can still write the groups that the newer version did not write. Check reports that.
+func (r *Storage) checkSchema(found string) error {
+	switch {
+	case durable.IsOlder(found):
+		r.logger.Info("Upgraded the storage: older versions of Muster cannot read what is written from now on",
+			"from", "schema "+found, "to", "schema "+durable.Schema)
+	case durable.IsNewer(found) && !r.joined.Load():
+		return &durable.SchemaError{Found: found}
+	case durable.IsNewer(found):
+		r.newerSchema.Store(&found)
+	}
+	return nil
 }

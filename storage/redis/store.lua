@@ -269,7 +269,9 @@ for _, key in ipairs({document, timeline}) do
   end
 end
 
-redis.call('HSETNX', meta, 'epoch', newEpoch)
+if redis.call('HSETNX', meta, 'epoch', newEpoch) == 1 then
+  redis.call('HSETNX', meta, 'schema', schema)
+end
 local seq = redis.call('HINCRBY', meta, 'seq', 1)
 local epoch = redis.call('HGET', meta, 'epoch')
 -- Each entry names the entry before it. The sequence is not enough, because it
