@@ -38,6 +38,8 @@ type Hub struct {
 	seq    uint64                 // guarded by mu; sequence of the last update
 	wake   map[chan struct{}]bool // guarded by mu; one channel per client
 	closed bool                   // guarded by mu
+
+	done chan struct{} // closed by Close
 }
 
 // HubOptions limit the live clients.
@@ -47,15 +49,21 @@ type HubOptions struct {
 	// KeepAlive is the time between keep-alive events. They show the page and
 	// the proxies that the connection is alive.
 	KeepAlive time.Duration
+	// BatchInterval is the minimum time between two batches of updates to a client.
+	// With many clients, single updates would cost more than the notifications.
+	BatchInterval time.Duration
 }
 
 // DefaultHubOptions returns the default options.
-func DefaultHubOptions() HubOptions { return HubOptions{MaxClients: 500, KeepAlive: 15 * time.Second} }
+func DefaultHubOptions() HubOptions {
+	return HubOptions{MaxClients: 500, KeepAlive: 15 * time.Second, BatchInterval: 200 * time.Millisecond}
+}
 
 // Validate returns an error for an option that is not positive.
 func (o HubOptions) Validate() error {
-	if o.MaxClients < 1 || o.KeepAlive <= 0 {
-		return fmt.Errorf("limits of live updates must be positive: %d clients, %s between keep-alive events", o.MaxClients, o.KeepAlive)
+	if o.MaxClients < 1 || o.KeepAlive <= 0 || o.BatchInterval <= 0 {
+		return fmt.Errorf("limits of live updates must be positive: %d clients, %s between keep-alive events, %s between batches",
+			o.MaxClients, o.KeepAlive, o.BatchInterval)
 	}
 	return nil
 }
@@ -67,7 +75,7 @@ func NewHub(limits *limit.Registry, reg prometheus.Registerer, opts HubOptions) 
 	}
 	limits.ShowReason("Live pages", limit.Requests, int64(opts.MaxClients), limit.LiveClients)
 	return &Hub{
-		epoch: strings.ToLower(rand.Text()[:10]), opts: opts, wake: map[chan struct{}]bool{},
+		epoch: strings.ToLower(rand.Text()[:10]), opts: opts, wake: map[chan struct{}]bool{}, done: make(chan struct{}),
 		clients: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 			Name: "muster_live_clients", Help: "Number of clients of live updates.",
 		}),
@@ -112,9 +120,7 @@ func (h *Hub) Clients() int {
 func (h *Hub) unsubscribe(wake chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.wake[wake] {
-		delete(h.wake, wake)
-	}
+	delete(h.wake, wake)
 	h.clients.Dec()
 }
 
@@ -122,10 +128,9 @@ func (h *Hub) unsubscribe(wake chan struct{}) {
 func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.closed = true
-	for ch := range h.wake {
-		delete(h.wake, ch)
-		close(ch)
+	if !h.closed {
+		h.closed = true
+		close(h.done)
 	}
 }
 
@@ -180,28 +185,29 @@ func (h *Hub) parseEventID(id string) (uint64, bool) {
 	return seq, err == nil
 }
 
-// liveUpdate is a change of one group. The first client that needs its JSON
-// encodes it for all clients.
+// liveUpdate is a change of one group. The first client that needs its event encodes it
+// for all clients.
 type liveUpdate struct {
 	seq   uint64
 	id    grouping.ID
 	group *grouping.AlertGroup // nil: the group was removed
 
 	once sync.Once
-	data []byte
+	text []byte
 	err  error
 }
 
-func (u *liveUpdate) encode() (event string, data []byte, err error) {
-	event, value := "group", any(goneView{u.id})
-	if u.group == nil {
-		event = "gone"
-	}
+// event returns the event that tells clients of the update.
+func (u *liveUpdate) event(epoch string) ([]byte, error) {
 	u.once.Do(func() {
+		event, value := "gone", any(goneView{u.id})
 		if u.group != nil {
-			value = viewGroup(u.group)
+			event, value = "group", viewGroup(u.group)
 		}
-		u.data, u.err = json.Marshal(value)
+		var data []byte
+		if data, u.err = json.Marshal(value); u.err == nil {
+			u.text = appendEvent(nil, event, formatEventID(epoch, u.seq), data)
+		}
 	})
-	return event, u.data, u.err
+	return u.text, u.err
 }

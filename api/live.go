@@ -1,10 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -67,10 +70,13 @@ func (d *Door) rejectClient(c *gin.Context) {
 // liveClient is one client of the hub. Its methods return an error if the client
 // disconnected.
 type liveClient struct {
-	hub  *Hub
-	w    gin.ResponseWriter
-	wake <-chan struct{} // closed with the hub
-	seq  uint64          // sequence of the last event that the client has
+	hub *Hub
+	w   interface {
+		io.Writer
+		http.Flusher
+	}
+	wake <-chan struct{}
+	seq  uint64 // sequence of the last event that the client has
 }
 
 // begin sends the first event, which tells the client the ID to resume from. id is
@@ -95,17 +101,26 @@ func (l *liveClient) begin(id string) error {
 func (l *liveClient) follow(ctx context.Context) {
 	keepAlive := time.NewTicker(l.hub.opts.KeepAlive)
 	defer keepAlive.Stop()
+	pause := time.NewTimer(l.hub.opts.BatchInterval)
+	defer pause.Stop()
 	for {
-		if l.sendUpdates(ctx) != nil {
+		sent, err := l.sendUpdates(ctx)
+		if err != nil {
 			return
+		}
+		wake := l.wake
+		if sent {
+			// Collect what follows. After the pause, look again without being woken.
+			wake = nil
+			pause.Reset(l.hub.opts.BatchInterval)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case _, open := <-l.wake:
-			if !open {
-				return
-			}
+		case <-l.hub.done:
+			return
+		case <-wake:
+		case <-pause.C:
 		case <-keepAlive.C:
 			if l.writeEvent("hb", l.seq, emptyData) != nil {
 				return
@@ -115,51 +130,74 @@ func (l *liveClient) follow(ctx context.Context) {
 	}
 }
 
-// sendUpdates sends the updates that the client does not have, batch by batch.
-func (l *liveClient) sendUpdates(ctx context.Context) error {
+// sendUpdates sends the updates that the client does not have, batch by batch. It
+// reports whether there were some.
+func (l *liveClient) sendUpdates(ctx context.Context) (sent bool, err error) {
 	for {
 		updates, last, missed := l.hub.updatesSince(l.seq)
-		if err := l.sendBatch(updates, last, missed); err != nil {
-			return err
+		if !missed && len(updates) == 0 {
+			return sent, nil
 		}
+		if err := l.sendBatch(updates, last, missed); err != nil {
+			return sent, err
+		}
+		sent = true
 		if len(updates) < batchSize {
-			return nil
+			return sent, nil
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return sent, err
 		}
 	}
 }
 
 // sendBatch sends some updates, or tells the client to load everything again.
 func (l *liveClient) sendBatch(updates []*liveUpdate, last uint64, missed bool) error {
+	// One large write needs fewer packets and system calls than many small ones.
+	text, _ := batches.Get().(*bytes.Buffer)
+	defer recycleBatch(text)
 	if missed {
-		if err := l.writeEvent("resync", last, emptyData); err != nil {
-			return err
-		}
+		text.Write(appendEvent(nil, "resync", formatEventID(l.hub.epoch, last), emptyData))
 	}
 	for _, u := range updates {
-		event, data, err := u.encode()
+		event, err := u.event(l.hub.epoch)
 		if err != nil {
 			return err
 		}
-		if err := l.writeEvent(event, u.seq, data); err != nil {
-			return err
-		}
+		text.Write(event)
 	}
 	l.seq = last
-	if missed || len(updates) > 0 {
-		l.w.Flush()
+	if _, err := l.w.Write(text.Bytes()); err != nil {
+		return err
 	}
+	l.w.Flush()
 	return nil
+}
+
+// maxPooledBatch is the maximum size of a buffer that a later batch uses again. It fits
+// 32 groups of a usual size.
+const maxPooledBatch = 64 << 10
+
+var batches = sync.Pool{New: func() any { return &bytes.Buffer{} }}
+
+func recycleBatch(text *bytes.Buffer) {
+	if text.Cap() <= maxPooledBatch {
+		text.Reset()
+		batches.Put(text)
+	}
 }
 
 // emptyData is the data of an event whose name says everything.
 var emptyData = []byte("{}")
 
-// writeEvent writes one event. The data is always one line, because JSON
-// escapes line breaks in labels.
+// writeEvent writes one event.
 func (l *liveClient) writeEvent(event string, seq uint64, data []byte) error {
-	_, err := fmt.Fprintf(l.w, "id: %s\nevent: %s\ndata: %s\n\n", formatEventID(l.hub.epoch, seq), event, data)
+	_, err := l.w.Write(appendEvent(nil, event, formatEventID(l.hub.epoch, seq), data))
 	return err
+}
+
+// appendEvent appends an event. The data is always one line, because JSON escapes line
+// breaks in labels.
+func appendEvent(text []byte, event, id string, data []byte) []byte {
+	return fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", id, event, data)
 }
