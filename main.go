@@ -61,6 +61,7 @@ func serve(c config, logger *slog.Logger) error {
 	logger.Info("Starting Muster", "version", version.Info(), "build", version.BuildContext())
 	limitMemory(c.memoryRatio, memlimit.FromCgroup, logger)
 	c.applyMemoryLimit(debug.SetMemoryLimit(-1))
+	defer tuneGC().stop()
 	m, err := build(c, logger)
 	if err != nil {
 		return err

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+)
+
+// smallHeap is the size to which the heap may grow between two garbage collections, even
+// if little memory is in use. Otherwise a small heap is collected dozens of times a
+// second in a storm of notifications.
+const smallHeap = 64 << 20
+
+const (
+	// minGCPercent is Go's own percentage: the heap may grow by as much as is in use.
+	minGCPercent = 100
+	// maxGCPercent limits the heap while it fills, for example at a restore: the
+	// percentage is corrected only after a collection.
+	maxGCPercent = 300
+)
+
+// gcPercent returns the percentage by which the heap may grow if live bytes are in use.
+func gcPercent(live uint64) int {
+	if live >= smallHeap/2 {
+		return minGCPercent
+	}
+	return int(min(maxGCPercent, 100*(smallHeap-live)/max(live, 1))) //nolint:gosec // G115: at most 300
+}
+
+// gcTuner sets Go's garbage collection percentage after each collection. Go's memory
+// limit is stronger: near it, the heap grows by less.
+type gcTuner struct {
+	stopped atomic.Bool
+	percent atomic.Int64
+}
+
+// tuneGC starts a tuner. If GOGC is set, the operator decides, and the tuner does
+// nothing.
+func tuneGC() *gcTuner {
+	t := &gcTuner{}
+	if os.Getenv("GOGC") == "" {
+		t.percent.Store(minGCPercent)
+		t.await()
+	}
+	return t
+}
+
+// stop ends the tuner after the next collection. The percentage stays.
+func (t *gcTuner) stop() { t.stopped.Store(true) }
+
+// await makes the next collection call adjust: an object that nobody uses is finalized
+// then.
+func (t *gcTuner) await() {
+	runtime.SetFinalizer(&unused{t}, func(u *unused) { u.tuner.adjust() })
+}
+
+// unused is an object that nobody uses.
+type unused struct{ tuner *gcTuner }
+
+// adjust sets the percentage for what the last collection left.
+func (t *gcTuner) adjust() {
+	if t.stopped.Load() {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	percent := gcPercent(live[0].Value.Uint64())
+	// Each change stops the program for a moment, so ignore small ones.
+	before := int(t.percent.Load())
+	if percent < before*9/10 || percent > before*11/10 || percent == minGCPercent && before != minGCPercent {
+		debug.SetGCPercent(percent)
+		t.percent.Store(int64(percent))
+	}
+	t.await()
+}
