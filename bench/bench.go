@@ -36,7 +36,10 @@ func (b *bench) needsAny(prefixes []string, program string) bool {
 
 // picks reports whether a goal is selected.
 func (b *bench) picks(g goal) bool {
-	return b.pick.MatchString(g.name()) && (!g.onRequest || b.pick.String() != "")
+	if g.onRequest || g.slow && b.base != "" {
+		return b.run != "" && b.pick.MatchString(g.name())
+	}
+	return b.pick.MatchString(g.name())
 }
 
 func (b *bench) needed(match func(row, program string) bool) bool {
