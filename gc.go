@@ -26,7 +26,7 @@ func gcPercent(live uint64) int {
 	if live >= smallHeap/2 {
 		return minGCPercent
 	}
-	return int(min(maxGCPercent, 100*(smallHeap-live)/max(live, 1))) //nolint:gosec // G115: at most 300
+	return int(min(maxGCPercent, 100*(smallHeap-live)/max(live, 1)))
 }
 
 // gcTuner sets Go's garbage collection percentage after each collection. Go's memory

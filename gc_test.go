@@ -51,7 +51,6 @@ func TestGCIsTuned(t *testing.T) {
 	large := make([]byte, smallHeap)
 	becomes(func(percent int) bool { return percent == 100 }, "much is in use")
 	runtime.KeepAlive(large)
-	large = nil
 	becomes(func(percent int) bool { return percent > 100 }, "little again")
 }
 

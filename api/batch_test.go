@@ -75,9 +75,9 @@ func TestUpdatesAreSentInBatches(t *testing.T) {
 		publish("a")
 		publish("b")
 		publish("a")
-		time.Sleep(hub.opts.BatchInterval - 1)
+		time.Sleep(hub.opts.BatchInterval - time.Nanosecond)
 		sent()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		sent(`{"id":"b"}`, `{"id":"a"}`)
 
 		// More than fit into one batch are sent together.
