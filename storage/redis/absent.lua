@@ -31,7 +31,7 @@ end
 -- Reports whether the content of an event in the history is stored.
 local function hasContent(id, hash)
   return hash == '' or id < firstInHistory or
-    redis.call('HEXISTS', contents, hash) == 1 and redis.call('ZSCORE', uses, hash)
+    redis.call('HGET', contents, hash) and redis.call('ZSCORE', uses, hash)
 end
 
 local absent = {}

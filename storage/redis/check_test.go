@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,28 @@ func freePort(t *testing.T) int {
 const minimalUser = "muster on >secret ~muster:* resetchannels -@all +eval +evalsha +ping +time +hgetall +hlen +hscan +exists +xread " +
 	"+zrange +zadd +zremrangebyrank +expire +type +hget +hmget +hset +hsetnx +hdel +hincrby +xlen +xadd +xrevrange +zcard +zscore " +
 	"+zremrangebylex +del +persist"
+
+// A script that uses another command would not run for users that the README describes.
+func TestScriptsNeedNoOtherPermissions(t *testing.T) {
+	allowed := strings.Fields(minimalUser)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	for _, permission := range allowed {
+		if strings.HasPrefix(permission, "+") {
+			require.Contains(t, string(readme), " "+permission, "in the README")
+		}
+	}
+	files, err := filepath.Glob("*.lua")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, command := range regexp.MustCompile(`(?:call|inBatches)\('([A-Z]+)'`).FindAllStringSubmatch(string(text), -1) {
+			require.Contains(t, allowed, "+"+strings.ToLower(command[1]), file)
+		}
+	}
+}
 
 // Each case runs against a real server with that setup.
 func TestRedisCheck(t *testing.T) {

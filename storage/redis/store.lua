@@ -173,9 +173,11 @@ local function milliseconds(id) return tonumber(string.sub(id, 1, 12), 16) end
 local function trimContents(new)
   local oldest = redis.call('ZRANGE', new.key, 0, 0)[1]
   local before = oldest and '(' .. string.format('%.0f', milliseconds(oldest)) or '+inf'
-  local unused = redis.call('ZRANGEBYSCORE', new.uses, '-inf', before, 'LIMIT', 0, 100 + 2 * new.texts)
+  local unused = redis.call('ZRANGE', new.uses, '-inf', before, 'BYSCORE', 'LIMIT', 0, 100 + 2 * new.texts)
   inBatches('HDEL', new.contents, unused)
-  inBatches('ZREM', new.uses, unused)
+  if #unused > 0 then -- they have the lowest scores
+    redis.call('ZREMRANGEBYRANK', new.uses, 0, #unused - 1)
+  end
 end
 -- Writes contents.
 local function writeContents(new)
