@@ -109,6 +109,24 @@ func (o *jsonStream) writeValue(v any) {
 		return
 	}
 	o.buf.Truncate(o.buf.Len() - len("\n"))
+	o.finishValue()
+}
+
+// writeAlert writes an alert as JSON.
+func (o *jsonStream) writeAlert(v *alertView) {
+	if o.err != nil {
+		return
+	}
+	var text []byte
+	if text, o.err = appendAlert(o.buf.AvailableBuffer(), v); o.err != nil {
+		return
+	}
+	o.buf.Write(text)
+	o.finishValue()
+}
+
+// finishValue counts the memory of the buffer after a value, and writes a full buffer.
+func (o *jsonStream) finishValue() {
 	// A huge element is already in memory, so count it even above the limit.
 	if more := int64(o.buf.Cap()) - o.hold.Size(); more > 0 {
 		o.hold.Add(more)
@@ -157,7 +175,8 @@ func (o *jsonStream) writeGroup(g *grouping.AlertGroup, alerts []*grouping.Alert
 			return
 		}
 		o.writeComma(i)
-		o.writeValue(viewAlert(g, a))
+		v := viewAlert(g, a)
+		o.writeAlert(&v)
 	}
 	o.writeRaw("]}")
 }
