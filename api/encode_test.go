@@ -17,7 +17,8 @@ func TestAlertsAreEncodedAsByPackageJSON(t *testing.T) {
 		"", "a", "Down", "http://p/graph?a=1&b=2", "<b>", "é", "\"", `\`, "\n", "\x00", "\x7f", "\u2028", "\xff", "😀",
 	})
 	at := rapid.SampledFrom([]time.Time{
-		{}, time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), time.Date(2026, 11, 23, 3, 0, 0, 120, time.UTC),
+		{},
+		time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), time.Date(2026, 11, 23, 3, 0, 0, 120, time.UTC),
 		time.Date(2026, 11, 23, 3, 0, 0, 0, time.FixedZone("", 3600)), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
 	})
