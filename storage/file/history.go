@@ -40,7 +40,8 @@ func encodeEvents(events []grouping.Event, contents grouping.ContentTexts) ([]en
 			return nil, fmt.Errorf("event %s: %w", e.ID, err)
 		}
 		encoded = append(encoded, encodedEvent{
-			document: e.DocumentID(), changed: e.Kind == grouping.EventChanged, id: []byte(e.ID), json: []byte(text[len(e.ID):]), hash: []byte(e.Content), content: contents[e.Content],
+			document: e.DocumentID(), changed: e.Kind == grouping.EventChanged,
+			id: []byte(e.ID), json: []byte(text[len(e.ID):]), hash: []byte(e.Content), content: contents[e.Content],
 		})
 	}
 	return encoded, nil
