@@ -90,7 +90,7 @@ func (c *Change) addContent(e *Event) {
 		return
 	}
 	if c.Contents == nil {
-		c.Contents = ContentTexts{}
+		c.Contents = make(ContentTexts, len(c.Events)+len(c.Changed))
 	}
 	e.Content, c.Contents[hash] = hash, text
 }
