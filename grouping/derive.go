@@ -137,10 +137,7 @@ type sharedLabels struct{ labels, annotations Labels }
 // that has them.
 func (g *AlertGroup) share(before *AlertGroup, replaced []alertPair) {
 	if before == nil || before.shared == nil || g.onlyFiringCount() != before.onlyFiringCount() {
-		g.shared = &sharedLabels{
-			g.nextShared(nil, func(a *Alert) Labels { return a.Labels }, true),
-			g.nextShared(nil, func(a *Alert) Labels { return a.Annotations }, true),
-		}
+		g.shared = &sharedLabels{g.sharedBeside(nil, labelsOf), g.sharedBeside(nil, annotationsOf)}
 		return
 	}
 	s := *before.shared
@@ -154,18 +151,22 @@ func (g *AlertGroup) share(before *AlertGroup, replaced []alertPair) {
 		labelsLeft = labelsLeft || was && (!is || !p.before.Labels.Equal(p.after.Labels))
 		annotationsLeft = annotationsLeft || was && (!is || !p.before.Annotations.Equal(p.after.Annotations))
 	}
-	s.labels = g.nextShared(s.labels, func(a *Alert) Labels { return a.Labels }, labelsLeft)
-	s.annotations = g.nextShared(s.annotations, func(a *Alert) Labels { return a.Annotations }, annotationsLeft)
+	if labelsLeft {
+		s.labels = g.sharedBeside(s.labels, labelsOf)
+	}
+	if annotationsLeft {
+		s.annotations = g.sharedBeside(s.annotations, annotationsOf)
+	}
 	g.shared = &s
 }
 
-// nextShared returns the shared labels of the group, if at least those in known are
-// shared. mayBeMore says that there may be others. of returns the labels of an alert.
-func (g *AlertGroup) nextShared(known Labels, of func(*Alert) Labels, mayBeMore bool) Labels {
+func labelsOf(a *Alert) Labels      { return a.Labels }
+func annotationsOf(a *Alert) Labels { return a.Annotations }
+
+// sharedBeside returns the shared labels of the group, of which those in known are
+// certain. of returns the labels of an alert.
+func (g *AlertGroup) sharedBeside(known Labels, of func(*Alert) Labels) Labels {
 	first := slices.IndexFunc(g.Alerts, g.counts)
-	if !mayBeMore {
-		return known
-	}
 	if first < 0 {
 		return nil
 	}

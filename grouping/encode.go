@@ -113,6 +113,24 @@ func (o *objectText) isTrue(name string, value bool) {
 	}
 }
 
+// objects adds a list of n objects if it is not empty. fields adds the fields of one.
+func (o *objectText) objects(name string, n int, fields func(i int)) {
+	if n == 0 {
+		return
+	}
+	o.name(name)
+	o.text = append(o.text, '[')
+	for i := range n {
+		if i > 0 {
+			o.text = append(o.text, ',')
+		}
+		o.begin()
+		fields(i)
+		o.end()
+	}
+	o.text = append(o.text, ']')
+}
+
 // appendQuoted appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func appendQuoted(text []byte, s string) []byte {
 	text, _ = jsontext.AppendQuote(text, s) // the error says that s is not UTF-8
@@ -135,23 +153,12 @@ func (a *Alert) encode(o *objectText) {
 	o.nonZero("changedAt", a.ChangedAt)
 	o.nonEmpty("reportedBy", a.ReportedBy)
 	o.isTrue("disputed", a.Disputed)
-	for i := range a.Recorded {
-		if i == 0 {
-			o.name("episodes")
-			o.text = append(o.text, '[')
-		} else {
-			o.text = append(o.text, ',')
-		}
+	o.objects("episodes", len(a.Recorded), func(i int) {
 		e := &a.Recorded[i]
-		o.begin()
 		o.nonZero("startsAt", e.StartsAt)
 		o.nonZero("endsAt", e.EndsAt)
 		o.nonEmpty("stamp", string(e.Stamp))
-		o.end()
-	}
-	if len(a.Recorded) > 0 {
-		o.text = append(o.text, ']')
-	}
+	})
 	o.nonEmpty("since", string(a.RemovalStamp))
 	o.end()
 }
@@ -180,24 +187,13 @@ func (m *Meta) encode(o *objectText) {
 	o.isTrue("settling", m.Settling)
 	o.isTrue("stale", m.Stale)
 	o.nonZero("flushAt", m.FlushAt)
-	for i := range m.Beats {
-		if i == 0 {
-			o.name("beats")
-			o.text = append(o.text, '[')
-		} else {
-			o.text = append(o.text, ',')
-		}
+	o.objects("beats", len(m.Beats), func(i int) {
 		b := &m.Beats[i]
-		o.begin()
 		o.nonEmpty("by", b.By)
 		o.time("at", b.At)
 		o.time("since", b.Since)
 		o.positive("everyMillis", int(b.EveryMillis))
-		o.end()
-	}
-	if len(m.Beats) > 0 {
-		o.text = append(o.text, ']')
-	}
+	})
 	o.end()
 }
 

@@ -158,7 +158,8 @@ func SharedLabels(n int, at func(i int) Labels) Labels {
 
 // SharedByAlerts returns the labels and the annotations that all alerts share.
 func SharedByAlerts(alerts []*Alert) (ls, annotations Labels) {
-	ls = SharedLabels(len(alerts), func(i int) Labels { return alerts[i].Labels })
-	annotations = SharedLabels(len(alerts), func(i int) Labels { return alerts[i].Annotations })
-	return ls, annotations
+	shared := func(of func(*Alert) Labels) Labels {
+		return SharedLabels(len(alerts), func(i int) Labels { return of(alerts[i]) })
+	}
+	return shared(labelsOf), shared(annotationsOf)
 }

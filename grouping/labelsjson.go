@@ -3,7 +3,6 @@ package grouping
 import (
 	"bytes"
 	"hash/maphash"
-	"strings"
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
@@ -97,10 +96,7 @@ func decodeString(dec *jsontext.Decoder) (s string, err error) {
 		return Intern(text[1 : len(text)-1]), nil
 	}
 	var buffer [256]byte
-	unquoted, err := jsontext.AppendUnquote(buffer[:0], text)
-	if err != nil {
-		unquoted = []byte(strings.ToValidUTF8(string(unquoted), "\ufffd"))
-	}
+	unquoted, _ := jsontext.AppendUnquote(buffer[:0], text) // the error says that bytes were replaced by U+FFFD
 	return Intern(unquoted), nil
 }
 

@@ -103,7 +103,7 @@ const (
 // all in a cluster:
 //
 //	prefix:{n}:g:<id>   HASH    a document. Its fields: its records by their names,
-//	                            of which m is the head; v and n, counters;
+//	                            such as m, the head; v and n, counters;
 //	                            d, the deletion; w, the stamp of the last write;
 //	                            s, the schema
 //	prefix:{n}:t:<id>   ZSET    the timeline of the document: its events, sorted
