@@ -2,102 +2,231 @@ package api
 
 import (
 	"encoding/json"
+	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"muster/grouping"
 )
 
-// appendAlert appends the JSON of an alert. It is what package json writes, which needs
-// several times as long. Alerts are nearly all of a long answer.
-func appendAlert(text []byte, v *alertView) ([]byte, error) {
-	if v.SilenceURL != "" || v.DashboardURL != "" || v.PanelURL != "" || len(v.Values) > 0 || v.ValueString != "" {
-		return appendValue(text, v) // Grafana sent it
-	}
-	start := len(text)
-	text = appendString(append(text, `{"fingerprint":`...), string(v.Fingerprint))
-	text = appendString(append(text, `,"status":`...), string(v.Status))
-	text = appendLabels(append(text, `,"labels":`...), v.Labels)
-	text = appendLabels(append(text, `,"annotations":`...), v.Annotations)
-	text = appendString(append(text, `,"generatorURL":`...), v.GeneratorURL)
-	ok := true
-	text = appendTime(text, `,"startsAt":`, v.StartsAt, &ok)
-	text = appendTime(text, `,"endsAt":`, v.EndsAt, &ok)
-	text = appendTime(text, `,"firstSeenAt":`, v.FirstSeenAt, &ok)
-	text = appendTime(text, `,"lastSeenAt":`, v.LastSeenAt, &ok)
-	if v.Disputed {
-		text = append(text, `,"disputed":true`...)
-	}
-	text = append(text, `,"episodes":[`...)
-	for i, e := range v.Episodes {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = append(text, '{')
-		first := len(text)
-		text = appendTime(text, `,"startsAt":`, e.StartsAt, &ok)
-		text = appendTime(text, `,"endsAt":`, e.EndsAt, &ok)
-		if len(text) > first {
-			text = append(text[:first], text[first+1:]...) // the first comma
-		}
-		text = append(text, '}')
-	}
-	if !ok {
-		return appendValue(text[:start], v) // an error
-	}
-	return append(text, "]}"...), nil
+// Groups and alerts are nearly all of a long answer. So they are encoded here, straight
+// from their fields. The text is what package json writes for a GroupView and an
+// alertView, which takes several times as long. What is unusual is left to package json.
+
+// encoder appends JSON to a text.
+type encoder struct {
+	text []byte
+	// unusual reports that package json must encode the object, or say what is wrong.
+	unusual bool
+	// episodes is memory for the episodes of one alert or group.
+	episodes []grouping.Episode
 }
 
-// appendTime appends a field with a time, if it is not zero. If the time cannot be
-// encoded, it sets ok to false.
-func appendTime(text []byte, name string, at time.Time, ok *bool) []byte {
-	if at.IsZero() {
-		return text
-	}
-	text, err := at.AppendText(append(append(text, name...), '"'))
-	*ok = *ok && err == nil
-	return append(text, '"')
+// Write implements io.Writer.
+func (e *encoder) Write(p []byte) (int, error) {
+	e.text = append(e.text, p...)
+	return len(p), nil
 }
 
-// appendLabels appends an object with the labels.
-func appendLabels(text []byte, l grouping.Labels) []byte {
-	for i := range l {
-		if !isPlain(l[i].Name) || !isPlain(l[i].Value) {
-			text, _ = appendValue(text, l) // labels are always encodable
-			return text
-		}
-	}
-	text = append(text, '{')
-	for i := range l {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = append(append(append(text, '"'), l[i].Name...), `":"`...)
-		text = append(append(text, l[i].Value...), '"')
-	}
-	return append(text, '}')
-}
-
-// appendString appends a string.
-func appendString(text []byte, s string) []byte {
-	if !isPlain(s) {
-		text, _ = appendValue(text, s) // strings are always encodable
-		return text
-	}
-	return append(append(append(text, '"'), s...), '"')
-}
-
-// appendValue appends any value with package json.
-func appendValue(text []byte, v any) ([]byte, error) {
+// value appends any value with package json.
+func (e *encoder) value(v any) error {
 	encoded, err := json.Marshal(v)
-	return append(text, encoded...), err
+	e.text = append(e.text, encoded...)
+	return err
 }
 
-// isPlain reports whether package json writes the string unchanged between quotes.
-func isPlain(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			return false
+// usual appends what encode appends, or the value of view if that is unusual.
+func (e *encoder) usual(encode func(), view func() any) error {
+	start := len(e.text)
+	e.unusual = false
+	if encode(); !e.unusual {
+		return nil
+	}
+	e.text = e.text[:start]
+	return e.value(view())
+}
+
+// group appends a group without its alerts.
+func (e *encoder) group(g *grouping.AlertGroup) error {
+	return e.usual(func() { e.usualGroup(g) }, func() any { return viewGroup(g) })
+}
+
+func (e *encoder) usualGroup(g *grouping.AlertGroup) {
+	e.string(`{"id":`, string(g.ID))
+	e.string(`,"source":`, g.Source)
+	e.string(`,"receiver":`, g.Receiver)
+	e.string(`,"groupKey":`, g.GroupKey)
+	e.labels(`,"groupLabels":`, g.GroupLabels)
+	e.labels(`,"commonLabels":`, g.CommonLabels)
+	e.labels(`,"commonAnnotations":`, g.CommonAnnotations)
+	e.labels(`,"routeLabels":`, g.RouteLabels)
+	e.string(`,"externalURL":`, g.ExternalURL)
+	e.string(`,"state":`, string(g.State))
+	e.bool(`,"settling":`, g.Settling)
+	e.bool(`,"stale":`, g.Stale)
+	e.raw(`,"truncated":`)
+	e.text = strconv.AppendUint(e.text, g.Truncated, 10)
+	e.int(`,"counts":{"firing":`, int64(g.Counts.Firing))
+	e.int(`,"resolved":`, int64(g.Counts.Resolved))
+	e.int(`,"unreported":`, int64(g.Counts.Unreported))
+	e.raw("}")
+	e.time(`,"createdAt":`, g.CreatedAt)
+	e.time(`,"updatedAt":`, g.UpdatedAt)
+	e.time(`,"lastNotifiedAt":`, g.LastNotifiedAt)
+	e.time(`,"resolvedAt":`, g.ResolvedAt())
+	e.int(`,"notifications":`, g.Notifications)
+	if g.LastReason != "" {
+		e.string(`,"lastReason":`, g.LastReason)
+	}
+	e.int(`,"version":`, g.Version)
+	e.episodes = g.AppendEpisodes(e.episodes[:0])
+	e.listEpisodes()
+	e.raw("}")
+}
+
+// alert appends an alert of a group.
+func (e *encoder) alert(g *grouping.AlertGroup, a *grouping.Alert) error {
+	return e.usual(func() { e.usualAlert(g, a) }, func() any { return viewAlert(g, a) })
+}
+
+func (e *encoder) usualAlert(g *grouping.AlertGroup, a *grouping.Alert) {
+	e.unusual = a.Grafana != nil // its fields are rare
+	lastSeen, _ := g.LastSeen(a)
+	e.string(`{"fingerprint":`, string(a.Fingerprint))
+	e.string(`,"status":`, string(a.Status))
+	e.labels(`,"labels":`, a.Labels)
+	e.labels(`,"annotations":`, a.Annotations)
+	e.string(`,"generatorURL":`, a.GeneratorURL)
+	e.time(`,"startsAt":`, a.StartsAt.UTC())
+	e.time(`,"endsAt":`, a.EndsAt.UTC())
+	e.time(`,"firstSeenAt":`, a.FirstSeenAt)
+	e.time(`,"lastSeenAt":`, lastSeen)
+	if a.Disputed {
+		e.raw(`,"disputed":true`)
+	}
+	e.episodes = a.AppendEpisodes(e.episodes[:0])
+	e.listEpisodes()
+	e.raw("}")
+}
+
+// listEpisodes appends the field with the episodes.
+func (e *encoder) listEpisodes() {
+	e.raw(`,"episodes":[`)
+	for i := range e.episodes {
+		if i > 0 {
+			e.raw(",")
+		}
+		e.raw("{")
+		first := len(e.text)
+		e.time(`,"startsAt":`, e.episodes[i].StartsAt.UTC())
+		e.time(`,"endsAt":`, e.episodes[i].EndsAt.UTC())
+		if len(e.text) > first {
+			e.text = append(e.text[:first], e.text[first+1:]...) // the first comma
+		}
+		e.raw("}")
+	}
+	e.raw("]")
+}
+
+func (e *encoder) raw(text string) { e.text = append(e.text, text...) }
+
+// string appends the text before a field, and its value.
+func (e *encoder) string(before, value string) {
+	e.raw(before)
+	e.quote(value)
+}
+
+func (e *encoder) int(before string, value int64) {
+	e.text = strconv.AppendInt(append(e.text, before...), value, 10)
+}
+
+func (e *encoder) bool(before string, value bool) {
+	e.text = strconv.AppendBool(append(e.text, before...), value)
+}
+
+// time appends a field with a time, if it is not zero.
+func (e *encoder) time(before string, at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	text, err := at.AppendText(append(append(e.text, before...), '"'))
+	if err != nil {
+		e.unusual = true
+		return
+	}
+	e.text = append(text, '"')
+}
+
+// labels appends a field with the labels as an object.
+func (e *encoder) labels(before string, l grouping.Labels) {
+	e.raw(before)
+	e.raw("{")
+	for i := range l {
+		if i > 0 {
+			e.raw(",")
+		}
+		e.quote(l[i].Name)
+		e.raw(":")
+		e.quote(l[i].Value)
+	}
+	e.raw("}")
+}
+
+// quote appends a string. Like package json, it escapes what is special in HTML.
+func (e *encoder) quote(s string) {
+	text := append(e.text, '"')
+	for {
+		n := plainPrefix(s)
+		text = append(text, s[:n]...)
+		if s = s[n:]; s == "" {
+			break
+		}
+		r, size := utf8.DecodeRuneInString(s)
+		switch {
+		case r == '"', r == '\\':
+			text = append(text, '\\', s[0])
+		case r == '&', r == '<', r == '>':
+			text = append(text, '\\', 'u', '0', '0', hexDigits[r>>4], hexDigits[r&0xf])
+		case r < ' ', r == '\u2028', r == '\u2029':
+			encoded, _ := json.Marshal(s[:size]) // strings are always encodable
+			text = append(text, encoded[1:len(encoded)-1]...)
+		case r == utf8.RuneError && size == 1:
+			e.unusual = true // not UTF-8
+		default:
+			text = append(text, s[:size]...)
+		}
+		s = s[size:]
+	}
+	e.text = append(text, '"')
+}
+
+const hexDigits = "0123456789abcdef"
+
+// plainPrefix returns the number of bytes at the beginning of the string that are ASCII and
+// that package json does not escape. It compares eight bytes at once.
+func plainPrefix(s string) int {
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; len(s)-i >= 8; i += 8 {
+		w := s[i : i+8]
+		x := uint64(w[0]) | uint64(w[1])<<8 | uint64(w[2])<<16 | uint64(w[3])<<24 |
+			uint64(w[4])<<32 | uint64(w[5])<<40 | uint64(w[6])<<48 | uint64(w[7])<<56
+		// The high bit of some byte is set if a byte is not ASCII, less than a space, a
+		// backslash, " or &, < or >.
+		special := x | (x - ' '*low) | zeroByte(x^'\\'*low) | zeroByte((x|0x04*low)^'&'*low) | zeroByte((x|0x02*low)^'>'*low)
+		if special&high != 0 {
+			break
 		}
 	}
-	return true
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case c < ' ', c >= utf8.RuneSelf, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return i
+		}
+	}
+	return i
 }
+
+// zeroByte returns a number that has the high bit of some byte set if a byte of x is zero.
+// x must be ASCII.
+func zeroByte(x uint64) uint64 { return (x - 0x0101010101010101) &^ x }

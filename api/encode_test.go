@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,38 +12,78 @@ import (
 	"muster/grouping"
 )
 
-// An alert is encoded as package json encodes it.
-func TestAlertsAreEncodedAsByPackageJSON(t *testing.T) {
-	text := rapid.SampledFrom([]string{
-		"", "a", "Down", "http://p/graph?a=1&b=2", "<b>", "é", "\"", `\`, "\n", "\x00", "\x7f", "\u2028", "\xff", "😀",
+// anyText draws strings that package json escapes in every way, at every position of the
+// eight bytes that are compared at once.
+var anyText = rapid.Custom(func(t *rapid.T) string {
+	part := rapid.SampledFrom([]string{
+		"", "a", "Down", "http://p/graph?a=1&b=2", "<b>", "é", "\"", `\`, "\n", "\b", "\x00", "\x1f", " ", "\x7f", "\u2028", "\ufffd", "\xff", "\xe2\x80", "😀",
+		"01234567", "0123456789abcdef",
 	})
-	at := rapid.SampledFrom([]time.Time{
-		{},
-		time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), time.Date(2026, 11, 23, 3, 0, 0, 120, time.UTC),
-		time.Date(2026, 11, 23, 3, 0, 0, 0, time.FixedZone("", 3600)), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
-		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
-	})
-	labels := rapid.Custom(func(t *rapid.T) grouping.Labels {
-		return emptyIfNil(grouping.NewLabels(rapid.MapOfN(text, text, 0, 4).Draw(t, "map")))
-	})
-	rapid.Check(t, func(t *rapid.T) {
-		v := alertView{
-			Fingerprint: grouping.Fingerprint(text.Draw(t, "fingerprint")), Status: grouping.Status(text.Draw(t, "status")),
-			Labels: labels.Draw(t, "labels"), Annotations: labels.Draw(t, "annotations"), GeneratorURL: text.Draw(t, "URL"),
-			StartsAt: at.Draw(t, "start"), EndsAt: at.Draw(t, "end"), FirstSeenAt: at.Draw(t, "first"), LastSeenAt: at.Draw(t, "last"),
-			Disputed: rapid.Bool().Draw(t, "disputed"), Episodes: []episodeView{},
-		}
-		for range rapid.IntRange(0, 3).Draw(t, "episodes") {
-			v.Episodes = append(v.Episodes, episodeView{at.Draw(t, "episode start"), at.Draw(t, "episode end")})
-		}
-		if rapid.IntRange(0, 4).Draw(t, "Grafana") == 0 {
-			v.PanelURL, v.Values, v.ValueString = text.Draw(t, "panel"), map[string]float64{"A": 1.5}, text.Draw(t, "value")
-		}
-		want, wantErr := json.Marshal(v)
-		got, err := appendAlert([]byte("before"), &v)
+	return strings.Join(rapid.SliceOfN(part, 0, 4).Draw(t, "parts"), "")
+})
+
+var anyTime = rapid.SampledFrom([]time.Time{
+	{},
+	time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC), time.Date(2026, 11, 23, 3, 0, 0, 120, time.UTC),
+	time.Date(2026, 11, 23, 3, 0, 0, 0, time.FixedZone("", 3600)), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+	time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+})
+
+var anyLabels = rapid.Custom(func(t *rapid.T) grouping.Labels {
+	return grouping.NewLabels(rapid.MapOfN(anyText, anyText, 0, 4).Draw(t, "map"))
+})
+
+func drawAlert(t *rapid.T) *grouping.Alert {
+	a := &grouping.Alert{
+		Fingerprint: grouping.Fingerprint(anyText.Draw(t, "fingerprint")), Labels: anyLabels.Draw(t, "labels"),
+		Status:      rapid.SampledFrom(grouping.Statuses()).Draw(t, "status"),
+		Annotations: anyLabels.Draw(t, "annotations"), GeneratorURL: anyText.Draw(t, "URL"),
+		StartsAt: anyTime.Draw(t, "start"), EndsAt: anyTime.Draw(t, "end"), FirstSeenAt: anyTime.Draw(t, "first"),
+		LastSeenAt: anyTime.Draw(t, "last"), Disputed: rapid.Bool().Draw(t, "disputed"),
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "episodes") {
+		a.Recorded = append(a.Recorded, grouping.Episode{StartsAt: anyTime.Draw(t, "episode start"), EndsAt: anyTime.Draw(t, "episode end")})
+	}
+	if rapid.IntRange(0, 4).Draw(t, "Grafana") == 0 {
+		a.Grafana = &grouping.Grafana{PanelURL: anyText.Draw(t, "panel"), Values: map[string]float64{"A": 1.5}, ValueString: anyText.Draw(t, "value")}
+	}
+	return a
+}
+
+func drawGroup(t *rapid.T) *grouping.AlertGroup {
+	number := rapid.IntRange(0, 1000)
+	g := grouping.AlertGroup{ID: grouping.ID(anyText.Draw(t, "ID")), Version: -1, Notifications: int64(number.Draw(t, "notifications"))}
+	g.Source, g.Receiver, g.GroupKey = anyText.Draw(t, "source"), anyText.Draw(t, "receiver"), anyText.Draw(t, "key")
+	g.GroupLabels, g.CommonLabels = anyLabels.Draw(t, "group labels"), anyLabels.Draw(t, "common labels")
+	g.CommonAnnotations, g.RouteLabels = anyLabels.Draw(t, "common annotations"), anyLabels.Draw(t, "route labels")
+	g.ExternalURL, g.LastReason = anyText.Draw(t, "URL"), anyText.Draw(t, "reason")
+	g.Settling, g.Stale = rapid.Bool().Draw(t, "settling"), rapid.Bool().Draw(t, "stale")
+	g.Truncated = uint64(number.Draw(t, "truncated")) //nolint:gosec // G115: it is positive
+	g.CreatedAt, g.UpdatedAt = anyTime.Draw(t, "created"), anyTime.Draw(t, "updated")
+	g.LastNotifiedAt, g.CompleteAt = anyTime.Draw(t, "notified"), anyTime.Draw(t, "complete")
+	for range rapid.IntRange(0, 3).Draw(t, "alerts") {
+		g.Alerts = append(g.Alerts, drawAlert(t))
+	}
+	return grouping.NewAlertGroup(g)
+}
+
+// Groups and alerts are encoded as package json encodes them.
+func TestGroupsAreEncodedAsByPackageJSON(t *testing.T) {
+	e := &encoder{}
+	check := func(t *rapid.T, view any, encode func() error) {
+		want, wantErr := json.Marshal(view)
+		e.text = append(e.text[:0], "before"...)
+		err := encode()
 		require.Equal(t, wantErr == nil, err == nil)
 		if err == nil {
-			require.Equal(t, "before"+string(want), string(got))
+			require.Equal(t, "before"+string(want), string(e.text))
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		g := drawGroup(t)
+		check(t, viewGroup(g), func() error { return e.group(g) })
+		for _, a := range g.Alerts {
+			check(t, viewAlert(g, a), func() error { return e.alert(g, a) })
 		}
 	})
 }

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"sync"
 
@@ -25,24 +23,14 @@ const (
 type jsonStream struct {
 	c            *gin.Context
 	hold         limit.Hold
-	buf          *jsonBuffer
+	enc          *encoder
 	started      bool
 	err          error // first error; nothing is written after it
 	disconnected bool  // the client disconnected
 }
 
-// jsonBuffer is a reusable buffer with its encoder.
-type jsonBuffer struct {
-	bytes.Buffer
-
-	encoder *json.Encoder
-}
-
-var jsonBuffers = sync.Pool{New: func() any {
-	b := &jsonBuffer{}
-	b.encoder = json.NewEncoder(&b.Buffer)
-	return b
-}}
+// encoders holds the encoders of streams with their memory.
+var encoders = sync.Pool{New: func() any { return &encoder{text: make([]byte, 0, streamSize)} }}
 
 // streamJSON answers with the JSON that the function write writes. Held is the
 // number of other bytes that the answer keeps in memory until it is sent.
@@ -55,8 +43,8 @@ func (d *Door) streamJSON(c *gin.Context, held int64, write func(*jsonStream)) {
 	if !ok {
 		return
 	}
-	buf, _ := jsonBuffers.Get().(*jsonBuffer)
-	out := &jsonStream{c: c, hold: hold, buf: buf}
+	enc, _ := encoders.Get().(*encoder)
+	out := &jsonStream{c: c, hold: hold, enc: enc}
 	defer out.close()
 	write(out)
 	out.writeBuffered()
@@ -77,9 +65,9 @@ func (d *Door) respondJSON(c *gin.Context, value any) {
 
 func (o *jsonStream) close() {
 	o.hold.Release()
-	if o.buf.Cap() <= streamSize {
-		o.buf.Reset()
-		jsonBuffers.Put(o.buf)
+	if cap(o.enc.text) <= streamSize {
+		o.enc.text = o.enc.text[:0]
+		encoders.Put(o.enc)
 	}
 }
 
@@ -89,7 +77,7 @@ func (o *jsonStream) failed() bool { return o.err != nil }
 // writeRaw writes JSON text unchanged.
 func (o *jsonStream) writeRaw(s string) {
 	if o.err == nil {
-		o.buf.WriteString(s)
+		o.enc.raw(s)
 	}
 }
 
@@ -102,53 +90,28 @@ func (o *jsonStream) writeComma(i int) {
 
 // writeValue writes a value as JSON.
 func (o *jsonStream) writeValue(v any) {
-	if o.err != nil {
-		return
+	if o.err == nil {
+		o.finishValue(o.enc.value(v))
 	}
-	if o.err = o.buf.encoder.Encode(v); o.err != nil {
-		return
-	}
-	o.buf.Truncate(o.buf.Len() - len("\n"))
-	o.finishValue()
 }
 
-// writeAlert writes an alert as JSON.
-func (o *jsonStream) writeAlert(v *alertView) {
-	if o.err != nil {
+// finishValue counts the memory of the text after a value, and writes a long text. err is
+// the error of encoding the value.
+func (o *jsonStream) finishValue(err error) {
+	if o.err = err; err != nil {
 		return
 	}
-	var text []byte
-	if text, o.err = appendAlert(o.buf.AvailableBuffer(), v); o.err != nil {
-		return
-	}
-	o.buf.Write(text)
-	o.finishValue()
-}
-
-// finishValue counts the memory of the buffer after a value, and writes a full buffer.
-func (o *jsonStream) finishValue() {
 	// A huge element is already in memory, so count it even above the limit.
-	if more := int64(o.buf.Cap()) - o.hold.Size(); more > 0 {
+	if more := int64(cap(o.enc.text)) - o.hold.Size(); more > 0 {
 		o.hold.Add(more)
 	}
-	if o.buf.Len() >= flushSize {
+	if len(o.enc.text) >= flushSize {
 		o.writeBuffered()
 	}
 }
 
-// writeOpenObject writes an object without its closing brace, so that more
-// fields can follow.
-func (o *jsonStream) writeOpenObject(v any) {
-	if o.err != nil {
-		return
-	}
-	if o.err = o.buf.encoder.Encode(v); o.err == nil {
-		o.buf.Truncate(o.buf.Len() - len("}\n"))
-	}
-}
-
 func (o *jsonStream) writeBuffered() {
-	if o.err != nil || o.buf.Len() == 0 {
+	if o.err != nil || len(o.enc.text) == 0 {
 		return
 	}
 	if !o.started {
@@ -156,27 +119,29 @@ func (o *jsonStream) writeBuffered() {
 		o.c.Header("Content-Type", "application/json; charset=utf-8")
 		o.c.Status(http.StatusOK)
 	}
-	_, err := o.c.Writer.Write(o.buf.Bytes())
+	_, err := o.c.Writer.Write(o.enc.text)
 	o.disconnected = err != nil
 	o.err = err
-	o.buf.Reset()
+	o.enc.text = o.enc.text[:0]
 }
 
 // writeGroup writes a group and the given alerts.
 func (o *jsonStream) writeGroup(g *grouping.AlertGroup, alerts []*grouping.Alert) {
-	if len(alerts) == 0 {
-		o.writeValue(viewGroup(g))
+	if o.err != nil {
 		return
 	}
-	o.writeOpenObject(viewGroup(g))
+	if err := o.enc.group(g); err != nil || len(alerts) == 0 {
+		o.finishValue(err)
+		return
+	}
+	o.enc.text = o.enc.text[:len(o.enc.text)-len("}")] // more fields follow
 	o.writeRaw(`,"alerts":[`)
 	for i, a := range alerts {
 		if o.failed() {
 			return
 		}
 		o.writeComma(i)
-		v := viewAlert(g, a)
-		o.writeAlert(&v)
+		o.finishValue(o.enc.alert(g, a))
 	}
 	o.writeRaw("]}")
 }

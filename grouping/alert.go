@@ -96,10 +96,14 @@ func (a *Alert) Began() time.Time {
 // Episodes returns the alert's episodes, oldest first, without their stamps. The
 // newest one has the alert's own StartsAt and EndsAt. If the end of an earlier one
 // was never reported, it ends at the start of the next one.
-func (a *Alert) Episodes() []Episode {
-	eps := make([]Episode, 0, len(a.Recorded)+1)
+func (a *Alert) Episodes() []Episode { return a.AppendEpisodes(make([]Episode, 0, len(a.Recorded)+1)) }
+
+// AppendEpisodes appends what Episodes returns.
+func (a *Alert) AppendEpisodes(to []Episode) []Episode {
+	before := len(to)
 	var last Episode // the episode with the newest stamp so far
-	for _, e := range a.Recorded {
+	for i := range a.Recorded {
+		e := &a.Recorded[i]
 		if !e.StartsAt.Before(a.StartsAt) {
 			break
 		}
@@ -110,11 +114,12 @@ func (a *Alert) Episodes() []Episode {
 			continue
 		}
 		if e.Stamp > last.Stamp {
-			last = e
+			last = *e
 		}
-		eps = append(eps, Episode{StartsAt: e.StartsAt, EndsAt: e.EndsAt})
+		to = append(to, Episode{StartsAt: e.StartsAt, EndsAt: e.EndsAt})
 	}
-	eps = append(eps, Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt})
+	to = append(to, Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt})
+	eps := to[before:]
 	for i := range eps {
 		e := &eps[i]
 		if i+1 < len(eps) && (e.EndsAt.IsZero() || e.EndsAt.After(eps[i+1].StartsAt)) {
@@ -124,7 +129,7 @@ func (a *Alert) Episodes() []Episode {
 			e.EndsAt = e.StartsAt // the sender reported an end before the start
 		}
 	}
-	return eps
+	return to
 }
 
 // KnownEnd returns the end of the alert's newest episode, as far as it is known. For an

@@ -256,24 +256,35 @@ const maxGroupEpisodes = 50
 
 // Episodes returns the newest episodes of the group, oldest first. An episode of a
 // group is a time during which at least one alert fired.
-func (g *AlertGroup) Episodes() []Episode {
-	var all []Episode
+func (g *AlertGroup) Episodes() []Episode { return g.AppendEpisodes(nil) }
+
+// AppendEpisodes appends what Episodes returns.
+func (g *AlertGroup) AppendEpisodes(to []Episode) []Episode {
+	before := len(to)
 	for _, a := range g.Alerts {
-		all = append(all, a.Episodes()...)
-	}
-	slices.SortFunc(all, func(x, y Episode) int { return x.StartsAt.Compare(y.StartsAt) })
-	var out []Episode
-	for _, e := range all {
-		last := len(out) - 1
-		switch {
-		case last < 0 || !out[last].EndsAt.IsZero() && out[last].EndsAt.Before(e.StartsAt):
-			out = append(out, e)
-		case out[last].EndsAt.IsZero():
-		case e.EndsAt.IsZero() || e.EndsAt.After(out[last].EndsAt):
-			out[last].EndsAt = e.EndsAt
+		last := len(to)
+		// Alerts often fire together. Equal episodes are one episode of the group.
+		if to = a.AppendEpisodes(to); last > before && len(to) == last+1 && to[last] == to[last-1] {
+			to = to[:last]
 		}
 	}
-	return out[max(0, len(out)-maxGroupEpisodes):]
+	eps := to[before:]
+	slices.SortFunc(eps, func(x, y Episode) int { return x.StartsAt.Compare(y.StartsAt) })
+	n := 0
+	for _, e := range eps {
+		switch {
+		case n == 0 || !eps[n-1].EndsAt.IsZero() && eps[n-1].EndsAt.Before(e.StartsAt):
+			eps[n] = e
+			n++
+		case eps[n-1].EndsAt.IsZero():
+		case e.EndsAt.IsZero() || e.EndsAt.After(eps[n-1].EndsAt):
+			eps[n-1].EndsAt = e.EndsAt
+		}
+	}
+	if n > maxGroupEpisodes {
+		n = copy(eps, eps[n-maxGroupEpisodes:n])
+	}
+	return to[:before+n]
 }
 
 // Equal reports whether both groups have equal records, including stamps. It ignores
