@@ -47,7 +47,8 @@ import (
 //	prefix:{n}:xu       ZSET    their hashes, like cu
 //	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
 //	                            the entry before it
-//	prefix:{n}:meta     HASH    epoch, sequence, number of shards, and the newest
+//	prefix:{n}:meta     HASH    epoch, sequence, the last entry of the log with its
+//	                            sequence, number of shards, and the newest
 //	                            schema of a process that used the keys
 //
 // Muster needs at least Redis 6.2, which is the oldest version with all the
@@ -63,6 +64,8 @@ type Storage struct {
 	limiter *writeLimiter
 	pace    pace
 	watcher *watcher
+	// storeScript makes a write.
+	storeScript *redis.Script
 	// stream reads the logs. It has its own connections, because a read that
 	// blocks must not take a connection from the writers.
 	stream redis.UniversalClient
@@ -100,7 +103,7 @@ func New(opts Options) (*Storage, error) {
 	return &Storage{
 		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(streamLimits),
 		limiter: newWriteLimiter(l.Connections), watcher: l.watcher,
-		logger: slog.New(slog.DiscardHandler),
+		storeScript: storeScript(opts), logger: slog.New(slog.DiscardHandler),
 	}, nil
 }
 

@@ -252,8 +252,11 @@ func TestRedisHistoryIsBounded(t *testing.T) {
 	w.MustStore(t, c)
 	require.Equal(t, 7, count(grouping.EventQuery{}))
 	server.SetTime(time.Now().Add(2 * time.Hour))
-	w.Add(t, groupKey("1"), a("x", "last"))
-	require.Zero(t, count(grouping.EventQuery{Until: time.Now()}), "the next write removes events past their retention")
+	writes := 0
+	for ; count(grouping.EventQuery{}) > 0; writes++ {
+		w.Add(t, groupKey("1"), a("x", "last"))
+	}
+	require.LessOrEqual(t, writes, cleaning, "one of the next writes removes events past their retention")
 }
 
 func TestRedisReportsDamagedGroup(t *testing.T) {

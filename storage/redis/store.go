@@ -2,9 +2,10 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,9 +17,25 @@ import (
 //go:embed store.lua
 var storeSource string
 
-// storeScript makes a write. Run sends its hash, and sends its text only if Redis does
-// not know the hash.
-var storeScript = redis.NewScript(storeSource)
+// cleaning is the number of writes to a shard from one removal of what is past the
+// retention, and of contents that no event has any more, to the next. It is a part of a
+// write that most writes need not have.
+const cleaning = 64
+
+// storeScript returns the script that makes a write, with the limits of the options. Run
+// sends its hash, and sends its text only if Redis does not know the hash.
+func storeScript(opts Options) *redis.Script {
+	prefixes := grouping.RecordPrefixes()
+	for i := range prefixes {
+		prefixes[i] = strconv.Quote(prefixes[i])
+	}
+	seconds := func(d time.Duration) int64 { return int64(d.Seconds()) }
+	return redis.NewScript(fmt.Sprintf(
+		"local SCHEMA, PREFIXES, TOMBSTONE_TTL, RETENTION, CLEANING = '%s', {%s}, '%d', %d, %d\n"+
+			"local MAX_LOG, MAX_HISTORY, MAX_CHANGED, MAX_TIMELINE = '%d', %d, %d, %d\n",
+		durable.Schema, strings.Join(prefixes, ", "), seconds(durable.TombstoneAge), seconds(opts.HistoryRetention), cleaning,
+		opts.MaxLog, opts.MaxHistory, durable.MaxChanged(opts.MaxHistory), opts.MaxTimeline) + storeSource)
+}
 
 // Write implements durable.Backend.
 func (r *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Document, error) {
@@ -68,15 +85,15 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 		return storeResult{}, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
 	shard := r.shard(id)
-	keys := []string{
-		r.documentKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"), r.key(shard, "h"),
-		r.key(shard, "t:"+string(id)),
-	}
 	history, changed := r.historyKeys(shard), r.changedKeys(shard)
-	keys = append(keys, history.contents, history.uses, changed.events, changed.contents, changed.uses)
+	keys := []string{
+		r.documentKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"),
+		history.events, r.key(shard, "t:"+string(id)), history.contents, history.uses,
+		changed.events, changed.contents, changed.uses,
+	}
 	var answer []any
 	err = r.limiter.runWrite(ctx, sizeOf(args), func() (err error) {
-		answer, err = storeScript.Run(ctx, r.writer, keys, args...).Slice()
+		answer, err = r.storeScript.Run(ctx, r.writer, keys, args...).Slice()
 		return err
 	})
 	if err != nil {
@@ -90,11 +107,13 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 		return storeResult{}, &grouping.VersionMismatchError{ID: id, Stored: stored}
 	}
 	var result storeResult
-	result.version, _ = answer[1].(int64)
-	result.notifications, _ = answer[2].(int64)
-	result.keptHead, _ = answer[5].(string)
-	if len(answer) > 6 {
-		r.evictions.add(shard, id, answer[6])
+	result.keptHead, _ = answer[3].(string)
+	r.evictions.add(shard, id, answer[4])
+	for i, to := range []*int64{&result.version, &result.notifications} {
+		text, _ := answer[1+i].(string)
+		if *to, err = strconv.ParseInt(text, 10, 64); err != nil {
+			return result, r.fault(ctx, op, err)
+		}
 	}
 	return result, nil
 }
@@ -162,20 +181,12 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 		}
 		version, notifications = max(version, next.Version), max(notifications, next.Notifications)
 	}
-	prefixes := grouping.RecordPrefixes()
-	args := make([]any, 0, 32+len(prefixes)+3*len(records)+len(events)+len(changed))
+	args := make([]any, 0, 16+3*len(records)+len(events)+len(changed))
 	args = append(args,
-		op, string(w.ID()), string(w.Stamp), w.Stamp.Writer(), rand.Text(), durable.Schema,
+		op, string(w.ID()), string(w.Stamp), w.Stamp.Writer(),
 		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
-		w.Exclusive, w.Notified,
-		version, notifications,
-		head, deleted, int64(ttl.Seconds()),
-		int64(durable.TombstoneAge.Seconds()), r.opts.MaxLog,
-		r.opts.MaxHistory, durable.MaxChanged(r.opts.MaxHistory), r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds()),
-		len(prefixes))
-	for _, prefix := range prefixes {
-		args = append(args, prefix)
-	}
+		w.Exclusive, w.Notified, version, notifications,
+		head, deleted, int64(ttl.Seconds()))
 	args = append(args, len(records))
 	for _, record := range records {
 		args = append(args, record.Name, string(record.Expected), record.Text)

@@ -1,26 +1,21 @@
 -- Makes one write of one document, all or nothing. The script reads and compares
 -- everything before its first write, because Redis does not roll back a script
 -- that fails. Stamps are compared as text. The JSON of the records is never
--- decoded. The caller is store.go, which builds the arguments in this order.
+-- decoded. The caller is store.go, which builds the arguments in this order. It puts
+-- a line before this script that sets the limits, whose names are in capitals.
+--
+-- Most of the time of a write is not the work of the commands, but their number, and
+-- that of conversions between numbers and texts. So the script makes few of them.
 local document, index, log, meta, history, timeline = unpack(KEYS)
 local read = 0 -- the number of arguments that were read
 local function arg() read = read + 1; return ARGV[read] end
 
 local delete = arg() == 'delete'
-local id, token, writer, newEpoch, schema = arg(), arg(), arg(), arg(), arg()
-local hasBase, baseHead, baseDeleted, baseVersion = arg() == '1', arg(), arg(), tonumber(arg())
-local exclusive, notified = arg() == '1', tonumber(arg())
-local minVersion, minNotifications = tonumber(arg()), tonumber(arg())
-local newHead, deleted, ttl = arg(), arg(), tonumber(arg())
-local tombstoneTTL, maxLog = tonumber(arg()), arg()
-local maxHistory, maxChanged, maxTimeline, retention = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
--- The prefixes of the names of the records that this version of Muster knows, and
--- their lengths.
-local prefixes = {}
-for _ = 1, tonumber(arg()) do
-  local prefix = arg()
-  prefixes[prefix] = #prefix
-end
+local id, token, writer = arg(), arg(), arg()
+local hasBase, baseHead, baseDeleted, baseVersion = arg() == '1', arg(), arg(), arg()
+local exclusive, notified = arg() == '1', arg() == '1'
+local minVersion, minNotifications = arg(), arg()
+local newHead, deleted, ttl = arg(), arg(), arg()
 local records = tonumber(arg())
 -- Each record has three arguments: its name, the expected stamp and its new text.
 local recordsAt = read
@@ -35,49 +30,82 @@ local function readEvents(eventsKey, contentsKey, usesKey, maximum)
   read = read + 2 * new.texts
   return new
 end
-local inHistory = readEvents(history, KEYS[7], KEYS[8], maxHistory)
-local changed = readEvents(KEYS[9], KEYS[10], KEYS[11], maxChanged)
+local inHistory = readEvents(history, KEYS[7], KEYS[8], MAX_HISTORY)
+local changed = readEvents(KEYS[9], KEYS[10], KEYS[11], MAX_CHANGED)
 
 local STAMP = 32
+-- Each CLEANING-th write of a shard removes what is past its time, and contents that no
+-- event has any more. A write with more than FEW contents also removes contents.
+local FEW = 16
 -- The maximum number of values that one call of unpack gets. Unpack puts them on the
 -- stack of Lua, which has space for some thousands.
 local BATCH = 1000
 -- Returns the stamp of a stored record.
 local function stamp(value) return value and string.sub(value, 1, STAMP) or '' end
 
--- A key of another type is damaged. If it is the document, the script replaces it. For
--- the other keys, these commands fail now instead of between two writes.
-local damaged = redis.call('TYPE', document).ok
-damaged = damaged ~= 'hash' and damaged ~= 'none'
+-- Reads the document's own fields, and the records that the write changes. A key of
+-- another type is damaged. If it is the document, the script replaces it.
+local damaged, names, values = false, {'m', 'd', 'v', 'n', 'w', 's'}, {}
+for i = recordsAt + 1, recordsAt + 3 * records, 3 do
+  names[#names + 1] = ARGV[i]
+end
+for first = 1, #names, BATCH do
+  local last = math.min(first + BATCH - 1, #names)
+  local part = redis.pcall('HMGET', document, unpack(names, first, last))
+  if part.err and not string.find(part.err, 'WRONGTYPE', 1, true) then
+    return part
+  end
+  damaged = part.err
+  if damaged then
+    break
+  end
+  if #names <= BATCH then
+    values = part
+  else
+    for i = 1, #part do
+      values[first + i - 1] = part[i]
+    end
+  end
+end
+-- For the other keys that are written, these commands fail now instead of between two
+-- writes.
 redis.call('HLEN', index)
-redis.call('XLEN', log)
-redis.call('ZCARD', changed.key)
+local logLength = redis.call('XLEN', log)
+inHistory.length = redis.call('ZCARD', history)
+local timelineLength = redis.call('ZCARD', timeline)
+local logState = redis.call('HMGET', meta, 'epoch', 'seq', 'last')
+local seq = (tonumber(logState[2]) or 0) + 1
+local cleaning = seq % CLEANING == 0
+if changed.events > 0 or cleaning then
+  changed.length = redis.call('ZCARD', changed.key)
+end
 for _, new in ipairs({inHistory, changed}) do
-  redis.call('HLEN', new.contents)
-  redis.call('ZCARD', new.uses)
+  if new.texts > 0 or cleaning then
+    redis.call('HLEN', new.contents)
+    redis.call('ZCARD', new.uses)
+  end
 end
-local lengths = {history = redis.call('ZCARD', history), timeline = redis.call('ZCARD', timeline)}
-local logState = redis.call('HMGET', meta, 'epoch', 'seq')
 
-local head = {false, false, false, false, false, false}
-if not damaged then
-  head = redis.call('HMGET', document, 'm', 'd', 'v', 'n', 'w', 's')
-end
-local storedHead, storedDeleted = head[1], head[2] or ''
-local storedVersion = tonumber(head[3] or 0) or 0
-local version, notifications = storedVersion, tonumber(head[4] or 0) or 0
+local storedHead, storedDeleted = values[1], values[2] or ''
+local storedVersion = values[3] or '0'
+local version, notifications = tonumber(storedVersion) or 0, tonumber(values[4]) or 0
 local live = storedHead and true or false
 -- A stored group has events in the history and in its timeline. If these keys are
 -- missing, Redis has evicted them.
 local evicted = ''
 if live then
-  evicted = lengths.history == 0 and 'history' or lengths.timeline == 0 and 'timeline' or ''
+  evicted = inHistory.length == 0 and 'history' or timelineLength == 0 and 'timeline' or ''
 end
 
--- If the write is applied already, the answer to an earlier run was lost. This is
--- the case if it was the last write, or if its first event is stored.
-if head[5] == token or (inHistory.events > 0 and redis.call('ZSCORE', timeline, ARGV[inHistory.eventsAt + 1])) then
-  return {'applied', version, notifications, logState[1] or '', tonumber(logState[2] or 0), ''}
+-- Reports whether the write is applied already, so the answer to an earlier run was lost.
+-- This is the case if it was the last write, or if its first event is stored. Only a
+-- document that was written since the writer has read it can be the second.
+local function isApplied()
+  return values[5] == token or (inHistory.events > 0 and (storedVersion ~= baseVersion or storedDeleted ~= baseDeleted) and
+    redis.call('ZSCORE', timeline, ARGV[inHistory.eventsAt + 1]))
+end
+if isApplied() then
+  return {'applied', values[3] or '0', values[4] or '0', '', ''}
 end
 
 -- Returns a conflict with all fields of the document.
@@ -85,7 +113,7 @@ local function conflict()
   return {'conflict', damaged and {} or redis.call('HGETALL', document)}
 end
 -- A newer Muster wrote the document, so this version must not change it.
-if (tonumber(head[6] or 0) or 0) > tonumber(schema) then
+if values[6] and values[6] ~= SCHEMA and (tonumber(values[6]) or 0) > tonumber(SCHEMA) then
   return conflict()
 end
 if delete and not live then
@@ -93,13 +121,13 @@ if delete and not live then
   if storedDeleted ~= '' and storedDeleted < deleted then
     redis.call('HSET', document, 'd', deleted)
   end
-  return {'applied', version, notifications, logState[1] or '', tonumber(logState[2] or 0), ''}
+  return {'applied', values[3] or '0', values[4] or '0', '', ''}
 end
 
 -- Reject a change if the rest of the document is missing or older than the writer
 -- expects. In this case a failover has lost writes, and one more write would hide
 -- the loss. The version only finds such a loss; stamps decide about conflicts.
-if live ~= hasBase or storedDeleted > baseDeleted or (live and not delete and storedVersion < baseVersion) then
+if live ~= hasBase or storedDeleted > baseDeleted or (live and not delete and version < tonumber(baseVersion)) then
   return conflict()
 end
 if (exclusive or delete) and stamp(storedHead) ~= baseHead then
@@ -108,32 +136,29 @@ end
 -- Returns the stamp, or '' if it is not after the last deletion of the document: such
 -- a record counts as absent.
 local function afterDeletion(s) return s > baseDeleted and s or '' end
-local differ, expected = {}, {}
-for first = recordsAt + 1, recordsAt + 3 * records, 3 * BATCH do
-  local names = {}
-  for i = first, math.min(first + 3 * BATCH - 1, recordsAt + 3 * records), 3 do
-    names[#names + 1] = ARGV[i]
-  end
-  local values = damaged and {} or redis.call('HMGET', document, unpack(names))
-  for i, name in ipairs(names) do
-    expected[name] = true
-    if afterDeletion(stamp(values[i])) ~= afterDeletion(ARGV[first + 3 * (i - 1) + 1]) then
-      differ[#differ + 1] = name
-      differ[#differ + 1] = values[i] or ''
-    end
+local differ = {}
+for i = 1, records do
+  local value = values[6 + i]
+  if afterDeletion(stamp(value)) ~= afterDeletion(ARGV[recordsAt + 3 * i - 1]) then
+    differ[#differ + 1] = names[6 + i]
+    differ[#differ + 1] = value or ''
   end
 end
 -- Reports whether this version knows the record. A later version may add others,
 -- which its writer has never seen, so they are no conflict.
 local function known(name)
-  for prefix, length in pairs(prefixes) do
-    if string.sub(name, 1, length) == prefix then
+  for _, prefix in ipairs(PREFIXES) do
+    if string.sub(name, 1, #prefix) == prefix then
       return true
     end
   end
   return false
 end
 if delete then
+  local expected = {}
+  for _, name in ipairs(names) do
+    expected[name] = true
+  end
   local all = redis.call('HGETALL', document)
   for i = 1, #all, 2 do
     local name, value = all[i], all[i + 1]
@@ -146,10 +171,10 @@ end
 if #differ > 0 then
   -- Do not return the version. The writer gets only a part of the document here, but
   -- with the version it would claim that it has read the whole document.
-  for i, name in ipairs({'m', 'd'}) do
-    if head[i] then
-      differ[#differ + 1] = name
-      differ[#differ + 1] = head[i]
+  for i = 1, 2 do
+    if values[i] then
+      differ[#differ + 1] = names[i]
+      differ[#differ + 1] = values[i]
     end
   end
   return {'conflict', differ}
@@ -166,14 +191,17 @@ local function inBatches(command, key, args, option)
     end
   end
 end
+-- Returns a number as text. Redis would write it as a number with a fraction, which
+-- takes longer.
+local function text(number) return string.format('%d', number) end
 -- Returns the time at the start of the ID of an event, in milliseconds.
-local function milliseconds(id) return tonumber(string.sub(id, 1, 12), 16) end
+local function milliseconds(id) return text(tonumber(string.sub(id, 1, 12), 16)) end
 -- Removes contents that no event has any more. The number is limited, so that no single
 -- write has to remove many.
 local function trimContents(new)
-  local oldest = redis.call('ZRANGE', new.key, 0, 0)[1]
-  local before = oldest and '(' .. string.format('%.0f', milliseconds(oldest)) or '+inf'
-  local unused = redis.call('ZRANGE', new.uses, '-inf', before, 'BYSCORE', 'LIMIT', 0, 100 + 2 * new.texts)
+  local oldest = redis.call('ZRANGE', new.key, '0', '0')[1]
+  local before = oldest and '(' .. milliseconds(oldest) or '+inf'
+  local unused = redis.call('ZRANGE', new.uses, '-inf', before, 'BYSCORE', 'LIMIT', 0, 2 * CLEANING * FEW + 2 * new.texts)
   inBatches('HDEL', new.contents, unused)
   if #unused > 0 then -- they have the lowest scores
     redis.call('ZREMRANGEBYRANK', new.uses, 0, #unused - 1)
@@ -192,43 +220,48 @@ local function writeContents(new)
   inBatches('ZADD', new.uses, used, 'GT')
 end
 -- Writes events with their contents, and removes those beyond the limits. oldest is the
--- time of the oldest event that the retention keeps, in milliseconds.
+-- least ID that the retention keeps, or nil if it removes nothing now.
 local function writeEvents(new, oldest)
-  local removed = 0
   if new.events > 0 then
     local members = {}
     for i = new.eventsAt + 1, new.eventsAt + new.events do
       members[#members + 1] = '0'
       members[#members + 1] = ARGV[i]
     end
-    writeContents(new)
+    if new.texts > 0 then
+      writeContents(new)
+    end
     inBatches('ZADD', new.key, members)
     if new == inHistory then
       inBatches('ZADD', timeline, members)
-      redis.call('ZREMRANGEBYRANK', timeline, 0, -maxTimeline - 1)
+      if timelineLength + new.events > MAX_TIMELINE then
+        redis.call('ZREMRANGEBYRANK', timeline, 0, -MAX_TIMELINE - 1)
+      end
     end
-    removed = redis.call('ZREMRANGEBYRANK', new.key, 0, -new.maximum - 1)
+    if new.length + new.events > new.maximum then
+      redis.call('ZREMRANGEBYRANK', new.key, 0, -new.maximum - 1)
+    end
   end
-  if oldest > 0 then
-    removed = removed + redis.call('ZREMRANGEBYLEX', new.key, '-', '(' .. string.format('%012x', oldest))
+  if oldest then
+    redis.call('ZREMRANGEBYLEX', new.key, '-', '(' .. oldest)
   end
-  if removed > 0 or new.texts > 0 then
+  if oldest or new.texts > FEW then
     trimContents(new)
   end
 end
 
 local keptHead = ''
-version = math.max(version, minVersion) + 1
-notifications = math.max(notifications, minNotifications) + notified
+version = text(math.max(version, tonumber(minVersion)) + 1)
+notifications = text(math.max(notifications, tonumber(minNotifications)) + (notified and 1 or 0))
 if delete or damaged then
   redis.call('DEL', document)
 end
 if delete then
-  redis.call('HSET', document, 'd', deleted, 'w', token, 's', schema)
-  ttl = tombstoneTTL
+  redis.call('HSET', document, 'd', deleted, 'w', token, 's', SCHEMA)
+  ttl = TOMBSTONE_TTL
   redis.call('HDEL', index, id)
 else
-  local set, del = {'v', version, 'n', notifications, 'w', token, 's', schema}, {}
+  local set, del = {'v', version, 'n', notifications, 'w', token, 's', SCHEMA}, {}
   if not exclusive and stamp(storedHead) > stamp(newHead) then
     keptHead = storedHead
   else
@@ -252,39 +285,54 @@ else
   -- The TTL is for a document that ends. The writer has not read the latest version,
   -- which may not end: do not let it expire.
   if live and storedVersion ~= baseVersion then
-    ttl = 0
+    ttl = '0'
   end
   redis.call('HSET', index, id, token)
 end
 
-if inHistory.events > 0 or changed.events > 0 then
+local oldest
+if cleaning then
   -- Use the clock of the server: a writer with a wrong clock must not remove events.
-  local oldest = (tonumber(redis.call('TIME')[1]) - retention) * 1000
-  writeEvents(inHistory, oldest)
-  writeEvents(changed, oldest)
+  oldest = string.format('%012x', math.max(0, tonumber(redis.call('TIME')[1]) - RETENTION) * 1000)
 end
-for _, key in ipairs({document, timeline}) do
-  if ttl > 0 then
-    redis.call('EXPIRE', key, ttl)
-  else
-    redis.call('PERSIST', key)
+writeEvents(inHistory, oldest)
+writeEvents(changed, oldest)
+if ttl ~= '0' then
+  redis.call('EXPIRE', document, ttl)
+  redis.call('EXPIRE', timeline, ttl)
+else
+  if live or storedDeleted ~= '' then
+    redis.call('PERSIST', document)
+  end
+  if timelineLength > 0 then
+    redis.call('PERSIST', timeline)
   end
 end
 
-if redis.call('HSETNX', meta, 'epoch', newEpoch) == 1 then
-  redis.call('HSETNX', meta, 'schema', schema)
-end
-local seq = redis.call('HINCRBY', meta, 'seq', 1)
-local epoch = redis.call('HGET', meta, 'epoch')
 -- Each entry names the entry before it. The sequence is not enough, because it
--- repeats after a loss of data.
-local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-local previous = ''
-for i = 1, last and #last[2] or 0, 2 do
-  if last[2][i] == 'token' then
-    previous = last[2][i + 1]
+-- repeats after a loss of data. The last entry is noted with its sequence: a version
+-- that does not note it increases the sequence.
+local previous, noted = '', (logState[2] or '') .. ' '
+if logLength > 0 and logState[3] and string.sub(logState[3], 1, #noted) == noted then
+  previous = string.sub(logState[3], #noted + 1)
+elseif logLength > 0 then
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  for i = 1, last and #last[2] or 0, 2 do
+    if last[2][i] == 'token' then
+      previous = last[2][i + 1]
+    end
   end
 end
-redis.call('XADD', log, 'MAXLEN', '~', maxLog, '*',
+local epoch = logState[1]
+if not epoch then
+  -- The time tells it from the epoch before, if the same write began that one.
+  local now = redis.call('TIME')
+  epoch = token .. '-' .. now[1] .. '-' .. now[2]
+  redis.call('HSET', meta, 'epoch', epoch)
+  redis.call('HSETNX', meta, 'schema', SCHEMA)
+end
+seq = text(seq)
+redis.call('HSET', meta, 'seq', seq, 'last', seq .. ' ' .. token)
+redis.call('XADD', log, 'MAXLEN', '~', MAX_LOG, '*',
   'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer, 'previous', previous)
-return {'done', version, notifications, epoch, seq, keptHead, evicted}
+return {'done', version, notifications, keptHead, evicted}
