@@ -47,10 +47,10 @@ func TestUpdatesAreSentInBatches(t *testing.T) {
 		require.NoError(t, err)
 		hub, err := NewHub(limits, prometheus.NewRegistry(), DefaultHubOptions())
 		require.NoError(t, err)
-		wake, seq, ok := hub.subscribe()
+		seq, ok := hub.subscribe()
 		require.True(t, ok)
 		w := &written{}
-		client := &liveClient{hub: hub, w: w, wake: wake, seq: seq}
+		client := &liveClient{hub: hub, w: w, seq: seq}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
@@ -97,7 +97,46 @@ func TestUpdatesAreSentInBatches(t *testing.T) {
 		hub.Close()
 		synctest.Wait()
 		<-ended
-		hub.unsubscribe(wake)
+		hub.unsubscribe()
 		require.Zero(t, hub.Clients())
+	})
+}
+
+// Clients that wait for the same update send it one after another, within one batch
+// interval.
+func TestClientsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits, err := limit.NewRegistry(prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		opts := DefaultHubOptions()
+		opts.MaxClients = 4
+		hub, err := NewHub(limits, prometheus.NewRegistry(), opts)
+		require.NoError(t, err)
+		writers := make([]*written, opts.MaxClients)
+		var clients sync.WaitGroup
+		for i := range writers {
+			seq, ok := hub.subscribe()
+			require.True(t, ok)
+			writers[i] = &written{}
+			client := &liveClient{hub: hub, w: writers[i], seq: seq}
+			clients.Go(func() { client.follow(context.Background()) })
+		}
+		_, ok := hub.subscribe()
+		require.False(t, ok)
+		time.Sleep(time.Second)
+		hub.Publish(grouping.Update{ID: "a"})
+		for sent := 1; sent <= len(writers); sent++ {
+			synctest.Wait()
+			have := 0
+			for _, w := range writers {
+				w.mu.Lock()
+				have += strings.Count(string(w.text), `{"id":"a"}`)
+				w.mu.Unlock()
+			}
+			require.Equal(t, sent, have)
+			time.Sleep(opts.BatchInterval / time.Duration(len(writers)))
+		}
+		hub.Close()
+		clients.Wait()
 	})
 }

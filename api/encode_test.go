@@ -16,8 +16,8 @@ import (
 // eight bytes that are compared at once.
 var anyText = rapid.Custom(func(t *rapid.T) string {
 	part := rapid.SampledFrom([]string{
-		"", "a", "Down", "http://p/graph?a=1&b=2", "<b>", "é", "\"", `\`, "\n", "\b", "\x00", "\x1f", " ", "\x7f", "\u2028", "\ufffd", "\xff", "\xe2\x80", "😀",
-		"01234567", "0123456789abcdef",
+		"", "a", "Down", "http://p/graph?a=1&b=2", "<b>", "é", "\"", `\`, "\n", "\b", "\x00", "\x1f", " ", "\x7f",
+		"\u2028", "\ufffd", "\xff", "\xe2\x80", "😀", "01234567", "0123456789abcdef",
 	})
 	return strings.Join(rapid.SliceOfN(part, 0, 4).Draw(t, "parts"), "")
 })
@@ -45,7 +45,9 @@ func drawAlert(t *rapid.T) *grouping.Alert {
 		a.Recorded = append(a.Recorded, grouping.Episode{StartsAt: anyTime.Draw(t, "episode start"), EndsAt: anyTime.Draw(t, "episode end")})
 	}
 	if rapid.IntRange(0, 4).Draw(t, "Grafana") == 0 {
-		a.Grafana = &grouping.Grafana{PanelURL: anyText.Draw(t, "panel"), Values: map[string]float64{"A": 1.5}, ValueString: anyText.Draw(t, "value")}
+		a.Grafana = &grouping.Grafana{
+			PanelURL: anyText.Draw(t, "panel"), Values: map[string]float64{"A": 1.5}, ValueString: anyText.Draw(t, "value"),
+		}
 	}
 	return a
 }
@@ -58,7 +60,7 @@ func drawGroup(t *rapid.T) *grouping.AlertGroup {
 	g.CommonAnnotations, g.RouteLabels = anyLabels.Draw(t, "common annotations"), anyLabels.Draw(t, "route labels")
 	g.ExternalURL, g.LastReason = anyText.Draw(t, "URL"), anyText.Draw(t, "reason")
 	g.Settling, g.Stale = rapid.Bool().Draw(t, "settling"), rapid.Bool().Draw(t, "stale")
-	g.Truncated = uint64(number.Draw(t, "truncated")) //nolint:gosec // G115: it is positive
+	g.Truncated = uint64(number.Draw(t, "truncated"))
 	g.CreatedAt, g.UpdatedAt = anyTime.Draw(t, "created"), anyTime.Draw(t, "updated")
 	g.LastNotifiedAt, g.CompleteAt = anyTime.Draw(t, "notified"), anyTime.Draw(t, "complete")
 	for range rapid.IntRange(0, 3).Draw(t, "alerts") {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,7 +22,7 @@ const (
 	// batchSize is the maximum number of updates that are prepared for one
 	// client. Otherwise 500 slow clients would keep many old versions of the
 	// whole ring in memory.
-	batchSize = 32
+	batchSize = 64
 )
 
 // Hub passes updates to live clients. It is safe for concurrent use. Each client reads
@@ -34,10 +33,14 @@ type Hub struct {
 	clients prometheus.Gauge
 
 	mu     sync.Mutex
-	ring   [ringSize]*liveUpdate  // guarded by mu; the update with sequence n is at n % ringSize
-	seq    uint64                 // guarded by mu; sequence of the last update
-	wake   map[chan struct{}]bool // guarded by mu; one channel per client
-	closed bool                   // guarded by mu
+	ring   [ringSize]*liveUpdate       // guarded by mu; the update with sequence n is at n % ringSize
+	newest map[grouping.ID]*liveUpdate // guarded by mu; the newest update in the ring of each group
+	seq    uint64                      // guarded by mu; sequence of the last update
+	// changed is closed by the next update. It is nil if no client waits for one.
+	changed   chan struct{} // guarded by mu
+	following int           // guarded by mu; number of clients
+	nextTurn  time.Time     // guarded by mu; when the next client may begin to send
+	closed    bool          // guarded by mu
 
 	done chan struct{} // closed by Close
 }
@@ -75,53 +78,74 @@ func NewHub(limits *limit.Registry, reg prometheus.Registerer, opts HubOptions) 
 	}
 	limits.ShowReason("Live pages", limit.Requests, int64(opts.MaxClients), limit.LiveClients)
 	return &Hub{
-		epoch: strings.ToLower(rand.Text()[:10]), opts: opts, wake: map[chan struct{}]bool{}, done: make(chan struct{}),
+		epoch: strings.ToLower(rand.Text()[:10]), opts: opts, newest: map[grouping.ID]*liveUpdate{}, done: make(chan struct{}),
 		clients: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 			Name: "muster_live_clients", Help: "Number of clients of live updates.",
 		}),
 	}, nil
 }
 
-// Publish passes a change to the live clients. It never blocks.
+// Publish passes a change to the live clients. It never blocks, and its cost does not grow
+// with the number of clients that already know of a change.
 func (h *Hub) Publish(u grouping.Update) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seq++
-	h.ring[h.seq%ringSize] = &liveUpdate{seq: h.seq, id: u.ID, group: u.Group}
-	for ch := range h.wake {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
+	update := &liveUpdate{seq: h.seq, id: u.ID, group: u.Group}
+	place := &h.ring[h.seq%ringSize]
+	if oldest := *place; oldest != nil && h.newest[oldest.id] == oldest {
+		delete(h.newest, oldest.id)
+	}
+	if previous := h.newest[u.ID]; previous != nil {
+		previous.outdated = true
+	}
+	*place, h.newest[u.ID] = update, update
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
 	}
 }
 
 // subscribe adds a client. It returns false if the maximum number of clients is
 // reached or the hub is closed.
-func (h *Hub) subscribe() (wake chan struct{}, seq uint64, ok bool) {
+func (h *Hub) subscribe() (seq uint64, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.closed || len(h.wake) >= h.opts.MaxClients {
-		return nil, 0, false
+	if h.closed || h.following >= h.opts.MaxClients {
+		return 0, false
 	}
-	wake = make(chan struct{}, 1)
-	h.wake[wake] = true
+	h.following++
 	h.clients.Inc()
-	return wake, h.seq, true
+	return h.seq, true
 }
 
 // Clients returns the number of clients.
 func (h *Hub) Clients() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.wake)
+	return h.following
 }
 
-func (h *Hub) unsubscribe(wake chan struct{}) {
+func (h *Hub) unsubscribe() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.wake, wake)
+	h.following--
 	h.clients.Dec()
+}
+
+// turn returns how long a client must wait before it sends the first update after a time
+// without updates. An update wakes all clients. If they all sent at once, and after each
+// batch interval again, notifications would have to wait for them.
+func (h *Hub) turn() time.Duration {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.nextTurn.Before(now) {
+		h.nextTurn = now
+	}
+	wait := h.nextTurn.Sub(now)
+	h.nextTurn = h.nextTurn.Add(h.opts.BatchInterval / time.Duration(h.opts.MaxClients))
+	return wait
 }
 
 // Close ends all streams, and rejects new clients.
@@ -134,27 +158,41 @@ func (h *Hub) Close() {
 	}
 }
 
-// updatesSince returns the first batch of updates after the sequence. If a
-// group has several, it returns only the newest. Last is the sequence that the
-// client then has. Missed reports that the ring no longer holds all updates.
-func (h *Hub) updatesSince(seq uint64) (updates []*liveUpdate, last uint64, missed bool) {
+// news is what a client needs to know next.
+type news struct {
+	// updates are the next updates, at most a batch. If a group has several, only the
+	// newest is among them.
+	updates []*liveUpdate
+	// last is the sequence that the client has after the updates.
+	last uint64
+	// missed reports that the ring no longer holds all updates.
+	missed bool
+	// changed is closed by the next update. It is nil if there are news already.
+	changed <-chan struct{}
+}
+
+// since returns the news after a sequence.
+func (h *Hub) since(seq uint64) news {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if seq > h.seq || h.seq-seq > ringSize {
-		return nil, h.seq, true
+	switch {
+	case seq > h.seq || h.seq-seq > ringSize:
+		return news{last: h.seq, missed: true}
+	case seq == h.seq:
+		if h.changed == nil {
+			h.changed = make(chan struct{})
+		}
+		return news{last: h.seq, changed: h.changed}
 	}
-	newest := map[grouping.ID]uint64{}
+	var updates []*liveUpdate
 	for n := seq + 1; n <= h.seq; n++ {
-		newest[h.ring[n%ringSize].id] = n
-	}
-	for n := seq + 1; n <= h.seq; n++ {
-		if u := h.ring[n%ringSize]; newest[u.id] == n {
+		if u := h.ring[n%ringSize]; !u.outdated {
 			if updates = append(updates, u); len(updates) == batchSize {
-				return updates, n, false
+				return news{updates: updates, last: n}
 			}
 		}
 	}
-	return updates, h.seq, false
+	return news{updates: updates, last: h.seq}
 }
 
 // isClosed reports whether the hub rejects new clients because it is closed.
@@ -188,9 +226,10 @@ func (h *Hub) parseEventID(id string) (uint64, bool) {
 // liveUpdate is a change of one group. The first client that needs its event encodes it
 // for all clients.
 type liveUpdate struct {
-	seq   uint64
-	id    grouping.ID
-	group *grouping.AlertGroup // nil: the group was removed
+	seq      uint64
+	id       grouping.ID
+	group    *grouping.AlertGroup // nil: the group was removed
+	outdated bool                 // guarded by Hub.mu; the ring has a newer update of the group
 
 	once sync.Once
 	text []byte
@@ -200,13 +239,14 @@ type liveUpdate struct {
 // event returns the event that tells clients of the update.
 func (u *liveUpdate) event(epoch string) ([]byte, error) {
 	u.once.Do(func() {
-		event, value := "gone", any(goneView{u.id})
+		event, data := "gone", encoder{}
 		if u.group != nil {
-			event, value = "group", viewGroup(u.group)
+			event, u.err = "group", data.group(u.group)
+		} else {
+			u.err = data.value(goneView{u.id})
 		}
-		var data []byte
-		if data, u.err = json.Marshal(value); u.err == nil {
-			u.text = appendEvent(nil, event, formatEventID(epoch, u.seq), data)
+		if u.err == nil {
+			u.text = appendEvent(make([]byte, 0, len(data.text)+64), event, formatEventID(epoch, u.seq), data.text)
 		}
 	})
 	return u.text, u.err

@@ -42,16 +42,16 @@ func (d *Door) serveLive(c *gin.Context) {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	wake, seq, ok := d.hub.subscribe()
+	seq, ok := d.hub.subscribe()
 	if !ok {
 		d.rejectClient(c)
 		return
 	}
-	defer d.hub.unsubscribe(wake)
+	defer d.hub.unsubscribe()
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)
-	client := &liveClient{hub: d.hub, w: c.Writer, wake: wake, seq: seq}
+	client := &liveClient{hub: d.hub, w: c.Writer, seq: seq}
 	if client.begin(cmp.Or(c.GetHeader("Last-Event-ID"), after)) == nil {
 		client.follow(c.Request.Context())
 	}
@@ -75,8 +75,7 @@ type liveClient struct {
 		io.Writer
 		http.Flusher
 	}
-	wake <-chan struct{}
-	seq  uint64 // sequence of the last event that the client has
+	seq uint64 // sequence of the last event that the client has
 }
 
 // begin sends the first event, which tells the client the ID to resume from. id is
@@ -101,26 +100,26 @@ func (l *liveClient) begin(id string) error {
 func (l *liveClient) follow(ctx context.Context) {
 	keepAlive := time.NewTicker(l.hub.opts.KeepAlive)
 	defer keepAlive.Stop()
-	pause := time.NewTimer(l.hub.opts.BatchInterval)
+	pause := time.NewTimer(0)
 	defer pause.Stop()
+	var changed <-chan struct{} // nil during a pause
 	for {
-		sent, err := l.sendUpdates(ctx)
-		if err != nil {
-			return
-		}
-		wake := l.wake
-		if sent {
-			// Collect what follows. After the pause, look again without being woken.
-			wake = nil
-			pause.Reset(l.hub.opts.BatchInterval)
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.hub.done:
 			return
-		case <-wake:
+		case <-changed:
+			changed = nil
+			pause.Reset(l.hub.turn())
 		case <-pause.C:
+			var err error
+			if changed, err = l.sendUpdates(ctx); err != nil {
+				return
+			}
+			if changed == nil { // collect what follows
+				pause.Reset(l.hub.opts.BatchInterval)
+			}
 		case <-keepAlive.C:
 			if l.writeEvent("hb", l.seq, emptyData) != nil {
 				return
@@ -130,43 +129,42 @@ func (l *liveClient) follow(ctx context.Context) {
 	}
 }
 
-// sendUpdates sends the updates that the client does not have, batch by batch. It
-// reports whether there were some.
-func (l *liveClient) sendUpdates(ctx context.Context) (sent bool, err error) {
-	for {
-		updates, last, missed := l.hub.updatesSince(l.seq)
-		if !missed && len(updates) == 0 {
-			return sent, nil
+// sendUpdates sends the updates that the client does not have, batch by batch. If there
+// were none, it returns a channel that is closed by the next update.
+func (l *liveClient) sendUpdates(ctx context.Context) (changed <-chan struct{}, err error) {
+	for sent := false; ; sent = true {
+		next := l.hub.since(l.seq)
+		if next.changed != nil && !sent {
+			return next.changed, nil
 		}
-		if err := l.sendBatch(updates, last, missed); err != nil {
-			return sent, err
-		}
-		sent = true
-		if len(updates) < batchSize {
-			return sent, nil
+		if err := l.sendBatch(next); err != nil || len(next.updates) < batchSize {
+			return nil, err
 		}
 		if err := ctx.Err(); err != nil {
-			return sent, err
+			return nil, err
 		}
 	}
 }
 
 // sendBatch sends some updates, or tells the client to load everything again.
-func (l *liveClient) sendBatch(updates []*liveUpdate, last uint64, missed bool) error {
+func (l *liveClient) sendBatch(n news) error {
+	if len(n.updates) == 0 && !n.missed {
+		return nil
+	}
 	// One large write needs fewer packets and system calls than many small ones.
 	text, _ := batches.Get().(*bytes.Buffer)
 	defer recycleBatch(text)
-	if missed {
-		text.Write(appendEvent(nil, "resync", formatEventID(l.hub.epoch, last), emptyData))
+	if n.missed {
+		text.Write(appendEvent(nil, "resync", formatEventID(l.hub.epoch, n.last), emptyData))
 	}
-	for _, u := range updates {
+	for _, u := range n.updates {
 		event, err := u.event(l.hub.epoch)
 		if err != nil {
 			return err
 		}
 		text.Write(event)
 	}
-	l.seq = last
+	l.seq = n.last
 	if _, err := l.w.Write(text.Bytes()); err != nil {
 		return err
 	}

@@ -9,8 +9,9 @@ import (
 
 const (
 	// chunkSize is the number of bytes of an answer that are passed to the
-	// connection at once. A client has the write timeout for each chunk.
-	chunkSize = 16 << 10
+	// connection at once. A client has the write timeout for each chunk. Each chunk
+	// needs two system calls.
+	chunkSize = 32 << 10
 	// writeTimeout is the default time after which a client that reads nothing
 	// is disconnected. Together with sendBuffer it allows a phone that reads 5
 	// kB a second.
