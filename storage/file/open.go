@@ -30,7 +30,7 @@ func Open(opts Options, logger *slog.Logger) (*Storage, error) {
 	if err := os.MkdirAll(filepath.Dir(opts.Path), 0o700); err != nil {
 		return nil, fmt.Errorf("the folder of --storage.path %s cannot be created: %w", opts.Path, err)
 	}
-	f := &Storage{opts: opts, now: time.Now, commitLock: make(chan struct{}, 1)}
+	f := &Storage{opts: opts, now: time.Now, commitLock: make(chan struct{}, 1), arrived: make(chan struct{}, 1)}
 	h, err := f.openOrCreate()
 	if err != nil {
 		return nil, startError(opts.Path, err)

@@ -80,6 +80,11 @@ type Storage struct {
 	// waiting are the writes of the next commit. The caller of the first write
 	// makes the commit.
 	waiting []*queuedWrite // guarded by mu
+	// active is the number of writers during the last commit: those that it had, and
+	// those that waited at its end.
+	active int // guarded by mu
+	// arrived gets a value when a write begins to wait. It has a capacity of 1.
+	arrived chan struct{}
 	// tombstones are sorted by their stamps, the oldest first.
 	tombstones []tombstone // guarded by mu
 }
