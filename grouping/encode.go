@@ -133,6 +133,11 @@ func (o *objectText) objects(name string, n int, fields func(i int)) {
 
 // appendQuoted appends a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func appendQuoted(text []byte, s string) []byte {
+	if IsPlain(s) {
+		text = append(text, '"')
+		text = append(text, s...)
+		return append(text, '"')
+	}
 	text, _ = jsontext.AppendQuote(text, s) // the error says that s is not UTF-8
 	return text
 }

@@ -92,22 +92,12 @@ func decodeString(dec *jsontext.Decoder) (s string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if isPlain(text[1 : len(text)-1]) {
+	if IsPlain(text[1 : len(text)-1]) {
 		return Intern(text[1 : len(text)-1]), nil
 	}
 	var buffer [256]byte
 	unquoted, _ := jsontext.AppendUnquote(buffer[:0], text) // the error says that bytes were replaced by U+FFFD
 	return Intern(unquoted), nil
-}
-
-// isPlain reports whether the content of a JSON string is the string itself.
-func isPlain(text []byte) bool {
-	for _, c := range text {
-		if c == '\\' || c >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 // Most names and values of labels repeat in many alerts. The last ones are kept here, so

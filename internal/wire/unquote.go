@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"muster/grouping"
 )
 
 // quoted reads a string. The result is valid until the next string is read.
@@ -19,18 +21,9 @@ func (p *parser) quoted() (text []byte, ok bool) {
 	if end < 0 {
 		return nil, false
 	}
-	text = rest[:end]
-	plain, ascii := true, true
-	for _, c := range text {
-		if c < ' ' {
-			return nil, false
-		}
-		plain = plain && c != '\\'
-		ascii = ascii && c < utf8.RuneSelf
-	}
-	if plain {
+	if text = rest[:end]; grouping.IsPlain(text) {
 		p.at += end + 1
-		return text, ascii || utf8.Valid(text)
+		return text, true
 	}
 	return p.escaped()
 }
