@@ -52,12 +52,11 @@ func nextAlertGroup(before *AlertGroup, g AlertGroup, replaced []alertPair) *Ale
 			g.mostUrgent--
 		}
 	}
-	if g.mostUrgent == 0 {
-		g.findMostUrgent()
-		return &g
-	}
 	for _, p := range replaced {
 		g.compareUrgency(p.after)
+	}
+	if g.mostUrgent == 0 {
+		g.findMostUrgent() // all of the most urgent alerts left
 	}
 	return &g
 }
@@ -109,18 +108,31 @@ func (g *AlertGroup) counts(a *Alert) bool {
 // findMostUrgent sets Severity, NewestAt and mostUrgent.
 func (g *AlertGroup) findMostUrgent() {
 	g.Severity, g.NewestAt, g.mostUrgent = SeverityNone, time.Time{}, 0
+	var severity Severity
+	word, known := "", false
 	for _, a := range g.Alerts {
-		g.compareUrgency(a)
+		if !g.counts(a) {
+			continue
+		}
+		// Most alerts of a group have the same severity.
+		if w := a.SeverityWord(); !known || w != word {
+			word, severity, known = w, SeverityOf(w), true
+		}
+		g.compareUrgencyOf(a, severity)
 	}
 }
 
 // compareUrgency sets Severity, NewestAt and mostUrgent for one more alert, which may be
 // nil.
 func (g *AlertGroup) compareUrgency(a *Alert) {
-	if !g.counts(a) {
-		return
+	if g.counts(a) {
+		g.compareUrgencyOf(a, a.Severity())
 	}
-	severity, began := a.Severity(), a.Began()
+}
+
+// compareUrgencyOf is compareUrgency for an alert that counts, with its severity.
+func (g *AlertGroup) compareUrgencyOf(a *Alert, severity Severity) {
+	began := a.Began()
 	switch c := cmp.Or(severity.Compare(g.Severity), g.NewestAt.Compare(began), cmp.Compare(severity, g.Severity)); {
 	case c < 0:
 		g.Severity, g.NewestAt, g.mostUrgent = severity, began, 1

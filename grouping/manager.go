@@ -149,9 +149,9 @@ func NewManager(
 		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
 	}
 	m.metrics = newManagerMetrics(reg, m)
-	storage.Follow(func(id ID, g *AlertGroup) {
+	storage.Follow(func(id ID, before, g *AlertGroup) {
 		clock.ObserveGroup(g)
-		m.groupChanged(Update{ID: id, Group: g})
+		m.groupChanged(Update{ID: id, Before: before, Group: g})
 	})
 	return m, nil
 }

@@ -285,7 +285,7 @@ func TestRestorePassesEachGroupOnce(t *testing.T) {
 		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	for _, g := range groups[:2] { // the third one was only in memory
-		s.notify(g.ID, g)
+		s.notify(g.ID, nil, g)
 	}
 	n, err := m.RestoreGroups(t.Context())
 	require.NoError(t, err)
@@ -300,10 +300,10 @@ func TestRestorePassesEachGroupOnce(t *testing.T) {
 type followed struct {
 	grouping.GroupStorage
 
-	notify func(grouping.ID, *grouping.AlertGroup)
+	notify func(id grouping.ID, before, group *grouping.AlertGroup)
 }
 
-func (s *followed) Follow(fn func(grouping.ID, *grouping.AlertGroup)) { s.notify = fn }
+func (s *followed) Follow(fn func(id grouping.ID, before, group *grouping.AlertGroup)) { s.notify = fn }
 
 func TestAConflictLosesNothing(t *testing.T) {
 	s := &spy{GroupStorage: memory()}

@@ -36,7 +36,12 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 		g.Meta = Meta{}
 		return &g // a tombstone: it has no derived fields
 	}
-	return nextAlertGroup(a, g, replacedAlerts(a.Alerts, g.Alerts))
+	replaced := replacedAlerts(a.Alerts, g.Alerts)
+	merged := nextAlertGroup(a, g, replaced)
+	if a.shared != nil {
+		merged.share(a, replaced)
+	}
+	return merged
 }
 
 // lastRemoval returns the stamp of the alert's last removal from the group, or "".

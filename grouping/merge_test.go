@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -140,6 +141,38 @@ func TestMergeLaws(t *testing.T) {
 		if m := Merge(ab, c); m != nil {
 			checkGroup(t, m)
 		}
+	})
+}
+
+// A state that has only a few records of a group is merged at a cost that follows these
+// records. The result is that of all records.
+func TestMergeOfAFewRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawHistory(t)
+		state := rapid.SampledFrom(h.states)
+		a, b := state.Draw(t, "a"), state.Draw(t, "b")
+		if a == nil || b == nil || a.IsTombstone() || b.IsTombstone() || b.Deleted > a.Deleted {
+			return
+		}
+		few := *b
+		few.Alerts, few.Removed = nil, map[Fingerprint]Stamp{}
+		for _, alert := range b.Alerts {
+			if rapid.Bool().Draw(t, "has the alert") {
+				few.Alerts = append(few.Alerts, alert)
+			}
+		}
+		for fp, s := range b.Removed {
+			if rapid.Bool().Draw(t, "has the removal") {
+				few.Removed[fp] = s
+			}
+		}
+		before := snapshot(t, a)
+		want, got := AlertGroup{Deleted: a.Deleted}, AlertGroup{Deleted: a.Deleted}
+		mergeAll(&want, a, &few)
+		mergeFew(&got, a, &few)
+		require.Equal(t, want.Alerts, got.Alerts)
+		require.True(t, maps.Equal(want.Removed, got.Removed), "%v %v", want.Removed, got.Removed)
+		require.Equal(t, before, snapshot(t, a), "a state is immutable")
 	})
 }
 

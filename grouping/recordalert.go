@@ -136,6 +136,15 @@ func (alertRecords) sameStamps(a, b *AlertGroup) bool {
 }
 
 func (alertRecords) merge(merged, a, b *AlertGroup) {
+	if few := len(b.Alerts) + len(b.Removed); few <= len(a.Alerts)/fewAlerts && merged.Deleted == a.Deleted {
+		mergeFew(merged, a, b)
+	} else {
+		mergeAll(merged, a, b)
+	}
+}
+
+// mergeAll is merge for two states of any size.
+func mergeAll(merged, a, b *AlertGroup) {
 	merged.Removed = make(map[Fingerprint]Stamp, max(len(a.Removed), len(b.Removed)))
 	merged.Alerts = make([]*Alert, 0, max(len(a.Alerts), len(b.Alerts)))
 	mergeOne := func(fp Fingerprint, x, y *Alert) {
@@ -145,11 +154,7 @@ func (alertRecords) merge(merged, a, b *AlertGroup) {
 			merged.Alerts = append(merged.Alerts, x)
 			return
 		}
-		removal := max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
-		if removal <= merged.Deleted {
-			removal = ""
-		}
-		if alert := mergeAlerts(x, y, removal, merged.Deleted); alert != nil {
+		if alert, removal := mergeRecord(merged.Deleted, fp, a, b, x, y); alert != nil {
 			merged.Alerts = append(merged.Alerts, alert)
 		} else if removal != "" {
 			merged.Removed[fp] = removal
@@ -172,6 +177,65 @@ func (alertRecords) merge(merged, a, b *AlertGroup) {
 			mergeOne(fp, nil, nil)
 		}
 	}
+}
+
+// fewAlerts is the part of a group that counts as a few alerts: one of so many.
+const fewAlerts = 8
+
+// mergeFew is merge for a state b that has only a few of the records, for example those
+// that one write changed. a has the deletion of the merged group, so its other records
+// stay as they are.
+func mergeFew(merged, a, b *AlertGroup) {
+	fps := make([]Fingerprint, 0, len(b.Alerts)+len(b.Removed))
+	for _, y := range b.Alerts {
+		fps = append(fps, y.Fingerprint)
+	}
+	for fp := range b.Removed {
+		fps = append(fps, fp)
+	}
+	slices.Sort(fps)
+	merged.Removed = a.Removed
+	merged.Alerts = make([]*Alert, 0, len(a.Alerts)+len(fps))
+	rest := a.Alerts
+	for _, fp := range slices.Compact(fps) {
+		i, known := slices.BinarySearchFunc(rest, fp, func(x *Alert, fp Fingerprint) int { return cmp.Compare(x.Fingerprint, fp) })
+		merged.Alerts = append(merged.Alerts, rest[:i]...)
+		rest = rest[i:]
+		var x *Alert
+		if known {
+			x, rest = rest[0], rest[1:]
+		}
+		alert, removal := mergeRecord(merged.Deleted, fp, a, b, x, b.Alert(fp))
+		if alert != nil {
+			merged.Alerts, removal = append(merged.Alerts, alert), ""
+		}
+		if merged.Removed[fp] != removal {
+			merged.Removed = withRemoval(merged.Removed, fp, removal)
+		}
+	}
+	merged.Alerts = append(merged.Alerts, rest...)
+}
+
+// withRemoval returns a copy of the removal stamps with the one of an alert. "" means that
+// the alert has none.
+func withRemoval(removed map[Fingerprint]Stamp, fp Fingerprint, removal Stamp) map[Fingerprint]Stamp {
+	next := make(map[Fingerprint]Stamp, len(removed)+1)
+	maps.Copy(next, removed)
+	if delete(next, fp); removal != "" {
+		next[fp] = removal
+	}
+	return next
+}
+
+// mergeRecord merges the records of one alert in the groups a and b, in which it is x and
+// y, or nil. It returns nil if the alert was removed, and the stamp of its last removal
+// after the deletion.
+func mergeRecord(deleted Stamp, fp Fingerprint, a, b *AlertGroup, x, y *Alert) (merged *Alert, removal Stamp) {
+	removal = max(a.lastRemoval(fp, x), b.lastRemoval(fp, y))
+	if removal <= deleted {
+		removal = ""
+	}
+	return mergeAlerts(x, y, removal, deleted), removal
 }
 
 func (alertRecords) equal(a, b *AlertGroup) bool {

@@ -113,9 +113,10 @@ type ContentLoader interface {
 // Follower reports the changes that other processes make.
 type Follower interface {
 	// Follow makes the storage call fn after each change that was not made by its
-	// own Store or Delete. group is nil if the group was deleted. Call Follow at most
-	// once, before the storage is used. fn must not block or call the storage.
-	Follow(fn func(id ID, group *AlertGroup))
+	// own Store or Delete. group is nil if the group was deleted. before is the state
+	// from which group was made, or nil. Call Follow at most once, before the storage is
+	// used. fn must not block or call the storage.
+	Follow(fn func(id ID, before, group *AlertGroup))
 
 	// FollowSources is Follow for the documents of sources. They are never deleted.
 	FollowSources(fn func(source *SourceDocument))
@@ -126,7 +127,7 @@ type Follower interface {
 type NoFollow struct{}
 
 // Follow implements Follower.
-func (NoFollow) Follow(func(ID, *AlertGroup)) {}
+func (NoFollow) Follow(func(ID, *AlertGroup, *AlertGroup)) {}
 
 // FollowSources implements Follower.
 func (NoFollow) FollowSources(func(*SourceDocument)) {}
