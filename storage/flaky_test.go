@@ -83,6 +83,11 @@ func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (
 	return documents, damaged, err
 }
 
+func (f *flaky) LoadRecords(ctx context.Context, names map[grouping.ID][]string) (documents map[grouping.ID]grouping.Document, err error) {
+	err = f.do(ctx, "load", func() (err error) { documents, err = f.Backend.LoadRecords(ctx, names); return err })
+	return documents, err
+}
+
 func (f *flaky) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
 	err = f.do(ctx, "index", func() (err error) { index, err = f.Backend.Index(ctx); return err })
 	return index, err

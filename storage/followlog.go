@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"muster/grouping"
 	"muster/storage/durable"
 )
 
@@ -135,44 +134,6 @@ func (t *Tiered) checkLog(ctx context.Context, read, expected []durable.Position
 		return nil, errResync
 	}
 	return now, t.checkLosses(ctx)
-}
-
-// applyEntries pulls the documents in the log entries. It skips writes of this process
-// and writes that the copy already includes: those up to the sequence number
-// covered.
-//
-// It also loads the history events of other processes into the copy, because the
-// backend may lose them.
-func (t *Tiered) applyEntries(ctx context.Context, entries []durable.LogEntry, covered int64) error {
-	tokens := make(map[grouping.ID]string, len(entries))
-	var ids []grouping.ID
-	foreign := make([]durable.LogEntry, 0, len(entries))
-	t.mu.Lock()
-	for _, e := range entries {
-		// A write of this process is already in the copy, or its document is dirty.
-		if e.Writer == t.clock.Writer() {
-			continue
-		}
-		// Stamps of this process must be greater than all stamps it has seen.
-		t.clock.Observe(grouping.Stamp(e.Token))
-		t.replicas[e.Writer] = time.Now()
-		foreign = append(foreign, e)
-		if e.Seq > covered && e.Token != t.seen[e.ID].token {
-			tokens[e.ID] = e.Token
-		}
-	}
-	t.mu.Unlock()
-	for id := range tokens {
-		ids = append(ids, id)
-	}
-	for part := range slices.Chunk(ids, durable.Batch) {
-		if err := t.pull(ctx, part, tokens); err != nil {
-			return err
-		}
-	}
-	events, contents, err := t.backend.LoadEvents(ctx, foreign)
-	t.memory.PutEvents(events, contents)
-	return err
 }
 
 // advance moves the position past the entries and returns how many of them are

@@ -209,6 +209,13 @@ func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (
 	return s.next.LoadMany(ctx, ids)
 }
 
+func (s *instrumentedDurable) LoadRecords(ctx context.Context, names map[grouping.ID][]string) (
+	documents map[grouping.ID]grouping.Document, err error,
+) {
+	defer s.record(ctx, "load_many", time.Now(), &err)
+	return s.next.LoadRecords(ctx, names)
+}
+
 func (s *instrumentedDurable) FollowLog(ctx context.Context, from []durable.Position, fn func(int, []durable.LogEntry)) error {
 	return s.next.FollowLog(ctx, from, fn)
 }

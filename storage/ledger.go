@@ -60,6 +60,14 @@ func (l *ledger) finished(token string, acknowledged bool) (lookUp bool) {
 	return acknowledged && state == maybeSeen
 }
 
+// inProgress reports whether a write was started and not finished.
+func (l *ledger) inProgress(token string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.pending[token]
+	return ok
+}
+
 // seenInLog records that the log contains a write.
 func (l *ledger) seenInLog(token string) {
 	l.mu.Lock()

@@ -153,9 +153,10 @@ func TestARollbackThatIsOvertaken(t *testing.T) {
 			// A replica that starts now finds the same groups that the others have.
 			for g, err := range past.LoadAll(t.Context()) {
 				require.NoError(t, err)
-				own, err := one.Get(t.Context(), g.ID)
-				require.NoError(t, err)
-				require.True(t, g.Equal(own))
+				require.Eventually(t, func() bool {
+					own, err := one.Get(context.Background(), g.ID)
+					return err == nil && g.Equal(own)
+				}, 5*time.Second, 5*time.Millisecond)
 			}
 		})
 	}

@@ -118,21 +118,27 @@ func (m *Memory) applied(w *grouping.Write) bool {
 }
 
 // Merge merges a document or a tombstone into the stored state. It returns the merged
-// state and reports whether the stored state changed.
+// state and reports whether its records changed.
 func (m *Memory) Merge(d grouping.Document) (merged grouping.Document, changed bool) {
+	before, merged := m.merge(d)
+	return merged, !grouping.EqualDocuments(before, merged)
+}
+
+// merge is Merge, and returns the state before. It is the merged state if neither records
+// nor counters changed.
+func (m *Memory) merge(d grouping.Document) (stored, merged grouping.Document) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	stored := m.lookUp(d.DocumentID())
+	stored = m.lookUp(d.DocumentID())
 	merged = grouping.MergeDocuments(stored, d).Prune()
-	changed = !grouping.EqualDocuments(merged, stored)
-	if !changed {
+	if grouping.EqualDocuments(merged, stored) {
 		h, had := merged.Header(), stored.Header()
 		if h.Version == had.Version && h.Notifications == had.Notifications {
-			return stored, false
+			return stored, stored
 		}
 	}
 	m.set(merged)
-	return merged, changed
+	return stored, merged
 }
 
 // Put stores a document that was made from base. If the stored state is another one, Put

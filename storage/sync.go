@@ -269,15 +269,15 @@ func (t *Tiered) mergeRemote(remote grouping.Document) {
 	h := remote.Header()
 	t.clock.Observe(h.Stamp)
 	t.clock.Observe(h.Deleted)
-	merged, changed := t.memory.Merge(remote)
+	before, merged := t.memory.merge(remote)
 	switch {
-	case !changed:
+	case merged == before:
 	case merged.DocumentID().IsSource():
 		t.notifySource(grouping.AsSource(merged))
 	case merged.IsTombstone():
-		t.notify(merged.DocumentID(), nil)
+		t.notify(merged.DocumentID(), nil, nil)
 	default:
-		t.notify(merged.DocumentID(), grouping.AsGroup(merged))
+		t.notify(merged.DocumentID(), grouping.AsGroup(before), grouping.AsGroup(merged))
 	}
 }
 

@@ -82,7 +82,7 @@ type Tiered struct {
 	opts    TieredOptions
 	breaker breaker
 	// notify and notifySource are the followers.
-	notify       func(grouping.ID, *grouping.AlertGroup)
+	notify       func(id grouping.ID, before, group *grouping.AlertGroup)
 	notifySource func(*grouping.SourceDocument)
 	// restored is closed when the copy was merged with the backend for the first
 	// time.
@@ -149,7 +149,7 @@ func NewTiered(
 	}
 	t := &Tiered{
 		memory: memory, backend: backend, clock: clock, logger: logger, opts: opts,
-		notify: func(grouping.ID, *grouping.AlertGroup) {}, notifySource: func(*grouping.SourceDocument) {},
+		notify: func(grouping.ID, *grouping.AlertGroup, *grouping.AlertGroup) {}, notifySource: func(*grouping.SourceDocument) {},
 		restored: make(chan struct{}),
 		ledger:   ledger{disabled: !backend.HasLog()},
 		dirty:    map[grouping.ID]uint64{}, seen: map[grouping.ID]seenWrite{}, replicas: map[string]time.Time{},
@@ -186,7 +186,7 @@ func NewTiered(
 }
 
 // Follow implements grouping.GroupStorage.
-func (t *Tiered) Follow(fn func(id grouping.ID, group *grouping.AlertGroup)) { t.notify = fn }
+func (t *Tiered) Follow(fn func(id grouping.ID, before, group *grouping.AlertGroup)) { t.notify = fn }
 
 // FollowSources implements grouping.GroupStorage.
 func (t *Tiered) FollowSources(fn func(source *grouping.SourceDocument)) { t.notifySource = fn }

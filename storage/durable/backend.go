@@ -47,6 +47,10 @@ type Backend interface {
 		documents map[grouping.ID]grouping.Document, damaged []*grouping.DamagedGroupError, err error,
 	)
 
+	// LoadRecords returns a part of each document: its head, its counters and the named
+	// records. A document that has no head, or cannot be read, is missing in the map.
+	LoadRecords(ctx context.Context, names map[grouping.ID][]string) (map[grouping.ID]grouping.Document, error)
+
 	// FollowLog calls fn with the log entries after the positions, in order for each
 	// shard. It returns nil when the context ends, and an error if the backend
 	// fails. The log is only a hint: the caller must compare sequence numbers and
@@ -123,4 +127,12 @@ type LogEntry struct {
 	ID       grouping.ID
 	Writer   string
 	Previous string // token of the previous entry; "" means not known
+
+	// Version is the version that the write made, if it directly followed the version
+	// before. Then Records are the names of the records that differ, except for the
+	// head. 0 means that the whole document may differ.
+	Version int64
+	Records []string
+	// NoChanged says that the write has no changed events.
+	NoChanged bool
 }

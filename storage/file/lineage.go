@@ -20,6 +20,14 @@ func (f *Storage) CheckLineage(ctx context.Context, _ []durable.Position) (durab
 	return durable.LineageHeld, nil
 }
 
+// LoadRecords implements durable.Backend. Nothing follows a file.
+func (f *Storage) LoadRecords(ctx context.Context, _ map[grouping.ID][]string) (map[grouping.ID]grouping.Document, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return nil, nil
+}
+
 // LoadEvents implements durable.Backend.
 func (f *Storage) LoadEvents(ctx context.Context, _ []durable.LogEntry) ([]grouping.Event, grouping.ContentTexts, error) {
 	if ctx.Err() != nil {

@@ -3,7 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
-	"strconv"
+	"slices"
 	"time"
 
 	"muster/grouping"
@@ -20,6 +20,10 @@ const (
 	// maxEntries is the maximum number of entries in one read of the log. A slow
 	// connection must transfer them within the time limit of the read.
 	maxEntries = 200
+	// readPause is the time from one read of the log to the next. Under load, one read
+	// then gets several entries, and one load gets the document that they are about. A
+	// read that got the maximum number of entries is followed by the next one at once.
+	readPause = 20 * time.Millisecond
 )
 
 // FollowLog implements durable.Backend.
@@ -54,14 +58,58 @@ func (r *Storage) followShard(ctx context.Context, shard int, last string, fn fu
 			last = m.ID
 		}
 		fn(shard, entries)
+		if len(entries) < maxEntries {
+			pause(ctx, readPause)
+		}
 	}
 	return nil
 }
 
-func decodeLogEntry(m redis.XMessage) durable.LogEntry {
-	text := func(name string) string { s, _ := m.Values[name].(string); return s }
-	e := durable.LogEntry{ID: grouping.ID(text("id")), Writer: text("writer"), Previous: text("previous")}
-	e.Epoch, e.StreamID, e.Token = text("epoch"), m.ID, text("token")
-	e.Seq, _ = strconv.ParseInt(text("seq"), 10, 64)
-	return e
+// pause waits, or returns earlier if the context ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// headFields are the fields of a document that are not records, and its head.
+var headFields = []string{
+	grouping.HeadRecord, durable.FieldDeleted, durable.FieldVersion, durable.FieldNotifications, durable.FieldSchema,
+}
+
+// LoadRecords implements durable.Backend.
+func (r *Storage) LoadRecords(ctx context.Context, names map[grouping.ID][]string) (map[grouping.ID]grouping.Document, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	pipe := r.client.Pipeline()
+	answers := make(map[grouping.ID]*redis.SliceCmd, len(names))
+	for id, records := range names {
+		if id.Valid() {
+			answers[id] = pipe.HMGet(ctx, r.documentKey(id), slices.Concat(headFields, records)...)
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
+		return nil, r.fault(ctx, "load", err)
+	}
+	documents := make(map[grouping.ID]grouping.Document, len(names))
+	for id, answer := range answers {
+		values, err := answer.Result()
+		if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
+			return nil, r.fault(ctx, "load", err)
+		}
+		fields := make(map[string]string, len(values))
+		for i, name := range slices.Concat(headFields, names[id])[:len(values)] {
+			if text, ok := values[i].(string); ok {
+				fields[name] = text
+			}
+		}
+		if d, damaged := durable.Decode(id, fields); d != nil && damaged == nil && fields[grouping.HeadRecord] != "" {
+			documents[id] = d
+		}
+	}
+	return documents, nil
 }

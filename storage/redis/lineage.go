@@ -65,7 +65,11 @@ func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([
 		if !e.ID.Valid() || !grouping.Stamp(e.Token).Valid() {
 			continue
 		}
-		for _, key := range []string{r.key(r.shard(e.ID), "t:"+string(e.ID)), r.changedKeys(r.shard(e.ID)).events} {
+		keys := []string{r.key(r.shard(e.ID), "t:"+string(e.ID)), r.changedKeys(r.shard(e.ID)).events}
+		if e.NoChanged {
+			keys = keys[:1]
+		}
+		for _, key := range keys {
 			answers = append(answers, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
 				Key: key, Start: "[" + e.Token, Stop: "[" + e.Token + "g", ByLex: true,
 			}))

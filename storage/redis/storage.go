@@ -46,7 +46,7 @@ import (
 //	prefix:{n}:xc       HASH    the contents of the changed events
 //	prefix:{n}:xu       ZSET    their hashes, like cu
 //	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
-//	                            the entry before it
+//	                            the entry before it, and the changed records
 //	prefix:{n}:meta     HASH    epoch, sequence, the last entry of the log with its
 //	                            sequence, number of shards, and the newest
 //	                            schema of a process that used the keys

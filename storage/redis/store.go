@@ -185,7 +185,7 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 	args = append(args,
 		op, string(w.ID()), string(w.Stamp), w.Stamp.Writer(),
 		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
-		w.Exclusive, w.Notified, version, notifications,
+		w.Exclusive, w.Notified, changeText(w, records), version, notifications,
 		head, deleted, int64(ttl.Seconds()))
 	args = append(args, len(records))
 	for _, record := range records {

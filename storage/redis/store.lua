@@ -13,7 +13,7 @@ local function arg() read = read + 1; return ARGV[read] end
 local delete = arg() == 'delete'
 local id, token, writer = arg(), arg(), arg()
 local hasBase, baseHead, baseDeleted, baseVersion = arg() == '1', arg(), arg(), arg()
-local exclusive, notified = arg() == '1', arg() == '1'
+local exclusive, notified, change = arg() == '1', arg() == '1', arg()
 local minVersion, minNotifications = arg(), arg()
 local newHead, deleted, ttl = arg(), arg(), arg()
 local records = tonumber(arg())
@@ -105,7 +105,8 @@ local function isApplied()
     redis.call('ZSCORE', timeline, ARGV[inHistory.eventsAt + 1]))
 end
 if isApplied() then
-  return {'applied', values[3] or '0', values[4] or '0', '', ''}
+  -- If other writes followed, the writer does not know the stored version.
+  return {'applied', values[5] == token and values[3] or minVersion, values[4] or '0', '', ''}
 end
 
 -- Returns a conflict with all fields of the document.
@@ -251,6 +252,8 @@ local function writeEvents(new, oldest)
 end
 
 local keptHead = ''
+-- A reader with the version before gets the next one by the records that the change names.
+local follows = live and not delete and version >= tonumber(minVersion)
 version = text(math.max(version, tonumber(minVersion)) + 1)
 notifications = text(math.max(notifications, tonumber(minNotifications)) + (notified and 1 or 0))
 if delete or damaged then
@@ -334,5 +337,6 @@ end
 seq = text(seq)
 redis.call('HSET', meta, 'seq', seq, 'last', seq .. ' ' .. token)
 redis.call('XADD', log, 'MAXLEN', '~', MAX_LOG, '*',
-  'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer, 'previous', previous)
+  'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer, 'previous', previous,
+  'change', (follows and version or '0') .. '\n' .. change)
 return {'done', version, notifications, keptHead, evicted}
