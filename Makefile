@@ -75,15 +75,11 @@ demo: build $(DEMO_ALERTMANAGER) ## run a real Alertmanager, Muster and a story 
 .PHONY: test
 test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager or browser
 	@# Tests with servers mostly wait, so more of them run at the same time than there
-	@# are cores. They come first, because they take longest. The browser needs the
-	@# cores for itself. If one step fails, the other still runs. Vet runs in lint.
-	status=0; \
-	$(GOTEST) -p 3 -parallel 4 $(WITH_SERVERS) $(filter-out muster/e2e/browser $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...)) || status=1; \
-	$(GOTEST) muster/e2e/browser || status=1; \
-	exit $$status
+	@# are cores. They come first, because they take longest. Vet runs in lint.
+	go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m -p 3 -parallel 4 \
+		$(WITH_SERVERS) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...))
 
-GOTEST = go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m
-WITH_SERVERS := muster/e2e muster/storage muster/storage/redis muster/storage/file
+WITH_SERVERS := muster/e2e muster/e2e/browser muster/storage muster/storage/redis muster/storage/file
 
 .PHONY: test-tools
 test-tools: ## install the programs that the tests need

@@ -156,7 +156,7 @@ func TestEvictedKeysComeBack(t *testing.T) {
 			redis := startRedis(t)
 			a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
 			tr := startTraffic(t, a, b)
-			tr.waitMore(300)
+			tr.waitMore(200)
 			tr.stopHalf()
 			require.NoError(t, redis.client.ConfigSet(ctx, "maxmemory-policy", policy).Err())
 			for tries := 64; ; tries-- {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 )
 
@@ -22,6 +23,7 @@ var short = os.Getenv("SHORT") == "1"
 var musterBinary string
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // less work for the race detector
 	os.Exit(run(m))
 }
 

@@ -109,11 +109,11 @@ func TestRedisKilledUnderTraffic(t *testing.T) {
 			redis := startRedis(t)
 			a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
 			tr := startTraffic(t, a, b)
-			tr.waitMore(300)
+			tr.waitMore(150)
 			redis.kill()
 			a.waitDegraded()
 			b.waitDegraded()
-			tr.waitMore(300)
+			tr.waitMore(150)
 			tr.stopHalf()
 			tr.waitMore(50)
 			if empty {
@@ -133,9 +133,9 @@ func TestFlushAllUnderTraffic(t *testing.T) {
 	redis := startRedis(t)
 	a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
 	tr := startTraffic(t, a, b)
-	tr.waitMore(300)
+	tr.waitMore(150)
 	redis.flushAll()
-	tr.waitMore(300)
+	tr.waitMore(150)
 	tr.stopHalf()
 	tr.waitMore(50)
 	redis.flushAll()
@@ -150,7 +150,7 @@ func TestMusterKilledUnderTraffic(t *testing.T) {
 	m.down.Store(true)
 	tr := startTraffic(t, m)
 	for range 3 {
-		tr.waitMore(200)
+		tr.waitMore(120)
 		m.kill()
 		m.start()
 	}
@@ -169,7 +169,7 @@ func TestMusterKilledUnderTrafficWithFile(t *testing.T) {
 	m.down.Store(true)
 	tr := startTraffic(t, m)
 	for range 3 {
-		tr.waitMore(200)
+		tr.waitMore(120)
 		m.kill()
 		m.start()
 	}

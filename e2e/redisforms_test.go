@@ -165,7 +165,7 @@ func TestSentinelFailoverUnderTraffic(t *testing.T) {
 	a.waitHealthy(waitTimeout)
 	b.waitHealthy(waitTimeout)
 	tr := startTraffic(t, a, b)
-	tr.waitMore(200)
+	tr.waitMore(120)
 	first.kill()
 	a.waitDegraded()
 	b.waitDegraded()
@@ -298,7 +298,7 @@ func TestClusterUnderTraffic(t *testing.T) {
 	a.waitHealthy(waitTimeout)
 	b.waitHealthy(waitTimeout)
 	tr := startTraffic(t, a, b)
-	tr.waitMore(200)
+	tr.waitMore(120)
 
 	from, to := c[1], c[2]
 	slot, keys := from.busiest()

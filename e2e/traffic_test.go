@@ -167,9 +167,9 @@ type traffic struct {
 }
 
 // pause is the default time between two notifications of a stream. 24 streams then send
-// 100 notifications per second. Two cores can process that with the race detector, while
+// 70 notifications per second. Two cores can process that with the race detector, while
 // other tests do the same.
-const pause = 240 * time.Millisecond
+const pause = 340 * time.Millisecond
 
 // startTraffic starts streams to one replica each. If there are two replicas, it also
 // starts streams to both.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"cmp"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // less work for the race detector
 	r, err := redis.New(redisDefaults(redis.Options{URL: "redis://127.0.0.1"}))
 	if err != nil {
 		panic(err)

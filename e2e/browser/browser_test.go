@@ -191,7 +191,7 @@ type tab struct {
 func open(t *testing.T, width, height int64, dark bool) *tab {
 	t.Helper()
 	created, cancel := newTab()
-	ctx, stop := context.WithTimeout(created, 90*time.Second)
+	ctx, stop := context.WithTimeout(created, 5*time.Minute) // the tests of other packages use the cores too
 	b := &tab{t: t, ctx: ctx, close: func() {
 		stop()
 		cancel()

@@ -3,6 +3,7 @@ package file
 import (
 	"cmp"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 
 	"github.com/prometheus/common/promslog"
@@ -13,7 +14,10 @@ import (
 	"muster/storage/storagetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // less work for the race detector
+	goleak.VerifyTestMain(m)
+}
 
 // The tests use the writer of the contract suite, with shorter names.
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"cmp"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // less work for the race detector
 	redis.SetLogger(redisLogger{promslog.NewNopLogger(), &secrets{}})
 	// A closed connection pool of the client still checks once a second whether it
 	// is closed.
@@ -75,7 +77,8 @@ func TestRedisContract(t *testing.T) {
 }
 
 func TestShardedRedisContract(t *testing.T) {
+	server := storagetest.StartRedis(t)
 	storagetest.Run(t, func(t *testing.T) grouping.GroupStorage {
-		return openRedis(t, Options{URL: "redis://" + miniredis.RunT(t).Addr(), Shards: 5})
+		return openRedis(t, Options{URL: "unix://" + server.Socket, KeyPrefix: "test-" + grouping.NewClock().Writer(), Shards: 5})
 	})
 }

@@ -71,7 +71,7 @@ func contractChangedEvents(t *testing.T, w *Writer) {
 	contents, err := w.Contents(t.Context(), changed)
 	require.NoError(t, err)
 	for _, e := range changed {
-		require.Contains(t, contents, e.Content)
+		require.NotZero(t, contents[e.Content])
 	}
 }
 

@@ -18,10 +18,13 @@ type RedisServer struct {
 	Process *os.Process
 }
 
+// Short reports whether the tests run without a real Redis.
+func Short() bool { return os.Getenv("SHORT") == "1" }
+
 // StartRedis starts a redis-server that runs until the end of the test.
 func StartRedis(t *testing.T, args ...string) *RedisServer {
 	t.Helper()
-	if os.Getenv("SHORT") == "1" {
+	if Short() {
 		t.Skip("SHORT=1: without a real Redis")
 	}
 	path, err := exec.LookPath("redis-server")
