@@ -29,9 +29,10 @@ type Bucket struct {
 // except for the sort order of the buckets.
 func ByLabels(groups []*AlertGroup, q ListQuery, names []string) []*Bucket {
 	b := bucketer{names: names, buckets: map[string]*Bucket{}, seen: map[bucketEntry]struct{}{}}
+	selector := newSelector(&q)
 	for _, g := range groups {
 		for _, a := range g.Alerts {
-			if q.MatchesAlert(a) {
+			if selector.matchesAlert(a) {
 				b.add(g, a)
 			}
 		}

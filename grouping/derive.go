@@ -17,9 +17,10 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 		slices.SortFunc(g.Alerts, compareFingerprints)
 	}
 	g.shared = nil
-	g.Counts, g.Severities = Counts{}, nil
+	g.Counts, g.Severities, g.lacking = Counts{}, nil, 0
 	for _, a := range g.Alerts {
 		g.count(a, 1)
+		g.countLacking(a, 1)
 	}
 	g.setState()
 	g.findMostUrgent()
@@ -41,6 +42,7 @@ func nextAlertGroup(before *AlertGroup, g AlertGroup, replaced []alertPair) *Ale
 	if g.Counts.Firing == 0 {
 		g.Severities = nil
 	}
+	g.findLacking(before, replaced)
 	g.setState()
 	g.Severity, g.NewestAt, g.mostUrgent = before.Severity, before.NewestAt, before.mostUrgent
 	if g.onlyFiringCount() != before.onlyFiringCount() {
@@ -77,6 +79,36 @@ func (g *AlertGroup) count(a *Alert, n int) {
 		g.Counts.Resolved += n
 	case StatusUnreported:
 		g.Counts.Unreported += n
+	}
+}
+
+// findLacking sets lacking. It derives it from the state before, if the group labels are
+// the same.
+func (g *AlertGroup) findLacking(before *AlertGroup, replaced []alertPair) {
+	if !g.GroupLabels.Equal(before.GroupLabels) {
+		g.lacking = 0
+		for _, a := range g.Alerts {
+			g.countLacking(a, 1)
+		}
+		return
+	}
+	g.lacking = before.lacking
+	for _, p := range replaced {
+		g.countLacking(p.after, 1)
+		g.countLacking(p.before, -1)
+	}
+}
+
+// countLacking adds n to lacking if the alert, which may be nil, lacks a group label.
+func (g *AlertGroup) countLacking(a *Alert, n int) {
+	if a == nil {
+		return
+	}
+	for i := range g.GroupLabels {
+		if !a.Labels.Has(g.GroupLabels[i].Name, g.GroupLabels[i].Value) {
+			g.lacking += n
+			return
+		}
 	}
 }
 

@@ -105,6 +105,9 @@ type AlertGroup struct {
 	NewestAt   time.Time
 	// mostUrgent is the number of alerts that have both Severity and NewestAt.
 	mostUrgent int
+	// lacking is the number of alerts that do not have all of the group labels.
+	// Alertmanager groups by these labels, so it is usually 0.
+	lacking int
 	// shared is nil if nobody needed it yet.
 	shared *sharedLabels
 }

@@ -20,6 +20,7 @@ type index struct {
 	groups map[ID]*AlertGroup                 // guarded by mu
 	alerts idSets[Fingerprint]                // guarded by mu
 	labels idSets[uint64]                     // guarded by mu; by labelsKey
+	values labelValues                        // guarded by mu; of the labels of all alerts
 	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu
 	totals Totals                             // guarded by mu; never handed out
 	// heartbeats holds the groups that contain only heartbeats.
@@ -63,7 +64,7 @@ const treeDegree = 32
 
 func newIndex(heartbeats []labels.Matchers) *index {
 	x := &index{
-		groups: map[ID]*AlertGroup{}, alerts: idSets[Fingerprint]{}, labels: idSets[uint64]{},
+		groups: map[ID]*AlertGroup{}, alerts: idSets[Fingerprint]{}, labels: idSets[uint64]{}, values: labelValues{},
 		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{},
 		matchers: heartbeats, seed: maphash.MakeSeed(),
 	}
@@ -119,7 +120,8 @@ func (x *index) updateTotals(id ID, before, after *AlertGroup) {
 	x.snapshot.Store(nil)
 }
 
-// updateSets updates the groups by alert and by group labels. The caller holds mu.
+// updateSets updates the groups by alert and by group labels, and the values of labels.
+// The caller holds mu.
 func (x *index) updateSets(id ID, before, after *AlertGroup) {
 	var oldAlerts, newAlerts []*Alert
 	if before != nil {
@@ -128,7 +130,9 @@ func (x *index) updateSets(id ID, before, after *AlertGroup) {
 	if after != nil {
 		newAlerts = after.Alerts
 	}
-	for _, p := range replacedAlerts(oldAlerts, newAlerts) {
+	replaced := replacedAlerts(oldAlerts, newAlerts)
+	x.values.replace(before, after, replaced)
+	for _, p := range replaced {
 		switch {
 		case p.before == nil:
 			x.alerts.add(p.after.Fingerprint, id)
@@ -212,6 +216,20 @@ func (x *index) all() []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return slices.AppendSeq(make([]*AlertGroup, 0, len(x.groups)), maps.Values(x.groups))
+}
+
+// valuesOf returns the values of a label that alerts have, in no particular order.
+func (x *index) valuesOf(name string) []string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return slices.AppendSeq(make([]string, 0, len(x.values[name])), maps.Keys(x.values[name]))
+}
+
+// mayMatch reports whether an alert may match all matchers.
+func (x *index) mayMatch(ms labels.Matchers) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.values.mayMatch(ms)
 }
 
 // sortedSnapshot returns a copy of the current groups in a sort order, and the number

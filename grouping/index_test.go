@@ -43,6 +43,7 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 		require.Equal(t, fresh.groups, x.groups)
 		require.Equal(t, fresh.alerts, x.alerts)
 		require.Equal(t, fresh.labels, x.labels)
+		require.Equal(t, fresh.values, x.values)
 		require.Equal(t, fresh.heartbeats, x.heartbeats)
 		require.Equal(t, countsOf(fresh.currentTotals()), countsOf(x.currentTotals()))
 		require.Equal(t, countsOf(x.currentTotals()), countsOf(new(TotalsOf(slices.Collect(maps.Values(held)), testHeartbeats))))

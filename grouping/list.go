@@ -63,19 +63,8 @@ type GroupPage struct {
 }
 
 // Selects reports whether the query selects the group. It ignores the cursor and the
-// limit.
-func (q *ListQuery) Selects(g *AlertGroup) bool {
-	if q.Receiver != "" && q.Receiver != g.Receiver || q.Source != "" && q.Source != g.Source ||
-		len(q.States) > 0 && !slices.Contains(q.States, g.State) || !q.matchesAny(g) {
-		return false
-	}
-	for _, word := range q.Words {
-		if !q.mentions(g, strings.ToLower(word)) {
-			return false
-		}
-	}
-	return true
-}
+// limit. Select is faster for many groups.
+func (q *ListQuery) Selects(g *AlertGroup) bool { return newSelector(q).selects(g) }
 
 // MatchesAlert reports whether the query's states and matchers select the alert. The
 // same alert must satisfy both: a query for firing groups does not find a group by a
@@ -113,43 +102,6 @@ func (q *ListQuery) Wants(status Status) bool {
 			return status == StatusFiring
 		}
 	})
-}
-
-func (q *ListQuery) matchesAny(g *AlertGroup) bool {
-	if len(g.Alerts) == 0 {
-		return allMatch(q.Matchers, g.GroupLabels)
-	}
-	return len(q.Matchers) == 0 || slices.ContainsFunc(g.Alerts, q.MatchesAlert)
-}
-
-func (q *ListQuery) mentions(g *AlertGroup, word string) bool {
-	if strings.Contains(strings.ToLower(g.Receiver), word) || strings.Contains(strings.ToLower(g.Source), word) ||
-		labelsMention(g.GroupLabels, word) {
-		return true
-	}
-	for _, a := range g.Alerts {
-		if !q.Wants(a.Status) {
-			continue
-		}
-		if labelsMention(a.Labels, word) {
-			return true
-		}
-		for _, value := range a.Annotations.All() {
-			if strings.Contains(strings.ToLower(value), word) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func labelsMention(l Labels, word string) bool {
-	for name, value := range l.All() {
-		if strings.Contains(strings.ToLower(name), word) || strings.Contains(strings.ToLower(value), word) {
-			return true
-		}
-	}
-	return false
 }
 
 // position is the position of a group in a sort order. Positions are compared field
@@ -221,8 +173,9 @@ func List(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
 		return GroupPage{}, err
 	}
 	var entries []indexEntry
+	selector := newSelector(&q)
 	for _, g := range groups {
-		if q.Selects(g) {
+		if selector.selects(g) {
 			entries = append(entries, indexEntry{l.sort.positionOf(g), g})
 		}
 	}
@@ -274,7 +227,9 @@ func (l *lister) add(e indexEntry) bool {
 		l.page.Groups = append(l.page.Groups, e.group)
 		l.last = e.position
 	default: // a group after the full page: there is a next page
-		l.page.Next = l.last.cursor(l.sort)
+		if l.page.Next == "" {
+			l.page.Next = l.last.cursor(l.sort)
+		}
 		return !l.totalKnown
 	}
 	return true
@@ -287,8 +242,12 @@ func (x *index) list(q ListQuery) (GroupPage, error) {
 	if err != nil {
 		return GroupPage{}, err
 	}
+	if !x.mayMatch(q.Matchers) {
+		return l.page, nil
+	}
 	order, states := x.sortedSnapshot(l.sort)
-	visit := func(e indexEntry) bool { return !q.Selects(e.group) || l.add(e) }
+	selector := newSelector(&q)
+	visit := func(e indexEntry) bool { return !selector.selects(e.group) || l.add(e) }
 	if len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" {
 		order.Ascend(visit)
 		return l.page, nil
@@ -305,6 +264,20 @@ func (x *index) list(q ListQuery) (GroupPage, error) {
 		order.Ascend(visit)
 	}
 	return l.page, nil
+}
+
+// selects reports whether the query selects a group. It ignores the cursor and the limit.
+func (x *index) selects(q ListQuery) bool {
+	if !x.mayMatch(q.Matchers) {
+		return false
+	}
+	order, _ := x.sortedSnapshot(DefaultSort)
+	selector, found := newSelector(&q), false
+	order.Ascend(func(e indexEntry) bool {
+		found = selector.selects(e.group)
+		return !found
+	})
+	return found
 }
 
 func (q *ListQuery) pageSettings() (Sort, int, error) {

@@ -30,6 +30,22 @@ func (m *Manager) List(ctx context.Context, q ListQuery) (GroupPage, error) {
 	return m.index.list(q)
 }
 
+// Selects reports whether the query selects any group.
+func (m *Manager) Selects(ctx context.Context, q ListQuery) (bool, error) {
+	if err := m.startOperation(ctx, "selects"); err != nil {
+		return false, err
+	}
+	return m.index.selects(q), nil
+}
+
+// LabelValues returns the values of a label that alerts have, in no particular order.
+func (m *Manager) LabelValues(ctx context.Context, name string) ([]string, error) {
+	if err := m.startOperation(ctx, "label_values"); err != nil {
+		return nil, err
+	}
+	return m.index.valuesOf(name), nil
+}
+
 // All returns every group, in no particular order.
 func (m *Manager) All(ctx context.Context) ([]*AlertGroup, error) {
 	if err := m.startOperation(ctx, "all"); err != nil {

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gin-gonic/gin"
 
@@ -43,9 +44,24 @@ func (d *Door) listPage(ctx context.Context, site *templates.Site, v templates.V
 	if len(page.Groups) > 0 || len(v.Matchers) == 0 {
 		return p, nil
 	}
-	groups, err := d.groups.All(ctx)
-	p.Suggest(site, v, groups)
-	return p, err
+	return p, d.suggest(ctx, p, site, v)
+}
+
+// suggest adds a filter that matches something to a page whose filter matches nothing.
+func (d *Door) suggest(ctx context.Context, p *templates.GroupsPage, site *templates.Site, v templates.View) (err error) {
+	p.Suggest(site, v, templates.Known{
+		LabelValues: func(name string) []string {
+			values, failed := d.groups.LabelValues(ctx, name)
+			err = errors.Join(err, failed)
+			return values
+		},
+		Selects: func(q grouping.ListQuery) bool {
+			selects, failed := d.groups.Selects(ctx, q)
+			err = errors.Join(err, failed)
+			return selects
+		},
+	})
+	return err
 }
 
 func (d *Door) byPage(ctx context.Context, site *templates.Site, v templates.View) (*templates.GroupsPage, error) {
@@ -57,7 +73,7 @@ func (d *Door) byPage(ctx context.Context, site *templates.Site, v templates.Vie
 	selected := q.Select(groups)
 	p := templates.NewByPage(site, v, selected)
 	if len(selected) == 0 {
-		p.Suggest(site, v, groups)
+		err = d.suggest(ctx, p, site, v)
 	}
-	return p, nil
+	return p, err
 }

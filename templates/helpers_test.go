@@ -98,7 +98,7 @@ func states(t testing.TB) map[string]Page {
 		if v.LeavesOutUnreported() {
 			p.AddUnreported(s, v, selected(groups, v.OfUnreported()).Total)
 		}
-		p.Suggest(s, v, groups)
+		p.Suggest(s, v, knownOf(groups))
 		return p
 	}
 	one := func(name string) Page {

@@ -34,6 +34,8 @@ type Groups interface {
 	All(ctx context.Context) ([]*grouping.AlertGroup, error)
 	Get(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
 	List(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
+	Selects(ctx context.Context, q grouping.ListQuery) (bool, error)
+	LabelValues(ctx context.Context, name string) ([]string, error)
 	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
