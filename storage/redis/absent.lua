@@ -1,6 +1,6 @@
 -- Returns the positions of the events that are missing in the history of a shard,
--- or in the timeline of a stored group, or whose content is missing. An event that a
--- limit or the retention has removed is not missing.
+-- or whose write is missing in the timeline of a stored group, or whose content is
+-- missing. An event that a limit or the retention has removed is not missing.
 local history, contents, uses = KEYS[1], KEYS[2], KEYS[3]
 local maxHistory, maxTimeline, retention = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -11,10 +11,15 @@ local function oldestKept(key, maximum)
   end
   return redis.call('ZRANGE', key, 0, 0)[1]
 end
--- Reports whether the key has the event, or the event is before the first that
--- must be there.
+-- Reports whether the key has the text of the event, or the event is before the first
+-- that must be there.
 local function has(key, first, id)
   return id < first or #redis.call('ZRANGE', key, '[' .. id .. '{', '[' .. id .. '|', 'BYLEX', 'LIMIT', 0, 1) > 0
+end
+-- Reports whether the timeline has the write of the event, or the text of the event as in
+-- an earlier version.
+local function timelineHas(key, first, id)
+  return redis.call('ZSCORE', key, string.sub(id, 1, 32)) or has(key, first, id)
 end
 
 local oldest = string.format('%012x', math.max(0, tonumber(redis.call('TIME')[1]) - retention) * 1000)
@@ -39,7 +44,7 @@ for i = 4, #ARGV, 3 do
   local id, group, hash = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local first = firstInTimeline[group]
   if id >= oldest and not (has(history, firstInHistory, id) and hasContent(id, hash) and
-      (not first or has(KEYS[group + 1], first, id))) then
+      (not first or timelineHas(KEYS[group + 1], first, id))) then
     absent[#absent + 1] = (i - 4) / 3
   end
 end

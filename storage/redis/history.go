@@ -19,25 +19,21 @@ func (r *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 		return page, context.Cause(ctx)
 	}
 	q.Limit = cmp.Or(q.Limit, grouping.DefaultLimit)
-	var keys []string
+	var err error
 	switch {
-	case q.Group != "" && !q.Group.Valid():
-		return page, nil // only a valid ID may become part of a key
-	case q.Group != "":
-		keys = []string{r.key(r.shard(q.Group), "t:"+string(q.Group))}
-	default:
-		for shard := range r.opts.Shards {
-			keys = append(keys, r.key(shard, "h"))
+	case q.Group == "":
+		for shard := 0; shard < r.opts.Shards && err == nil; shard++ {
+			var events []grouping.Event
+			events, err = r.newest(ctx, r.key(shard, "h"), &q)
+			page.Events = append(page.Events, events...)
 		}
+	case q.Group.Valid(): // only a valid ID may become part of a key
+		page.Events, err = r.newestOfGroup(ctx, &q)
 	}
-	for _, key := range keys {
-		events, err := r.newest(ctx, key, &q)
-		if err != nil {
-			return page, err
-		}
-		page.Events = append(page.Events, events...)
+	if err != nil {
+		return grouping.EventPage{}, r.fault(ctx, "events", err)
 	}
-	slices.SortFunc(page.Events, func(a, b grouping.Event) int { return cmp.Compare(b.ID, a.ID) })
+	slices.SortFunc(page.Events, newestFirst)
 	if len(page.Events) > q.Limit {
 		page.Events = page.Events[:q.Limit]
 		page.Next = page.Events[q.Limit-1].ID
@@ -45,27 +41,37 @@ func (r *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 	return page, nil
 }
 
-// newest returns the newest events of one key that match the query. It returns up
-// to one event more than a page has, which shows that there is a next page.
-func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery) ([]grouping.Event, error) {
-	const chunk = 500
-	from, to := "-", "+"
+func newestFirst(a, b grouping.Event) int { return cmp.Compare(b.ID, a.ID) }
+
+// historyChunk is the number of members that one command reads.
+const historyChunk = 500
+
+// bounds returns the range of texts in which the query selects events, from the newest to
+// the oldest.
+func bounds(q *grouping.EventQuery) (newest, oldest string) {
+	newest, oldest = "+", "-"
 	if !q.Since.IsZero() {
-		from = "[" + durable.FirstID(q.Since)
+		oldest = "[" + durable.FirstID(q.Since)
 	}
 	if !q.Until.IsZero() {
-		to = "(" + durable.FirstID(durable.RoundUp(q.Until))
+		newest = "(" + durable.FirstID(durable.RoundUp(q.Until))
 	}
-	if q.Cursor != "" && (to == "+" || q.Cursor < to[1:]) {
-		to = "(" + q.Cursor
+	if q.Cursor != "" && (newest == "+" || q.Cursor < newest[1:]) {
+		newest = "(" + q.Cursor
 	}
-	var events []grouping.Event
+	return newest, oldest
+}
+
+// newest returns the newest events of one key that match the query. It returns up
+// to one event more than a page has, which shows that there is a next page.
+func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery) (events []grouping.Event, err error) {
+	to, from := bounds(q)
 	for {
 		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: chunk,
+			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: historyChunk,
 		}).Result()
 		if err != nil {
-			return nil, r.fault(ctx, "events", err)
+			return nil, err
 		}
 		for _, m := range members {
 			e, err := grouping.DecodeEvent(m)
@@ -78,7 +84,7 @@ func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery
 				}
 			}
 		}
-		if len(members) < chunk {
+		if len(members) < historyChunk {
 			return events, nil
 		}
 		to = "(" + members[len(members)-1]
@@ -128,10 +134,9 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event, conten
 		if e.Kind == grouping.EventChanged {
 			continue
 		}
-		timeline := r.key(r.shard(id), "t:"+string(id))
+		timeline := r.timelineKey(id)
 		timelines[timeline] = true
-		pipe.ZAdd(ctx, timeline, member)
-		bytes += len(text)
+		pipe.ZAdd(ctx, timeline, redis.Z{Member: string(e.Stamp())})
 	}
 	for key, maximum := range limits {
 		pipe.ZRemRangeByRank(ctx, key, 0, int64(-maximum-1))

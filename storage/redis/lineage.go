@@ -65,7 +65,7 @@ func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([
 		if !e.ID.Valid() || !grouping.Stamp(e.Token).Valid() {
 			continue
 		}
-		keys := []string{r.key(r.shard(e.ID), "t:"+string(e.ID)), r.changedKeys(r.shard(e.ID)).events}
+		keys := []string{r.historyKeys(r.shard(e.ID)).events, r.changedKeys(r.shard(e.ID)).events}
 		if e.NoChanged {
 			keys = keys[:1]
 		}
@@ -134,7 +134,7 @@ func (r *Storage) absentPart(ctx context.Context, eventKeys eventKeys, events []
 		id := events[i].DocumentID()
 		if keyIndex[id] == 0 && events[i].Kind != grouping.EventChanged {
 			keyIndex[id] = len(keys) + 1 // Lua counts from one
-			keys = append(keys, r.documentKey(id), r.key(r.shard(id), "t:"+string(id)))
+			keys = append(keys, r.documentKey(id), r.timelineKey(id))
 		}
 		args = append(args, events[i].ID, keyIndex[id], events[i].Content)
 	}
@@ -184,7 +184,7 @@ func (r *Storage) lackingPart(ctx context.Context, shard int, ids []grouping.ID,
 		r.key(shard, "index"), history.events, history.contents, history.uses, changed.events, changed.contents, changed.uses,
 	}, make([]any, 0, len(ids))
 	for _, id := range ids {
-		keys = append(keys, r.documentKey(id), r.key(shard, "t:"+string(id)))
+		keys = append(keys, r.documentKey(id), r.timelineKey(id))
 		args = append(args, string(id))
 	}
 	answer, err := lackingScript.Run(ctx, r.client, keys, args...).Slice()

@@ -34,7 +34,7 @@ type Options struct {
 	// MaxHistory is the maximum number of events per shard. Changed events have a tenth
 	// of it in addition.
 	MaxHistory  int
-	MaxTimeline int // maximum number of events per group
+	MaxTimeline int // maximum number of writes per group whose events are listed with it
 	MaxLog      int // maximum number of log entries per shard
 	Limits      Limits
 }

@@ -32,8 +32,10 @@ import (
 //	                            such as m, the head; v and n, counters;
 //	                            d, the deletion; w, the stamp of the last write;
 //	                            s, the schema
-//	prefix:{n}:t:<id>   ZSET    the timeline of the document: its events, sorted
-//	                            by text
+//	prefix:{n}:t:<id>   ZSET    the timeline of the document: the stamps of its
+//	                            writes that have events in the history, sorted by
+//	                            text. An earlier version had the texts of the
+//	                            events instead
 //	prefix:{n}:index    HASH    the stamp of the last write of each document. It is
 //	                            not a sorted set, because scores are doubles,
 //	                            which are too short for a stamp

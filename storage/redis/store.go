@@ -88,7 +88,7 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 	history, changed := r.historyKeys(shard), r.changedKeys(shard)
 	keys := []string{
 		r.documentKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"),
-		history.events, r.key(shard, "t:"+string(id)), history.contents, history.uses,
+		history.events, r.timelineKey(id), history.contents, history.uses,
 		changed.events, changed.contents, changed.uses,
 	}
 	var answer []any

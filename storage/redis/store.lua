@@ -98,11 +98,11 @@ if live then
 end
 
 -- Reports whether the write is applied already, so the answer to an earlier run was lost.
--- This is the case if it was the last write, or if its first event is stored. Only a
--- document that was written since the writer has read it can be the second.
+-- This is the case if it was the last write, or if the timeline has it. The second needs
+-- a document that was written since the writer has read it.
 local function isApplied()
   return values[5] == token or (inHistory.events > 0 and (storedVersion ~= baseVersion or storedDeleted ~= baseDeleted) and
-    redis.call('ZSCORE', timeline, ARGV[inHistory.eventsAt + 1]))
+    redis.call('ZSCORE', timeline, token))
 end
 if isApplied() then
   -- If other writes followed, the writer does not know the stored version.
@@ -234,8 +234,8 @@ local function writeEvents(new, oldest)
     end
     inBatches('ZADD', new.key, members)
     if new == inHistory then
-      inBatches('ZADD', timeline, members)
-      if timelineLength + new.events > MAX_TIMELINE then
+      redis.call('ZADD', timeline, '0', token)
+      if timelineLength >= MAX_TIMELINE then
         redis.call('ZREMRANGEBYRANK', timeline, 0, -MAX_TIMELINE - 1)
       end
     end

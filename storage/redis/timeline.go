@@ -1,0 +1,101 @@
+package redis
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"muster/grouping"
+)
+
+// The timeline of a document names its writes by their stamps. The events of a write are
+// in the history of the shard, because their IDs begin with its stamp. So each text is
+// stored once, and a write adds one short member to the timeline.
+
+func (r *Storage) timelineKey(id grouping.ID) string { return r.key(r.shard(id), "t:"+string(id)) }
+
+// writesChunk is the number of writes whose events are read at once.
+const writesChunk = 100
+
+// newestOfGroup is newest for the events of a group.
+func (r *Storage) newestOfGroup(ctx context.Context, q *grouping.EventQuery) (events []grouping.Event, err error) {
+	to, from := bounds(q)
+	for {
+		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: r.timelineKey(q.Group), Start: to, Stop: from, ByLex: true, Rev: true, Count: writesChunk,
+		}).Result()
+		if err != nil {
+			return nil, err
+		}
+		part, err := r.eventsOf(ctx, r.shard(q.Group), members)
+		if err != nil {
+			return nil, err
+		}
+		for i := range part {
+			if e := &part[i]; (q.Cursor == "" || e.ID < q.Cursor) && q.Matches(e) {
+				if events = append(events, *e); len(events) > q.Limit {
+					return events, nil
+				}
+			}
+		}
+		if len(members) < writesChunk {
+			return events, nil
+		}
+		to = "(" + members[len(members)-1]
+	}
+}
+
+// eventsOf returns the events of members of a timeline, the newest first.
+func (r *Storage) eventsOf(ctx context.Context, shard int, members []string) (events []grouping.Event, err error) {
+	stamps := make([]string, 0, len(members))
+	for _, m := range members {
+		if !strings.Contains(m, "{") {
+			stamps = append(stamps, m)
+		} else if e, err := grouping.DecodeEvent(m); err == nil {
+			events = append(events, e) // an earlier version wrote it
+		}
+	}
+	texts, err := r.textsOf(ctx, r.historyKeys(shard).events, stamps)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range texts {
+		if e, err := grouping.DecodeEvent(text); err == nil {
+			events = append(events, e)
+		}
+	}
+	slices.SortFunc(events, newestFirst)
+	// The repair of a timeline of an earlier version has added stamps of events in it.
+	return slices.CompactFunc(events, func(a, b grouping.Event) bool { return a.ID == b.ID }), nil
+}
+
+// textsOf returns the stored texts of the events of writes.
+func (r *Storage) textsOf(ctx context.Context, key string, stamps []string) (texts []string, err error) {
+	if len(stamps) == 0 {
+		return nil, nil
+	}
+	pipe := r.client.Pipeline()
+	parts := make([]*redis.StringSliceCmd, len(stamps))
+	for i, stamp := range stamps {
+		parts[i] = pipe.ZRangeArgs(ctx, rangeOfWrite(key, stamp, stamp))
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	for i, part := range parts {
+		read := part.Val()
+		for texts = append(texts, read...); len(read) == historyChunk; texts = append(texts, read...) {
+			if read, err = r.client.ZRangeArgs(ctx, rangeOfWrite(key, stamps[i], read[len(read)-1])).Result(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return texts, nil
+}
+
+// rangeOfWrite is the range of the next events of a write after the one with this text.
+func rangeOfWrite(key, stamp, after string) redis.ZRangeArgs {
+	return redis.ZRangeArgs{Key: key, Start: "(" + after, Stop: "[" + stamp + "g", ByLex: true, Count: historyChunk}
+}
