@@ -161,10 +161,11 @@ type Write struct {
 	Next, Base Document
 
 	// The other fields are those of a Change.
-	Stamp                         Stamp
-	Events, Changed               []Event
-	Contents                      ContentTexts
-	Notified, Exclusive, Deferred bool
+	Stamp               Stamp
+	Events, Changed     []Event
+	Contents            ContentTexts
+	Notified            int
+	Exclusive, Deferred bool
 }
 
 // ID returns the ID of the document that is written.
@@ -181,6 +182,22 @@ func (w *Write) AllEvents() []Event {
 		return w.Events
 	}
 	return slices.Concat(w.Events, w.Changed)
+}
+
+// OtherStamps returns the stamps of the events that are not that of the write, each one
+// once.
+func (w *Write) OtherStamps() (stamps []Stamp) {
+	for _, events := range [][]Event{w.Events, w.Changed} {
+		last := w.Stamp
+		for i := range events {
+			s := events[i].Stamp()
+			if s != last && s != w.Stamp && !slices.Contains(stamps, s) {
+				stamps = append(stamps, s)
+			}
+			last = s
+		}
+	}
+	return stamps
 }
 
 // Records returns the records that the write changes if the stored ones have the

@@ -172,9 +172,9 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		return Outcome{}, err
 	}
 	var events []Event
-	g, err := m.write(ctx, n.ID(), func(base *AlertGroup) (Change, error) {
+	g, err := m.writeTogether(ctx, n.ID(), n.Stamp, func(base *AlertGroup) (Change, error) {
 		c := apply(base, n, m.rules())
-		c.Notified = true
+		c.Notified = 1
 		events = c.Events
 		return c, nil
 	})
@@ -255,7 +255,7 @@ func (m *Manager) AddAlertToGroup(ctx context.Context, key Key, a NotifiedAlert)
 		return nil, err
 	}
 	stamp := m.clock.Stamp()
-	return m.write(ctx, key.ID(), func(base *AlertGroup) (Change, error) {
+	return m.writeTogether(ctx, key.ID(), stamp, func(base *AlertGroup) (Change, error) {
 		c := applyAlert(base, key, a, stamp, m.rules())
 		if c.Group.Alert(a.Fingerprint) == nil {
 			return c, &FullError{What: "alert", Limit: m.opts.MaxAlerts}
@@ -357,7 +357,11 @@ func (m *Manager) write(ctx context.Context, id ID, plan func(base *AlertGroup) 
 		return nil, err
 	}
 	defer unlock()
+	return m.tryWrite(ctx, id, plan)
+}
 
+// tryWrite is write for callers whose turn it is to write to the group.
+func (m *Manager) tryWrite(ctx context.Context, id ID, plan func(base *AlertGroup) (Change, error)) (*AlertGroup, error) {
 	base, err := m.storage.Load(ctx, id)
 	if err != nil && !errors.Is(err, ErrGroupNotFound) {
 		return nil, err

@@ -47,7 +47,7 @@ type GroupStore interface {
 	// conflict too.
 	//
 	// Counters never decrease. They are at least those of change.Group, and
-	// change.Notified increments Notifications by one. If the write was already
+	// Notifications increases by change.Notified. If the write was already
 	// applied but its answer was lost, Store succeeds and does not apply it again.
 	Store(ctx context.Context, change Change) (*AlertGroup, error)
 
@@ -137,18 +137,19 @@ type Change struct {
 	// Group is the new state of the group, or nil to delete it. Base is the state
 	// that the writer started from, or nil if there was no group.
 	Group, Base *AlertGroup
-	// Stamp is the stamp of the write.
+	// Stamp is the stamp of the write. No event of the write has a greater one.
 	Stamp Stamp
-	// Events are added to the history together with the write.
+	// Events are added to the history together with the write. They are sorted by ID. A
+	// change that joins several writes has events with the stamp of each.
 	Events []Event
 	// Changed holds the changed events of the write. A storage keeps them apart, so that
 	// they do not displace other events.
 	Changed []Event
 	// Contents holds the contents of all these events, each one once.
 	Contents ContentTexts
-	// Notified is true if the write applies a notification. It increments the
-	// group's Notifications counter by one.
-	Notified bool
+	// Notified is the number of notifications that the write applies. The group's
+	// Notifications counter increases by it.
+	Notified int
 	// Exclusive requires that the stored fields of the group itself are those of
 	// Base. So if several replicas make the same change, only one of them writes.
 	Exclusive bool

@@ -34,12 +34,10 @@ func newEventStore(maxEvents int, retention time.Duration) eventStore {
 // add adds events and their contents. Events that are already stored do not change.
 // It also evicts events beyond the limit and the retention.
 func (s *eventStore) add(events []grouping.Event, contents grouping.ContentTexts) {
-	own := slices.Clone(events)
-	for i := range own {
-		e := &own[i]
-		at, found := s.find(e.ID)
+	for _, e := range events {
+		i, found := s.find(e.ID)
 		if !found {
-			s.events = slices.Insert(s.events, at, e)
+			s.events = slices.Insert(s.events, i, &e)
 		}
 		if e.Content != "" {
 			s.use(e.Content, contents[e.Content], !found)
@@ -85,9 +83,6 @@ func (s *eventStore) release(hash string) {
 
 // find returns the index of the event with the ID, or the index at which to insert it.
 func (s *eventStore) find(id string) (int, bool) {
-	if id > s.newest() {
-		return len(s.events), false // the usual case
-	}
 	return slices.BinarySearchFunc(s.events, id, func(e *grouping.Event, id string) int { return strings.Compare(e.ID, id) })
 }
 

@@ -149,7 +149,7 @@ func TestAFollowerLoadsTheWholeDocument(t *testing.T) {
 		},
 		"more records than an entry names": func() {
 			var many []grouping.NotifiedAlert
-			for i := range 100 {
+			for i := range 200 {
 				many = append(many, firing(fmt.Sprint(i)))
 			}
 			one.notify(t, many...)
@@ -209,6 +209,8 @@ func TestWhatAFetchNeeds(t *testing.T) {
 		return durable.LogEntry{Position: durable.Position{Token: fmt.Sprint("w", version)}, Version: version, Records: names}
 	}
 	many := make([]string, maxFetched)
+	next := []durable.LogEntry{entry(6, "a"), entry(7, "b")}
+	tooMany := []durable.LogEntry{entry(6, many...), entry(7, "a")}
 	for _, test := range []struct {
 		what    string
 		seen    seenWrite
@@ -216,14 +218,14 @@ func TestWhatAFetchNeeds(t *testing.T) {
 		want    fetch
 	}{
 		{"the next write", seenWrite{"w5", 5}, []durable.LogEntry{entry(6, "a")}, fetch{seenWrite{"w6", 6}, []string{"a"}, false, false}},
-		{"two writes", seenWrite{"w5", 5}, []durable.LogEntry{entry(6, "a"), entry(7, "b")}, fetch{seenWrite{"w7", 7}, []string{"a", "b"}, false, false}},
+		{"two writes", seenWrite{"w5", 5}, next, fetch{seenWrite{"w7", 7}, []string{"a", "b"}, false, false}},
 		{"a write is missing", seenWrite{"w5", 5}, []durable.LogEntry{entry(7, "a")}, fetch{seenWrite{"w7", 7}, nil, true, false}},
 		{"nothing is known", seenWrite{}, []durable.LogEntry{entry(1, "a")}, fetch{seenWrite{"w1", 1}, nil, true, false}},
 		{"no names", seenWrite{"w5", 5}, []durable.LogEntry{entry(0)}, fetch{seenWrite{"w0", 0}, nil, true, false}},
 		{"names after none", seenWrite{"w5", 5}, []durable.LogEntry{entry(0), entry(7, "a")}, fetch{seenWrite{"w7", 7}, nil, true, false}},
 		{"an earlier write", seenWrite{"w5", 5}, []durable.LogEntry{entry(4, "a")}, fetch{seenWrite{"w5", 5}, nil, false, false}},
 		{"the same version", seenWrite{"older", 5}, []durable.LogEntry{entry(5, "a")}, fetch{seenWrite{"w5", 5}, nil, false, false}},
-		{"too many names", seenWrite{"w5", 5}, []durable.LogEntry{entry(6, many...), entry(7, "a")}, fetch{seenWrite{"w7", 7}, many, true, false}},
+		{"too many names", seenWrite{"w5", 5}, tooMany, fetch{seenWrite{"w7", 7}, many, true, false}},
 	} {
 		f := fetch{seenWrite: test.seen}
 		for i := range test.entries {

@@ -76,13 +76,15 @@ func (t *Tiered) recheckAll() {
 	t.seen = map[grouping.ID]seenWrite{} // the backend may have lost the writes seen there
 }
 
-// markUnpushed makes the next push compare the history from the first of these
-// events on.
+// markUnpushed makes the next push compare the history from the earliest of
+// these events on.
 func (t *Tiered) markUnpushed(events []grouping.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(events) > 0 && (t.pushEventsFrom == "" || events[0].ID < t.pushEventsFrom) {
-		t.pushEventsFrom = events[0].ID
+	for i := range events {
+		if t.pushEventsFrom == "" || events[i].ID < t.pushEventsFrom {
+			t.pushEventsFrom = events[i].ID
+		}
 	}
 }
 

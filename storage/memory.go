@@ -96,10 +96,7 @@ func (m *Memory) Write(ctx context.Context, w grouping.Write) (grouping.Document
 	}
 	next := after(stored, w.Base, w.Next)
 	h := next.Header()
-	if w.Notified {
-		h.Notifications++
-	}
-	next = next.WithCounters(h.Version+1, h.Notifications)
+	next = next.WithCounters(h.Version+1, h.Notifications+int64(w.Notified))
 	m.set(next)
 	m.lastWrites[id] = w.Stamp
 	return next, nil

@@ -388,7 +388,9 @@ func (t *Tiered) storeInMemory(ctx context.Context, w grouping.Write, reason str
 	t.markDirty(w.ID())
 	if events := w.AllEvents(); len(events) > 0 {
 		t.mu.Lock()
-		t.memoryOnly[events[0].Stamp()] = true
+		for i := range events {
+			t.memoryOnly[events[i].Stamp()] = true
+		}
 		t.mu.Unlock()
 		t.markUnpushed(events)
 	}

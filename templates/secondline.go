@@ -2,6 +2,7 @@ package templates
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -127,14 +128,13 @@ func annotationOfAll(alerts []*grouping.Alert, name string) string {
 
 // distinctValues returns the sorted values of a label.
 func distinctValues(alerts []*grouping.Alert, name string) []string {
-	values := make([]string, 0, len(alerts))
+	seen := make(map[string]struct{}, len(alerts))
 	for _, a := range alerts {
 		if value := a.Labels.Get(name); value != "" {
-			values = append(values, value)
+			seen[value] = struct{}{}
 		}
 	}
-	slices.Sort(values)
-	return slices.Compact(values)
+	return slices.Sorted(maps.Keys(seen))
 }
 
 // nameCount is the number of alerts with one name.

@@ -133,6 +133,8 @@ type LogEntry struct {
 	// head. 0 means that the whole document may differ.
 	Version int64
 	Records []string
+	// Stamps are the stamps of its events besides the token.
+	Stamps []string
 	// NoChanged says that the write has no changed events.
 	NoChanged bool
 }

@@ -222,10 +222,7 @@ func putDocument(documents *bbolt.Bucket, w *grouping.Write, held *grouping.Head
 	if !w.Exclusive && held.Stamp > next.Stamp {
 		keptHead = string(documents.Get([]byte(id + grouping.HeadRecord)))
 	}
-	version, notifications := max(next.Version, held.Version)+1, max(next.Notifications, held.Notifications)
-	if w.Notified {
-		notifications++
-	}
+	version, notifications := max(next.Version, held.Version)+1, max(next.Notifications, held.Notifications)+int64(w.Notified)
 	stored, err := w.Stored(version, notifications, keptHead)
 	if err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (r *Storage) CheckLineage(ctx context.Context, seen []durable.Position) (du
 }
 
 // LoadEvents implements durable.Backend. It finds the events of a write by their IDs, which
-// begin with the stamp of the write.
+// begin with the stamps of the write.
 func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([]grouping.Event, grouping.ContentTexts, error) {
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
@@ -69,10 +69,12 @@ func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([
 		if e.NoChanged {
 			keys = keys[:1]
 		}
-		for _, key := range keys {
-			answers = append(answers, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
-				Key: key, Start: "[" + e.Token, Stop: "[" + e.Token + "g", ByLex: true,
-			}))
+		for _, stamp := range append([]string{e.Token}, e.Stamps...) {
+			for _, key := range keys {
+				answers = append(answers, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
+					Key: key, Start: "[" + stamp, Stop: "[" + stamp + "g", ByLex: true,
+				}))
+			}
 		}
 	}
 	if len(answers) == 0 {

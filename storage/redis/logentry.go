@@ -13,6 +13,7 @@ import (
 // The field change of a log entry has these lines. The store script adds the first one.
 //
 //	the version of the document, as in durable.LogEntry
+//	the other stamps of the events, separated by spaces, without the writer of the token
 //	"c" if the write has changed events
 //	the names of the changed records, a line for each, or one line allRecords
 //
@@ -22,14 +23,20 @@ const (
 	hasChanged = "c"
 	allRecords = "*" // no record has this name
 	// maxNames and maxNamesSize limit the names of an entry, and their size in bytes.
-	maxNames, maxNamesSize = 64, 4 << 10
+	maxNames, maxNamesSize = 128, 4 << 10
 )
 
 // changeText returns the field change of a write, without the first line.
 func changeText(w *grouping.Write, records []grouping.RecordWrite) string {
-	lines := make([]string, 1, 1+len(records))
+	lines := make([]string, 2, 2+len(records))
+	for i, s := range w.OtherStamps() {
+		if i > 0 {
+			lines[0] += " "
+		}
+		lines[0] += strings.TrimSuffix(string(s), w.Stamp.Writer())
+	}
 	if len(w.Changed) > 0 {
-		lines[0] = hasChanged
+		lines[1] = hasChanged
 	}
 	size := 0
 	for _, r := range records {
@@ -40,7 +47,7 @@ func changeText(w *grouping.Write, records []grouping.RecordWrite) string {
 		lines = append(lines, r.Name)
 	}
 	if len(records) > maxNames || size > maxNamesSize {
-		lines = append(lines[:1], allRecords)
+		lines = append(lines[:2], allRecords)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -55,10 +62,17 @@ func decodeLogEntry(m redis.XMessage) durable.LogEntry {
 }
 
 func decodeChange(e *durable.LogEntry, text string) {
-	version, rest, _ := strings.Cut(text, "\n")
-	changed, names, named := strings.Cut(rest, "\n")
 	if text == "" {
 		return
+	}
+	version, rest, _ := strings.Cut(text, "\n")
+	stamps, rest, _ := strings.Cut(rest, "\n")
+	changed, names, named := strings.Cut(rest, "\n")
+	for s := range strings.FieldsSeq(stamps) {
+		if len(s) < grouping.StampLen {
+			s += grouping.Stamp(e.Token).Writer()
+		}
+		e.Stamps = append(e.Stamps, s)
 	}
 	e.NoChanged = changed != hasChanged
 	switch {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -16,19 +17,31 @@ import (
 )
 
 func TestTheChangeOfALogEntry(t *testing.T) {
+	const writer = "00000000000000aa"
 	rapid.Check(t, func(t *rapid.T) {
-		names := rapid.SliceOfN(rapid.StringMatching(`(a|s|am):[ -~]{0,200}`), 0, 70).Draw(t, "names")
-		w := &grouping.Write{}
+		names := rapid.SliceOfN(rapid.StringMatching(`(a|s|am):[ -~]{0,200}`), 0, 140).Draw(t, "names")
+		stamps := []grouping.Stamp{
+			grouping.NewStamp(time.UnixMilli(1), 0, writer), grouping.NewStamp(time.UnixMilli(1), 0, "00000000000000bb"),
+			grouping.NewStamp(time.UnixMilli(2), 0, writer),
+		}
+		w := &grouping.Write{Stamp: stamps[2]}
+		first := rapid.SampledFrom(stamps).Draw(t, "first")
+		w.Events = []grouping.Event{{ID: string(first) + "000000"}}
 		if rapid.Bool().Draw(t, "changed events") {
-			w.Changed = make([]grouping.Event, 1)
+			w.Changed = []grouping.Event{{ID: string(stamps[2]) + "000001"}}
 		}
 		records := make([]grouping.RecordWrite, 0, len(names))
 		for _, name := range names {
 			records = append(records, grouping.RecordWrite{Name: name})
 		}
-		var e durable.LogEntry
+		e := durable.LogEntry{Position: durable.Position{Token: string(w.Stamp)}}
 		decodeChange(&e, "7\n"+changeText(w, records))
 		require.Equal(t, len(w.Changed) == 0, e.NoChanged)
+		if first == w.Stamp {
+			first = ""
+		}
+		require.Equal(t, first != "", len(e.Stamps) == 1)
+		require.Equal(t, string(first), strings.Join(e.Stamps, ""))
 		if len(names) > maxNames || len(strings.Join(names, "")) > maxNamesSize {
 			require.Zero(t, e.Version)
 			return
@@ -107,7 +120,8 @@ func TestLoadRecords(t *testing.T) {
 	g = w.MustStore(t, w.Change(g, g.Key, a("x", "2")))
 	gone := w.Add(t, groupKey("gone"), a("x", "1"))
 	require.NoError(t, w.Delete(t.Context(), grouping.Change{Base: gone, Stamp: w.Stamp()}))
-	odd, broken, newer := w.Add(t, groupKey("odd"), a("x", "1")), w.Add(t, groupKey("broken"), a("x", "1")), w.Add(t, groupKey("newer"), a("x", "1"))
+	odd, broken := w.Add(t, groupKey("odd"), a("x", "1")), w.Add(t, groupKey("broken"), a("x", "1"))
+	newer := w.Add(t, groupKey("newer"), a("x", "1"))
 	server.Del(r.documentKey(odd.ID))
 	require.NoError(t, server.Set(r.documentKey(odd.ID), "not a hash"))
 	x := "a:" + string(storagetest.Fingerprint("x"))

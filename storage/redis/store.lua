@@ -13,7 +13,7 @@ local function arg() read = read + 1; return ARGV[read] end
 local delete = arg() == 'delete'
 local id, token, writer = arg(), arg(), arg()
 local hasBase, baseHead, baseDeleted, baseVersion = arg() == '1', arg(), arg(), arg()
-local exclusive, notified, change = arg() == '1', arg() == '1', arg()
+local exclusive, notified, change = arg() == '1', tonumber(arg()), arg()
 local minVersion, minNotifications = arg(), arg()
 local newHead, deleted, ttl = arg(), arg(), arg()
 local records = tonumber(arg())
@@ -234,8 +234,18 @@ local function writeEvents(new, oldest)
     end
     inBatches('ZADD', new.key, members)
     if new == inHistory then
-      redis.call('ZADD', timeline, '0', token)
-      if timelineLength >= MAX_TIMELINE then
+      -- A write that joins others has events with the stamp of each.
+      local stamps, last = {'0', token}, token
+      for i = new.eventsAt + 1, new.eventsAt + new.events do
+        local s = stamp(ARGV[i])
+        if s ~= last then
+          stamps[#stamps + 1] = '0'
+          stamps[#stamps + 1] = s
+          last = s
+        end
+      end
+      inBatches('ZADD', timeline, stamps)
+      if timelineLength + #stamps / 2 > MAX_TIMELINE then
         redis.call('ZREMRANGEBYRANK', timeline, 0, -MAX_TIMELINE - 1)
       end
     end
@@ -255,7 +265,7 @@ local keptHead = ''
 -- A reader with the version before gets the next one by the records that the change names.
 local follows = live and not delete and version >= tonumber(minVersion)
 version = text(math.max(version, tonumber(minVersion)) + 1)
-notifications = text(math.max(notifications, tonumber(minNotifications)) + (notified and 1 or 0))
+notifications = text(math.max(notifications, tonumber(minNotifications)) + notified)
 if delete or damaged then
   redis.call('DEL', document)
 end

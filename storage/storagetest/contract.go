@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 		"exclusive":                              contractExclusive,
 		"a repeated write is applied once":       contractRepeated,
 		"counters never go back":                 contractCounters,
+		"a write of several notifications":       contractJoined,
 		"delete":                                 contractDelete,
 		"delete a group that changed meanwhile":  contractDeleteConflict,
 		"a write older than a deletion":          contractTombstone,
@@ -117,7 +118,7 @@ func (w *Writer) Change(base *grouping.AlertGroup, key grouping.Key, alerts ...[
 		Source: key.Source, Receiver: key.Receiver, Labels: grouping.NewLabels(map[string]string{"alertname": key.GroupKey}),
 	}
 	return grouping.Change{
-		Group: grouping.NewAlertGroup(g), Base: base, Stamp: s, Events: []grouping.Event{event}, Notified: true,
+		Group: grouping.NewAlertGroup(g), Base: base, Stamp: s, Events: []grouping.Event{event}, Notified: 1,
 	}
 }
 
@@ -214,7 +215,7 @@ func contractRoundTrip(t *testing.T, w *Writer) {
 		Deleted: grouping.NewStamp(now.Add(-2*time.Hour), 65535, "00000000000000bb"),
 		Version: 41, Notifications: 1 << 40,
 	})
-	stored := w.MustStore(t, grouping.Change{Group: g, Stamp: s, Notified: true})
+	stored := w.MustStore(t, grouping.Change{Group: g, Stamp: s, Notified: 1})
 	for _, got := range []*grouping.AlertGroup{stored, w.MustLoad(t, key)} {
 		require.True(t, got.Equal(g), "%+v\n%+v", got, g)
 		require.Equal(t, int64(42), got.Version)
@@ -438,7 +439,7 @@ func contractCounters(t *testing.T, w *Writer) {
 	c := w.Change(nil, key, a("x", "1"))
 	ahead := *c.Group
 	ahead.Version, ahead.Notifications = 100, 50
-	c.Group, c.Notified = &ahead, false
+	c.Group, c.Notified = &ahead, 0
 	g := w.MustStore(t, c)
 	require.Equal(t, []int64{101, 50}, []int64{g.Version, g.Notifications},
 		"counters are at least those of the writer, and only a notification increases them")
