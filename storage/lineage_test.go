@@ -122,6 +122,25 @@ func (c *chronicle) require(t *testing.T, d durable.Backend) {
 	}, 10*time.Second, 20*time.Millisecond, "acknowledged events are missing")
 }
 
+// requireInCopies waits until the copies of the replicas have all acknowledged events.
+func (c *chronicle) requireInCopies(t *testing.T, replicas ...replica) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		for _, r := range replicas {
+			held := map[string]bool{}
+			for _, e := range r.storage.memory.EventsSince(allEvents) {
+				held[e.ID] = true
+			}
+			for id := range c.ids {
+				if !held[id] {
+					return false
+				}
+			}
+		}
+		return true
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
 func TestARollbackThatIsOvertaken(t *testing.T) {
 	server := storagetest.StartRedis(t)
 	for _, shards := range []int{1, 5} {
@@ -228,6 +247,7 @@ func TestARemovedKeyComesBack(t *testing.T) {
 					c.add(t, one, fmt.Sprint("one", i), 2)
 					c.add(t, other, fmt.Sprint("other", i), 2)
 				}
+				c.requireInCopies(t, one, other)
 				before := inRedisAt(t, r)
 				require.Len(t, before, 20)
 				keys, err := r.client.Keys(t.Context(), r.opts.KeyPrefix+":*:"+name+"*").Result()
