@@ -44,22 +44,7 @@ func nextAlertGroup(before *AlertGroup, g AlertGroup, replaced []alertPair) *Ale
 	}
 	g.findLacking(before, replaced)
 	g.setState()
-	g.Severity, g.NewestAt, g.mostUrgent = before.Severity, before.NewestAt, before.mostUrgent
-	if g.onlyFiringCount() != before.onlyFiringCount() {
-		g.findMostUrgent()
-		return &g
-	}
-	for _, p := range replaced {
-		if before.counts(p.before) && p.before.Began().Equal(before.NewestAt) && p.before.Severity() == before.Severity {
-			g.mostUrgent--
-		}
-	}
-	for _, p := range replaced {
-		g.compareUrgency(p.after)
-	}
-	if g.mostUrgent == 0 {
-		g.findMostUrgent() // all of the most urgent alerts left
-	}
+	g.replaceMostUrgent(before, replaced)
 	return &g
 }
 
@@ -137,9 +122,29 @@ func (g *AlertGroup) counts(a *Alert) bool {
 	return a != nil && (a.Status == StatusFiring || !g.onlyFiringCount())
 }
 
-// findMostUrgent sets Severity, NewestAt and mostUrgent.
+// urgency orders the alerts of a group.
+type urgency struct {
+	severity Severity
+	began    time.Time
+	alerts   int // the number of alerts that have it
+}
+
+func urgencyOf(a *Alert, severity Severity) urgency { return urgency{severity, a.Began(), 1} }
+
+// compare returns a negative number if u is more urgent than o, and 0 if they are equal.
+func (u urgency) compare(o urgency) int {
+	return cmp.Or(u.severity.Compare(o.severity), o.began.Compare(u.began), cmp.Compare(u.severity, o.severity))
+}
+
+func (g *AlertGroup) first() urgency { return urgency{g.Severity, g.NewestAt, g.mostUrgent} }
+
+func (g *AlertGroup) setFirst(u urgency) {
+	g.Severity, g.NewestAt, g.mostUrgent = u.severity, u.began, u.alerts
+}
+
+// findMostUrgent sets Severity, NewestAt, mostUrgent and second.
 func (g *AlertGroup) findMostUrgent() {
-	g.Severity, g.NewestAt, g.mostUrgent = SeverityNone, time.Time{}, 0
+	first, second := urgency{severity: SeverityNone}, urgency{}
 	var severity Severity
 	word, known := "", false
 	for _, a := range g.Alerts {
@@ -150,27 +155,77 @@ func (g *AlertGroup) findMostUrgent() {
 		if w := a.SeverityWord(); !known || w != word {
 			word, severity, known = w, SeverityOf(w), true
 		}
-		g.compareUrgencyOf(a, severity)
+		u := urgencyOf(a, severity)
+		switch c := u.compare(first); {
+		case c == 0:
+			first.alerts++
+		case c < 0:
+			first, second = u, first
+		case second.alerts == 0:
+			second = u
+		default:
+			second.add(u)
+		}
 	}
+	g.setFirst(first)
+	g.second = second
 }
 
-// compareUrgency sets Severity, NewestAt and mostUrgent for one more alert, which may be
-// nil.
-func (g *AlertGroup) compareUrgency(a *Alert) {
-	if g.counts(a) {
-		g.compareUrgencyOf(a, a.Severity())
-	}
-}
-
-// compareUrgencyOf is compareUrgency for an alert that counts, with its severity.
-func (g *AlertGroup) compareUrgencyOf(a *Alert, severity Severity) {
-	began := a.Began()
-	switch c := cmp.Or(severity.Compare(g.Severity), g.NewestAt.Compare(began), cmp.Compare(severity, g.Severity)); {
-	case c < 0:
-		g.Severity, g.NewestAt, g.mostUrgent = severity, began, 1
+// add adds an alert with the urgency o, if u is not more urgent.
+func (u *urgency) add(o urgency) {
+	switch c := o.compare(*u); {
 	case c == 0:
-		g.mostUrgent++
+		u.alerts++
+	case c < 0:
+		*u = o
 	}
+}
+
+// replaceMostUrgent is findMostUrgent for a later state of the group before. It looks at
+// all alerts only if the urgency of the remaining ones is not known.
+func (g *AlertGroup) replaceMostUrgent(before *AlertGroup, replaced []alertPair) {
+	if g.onlyFiringCount() != before.onlyFiringCount() {
+		g.findMostUrgent()
+		return
+	}
+	first, second := before.first(), before.second
+	for _, p := range replaced {
+		if !before.counts(p.before) {
+			continue
+		}
+		switch u := urgencyOf(p.before, p.before.Severity()); {
+		case u.compare(first) == 0:
+			first.alerts--
+		case second.alerts > 0 && u.compare(second) == 0:
+			second.alerts--
+		}
+	}
+	for _, p := range replaced {
+		if !g.counts(p.after) {
+			continue
+		}
+		u := urgencyOf(p.after, p.after.Severity())
+		switch c := u.compare(first); {
+		case c == 0:
+			first.alerts++
+		case c < 0:
+			if first.alerts > 0 {
+				second = first
+			}
+			first = u
+		case second.alerts > 0:
+			second.add(u)
+		}
+	}
+	if first.alerts == 0 {
+		first, second = second, urgency{}
+	}
+	if first.alerts == 0 {
+		g.findMostUrgent()
+		return
+	}
+	g.setFirst(first)
+	g.second = second
 }
 
 // sharedLabels are the labels and annotations that all firing alerts of a group have

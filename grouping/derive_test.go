@@ -65,6 +65,11 @@ func checkDerived(t require.TestingT, g *AlertGroup) {
 	for _, a := range g.Alerts {
 		require.GreaterOrEqual(t, g.Stamp, a.Stamp)
 	}
+	if g.second.alerts > 0 { // otherwise it is not known
+		require.Zero(t, want.second.compare(g.second))
+		require.Equal(t, want.second.alerts, g.second.alerts)
+	}
+	require.Equal(t, want.mostUrgent, g.mostUrgent)
 	if g.shared == nil {
 		return
 	}

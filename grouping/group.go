@@ -105,6 +105,9 @@ type AlertGroup struct {
 	NewestAt   time.Time
 	// mostUrgent is the number of alerts that have both Severity and NewestAt.
 	mostUrgent int
+	// second is the urgency that follows that of the most urgent alerts. It is not known if
+	// no alert has it.
+	second urgency
 	// lacking is the number of alerts that do not have all of the group labels.
 	// Alertmanager groups by these labels, so it is usually 0.
 	lacking int
