@@ -92,6 +92,7 @@ func (f *Storage) changedBuckets(tx *bbolt.Tx) *eventBuckets {
 }
 
 func (b *eventBuckets) open(tx *bbolt.Tx) *eventBuckets {
+	b.events.FillPercent, b.uses.FillPercent = fillEvents, fillEvents
 	b.meta = tx.Bucket(bucketMeta)
 	if v := b.meta.Get(b.keyBytes); len(v) == 8 {
 		b.bytes = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
