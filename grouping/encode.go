@@ -113,11 +113,8 @@ func (o *objectText) isTrue(name string, value bool) {
 	}
 }
 
-// objects adds a list of n objects if it is not empty. fields adds the fields of one.
+// objects adds a list of n objects. fields adds the fields of one.
 func (o *objectText) objects(name string, n int, fields func(i int)) {
-	if n == 0 {
-		return
-	}
 	o.name(name)
 	o.text = append(o.text, '[')
 	for i := range n {
@@ -146,7 +143,6 @@ func appendQuoted(text []byte, s string) []byte {
 func (a *Alert) encode(o *objectText) {
 	o.declined = o.declined || a.Grafana != nil || a.Unknown != ""
 	o.begin()
-	o.string("fingerprint", string(a.Fingerprint))
 	o.string("status", string(a.Status))
 	o.labels("labels", a.Labels)
 	o.labels("annotations", a.Annotations)
@@ -154,17 +150,23 @@ func (a *Alert) encode(o *objectText) {
 	o.nonZero("startsAt", a.StartsAt)
 	o.nonZero("endsAt", a.EndsAt)
 	o.nonZero("firstSeenAt", a.FirstSeenAt)
-	o.nonZero("lastSeenAt", a.LastSeenAt)
-	o.nonZero("changedAt", a.ChangedAt)
 	o.nonEmpty("reportedBy", a.ReportedBy)
 	o.isTrue("disputed", a.Disputed)
-	o.objects("episodes", len(a.Recorded), func(i int) {
-		e := &a.Recorded[i]
-		o.nonZero("startsAt", e.StartsAt)
-		o.nonZero("endsAt", e.EndsAt)
-		o.nonEmpty("stamp", string(e.Stamp))
-	})
 	o.nonEmpty("since", string(a.RemovalStamp))
+	if !a.LastSeenAt.Equal(a.FirstSeenAt) {
+		o.time("lastSeenAt", a.LastSeenAt)
+	}
+	if !a.ChangedAt.Equal(a.FirstSeenAt) {
+		o.time("changedAt", a.ChangedAt)
+	}
+	if !a.recordsCurrent() {
+		o.objects("episodes", len(a.Recorded), func(i int) {
+			e := &a.Recorded[i]
+			o.nonZero("startsAt", e.StartsAt)
+			o.nonZero("endsAt", e.EndsAt)
+			o.nonEmpty("stamp", string(e.Stamp))
+		})
+	}
 	o.end()
 }
 
@@ -192,13 +194,15 @@ func (m *Meta) encode(o *objectText) {
 	o.isTrue("settling", m.Settling)
 	o.isTrue("stale", m.Stale)
 	o.nonZero("flushAt", m.FlushAt)
-	o.objects("beats", len(m.Beats), func(i int) {
-		b := &m.Beats[i]
-		o.nonEmpty("by", b.By)
-		o.time("at", b.At)
-		o.time("since", b.Since)
-		o.positive("everyMillis", int(b.EveryMillis))
-	})
+	if len(m.Beats) > 0 {
+		o.objects("beats", len(m.Beats), func(i int) {
+			b := &m.Beats[i]
+			o.nonEmpty("by", b.By)
+			o.time("at", b.At)
+			o.time("since", b.Since)
+			o.positive("everyMillis", int(b.EveryMillis))
+		})
+	}
 	o.end()
 }
 

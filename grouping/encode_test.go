@@ -28,7 +28,7 @@ func TestUsualObjectsAreEncodedLikeTheLibraryDoes(t *testing.T) {
 			usual  usualObject
 			stored any
 		}{
-			{&a, storedAlert{&a, jsontext.Value(a.Unknown)}},
+			{&a, a.stored()},
 			{&m, storedMeta{&m, jsontext.Value(m.Unknown)}},
 			{&e, storedEvent{&e, jsontext.Value(e.Unknown)}},
 		} {

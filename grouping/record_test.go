@@ -59,3 +59,45 @@ func TestRecordsMakeTheGroup(t *testing.T) {
 	require.ErrorAs(t, err, &damaged)
 	require.Equal(t, first.ID, damaged.ID)
 }
+
+// A record leaves out what the rest says. Records of earlier versions say all.
+func TestAlertsAreStoredShort(t *testing.T) {
+	stamp := NewStamp(base, 1, testWriter)
+	a := &Alert{
+		Fingerprint: "0123456789abcdef", Status: StatusFiring, StartsAt: base, FirstSeenAt: base.Add(1), LastSeenAt: base.Add(1),
+		ChangedAt: base.Add(1), Recorded: []Episode{{StartsAt: base, Stamp: stamp}}, Stamp: stamp,
+	}
+	decode := func(text string) *Alert {
+		g := &AlertGroup{}
+		require.NoError(t, alertRecords{}.decode(g, string(a.Fingerprint), text))
+		return g.Alerts[0]
+	}
+	text, err := encodeAlert(a)
+	require.NoError(t, err)
+	for _, name := range []string{"fingerprint", "lastSeenAt", "changedAt", "episodes"} {
+		require.NotContains(t, text, name)
+	}
+	require.Equal(t, a, decode(text))
+	long, err := encodeRecord(stamp, a)
+	require.NoError(t, err)
+	require.Contains(t, long, "episodes")
+	require.Equal(t, a, decode(long))
+
+	for _, unusual := range []func(a *Alert){
+		func(a *Alert) { a.LastSeenAt = time.Time{} },
+		func(a *Alert) { a.ChangedAt = time.Time{} },
+		func(a *Alert) { a.ChangedAt = base.Add(time.Hour) },
+		func(a *Alert) { a.Recorded = nil },
+		func(a *Alert) { a.Recorded = []Episode{{StartsAt: base, EndsAt: base.Add(time.Hour), Stamp: stamp}} },
+		func(a *Alert) { a.Recorded = append(a.Recorded, Episode{StartsAt: base.Add(1), Stamp: stamp}) },
+	} {
+		for _, grafana := range []*Grafana{nil, {Values: map[string]float64{"A": 1}}} {
+			b := *a
+			b.Grafana = grafana
+			unusual(&b)
+			text, err := encodeAlert(&b)
+			require.NoError(t, err)
+			require.True(t, decode(text).Equal(&b), "%s", text)
+		}
+	}
+}

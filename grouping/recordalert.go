@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -13,12 +14,55 @@ import (
 // its alert. The tombstone of a record is the removal stamp of a removed alert.
 type alertRecords struct{}
 
-// storedAlert is the stored form of an Alert. Unknown holds the fields that a later
-// version added. They are written back unchanged.
+// storedAlert is the stored form of an Alert. It leaves out what the rest says, which is
+// a fifth of a new alert: the fingerprint is in the name of the record, and the fields
+// below mostly have the values that are in their comments. Earlier versions wrote all of
+// them. Unknown holds the fields that a later version added. They are written back
+// unchanged.
 type storedAlert struct {
 	*Alert
 
+	Fingerprint Fingerprint `json:"fingerprint,omitzero"`
+	LastSeenAt  *time.Time  `json:"lastSeenAt,omitempty"` // nil: FirstSeenAt
+	ChangedAt   *time.Time  `json:"changedAt,omitempty"`  // nil: FirstSeenAt
+	Episodes    *[]Episode  `json:"episodes,omitzero"`    // nil: only the alert's current episode
+
 	Unknown jsontext.Value `json:",embed"`
+}
+
+// stored returns the stored form of the alert.
+func (a *Alert) stored() storedAlert {
+	s := storedAlert{Alert: a, Unknown: jsontext.Value(a.Unknown)}
+	if !a.LastSeenAt.Equal(a.FirstSeenAt) {
+		s.LastSeenAt = &a.LastSeenAt
+	}
+	if !a.ChangedAt.Equal(a.FirstSeenAt) {
+		s.ChangedAt = &a.ChangedAt
+	}
+	if !a.recordsCurrent() {
+		s.Episodes = &a.Recorded
+	}
+	return s
+}
+
+// recordsCurrent reports whether the current episode, as of the last write, is the only
+// one that is recorded.
+func (a *Alert) recordsCurrent() bool {
+	return len(a.Recorded) == 1 && equalEpisode(a.Recorded[0], a.currentEpisode())
+}
+
+func (a *Alert) currentEpisode() Episode { return Episode{a.StartsAt, a.EndsAt, a.Stamp} }
+
+// complete sets what the stored form leaves out.
+func (s *storedAlert) complete() {
+	a := s.Alert
+	a.LastSeenAt, a.ChangedAt = *cmp.Or(s.LastSeenAt, &a.FirstSeenAt), *cmp.Or(s.ChangedAt, &a.FirstSeenAt)
+	switch {
+	case s.Episodes == nil:
+		a.Recorded = []Episode{a.currentEpisode()}
+	case len(*s.Episodes) > 0:
+		a.Recorded = *s.Episodes
+	}
 }
 
 func (alertRecords) prefix() string { return "a:" }
@@ -41,6 +85,7 @@ func (alertRecords) decode(g *AlertGroup, key, text string) (err error) {
 	if a.Stamp, err = decodeText(text, &s); err != nil {
 		return err
 	}
+	s.complete()
 	a.Fingerprint, a.Unknown = fp, string(s.Unknown)
 	g.Alerts = append(g.Alerts, a)
 	return nil
@@ -96,7 +141,7 @@ func encodeAlert(a *Alert) (string, error) {
 	if !a.Fingerprint.Valid() {
 		return "", fmt.Errorf("%q is not a fingerprint", a.Fingerprint)
 	}
-	text, err := encodeUsual(a.Stamp, a, storedAlert{a, jsontext.Value(a.Unknown)})
+	text, err := encodeUsual(a.Stamp, a, a.stored())
 	if err != nil {
 		return "", fmt.Errorf("alert %s: %w", a.Fingerprint, err)
 	}

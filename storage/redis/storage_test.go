@@ -42,7 +42,7 @@ func TestRedisLayout(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, []string{"m", "v", "n", "w", "s", "a:" + string(storagetest.Fingerprint("x"))}, fields)
 	value := server.HGet(tag+"g:"+string(g.ID), "a:"+string(storagetest.Fingerprint("x")))
-	require.True(t, strings.HasPrefix(value, string(g.Stamp)+`{"fingerprint":`), value)
+	require.True(t, strings.HasPrefix(value, string(g.Stamp)+`{"status":`), value)
 	require.Equal(t, string(g.Stamp), server.HGet(tag+"index", string(g.ID)))
 }
 
