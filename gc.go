@@ -14,19 +14,28 @@ import (
 const smallHeap = 64 << 20
 
 const (
-	// minGCPercent is Go's own percentage: the heap may grow by as much as is in use.
-	minGCPercent = 100
+	// goGCPercent is Go's own percentage: the heap may grow by as much as is in use.
+	goGCPercent = 100
+	// minGCPercent is the percentage of a large heap. A collection then has twice the
+	// share of the CPU time, but a third of the memory of Go's percentage is saved for
+	// what is not in use.
+	minGCPercent = 50
 	// maxGCPercent limits the heap while it fills, for example at a restore: the
 	// percentage is corrected only after a collection.
 	maxGCPercent = 300
 )
 
 // gcPercent returns the percentage by which the heap may grow if live bytes are in use.
+// Above smallHeap, it may grow by smallHeap at least.
 func gcPercent(live uint64) int {
-	if live >= smallHeap/2 {
-		return minGCPercent
+	switch {
+	case live < smallHeap/2:
+		return int(min(maxGCPercent, 100*(smallHeap-live)/max(live, 1)))
+	case live < smallHeap:
+		return goGCPercent
+	default:
+		return int(max(minGCPercent, 100*smallHeap/live))
 	}
-	return int(min(maxGCPercent, 100*(smallHeap-live)/max(live, 1)))
 }
 
 // gcTuner sets Go's garbage collection percentage after each collection. Go's memory
@@ -41,7 +50,7 @@ type gcTuner struct {
 func tuneGC() *gcTuner {
 	t := &gcTuner{}
 	if os.Getenv("GOGC") == "" {
-		t.percent.Store(minGCPercent)
+		t.percent.Store(goGCPercent)
 		t.await()
 	}
 	return t
@@ -69,7 +78,7 @@ func (t *gcTuner) adjust() {
 	percent := gcPercent(live[0].Value.Uint64())
 	// Each change stops the program for a moment, so ignore small ones.
 	before := int(t.percent.Load())
-	if percent < before*9/10 || percent > before*11/10 || percent == minGCPercent && before != minGCPercent {
+	if percent < before*9/10 || percent > before*11/10 || percent != before && (percent == goGCPercent || percent == minGCPercent) {
 		debug.SetGCPercent(percent)
 		t.percent.Store(int64(percent))
 	}

@@ -20,7 +20,10 @@ func TestGCPercent(t *testing.T) {
 		{20 << 20, 220},
 		{31 << 20, 106},
 		{32 << 20, 100},
-		{1 << 40, 100},
+		{64 << 20, 100},
+		{80 << 20, 80},
+		{128 << 20, 50},
+		{1 << 40, 50},
 	} {
 		require.Equal(t, tc.want, gcPercent(tc.live), tc.live)
 	}
@@ -48,8 +51,8 @@ func TestGCIsTuned(t *testing.T) {
 		}, 20*time.Second, 5*time.Millisecond, name)
 	}
 	becomes(func(percent int) bool { return percent > 100 }, "little is in use")
-	large := make([]byte, smallHeap)
-	becomes(func(percent int) bool { return percent == 100 }, "much is in use")
+	large := make([]byte, 2*smallHeap)
+	becomes(func(percent int) bool { return percent == 50 }, "much is in use")
 	runtime.KeepAlive(large)
 	becomes(func(percent int) bool { return percent > 100 }, "little again")
 }
