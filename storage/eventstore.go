@@ -16,7 +16,7 @@ type eventStore struct {
 	// events is sorted by ID. Events arrive almost in order, so an insertion moves
 	// only a few. The elements are immutable, so a reader that copied the pointers
 	// needs no lock.
-	events []*grouping.Event
+	events []*grouping.PackedEvent
 	// contents are those of the events, by hash.
 	contents map[string]*usedContent
 }
@@ -34,10 +34,15 @@ func newEventStore(maxEvents int, retention time.Duration) eventStore {
 // add adds events and their contents. Events that are already stored do not change.
 // It also evicts events beyond the limit and the retention.
 func (s *eventStore) add(events []grouping.Event, contents grouping.ContentTexts) {
-	for _, e := range events {
-		i, found := s.find(e.ID)
+	kept := make([]grouping.PackedEvent, len(events)) // one allocation for all
+	var previous *grouping.PackedEvent
+	for i := range events {
+		e := &events[i]
+		at, found := s.find(e.ID)
 		if !found {
-			s.events = slices.Insert(s.events, i, &e)
+			kept[i] = e.Pack(previous)
+			previous = &kept[i]
+			s.events = slices.Insert(s.events, at, &kept[i])
 		}
 		if e.Content != "" {
 			s.use(e.Content, contents[e.Content], !found)
@@ -45,7 +50,7 @@ func (s *eventStore) add(events []grouping.Event, contents grouping.ContentTexts
 	}
 	first := max(0, len(s.events)-s.maxEvents)
 	oldest := time.Now().Add(-s.retention)
-	for first < len(s.events) && s.events[first].Time.Before(oldest) {
+	for first < len(s.events) && s.events[first].Time().Before(oldest) {
 		first++
 	}
 	for _, e := range s.events[:first] {
@@ -83,7 +88,10 @@ func (s *eventStore) release(hash string) {
 
 // find returns the index of the event with the ID, or the index at which to insert it.
 func (s *eventStore) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(s.events, id, func(e *grouping.Event, id string) int { return strings.Compare(e.ID, id) })
+	if id > s.newest() {
+		return len(s.events), false // the usual case
+	}
+	return slices.BinarySearchFunc(s.events, id, func(e *grouping.PackedEvent, id string) int { return strings.Compare(e.ID, id) })
 }
 
 // newest returns the ID of the newest event, or "".
@@ -100,7 +108,7 @@ func (s *eventStore) from(id string, limit int) []grouping.Event {
 	n := min(len(s.events)-i, limit)
 	events := make([]grouping.Event, 0, n)
 	for _, e := range s.events[i : i+n] {
-		events = append(events, *e)
+		events = append(events, e.Event())
 	}
 	return events
 }

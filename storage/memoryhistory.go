@@ -54,9 +54,9 @@ func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	for _, e := range m.history.events {
-		if wanted[e.DocumentID()] {
-			events = append(events, *e)
+	for _, kept := range m.history.events {
+		if e := kept.Event(); wanted[e.DocumentID()] {
+			events = append(events, e)
 		}
 	}
 	return events
@@ -124,18 +124,19 @@ func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 	events := slices.Clone(m.history.events[:end])
 	m.mu.RUnlock()
 	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
-	for _, e := range slices.Backward(events) {
+	for _, kept := range slices.Backward(events) {
+		e := kept.Event()
 		if !q.Since.IsZero() && e.Time.Before(q.Since) {
 			break
 		}
-		if !q.Matches(e) {
+		if !q.Matches(&e) {
 			continue
 		}
 		if len(page.Events) == limit {
 			page.Next = page.Events[limit-1].ID
 			break
 		}
-		page.Events = append(page.Events, *e)
+		page.Events = append(page.Events, e)
 	}
 	return page, nil
 }

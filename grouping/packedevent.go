@@ -1,0 +1,96 @@
+package grouping
+
+import (
+	"math"
+	"time"
+)
+
+// PackedEvent is an Event in little more than half of the memory. A storage in memory keeps
+// events in this form, because they are a quarter of all memory. It is immutable.
+type PackedEvent struct {
+	ID string
+	// whole is the event, if it has something that has no place below. Then only the ID
+	// and the content are set besides it.
+	whole *Event
+
+	origin                 *eventOrigin
+	kind                   EventKind
+	fingerprint            Fingerprint
+	labels                 Labels
+	was                    Status
+	Content                string
+	time, startsAt, endsAt packedTime
+	opened                 *Opened
+	notified               *Notified
+}
+
+// eventOrigin says where an event comes from. The events of one write share it.
+type eventOrigin struct {
+	group            ID
+	source, receiver string
+}
+
+// packedTime is a time in nanoseconds since 1970.
+type packedTime int64
+
+// packedZero stands for the zero time.
+const packedZero = packedTime(math.MinInt64)
+
+// packTime returns the time in its short form, or false if it has none.
+func packTime(t time.Time) (packedTime, bool) {
+	if t.Location() != time.UTC {
+		return 0, false
+	}
+	if t.IsZero() {
+		return packedZero, true
+	}
+	short := packedTime(t.UnixNano())
+	return short, short.time().Equal(t)
+}
+
+func (t packedTime) time() time.Time {
+	if t == packedZero {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(t)).UTC()
+}
+
+// Pack returns the event in its short form. previous is an earlier event of the same write,
+// or nil.
+func (e *Event) Pack(previous *PackedEvent) PackedEvent {
+	at, ok := packTime(e.Time)
+	startsAt, startOK := packTime(e.StartsAt)
+	endsAt, endOK := packTime(e.EndsAt)
+	if !ok || !startOK || !endOK || !e.ObservedAt.IsZero() || e.Unknown != "" {
+		whole := *e
+		return PackedEvent{ID: e.ID, Content: e.Content, whole: &whole}
+	}
+	origin := &eventOrigin{e.GroupID, e.Source, e.Receiver}
+	if previous != nil && previous.origin != nil && *previous.origin == *origin {
+		origin = previous.origin
+	}
+	return PackedEvent{
+		ID: e.ID, origin: origin, kind: e.Kind, fingerprint: e.Fingerprint, labels: e.Labels, was: e.Was, Content: e.Content,
+		time: at, startsAt: startsAt, endsAt: endsAt, opened: e.Opened, notified: e.Notified,
+	}
+}
+
+// Time returns the time of the event.
+func (p *PackedEvent) Time() time.Time {
+	if p.whole != nil {
+		return p.whole.Time
+	}
+	return p.time.time()
+}
+
+// Event returns the event.
+func (p *PackedEvent) Event() Event {
+	if p.whole != nil {
+		return *p.whole
+	}
+	return Event{
+		ID: p.ID, Time: p.time.time(), Kind: p.kind, GroupID: p.origin.group, Source: p.origin.source, Receiver: p.origin.receiver,
+		Fingerprint: p.fingerprint, Labels: p.labels, Was: p.was, StartsAt: p.startsAt.time(), EndsAt: p.endsAt.time(),
+		Content: p.Content, Opened: p.opened, Notified: p.notified,
+	}
+}
