@@ -66,6 +66,8 @@ func serve(c config, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	// Parsing and compressing what the pages need takes several megabytes once.
+	debug.FreeOSMemory()
 	defer func() {
 		if err := m.storage.Close(); err != nil {
 			logger.Debug("Closing the storage failed", "err", err)
