@@ -1,8 +1,8 @@
 package grouping
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -47,7 +47,9 @@ func TransitionKinds() []EventKind {
 
 // eventNumberLen is the length of the number of an event in its write. The number is
 // the end of the ID.
-const eventNumberLen = 6
+const eventNumberLen = len(eventNumberZeros)
+
+const eventNumberZeros = "000000"
 
 // Event is one entry of the history. Its ID is unique and has a fixed length. The text
 // order of IDs is the time order of events.
@@ -139,7 +141,8 @@ func (l *eventLog) add(e Event) {
 
 // identify gives an event its ID, its time and its group.
 func (l *eventLog) identify(e *Event, number int) {
-	e.ID = fmt.Sprintf("%s%0*x", l.stamp, eventNumberLen, number)
+	digits := strconv.FormatInt(int64(number), 16)
+	e.ID = string(l.stamp) + eventNumberZeros[min(len(digits), eventNumberLen):] + digits
 	e.Time = l.stamp.Time()
 	e.GroupID, e.Source, e.Receiver = l.id, l.key.Source, l.key.Receiver
 }

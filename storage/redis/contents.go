@@ -8,7 +8,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"muster/grouping"
-	"muster/storage/durable"
 )
 
 // eventKeys are the keys of the events of a shard: those of the history, or those of the
@@ -19,13 +18,8 @@ type eventKeys struct {
 	maximum int // of the number of events
 }
 
-func (r *Storage) historyKeys(shard int) eventKeys {
-	return eventKeys{r.key(shard, "h"), r.key(shard, "c"), r.key(shard, "cu"), r.opts.MaxHistory}
-}
-
-func (r *Storage) changedKeys(shard int) eventKeys {
-	return eventKeys{r.key(shard, "x"), r.key(shard, "xc"), r.key(shard, "xu"), durable.MaxChanged(r.opts.MaxHistory)}
-}
+func (r *Storage) historyKeys(shard int) eventKeys { return r.shards[shard].history }
+func (r *Storage) changedKeys(shard int) eventKeys { return r.shards[shard].changed }
 
 // keysOf returns the keys of an event.
 func (r *Storage) keysOf(e *grouping.Event) eventKeys {

@@ -41,7 +41,7 @@ func (r *Storage) followShard(ctx context.Context, shard int, last string, fn fu
 	for ctx.Err() == nil {
 		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*blockTime)
 		streams, err := r.stream.XRead(rctx, &redis.XReadArgs{
-			Streams: []string{r.key(shard, "log"), last}, Count: maxEntries, Block: blockTime,
+			Streams: []string{r.shards[shard].log, last}, Count: maxEntries, Block: blockTime,
 		}).Result()
 		cancel()
 		switch {

@@ -24,7 +24,7 @@ func (r *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 	case q.Group == "":
 		for shard := 0; shard < r.opts.Shards && err == nil; shard++ {
 			var events []grouping.Event
-			events, err = r.newest(ctx, r.key(shard, "h"), &q)
+			events, err = r.newest(ctx, r.historyKeys(shard).events, &q)
 			page.Events = append(page.Events, events...)
 		}
 	case q.Group.Valid(): // only a valid ID may become part of a key

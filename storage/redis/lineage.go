@@ -39,7 +39,7 @@ func (r *Storage) CheckLineage(ctx context.Context, seen []durable.Position) (du
 		if p.Token == "" {
 			continue // no entry was seen in this log
 		}
-		answer, err := traceScript.Run(ctx, r.client, []string{r.key(shard, "log")}, p.StreamID, p.Token, p.Seq).Text()
+		answer, err := traceScript.Run(ctx, r.client, []string{r.shards[shard].log}, p.StreamID, p.Token, p.Seq).Text()
 		if err != nil {
 			return "", r.fault(ctx, "trace", err)
 		}
@@ -183,7 +183,7 @@ func (r *Storage) FindLosses(ctx context.Context, ids []grouping.ID) (durable.Lo
 func (r *Storage) lackingPart(ctx context.Context, shard int, ids []grouping.ID, lack *durable.Losses) error {
 	history, changed := r.historyKeys(shard), r.changedKeys(shard)
 	keys, args := []string{
-		r.key(shard, "index"), history.events, history.contents, history.uses, changed.events, changed.contents, changed.uses,
+		r.shards[shard].index, history.events, history.contents, history.uses, changed.events, changed.contents, changed.uses,
 	}, make([]any, 0, len(ids))
 	for _, id := range ids {
 		keys = append(keys, r.documentKey(id), r.timelineKey(id))

@@ -66,6 +66,7 @@ type Storage struct {
 	limiter *writeLimiter
 	pace    pace
 	watcher *watcher
+	shards  []shardKeys
 	// storeScript makes a write.
 	storeScript *redis.Script
 	// stream reads the logs. It has its own connections, because a read that
@@ -105,7 +106,7 @@ func New(opts Options) (*Storage, error) {
 	return &Storage{
 		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(streamLimits),
 		limiter: newWriteLimiter(l.Connections), watcher: l.watcher,
-		storeScript: storeScript(opts), logger: slog.New(slog.DiscardHandler),
+		shards: newShardKeys(opts), storeScript: storeScript(opts), logger: slog.New(slog.DiscardHandler),
 	}, nil
 }
 
@@ -160,14 +161,35 @@ func (r *Storage) fault(ctx context.Context, op string, err error) error {
 }
 
 func (r *Storage) shard(id grouping.ID) int {
+	if r.opts.Shards == 1 {
+		return 0
+	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(id))
 	return int(h.Sum32() % uint32(r.opts.Shards)) //nolint:gosec // G115: at most maxShards
 }
 
-func (r *Storage) key(shard int, name string) string {
-	return fmt.Sprintf("%s:{%d}:%s", r.opts.KeyPrefix, shard, name)
+// shardKeys are the keys of a shard that each write needs.
+type shardKeys struct {
+	tag              string // the beginning of all keys
+	index, log, meta string
+	history, changed eventKeys
 }
+
+func newShardKeys(opts Options) []shardKeys {
+	shards := make([]shardKeys, opts.Shards)
+	for n := range shards {
+		tag := fmt.Sprintf("%s:{%d}:", opts.KeyPrefix, n)
+		shards[n] = shardKeys{
+			tag: tag, index: tag + "index", log: tag + "log", meta: tag + "meta",
+			history: eventKeys{tag + "h", tag + "c", tag + "cu", opts.MaxHistory},
+			changed: eventKeys{tag + "x", tag + "xc", tag + "xu", durable.MaxChanged(opts.MaxHistory)},
+		}
+	}
+	return shards
+}
+
+func (r *Storage) key(shard int, name string) string { return r.shards[shard].tag + name }
 
 func (r *Storage) documentKey(id grouping.ID) string { return r.key(r.shard(id), "g:"+string(id)) }
 
@@ -295,7 +317,7 @@ func (r *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	for shard := range r.opts.Shards {
 		var cursor uint64
 		for {
-			pairs, next, err := r.client.HScan(ctx, r.key(shard, "index"), cursor, "", indexCount).Result()
+			pairs, next, err := r.client.HScan(ctx, r.shards[shard].index, cursor, "", indexCount).Result()
 			if err != nil {
 				return nil, r.fault(ctx, "index", err)
 			}
@@ -329,7 +351,7 @@ func (r *Storage) indexPart(ctx context.Context, shard int, pairs []string, inde
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
-	keys, expired := []string{r.key(shard, "index")}, []any(nil)
+	keys, expired := []string{r.shards[shard].index}, []any(nil)
 	for pair := range slices.Chunk(pairs, 2) {
 		id := grouping.ID(pair[0])
 		switch exists := stored[id]; {
@@ -416,7 +438,7 @@ func (r *Storage) Position(ctx context.Context) ([]durable.Position, error) {
 	}
 	positions := make([]durable.Position, r.opts.Shards)
 	for shard := range positions {
-		keys := []string{r.key(shard, "meta"), r.key(shard, "log")}
+		keys := []string{r.shards[shard].meta, r.shards[shard].log}
 		answer, err := positionScript.Run(ctx, r.client, keys, rand.Text(), r.opts.Shards, durable.Schema).Slice()
 		if err != nil {
 			return nil, r.fault(ctx, "position", err)

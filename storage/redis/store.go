@@ -85,11 +85,11 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 		return storeResult{}, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
 	shard := r.shard(id)
-	history, changed := r.historyKeys(shard), r.changedKeys(shard)
+	own := &r.shards[shard]
 	keys := []string{
-		r.documentKey(id), r.key(shard, "index"), r.key(shard, "log"), r.key(shard, "meta"),
-		history.events, r.timelineKey(id), history.contents, history.uses,
-		changed.events, changed.contents, changed.uses,
+		r.documentKey(id), own.index, own.log, own.meta,
+		own.history.events, r.timelineKey(id), own.history.contents, own.history.uses,
+		own.changed.events, own.changed.contents, own.changed.uses,
 	}
 	var answer []any
 	err = r.limiter.runWrite(ctx, sizeOf(args), func() (err error) {
@@ -196,6 +196,9 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 
 // eventArgs returns the arguments of the store script for events and their contents.
 func eventArgs(events []grouping.Event, contents grouping.ContentTexts) ([]any, error) {
+	if len(events) == 0 {
+		return []any{0, 0}, nil
+	}
 	texts, err := grouping.EncodeEvents(events)
 	if err != nil {
 		return nil, err
