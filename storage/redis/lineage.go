@@ -101,6 +101,15 @@ func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([
 	return events, contents, nil
 }
 
+// eventsOfEntry returns the keys that may have events of the entry's write.
+func (r *Storage) eventsOfEntry(e durable.LogEntry) []string {
+	shard := &r.shards[r.shard(e.ID)]
+	if e.NoChanged {
+		return []string{shard.history.events}
+	}
+	return []string{shard.history.events, shard.changed.events}
+}
+
 // MissingEvents implements durable.Backend.
 func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([]grouping.Event, error) {
 	if ctx.Err() != nil {
