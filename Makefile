@@ -51,8 +51,13 @@ LDFLAGS := -s -w \
 # Without this tag, gin links a MessagePack codec of 6 MB.
 TAGS := nomsgpack
 # go-redis has three methods for each command. Without inlining them into each other,
-# the binary is 2 MB smaller, and commands are not slower.
-GCFLAGS := github.com/redis/go-redis/v9=-l
+# the binary is 2 MB smaller, and commands are not slower. The other packages work at the
+# start, or not at all. Without inlining in them, the binary is 0.7 MB smaller.
+NOT_INLINED := github.com/redis/go-redis/v9 github.com/redis/go-redis/v9/... \
+	google.golang.org/protobuf/... github.com/tdewolff/... gopkg.in/yaml.v3 go.yaml.in/yaml/... github.com/pelletier/... \
+	github.com/go-playground/... github.com/leodido/... github.com/alecthomas/... github.com/gabriel-vasile/... \
+	golang.org/x/net/... golang.org/x/text/... encoding/xml
+GCFLAGS := $(foreach package,$(NOT_INLINED),-gcflags '$(package)=-l')
 
 .PHONY: help
 help: ## list the targets
@@ -60,7 +65,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build ./muster
-	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)' -o muster .
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o muster .
 
 .PHONY: run
 run: build ## build and start Muster on :9095; ARGS='--redis.url=…' adds flags
@@ -176,7 +181,7 @@ BENCH_DIR := $(TOOLS)/bench-compare
 bench-compare: build bench-tools $(BENCHSTAT) ## compare this tree with BASE=<commit>, with ROUNDS=10 measurements of each row; RUN=regexp selects rows
 	rm -rf $(BENCH_DIR) && mkdir -p $(BENCH_DIR)/source
 	git archive $(BASE) | tar x -C $(BENCH_DIR)/source
-	cd $(BENCH_DIR)/source && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)' -ldflags '-s -w' -o ../muster-base .
+	cd $(BENCH_DIR)/source && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '-s -w' -o ../muster-base .
 	$(BENCH_TOOLS)/bench -base $(BENCH_DIR)/muster-base -head ./muster -out $(BENCH_DIR) -rounds $(or $(ROUNDS),10) -run '$(RUN)'
 	cd $(BENCH_DIR) && $(BENCHSTAT) base.txt head.txt
 

@@ -27,7 +27,8 @@ func Activity(alerts []*Alert, now time.Time) [ActivitySteps]int {
 			return
 		}
 		first := max(0, int(from.Sub(start)/activityStep))
-		for i := first; i < ActivitySteps && start.Add(time.Duration(i)*activityStep).Before(to); i++ {
+		last := int((to.Sub(start) - 1) / activityStep) // to is exclusive
+		for i := first; i <= min(last, ActivitySteps-1); i++ {
 			steps[i]++
 		}
 	}

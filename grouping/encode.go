@@ -17,6 +17,10 @@ import (
 type objectText struct {
 	text     []byte
 	declined bool // the object holds something that the library must encode
+	// The last time that was encoded, and its text. The records and events of one write
+	// have mostly the same times.
+	lastTime time.Time
+	timeText []byte
 }
 
 // usualObject is a value that can encode itself if it is usual.
@@ -75,13 +79,21 @@ func (o *objectText) labels(name string, l Labels) {
 
 func (o *objectText) time(name string, t time.Time) {
 	o.name(name)
-	if year := t.Year(); year < 0 || year > 9999 || t.Location() != time.UTC {
+	if t.Location() != time.UTC {
 		o.declined = true
 		return
 	}
-	o.text = append(o.text, '"')
-	o.text = t.AppendFormat(o.text, time.RFC3339Nano)
-	o.text = append(o.text, '"')
+	if len(o.timeText) == 0 || !t.Equal(o.lastTime) {
+		if year := t.Year(); year < 0 || year > 9999 {
+			o.declined = true
+			return
+		}
+		o.timeText = append(o.timeText[:0], '"')
+		o.timeText = t.AppendFormat(o.timeText, time.RFC3339Nano)
+		o.timeText = append(o.timeText, '"')
+		o.lastTime = t
+	}
+	o.text = append(o.text, o.timeText...)
 }
 
 // nonZero adds the time if it is not zero.

@@ -47,38 +47,54 @@ func cacheKey(c *gin.Context) string {
 	return fmt.Sprint(c.Request.TLS != nil, c.Request.Host, c.Request.RequestURI)
 }
 
-// renderedPage is a page as it is sent, plain and compressed.
+// renderedPage is a page as it is sent. The first client that accepts it compresses it
+// for all.
 type renderedPage struct {
-	code          int
-	body, gzipped []byte
+	code int
+	body []byte
+	once sync.Once
+	// compressed is body with gzip. Only gzipped reads it.
+	compressed []byte
 }
+
+// gzipped returns the compressed page.
+func (p *renderedPage) gzipped() []byte {
+	p.once.Do(func() { p.compressed = compress(p.body) })
+	return p.compressed
+}
+
+// size returns the memory of the page in bytes. Compressed, a page has less than half of
+// its size.
+func (p *renderedPage) size() int { return len(p.body) + len(p.body)/2 }
 
 // pageCache caches rendered pages of the current state. In a storm, many people
 // open the same few pages.
 type pageCache struct {
 	mu    sync.Mutex
-	etag  string                  // guarded by mu; of the current state
-	pages map[string]renderedPage // guarded by mu; by cache key
-	size  int                     // guarded by mu; in bytes
+	etag  string                   // guarded by mu; of the current state
+	pages map[string]*renderedPage // guarded by mu; by cache key
+	size  int                      // guarded by mu; in bytes
 }
 
-func (m *pageCache) get(etag, address string) (renderedPage, bool) {
+func (m *pageCache) get(etag, address string) (*renderedPage, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	p, ok := m.pages[address]
 	return p, ok && m.etag == etag
 }
 
-func (m *pageCache) put(etag, address string, p renderedPage) {
+func (m *pageCache) put(etag, address string, p *renderedPage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	size := len(p.body) + len(p.gzipped)
-	if size > maxCachedBytes/4 {
+	if p.size() > maxCachedBytes/4 {
 		return
 	}
-	if m.etag != etag || len(m.pages) >= maxCachedPages || m.size+size > maxCachedBytes {
-		m.etag, m.pages, m.size = etag, map[string]renderedPage{}, 0
+	if m.etag != etag || len(m.pages) >= maxCachedPages || m.size+p.size() > maxCachedBytes {
+		m.etag, m.pages, m.size = etag, map[string]*renderedPage{}, 0
 	}
-	m.size += size - len(m.pages[address].body) - len(m.pages[address].gzipped)
+	if earlier := m.pages[address]; earlier != nil {
+		m.size -= earlier.size()
+	}
+	m.size += p.size()
 	m.pages[address] = p
 }

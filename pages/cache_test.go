@@ -11,15 +11,15 @@ import (
 func TestCachedBytesAreLimited(t *testing.T) {
 	var m pageCache
 	for i := range 40 {
-		m.put("etag", fmt.Sprint(i), renderedPage{body: make([]byte, 1<<20)})
+		m.put("etag", fmt.Sprint(i), &renderedPage{body: make([]byte, 1<<20)})
 		require.LessOrEqual(t, m.size, maxCachedBytes)
 		require.LessOrEqual(t, len(m.pages), maxCachedBytes>>20)
 	}
-	m.put("etag", "39", renderedPage{body: make([]byte, 100)})
+	m.put("etag", "39", &renderedPage{body: make([]byte, 100)})
 	before := m.size
-	m.put("etag", "39", renderedPage{body: make([]byte, 100)})
+	m.put("etag", "39", &renderedPage{body: make([]byte, 100)})
 	require.Equal(t, before, m.size)
-	m.put("etag", "huge", renderedPage{body: make([]byte, maxCachedBytes)})
+	m.put("etag", "huge", &renderedPage{body: make([]byte, maxCachedBytes)})
 	_, ok := m.get("etag", "huge")
 	require.False(t, ok)
 }

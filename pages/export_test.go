@@ -14,4 +14,4 @@ func (d *Door) CachedPages() int {
 }
 
 // ClearCache removes all pages from the cache.
-func (d *Door) ClearCache() { d.cache.put("none", "", renderedPage{}) }
+func (d *Door) ClearCache() { d.cache.put("none", "", &renderedPage{}) }

@@ -54,7 +54,7 @@ func (d *Door) renderPage(c *gin.Context, p templates.Page) {
 		c.String(http.StatusInternalServerError, "Rendering this page failed.\n")
 		return
 	}
-	page := renderedPage{code: p.Code(), body: body, gzipped: compress(body)}
+	page := &renderedPage{code: p.Code(), body: body}
 	if etag := c.Writer.Header().Get("ETag"); etag != "" && page.code == http.StatusOK {
 		d.cache.put(etag, cacheKey(c), page)
 	}
@@ -63,12 +63,12 @@ func (d *Door) renderPage(c *gin.Context, p templates.Page) {
 
 // sendPage sends a rendered page. Its bytes count toward the limit on responses
 // while they are sent.
-func (d *Door) sendPage(c *gin.Context, p renderedPage) {
+func (d *Door) sendPage(c *gin.Context, p *renderedPage) {
 	c.Header("Vary", "Accept-Encoding")
 	body := p.body
 	if reply.Gzip(c.Request.Header.Values("Accept-Encoding")) {
 		c.Header("Content-Encoding", "gzip")
-		body = p.gzipped
+		body = p.gzipped()
 	}
 	hold, ok := d.readers.Hold(c, int64(len(body)))
 	if !ok {

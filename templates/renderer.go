@@ -50,7 +50,7 @@ func New(prefix string) (*Renderer, error) {
 		return nil, err
 	}
 	r := &Renderer{prefix: NewLinks("", prefix).Prefix, pages: map[string]*template.Template{}, assets: assets}
-	funcs := template.FuncMap{"static": r.assetURL, "rowHead": r.rows.get}
+	funcs := template.FuncMap{"static": r.assetURL, "rows": r.rows.all}
 	base, err := template.New("layout").Funcs(funcs).Option("missingkey=error").ParseFS(htmlFiles, sharedFiles...)
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
@@ -84,7 +84,7 @@ func New(prefix string) (*Renderer, error) {
 			return nil, err
 		}
 	}
-	if _, err := r.rows.get(GroupRow{}); err != nil {
+	if _, err := r.rows.all(make([]GroupRow, 1)); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -12,7 +12,7 @@ func TestRowCacheDoesNotChangePages(t *testing.T) {
 	used, fresh, pages := newRenderer(t), newRenderer(t), states(t)
 	for range 2 {
 		for name, p := range pages { // in random order
-			fresh.rows.kept = nil
+			fresh.rows.heads, fresh.rows.ages = nil, nil
 			want, err := fresh.Render(p)
 			require.NoError(t, err)
 			got, err := used.Render(p)
@@ -20,14 +20,16 @@ func TestRowCacheDoesNotChangePages(t *testing.T) {
 			require.Equal(t, string(want), string(got), name)
 		}
 	}
-	require.NotEmpty(t, used.rows.kept)
+	require.NotEmpty(t, used.rows.heads)
+	require.NotEmpty(t, used.rows.ages)
 }
 
 func TestRowCacheIsLimited(t *testing.T) {
 	r := newRenderer(t)
 	for i := range maxCachedRows + 10 {
-		_, err := r.rows.get(GroupRow{Key: formatCount(i)})
+		_, err := r.rows.all([]GroupRow{{Key: formatCount(i)}})
 		require.NoError(t, err)
 	}
-	require.LessOrEqual(t, len(r.rows.kept), maxCachedRows)
+	require.LessOrEqual(t, len(r.rows.heads), maxCachedRows)
+	require.LessOrEqual(t, len(r.rows.ages), maxCachedRows)
 }

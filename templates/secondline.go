@@ -2,7 +2,6 @@ package templates
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -128,13 +127,14 @@ func annotationOfAll(alerts []*grouping.Alert, name string) string {
 
 // distinctValues returns the sorted values of a label.
 func distinctValues(alerts []*grouping.Alert, name string) []string {
-	seen := make(map[string]struct{}, len(alerts))
+	values := make([]string, 0, len(alerts))
 	for _, a := range alerts {
 		if value := a.Labels.Get(name); value != "" {
-			seen[value] = struct{}{}
+			values = append(values, value)
 		}
 	}
-	return slices.Sorted(maps.Keys(seen))
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 // nameCount is the number of alerts with one name.

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 	"time"
 
@@ -37,10 +36,16 @@ type parser struct {
 	maxAlerts int
 
 	messageNames, alertNames names
-	unescaped                []byte           // the last string with escapes
-	list                     []grouping.Label // the last labels, in the order of the text
-	labels, annotations      grouping.Labels  // of the last alert
-	ofMessage                grouping.Labels  // the last labels of the message itself
+	unescaped                []byte     // the last string with escapes
+	labels, annotations      lastLabels // of the last alert
+	ofMessage                lastLabels // of the message itself
+}
+
+// lastLabels are the labels that were read last. The next ones are often the same, or
+// have the same name or value at the same place.
+type lastLabels struct {
+	set  grouping.Labels
+	list []grouping.Label // in the order of the text
 }
 
 // Maximum sizes of what a later message uses again: of the last string in bytes, and of
@@ -49,14 +54,17 @@ const maxUnescaped, maxList = 4 << 10, 64
 
 // recycle makes the parser available to later messages. It keeps nothing large.
 func (p *parser) recycle() {
-	p.text, p.labels, p.annotations, p.ofMessage = nil, nil, nil, nil
+	p.text = nil
 	if cap(p.unescaped) > maxUnescaped {
 		p.unescaped = nil
 	}
-	if cap(p.list) > maxList {
-		p.list = nil
+	for _, last := range []*lastLabels{&p.labels, &p.annotations, &p.ofMessage} {
+		last.set = nil
+		if cap(last.list) > maxList {
+			last.list = nil
+		}
+		clear(last.list[:cap(last.list)])
 	}
-	clear(p.list[:cap(p.list)])
 	parsers.Put(p)
 }
 
@@ -193,27 +201,43 @@ func (p *parser) alertField(a *Alert, name []byte) bool {
 }
 
 // labelsOf reads labels. If they equal the last ones, the set is the same.
-func (p *parser) labelsOf(to, last *grouping.Labels) bool {
+func (p *parser) labelsOf(to *grouping.Labels, last *lastLabels) bool {
 	if !p.next('{') {
 		return false
 	}
-	p.list = p.list[:0]
+	before := last.list
+	list, same := before[:0], true
 	for first := true; !p.next('}'); first = false {
+		var old grouping.Label // at this place; the list is overwritten from the left
+		if n := len(list); n < len(before) {
+			old = before[n]
+		}
 		name, ok := p.name(first)
 		if !ok {
 			return false
 		}
-		label := grouping.Label{Name: grouping.Intern(name)}
-		if !p.string(&label.Value) {
+		label := grouping.Label{Name: shared(name, old.Name)}
+		value, ok := p.quoted()
+		if !ok {
 			return false
 		}
-		p.list = append(p.list, label)
+		label.Value = shared(value, old.Value)
+		same = same && label == old
+		list = append(list, label)
 	}
-	if *last == nil || !slices.Equal(*last, p.list) {
-		*last = grouping.LabelsOf(append(make([]grouping.Label, 0, len(p.list)), p.list...))
+	if last.list = list; last.set == nil || !same || len(list) != len(before) {
+		last.set = grouping.LabelsOf(append(make([]grouping.Label, 0, len(list)), list...))
 	}
-	*to = *last
-	return len(*last) == len(p.list) // otherwise a name is repeated
+	*to = last.set
+	return len(last.set) == len(list) // otherwise a name is repeated
+}
+
+// shared returns the text as a string: the old one if it is the same.
+func shared(text []byte, old string) string {
+	if string(text) == old {
+		return old
+	}
+	return grouping.Intern(text)
 }
 
 // string reads a string.
