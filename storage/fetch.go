@@ -60,7 +60,7 @@ func (t *Tiered) applyEntries(ctx context.Context, entries []durable.LogEntry, c
 			delete(fetches, id)
 		}
 	}
-	rest, err := t.pullRecords(ctx, fetches)
+	rest, err := t.pullWritten(ctx, fetches, foreign)
 	if err != nil {
 		return err
 	}
@@ -72,12 +72,7 @@ func (t *Tiered) applyEntries(ctx context.Context, entries []durable.LogEntry, c
 			return err
 		}
 	}
-	if len(foreign) == 0 {
-		return nil
-	}
-	events, contents, err := t.backend.LoadEvents(ctx, foreign)
-	t.memory.PutEvents(events, contents)
-	return err
+	return nil
 }
 
 // planFetches returns what the copy needs of each document, and the entries of other
@@ -128,23 +123,31 @@ func (t *Tiered) planFetches(entries []durable.LogEntry, covered int64) (fetches
 	return fetches, foreign
 }
 
-// pullRecords merges the named records of documents into the copy. It returns the
-// documents that must be loaded as a whole.
-func (t *Tiered) pullRecords(ctx context.Context, fetches map[grouping.ID]*fetch) (rest []grouping.ID, err error) {
-	if len(fetches) == 0 {
+// pullWritten merges the named records of documents, and the events of the entries, into
+// the copy. It returns the documents that must be loaded as a whole.
+func (t *Tiered) pullWritten(ctx context.Context, fetches map[grouping.ID]*fetch, entries []durable.LogEntry) (
+	rest []grouping.ID, err error,
+) {
+	switch {
+	case len(fetches) == 0 && len(entries) == 0:
 		return nil, nil
+	case len(fetches) == 0:
+		events, contents, err := t.backend.LoadEvents(ctx, entries)
+		t.memory.PutEvents(events, contents)
+		return nil, err
 	}
 	names := make(map[grouping.ID][]string, len(fetches))
 	for id, f := range fetches {
 		slices.Sort(f.names)
 		names[id] = slices.Compact(f.names)
 	}
-	documents, err := t.backend.LoadRecords(ctx, names)
+	written, err := t.backend.LoadWritten(ctx, names, entries, t.memory.hasContent)
 	if err != nil {
 		return nil, err
 	}
+	defer t.memory.PutEvents(written.Events, written.Contents)
 	for id, f := range fetches {
-		part, local := documents[id], t.memory.Get(id)
+		part, local := written.Documents[id], t.memory.Get(id)
 		// A deletion in between removed records that the entries do not name.
 		if part == nil || local == nil || local.IsTombstone() || part.Header().Version < f.version ||
 			part.Header().Deleted != local.Header().Deleted {

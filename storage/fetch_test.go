@@ -35,12 +35,14 @@ func (w *watched) LoadMany(ctx context.Context, ids []grouping.ID) (
 	return w.Backend.LoadMany(ctx, ids)
 }
 
-func (w *watched) LoadRecords(ctx context.Context, names map[grouping.ID][]string) (map[grouping.ID]grouping.Document, error) {
+func (w *watched) LoadWritten(
+	ctx context.Context, names map[grouping.ID][]string, entries []durable.LogEntry, known func(*grouping.Event) bool,
+) (durable.Written, error) {
 	w.parts.Add(int64(len(names)))
 	if before := w.beforeRecords.Swap(nil); before != nil {
 		(*before)()
 	}
-	return w.Backend.LoadRecords(ctx, names)
+	return w.Backend.LoadWritten(ctx, names, entries, known)
 }
 
 func (w *watched) FollowLog(ctx context.Context, from []durable.Position, fn func(int, []durable.LogEntry)) error {
@@ -242,7 +244,7 @@ func TestFollowersAgree(t *testing.T) {
 	keys := []grouping.Key{testKey, groupKey("1"), groupKey("2")}
 	var wg sync.WaitGroup
 	for i, r := range []replica{one, other} {
-		random := rand.New(rand.NewPCG(1, uint64(i))) //nolint:gosec // G404: a test
+		random := rand.New(rand.NewPCG(1, uint64(i)))
 		wg.Go(func() {
 			for range 300 {
 				key, a := keys[random.IntN(len(keys))], firing(fmt.Sprint(random.IntN(20)))

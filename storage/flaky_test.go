@@ -83,9 +83,17 @@ func (f *flaky) LoadMany(ctx context.Context, ids []grouping.ID) (
 	return documents, damaged, err
 }
 
-func (f *flaky) LoadRecords(ctx context.Context, names map[grouping.ID][]string) (documents map[grouping.ID]grouping.Document, err error) {
-	err = f.do(ctx, "load", func() (err error) { documents, err = f.Backend.LoadRecords(ctx, names); return err })
-	return documents, err
+// LoadWritten fails like LoadMany and like LoadEvents.
+func (f *flaky) LoadWritten(
+	ctx context.Context, names map[grouping.ID][]string, entries []durable.LogEntry, known func(*grouping.Event) bool,
+) (written durable.Written, err error) {
+	err = f.do(ctx, "load", func() error {
+		return f.do(ctx, "events of", func() (err error) {
+			written, err = f.Backend.LoadWritten(ctx, names, entries, known)
+			return err
+		})
+	})
+	return written, err
 }
 
 func (f *flaky) Index(ctx context.Context) (index map[grouping.ID]string, err error) {

@@ -209,11 +209,11 @@ func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (
 	return s.next.LoadMany(ctx, ids)
 }
 
-func (s *instrumentedDurable) LoadRecords(ctx context.Context, names map[grouping.ID][]string) (
-	documents map[grouping.ID]grouping.Document, err error,
-) {
+func (s *instrumentedDurable) LoadWritten(
+	ctx context.Context, names map[grouping.ID][]string, entries []durable.LogEntry, known func(*grouping.Event) bool,
+) (written durable.Written, err error) {
 	defer s.record(ctx, "load_many", time.Now(), &err)
-	return s.next.LoadRecords(ctx, names)
+	return s.next.LoadWritten(ctx, names, entries, known)
 }
 
 func (s *instrumentedDurable) FollowLog(ctx context.Context, from []durable.Position, fn func(int, []durable.LogEntry)) error {

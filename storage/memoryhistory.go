@@ -62,6 +62,18 @@ func (m *Memory) EventsOf(ids []grouping.ID) (events []grouping.Event) {
 	return events
 }
 
+// hasContent reports whether the content of an event is known, because another event has it.
+func (m *Memory) hasContent(e *grouping.Event) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	store := &m.history
+	if e.Kind == grouping.EventChanged {
+		store = &m.changed
+	}
+	c := store.contents[e.Content]
+	return c != nil && c.text != ""
+}
+
 // ContentTexts returns the contents of the events, as far as they are known.
 func (m *Memory) ContentTexts(events []grouping.Event) grouping.ContentTexts {
 	texts := grouping.ContentTexts{}

@@ -68,7 +68,8 @@ func startReplicaAt(t *testing.T, durable durable.Backend, clock *grouping.Clock
 func runReplica(t *testing.T, durable durable.Backend, clock *grouping.Clock, opts TieredOptions) (r replica, stop func()) {
 	t.Helper()
 	opts.WriteTimeout = max(opts.WriteTimeout, 5*time.Second)
-	opts.CheckInterval = cmp.Or(opts.CheckInterval, 50*time.Millisecond)
+	// A check expects that what the one before saw was read, and a busy log is read every 50 ms.
+	opts.CheckInterval = cmp.Or(opts.CheckInterval, 150*time.Millisecond)
 	opts = tieredDefaults(opts)
 	backend := &flaky{Backend: durable}
 	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)

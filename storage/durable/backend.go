@@ -47,12 +47,16 @@ type Backend interface {
 		documents map[grouping.ID]grouping.Document, damaged []*grouping.DamagedGroupError, err error,
 	)
 
-	// LoadRecords returns a part of each document: its head, its counters and the named
-	// records. A document that has no head, or cannot be read, is missing in the map.
-	LoadRecords(ctx context.Context, names map[grouping.ID][]string) (map[grouping.ID]grouping.Document, error)
+	// LoadWritten returns a part of each document: its head, its counters and the named
+	// records. A document that has no head, or cannot be read, is missing. It also returns
+	// what LoadEvents returns, without the contents of events that the caller knows.
+	LoadWritten(
+		ctx context.Context, names map[grouping.ID][]string, entries []LogEntry, known func(*grouping.Event) bool,
+	) (Written, error)
 
 	// FollowLog calls fn with the log entries after the positions, in order for each
-	// shard. It returns nil when the context ends, and an error if the backend
+	// shard. It may wait for more entries, but much less than a second: a reader that is
+	// far behind counts as broken. It returns nil when the context ends, and an error if the backend
 	// fails. The log is only a hint: the caller must compare sequence numbers and
 	// epochs to detect missed entries.
 	FollowLog(ctx context.Context, from []Position, fn func(shard int, entries []LogEntry)) error
@@ -92,6 +96,13 @@ type Backend interface {
 
 	// Close releases the backend. No other method may be called afterwards.
 	Close() error
+}
+
+// Written is what some writes have written.
+type Written struct {
+	Documents map[grouping.ID]grouping.Document
+	Events    []grouping.Event
+	Contents  grouping.ContentTexts
 }
 
 // Position is a position in the log of one shard.

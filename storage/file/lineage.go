@@ -20,12 +20,14 @@ func (f *Storage) CheckLineage(ctx context.Context, _ []durable.Position) (durab
 	return durable.LineageHeld, nil
 }
 
-// LoadRecords implements durable.Backend. Nothing follows a file.
-func (f *Storage) LoadRecords(ctx context.Context, _ map[grouping.ID][]string) (map[grouping.ID]grouping.Document, error) {
+// LoadWritten implements durable.Backend. Nothing follows a file.
+func (f *Storage) LoadWritten(
+	ctx context.Context, _ map[grouping.ID][]string, _ []durable.LogEntry, _ func(*grouping.Event) bool,
+) (written durable.Written, err error) {
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return written, context.Cause(ctx)
 	}
-	return nil, nil
+	return written, nil
 }
 
 // LoadEvents implements durable.Backend.

@@ -53,63 +53,6 @@ func (r *Storage) CheckLineage(ctx context.Context, seen []durable.Position) (du
 	return lineage, nil
 }
 
-// LoadEvents implements durable.Backend. It finds the events of a write by their IDs, which
-// begin with the stamps of the write.
-func (r *Storage) LoadEvents(ctx context.Context, entries []durable.LogEntry) ([]grouping.Event, grouping.ContentTexts, error) {
-	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
-	}
-	pipe := r.client.Pipeline()
-	var answers []*redis.StringSliceCmd
-	for _, e := range entries {
-		if !e.ID.Valid() || !grouping.Stamp(e.Token).Valid() {
-			continue
-		}
-		keys := []string{r.historyKeys(r.shard(e.ID)).events, r.changedKeys(r.shard(e.ID)).events}
-		if e.NoChanged {
-			keys = keys[:1]
-		}
-		for _, stamp := range append([]string{e.Token}, e.Stamps...) {
-			for _, key := range keys {
-				answers = append(answers, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
-					Key: key, Start: "[" + stamp, Stop: "[" + stamp + "g", ByLex: true,
-				}))
-			}
-		}
-	}
-	if len(answers) == 0 {
-		return nil, nil, nil
-	}
-	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
-		return nil, nil, r.fault(ctx, "events of", err)
-	}
-	var events []grouping.Event
-	for _, a := range answers {
-		if err := a.Err(); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
-			return nil, nil, r.fault(ctx, "events of", err)
-		}
-		for _, text := range a.Val() {
-			if e, err := grouping.DecodeEvent(text); err == nil {
-				events = append(events, e)
-			}
-		}
-	}
-	contents, err := r.contentTexts(ctx, events)
-	if err != nil && !isRedisError(err) {
-		return nil, nil, r.fault(ctx, "events of", err)
-	}
-	return events, contents, nil
-}
-
-// eventsOfEntry returns the keys that may have events of the entry's write.
-func (r *Storage) eventsOfEntry(e durable.LogEntry) []string {
-	shard := &r.shards[r.shard(e.ID)]
-	if e.NoChanged {
-		return []string{shard.history.events}
-	}
-	return []string{shard.history.events, shard.changed.events}
-}
-
 // MissingEvents implements durable.Backend.
 func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([]grouping.Event, error) {
 	if ctx.Err() != nil {

@@ -114,7 +114,7 @@ func TestLogEntriesNameTheRecords(t *testing.T) {
 	whole("a deletion")
 }
 
-func TestLoadRecords(t *testing.T) {
+func TestLoadWritten(t *testing.T) {
 	server, r, w := mini(t, Options{})
 	g := w.Add(t, groupKey("g"), a("x", "1"), a("y", "1"))
 	g = w.MustStore(t, w.Change(g, g.Key, a("x", "2")))
@@ -133,10 +133,17 @@ func TestLoadRecords(t *testing.T) {
 	for _, id := range []grouping.ID{gone.ID, odd.ID, broken.ID, newer.ID, absent} {
 		names[id] = []string{x}
 	}
-	documents, err := r.LoadRecords(t.Context(), names)
+	c := w.FiredChange(t, nil, groupKey("fired"), "known", "new")
+	w.MustStore(t, c)
+	entries := []durable.LogEntry{{ID: c.ID(), Position: durable.Position{Token: string(c.Stamp)}}}
+	known := c.Events[0].Content
+	written, err := r.LoadWritten(t.Context(), names, entries, func(e *grouping.Event) bool { return e.Content == known })
 	require.NoError(t, err)
-	require.Len(t, documents, 1)
-	part := grouping.AsGroup(documents[g.ID])
+	require.Equal(t, c.Events, written.Events)
+	require.Len(t, written.Contents, 1)
+	require.NotContains(t, written.Contents, known)
+	require.Len(t, written.Documents, 1)
+	part := grouping.AsGroup(written.Documents[g.ID])
 	require.Len(t, part.Alerts, 1)
 	require.Equal(t, map[string]string{"x": "2"}, storagetest.Values(part))
 	require.Equal(t, g.Header(), part.Header())

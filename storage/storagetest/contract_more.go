@@ -397,7 +397,7 @@ func contractCancelled(t *testing.T, w *Writer) {
 		calls["Position"] = func() error { _, err := d.Position(ctx); return err }
 		calls["Index"] = func() error { _, err := d.Index(ctx); return err }
 		calls["LoadMany"] = func() error { _, _, err := d.LoadMany(ctx, []grouping.ID{g.ID}); return err }
-		calls["LoadRecords"] = func() error { _, err := d.LoadRecords(ctx, nil); return err }
+		calls["LoadWritten"] = func() error { _, err := d.LoadWritten(ctx, nil, nil, nil); return err }
 		calls["PushEvents"] = func() error { return d.PushEvents(ctx, c.Events, nil) }
 		calls["CheckLineage"] = func() error { _, err := d.CheckLineage(ctx, nil); return err }
 		calls["LoadEvents"] = func() error { _, _, err := d.LoadEvents(ctx, nil); return err }

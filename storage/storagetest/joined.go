@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -19,9 +20,7 @@ func (w *Writer) joinedChange(t *testing.T, base *grouping.AlertGroup, key group
 	two := w.ChangedChange(t, one.Group, key, values[1])
 	two.Base, two.Notified = base, 2
 	two.Events, two.Changed = slices.Concat(one.Events, two.Events), slices.Concat(one.Changed, two.Changed)
-	for hash, text := range one.Contents {
-		two.Contents[hash] = text
-	}
+	maps.Copy(two.Contents, one.Contents)
 	return two
 }
 

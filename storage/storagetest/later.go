@@ -41,8 +41,9 @@ func RunLaterVersion(t *testing.T, s grouping.GroupStorage, fields Fields) {
 	key, alert := Key("later"), NotifiedAlert("a")
 	id := key.ID()
 	names := []string{grouping.HeadRecord, "a:" + string(alert.Fingerprint)}
+	clock := grouping.NewClock() // one clock, so that the order of the stamps is known
 	start := func() *grouping.Manager {
-		m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+		m, err := grouping.NewManager(s, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 		require.NoError(t, err)
 		return m
 	}
