@@ -265,6 +265,7 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 		if q.Cursor != "" && q.Cursor < string(end) {
 			end = []byte(q.Cursor)
 		}
+		filter := q.TextFilter()
 		cursor := bucket.Cursor()
 		k, _ := cursor.Seek(append(slices.Clone(prefix), end...))
 		if k == nil {
@@ -277,7 +278,11 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 			if !q.Since.IsZero() && string(id) < durable.FirstID(q.Since) {
 				break
 			}
-			e, err := grouping.DecodeEvent(string(id) + string(history.Get(id)))
+			text := string(id) + string(history.Get(id))
+			if !filter.Passes(text) {
+				continue
+			}
+			e, err := grouping.DecodeEvent(text)
 			if err != nil || !q.Matches(&e) {
 				continue
 			}

@@ -66,6 +66,7 @@ func bounds(q *grouping.EventQuery) (newest, oldest string) {
 // to one event more than a page has, which shows that there is a next page.
 func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery) (events []grouping.Event, err error) {
 	to, from := bounds(q)
+	filter := q.TextFilter()
 	for {
 		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: historyChunk,
@@ -74,6 +75,9 @@ func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery
 			return nil, err
 		}
 		for _, m := range members {
+			if !filter.Passes(m) {
+				continue
+			}
 			e, err := grouping.DecodeEvent(m)
 			if err != nil {
 				continue // it has a newer schema or is damaged; other events are readable
