@@ -120,3 +120,22 @@ func TestIndexMergesOnlyWhatItDoesNotKnow(t *testing.T) {
 	_, got = x.update(a.ID, a, c)
 	require.Len(t, got.Alerts, 3, "b was written meanwhile")
 }
+
+// Senders choose fingerprints. A group with the same fingerprint and other labels is not
+// looked at when an alert is resolved.
+func TestOnlyAlertsWithTheSameLabelsAreOpenUnderOtherKeys(t *testing.T) {
+	x := newIndex(nil)
+	group := func(key, pod string) *AlertGroup {
+		g := AlertGroup{ID: ID(key)}
+		g.GroupKey, g.Stamp = key, "1"
+		g.Alerts = []*Alert{{Fingerprint: "f", Status: StatusFiring, Labels: Labels{{"pod", pod}}}}
+		next := NewAlertGroup(g)
+		x.update(next.ID, nil, next)
+		return next
+	}
+	resolved := group("a", "x")
+	group("b", "x")
+	group("c", "y")
+	open := x.openUnderOtherKeys(resolved, []Event{{Kind: EventResolved, Fingerprint: "f", Labels: resolved.Alerts[0].Labels}})
+	require.Equal(t, map[ID][]Fingerprint{"b": {"f"}}, open)
+}

@@ -55,7 +55,8 @@ func (x *index) resolutionsUnderOtherKeys(g *AlertGroup, alerts []*Alert) map[Fi
 }
 
 // openUnderOtherKeys returns the groups under other keys that hold not yet resolved
-// alerts which the events resolve, and these alerts.
+// alerts which the events resolve, and these alerts. A group whose alert only has the same
+// fingerprint, and other labels, is not among them: see endedBy.
 func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID][]Fingerprint {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -66,7 +67,8 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID][]Finge
 			continue
 		}
 		for id := range x.alerts[e.Fingerprint] {
-			if other := x.groups[id].alertUnderOtherKey(g, e.Fingerprint); other != nil && other.Status != StatusResolved {
+			other := x.groups[id].alertUnderOtherKey(g, e.Fingerprint)
+			if other != nil && other.Status != StatusResolved && other.Labels.Equal(e.Labels) {
 				open[id] = append(open[id], e.Fingerprint)
 			}
 		}
