@@ -234,6 +234,10 @@ func plainDialer(timeout time.Duration) dialFunc {
 // Apart from redirections, go-redis notices a failover only then.
 const clusterReload = time.Second
 
+// protocol is the version of the protocol of Redis. With version 3, the client looks for
+// other messages of the server before each answer. Muster needs none of them.
+const protocol = 2
+
 // open returns a client, which does not connect yet. Outside a cluster, the client
 // never sends a command twice, because the server may have applied the first one.
 // In a cluster, it follows redirections: the first server has rejected the command.
@@ -248,6 +252,7 @@ func (s *servers) open(l connectionLimits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.Answer, l.Answer, l.Dial, l.Pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.Connections
+		o.Protocol = cmp.Or(o.Protocol, protocol)
 		o.Dialer = l.dialer(o.TLSConfig, s.caFile)
 		o.CredentialsProviderContext = s.credentials(o.Username)
 		o.ClusterStateReloadInterval = clusterReload
@@ -258,6 +263,7 @@ func (s *servers) open(l connectionLimits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.Answer, l.Answer, l.Dial, l.Pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.Connections
+		o.Protocol = cmp.Or(o.Protocol, protocol)
 		o.Dialer = l.dialer(o.TLSConfig, s.caFile)
 		o.CredentialsProviderContext, o.OnConnect = s.credentials(o.Username), s.sentinelLogin()
 		return redis.NewFailoverClient(&o)
@@ -266,6 +272,7 @@ func (s *servers) open(l connectionLimits) redis.UniversalClient {
 		o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications
 		o.ReadTimeout, o.WriteTimeout, o.DialTimeout, o.PoolTimeout = l.Answer, l.Answer, l.Dial, l.Pool
 		o.MaxRetries, o.DialerRetries, o.PoolSize = -1, 1, l.Connections
+		o.Protocol = cmp.Or(o.Protocol, protocol)
 		o.Dialer = l.dialer(o.TLSConfig, s.caFile)
 		o.CredentialsProviderContext = s.credentials(o.Username)
 		return redis.NewClient(&o)
