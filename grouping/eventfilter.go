@@ -6,20 +6,34 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
-// TextFilter tells from the stored text of an event that a query does not select it. To
-// decode an event takes much longer.
-type TextFilter []string
+// EventFilter applies a query to stored texts of events. It tells from most texts that the
+// query does not select the event. To decode an event takes much longer.
+type EventFilter struct {
+	query *EventQuery
+	parts []string // a text without one of them is not selected
+}
 
-// TextFilter returns the filter of the query. It knows only the matchers that demand a value.
-func (q *EventQuery) TextFilter() TextFilter {
-	var parts TextFilter
+// Filter returns the filter of the query. It knows only the matchers that demand a value.
+func (q *EventQuery) Filter() EventFilter {
+	f := EventFilter{query: q}
 	for _, m := range q.Matchers {
 		// Another text could be written with escapes or without.
 		if m.Type == labels.MatchEqual && m.Value != "" && isVerbatim(m.Name) && isVerbatim(m.Value) {
-			parts = append(parts, `"`+m.Name+`":"`+m.Value+`"`)
+			f.parts = append(f.parts, `"`+m.Name+`":"`+m.Value+`"`)
 		}
 	}
-	return parts
+	return f
+}
+
+// Select returns the event with the stored text. It returns false if the query does not
+// select it, or if the text cannot be read: it has a newer schema or is damaged, and other
+// events are readable.
+func (f EventFilter) Select(text string) (e Event, ok bool) {
+	if !f.passes(text) {
+		return e, false
+	}
+	e, err := DecodeEvent(text)
+	return e, err == nil && f.query.Matches(&e)
 }
 
 // isVerbatim reports whether every encoder writes the text without escapes.
@@ -27,9 +41,9 @@ func isVerbatim(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&/`, r) })
 }
 
-// Passes reports whether the query may select the event with the stored text.
-func (f TextFilter) Passes(text string) bool {
-	for _, part := range f {
+// passes reports whether the query may select the event with the stored text.
+func (f EventFilter) passes(text string) bool {
+	for _, part := range f.parts {
 		if !strings.Contains(text, part) {
 			return false
 		}

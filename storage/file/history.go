@@ -265,7 +265,7 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 		if q.Cursor != "" && q.Cursor < string(end) {
 			end = []byte(q.Cursor)
 		}
-		filter := q.TextFilter()
+		filter := q.Filter()
 		cursor := bucket.Cursor()
 		k, _ := cursor.Seek(append(slices.Clone(prefix), end...))
 		if k == nil {
@@ -278,12 +278,8 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 			if !q.Since.IsZero() && string(id) < durable.FirstID(q.Since) {
 				break
 			}
-			text := string(id) + string(history.Get(id))
-			if !filter.Passes(text) {
-				continue
-			}
-			e, err := grouping.DecodeEvent(text)
-			if err != nil || !q.Matches(&e) {
+			e, ok := filter.Select(string(id) + string(history.Get(id)))
+			if !ok {
 				continue
 			}
 			if len(page.Events) == limit {

@@ -66,7 +66,7 @@ func bounds(q *grouping.EventQuery) (newest, oldest string) {
 // to one event more than a page has, which shows that there is a next page.
 func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery) (events []grouping.Event, err error) {
 	to, from := bounds(q)
-	filter := q.TextFilter()
+	filter := q.Filter()
 	for {
 		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: historyChunk,
@@ -75,14 +75,7 @@ func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery
 			return nil, err
 		}
 		for _, m := range members {
-			if !filter.Passes(m) {
-				continue
-			}
-			e, err := grouping.DecodeEvent(m)
-			if err != nil {
-				continue // it has a newer schema or is damaged; other events are readable
-			}
-			if q.Matches(&e) {
+			if e, ok := filter.Select(m); ok {
 				if events = append(events, e); len(events) > q.Limit {
 					return events, nil
 				}
