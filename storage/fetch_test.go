@@ -280,3 +280,27 @@ func TestFollowersAgree(t *testing.T) {
 		require.True(t, want.Equal(got))
 	}
 }
+
+// A replica that could not load what log entries name loads it later, also the events, which
+// no comparison of documents brings.
+func TestEntriesThatCouldNotBeLoadedAreReadAgain(t *testing.T) {
+	for _, op := range []string{"events of", "load"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			one, other, backend := watchedReplicas(t)
+			one.notify(t, firing("known"))
+			requireFollowed(t, one, other, testKey)
+			other.backend.fail(op, refused)
+			for i := range 3 {
+				one.notify(t, firing(fmt.Sprint("new", i)))
+			}
+			require.Eventually(t, func() bool { return other.backend.hits.Load() > 0 }, 5*time.Second, time.Millisecond)
+			other.backend.heal()
+			want := eventsByKind(t, backend)
+			require.Eventually(t, func() bool {
+				return fmt.Sprint(eventsByKind(t, other.storage.memory)) == fmt.Sprint(want)
+			}, 5*time.Second, 5*time.Millisecond)
+			requireFollowed(t, one, other, testKey)
+		})
+	}
+}

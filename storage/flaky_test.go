@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muster/grouping"
@@ -24,6 +25,8 @@ const (
 // flaky is a backend that can be told to fail one kind of call or all calls.
 type flaky struct {
 	durable.Backend
+
+	hits atomic.Int64 // the number of calls that were hit
 
 	mu  sync.Mutex
 	op  string
@@ -45,6 +48,7 @@ func (f *flaky) do(ctx context.Context, op string, call func() error) error {
 	if !hit {
 		return call()
 	}
+	f.hits.Add(1)
 	broken := func(err error) error { return &grouping.StorageError{Backend: f.Name(), Op: op, Err: err} }
 	switch how {
 	case answerLost:

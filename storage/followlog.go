@@ -10,7 +10,7 @@ import (
 )
 
 // logReader reads the log of the backend for one round. It knows up to which position
-// each shard was read.
+// each shard was read and applied.
 type logReader struct {
 	*Tiered
 
@@ -19,6 +19,8 @@ type logReader struct {
 
 	readMu sync.Mutex
 	read   []durable.Position // guarded by readMu
+	// applied are the positions up to which the copy has what the entries name.
+	applied []durable.Position // guarded by readMu
 }
 
 // followLog applies the log entries after the positions in from. It returns when an
@@ -27,9 +29,10 @@ type logReader struct {
 func (t *Tiered) followLog(ctx context.Context, from, now []durable.Position) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &logReader{Tiered: t, covered: now, read: slices.Clone(from)}
-	// The next round uses the positions to detect writes that were lost.
-	defer func() { t.setLastPositions(r.positions()) }()
+	r := &logReader{Tiered: t, covered: now, read: slices.Clone(from), applied: slices.Clone(from)}
+	// The next round uses the positions to detect writes that were lost. It reads again what
+	// was not applied: no comparison of documents brings the events.
+	defer func() { t.setLastPositions(r.applied) }()
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
@@ -92,10 +95,14 @@ func (r *logReader) check(ctx context.Context, expected []durable.Position) ([]d
 func (r *logReader) apply(ctx context.Context, shard int, entries []durable.LogEntry) error {
 	r.readMu.Lock()
 	n := r.advance(&r.read[shard], entries)
+	at := r.read[shard]
 	r.readMu.Unlock()
 	if err := r.applyEntries(ctx, entries[:n], r.covered[shard].Seq); err != nil {
 		return err
 	}
+	r.readMu.Lock()
+	r.applied[shard] = at
+	r.readMu.Unlock()
 	if n < len(entries) {
 		return errResync
 	}
