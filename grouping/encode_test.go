@@ -42,6 +42,54 @@ func TestUsualObjectsAreEncodedLikeTheLibraryDoes(t *testing.T) {
 	})
 }
 
+// What the encoders write is decoded as the JSON library decodes it, or declined.
+func TestUsualObjectsAreDecodedLikeTheLibraryDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var (
+			a Alert
+			m Meta
+		)
+		drawFields(t, reflect.ValueOf(&a).Elem())
+		drawFields(t, reflect.ValueOf(&m).Elem())
+		for _, c := range []struct {
+			stored, got, want any
+			read              func(any) func(*objectReader)
+		}{
+			{
+				a.stored(), &storedAlert{Alert: &Alert{}}, &storedAlert{Alert: &Alert{}},
+				func(v any) func(*objectReader) { return v.(*storedAlert).decode },
+			},
+			{
+				storedMeta{&m, jsontext.Value(m.Unknown)},
+				&storedMeta{Meta: &Meta{}}, &storedMeta{Meta: &Meta{}},
+				func(v any) func(*objectReader) { return v.(*storedMeta).Meta.decode },
+			},
+		} {
+			text, err := json.Marshal(c.stored, encoding)
+			if err != nil {
+				continue
+			}
+			// A damaged text is declined, or means the same for both.
+			if at := rapid.IntRange(-len(text), len(text)-1).Draw(t, "damage"); at >= 0 {
+				text[at] = rapid.SampledFrom([]byte("\"\\{}[],:x0 \xff")).Draw(t, "byte")
+			}
+			if decodedObject(text, c.read(c.got)) {
+				require.NoError(t, json.Unmarshal(text, c.want), "%s", text)
+				require.Equal(t, decoded(c.want), decoded(c.got), "%s", text)
+			}
+		}
+	})
+}
+
+// decoded returns the value that a stored form stands for.
+func decoded(stored any) any {
+	if s, ok := stored.(*storedAlert); ok {
+		s.complete()
+		return s.Alert
+	}
+	return stored
+}
+
 // What a notification usually stores is not left to the library.
 func TestUsualObjectsDoNotDecline(t *testing.T) {
 	n := Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(3), Truncated: 1}
@@ -55,9 +103,18 @@ func TestUsualObjectsDoNotDecline(t *testing.T) {
 		_, ok := encodeObject("", v)
 		require.True(t, ok, "%+v", v)
 	}
+	head, err := g.EncodeHead()
+	require.NoError(t, err)
+	require.True(t, decodedObject([]byte(head[StampLen:]), new(Meta).decode), head)
+	alert, err := encodeAlert(g.Alerts[0])
+	require.NoError(t, err)
+	require.True(t, decodedObject([]byte(alert[StampLen:]), (&storedAlert{Alert: &Alert{}}).decode), alert)
 	g.Alerts[0].Unknown = `{"x":1}`
 	_, ok := encodeObject("", g.Alerts[0])
 	require.False(t, ok)
+	alert, err = encodeAlert(g.Alerts[0])
+	require.NoError(t, err)
+	require.False(t, decodedObject([]byte(alert[StampLen:]), (&storedAlert{Alert: &Alert{}}).decode), alert)
 }
 
 // drawFields sets most fields of a struct.
@@ -117,6 +174,19 @@ func BenchmarkEncodeAlert(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := encodeAlert(g.Alerts[0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeAlert(b *testing.B) {
+	g := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(1)}, testRules).Group
+	text, err := encodeAlert(g.Alerts[0])
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		var read AlertGroup
+		if err := (alertRecords{}).decode(&read, string(g.Alerts[0].Fingerprint), text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -163,12 +163,29 @@ func encodeUsual(stamp Stamp, record usualObject, v any) (string, error) {
 
 // decodeText decodes the text of a record into v, and returns its stamp.
 func decodeText(text string, v any) (Stamp, error) {
-	if len(text) <= StampLen {
-		return "", fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), StampLen+1)
-	}
-	stamp, err := ParseStamp(text[:StampLen])
+	stamp, object, err := splitText(text)
 	if err != nil {
 		return "", err
 	}
-	return stamp, json.Unmarshal([]byte(text[StampLen:]), v)
+	return stamp, json.Unmarshal(object, v)
+}
+
+// decodeUsual is decodeText for a record that mostly needs no library. read reads its usual
+// form. If that declines, empty resets what was read, and returns where the library decodes
+// the record to.
+func decodeUsual(text string, read func(r *objectReader), empty func() any) (Stamp, error) {
+	stamp, object, err := splitText(text)
+	if err != nil || decodedObject(object, read) {
+		return stamp, err
+	}
+	return stamp, json.Unmarshal(object, empty())
+}
+
+// splitText splits the text of a record into its stamp and its JSON.
+func splitText(text string) (Stamp, []byte, error) {
+	if len(text) <= StampLen {
+		return "", nil, fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), StampLen+1)
+	}
+	stamp, err := ParseStamp(text[:StampLen])
+	return stamp, []byte(text[StampLen:]), err
 }

@@ -82,7 +82,11 @@ func (alertRecords) decode(g *AlertGroup, key, text string) (err error) {
 	}
 	a := &Alert{}
 	s := storedAlert{Alert: a}
-	if a.Stamp, err = decodeText(text, &s); err != nil {
+	if a.Stamp, err = decodeUsual(text, s.decode, func() any {
+		*a = Alert{}
+		s = storedAlert{Alert: a}
+		return &s
+	}); err != nil {
 		return err
 	}
 	s.complete()

@@ -22,7 +22,10 @@ func (g *AlertGroup) EncodeHead() (string, error) {
 
 func decodeHead(g *AlertGroup, text string) (err error) {
 	s := storedMeta{Meta: &g.Meta}
-	g.Stamp, err = decodeText(text, &s)
+	g.Stamp, err = decodeUsual(text, g.Meta.decode, func() any {
+		g.Meta = Meta{}
+		return &s
+	})
 	g.Unknown = string(s.Unknown)
 	return err
 }
