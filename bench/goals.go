@@ -77,14 +77,15 @@ func (g goal) name() string {
 	if g.floor != "" && g.floor != g.program {
 		name += "/" + strings.TrimPrefix(g.floor, "floor/")
 	}
-	switch g.unit {
-	case count:
+	switch {
+	case g.unit == count:
 		name += "/lost"
-	case mebibytes:
+	case g.unit == mebibytes:
 		name += "/rss"
-	case megabytes:
+	case g.unit == megabytes:
 		name += "/size"
-	default: // the cost, which needs no more words
+	case g.floor != "" && g.of != "": // not the cost
+		name += "/" + g.of
 	}
 	return name
 }
@@ -160,7 +161,9 @@ var goals = []goal{
 	{row: "read/first-page", program: memoryMuster, value: totalCPU, of: "CPU", unit: milliseconds, must: 4 * ms, aim: 2 * ms},
 	{row: "read/matcher", program: memoryMuster, value: totalCPU, of: "CPU", unit: milliseconds, must: 20 * ms, aim: 10 * ms},
 	{row: "read/nothing", program: memoryMuster, value: totalCPU, of: "CPU", unit: milliseconds, must: 30 * ms, aim: 15 * ms},
-	{row: "read/all", program: memoryMuster, floor: alertmanager, value: meanTime, must: 0.06, aim: 0.03},
+	// The time has that of the client, which reads some 100 MB on the same cores.
+	{row: "read/all", program: memoryMuster, floor: alertmanager, value: totalCPU, must: 0.06, aim: 0.03},
+	{row: "read/all", program: memoryMuster, floor: alertmanager, value: meanTime, of: "time"},
 
 	{row: "history/200000", program: fileMuster, value: meanTime, of: "time", unit: milliseconds, must: 200 * ms, aim: 60 * ms, slow: true},
 	{
