@@ -219,7 +219,7 @@ func decodedObject(text []byte, read func(r *objectReader)) bool {
 	read(r)
 	r.end()
 	ok := !r.declined && len(r.rest) == 0
-	clear(r.list) // keep no strings
+	clear(r.list[:cap(r.list)]) // keep no strings, also of longer lists before
 	r.rest, r.timeText = nil, nil
 	return ok
 }
