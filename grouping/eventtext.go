@@ -1,8 +1,8 @@
 package grouping
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -29,13 +29,15 @@ func (e *Event) Encode() (string, error) {
 }
 
 // DecodeEvent decodes the stored text of an event.
-func DecodeEvent(text string) (e Event, err error) {
-	i := strings.IndexByte(text, '{')
+func DecodeEvent(text string) (Event, error) { return decodeEvent([]byte(text)) }
+
+func decodeEvent(text []byte) (e Event, err error) {
+	i := bytes.IndexByte(text, '{')
 	if i < 0 {
 		return e, fmt.Errorf("%q is not an event", text)
 	}
 	s := storedEvent{Event: &e}
-	err = json.Unmarshal([]byte(text[i:]), &s)
+	err = json.Unmarshal(text[i:], &s)
 	e.Unknown = string(s.Unknown)
 	if e.Kind != EventNotified && e.Notification() == (Notified{}) {
 		e.Notified = nil // earlier versions wrote its numbers, zero, into every event

@@ -253,32 +253,9 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 	}
 	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
 	err := f.view("events", func(tx *bbolt.Tx) error {
-		history := tx.Bucket(bucketHistory)
-		bucket, prefix := history, []byte(nil)
-		if q.Group != "" {
-			bucket, prefix = tx.Bucket(bucketTimeline), []byte(q.Group)
-		}
-		end := []byte{0xff}
-		if !q.Until.IsZero() {
-			end = []byte(durable.FirstID(durable.RoundUp(q.Until)))
-		}
-		if q.Cursor != "" && q.Cursor < string(end) {
-			end = []byte(q.Cursor)
-		}
 		filter := q.Filter()
-		cursor := bucket.Cursor()
-		k, _ := cursor.Seek(append(slices.Clone(prefix), end...))
-		if k == nil {
-			k, _ = cursor.Last()
-		} else {
-			k, _ = cursor.Prev()
-		}
-		for ; bytes.HasPrefix(k, prefix) && k != nil; k, _ = cursor.Prev() {
-			id := k[len(prefix):]
-			if !q.Since.IsZero() && string(id) < durable.FirstID(q.Since) {
-				break
-			}
-			e, ok := filter.Select(string(id) + string(history.Get(id)))
+		for text := range eventTexts(tx, &q) {
+			e, ok := filter.Select(text)
 			if !ok {
 				continue
 			}
@@ -291,6 +268,43 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 		return nil
 	})
 	return page, err
+}
+
+// eventTexts yields the texts of the events in the range of the query, without their IDs,
+// from the newest to the oldest. They are only valid in the transaction.
+func eventTexts(tx *bbolt.Tx, q *grouping.EventQuery) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		history := tx.Bucket(bucketHistory)
+		bucket, prefix := history, []byte(nil)
+		if q.Group != "" {
+			bucket, prefix = tx.Bucket(bucketTimeline), []byte(q.Group)
+		}
+		end, first := []byte{0xff}, []byte(nil)
+		if !q.Since.IsZero() {
+			first = []byte(durable.FirstID(q.Since))
+		}
+		if !q.Until.IsZero() {
+			end = []byte(durable.FirstID(durable.RoundUp(q.Until)))
+		}
+		if q.Cursor != "" && q.Cursor < string(end) {
+			end = []byte(q.Cursor)
+		}
+		cursor := bucket.Cursor()
+		var k, text []byte
+		if next, _ := cursor.Seek(append(slices.Clone(prefix), end...)); next == nil {
+			k, text = cursor.Last()
+		} else {
+			k, text = cursor.Prev()
+		}
+		for ; k != nil && bytes.HasPrefix(k, prefix) && bytes.Compare(k[len(prefix):], first) >= 0; k, text = cursor.Prev() {
+			if q.Group != "" { // a timeline has only IDs
+				text = history.Get(k[len(prefix):])
+			}
+			if !yield(text) {
+				return
+			}
+		}
+	}
 }
 
 // StreamEvents implements grouping.GroupStorage. Each part is a transaction of its

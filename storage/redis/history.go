@@ -43,9 +43,6 @@ func (r *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 
 func newestFirst(a, b grouping.Event) int { return cmp.Compare(b.ID, a.ID) }
 
-// historyChunk is the number of members that one command reads.
-const historyChunk = 500
-
 // bounds returns the range of texts in which the query selects events, from the newest to
 // the oldest.
 func bounds(q *grouping.EventQuery) (newest, oldest string) {
@@ -65,27 +62,20 @@ func bounds(q *grouping.EventQuery) (newest, oldest string) {
 // newest returns the newest events of one key that match the query. It returns up
 // to one event more than a page has, which shows that there is a next page.
 func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery) (events []grouping.Event, err error) {
-	to, from := bounds(q)
 	filter := q.Filter()
-	for {
-		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: key, Start: to, Stop: from, ByLex: true, Rev: true, Count: historyChunk,
-		}).Result()
+	for texts, err := range r.members(ctx, key, q) {
 		if err != nil {
 			return nil, err
 		}
-		for _, m := range members {
-			if e, ok := filter.Select(m); ok {
+		for _, text := range texts {
+			if e, ok := filter.Select(text); ok {
 				if events = append(events, e); len(events) > q.Limit {
 					return events, nil
 				}
 			}
 		}
-		if len(members) < historyChunk {
-			return events, nil
-		}
-		to = "(" + members[len(members)-1]
 	}
+	return events, nil
 }
 
 // PushEvents implements durable.Backend.

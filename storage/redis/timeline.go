@@ -22,6 +22,7 @@ const writesChunk = 100
 // newestOfGroup is newest for the events of a group.
 func (r *Storage) newestOfGroup(ctx context.Context, q *grouping.EventQuery) (events []grouping.Event, err error) {
 	to, from := bounds(q)
+	filter := q.Filter()
 	for {
 		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 			Key: r.timelineKey(q.Group), Start: to, Stop: from, ByLex: true, Rev: true, Count: writesChunk,
@@ -29,13 +30,13 @@ func (r *Storage) newestOfGroup(ctx context.Context, q *grouping.EventQuery) (ev
 		if err != nil {
 			return nil, err
 		}
-		part, err := r.eventsOf(ctx, r.shard(q.Group), members)
+		part, err := r.eventsOf(ctx, r.shard(q.Group), members, filter)
 		if err != nil {
 			return nil, err
 		}
 		for i := range part {
-			if e := &part[i]; (q.Cursor == "" || e.ID < q.Cursor) && q.Matches(e) {
-				if events = append(events, *e); len(events) > q.Limit {
+			if e := part[i]; q.Cursor == "" || e.ID < q.Cursor {
+				if events = append(events, e); len(events) > q.Limit {
 					return events, nil
 				}
 			}
@@ -47,13 +48,15 @@ func (r *Storage) newestOfGroup(ctx context.Context, q *grouping.EventQuery) (ev
 	}
 }
 
-// eventsOf returns the events of members of a timeline, the newest first.
-func (r *Storage) eventsOf(ctx context.Context, shard int, members []string) (events []grouping.Event, err error) {
+// eventsOf returns the selected events of members of a timeline, the newest first.
+func (r *Storage) eventsOf(ctx context.Context, shard int, members []string, filter *grouping.EventFilter) (
+	events []grouping.Event, err error,
+) {
 	stamps := make([]string, 0, len(members))
 	for _, m := range members {
 		if !strings.Contains(m, "{") {
 			stamps = append(stamps, m)
-		} else if e, err := grouping.DecodeEvent(m); err == nil {
+		} else if e, ok := filter.Select([]byte(m)); ok {
 			events = append(events, e) // an earlier version wrote it
 		}
 	}
@@ -62,7 +65,7 @@ func (r *Storage) eventsOf(ctx context.Context, shard int, members []string) (ev
 		return nil, err
 	}
 	for _, text := range texts {
-		if e, err := grouping.DecodeEvent(text); err == nil {
+		if e, ok := filter.Select([]byte(text)); ok {
 			events = append(events, e)
 		}
 	}
