@@ -15,6 +15,9 @@ import (
 type eventKeys struct {
 	events, contents, uses string
 
+	// The field extra of meta is the number of events minus the number of entries.
+	meta, extra string
+
 	maximum int // of the number of events
 }
 

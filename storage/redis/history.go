@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -42,6 +43,7 @@ func (r *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 }
 
 func newestFirst(a, b grouping.Event) int { return cmp.Compare(b.ID, a.ID) }
+func oldestFirst(a, b grouping.Event) int { return cmp.Compare(a.ID, b.ID) }
 
 // bounds returns the range of texts in which the query selects events, from the newest to
 // the oldest.
@@ -59,23 +61,52 @@ func bounds(q *grouping.EventQuery) (newest, oldest string) {
 	return newest, oldest
 }
 
-// newest returns the newest events of one key that match the query. It returns up
-// to one event more than a page has, which shows that there is a next page.
+// newest returns the newest events of one key that match the query. It returns some more
+// events than a page has, which show that there is a next page.
 func (r *Storage) newest(ctx context.Context, key string, q *grouping.EventQuery) (events []grouping.Event, err error) {
-	filter := q.Filter()
-	for texts, err := range r.members(ctx, key, q) {
+	found := foundEvents{query: q, filter: q.Filter()}
+	for entries, err := range r.members(ctx, key, q) {
 		if err != nil {
 			return nil, err
 		}
-		for _, text := range texts {
-			if e, ok := filter.Select(text); ok {
-				if events = append(events, e); len(events) > q.Limit {
-					return events, nil
-				}
+		for _, entry := range entries {
+			if found.enough(entry) {
+				return found.events, nil
 			}
+			found.add(entry)
 		}
 	}
-	return events, nil
+	return distinct(found.events, newestFirst), nil
+}
+
+// foundEvents are the events of entries that a query selects.
+type foundEvents struct {
+	query  *grouping.EventQuery
+	filter *grouping.EventFilter
+	events []grouping.Event
+	stamp  [grouping.StampLen]byte // of the last entry
+}
+
+// enough reports whether the events are more than a page has, before the next entry. It
+// waits for the end of a write, because the entries of one write may overlap.
+func (f *foundEvents) enough(entry []byte) bool {
+	if bytes.HasPrefix(entry, f.stamp[:]) {
+		return false
+	}
+	copy(f.stamp[:], entry)
+	if len(f.events) > f.query.Limit {
+		f.events = distinct(f.events, newestFirst)
+	}
+	return len(f.events) > f.query.Limit
+}
+
+// add adds the selected events of an entry. The cursor may be in the middle of the entry.
+func (f *foundEvents) add(entry []byte) {
+	for text := range bytes.SplitSeq(entry, []byte(entrySeparator)) {
+		if e, ok := f.filter.Select(text); ok && (f.query.Cursor == "" || e.ID < f.query.Cursor) {
+			f.events = append(f.events, e)
+		}
+	}
 }
 
 // PushEvents implements durable.Backend.
@@ -103,7 +134,7 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event, conten
 		bytes     int
 		pipe      = r.writer.Pipeline()
 		push      = contentPush{contents, map[string]bool{}}
-		limits    = map[string]int{} // by the key of events
+		limited   = map[eventKeys]bool{}
 		timelines = map[string]bool{}
 	)
 	for n < len(events) && n < indexCount && bytes < maxBytes {
@@ -116,7 +147,7 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event, conten
 		id, member := e.DocumentID(), redis.Z{Member: text}
 		keys := r.keysOf(e)
 		bytes += push.add(ctx, pipe, keys, e) + len(text)
-		limits[keys.events] = keys.maximum
+		limited[keys] = true
 		pipe.ZAdd(ctx, keys.events, member)
 		if e.Kind == grouping.EventChanged {
 			continue
@@ -125,8 +156,8 @@ func (r *Storage) pushBatch(ctx context.Context, events []grouping.Event, conten
 		timelines[timeline] = true
 		pipe.ZAdd(ctx, timeline, redis.Z{Member: string(e.Stamp())})
 	}
-	for key, maximum := range limits {
-		pipe.ZRemRangeByRank(ctx, key, 0, int64(-maximum-1))
+	for keys := range limited {
+		limitScript.Eval(ctx, pipe, []string{keys.meta, keys.events}, keys.extra, keys.maximum)
 	}
 	for key := range timelines {
 		pipe.ZRemRangeByRank(ctx, key, 0, int64(-r.opts.MaxTimeline-1))

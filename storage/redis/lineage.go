@@ -81,8 +81,10 @@ func (r *Storage) MissingEvents(ctx context.Context, events []grouping.Event) ([
 // absentPart returns the absent ones of some events that have the same keys. Changed
 // events have no timeline.
 func (r *Storage) absentPart(ctx context.Context, eventKeys eventKeys, events []grouping.Event) ([]grouping.Event, error) {
-	keys := []string{eventKeys.events, eventKeys.contents, eventKeys.uses}
-	args := []any{eventKeys.maximum, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds())}
+	keys := []string{eventKeys.events, eventKeys.contents, eventKeys.uses, eventKeys.meta}
+	args := []any{
+		eventKeys.maximum, r.opts.MaxTimeline, int64(r.opts.HistoryRetention.Seconds()), eventKeys.extra, maxEntryEvents,
+	}
 	keyIndex := map[grouping.ID]int{}
 	for i := range events {
 		id := events[i].DocumentID()

@@ -16,10 +16,11 @@ import (
 // for each text, half of the time of a search is garbage collection.
 
 // historyChunk is the number of members that the first command reads: most pages need
-// no more. searchChunk is that of the others. Redis needs about a millisecond for it.
+// no more. searchChunk is that of the others. Redis needs about a millisecond for it. A
+// member is an entry, which may have some events.
 const (
 	historyChunk = 500
-	searchChunk  = 2000
+	searchChunk  = 1000
 )
 
 // members yields the texts of the events in the range of the query, some at a time, from

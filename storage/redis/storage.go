@@ -39,19 +39,20 @@ import (
 //	prefix:{n}:index    HASH    the stamp of the last write of each document. It is
 //	                            not a sorted set, because scores are doubles,
 //	                            which are too short for a stamp
-//	prefix:{n}:h        ZSET    the history of the shard, sorted by text
+//	prefix:{n}:h        ZSET    the history of the shard, sorted by text. A
+//	                            member has the texts of some events of one write
 //	prefix:{n}:c        HASH    the contents of the events in the history, by hash
 //	prefix:{n}:cu       ZSET    the hashes, sorted by the time of the newest event
 //	                            that has the content, in milliseconds
-//	prefix:{n}:x        ZSET    the changed events, sorted by text. They have no
-//	                            timeline
+//	prefix:{n}:x        ZSET    the changed events, like h. They have no timeline
 //	prefix:{n}:xc       HASH    the contents of the changed events
 //	prefix:{n}:xu       ZSET    their hashes, like cu
 //	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
 //	                            the entry before it, and the changed records
 //	prefix:{n}:meta     HASH    epoch, sequence, the last entry of the log with its
-//	                            sequence, number of shards, and the newest
-//	                            schema of a process that used the keys
+//	                            sequence, number of shards, the newest schema
+//	                            of a process that used the keys, and by how many
+//	                            the events in h and x are more than the members
 //
 // Muster needs at least Redis 6.2, which is the oldest version with all the
 // commands.
@@ -182,8 +183,8 @@ func newShardKeys(opts Options) []shardKeys {
 		tag := fmt.Sprintf("%s:{%d}:", opts.KeyPrefix, n)
 		shards[n] = shardKeys{
 			tag: tag, index: tag + "index", log: tag + "log", meta: tag + "meta",
-			history: eventKeys{tag + "h", tag + "c", tag + "cu", opts.MaxHistory},
-			changed: eventKeys{tag + "x", tag + "xc", tag + "xu", durable.MaxChanged(opts.MaxHistory)},
+			history: eventKeys{tag + "h", tag + "c", tag + "cu", tag + "meta", "extra", opts.MaxHistory},
+			changed: eventKeys{tag + "x", tag + "xc", tag + "xu", tag + "meta", "extraChanged", durable.MaxChanged(opts.MaxHistory)},
 		}
 	}
 	return shards

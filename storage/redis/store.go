@@ -14,8 +14,17 @@ import (
 	"muster/storage/durable"
 )
 
-//go:embed store.lua
-var storeSource string
+var (
+	//go:embed trim.lua
+	trimSource string
+	//go:embed store.lua
+	storeSource string
+	//go:embed limit.lua
+	limitSource string
+)
+
+// limitScript removes the oldest events beyond a limit.
+var limitScript = redis.NewScript(trimSource + limitSource)
 
 // cleaning is the number of writes to a shard from one removal of what is past the
 // retention, and of contents that no event has any more, to the next. It is a part of a
@@ -34,7 +43,7 @@ func storeScript(opts Options) *redis.Script {
 		"local SCHEMA, PREFIXES, TOMBSTONE_TTL, RETENTION, CLEANING = '%s', {%s}, '%d', %d, %d\n"+
 			"local MAX_LOG, MAX_HISTORY, MAX_CHANGED, MAX_TIMELINE = '%d', %d, %d, %d\n",
 		durable.Schema, strings.Join(prefixes, ", "), seconds(durable.TombstoneAge), seconds(opts.HistoryRetention), cleaning,
-		opts.MaxLog, opts.MaxHistory, durable.MaxChanged(opts.MaxHistory), opts.MaxTimeline) + storeSource)
+		opts.MaxLog, opts.MaxHistory, durable.MaxChanged(opts.MaxHistory), opts.MaxTimeline) + trimSource + storeSource)
 }
 
 // Write implements durable.Backend.
@@ -197,17 +206,18 @@ func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
 // eventArgs returns the arguments of the store script for events and their contents.
 func eventArgs(events []grouping.Event, contents grouping.ContentTexts) ([]any, error) {
 	if len(events) == 0 {
-		return []any{0, 0}, nil
+		return []any{0, 0, 0}, nil
 	}
 	texts, err := grouping.EncodeEvents(events)
 	if err != nil {
 		return nil, err
 	}
 	contents = contents.Of(events)
-	args := make([]any, 0, 2+len(texts)+2*len(contents))
-	args = append(args, len(texts))
-	for _, text := range texts {
-		args = append(args, text)
+	entries := joinEntries(events, texts)
+	args := make([]any, 0, 3+len(entries)+2*len(contents))
+	args = append(args, len(entries), len(events)-len(entries))
+	for _, entry := range entries {
+		args = append(args, entry)
 	}
 	args = append(args, len(contents))
 	for hash, text := range contents {

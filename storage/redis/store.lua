@@ -20,12 +20,13 @@ local records = tonumber(arg())
 -- Each record has three arguments: its name, the expected stamp and its new text.
 local recordsAt = read
 read = read + 3 * records
--- Reads events, and then the contents that they have. Each content has two arguments:
--- its hash and its text. The keys are those of the events, the contents and their uses.
+-- Reads the entries of events, and then the contents that they have. Each content has two
+-- arguments: its hash and its text. The keys are those of the events, the contents and
+-- their uses. extra is by how many the events are more than the entries.
 local function readEvents(eventsKey, contentsKey, usesKey, maximum)
   local new = {key = eventsKey, contents = contentsKey, uses = usesKey, maximum = maximum}
-  new.events, new.eventsAt = tonumber(arg()), read
-  read = read + new.events
+  new.entries, new.extra, new.entriesAt = tonumber(arg()), tonumber(arg()), read
+  read = read + new.entries
   new.texts, new.textsAt = tonumber(arg()), read
   read = read + 2 * new.texts
   return new
@@ -73,10 +74,10 @@ redis.call('HLEN', index)
 local logLength = redis.call('XLEN', log)
 inHistory.length = redis.call('ZCARD', history)
 local timelineLength = redis.call('ZCARD', timeline)
-local logState = redis.call('HMGET', meta, 'epoch', 'seq', 'last')
+local logState = redis.call('HMGET', meta, 'epoch', 'seq', 'last', 'extra', 'extraChanged')
 local seq = (tonumber(logState[2]) or 0) + 1
 local cleaning = seq % CLEANING == 0
-if changed.events > 0 or cleaning then
+if changed.entries > 0 or cleaning then
   changed.length = redis.call('ZCARD', changed.key)
 end
 for _, new in ipairs({inHistory, changed}) do
@@ -101,7 +102,7 @@ end
 -- This is the case if it was the last write, or if the timeline has it. The second needs
 -- a document that was written since the writer has read it.
 local function isApplied()
-  return values[5] == token or (inHistory.events > 0 and (storedVersion ~= baseVersion or storedDeleted ~= baseDeleted) and
+  return values[5] == token or (inHistory.entries > 0 and (storedVersion ~= baseVersion or storedDeleted ~= baseDeleted) and
     redis.call('ZSCORE', timeline, token))
 end
 if isApplied() then
@@ -192,9 +193,6 @@ local function inBatches(command, key, args, option)
     end
   end
 end
--- Returns a number as text. Redis would write it as a number with a fraction, which
--- takes longer.
-local function text(number) return string.format('%d', number) end
 -- Returns the time at the start of the ID of an event, in milliseconds.
 local function milliseconds(id) return text(tonumber(string.sub(id, 1, 12), 16)) end
 -- Removes contents that no event has any more. The number is limited, so that no single
@@ -220,12 +218,15 @@ local function writeContents(new)
   inBatches('HSET', new.contents, texts)
   inBatches('ZADD', new.uses, used, 'GT')
 end
--- Writes events with their contents, and removes those beyond the limits. oldest is the
--- least ID that the retention keeps, or nil if it removes nothing now.
-local function writeEvents(new, oldest)
-  if new.events > 0 then
+-- Writes the entries of events with their contents, and removes those beyond the limits.
+-- oldest is the least ID that the retention keeps, or nil if it removes nothing now. Before
+-- the write, extra is by how many the events were more than the entries. Returns what it is
+-- now.
+local function writeEvents(new, extra, oldest)
+  local length = (new.length or 0) + new.entries
+  if new.entries > 0 then
     local members = {}
-    for i = new.eventsAt + 1, new.eventsAt + new.events do
+    for i = new.entriesAt + 1, new.entriesAt + new.entries do
       members[#members + 1] = '0'
       members[#members + 1] = ARGV[i]
     end
@@ -233,10 +234,11 @@ local function writeEvents(new, oldest)
       writeContents(new)
     end
     inBatches('ZADD', new.key, members)
+    extra = (new.length > 0 and extra or 0) + new.extra
     if new == inHistory then
       -- A write that joins others has events with the stamp of each.
       local stamps, last = {'0', token}, token
-      for i = new.eventsAt + 1, new.eventsAt + new.events do
+      for i = new.entriesAt + 1, new.entriesAt + new.entries do
         local s = stamp(ARGV[i])
         if s ~= last then
           stamps[#stamps + 1] = '0'
@@ -249,16 +251,14 @@ local function writeEvents(new, oldest)
         redis.call('ZREMRANGEBYRANK', timeline, 0, -MAX_TIMELINE - 1)
       end
     end
-    if new.length + new.events > new.maximum then
-      redis.call('ZREMRANGEBYRANK', new.key, 0, -new.maximum - 1)
-    end
   end
-  if oldest then
-    redis.call('ZREMRANGEBYLEX', new.key, '-', '(' .. oldest)
+  if oldest or new.entries > 0 and length + extra > new.maximum then
+    extra = trimEvents(new.key, length, extra, new.maximum, oldest)
   end
   if oldest or new.texts > FEW then
     trimContents(new)
   end
+  return extra
 end
 
 local keptHead = ''
@@ -308,8 +308,11 @@ if cleaning then
   -- Use the clock of the server: a writer with a wrong clock must not remove events.
   oldest = string.format('%012x', math.max(0, tonumber(redis.call('TIME')[1]) - RETENTION) * 1000)
 end
-writeEvents(inHistory, oldest)
-writeEvents(changed, oldest)
+local extra = {tonumber(logState[4]) or 0, tonumber(logState[5]) or 0}
+local left = {writeEvents(inHistory, extra[1], oldest), writeEvents(changed, extra[2], oldest)}
+if left[1] ~= extra[1] or left[2] ~= extra[2] then
+  redis.call('HSET', meta, 'extra', text(left[1]), 'extraChanged', text(left[2]))
+end
 if ttl ~= '0' then
   redis.call('EXPIRE', document, ttl)
   redis.call('EXPIRE', timeline, ttl)

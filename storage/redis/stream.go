@@ -5,7 +5,6 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,7 +21,8 @@ func (r *Storage) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[gr
 	}.StreamEvents(ctx, from)
 }
 
-// newestEvent returns the ID of the newest event of all shards.
+// newestEvent returns the greatest ID that an event of the newest write of all shards can
+// have.
 func (r *Storage) newestEvent(ctx context.Context) (newest string, err error) {
 	for shard := range r.opts.Shards {
 		for _, keys := range []eventKeys{r.historyKeys(shard), r.changedKeys(shard)} {
@@ -31,7 +31,7 @@ func (r *Storage) newestEvent(ctx context.Context) (newest string, err error) {
 				return "", r.fault(ctx, "stream events", err)
 			}
 			for _, m := range members {
-				newest = max(newest, eventID(m))
+				newest = max(newest, endOfWrite(m))
 			}
 		}
 	}
@@ -45,45 +45,41 @@ func (r *Storage) readAfter(keys func(shard int) eventKeys) durable.ReadAfter {
 	}
 }
 
+// endOfWrite returns an ID after those of all events of the write of an entry.
+func endOfWrite(entry string) string {
+	return entry[:min(len(entry), grouping.StampLen)] + "g"
+}
+
+// entryChunk is the number of entries of a stream that are read at once. Most have some
+// events.
+const entryChunk = durable.StreamChunk / 4
+
 // eventsAfter returns the next events with greater IDs of all shards, and the last ID
 // up to which all shards were read. What was read beyond it is read again.
 func (r *Storage) eventsAfter(ctx context.Context, keys func(shard int) eventKeys, after string) (
 	events []grouping.Event, last string, err error,
 ) {
-	chunk := max(durable.StreamChunk/r.opts.Shards, 50)
+	chunk := max(entryChunk/r.opts.Shards, 50)
 	var all []string
 	end := "" // the least ID at which a shard has more
 	for shard := range r.opts.Shards {
-		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+		entries, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 			Key: keys(shard).events, Start: "(" + after, Stop: "+", ByLex: true, Count: int64(chunk),
 		}).Result()
 		if err != nil {
 			return nil, "", r.fault(ctx, "stream events", err)
 		}
-		if len(members) == chunk {
-			id := eventID(members[chunk-1])
+		if len(entries) == chunk {
+			id := lastID(entries[chunk-1])
 			end = min(cmp.Or(end, id), id)
 		}
-		all = append(all, members...)
+		all = append(all, entries...)
 	}
-	slices.Sort(all)
-	for _, m := range all {
-		id := eventID(m)
-		if end != "" && id > end {
-			break
-		}
-		if last = id; id == after {
-			continue // its text begins with this ID, so it is greater than the ID alone
-		}
-		if e, err := grouping.DecodeEvent(m); err == nil {
-			events = append(events, e)
-		}
+	all = slices.DeleteFunc(all, func(entry string) bool { return end != "" && firstID(entry) > end })
+	for _, entry := range all {
+		last = max(last, lastID(entry))
 	}
-	return events, last, nil
-}
-
-// eventID returns the ID in the stored text of an event.
-func eventID(member string) string {
-	id, _, _ := strings.Cut(member, "{")
-	return id
+	// An entry of one event begins with its ID, so it is greater than the ID alone.
+	read := func(e grouping.Event) bool { return e.ID <= after }
+	return slices.DeleteFunc(decodeEntries(all), read), last, nil
 }

@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -60,22 +59,21 @@ func (r *Storage) eventsOf(ctx context.Context, shard int, members []string, fil
 			events = append(events, e) // an earlier version wrote it
 		}
 	}
-	texts, err := r.textsOf(ctx, r.historyKeys(shard).events, stamps)
+	entries, err := r.entriesOf(ctx, r.historyKeys(shard).events, stamps)
 	if err != nil {
 		return nil, err
 	}
-	for _, text := range texts {
+	for _, text := range splitEntries(entries) {
 		if e, ok := filter.Select([]byte(text)); ok {
 			events = append(events, e)
 		}
 	}
-	slices.SortFunc(events, newestFirst)
 	// The repair of a timeline of an earlier version has added stamps of events in it.
-	return slices.CompactFunc(events, func(a, b grouping.Event) bool { return a.ID == b.ID }), nil
+	return distinct(events, newestFirst), nil
 }
 
-// textsOf returns the stored texts of the events of writes.
-func (r *Storage) textsOf(ctx context.Context, key string, stamps []string) (texts []string, err error) {
+// entriesOf returns the entries of writes.
+func (r *Storage) entriesOf(ctx context.Context, key string, stamps []string) (entries []string, err error) {
 	if len(stamps) == 0 {
 		return nil, nil
 	}
@@ -89,16 +87,16 @@ func (r *Storage) textsOf(ctx context.Context, key string, stamps []string) (tex
 	}
 	for i, part := range parts {
 		read := part.Val()
-		for texts = append(texts, read...); len(read) == historyChunk; texts = append(texts, read...) {
+		for entries = append(entries, read...); len(read) == historyChunk; entries = append(entries, read...) {
 			if read, err = r.client.ZRangeArgs(ctx, rangeOfWrite(key, stamps[i], read[len(read)-1])).Result(); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return texts, nil
+	return entries, nil
 }
 
-// rangeOfWrite is the range of the next events of a write after the one with this text.
+// rangeOfWrite is the range of the next entries of a write after this one.
 func rangeOfWrite(key, stamp, after string) redis.ZRangeArgs {
 	return redis.ZRangeArgs{Key: key, Start: "(" + after, Stop: "[" + stamp + "g", ByLex: true, Count: historyChunk}
 }

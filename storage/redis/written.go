@@ -41,7 +41,7 @@ func (r *Storage) load(
 			parts[id] = pipe.HMGet(ctx, r.documentKey(id), slices.Concat(headFields, records)...)
 		}
 	}
-	texts := r.queueEvents(ctx, pipe, entries)
+	events := r.queueEvents(ctx, pipe, entries)
 	if pipe.Len() == 0 {
 		return written, nil
 	}
@@ -51,7 +51,7 @@ func (r *Storage) load(
 	if written.Documents, err = decodeParts(names, parts); err != nil {
 		return written, r.fault(ctx, op, err)
 	}
-	if written.Events, err = decodeEvents(texts); err != nil {
+	if written.Events, err = decodeEvents(events); err != nil {
 		return written, r.fault(ctx, op, err)
 	}
 	unknown := written.Events
@@ -91,20 +91,20 @@ func decodeParts(names map[grouping.ID][]string, parts map[grouping.ID]*redis.Sl
 }
 
 // queueEvents adds the commands to a pipeline that read the events of the writes.
-func (r *Storage) queueEvents(ctx context.Context, pipe redis.Pipeliner, entries []durable.LogEntry) (texts []*redis.StringSliceCmd) {
-	for _, e := range entries {
+func (r *Storage) queueEvents(ctx context.Context, pipe redis.Pipeliner, written []durable.LogEntry) (entries []*redis.StringSliceCmd) {
+	for _, e := range written {
 		if !e.ID.Valid() || !grouping.Stamp(e.Token).Valid() {
 			continue
 		}
 		for _, stamp := range append([]string{e.Token}, e.Stamps...) {
 			for _, key := range r.eventsOfEntry(e) {
-				texts = append(texts, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
+				entries = append(entries, pipe.ZRangeArgs(ctx, redis.ZRangeArgs{
 					Key: key, Start: "[" + stamp, Stop: "[" + stamp + "g", ByLex: true,
 				}))
 			}
 		}
 	}
-	return texts
+	return entries
 }
 
 // eventsOfEntry returns the keys that may have events of the entry's write.
@@ -117,16 +117,12 @@ func (r *Storage) eventsOfEntry(e durable.LogEntry) []string {
 }
 
 // decodeEvents decodes the events. It leaves out those that cannot be read.
-func decodeEvents(texts []*redis.StringSliceCmd) (events []grouping.Event, err error) {
-	for _, part := range texts {
+func decodeEvents(entries []*redis.StringSliceCmd) (events []grouping.Event, err error) {
+	for _, part := range entries {
 		if err := part.Err(); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return nil, err
 		}
-		for _, text := range part.Val() {
-			if e, err := grouping.DecodeEvent(text); err == nil {
-				events = append(events, e)
-			}
-		}
+		events = append(events, decodeEntries(part.Val())...)
 	}
 	return events, nil
 }

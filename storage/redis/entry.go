@@ -1,0 +1,81 @@
+package redis
+
+import (
+	"slices"
+	"strings"
+
+	"muster/grouping"
+)
+
+// An entry is a member of the history. It has one event, or some events of one write that
+// follow each other, so that a write of many events adds few members. The texts of its
+// events are joined by entrySeparator, which is not in a text: JSON escapes it.
+const entrySeparator = "\n"
+
+// maxEntryEvents and maxEntrySize limit the events of an entry and the size in bytes from
+// which no event is added. An entry is read and removed as a whole.
+const maxEntryEvents, maxEntrySize = 16, 16 << 10
+
+// joinEntries returns the entries of events with these texts. All events of an entry have
+// the same stamp, so it does not matter for a range of times that only the first ID of an
+// entry says where it is in the history.
+func joinEntries(events []grouping.Event, texts []string) (entries []string) {
+	for first := 0; first < len(texts); {
+		next, size := first+1, len(texts[first])
+		for next < len(texts) && next-first < maxEntryEvents && size < maxEntrySize && follows(&events[next-1], &events[next]) {
+			size += len(texts[next])
+			next++
+		}
+		entries = append(entries, strings.Join(texts[first:next], entrySeparator))
+		first = next
+	}
+	return entries
+}
+
+// follows reports whether an event may be in an entry after another one.
+func follows(before, e *grouping.Event) bool {
+	return e.Stamp() == before.Stamp() && e.ID > before.ID
+}
+
+// splitEntries returns the texts of the events of entries.
+func splitEntries(entries []string) []string {
+	if !slices.ContainsFunc(entries, func(entry string) bool { return strings.Contains(entry, entrySeparator) }) {
+		return entries
+	}
+	texts := make([]string, 0, 2*len(entries))
+	for _, entry := range entries {
+		texts = slices.AppendSeq(texts, strings.SplitSeq(entry, entrySeparator))
+	}
+	return texts
+}
+
+// decodeEntries returns the events of entries, sorted by their IDs. It leaves out those that
+// cannot be read. An event that was written back after a loss has an entry of its own,
+// even if the write came late and added it with others.
+func decodeEntries(entries []string) []grouping.Event {
+	texts := splitEntries(entries)
+	events := make([]grouping.Event, 0, len(texts))
+	for _, text := range texts {
+		if e, err := grouping.DecodeEvent(text); err == nil {
+			events = append(events, e)
+		}
+	}
+	return distinct(events, oldestFirst)
+}
+
+// distinct sorts events and removes those that are there twice.
+func distinct(events []grouping.Event, order func(a, b grouping.Event) int) []grouping.Event {
+	slices.SortFunc(events, order)
+	return slices.CompactFunc(events, func(a, b grouping.Event) bool { return a.ID == b.ID })
+}
+
+// firstID returns the ID of the first event of an entry.
+func firstID(entry string) string {
+	id, _, _ := strings.Cut(entry, "{")
+	return id
+}
+
+// lastID returns the ID of the last event of an entry.
+func lastID(entry string) string {
+	return firstID(entry[strings.LastIndex(entry, entrySeparator)+1:])
+}
