@@ -24,7 +24,12 @@ type objectReader struct {
 	timeText []byte
 	lastTime time.Time
 	list     []Label // the last labels
+	object   []byte  // memory for the text of an object
 }
+
+// maxObject is the maximum size of the memory for objects that is used again. Most objects
+// have less than a tenth of it.
+const maxObject = 16 << 10
 
 var objectReaders = sync.Pool{New: func() any { return new(objectReader) }}
 
@@ -211,16 +216,20 @@ func (r *objectReader) objects(name string, add func()) bool {
 }
 
 // decodedObject reads a whole object. It returns false if the object is declined.
-func decodedObject(text []byte, read func(r *objectReader)) bool {
+func decodedObject(text string, read func(r *objectReader)) bool {
 	r := objectReaders.Get().(*objectReader) //nolint:forcetypeassert // the pool holds nothing else
 	defer objectReaders.Put(r)
-	*r = objectReader{rest: text, list: r.list}
+	object := append(r.object[:0], text...)
+	*r = objectReader{rest: object, list: r.list, object: object}
 	r.begin()
 	read(r)
 	r.end()
 	ok := !r.declined && len(r.rest) == 0
 	clear(r.list[:cap(r.list)]) // keep no strings, also of longer lists before
 	r.rest, r.timeText = nil, nil
+	if cap(r.object) > maxObject {
+		r.object = nil
+	}
 	return ok
 }
 
@@ -238,7 +247,7 @@ func (s *storedAlert) decode(r *objectReader) {
 	r.time("firstSeenAt", &a.FirstSeenAt)
 	r.shared("reportedBy", &a.ReportedBy)
 	r.isTrue("disputed", &a.Disputed)
-	r.string("since", &removal)
+	r.shared("since", &removal)
 	a.RemovalStamp = Stamp(removal)
 	if r.time("lastSeenAt", &a.LastSeenAt) {
 		s.LastSeenAt = &a.LastSeenAt
@@ -252,7 +261,7 @@ func (s *storedAlert) decode(r *objectReader) {
 		var stamp string
 		r.time("startsAt", &e.StartsAt)
 		r.time("endsAt", &e.EndsAt)
-		r.string("stamp", &stamp)
+		r.shared("stamp", &stamp)
 		e.Stamp = Stamp(stamp)
 		episodes = append(episodes, e)
 	}) {

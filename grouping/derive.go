@@ -13,6 +13,11 @@ import (
 // NewAlertGroup sorts the alerts of g and sets the derived fields. It takes
 // ownership of g: the caller must not use it or its alerts' slice afterwards.
 func NewAlertGroup(g AlertGroup) *AlertGroup {
+	g.derive()
+	return &g
+}
+
+func (g *AlertGroup) derive() {
 	if !slices.IsSortedFunc(g.Alerts, compareFingerprints) {
 		slices.SortFunc(g.Alerts, compareFingerprints)
 	}
@@ -24,7 +29,6 @@ func NewAlertGroup(g AlertGroup) *AlertGroup {
 	}
 	g.setState()
 	g.findMostUrgent()
-	return &g
 }
 
 // nextAlertGroup is NewAlertGroup for a later state of the group before. The alerts of g

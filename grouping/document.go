@@ -116,19 +116,20 @@ func (s StoredDocument) Decode() (Document, error) {
 }
 
 func (s StoredDocument) decodeGroup() (Document, error) {
-	g := AlertGroup{
-		ID: s.ID, Deleted: s.Deleted, Version: s.Version, Notifications: s.Notifications, Removed: map[Fingerprint]Stamp{},
+	g := &AlertGroup{
+		ID: s.ID, Deleted: s.Deleted, Version: s.Version, Notifications: s.Notifications,
+		Alerts: slices.Grow([]*Alert(nil), max(0, len(s.Records)-1)), Removed: map[Fingerprint]Stamp{},
 	}
-	if err := decodeDocument(groupKinds, &g, s.Records, decodeHead); err != nil {
+	if err := decodeDocument(groupKinds, g, s.Records, decodeHead); err != nil {
 		return nil, &DamagedGroupError{ID: s.ID, Err: err}
 	}
 	for _, kind := range groupKinds {
-		kind.dropDeleted(&g)
+		kind.dropDeleted(g)
 	}
-	if g.IsTombstone() {
-		return &g, nil // a tombstone has no derived fields
+	if !g.IsTombstone() { // a tombstone has no derived fields
+		g.derive()
 	}
-	return NewAlertGroup(g), nil
+	return g, nil
 }
 
 func (s StoredDocument) decodeSource() (Document, error) {

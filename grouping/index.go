@@ -21,7 +21,7 @@ type index struct {
 	alerts idSets[Fingerprint]                // guarded by mu
 	labels idSets[uint64]                     // guarded by mu; by labelsKey
 	values labelValues                        // guarded by mu; of the labels of all alerts
-	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu
+	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu; those that were asked for
 	totals Totals                             // guarded by mu; never handed out
 	// heartbeats holds the groups that contain only heartbeats.
 	heartbeats map[ID]*AlertGroup // guarded by mu
@@ -40,22 +40,22 @@ type indexEntry struct {
 	group *AlertGroup
 }
 
-// idSets holds a set of groups for each key. A key without a group has no set.
-type idSets[K comparable] map[K]map[ID]struct{}
+// idSets holds a set of groups for each key. A key without a group has no set. Most sets
+// have one group, so they are lists: a map for each would need several times the memory.
+type idSets[K comparable] map[K][]ID
 
-func (s idSets[K]) add(key K, id ID) {
-	ids := s[key]
-	if ids == nil {
-		ids = map[ID]struct{}{}
-		s[key] = ids
-	}
-	ids[id] = struct{}{}
-}
+// add adds a group that the set does not have.
+func (s idSets[K]) add(key K, id ID) { s[key] = append(s[key], id) }
 
 func (s idSets[K]) remove(key K, id ID) {
 	ids := s[key]
-	if delete(ids, id); len(ids) == 0 {
+	i := slices.Index(ids, id)
+	switch {
+	case i < 0:
+	case len(ids) == 1:
 		delete(s, key)
+	default:
+		s[key] = slices.Delete(ids, i, i+1)
 	}
 }
 
@@ -63,16 +63,35 @@ func (s idSets[K]) remove(key K, id ID) {
 const treeDegree = 32
 
 func newIndex(heartbeats []labels.Matchers) *index {
-	x := &index{
+	return &index{
 		groups: map[ID]*AlertGroup{}, alerts: idSets[Fingerprint]{}, labels: idSets[uint64]{}, values: labelValues{},
 		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{},
 		matchers: heartbeats, seed: maphash.MakeSeed(),
 	}
-	for _, s := range Sorts() {
-		x.orders[s] = btree.NewG(treeDegree, func(a, b indexEntry) bool { return comparePositions(a.position, b.position) < 0 })
-	}
-	return x
 }
+
+// order returns the groups in a sort order. The first call sorts all groups, which takes a
+// tenth of a second for 100,000 of them. Later changes keep the order. So an order that
+// nobody asks for costs nothing: neither the start of the process nor a change. The caller
+// holds mu for writing.
+func (x *index) order(s Sort) *btree.BTreeG[indexEntry] {
+	if tree := x.orders[s]; tree != nil {
+		return tree
+	}
+	entries := make([]indexEntry, 0, len(x.groups))
+	for _, g := range x.groups {
+		entries = append(entries, indexEntry{s.positionOf(g), g})
+	}
+	slices.SortFunc(entries, compareEntries)
+	tree := btree.NewG(treeDegree, func(a, b indexEntry) bool { return compareEntries(a, b) < 0 })
+	for _, e := range entries {
+		tree.ReplaceOrInsert(e)
+	}
+	x.orders[s] = tree
+	return tree
+}
+
+func compareEntries(a, b indexEntry) int { return comparePositions(a.position, b.position) }
 
 // update replaces the group in the index, or removes it if g is nil. base is the state
 // from which g was made, or nil if that is not known. update returns the indexed group
@@ -191,7 +210,7 @@ func (x *index) withAlert(fp Fingerprint) []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var groups []*AlertGroup
-	for _, id := range slices.Sorted(maps.Keys(x.alerts[fp])) {
+	for _, id := range slices.Sorted(slices.Values(x.alerts[fp])) {
 		groups = append(groups, x.groups[id])
 	}
 	return groups
@@ -203,7 +222,7 @@ func (x *index) withLabels(receiver string, l Labels) []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var groups []*AlertGroup
-	for id := range x.labels[x.labelsKey(receiver, l)] {
+	for _, id := range x.labels[x.labelsKey(receiver, l)] {
 		if g := x.groups[id]; g.Receiver == receiver && g.GroupLabels.Equal(l) {
 			groups = append(groups, g)
 		}
@@ -237,7 +256,7 @@ func (x *index) mayMatch(ms labels.Matchers) bool {
 func (x *index) sortedSnapshot(s Sort) (tree *btree.BTreeG[indexEntry], states map[State]int) {
 	x.mu.Lock() // Clone writes
 	defer x.mu.Unlock()
-	return x.orders[s].Clone(), maps.Clone(x.totals.Groups)
+	return x.order(s).Clone(), maps.Clone(x.totals.Groups)
 }
 
 // room reports whether the limits leave room for a new group. If not, full is the
@@ -245,29 +264,38 @@ func (x *index) sortedSnapshot(s Sort) (tree *btree.BTreeG[indexEntry], states m
 // evicted. It prefers resolved groups to unreported ones, and takes the one that
 // changed longest ago. A limit of 0 means no limit.
 func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldest *AlertGroup) {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	_, known := x.totals.Sources[key.Source]
-	switch {
-	case x.groups[key.ID()] != nil:
-		return nil, nil
-	case maxSources > 0 && !known && len(x.totals.Sources) >= maxSources:
-		return &FullError{What: "source", Limit: maxSources}, nil
-	case maxGroups == 0 || len(x.groups) < maxGroups:
-		return nil, nil
+	if full = x.limitReached(key, maxGroups, maxSources); full == nil || full.What == "source" {
+		return full, nil
 	}
-	full = &FullError{What: "group", Limit: maxGroups}
+	x.mu.Lock() // order writes
+	defer x.mu.Unlock()
 	for _, state := range []State{StateResolved, StateUnreported} {
 		if x.totals.Groups[state] == 0 {
 			continue
 		}
-		x.orders[SortUpdated].Descend(func(p indexEntry) bool {
+		x.order(SortUpdated).Descend(func(p indexEntry) bool {
 			oldest = p.group
 			return p.group.State != state
 		})
 		return full, oldest
 	}
 	return full, nil
+}
+
+// limitReached returns the limit that leaves no room for a new group, or nil.
+func (x *index) limitReached(key Key, maxGroups, maxSources int) *FullError {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	_, known := x.totals.Sources[key.Source]
+	switch {
+	case x.groups[key.ID()] != nil:
+		return nil
+	case maxSources > 0 && !known && len(x.totals.Sources) >= maxSources:
+		return &FullError{What: "source", Limit: maxSources}
+	case maxGroups > 0 && len(x.groups) >= maxGroups:
+		return &FullError{What: "group", Limit: maxGroups}
+	}
+	return nil
 }
 
 // currentTotals returns the totals of all groups. Only the first call after a change

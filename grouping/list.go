@@ -179,7 +179,7 @@ func List(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
 			entries = append(entries, indexEntry{l.sort.positionOf(g), g})
 		}
 	}
-	slices.SortFunc(entries, func(a, b indexEntry) int { return comparePositions(a.position, b.position) })
+	slices.SortFunc(entries, compareEntries)
 	for _, e := range entries {
 		l.add(e)
 	}

@@ -167,7 +167,7 @@ func decodeText(text string, v any) (Stamp, error) {
 	if err != nil {
 		return "", err
 	}
-	return stamp, json.Unmarshal(object, v)
+	return stamp, json.Unmarshal([]byte(object), v)
 }
 
 // decodeUsual is decodeText for a record that mostly needs no library. read reads its usual
@@ -178,14 +178,15 @@ func decodeUsual(text string, read func(r *objectReader), empty func() any) (Sta
 	if err != nil || decodedObject(object, read) {
 		return stamp, err
 	}
-	return stamp, json.Unmarshal(object, empty())
+	return stamp, json.Unmarshal([]byte(object), empty())
 }
 
-// splitText splits the text of a record into its stamp and its JSON.
-func splitText(text string) (Stamp, []byte, error) {
+// splitText splits the text of a record into its stamp and its JSON. The stamp does not keep
+// the text in memory, and the records of one write share it.
+func splitText(text string) (stamp Stamp, object string, err error) {
 	if len(text) <= StampLen {
-		return "", nil, fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), StampLen+1)
+		return "", "", fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), StampLen+1)
 	}
-	stamp, err := ParseStamp(text[:StampLen])
-	return stamp, []byte(text[StampLen:]), err
+	stamp, err = ParseStamp(Intern([]byte(text[:StampLen])))
+	return stamp, text[StampLen:], err
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
@@ -98,6 +99,32 @@ func TestAlertsAreStoredShort(t *testing.T) {
 			text, err := encodeAlert(&b)
 			require.NoError(t, err)
 			require.True(t, decode(text).Equal(&b), "%s", text)
+		}
+	}
+}
+
+// The text of a record must not stay in memory because of its stamp.
+func TestStampsDoNotKeepTexts(t *testing.T) {
+	made := apply(nil, Notification{Key: testKey, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(2)}, testRules)
+	records, err := (&Write{Next: made.Group, Stamp: made.Stamp}).Records()
+	require.NoError(t, err)
+	head, err := made.Group.EncodeHead()
+	require.NoError(t, err)
+	texts := map[string]string{HeadRecord: strings.Clone(head)}
+	for _, r := range records {
+		texts[r.Name] = strings.Clone(r.Text)
+	}
+	d, err := StoredDocument{ID: made.Group.ID, Records: texts}.Decode()
+	require.NoError(t, err)
+	g := AsGroup(d)
+	require.True(t, made.Group.Equal(g))
+	stamps := []Stamp{g.Stamp}
+	for _, a := range g.Alerts {
+		stamps = append(stamps, a.Stamp, a.Recorded[0].Stamp)
+	}
+	for _, s := range stamps {
+		for name, text := range texts {
+			require.NotSame(t, unsafe.StringData(text), unsafe.StringData(string(s)), name)
 		}
 	}
 }

@@ -47,16 +47,21 @@ const (
 )
 
 // Decode decodes a document from all or some of its fields. It returns nil if there are
-// no fields.
+// no fields. The caller must not use the fields afterwards.
 func Decode(id grouping.ID, fields map[string]string) (grouping.Document, *grouping.DamagedGroupError) {
 	if len(fields) == 0 {
 		return nil, nil
 	}
-	d := grouping.StoredDocument{ID: id, Records: make(map[string]string, len(fields))}
-	for name, value := range fields {
+	d := grouping.StoredDocument{ID: id, Records: fields}
+	for _, name := range []string{FieldDeleted, FieldVersion, FieldNotifications, FieldToken, FieldSchema} {
+		value, found := fields[name]
+		if !found {
+			continue
+		}
 		if err := decodeField(&d, name, value); err != nil {
 			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", name, err)}
 		}
+		delete(fields, name) // the others are records
 	}
 	decoded, err := d.Decode()
 	if damaged, ok := errors.AsType[*grouping.DamagedGroupError](err); ok {
@@ -65,6 +70,7 @@ func Decode(id grouping.ID, fields map[string]string) (grouping.Document, *group
 	return decoded, nil
 }
 
+// decodeField decodes a field that is not a record. The token says nothing about a document.
 func decodeField(d *grouping.StoredDocument, name, value string) (err error) {
 	switch name {
 	case FieldDeleted:
@@ -75,13 +81,10 @@ func decodeField(d *grouping.StoredDocument, name, value string) (err error) {
 		d.Version, err = strconv.ParseInt(value, 10, 64)
 	case FieldNotifications:
 		d.Notifications, err = strconv.ParseInt(value, 10, 64)
-	case FieldToken:
 	case FieldSchema:
 		if IsNewer(value) {
 			return fmt.Errorf("written by %w", &SchemaError{value})
 		}
-	default:
-		d.Records[name] = value
 	}
 	return err
 }

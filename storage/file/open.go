@@ -145,9 +145,9 @@ func (f *Storage) prepare(tx *bbolt.Tx) error {
 		return err
 	}
 	f.tombstones = nil
-	for id, fields := range scanDocuments(tx) {
-		if _, live := fields[grouping.HeadRecord]; !live {
-			f.tombstones = append(f.tombstones, tombstone{id, grouping.Stamp(fields[durable.FieldDeleted])})
+	for id, state := range scanDocuments(tx) {
+		if !state.live {
+			f.tombstones = append(f.tombstones, tombstone{id, grouping.Stamp(state.deleted)})
 		}
 	}
 	slices.SortFunc(f.tombstones, func(a, b tombstone) int { return cmp.Compare(a.deleted, b.deleted) })

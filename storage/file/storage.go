@@ -284,26 +284,40 @@ func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
 	return nil
 }
 
-// scanDocuments yields the fields of all documents, tombstones included.
-func scanDocuments(tx *bbolt.Tx) iter.Seq2[grouping.ID, map[string]string] {
-	return func(yield func(grouping.ID, map[string]string) bool) {
-		var id grouping.ID
-		var fields map[string]string
+// documentState is what the index needs of a stored document.
+type documentState struct {
+	live           bool   // it is not a tombstone
+	token, deleted string // the fields of these names
+}
+
+// scanDocuments yields the states of all documents, tombstones included. It does not read
+// their records.
+func scanDocuments(tx *bbolt.Tx) iter.Seq2[grouping.ID, documentState] {
+	return func(yield func(grouping.ID, documentState) bool) {
+		var id []byte
+		var state documentState
 		cursor := tx.Bucket(bucketGroups).Cursor()
 		for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
 			if len(k) <= idLen {
 				continue
 			}
-			if next := grouping.ID(k[:idLen]); next != id {
-				if fields != nil && !yield(id, fields) {
+			if next := k[:idLen]; !bytes.Equal(next, id) {
+				if id != nil && !yield(grouping.ID(id), state) {
 					return
 				}
-				id, fields = next, map[string]string{}
+				id, state = next, documentState{}
 			}
-			fields[string(k[idLen:])] = string(v)
+			switch string(k[idLen:]) {
+			case grouping.HeadRecord:
+				state.live = true
+			case durable.FieldToken:
+				state.token = string(v)
+			case durable.FieldDeleted:
+				state.deleted = string(v)
+			}
 		}
-		if fields != nil {
-			yield(id, fields)
+		if id != nil {
+			yield(grouping.ID(id), state)
 		}
 	}
 }
@@ -365,9 +379,9 @@ func (f *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
 	}
 	index := map[grouping.ID]string{}
 	err := f.view("index", func(tx *bbolt.Tx) error {
-		for id, fields := range scanDocuments(tx) {
-			if _, live := fields[grouping.HeadRecord]; live && id.Valid() {
-				index[id] = fields[durable.FieldToken]
+		for id, state := range scanDocuments(tx) {
+			if state.live && id.Valid() {
+				index[id] = state.token
 			}
 		}
 		return nil

@@ -83,7 +83,8 @@ func decodeParts(names map[grouping.ID][]string, parts map[grouping.ID]*redis.Sl
 				fields[name] = text
 			}
 		}
-		if d, damaged := durable.Decode(id, fields); d != nil && damaged == nil && fields[grouping.HeadRecord] != "" {
+		hasHead := fields[grouping.HeadRecord] != ""
+		if d, damaged := durable.Decode(id, fields); d != nil && damaged == nil && hasHead {
 			documents[id] = d
 		}
 	}
