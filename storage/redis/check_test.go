@@ -31,7 +31,7 @@ func freePort(t *testing.T) int {
 // minimalUser has only the permissions that Muster needs, as in the README.
 const minimalUser = "muster on >secret ~muster:* resetchannels -@all +eval +evalsha +ping +time +hgetall +hlen +hscan +exists +xread " +
 	"+zrange +zadd +zremrangebyrank +expire +type +hget +hmget +hset +hsetnx +hdel +hincrby +xlen +xadd +xrevrange +zcard +zscore " +
-	"+zremrangebylex +del +persist"
+	"+del +persist"
 
 // A script that uses another command would not run for users that the README describes.
 func TestScriptsNeedNoOtherPermissions(t *testing.T) {

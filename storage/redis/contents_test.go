@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -61,6 +62,24 @@ func TestRedisContentsGoWithTheHistory(t *testing.T) {
 		g = w.MustStore(t, w.Change(g, key, a("x", "2")))
 	}
 	require.Empty(t, storagetest.StoredContents(t, r, "pushed"), "the retention removes its event")
+}
+
+// If a key of the contents has another type, a write fails before it writes an event.
+func TestRedisWritesNoEventWithoutItsContent(t *testing.T) {
+	for _, key := range []string{"c", "cu", "xc", "xu"} {
+		server, r, w := mini(t, Options{})
+		g := w.Add(t, groupKey("g"), a("x", "1"))
+		require.NoError(t, server.Set(r.key(0, key), "a string"))
+		c := w.ChangedChange(t, g, g.Key, "changed")
+		fired := w.FiredChange(t, g, g.Key, "fired")
+		maps.Copy(c.Contents, fired.Contents)
+		c.Events = fired.Events
+		_, err := w.Store(t.Context(), c)
+		require.ErrorIs(t, err, grouping.ErrStorage, key)
+		require.Len(t, groupEvents(t, r, g.ID, 10), 1, key)
+		require.False(t, server.Exists(r.key(0, "x")), key)
+		require.True(t, w.MustLoad(t, g.Key).Equal(g), key)
+	}
 }
 
 // Redis can evict one of the two keys.

@@ -69,8 +69,7 @@ for first = 1, #names, BATCH do
   end
 end
 -- For the other keys that are written, these commands fail now instead of between two
--- writes.
-redis.call('HLEN', index)
+-- writes. The index and the contents are written first, so they need no such command.
 local logLength = redis.call('XLEN', log)
 inHistory.length = redis.call('ZCARD', history)
 local timelineLength = redis.call('ZCARD', timeline)
@@ -80,8 +79,8 @@ local cleaning = seq % CLEANING == 0
 if changed.entries > 0 or cleaning then
   changed.length = redis.call('ZCARD', changed.key)
 end
-for _, new in ipairs({inHistory, changed}) do
-  if new.texts > 0 or cleaning then
+if cleaning then
+  for _, new in ipairs({inHistory, changed}) do
     redis.call('HLEN', new.contents)
     redis.call('ZCARD', new.uses)
   end
@@ -206,7 +205,8 @@ local function trimContents(new)
     redis.call('ZREMRANGEBYRANK', new.uses, 0, #unused - 1)
   end
 end
--- Writes contents.
+-- Writes contents. If one of the keys has another type, nothing is written, or uses of
+-- contents that are not stored.
 local function writeContents(new)
   local texts, used, now = {}, {}, milliseconds(token)
   for i = new.textsAt + 1, new.textsAt + 2 * new.texts, 2 do
@@ -215,10 +215,10 @@ local function writeContents(new)
     used[#used + 1] = now
     used[#used + 1] = ARGV[i]
   end
-  inBatches('HSET', new.contents, texts)
   inBatches('ZADD', new.uses, used, 'GT')
+  inBatches('HSET', new.contents, texts)
 end
--- Writes the entries of events with their contents, and removes those beyond the limits.
+-- Writes the entries of events, and removes those beyond the limits, with their contents.
 -- oldest is the least ID that the retention keeps, or nil if it removes nothing now. Before
 -- the write, extra is by how many the events were more than the entries. Returns what it is
 -- now.
@@ -229,9 +229,6 @@ local function writeEvents(new, extra, oldest)
     for i = new.entriesAt + 1, new.entriesAt + new.entries do
       members[#members + 1] = '0'
       members[#members + 1] = ARGV[i]
-    end
-    if new.texts > 0 then
-      writeContents(new)
     end
     inBatches('ZADD', new.key, members)
     extra = (new.length > 0 and extra or 0) + new.extra
@@ -266,13 +263,22 @@ local keptHead = ''
 local follows = live and not delete and version >= tonumber(minVersion)
 version = text(math.max(version, tonumber(minVersion)) + 1)
 notifications = text(math.max(notifications, tonumber(minNotifications)) + notified)
+for _, new in ipairs({inHistory, changed}) do
+  if new.texts > 0 then
+    writeContents(new)
+  end
+end
+if delete then
+  redis.call('HDEL', index, id)
+else
+  redis.call('HSET', index, id, token)
+end
 if delete or damaged then
   redis.call('DEL', document)
 end
 if delete then
   redis.call('HSET', document, 'd', deleted, 'w', token, 's', SCHEMA)
   ttl = TOMBSTONE_TTL
-  redis.call('HDEL', index, id)
 else
   local set, del = {'v', version, 'n', notifications, 'w', token, 's', SCHEMA}, {}
   if not exclusive and stamp(storedHead) > stamp(newHead) then
@@ -300,7 +306,6 @@ else
   if live and storedVersion ~= baseVersion then
     ttl = '0'
   end
-  redis.call('HSET', index, id, token)
 end
 
 local oldest
@@ -310,9 +315,6 @@ if cleaning then
 end
 local extra = {tonumber(logState[4]) or 0, tonumber(logState[5]) or 0}
 local left = {writeEvents(inHistory, extra[1], oldest), writeEvents(changed, extra[2], oldest)}
-if left[1] ~= extra[1] or left[2] ~= extra[2] then
-  redis.call('HSET', meta, 'extra', text(left[1]), 'extraChanged', text(left[2]))
-end
 if ttl ~= '0' then
   redis.call('EXPIRE', document, ttl)
   redis.call('EXPIRE', timeline, ttl)
@@ -348,7 +350,11 @@ if not epoch then
   redis.call('HSETNX', meta, 'schema', SCHEMA)
 end
 seq = text(seq)
-redis.call('HSET', meta, 'seq', seq, 'last', seq .. ' ' .. token)
+if left[1] ~= extra[1] or left[2] ~= extra[2] then
+  redis.call('HSET', meta, 'seq', seq, 'last', seq .. ' ' .. token, 'extra', text(left[1]), 'extraChanged', text(left[2]))
+else
+  redis.call('HSET', meta, 'seq', seq, 'last', seq .. ' ' .. token)
+end
 redis.call('XADD', log, 'MAXLEN', '~', MAX_LOG, '*',
   'seq', seq, 'epoch', epoch, 'id', id, 'token', token, 'writer', writer, 'previous', previous,
   'change', (follows and version or '0') .. '\n' .. change)
