@@ -91,13 +91,17 @@ func (h *Hub) Publish(u grouping.Update) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seq++
-	update := &liveUpdate{seq: h.seq, id: u.ID, group: u.Group}
+	update := &liveUpdate{seq: h.seq, id: u.ID, group: u.Group, before: u.Before}
 	place := &h.ring[h.seq%ringSize]
-	if oldest := *place; oldest != nil && h.newest[oldest.id] == oldest {
-		delete(h.newest, oldest.id)
+	if oldest := *place; oldest != nil {
+		if oldest.next == nil {
+			delete(h.newest, oldest.id)
+		} else {
+			oldest.next.previous = nil
+		}
 	}
 	if previous := h.newest[u.ID]; previous != nil {
-		previous.outdated = true
+		previous.next, update.previous = update, previous
 	}
 	*place, h.newest[u.ID] = update, update
 	if h.changed != nil {
@@ -162,13 +166,21 @@ func (h *Hub) Close() {
 type news struct {
 	// updates are the next updates, at most a batch. If a group has several, only the
 	// newest is among them.
-	updates []*liveUpdate
+	updates []groupNews
 	// last is the sequence that the client has after the updates.
 	last uint64
 	// missed reports that the ring no longer holds all updates.
 	missed bool
 	// changed is closed by the next update. It is nil if there are news already.
 	changed <-chan struct{}
+}
+
+// groupNews is the newest update of a group, and the state of the group before the updates
+// that the client does not have. It is nil if there was no group.
+type groupNews struct {
+	*liveUpdate
+
+	before *grouping.AlertGroup
 }
 
 // since returns the news after a sequence.
@@ -184,12 +196,18 @@ func (h *Hub) since(seq uint64) news {
 		}
 		return news{last: h.seq, changed: h.changed}
 	}
-	var updates []*liveUpdate
+	var updates []groupNews
 	for n := seq + 1; n <= h.seq; n++ {
-		if u := h.ring[n%ringSize]; !u.outdated {
-			if updates = append(updates, u); len(updates) == batchSize {
-				return news{updates: updates, last: n}
-			}
+		u := h.ring[n%ringSize]
+		if u.next != nil {
+			continue
+		}
+		first := u
+		for first.previous != nil && first.previous.seq > seq {
+			first = first.previous
+		}
+		if updates = append(updates, groupNews{u, first.before}); len(updates) == batchSize {
+			return news{updates: updates, last: n}
 		}
 	}
 	return news{updates: updates, last: h.seq}
@@ -223,14 +241,21 @@ func (h *Hub) parseEventID(id string) (uint64, bool) {
 	return seq, err == nil
 }
 
-// liveUpdate is a change of one group. The first client that needs its event encodes it
-// for all clients.
+// liveUpdate is a change of one group.
 type liveUpdate struct {
-	seq      uint64
-	id       grouping.ID
-	group    *grouping.AlertGroup // nil: the group was removed
-	outdated bool                 // guarded by Hub.mu; the ring has a newer update of the group
+	seq    uint64
+	id     grouping.ID
+	group  *grouping.AlertGroup // nil: the group was removed
+	before *grouping.AlertGroup // nil: there was no group
 
+	// The updates of the same group before and after this one, as far as the ring has them.
+	previous, next *liveUpdate // guarded by Hub.mu
+
+	told, left eventText
+}
+
+// eventText is the text of an event. The first client that needs it encodes it for all.
+type eventText struct {
 	once sync.Once
 	text []byte
 	err  error
@@ -238,16 +263,23 @@ type liveUpdate struct {
 
 // event returns the event that tells clients of the update.
 func (u *liveUpdate) event(epoch string) ([]byte, error) {
-	u.once.Do(func() {
-		event, data := "gone", encoder{}
-		if u.group != nil {
-			event, u.err = "group", data.group(u.group)
-		} else {
-			u.err = data.value(goneView{u.id})
-		}
-		if u.err == nil {
-			u.text = appendEvent(make([]byte, 0, len(data.text)+64), event, formatEventID(epoch, u.seq), data.text)
+	if u.group == nil {
+		return u.gone(epoch)
+	}
+	return u.told.encode("group", formatEventID(epoch, u.seq), func(data *encoder) error { return data.group(u.group) })
+}
+
+// gone returns the event that tells clients that they no longer have the group.
+func (u *liveUpdate) gone(epoch string) ([]byte, error) {
+	return u.left.encode("gone", formatEventID(epoch, u.seq), func(data *encoder) error { return data.value(goneView{u.id}) })
+}
+
+func (t *eventText) encode(event, id string, add func(*encoder) error) ([]byte, error) {
+	t.once.Do(func() {
+		var data encoder
+		if t.err = add(&data); t.err == nil {
+			t.text = appendEvent(make([]byte, 0, len(data.text)+64), event, id, data.text)
 		}
 	})
-	return u.text, u.err
+	return t.text, t.err
 }

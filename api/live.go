@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"muster/grouping"
 	"muster/internal/limit"
 	"muster/internal/query"
 	"muster/internal/reply"
@@ -20,7 +21,8 @@ import (
 // Live updates are server-sent events:
 //
 //	group   a group changed; data is the group without its alerts
-//	gone    a group was removed; data is {"id": …}
+//	gone    a group was removed, or the filter of the client does not select it
+//	        any more; data is {"id": …}
 //	resync  events were missed, the client must reload; data is {}
 //	hb      keep-alive; data is {}
 //
@@ -37,8 +39,8 @@ func (d *Door) serveLive(c *gin.Context) {
 		return
 	}
 	params := query.Parse(c.Request.URL.RawQuery)
-	after := params.Text("after")
-	if err := params.Err(); err != nil {
+	after, asked := params.Text("after"), params.Selection(query.StateAll)
+	if err := queryError(params, &asked.Filter); err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
@@ -52,6 +54,10 @@ func (d *Door) serveLive(c *gin.Context) {
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)
 	client := &liveClient{hub: d.hub, w: c.Writer, seq: seq}
+	if !asked.SelectsAll() {
+		selected := asked.Query()
+		client.selects = selected.Selection()
+	}
 	if client.begin(cmp.Or(c.GetHeader("Last-Event-ID"), after)) == nil {
 		client.follow(c.Request.Context())
 	}
@@ -76,6 +82,8 @@ type liveClient struct {
 		http.Flusher
 	}
 	seq uint64 // sequence of the last event that the client has
+	// selects reports whether the client asked for a group. It is nil for all groups.
+	selects func(*grouping.AlertGroup) bool
 }
 
 // begin sends the first event, which tells the client the ID to resume from. id is
@@ -158,18 +166,33 @@ func (l *liveClient) sendBatch(n news) error {
 		text.Write(appendEvent(nil, "resync", formatEventID(l.hub.epoch, n.last), emptyData))
 	}
 	for _, u := range n.updates {
-		event, err := u.event(l.hub.epoch)
+		event, err := l.eventOf(u)
 		if err != nil {
 			return err
 		}
 		text.Write(event)
 	}
 	l.seq = n.last
+	if text.Len() == 0 {
+		return nil
+	}
 	if _, err := l.w.Write(text.Bytes()); err != nil {
 		return err
 	}
 	l.w.Flush()
 	return nil
+}
+
+// eventOf returns the event that tells the client of an update. It is empty if the client
+// did not ask for the group. A client that had the group must know that it has it no more.
+func (l *liveClient) eventOf(u groupNews) ([]byte, error) {
+	switch {
+	case l.selects == nil, u.group != nil && l.selects(u.group):
+		return u.event(l.hub.epoch)
+	case u.before != nil && l.selects(u.before):
+		return u.gone(l.hub.epoch)
+	}
+	return nil, nil
 }
 
 // maxPooledBatch is the maximum size of a buffer that a later batch uses again. It fits

@@ -307,7 +307,7 @@ func notificationsAreAnswered(t *testing.T, c *contract) {
 func followersAreAnswered(t *testing.T, c *contract) {
 	h := testserver.New(t, testserver.Options{})
 	srv := h.Listen(t)
-	const asked = testserver.LivePath + "?after=foreign"
+	const asked = testserver.LivePath + "?after=foreign&filter=Down&state=firing&receiver=team&source=default"
 	client := testserver.Follow(t, srv.URL+asked, "")
 	c.validate(t, httptest.NewRequest(http.MethodGet, asked, nil), client.Status, client.Header, nil)
 	events := []testserver.LiveEvent{client.NextEvent()}

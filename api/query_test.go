@@ -42,7 +42,7 @@ func TestUnknownFiltersAreRejected(t *testing.T) {
 		"/alerts/" + alert:                 {"source=a&source=b", "group=x", "a;b"},
 		"/api/v1/stats":                    {"source=prod", "a;b"},
 		"/api/v1/status":                   {"source=prod", "a;b"},
-		testserver.LivePath:                {"source=prod", "after=1&after=2", "a;b"},
+		testserver.LivePath:                {"sort=name", "state=open", "source=a&source=b", "after=1&after=2", "a;b"},
 		"/go":                              {"receiver=a;b", "receiver=a&receiver=b", "cluster=x"},
 	} {
 		for _, query := range queries {

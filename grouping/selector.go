@@ -14,6 +14,10 @@ func (q *ListQuery) Select(groups []*AlertGroup) []*AlertGroup {
 	return slices.DeleteFunc(slices.Clone(groups), func(g *AlertGroup) bool { return !s.selects(g) })
 }
 
+// Selection returns a function that reports whether the query selects a group. The function
+// is not safe for concurrent use.
+func (q *ListQuery) Selection() func(*AlertGroup) bool { return newSelector(q).selects }
+
 // selector applies a query to many groups. It remembers what it found out about earlier
 // ones, so it is not safe for concurrent use.
 type selector struct {

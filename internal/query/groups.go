@@ -39,11 +39,21 @@ type Groups struct {
 // Groups reads filter, state, receiver, source, sort, limit and cursor. If the query
 // has no state, it uses defaultState.
 func (p *Params) Groups(defaultState string) Groups {
-	return Groups{
-		Filter: p.Filter(), State: p.groupStates(defaultState), Receiver: p.Text("receiver"), Source: p.Text("source"),
-		Sort:  cmp.Or(grouping.Sort(p.Choice("sort", textsOf(grouping.Sorts()))), grouping.DefaultSort),
-		Limit: p.Number("limit", 1, grouping.MaxLimit), Cursor: p.Text("cursor"),
-	}
+	g := p.Selection(defaultState)
+	g.Sort = cmp.Or(grouping.Sort(p.Choice("sort", textsOf(grouping.Sorts()))), grouping.DefaultSort)
+	g.Limit, g.Cursor = p.Number("limit", 1, grouping.MaxLimit), p.Text("cursor")
+	return g
+}
+
+// Selection reads those parameters of Groups that select groups: filter, state, receiver
+// and source.
+func (p *Params) Selection(defaultState string) Groups {
+	return Groups{Filter: p.Filter(), State: p.groupStates(defaultState), Receiver: p.Text("receiver"), Source: p.Text("source")}
+}
+
+// SelectsAll reports whether the parameters select all groups.
+func (g *Groups) SelectsAll() bool {
+	return len(g.Matchers) == 0 && len(g.Words) == 0 && len(States(g.State)) == 0 && g.Receiver == "" && g.Source == ""
 }
 
 // maxByLabels is the maximum number of labels to group by.
