@@ -16,11 +16,11 @@ import (
 // for each text, half of the time of a search is garbage collection.
 
 // historyChunk is the number of members that the first command reads: most pages need
-// no more. searchChunk is that of the others. Redis needs about a millisecond for it. A
-// member is an entry, which may have some events.
+// no more. searchChunk is that of the others. A member is an entry, which may have some
+// events and 10 KB. So the answer to a command has 4 MB at most for alerts of a usual size.
 const (
-	historyChunk = 500
-	searchChunk  = 1000
+	historyChunk = 200
+	searchChunk  = 400
 )
 
 // members yields the texts of the events in the range of the query, some at a time, from
