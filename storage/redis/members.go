@@ -16,11 +16,14 @@ import (
 // for each text, half of the time of a search is garbage collection.
 
 // historyChunk is the number of members that the first command reads: most pages need
-// no more. searchChunk is that of the others. A member is an entry, which may have some
-// events and 10 KB. So the answer to a command has 4 MB at most for alerts of a usual size.
+// no more. A member is an entry, which may have some events and 10 KB.
+const historyChunk = 200
+
+// The next commands read searchSize bytes, as far as the first answer tells, but not more
+// than searchChunk members. Redis needs about a millisecond for it.
 const (
-	historyChunk = 200
-	searchChunk  = 400
+	searchSize  = 1 << 20
+	searchChunk = 2000
 )
 
 // members yields the texts of the events in the range of the query, some at a time, from
@@ -41,13 +44,15 @@ func (r *Storage) members(ctx context.Context, key string, q *grouping.EventQuer
 			return
 		}
 		all.Start = "(" + list.last()
+		chunk := min(searchChunk, 1+searchSize*len(list.texts)/max(1, list.answer.Len()))
 		list.put()
-		r.membersAhead(ctx, all, yield)
+		r.membersAhead(ctx, all, chunk, yield)
 	}
 }
 
-// membersAhead yields the texts of a range, and reads the next ones meanwhile.
-func (r *Storage) membersAhead(ctx context.Context, rest redis.ZRangeArgs, yield func([][]byte, error) bool) {
+// membersAhead yields the texts of a range, chunk members at a time, and reads the next ones
+// meanwhile.
+func (r *Storage) membersAhead(ctx context.Context, rest redis.ZRangeArgs, chunk int, yield func([][]byte, error) bool) {
 	type part struct {
 		list *memberList
 		err  error
@@ -62,7 +67,7 @@ func (r *Storage) membersAhead(ctx context.Context, rest redis.ZRangeArgs, yield
 		defer close(queue)
 		for more := true; more; {
 			// The end of a part is known before its texts, so the next part can be read too.
-			end, err := r.client.ZRangeArgs(ctx, after(rest, searchChunk-1)).Result()
+			end, err := r.client.ZRangeArgs(ctx, after(rest, int64(chunk-1))).Result()
 			p, own := &part{err: err, done: make(chan struct{})}, rest
 			if more = len(end) > 0; more {
 				own.Stop, rest.Start = "["+end[0], "("+end[0]
