@@ -233,3 +233,16 @@ func TestACutBodyOfEvents(t *testing.T) {
 	_, faults = read("<html>")
 	require.Len(t, faults, 1)
 }
+
+func BenchmarkDecodeEvent(b *testing.B) {
+	body, err := os.ReadFile(recorded + "/e1-lifecycle/018.json")
+	require.NoError(b, err)
+	for b.Loop() {
+		for raw, err := range wire.RawEvents(body) {
+			require.NoError(b, err)
+			if _, err := raw.Decode(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
