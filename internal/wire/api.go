@@ -128,7 +128,7 @@ func readList[T any](r io.Reader) iter.Seq2[*T, error] {
 			if err == nil {
 				err = errors.New("the answer is not a list")
 			}
-			yield(nil, err)
+			yield(nil, notEnded(err))
 			return
 		}
 		if _, err := dec.ReadToken(); err != nil {
