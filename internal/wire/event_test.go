@@ -1,10 +1,7 @@
 package wire_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,34 +11,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
+	"muster/internal/recording"
 	"muster/internal/wire"
 )
 
 const recorded = "../../testdata/events"
 
-// arrival is a line of meta.jsonl.
-type arrival struct{ Kind, File, Note string }
-
-// arrivals calls fn for each recorded request of the kind that has a body.
-func arrivals(t *testing.T, kind string, fn func(t *testing.T, a arrival, body []byte)) {
+// eventBodies calls fn for each recorded request of the event recorder.
+func eventBodies(t *testing.T, fn func(t *testing.T, e recording.Entry)) {
 	t.Helper()
-	folders, err := filepath.Glob(recorded + "/*/meta.jsonl")
-	require.NoError(t, err)
-	require.Len(t, folders, 23)
-	for _, file := range folders {
-		folder := filepath.Dir(file)
-		t.Run(filepath.Base(folder), func(t *testing.T) {
-			meta, err := os.ReadFile(file)
-			require.NoError(t, err)
-			for line := range bytes.Lines(meta) {
-				var a arrival
-				require.NoError(t, json.Unmarshal(line, &a))
-				if a.Kind != kind || a.File == "" {
-					continue
-				}
-				body, err := os.ReadFile(filepath.Join(folder, a.File))
-				require.NoError(t, err)
-				fn(t, a, body)
+	for _, r := range recording.All(t) {
+		t.Run(r.Name, func(t *testing.T) {
+			for _, e := range r.Of(recording.Event) {
+				fn(t, e)
 			}
 		})
 	}
@@ -52,7 +34,7 @@ func TestRecordedEventsAreRead(t *testing.T) {
 	counts := regexp.MustCompile(`(\w+)(?: x(\d+))?(?:,|$)`)
 	number := regexp.MustCompile(`^\[\d+\] `)
 	events := 0
-	arrivals(t, "event", func(t *testing.T, a arrival, body []byte) {
+	eventBodies(t, func(t *testing.T, a recording.Entry) {
 		expected := map[string]int{}
 		for _, m := range counts.FindAllStringSubmatch(number.ReplaceAllString(a.Note, ""), -1) {
 			n := 1
@@ -62,7 +44,7 @@ func TestRecordedEventsAreRead(t *testing.T) {
 			expected[m[1]] += n
 		}
 		types := map[string]int{}
-		for raw, err := range wire.RawEvents(body) {
+		for raw, err := range wire.RawEvents(a.Body) {
 			require.NoError(t, err)
 			e, err := raw.Decode()
 			require.NoError(t, err, "%s", raw.Text)
@@ -114,8 +96,8 @@ func labelled(e *wire.Event) (all []labelledAlert) {
 // Everything that a receiver was told of has a fingerprint, in both forms.
 func TestToldAlertsHaveFingerprints(t *testing.T) {
 	told := 0
-	arrivals(t, "event", func(t *testing.T, _ arrival, body []byte) {
-		for raw, err := range wire.RawEvents(body) {
+	eventBodies(t, func(t *testing.T, a recording.Entry) {
+		for raw, err := range wire.RawEvents(a.Body) {
 			require.NoError(t, err)
 			e, err := raw.Decode()
 			require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/stretchr/testify/require"
 
+	"muster/internal/recording"
 	"muster/internal/wire"
 )
 
@@ -18,8 +19,8 @@ func TestSignaturesOfRecordedEvents(t *testing.T) {
 	says := map[uint64]string{}
 	bySaying := map[string]uint64{}
 	repeats := 0
-	arrivals(t, "event", func(t *testing.T, _ arrival, body []byte) {
-		for raw, err := range wire.RawEvents(body) {
+	eventBodies(t, func(t *testing.T, a recording.Entry) {
+		for raw, err := range wire.RawEvents(a.Body) {
 			require.NoError(t, err)
 			e, err := raw.Decode()
 			require.NoError(t, err)
