@@ -36,6 +36,10 @@ type Options struct {
 	// Heartbeats selects the alerts that always fire. An alert is selected if any
 	// element matches it.
 	Heartbeats []labels.Matchers
+	// Receivers are receivers whose groups are kept also if only the event recorder or the
+	// API of an Alertmanager tells of them. Otherwise a receiver must have sent a
+	// notification before.
+	Receivers []SourceReceiver
 }
 
 // DefaultHistoryRetention is the default of the time for which events are kept.
@@ -81,6 +85,11 @@ func (o Options) validate() error {
 	} {
 		if n.value < 0 {
 			return fmt.Errorf("maximum number of %s %d is less than 0", n.name, n.value)
+		}
+	}
+	for _, r := range o.Receivers {
+		if r.Receiver == "" {
+			return fmt.Errorf("a receiver of source %q has no name", r.Source)
 		}
 	}
 	return nil

@@ -380,6 +380,11 @@ func TestOptionsAreChecked(t *testing.T) {
 	opts.Interval = 0
 	_, err := grouping.NewManager(memory(), grouping.NewClock(), nil, nil, promslog.NewNopLogger(), opts)
 	require.ErrorContains(t, err, "group interval 0s is less than the minimum of 1ms")
+
+	opts = grouping.DefaultOptions
+	opts.Receivers = []grouping.SourceReceiver{{Source: "prod", Receiver: "muster"}, {Source: "prod"}}
+	_, err = grouping.NewManager(memory(), grouping.NewClock(), nil, nil, promslog.NewNopLogger(), opts)
+	require.ErrorContains(t, err, `a receiver of source "prod" has no name`)
 }
 
 // spy counts the calls of a storage, and lets a test write before a Store.

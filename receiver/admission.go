@@ -6,19 +6,14 @@ import (
 	"math"
 	"mime"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync/atomic"
 
 	"github.com/gin-gonic/gin"
 
+	"muster/grouping"
 	"muster/internal/limit"
 )
-
-// defaultSource is the source of a body that is posted without one.
-const defaultSource = "default"
-
-var validSource = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // admissionOptions are the limits of an admission.
 type admissionOptions struct {
@@ -93,9 +88,9 @@ func (a *admission) check(c *gin.Context) (source string, refused *refusal) {
 		return "", refuse(http.StatusServiceUnavailable, limit.Draining, "shutting down, try again")
 	}
 	if source = c.Param("source"); source == "" {
-		source = defaultSource
+		source = grouping.DefaultSource
 	}
-	if !validSource.MatchString(source) {
+	if !grouping.ValidSource(source) {
 		return "", refuse(http.StatusBadRequest, limit.BadSource, "source: must have 1 to 64 letters, digits, '_', '.' or '-'")
 	}
 	if err := validateMediaType(c.Request.Header); err != nil {

@@ -23,7 +23,7 @@ func Decode(text []byte) (grouping.Notification, error) {
 	if err != nil {
 		return grouping.Notification{}, err
 	}
-	return testDecoder.notification(m, defaultSource, &rejected), nil
+	return testDecoder.notification(m, grouping.DefaultSource, &rejected), nil
 }
 
 // DecodeUsual decodes a message of at most maxAlerts alerts if it has the usual form.

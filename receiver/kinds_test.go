@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 
+	"muster/grouping"
 	"muster/internal/limit"
 )
 
@@ -36,7 +37,7 @@ func TestKindsOfBodiesDoNotBlockEachOther(t *testing.T) {
 	require.EqualError(t, refused.err, "too many concurrent requests, try again")
 	other, refused := admit(notifications, 10)
 	require.Nil(t, refused)
-	require.Equal(t, defaultSource, other.source)
+	require.Equal(t, grouping.DefaultSource, other.source)
 	first.release()
 	other.release()
 	other.release() // a second time
