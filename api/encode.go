@@ -68,6 +68,7 @@ func (e *encoder) usualGroup(g *grouping.AlertGroup) {
 	e.text = strconv.AppendUint(e.text, g.Truncated, 10)
 	e.int(`,"counts":{"firing":`, int64(g.Counts.Firing))
 	e.int(`,"resolved":`, int64(g.Counts.Resolved))
+	e.int(`,"suppressed":`, int64(g.Counts.Suppressed))
 	e.int(`,"unreported":`, int64(g.Counts.Unreported))
 	e.raw("}")
 	e.time(`,"createdAt":`, g.CreatedAt)

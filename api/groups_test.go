@@ -42,7 +42,7 @@ func TestGroupShape(t *testing.T) {
 		"generatorURL":"http://p","startsAt":"2026-11-23T03:00:00Z","firstSeenAt":"T","lastSeenAt":"T",
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]}`
 	group := `{"id":"` + id + `",` + groupShape + `,"state":"firing","settling":true,"stale":false,"truncated":0,
-		"counts":{"firing":1,"resolved":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T",
+		"counts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T",
 		"notifications":1,"version":1,"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]`
 	require.JSONEq(t, group+`,"alerts":[`+alert+`]}`, shape(t, h, "/api/v1/groups/"+id))
 	require.JSONEq(t, `{"groups":[`+group+`}],"total":1}`, shape(t, h, "/api/v1/groups"))
@@ -52,7 +52,7 @@ func TestGroupShape(t *testing.T) {
 	h.PostKept(t, wiretest.Body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wiretest.Truncated,
 		`"notification_reason":"all alerts resolved"`))
 	require.JSONEq(t, `{"id":"`+id+`",`+groupShape+`,"state":"resolved","settling":true,"stale":false,"truncated":0,
-		"counts":{"firing":0,"resolved":1,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T","resolvedAt":"T",
+		"counts":{"firing":0,"resolved":1,"suppressed":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T","resolvedAt":"T",
 		"notifications":2,"version":2,"lastReason":"all alerts resolved",
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}],
 		"alerts":[{"fingerprint":"0011223344556677","status":"resolved","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
@@ -153,7 +153,7 @@ func TestBadQueries(t *testing.T) {
 		"/api/v1/groups?filter=" + url.QueryEscape(`a=="b"`): "bad query: filter: unexpected \"=\" at column 3",
 		"/api/v1/groups?filter=" + url.QueryEscape(`a="`):    "bad query: filter: ",
 		"/api/v1/groups?sort=colour":                         `bad query: sort: "colour" is not one of severity, newest, name, count, updated`,
-		"/api/v1/groups?state=open":                          `bad query: state: "open" is not one of firing, mixed, unreported, resolved, all`,
+		"/api/v1/groups?state=open":                          `bad query: state: "open" is not one of firing, mixed, suppressed, unreported, resolved, all`,
 		"/api/v1/groups?limit=0":                             `bad query: limit: "0" is not a number between 1 and 1000`,
 		"/api/v1/groups?limit=many":                          `bad query: limit: "many" is not a number between 1 and 1000`,
 		"/api/v1/groups?cursor=xyz":                          "bad query: cursor: not a cursor from an earlier response",
@@ -180,7 +180,7 @@ func TestBadQueries(t *testing.T) {
 func TestStatsAndStatus(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	h.PostKept(t, wiretest.Body())
-	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"unreported":0},"alerts":{"firing":1,"resolved":0,"unreported":0},
+	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"suppressed":0,"unreported":0},"alerts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},
 		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},
 		"lastNotification":"T"}`,
 		shape(t, h, "/api/v1/stats"))

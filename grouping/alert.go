@@ -11,9 +11,10 @@ type Status string
 
 // The statuses of an alert. A firing alert becomes unreported if a complete
 // notification of its group omits it: it was muted, or Alertmanager no longer knows
-// it. It is not resolved.
+// it. It is not resolved. StatusSuppressed is never stored: see Alert.ShownStatus.
 const (
 	StatusFiring     Status = "firing"
+	StatusSuppressed Status = "suppressed"
 	StatusResolved   Status = "resolved"
 	StatusUnreported Status = "unreported"
 )
@@ -64,6 +65,17 @@ type Alert struct {
 	// the newest episode as resolved, another still reports it as firing.
 	Disputed bool `json:"disputed,omitzero"`
 
+	// Unnotified is true if no notification ever listed the alert: only an observation
+	// told of it.
+	Unnotified bool `json:"unnotified,omitzero"`
+	// ObservedAt is when the source observed what last changed the status, in its own
+	// clock. It is zero if a notification changed the status.
+	ObservedAt time.Time `json:"observedAt,omitzero"`
+	// GoneFrom and GoneBy are set if the API of Alertmanager no longer lists the alert,
+	// and nobody reported its end: it was last listed at GoneFrom, and not at GoneBy.
+	GoneFrom time.Time `json:"goneFrom,omitzero"`
+	GoneBy   time.Time `json:"goneBy,omitzero"`
+
 	// Recorded holds the newest episodes as they were written, oldest first. The
 	// newest one keeps its last reported end even if the alert fires again. To show
 	// episodes, use Episodes.
@@ -78,6 +90,9 @@ type Alert struct {
 	// a JSON object or "". A later version wrote them. A change of the alert keeps
 	// them.
 	Unknown string `json:"-"`
+
+	// muted is the record of the group with the alert's mutes, or nil.
+	muted *AlertMutes
 }
 
 // Name returns the alert's name, or "" if it has none.
@@ -142,13 +157,15 @@ func (a *Alert) KnownEnd() time.Time {
 	return a.EndsAt
 }
 
-// Equal reports whether both alerts are equal in every field, including stamps.
+// Equal reports whether both alerts are equal in every field, including stamps. Their mutes
+// are another record.
 func (a *Alert) Equal(b *Alert) bool {
 	if a == b {
 		return true
 	}
 	return a.Stamp == b.Stamp && a.RemovalStamp == b.RemovalStamp && a.Fingerprint == b.Fingerprint && a.Status == b.Status &&
 		a.GeneratorURL == b.GeneratorURL && a.Grafana.Equal(b.Grafana) && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
+		a.Unnotified == b.Unnotified && a.ObservedAt.Equal(b.ObservedAt) && a.GoneFrom.Equal(b.GoneFrom) && a.GoneBy.Equal(b.GoneBy) &&
 		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) &&
 		a.Unknown == b.Unknown && a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
 		a.Labels.Equal(b.Labels) && a.Annotations.Equal(b.Annotations) &&

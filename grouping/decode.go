@@ -247,6 +247,10 @@ func (s *storedAlert) decode(r *objectReader) {
 	r.time("firstSeenAt", &a.FirstSeenAt)
 	r.shared("reportedBy", &a.ReportedBy)
 	r.isTrue("disputed", &a.Disputed)
+	r.isTrue("unnotified", &a.Unnotified)
+	r.time("observedAt", &a.ObservedAt)
+	r.time("goneFrom", &a.GoneFrom)
+	r.time("goneBy", &a.GoneBy)
 	r.shared("since", &removal)
 	a.RemovalStamp = Stamp(removal)
 	if r.time("lastSeenAt", &a.LastSeenAt) {

@@ -21,6 +21,7 @@ func (g *AlertGroup) derive() {
 	if !slices.IsSortedFunc(g.Alerts, compareFingerprints) {
 		slices.SortFunc(g.Alerts, compareFingerprints)
 	}
+	linkMutes(g.Alerts, g.Mutes)
 	g.shared = nil
 	g.Counts, g.Severities, g.lacking = Counts{}, nil, 0
 	for _, a := range g.Alerts {
@@ -57,7 +58,7 @@ func (g *AlertGroup) count(a *Alert, n int) {
 	if a == nil {
 		return
 	}
-	switch a.Status {
+	switch a.ShownStatus() {
 	case StatusFiring:
 		g.Counts.Firing += n
 		if g.Severities == nil {
@@ -66,6 +67,8 @@ func (g *AlertGroup) count(a *Alert, n int) {
 		addCount(g.Severities, a.SeverityWord(), n)
 	case StatusResolved:
 		g.Counts.Resolved += n
+	case StatusSuppressed:
+		g.Counts.Suppressed += n
 	case StatusUnreported:
 		g.Counts.Unreported += n
 	}
@@ -104,10 +107,12 @@ func (g *AlertGroup) countLacking(a *Alert, n int) {
 // setState sets the state, which follows from the counts, and the name.
 func (g *AlertGroup) setState() {
 	switch c := g.Counts; {
-	case c.Firing > 0 && c.Resolved+c.Unreported > 0:
+	case c.Firing > 0 && c.Firing < len(g.Alerts):
 		g.State = StateMixed
 	case c.Firing > 0:
 		g.State = StateFiring
+	case c.Suppressed > 0:
+		g.State = StateSuppressed
 	case c.Unreported > 0 || g.Truncated > 0:
 		g.State = StateUnreported
 	default:
@@ -116,14 +121,27 @@ func (g *AlertGroup) setState() {
 	g.Name = groupName(&g.Meta)
 }
 
-// onlyFiringCount reports whether the severity and the shared labels of the group are
-// those of its firing alerts. Otherwise no alert fires, and they are those of all alerts.
-func (g *AlertGroup) onlyFiringCount() bool { return g.Counts.Firing > 0 }
+// countedStatus returns the status of the alerts that determine the severity and the
+// shared labels of the group: firing, or suppressed if no alert fires. It is "" if all
+// alerts do.
+func (g *AlertGroup) countedStatus() Status {
+	switch {
+	case g.Counts.Firing > 0:
+		return StatusFiring
+	case g.Counts.Suppressed > 0:
+		return StatusSuppressed
+	}
+	return ""
+}
 
 // counts reports whether the alert, which may be nil, is one of those that determine
 // the severity and the shared labels of the group.
 func (g *AlertGroup) counts(a *Alert) bool {
-	return a != nil && (a.Status == StatusFiring || !g.onlyFiringCount())
+	if a == nil {
+		return false
+	}
+	status := g.countedStatus()
+	return status == "" || a.ShownStatus() == status
 }
 
 // urgency orders the alerts of a group.
@@ -188,7 +206,7 @@ func (u *urgency) add(o urgency) {
 // replaceMostUrgent is findMostUrgent for a later state of the group before. It looks at
 // all alerts only if the urgency of the remaining ones is not known.
 func (g *AlertGroup) replaceMostUrgent(before *AlertGroup, replaced []alertPair) {
-	if g.onlyFiringCount() != before.onlyFiringCount() {
+	if g.countedStatus() != before.countedStatus() {
 		g.findMostUrgent()
 		return
 	}
@@ -233,13 +251,13 @@ func (g *AlertGroup) replaceMostUrgent(before *AlertGroup, replaced []alertPair)
 }
 
 // sharedLabels are the labels and annotations that all firing alerts of a group have
-// with the same value, or all alerts if none fires.
+// with the same value, or all suppressed ones if none fires, or else all.
 type sharedLabels struct{ labels, annotations Labels }
 
 // share sets the shared labels of the group. It derives them from the state before, if
 // that has them.
 func (g *AlertGroup) share(before *AlertGroup, replaced []alertPair) {
-	if before == nil || before.shared == nil || g.onlyFiringCount() != before.onlyFiringCount() {
+	if before == nil || before.shared == nil || g.countedStatus() != before.countedStatus() {
 		g.shared = &sharedLabels{g.sharedBeside(nil, labelsOf), g.sharedBeside(nil, annotationsOf)}
 		return
 	}

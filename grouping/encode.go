@@ -164,6 +164,10 @@ func (a *Alert) encode(o *objectText) {
 	o.nonZero("firstSeenAt", a.FirstSeenAt)
 	o.nonEmpty("reportedBy", a.ReportedBy)
 	o.isTrue("disputed", a.Disputed)
+	o.isTrue("unnotified", a.Unnotified)
+	o.nonZero("observedAt", a.ObservedAt)
+	o.nonZero("goneFrom", a.GoneFrom)
+	o.nonZero("goneBy", a.GoneBy)
 	o.nonEmpty("since", string(a.RemovalStamp))
 	if !a.LastSeenAt.Equal(a.FirstSeenAt) {
 		o.time("lastSeenAt", a.LastSeenAt)
@@ -220,7 +224,7 @@ func (m *Meta) encode(o *objectText) {
 
 // encode adds the event, like the library does.
 func (e *Event) encode(o *objectText) {
-	o.declined = o.declined || e.Unknown != ""
+	o.declined = o.declined || e.Unknown != "" || e.Delivery != nil || e.Mute != nil || e.Silence != nil
 	o.begin()
 	o.string("id", e.ID)
 	o.time("time", e.Time)

@@ -23,6 +23,14 @@ const (
 	EventClosed     EventKind = "closed"     // all alerts of a group are resolved
 	EventStale      EventKind = "stale"      // a firing group had no notification for a long time
 	EventExpired    EventKind = "expired"    // a group or an alert exceeded its retention, or was removed
+
+	EventSuppressed   EventKind = "suppressed"   // an alert that fires is muted
+	EventUnsuppressed EventKind = "unsuppressed" // nothing mutes the alert any more
+	EventDelivered    EventKind = "delivered"    // an integration of a receiver accepted a notification
+
+	EventSilenceCreated EventKind = "silenceCreated" // of the source: a silence is new
+	EventSilenceChanged EventKind = "silenceChanged" // of the source: its end, its comment or its creator changed
+	EventSilenceExpired EventKind = "silenceExpired" // of the source: it ended
 )
 
 // EventChanged says that the annotations, the generator URL or the start of an alert
@@ -35,14 +43,15 @@ const EventChanged EventKind = "changed"
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventOpened, EventFired, EventRefired, EventReopened, EventResolved, EventUnreported,
-		EventReturned, EventNotified, EventClosed, EventStale, EventExpired,
+		EventReturned, EventNotified, EventClosed, EventStale, EventExpired, EventSuppressed, EventUnsuppressed,
+		EventDelivered, EventSilenceCreated, EventSilenceChanged, EventSilenceExpired,
 	}
 }
 
-// TransitionKinds lists every kind except for notifications. Most events are
+// TransitionKinds lists every kind except for notifications and deliveries. Most events are
 // notifications that change nothing.
 func TransitionKinds() []EventKind {
-	return slices.DeleteFunc(EventKinds(), func(k EventKind) bool { return k == EventNotified })
+	return slices.DeleteFunc(EventKinds(), func(k EventKind) bool { return k == EventNotified || k == EventDelivered })
 }
 
 // eventNumberLen is the length of the number of an event in its write. The number is
@@ -79,10 +88,15 @@ type Event struct {
 	ObservedAt time.Time `json:"observedAt,omitzero"`
 
 	// An event has at most one of the details below: Opened only in opened events,
-	// Notified only in notified events. The stored fields of Notified are those of the
+	// Notified only in notified events, Delivery only in delivered ones, Silence only in
+	// those about a silence. Mute says what mutes the alert of a suppressed event, or muted
+	// that of an unsuppressed or resolved one. The stored fields of Notified are those of the
 	// event itself, because they are older than details.
-	Opened   *Opened   `json:"opened,omitempty"`
-	Notified *Notified `json:",embed"`
+	Opened   *Opened        `json:"opened,omitempty"`
+	Delivery *Delivery      `json:"delivery,omitempty"`
+	Mute     *Mute          `json:"mute,omitempty"`
+	Silence  *SilenceChange `json:"silence,omitempty"`
+	Notified *Notified      `json:",embed"`
 
 	// Unknown holds unknown stored fields, as in an Alert.
 	Unknown string `json:"-"`
@@ -92,6 +106,19 @@ type Event struct {
 type Opened struct {
 	GroupKey    string `json:"groupKey"`
 	ExternalURL string `json:"externalURL,omitempty"`
+}
+
+// SilenceChange says what a silence is after an event about it. OldEndsAt is its end before,
+// if that changed.
+type SilenceChange struct {
+	ID        string           `json:"id"`
+	Matchers  []SilenceMatcher `json:"matchers,omitempty"` // of its first set
+	CreatedBy string           `json:"createdBy,omitempty"`
+	Comment   string           `json:"comment,omitempty"`
+	StartsAt  time.Time        `json:"startsAt,omitzero"`
+	EndsAt    time.Time        `json:"endsAt,omitzero"`
+	OldEndsAt time.Time        `json:"oldEndsAt,omitzero"`
+	Early     bool             `json:"early,omitzero"` // it ended before its planned end
 }
 
 // Notified says what a notification said about its group.
@@ -171,6 +198,13 @@ func alertEvent(kind EventKind, before, a *Alert) Event {
 		e.Was = before.Status
 	}
 	return e
+}
+
+// addForMute adds an event about what mutes an alert.
+func (l *eventLog) addForMute(kind EventKind, before, a *Alert, m Mute) {
+	e := alertEvent(kind, before, a)
+	e.Mute = &m
+	l.add(e)
 }
 
 // noteChange adds a changed event if that is all that happened to the alert, and if its

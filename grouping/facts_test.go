@@ -293,7 +293,8 @@ func TestNotifications(t *testing.T) {
 
 func TestTransitionKinds(t *testing.T) {
 	require.NotContains(t, TransitionKinds(), EventNotified)
-	require.Len(t, TransitionKinds(), len(EventKinds())-1)
+	require.NotContains(t, TransitionKinds(), EventDelivered)
+	require.Len(t, TransitionKinds(), len(EventKinds())-2)
 }
 
 // What the heartbeats of a source say about the path from there. The worst is first.

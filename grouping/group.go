@@ -16,19 +16,21 @@ type State string
 const (
 	StateFiring     State = "firing"     // all known alerts fire
 	StateMixed      State = "mixed"      // some fire, some do not
+	StateSuppressed State = "suppressed" // no alert fires, some are suppressed
 	StateResolved   State = "resolved"   // all are resolved
 	StateUnreported State = "unreported" // no alert fires, some are unreported
 )
 
 // States lists every state, the most urgent first.
 func States() []State {
-	return []State{StateFiring, StateMixed, StateUnreported, StateResolved}
+	return []State{StateFiring, StateMixed, StateSuppressed, StateUnreported, StateResolved}
 }
 
-// Counts holds the number of alerts of a group by status.
+// Counts holds the number of alerts of a group by shown status.
 type Counts struct {
 	Firing     int `json:"firing"`
 	Resolved   int `json:"resolved"`
+	Suppressed int `json:"suppressed"`
 	Unreported int `json:"unreported"`
 }
 
@@ -79,6 +81,9 @@ type AlertGroup struct {
 
 	// Alerts is sorted by fingerprint.
 	Alerts []*Alert
+	// Mutes is sorted by fingerprint. It may hold the mutes of an alert that the group does
+	// not hold, if the record of the alert is not known yet.
+	Mutes []*AlertMutes
 	// Removed holds the removal stamps of removed alerts for a while. So an older
 	// copy of the group does not restore them.
 	Removed map[Fingerprint]Stamp
@@ -93,7 +98,8 @@ type AlertGroup struct {
 
 	// The fields below are derived from those above. Name is the group's alertname,
 	// else its group labels, else its receiver. Severity is the most urgent severity
-	// of the firing alerts, or of all alerts if no alert fires. NewestAt is the start
+	// of the firing alerts, or of the suppressed ones if no alert fires, or else of all.
+	// NewestAt is the start
 	// of the newest alert with that severity.
 	State    State
 	Counts   Counts

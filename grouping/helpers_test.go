@@ -34,9 +34,12 @@ func checkGroup(t fataler, g *AlertGroup) {
 	var c Counts
 	for i, a := range g.Alerts {
 		require.True(t, i == 0 || g.Alerts[i-1].Fingerprint != a.Fingerprint, "fingerprints must be unique")
-		switch a.Status {
+		require.Same(t, findMutes(g.Mutes, a.Fingerprint), a.muted, "an alert has the mutes of its group")
+		switch a.ShownStatus() {
 		case StatusFiring:
 			c.Firing++
+		case StatusSuppressed:
+			c.Suppressed++
 		case StatusResolved:
 			c.Resolved++
 		case StatusUnreported:
@@ -45,6 +48,11 @@ func checkGroup(t fataler, g *AlertGroup) {
 			t.Errorf("status %q", a.Status)
 		}
 		checkAlert(t, g, a)
+	}
+	for i, m := range g.Mutes {
+		require.True(t, i == 0 || g.Mutes[i-1].Fingerprint < m.Fingerprint, "mutes must be sorted")
+		require.Greater(t, m.Stamp, g.Deleted)
+		require.LessOrEqual(t, m.Stamp, g.Meta.Stamp, "mutes must not be newer than their group")
 	}
 	require.Equal(t, c, g.Counts)
 	require.Equal(t, wantState(c, g.Truncated), g.State)
@@ -57,10 +65,12 @@ func checkGroup(t fataler, g *AlertGroup) {
 
 func wantState(c Counts, truncated uint64) State {
 	switch {
-	case c.Firing > 0 && c.Resolved == 0 && c.Unreported == 0:
+	case c.Firing > 0 && c.Resolved == 0 && c.Unreported == 0 && c.Suppressed == 0:
 		return StateFiring
 	case c.Firing > 0:
 		return StateMixed
+	case c.Suppressed > 0:
+		return StateSuppressed
 	case c.Unreported > 0 || truncated > 0:
 		return StateUnreported
 	default:

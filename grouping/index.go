@@ -261,7 +261,7 @@ func (x *index) sortedSnapshot(s Sort) (tree *btree.BTreeG[indexEntry], states m
 
 // room reports whether the limits leave room for a new group. If not, full is the
 // limit that is reached, and oldest is the group to evict, or nil if no group can be
-// evicted. It prefers resolved groups to unreported ones, and takes the one that
+// evicted. It prefers resolved groups to unreported and suppressed ones, and takes the one that
 // changed longest ago. A limit of 0 means no limit.
 func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldest *AlertGroup) {
 	if full = x.limitReached(key, maxGroups, maxSources); full == nil || full.What == "source" {
@@ -269,7 +269,7 @@ func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldes
 	}
 	x.mu.Lock() // order writes
 	defer x.mu.Unlock()
-	for _, state := range []State{StateResolved, StateUnreported} {
+	for _, state := range []State{StateResolved, StateUnreported, StateSuppressed} {
 		if x.totals.Groups[state] == 0 {
 			continue
 		}

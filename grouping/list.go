@@ -45,13 +45,34 @@ type ListQuery struct {
 	// be part of a label name, a label value or an annotation of an alert that is in
 	// one of the States. It may also be part of a group label, of the receiver or of
 	// the source.
-	Words    []string
-	States   []State // empty: all
-	Receiver string  // "": all
-	Source   string  // "": all
-	Sort     Sort    // "": DefaultSort
-	Limit    int     // 0: DefaultLimit
-	Cursor   string  // GroupPage.Next of the previous page; "": the first page
+	Words  []string
+	States []State // empty: all
+	// Mutes selects the groups with a suppressed alert that the mutes match, instead of
+	// those with an alert in one of the States. nil: any alert.
+	Mutes    *MuteQuery
+	Receiver string // "": all
+	Source   string // "": all
+	Sort     Sort   // "": DefaultSort
+	Limit    int    // 0: DefaultLimit
+	Cursor   string // GroupPage.Next of the previous page; "": the first page
+}
+
+// MuteQuery selects suppressed alerts by what mutes them. The zero value selects all
+// suppressed alerts.
+type MuteQuery struct {
+	Cause   MuteKind // "": any
+	Silence string   // the ID of a silence; "": any
+}
+
+// selects reports whether the alert is suppressed and one of its mutes matches.
+func (q *MuteQuery) selects(a *Alert) bool {
+	if a.ShownStatus() != StatusSuppressed {
+		return false
+	}
+	return slices.ContainsFunc(a.muted.Mutes, func(m Mute) bool {
+		return m.Active() && (q.Cause == "" || q.Cause == m.Kind) &&
+			(q.Silence == "" || m.Kind == MuteSilence && q.Silence == m.ID)
+	})
 }
 
 // GroupPage is a page of groups. Total is the number of all groups that the query
@@ -70,14 +91,14 @@ func (q *ListQuery) Selects(g *AlertGroup) bool { return newSelector(q).selects(
 // same alert must satisfy both: a query for firing groups does not find a group by a
 // resolved alert.
 func (q *ListQuery) MatchesAlert(a *Alert) bool {
-	return q.Wants(a.Status) && allMatch(q.Matchers, a.Labels)
+	return q.wantsAlert(a) && allMatch(q.Matchers, a.Labels)
 }
 
 // CountMatches returns how many alerts of the group have a status that the query's
 // states select, and how many of these the matchers select too.
 func (q *ListQuery) CountMatches(g *AlertGroup) (matched, wanted int) {
 	for _, a := range g.Alerts {
-		if q.Wants(a.Status) {
+		if q.wantsAlert(a) {
 			wanted++
 		}
 		if q.MatchesAlert(a) {
@@ -87,13 +108,23 @@ func (q *ListQuery) CountMatches(g *AlertGroup) (matched, wanted int) {
 	return matched, wanted
 }
 
+// wantsAlert reports whether the query's states and mutes select the alert.
+func (q *ListQuery) wantsAlert(a *Alert) bool {
+	return q.Wants(a.ShownStatus()) && (q.Mutes == nil || q.Mutes.selects(a))
+}
+
 // Wants reports whether the query's states select alerts with the status.
 func (q *ListQuery) Wants(status Status) bool {
+	if q.Mutes != nil {
+		return status == StatusSuppressed
+	}
 	if len(q.States) == 0 {
 		return true
 	}
 	return slices.ContainsFunc(q.States, func(s State) bool {
 		switch s {
+		case StateSuppressed:
+			return status == StatusSuppressed
 		case StateUnreported:
 			return status == StatusUnreported
 		case StateResolved:
@@ -129,7 +160,7 @@ func (s Sort) positionOf(g *AlertGroup) position {
 	case SortSeverity:
 		p.rank, p.number = int64(g.Severity.urgency()), -g.NewestAt.Unix()
 		if g.Counts.Firing == 0 {
-			p.rank += int64(SeverityNone+1) * int64(1+slices.Index([]State{StateUnreported, StateResolved}, g.State))
+			p.rank += int64(SeverityNone+1) * int64(1+slices.Index([]State{StateSuppressed, StateUnreported, StateResolved}, g.State))
 		}
 	}
 	return p
@@ -248,7 +279,7 @@ func (x *index) list(q ListQuery) (GroupPage, error) {
 	order, states := x.sortedSnapshot(l.sort)
 	selector := newSelector(&q)
 	visit := func(e indexEntry) bool { return !selector.selects(e.group) || l.add(e) }
-	if len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" {
+	if len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" || q.Mutes != nil {
 		order.Ascend(visit)
 		return l.page, nil
 	}

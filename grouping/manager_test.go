@@ -192,7 +192,7 @@ func TestManagerTotals(t *testing.T) {
 	held, err := m.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 1, held.Groups[grouping.StateMixed])
-	require.Equal(t, map[grouping.Status]int{"firing": 1, "resolved": 1, "unreported": 0}, held.Alerts)
+	require.Equal(t, map[grouping.Status]int{"firing": 1, "resolved": 1, "suppressed": 0, "unreported": 0}, held.Alerts)
 	require.Equal(t, map[string]int{"team.a": 1}, held.Receivers)
 	require.Contains(t, held.Sources["default"].Alertmanagers, "http://am-0:9093")
 	require.Equal(t, held.LastNotification, held.Sources["default"].LastNotification)

@@ -36,6 +36,9 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 		g.Meta = Meta{}
 		return &g // a tombstone: it has no derived fields
 	}
+	if len(a.Mutes)+len(b.Mutes) > 0 {
+		linkMutes(g.Alerts, g.Mutes)
+	}
 	replaced := replacedAlerts(a.Alerts, g.Alerts)
 	merged := nextAlertGroup(a, g, replaced)
 	if a.shared != nil {
@@ -93,7 +96,7 @@ func mergeAlerts(x, y *Alert, removal, deletion Stamp) *Alert {
 // agree there too. Then the later end is greater, so that resolved wins over firing.
 // Equal ends are ordered by content.
 func compareAlerts(a, b *Alert) int {
-	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a == b {
+	if c := strings.Compare(string(a.Stamp), string(b.Stamp)); c != 0 || a.Equal(b) {
 		return c
 	}
 	if c := a.EndsAt.Compare(b.EndsAt); c != 0 {

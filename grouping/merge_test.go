@@ -59,7 +59,7 @@ func (h *history) act(t *rapid.T) {
 	live := r.group != nil && !r.group.IsTombstone()
 	var stamp Stamp
 	var events []Event
-	ops := rapid.SampledFrom([]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap"})
+	ops := rapid.SampledFrom([]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap", "mute", "mute"})
 	switch op := ops.Draw(t, "op"); {
 	case op == "merge":
 		from := rapid.SampledFrom(h.replicas).Draw(t, "from")
@@ -82,6 +82,12 @@ func (h *history) act(t *rapid.T) {
 		stamp = r.stamp(now)
 		tr := newTransition(r.group, testKey, stamp)
 		tr.meta.Settling, tr.meta.Stale = false, rapid.Bool().Draw(t, "stale")
+		c := tr.finish()
+		r.group, events = c.Group, c.Events
+	case op == "mute" && live && len(r.group.Alerts) > 0:
+		stamp = r.stamp(now)
+		tr := newTransition(r.group, testKey, stamp)
+		tr.setMutes(rapid.SampledFrom(r.group.Alerts).Draw(t, "alert").Fingerprint, drawMutes(t))
 		c := tr.finish()
 		r.group, events = c.Group, c.Events
 	case op == "add":

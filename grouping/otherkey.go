@@ -33,7 +33,7 @@ func (g *AlertGroup) endedBy(a, other *Alert) bool {
 // resolutionsUnderOtherKeys returns the resolutions under other keys that end some alerts
 // of the group. For each alert, it returns the newest one.
 func (x *index) resolutionsUnderOtherKeys(g *AlertGroup, alerts []*Alert) map[Fingerprint]*Alert {
-	if g.Counts.Firing+g.Counts.Unreported == 0 {
+	if g.Counts.Resolved == len(g.Alerts) {
 		return nil
 	}
 	x.mu.RLock()

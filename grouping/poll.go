@@ -32,6 +32,9 @@ type PollReport struct {
 	// Failed is the number of failed notifications since the start of the Alertmanager, by
 	// integration. It is nil if it is not known.
 	Failed map[string]uint64
+	// FailedLately is the number of those within about the last ten minutes. The manager
+	// sets it.
+	FailedLately map[string]uint64
 }
 
 // SourceReceiver names a receiver of one source.

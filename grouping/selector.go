@@ -66,10 +66,10 @@ func (s *selector) selects(g *AlertGroup) bool {
 // matchesAny reports whether an alert of the group matches. If the group has no alert, its
 // group labels must match.
 func (s *selector) matchesAny(g *AlertGroup) bool {
-	if len(g.Alerts) == 0 {
+	if len(g.Alerts) == 0 && s.Mutes == nil {
 		return s.matches(g.GroupLabels)
 	}
-	return len(s.matchers) == 0 || !s.noneMatches(g) && slices.ContainsFunc(g.Alerts, s.matchesAlert)
+	return len(s.matchers) == 0 && s.Mutes == nil || !s.noneMatches(g) && slices.ContainsFunc(g.Alerts, s.matchesAlert)
 }
 
 // noneMatches reports whether the group labels show that no alert matches. Then the alerts
@@ -88,7 +88,12 @@ func (s *selector) noneMatches(g *AlertGroup) bool {
 
 // matchesAlert reports whether the alert has a wanted status and matches.
 func (s *selector) matchesAlert(a *Alert) bool {
-	return slices.Contains(s.wanted, a.Status) && s.matches(a.Labels)
+	return s.wants(a) && s.matches(a.Labels)
+}
+
+// wants is ListQuery.wantsAlert.
+func (s *selector) wants(a *Alert) bool {
+	return slices.Contains(s.wanted, a.ShownStatus()) && (s.Mutes == nil || s.Mutes.selects(a))
 }
 
 func (s *selector) matches(l Labels) bool {
@@ -107,7 +112,7 @@ func (s *selector) mentions(g *AlertGroup, word string) bool {
 		return true
 	}
 	for _, a := range g.Alerts {
-		if !slices.Contains(s.wanted, a.Status) {
+		if !s.wants(a) {
 			continue
 		}
 		if labelsMention(a.Labels, word) {

@@ -105,5 +105,8 @@ func deletionStamp(g *AlertGroup, s Stamp) Stamp {
 	for _, a := range g.Alerts {
 		s = s.supersedes(a.Stamp)
 	}
+	for _, m := range g.Mutes {
+		s = s.supersedes(m.Stamp)
+	}
 	return s
 }

@@ -356,12 +356,14 @@ func TestGaugesAreCollectedFromTheState(t *testing.T) {
 # TYPE muster_alerts gauge
 muster_alerts{status="firing"} 2
 muster_alerts{status="resolved"} 0
+muster_alerts{status="suppressed"} 0
 muster_alerts{status="unreported"} 0
 # HELP muster_groups Number of alert groups, by state.
 # TYPE muster_groups gauge
 muster_groups{state="firing"} 1
 muster_groups{state="mixed"} 0
 muster_groups{state="resolved"} 0
+muster_groups{state="suppressed"} 0
 muster_groups{state="unreported"} 0
 `), "muster_groups", "muster_alerts"))
 }

@@ -104,11 +104,14 @@ func newTotals() Totals {
 
 func newGroupTotals() GroupTotals {
 	t := GroupTotals{
-		Groups: map[State]int{}, Alerts: map[Status]int{StatusFiring: 0, StatusResolved: 0, StatusUnreported: 0},
+		Groups: map[State]int{}, Alerts: map[Status]int{},
 		Receivers: map[string]int{}, Severities: map[string]int{},
 	}
 	for _, state := range States() {
 		t.Groups[state] = 0
+	}
+	for _, status := range Statuses() {
+		t.Alerts[status] = 0
 	}
 	return t
 }
@@ -133,6 +136,7 @@ func (t *GroupTotals) add(g *AlertGroup, sign int) {
 	t.Groups[g.State] += sign
 	t.Alerts[StatusFiring] += sign * g.Counts.Firing
 	t.Alerts[StatusResolved] += sign * g.Counts.Resolved
+	t.Alerts[StatusSuppressed] += sign * g.Counts.Suppressed
 	t.Alerts[StatusUnreported] += sign * g.Counts.Unreported
 	addCount(t.Receivers, g.Receiver, sign)
 	for word, n := range g.Severities {

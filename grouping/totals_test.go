@@ -36,14 +36,14 @@ func TestTotals(t *testing.T) {
 		got := *x.currentTotals()
 		require.Equal(t, Totals{
 			GroupTotals: GroupTotals{
-				Groups:     map[State]int{StateFiring: 2, StateMixed: 0, StateResolved: 0, StateUnreported: 0},
-				Alerts:     map[Status]int{StatusFiring: 2, StatusResolved: 0, StatusUnreported: 0},
+				Groups:     map[State]int{StateFiring: 2, StateMixed: 0, StateResolved: 0, StateSuppressed: 0, StateUnreported: 0},
+				Alerts:     map[Status]int{StatusFiring: 2, StatusResolved: 0, StatusSuppressed: 0, StatusUnreported: 0},
 				Receivers:  map[string]int{"team-Down": 1, "team-Watchdog": 1},
 				Severities: map[string]int{"page": 1, "none": 1},
 			},
 			WithoutHeartbeats: GroupTotals{
-				Groups:     map[State]int{StateFiring: 1, StateMixed: 0, StateResolved: 0, StateUnreported: 0},
-				Alerts:     map[Status]int{StatusFiring: 1, StatusResolved: 0, StatusUnreported: 0},
+				Groups:     map[State]int{StateFiring: 1, StateMixed: 0, StateResolved: 0, StateSuppressed: 0, StateUnreported: 0},
+				Alerts:     map[Status]int{StatusFiring: 1, StatusResolved: 0, StatusSuppressed: 0, StatusUnreported: 0},
 				Receivers:  map[string]int{"team-Down": 1},
 				Severities: map[string]int{"page": 1},
 			},

@@ -25,7 +25,8 @@ type transition struct {
 	version int64
 	counter int64
 	meta    Meta
-	alerts  []*Alert // sorted by fingerprint
+	alerts  []*Alert      // sorted by fingerprint
+	mutes   []*AlertMutes // sorted by fingerprint
 	removed map[Fingerprint]Stamp
 	log     eventLog
 }
@@ -36,7 +37,7 @@ func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
 		tr.deleted, tr.version, tr.counter = g.Deleted, g.Version, g.Notifications
 		maps.Copy(tr.removed, g.Removed)
 		if !g.IsTombstone() {
-			tr.before, tr.meta, tr.alerts = g, g.Meta, slices.Clone(g.Alerts)
+			tr.before, tr.meta, tr.alerts, tr.mutes = g, g.Meta, slices.Clone(g.Alerts), slices.Clone(g.Mutes)
 		}
 	}
 	tr.log = eventLog{stamp: stamp, key: key, id: tr.id}
@@ -57,15 +58,22 @@ func (tr *transition) finish() Change {
 		tr.meta.Stamp = tr.stamp.supersedes(tr.meta.Stamp)
 		tr.meta.UpdatedAt = tr.at
 	}
+	if tr.hasMutes() {
+		linkMutes(tr.alerts, tr.mutes)
+	}
 	replaced := tr.replacedAlerts()
-	// No alert may be newer than its group's own fields. Merge relies on this.
+	// No record may be newer than its group's own fields. Merge relies on this.
 	for _, p := range replaced {
-		if p.after != nil {
-			tr.meta.Stamp = max(tr.meta.Stamp, p.after.Stamp)
+		if p.after == nil {
+			continue
+		}
+		tr.meta.Stamp = max(tr.meta.Stamp, p.after.Stamp)
+		if m := p.after.muted; m != nil {
+			tr.meta.Stamp = max(tr.meta.Stamp, m.Stamp)
 		}
 	}
 	g := nextAlertGroup(tr.before, AlertGroup{
-		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Removed: tr.removed, Deleted: tr.deleted,
+		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Mutes: tr.mutes, Removed: tr.removed, Deleted: tr.deleted,
 		Version: tr.version, Notifications: tr.counter,
 	}, replaced)
 	if tr.setShared || tr.before != nil && tr.before.shared != nil {
@@ -96,6 +104,11 @@ func (tr *transition) finish() Change {
 	return c
 }
 
+// hasMutes reports whether an alert of the group has or had mutes.
+func (tr *transition) hasMutes() bool {
+	return len(tr.mutes) > 0 || tr.before != nil && len(tr.before.Mutes) > 0
+}
+
 // find returns the alert's index in the list and true, or the index at which to
 // insert it and false.
 func (tr *transition) find(fp Fingerprint) (int, bool) {
@@ -109,7 +122,11 @@ func (tr *transition) remove(i int) {
 	a := tr.alerts[i]
 	tr.log.addForAlert(EventExpired, a, a)
 	tr.removed[a.Fingerprint] = tr.stamp.supersedes(a.Stamp)
+	if m := findMutes(tr.mutes, a.Fingerprint); m != nil {
+		tr.removed[a.Fingerprint] = tr.stamp.supersedes(max(a.Stamp, m.Stamp))
+	}
 	tr.alerts = slices.Delete(tr.alerts, i, i+1)
+	tr.mutes = slices.DeleteFunc(tr.mutes, func(m *AlertMutes) bool { return m.Fingerprint == a.Fingerprint })
 }
 
 // enforceLimit keeps the group within its maximum number of alerts. It evicts
@@ -139,7 +156,7 @@ func (tr *transition) enforceLimit(listed []*NotifiedAlert) (remaining []*Notifi
 		}
 	}
 	slices.SortFunc(evictable, func(a, b *Alert) int {
-		return cmp.Or(cmp.Compare(a.Status, b.Status), a.ChangedAt.Compare(b.ChangedAt), compareFingerprints(a, b))
+		return cmp.Or(cmp.Compare(b.ShownStatus().urgency(), a.ShownStatus().urgency()), a.ChangedAt.Compare(b.ChangedAt), compareFingerprints(a, b))
 	})
 	excess := max(0, len(tr.alerts)+firing-tr.maxAlerts)
 	for _, a := range evictable[:min(excess, len(evictable))] {

@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// Statuses lists every status of an alert, the most urgent first.
-func Statuses() []Status { return []Status{StatusFiring, StatusUnreported, StatusResolved} }
+// Statuses lists every status of an alert that is shown, the most urgent first.
+func Statuses() []Status {
+	return []Status{StatusFiring, StatusSuppressed, StatusUnreported, StatusResolved}
+}
 
 func (s Status) urgency() int { return slices.Index(Statuses(), s) }
 
-// SortByUrgency returns the alerts in the order of urgency: firing, unreported,
+// SortByUrgency returns the alerts in the order of urgency: firing, suppressed, unreported,
 // resolved. Within a status, the worst severity comes first, then the newest alert. For
 // resolved alerts, only the time matters.
 func SortByUrgency(alerts []*Alert) []*Alert {
@@ -23,7 +25,7 @@ func SortByUrgency(alerts []*Alert) []*Alert {
 	}
 	order := make([]ranked, len(alerts))
 	for i, a := range alerts {
-		order[i] = ranked{a.Status.urgency(), a.Severity(), a}
+		order[i] = ranked{a.ShownStatus().urgency(), a.Severity(), a}
 		if a.Status == StatusResolved {
 			order[i].severity = SeverityNone
 		}
@@ -65,18 +67,20 @@ func WorstReport(fp Fingerprint, groups []*AlertGroup) *AlertGroup {
 // compareReports compares how two groups report one alert. The worse report is greater.
 // If the statuses are equal, the newer report is greater.
 func compareReports(a, b *Alert) int {
-	return cmp.Or(cmp.Compare(b.Status.urgency(), a.Status.urgency()), cmp.Compare(a.Stamp, b.Stamp))
+	return cmp.Or(cmp.Compare(b.ShownStatus().urgency(), a.ShownStatus().urgency()), cmp.Compare(a.Stamp, b.Stamp))
 }
 
 // OldestFiring returns the start of the oldest firing alert, or zero if no alert fires.
 func (g *AlertGroup) OldestFiring() time.Time {
-	return g.oldest(func(a *Alert) bool { return a.Status == StatusFiring })
+	return g.oldest(func(a *Alert) bool { return a.ShownStatus() == StatusFiring })
 }
 
-// WorstSince returns the start of the oldest firing alert with the group's severity, or
-// zero if no alert fires.
+// WorstSince returns the start of the oldest firing alert with the group's severity. If no
+// alert fires, it is that of the suppressed ones, or zero.
 func (g *AlertGroup) WorstSince() time.Time {
-	return g.oldest(func(a *Alert) bool { return a.Status == StatusFiring && a.Severity() == g.Severity })
+	return g.oldest(func(a *Alert) bool {
+		return g.countedStatus() != "" && g.counts(a) && a.Severity() == g.Severity
+	})
 }
 
 func (g *AlertGroup) oldest(counts func(*Alert) bool) time.Time {

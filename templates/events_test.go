@@ -48,7 +48,7 @@ func TestHistoryShowsTransitionsByDefault(t *testing.T) {
 		return ParseHistoryView(query.Parse(text), night).EventQuery().Kinds
 	}
 	require.NotContains(t, kinds(""), grouping.EventNotified)
-	require.Len(t, kinds(""), len(grouping.EventKinds())-1)
+	require.Len(t, kinds(""), len(grouping.EventKinds())-2)
 	require.Empty(t, kinds("kind=all"), "all kinds")
 	require.Equal(t, []grouping.EventKind{grouping.EventNotified}, kinds("kind=notified"))
 

@@ -16,12 +16,13 @@ import (
 const (
 	StateFiring     = "firing"
 	StateMixed      = "mixed"
+	StateSuppressed = "suppressed"
 	StateUnreported = "unreported"
 	StateResolved   = "resolved"
 	StateAll        = "all"
 )
 
-var stateWords = []string{StateFiring, StateMixed, StateUnreported, StateResolved, StateAll}
+var stateWords = []string{StateFiring, StateMixed, StateSuppressed, StateUnreported, StateResolved, StateAll}
 
 // Groups has the parameters of the list of groups.
 type Groups struct {
@@ -29,15 +30,18 @@ type Groups struct {
 
 	// State is one value of the parameter state, or several in a fixed order,
 	// separated by commas.
-	State            string
+	State string
+	// Cause and Silence select suppressed alerts by what mutes them.
+	Cause            grouping.MuteKind
+	Silence          string
 	Receiver, Source string
 	Sort             grouping.Sort
 	Limit            int
 	Cursor           string
 }
 
-// Groups reads filter, state, receiver, source, sort, limit and cursor. If the query
-// has no state, it uses defaultState.
+// Groups reads filter, state, cause, silence, receiver, source, sort, limit and cursor. If the query
+// has no state, it uses defaultState, or suppressed if it asks for a cause.
 func (p *Params) Groups(defaultState string) Groups {
 	g := p.Selection(defaultState)
 	g.Sort = cmp.Or(grouping.Sort(p.Choice("sort", textsOf(grouping.Sorts()))), grouping.DefaultSort)
@@ -45,15 +49,23 @@ func (p *Params) Groups(defaultState string) Groups {
 	return g
 }
 
-// Selection reads those parameters of Groups that select groups: filter, state, receiver
-// and source.
+// Selection reads those parameters of Groups that select groups: filter, state, cause, silence,
+// receiver and source.
 func (p *Params) Selection(defaultState string) Groups {
-	return Groups{Filter: p.Filter(), State: p.groupStates(defaultState), Receiver: p.Text("receiver"), Source: p.Text("source")}
+	cause, silence := grouping.MuteKind(p.Choice("cause", textsOf(grouping.MuteKinds()))), p.Text("silence")
+	if cause != "" || silence != "" {
+		defaultState = StateSuppressed
+	}
+	return Groups{
+		Filter: p.Filter(), State: p.groupStates(defaultState), Cause: cause, Silence: silence,
+		Receiver: p.Text("receiver"), Source: p.Text("source"),
+	}
 }
 
 // SelectsAll reports whether the parameters select all groups.
 func (g *Groups) SelectsAll() bool {
-	return len(g.Matchers) == 0 && len(g.Words) == 0 && len(States(g.State)) == 0 && g.Receiver == "" && g.Source == ""
+	return len(g.Matchers) == 0 && len(g.Words) == 0 && len(States(g.State)) == 0 && g.Cause == "" && g.Silence == "" &&
+		g.Receiver == "" && g.Source == ""
 }
 
 // maxByLabels is the maximum number of labels to group by.
@@ -74,7 +86,7 @@ func (p *Params) groupStates(defaultState string) string {
 	switch {
 	case len(asked) == 0:
 		return defaultState
-	case has(StateAll), has(StateFiring) && has(StateUnreported) && has(StateResolved):
+	case has(StateAll), has(StateFiring) && has(StateSuppressed) && has(StateUnreported) && has(StateResolved):
 		return StateAll
 	case has(StateFiring): // it includes mixed
 		asked = slices.DeleteFunc(asked, func(word string) bool { return word == StateMixed })
@@ -85,7 +97,12 @@ func (p *Params) groupStates(defaultState string) string {
 
 // States returns the group states that match the words of Groups.State. An empty
 // result means all states.
+//
+// Suppressed alone finds suppressed alerts beside firing ones too.
 func States(words string) []grouping.State {
+	if words == StateSuppressed {
+		return []grouping.State{grouping.StateSuppressed, grouping.StateMixed}
+	}
 	var states []grouping.State
 	for word := range strings.SplitSeq(words, ",") {
 		switch word {
@@ -102,10 +119,14 @@ func States(words string) []grouping.State {
 
 // Query returns the query for the manager.
 func (g *Groups) Query() grouping.ListQuery {
-	return grouping.ListQuery{
+	q := grouping.ListQuery{
 		Matchers: g.Matchers, Words: g.Words, States: States(g.State), Receiver: g.Receiver, Source: g.Source,
 		Sort: g.Sort, Limit: g.Limit, Cursor: g.Cursor,
 	}
+	if g.State == StateSuppressed || g.Cause != "" || g.Silence != "" {
+		q.Mutes = &grouping.MuteQuery{Cause: g.Cause, Silence: g.Silence}
+	}
+	return q
 }
 
 // Events has the parameters of the history.

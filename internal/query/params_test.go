@@ -33,12 +33,12 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 		{groups, `filter=a="b;c"`, "the query cannot be decoded: write a semicolon as %3B"},
 		{groups, `source=prod;state=all`, "the query cannot be decoded: write a semicolon as %3B"},
 		{groups, `source=%zz`, `the query cannot be decoded: invalid URL escape "%zz"`},
-		{groups, `filters=a`, `unknown parameter "filters", supported are alerts, cursor, filter, limit, receiver, sort, source, state`},
+		{groups, `filters=a`, `unknown parameter "filters", supported are alerts, cause, cursor, filter, limit, receiver, silence, sort, source, state`},
 		{groups, `source=a&source=b`, "source: given 2 times, only one value is allowed"},
 		{groups, `sort=colour`, `sort: "colour" is not one of severity, newest, name, count, updated`},
-		{groups, `state=open`, `state: "open" is not one of firing, mixed, unreported, resolved, all`},
-		{groups, `state=firing,open`, `state: "open" is not one of firing, mixed, unreported, resolved, all`},
-		{groups, `state=Firing`, `state: "Firing" is not one of firing, mixed, unreported, resolved, all`},
+		{groups, `state=open`, `state: "open" is not one of firing, mixed, suppressed, unreported, resolved, all`},
+		{groups, `state=firing,open`, `state: "open" is not one of firing, mixed, suppressed, unreported, resolved, all`},
+		{groups, `state=Firing`, `state: "Firing" is not one of firing, mixed, suppressed, unreported, resolved, all`},
 		{groups, `limit=0`, `limit: "0" is not a number between 1 and 1000`},
 		{groups, `limit=1001`, `limit: "1001" is not a number between 1 and 1000`},
 		{groups, `limit=1&limit=2`, "limit: given 2 times, only one value is allowed"},
@@ -54,7 +54,7 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 		},
 		{
 			events, `kind=explode`, `kind: "explode" is not one of opened, fired, refired, reopened, resolved, unreported, ` +
-				`returned, notified, closed, stale, expired, all`,
+				`returned, notified, closed, stale, expired, suppressed, unsuppressed, delivered, silenceCreated, silenceChanged, silenceExpired, all`,
 		},
 		{events, `group=x`, `group: "x" is not the ID of a group: 20 hex digits`},
 		{events, `alert=x`, `alert: "x" is not a fingerprint: 16 hex digits`},
@@ -83,16 +83,23 @@ func TestStates(t *testing.T) {
 		words  string
 		states []grouping.State
 	}{
-		"":                                       {"unreported", []grouping.State{grouping.StateUnreported}},
-		"state=":                                 {"unreported", []grouping.State{grouping.StateUnreported}},
-		"state=all":                              {"all", nil},
-		"state=firing":                           {"firing", []grouping.State{grouping.StateFiring, grouping.StateMixed}},
-		"state=mixed":                            {"mixed", []grouping.State{grouping.StateMixed}},
-		"state=mixed,firing":                     {"firing", []grouping.State{grouping.StateFiring, grouping.StateMixed}},
-		"state=resolved&state=unreported":        {"unreported,resolved", []grouping.State{grouping.StateUnreported, grouping.StateResolved}},
-		"state=resolved,resolved":                {"resolved", []grouping.State{grouping.StateResolved}},
-		"state=resolved,firing,unreported,mixed": {"all", nil},
-		"state=resolved&state=all":               {"all", nil},
+		"":                                {"unreported", []grouping.State{grouping.StateUnreported}},
+		"state=":                          {"unreported", []grouping.State{grouping.StateUnreported}},
+		"state=all":                       {"all", nil},
+		"state=firing":                    {"firing", []grouping.State{grouping.StateFiring, grouping.StateMixed}},
+		"state=mixed":                     {"mixed", []grouping.State{grouping.StateMixed}},
+		"state=mixed,firing":              {"firing", []grouping.State{grouping.StateFiring, grouping.StateMixed}},
+		"state=resolved&state=unreported": {"unreported,resolved", []grouping.State{grouping.StateUnreported, grouping.StateResolved}},
+		"state=resolved,resolved":         {"resolved", []grouping.State{grouping.StateResolved}},
+		"state=resolved,firing,unreported,mixed": {"firing,unreported,resolved", []grouping.State{
+			grouping.StateFiring, grouping.StateMixed, grouping.StateUnreported, grouping.StateResolved,
+		}},
+		"state=resolved,firing,unreported,suppressed": {"all", nil},
+		"state=suppressed":                            {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
+		"cause=silence":                               {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
+		"silence=b592debe":                            {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
+		"state=suppressed,resolved":                   {"suppressed,resolved", []grouping.State{grouping.StateSuppressed, grouping.StateResolved}},
+		"state=resolved&state=all":                    {"all", nil},
 	} {
 		p := Parse(raw)
 		g := p.Groups(StateUnreported)
@@ -100,6 +107,26 @@ func TestStates(t *testing.T) {
 		require.Equal(t, want.words, g.State, raw)
 		require.Equal(t, want.states, g.Query().States, raw)
 	}
+}
+
+func TestMutes(t *testing.T) {
+	for raw, want := range map[string]*grouping.MuteQuery{
+		"":                                  nil,
+		"state=suppressed,resolved":         nil,
+		"state=suppressed":                  {},
+		"cause=inhibition":                  {Cause: grouping.MuteInhibition},
+		"cause=silence&silence=b592debe":    {Cause: grouping.MuteSilence, Silence: "b592debe"},
+		"state=suppressed&silence=b592debe": {Silence: "b592debe"},
+		"state=firing,mixed&cause=interval": {Cause: grouping.MuteInterval},
+	} {
+		p := Parse(raw)
+		g := p.Groups(StateFiring)
+		require.NoError(t, p.Err(), raw)
+		require.Equal(t, want, g.Query().Mutes, raw)
+	}
+	p := Parse("cause=night")
+	p.Groups(StateFiring)
+	require.ErrorContains(t, p.Err(), `cause: "night" is not one of silence, inhibition, interval`)
 }
 
 func TestTimes(t *testing.T) {
