@@ -22,8 +22,21 @@ func (tr *transition) applyListed(na NotifiedAlert) {
 	na.StartsAt = tr.startOf(a, na)
 	if na.Status == StatusFiring {
 		tr.alerts[i] = tr.fire(a, na)
+		tr.unmuteListed(a.Fingerprint)
 	} else {
 		tr.alerts[i] = tr.resolve(a, na)
+		if ended := tr.alerts[i]; ended.Status == StatusResolved {
+			tr.unmute(ended.Fingerprint, ended.EndsAt, anyMute)
+		}
+	}
+}
+
+// unmuteListed applies that a notification lists an alert as firing, so that nothing mutes
+// it. The notification can be older than a mute that was seen shortly before it arrived.
+func (tr *transition) unmuteListed(fp Fingerprint) {
+	m := findMutes(tr.mutes, fp)
+	if m.muted() && !tr.isRecent(m.Stamp.Time()) {
+		tr.unmute(fp, tr.at, anyMute)
 	}
 }
 
@@ -36,6 +49,8 @@ func (tr *transition) startOf(a *Alert, na NotifiedAlert) time.Time {
 	case na.StartsAt.IsZero() && ended && na.Status == StatusFiring:
 		return tr.at // the sender sends no times
 	case na.StartsAt.IsZero(),
+		// The API of Alertmanager has milliseconds only.
+		na.StartsAt.Truncate(time.Millisecond).Equal(a.StartsAt.Truncate(time.Millisecond)),
 		ended && na.StartsAt.After(a.StartsAt) && na.StartsAt.Before(a.EndsAt):
 		return a.StartsAt
 	default:
@@ -85,9 +100,10 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		next.ChangedAt = tr.at
 	}
 	switch {
-	case a.Status != StatusResolved && na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt):
+	case a.Status != StatusResolved && na.StartsAt.After(a.StartsAt) && (tr.observed || na.StartsAt.After(seenAt)):
 		// The alert ended and fired again between two notifications: the new start
-		// is after the last report of the old episode.
+		// is after the last report of the old episode. An observation has the start that
+		// Alertmanager merged from all its senders.
 		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 		tr.log.addForAlert(EventRefired, a, &next)
@@ -104,8 +120,9 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		next.StartsAt, next.Disputed = na.StartsAt, false
 		tr.log.addForAlert(EventRefired, a, &next)
 
-	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt):
-		// This is the older view of another replica, sent after its peer timeout.
+	case tr.isRecent(a.ChangedAt) && (tr.isOtherSender(a.ReportedBy) || !a.ObservedAt.IsZero()):
+		// This is the older view of another replica, sent after its peer timeout, or a
+		// notification that is older than the observed end.
 		return a
 
 	default:
@@ -140,16 +157,16 @@ func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 			next.StartsAt = earliest(a.StartsAt, na.StartsAt)
 			if a.Disputed {
 				next.Disputed, tr.disputeEnded = false, true // both sides now report it resolved
-				tr.log.addForAlert(EventResolved, a, &next)
+				tr.logResolved(a, &next)
 			}
 			return tr.recordIfChanged(a, &next, na)
 		}
 		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
-		tr.log.addForAlert(EventResolved, a, &next)
+		tr.logResolved(a, &next)
 		return tr.recordIfChanged(a, &next, na)
 	}
 	next.ChangedAt = tr.at
-	if na.StartsAt.After(a.StartsAt) && na.StartsAt.After(seenAt) {
+	if na.StartsAt.After(a.StartsAt) && (tr.observed || na.StartsAt.After(seenAt)) {
 		// The end of an episode whose start was never reported.
 		next.StartsAt = na.StartsAt
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
@@ -161,9 +178,20 @@ func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 		// two views of one episode, even if both have the same external URL.
 		tr.inDispute = true
 	} else {
-		tr.log.addForAlert(EventResolved, a, &next)
+		tr.logResolved(a, &next)
 	}
 	return tr.recordIfChanged(a, &next, na)
+}
+
+// logResolved adds the event of a resolution. It says what muted the alert, if something
+// did: then Alertmanager sends no notification about the end.
+func (tr *transition) logResolved(before, a *Alert) {
+	e := alertEvent(EventResolved, before, a)
+	if m := findMutes(tr.mutes, a.Fingerprint); m.muted() {
+		mute := m.firstActive()
+		e.Mute = &mute
+	}
+	tr.log.add(e)
 }
 
 // endIsRecorded reports whether the alert's newest episode has the same recorded
@@ -228,14 +256,17 @@ func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Al
 // message, without status, start and end. It returns false if the last-seen time
 // must be written to the alert.
 func (tr *transition) isUnchanged(a *Alert, na NotifiedAlert) bool {
-	return !tr.partial && !tr.fromFuture(a.LastSeenAt) && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
+	return !tr.partial && !tr.fromFuture(a.LastSeenAt) && !a.Unnotified && a.GoneFrom.IsZero() && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
 		na.Labels.Equal(a.Labels) && na.Annotations.Equal(a.Annotations)
 }
 
 // recordAlert fills a with the content of the message and stamps it. It changes a.
 func (tr *transition) recordAlert(a *Alert, na NotifiedAlert) *Alert {
 	a.Labels, a.Annotations, a.GeneratorURL, a.Grafana = na.Labels, na.Annotations, na.GeneratorURL, na.Grafana
-	a.LastSeenAt, a.ReportedBy = tr.at, tr.sender
+	if !tr.observed {
+		a.LastSeenAt, a.ReportedBy = tr.at, tr.sender
+		a.Unnotified, a.GoneFrom, a.GoneBy, a.ObservedAt = false, time.Time{}, time.Time{}, time.Time{}
+	}
 	a.FirstSeenAt, a.ChangedAt = tr.correctFuture(a.FirstSeenAt), tr.correctFuture(a.ChangedAt)
 	a.Stamp = tr.stamp.supersedes(a.Stamp)
 	e := Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt, Stamp: a.Stamp}

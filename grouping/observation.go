@@ -29,6 +29,17 @@ type Observation struct {
 	Silence  *Silence
 	Delivery *ObservedDelivery
 	Started  *ObservedStart
+
+	// The manager concludes these itself. Unmuted is a mute of all alerts of a group that
+	// ended.
+	Gone    *ObservedGone
+	Unmuted *Mute
+}
+
+// ObservedGone says that the API no longer lists an alert: it did at From, and not at By.
+type ObservedGone struct {
+	Fingerprint Fingerprint
+	From, By    time.Time
 }
 
 // ObservedGroup is the group of an observation. GroupKey is "" if the origin does not know it,

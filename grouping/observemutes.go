@@ -114,4 +114,25 @@ func (tr *transition) unmute(fp Fingerprint, at time.Time, ends func(Mute) bool)
 	}
 }
 
+// addEnded records a mute that ended before Muster heard of it. It changes no state.
+func (tr *transition) addEnded(fp Fingerprint, m Mute, since, end time.Time) {
+	old := findMutes(tr.mutes, fp)
+	if old.find(m) != nil {
+		return
+	}
+	var next []Mute
+	if old != nil {
+		next = slices.Clone(old.Mutes)
+	}
+	m.Since, m.Ended = since, latest(since, end)
+	tr.setMutes(fp, append(next, m))
+}
+
+// endMutesQuietly ends all mutes of an alert without an event.
+func (tr *transition) endMutesQuietly(fp Fingerprint, at time.Time) {
+	events := len(tr.log.events)
+	tr.unmute(fp, at, anyMute)
+	tr.log.events = tr.log.events[:events]
+}
+
 func anyMute(Mute) bool { return true }

@@ -17,6 +17,7 @@ type transition struct {
 	outdated     bool   // the stored state is newer than the notification
 	partial      bool   // an alert that is not listed does not count as omitted
 	setShared    bool   // the common labels become those that the alerts share, because no message has them
+	observed     bool   // observations are applied, and no notification
 	inDispute    bool   // a status change belongs to a dispute between Alertmanagers
 	disputeEnded bool   // a dispute about an already resolved alert ended
 
@@ -29,6 +30,9 @@ type transition struct {
 	mutes   []*AlertMutes // sorted by fingerprint
 	removed map[Fingerprint]Stamp
 	log     eventLog
+
+	// silenceEnd returns the end of a silence that ended, or zero. It can be nil.
+	silenceEnd func(id string) time.Time
 }
 
 func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {

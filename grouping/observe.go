@@ -1,0 +1,259 @@
+package grouping
+
+import (
+	"slices"
+	"time"
+)
+
+// observe returns the change that observations make to a group, and whether they change
+// anything. Each one is about an alert of the group, what mutes one, a delivery or a gone
+// alert. observe is a pure function, like apply. What is older than what is recorded only
+// fills the history.
+//
+// silenceEnd returns the end of a silence that ended, or zero. g may be nil or a tombstone.
+func observe(g *AlertGroup, key Key, all []Observation, stamp Stamp, r rules, silenceEnd func(id string) time.Time) (Change, bool) {
+	tr := newTransition(g, key, stamp)
+	tr.rules, tr.partial, tr.observed, tr.silenceEnd = r, true, true, silenceEnd
+	alerts := slices.Clone(tr.alerts)
+	for i := range all {
+		tr.observe(&all[i])
+	}
+	changesAlerts := !slices.Equal(alerts, tr.alerts)
+	if !changesAlerts && len(tr.log.events) == 0 && !slices.ContainsFunc(tr.mutes, tr.wroteMutes) {
+		return Change{}, false
+	}
+	tr.setShared = changesAlerts
+	return tr.finish(), true
+}
+
+// wroteMutes reports whether the transition wrote the mutes.
+func (tr *transition) wroteMutes(m *AlertMutes) bool {
+	return tr.before == nil || findMutes(tr.before.Mutes, m.Fingerprint) != m
+}
+
+func (tr *transition) observe(o *Observation) {
+	switch {
+	case o.Alert != nil:
+		tr.observeAlert(o, o.Alert)
+	case o.Muted != nil:
+		m := o.Muted.Mute
+		m.From = o.Origin
+		tr.observeMutes(o.Muted.Fingerprint, o.At, m)
+	case o.Delivery != nil:
+		tr.deliver(o, o.Delivery)
+	case o.Gone != nil:
+		tr.observeGone(o.Gone)
+	case o.Unmuted != nil:
+		tr.unmuteAll(*o.Unmuted, o.At)
+	}
+}
+
+// observeAlert applies that an alert is in the group, and what mutes it.
+func (tr *transition) observeAlert(o *Observation, oa *ObservedAlert) {
+	na := oa.Alert
+	if tr.before == nil && len(tr.meta.GroupLabels) == 0 {
+		tr.meta.GroupLabels = oa.Group.GroupLabels
+	}
+	i, known := tr.find(na.Fingerprint)
+	switch {
+	case !known:
+		if !tr.addObserved(o, na) {
+			return
+		}
+	case na.Status == StatusFiring:
+		tr.alerts[i] = tr.observeFiring(o, tr.alerts[i], na)
+	default:
+		tr.alerts[i] = tr.observeEnd(o, tr.alerts[i], na)
+	}
+	i, _ = tr.find(na.Fingerprint)
+	if a := tr.alerts[i]; a.Status == StatusResolved {
+		tr.unmute(a.Fingerprint, a.EndsAt, anyMute)
+	} else if oa.Listed && na.Status == StatusFiring {
+		tr.setListedMutes(a.Fingerprint, o.At, oa.Mutes)
+	}
+}
+
+// addObserved adds an alert that no notification listed yet. It returns false if the group
+// has no room for it.
+func (tr *transition) addObserved(o *Observation, na NotifiedAlert) bool {
+	if listed, _ := tr.enforceLimit([]*NotifiedAlert{&na}); len(listed) == 0 {
+		return false
+	}
+	a := tr.addAlert(na)
+	a.Unnotified, a.ObservedAt = true, o.At
+	i, _ := tr.find(na.Fingerprint)
+	tr.alerts = slices.Insert(tr.alerts, i, a)
+	return true
+}
+
+// observeFiring applies that a known alert fires.
+func (tr *transition) observeFiring(o *Observation, a *Alert, na NotifiedAlert) *Alert {
+	start := tr.startOf(a, na)
+	switch {
+	case start.Before(a.StartsAt):
+		return a // an older episode, which is reported late
+	case start.After(a.StartsAt):
+		na.StartsAt = start
+		if na.GeneratorURL == "" {
+			na.GeneratorURL = a.GeneratorURL
+		}
+		next := *tr.fire(a, na)
+		next.Unnotified, next.ObservedAt, next.GoneFrom, next.GoneBy = true, o.At, time.Time{}, time.Time{}
+		return &next
+	case a.Status == StatusResolved && !tr.undoesEnd(o, a):
+		return a
+	case a.Status == StatusResolved, !a.GoneFrom.IsZero() && o.At.After(a.GoneBy), a.Unnotified && tr.saysMore(o, a, na):
+	default:
+		return a
+	}
+	next := *a
+	next.GoneFrom, next.GoneBy = time.Time{}, time.Time{}
+	if a.Status == StatusResolved || a.Unnotified {
+		// Otherwise the alert stays unreported: no notification lists it.
+		next.Status, next.EndsAt, next.ObservedAt = StatusFiring, time.Time{}, o.At
+	}
+	if next.Status != a.Status {
+		next.ChangedAt = tr.at
+		kind := EventReturned
+		if a.Status == StatusResolved {
+			kind = EventReopened
+		}
+		tr.log.addForAlert(kind, a, &next)
+	}
+	content := NotifiedAlert{Labels: a.Labels, Annotations: a.Annotations, GeneratorURL: a.GeneratorURL, Grafana: a.Grafana}
+	if a.Unnotified {
+		content.Annotations = na.Annotations
+	}
+	return tr.recordAlert(&next, content)
+}
+
+// saysMore reports whether the observation of an alert that no notification listed has other
+// annotations, and is the newer one.
+func (tr *transition) saysMore(o *Observation, a *Alert, na NotifiedAlert) bool {
+	return o.At.After(a.ObservedAt) && !na.Annotations.Equal(a.Annotations)
+}
+
+// undoesEnd reports whether an alert fires again that was resolved, with the same start. The
+// clocks of two Alertmanagers can differ, so their order counts only from the settle time on.
+func (tr *transition) undoesEnd(o *Observation, a *Alert) bool {
+	return o.At.Sub(latest(a.ObservedAt, a.EndsAt)) > tr.settle
+}
+
+// observeEnd applies that a known alert ended.
+func (tr *transition) observeEnd(o *Observation, a *Alert, na NotifiedAlert) *Alert {
+	na.StartsAt = tr.startOf(a, na)
+	if na.StartsAt.Before(a.StartsAt) || a.Status == StatusResolved && !na.StartsAt.After(a.StartsAt) {
+		return a // an older episode, or an end that is known
+	}
+	if a.Status != StatusResolved && !na.StartsAt.After(a.StartsAt) && endIsRecorded(a, na) {
+		return a // it fired again since
+	}
+	na.Labels, na.GeneratorURL, na.Grafana = a.Labels, a.GeneratorURL, a.Grafana
+	if !na.StartsAt.After(a.StartsAt) {
+		na.Annotations = a.Annotations
+	}
+	next := *tr.resolve(a, na)
+	next.ObservedAt, next.GoneFrom, next.GoneBy = o.At, time.Time{}, time.Time{}
+	return &next
+}
+
+// observeMutes applies that a flush found an alert muted.
+func (tr *transition) observeMutes(fp Fingerprint, at time.Time, m Mute) {
+	i, known := tr.find(fp)
+	if !known {
+		return
+	}
+	a := tr.alerts[i]
+	seenAt, _ := tr.lastSeen(a)
+	end := tr.endOfSilence(m)
+	switch {
+	case a.Status == StatusResolved:
+		tr.addEnded(fp, m, earliest(at, a.EndsAt), a.EndsAt)
+	case at.Before(seenAt) && !a.Unnotified:
+		// A notification listed the alert later, so it was not muted any more.
+		tr.addEnded(fp, m, at, seenAt)
+	case !end.IsZero():
+		tr.addEnded(fp, m, at, end)
+	default:
+		tr.mute(fp, at, m)
+	}
+}
+
+// endOfSilence returns the end of the silence that the mute names, if it ended, or zero.
+func (tr *transition) endOfSilence(m Mute) time.Time {
+	if m.Kind != MuteSilence || tr.silenceEnd == nil {
+		return time.Time{}
+	}
+	return tr.silenceEnd(m.ID)
+}
+
+// setListedMutes applies that the mutes are all of an alert.
+func (tr *transition) setListedMutes(fp Fingerprint, at time.Time, mutes []Mute) {
+	listed := slices.DeleteFunc(slices.Clone(mutes), func(m Mute) bool { return !tr.endOfSilence(m).IsZero() })
+	tr.mute(fp, at, listed...)
+	tr.unmute(fp, at, func(m Mute) bool { return at.After(m.Since) && !slices.ContainsFunc(listed, m.same) })
+}
+
+// unmuteAll ends a mute of all alerts of the group.
+func (tr *transition) unmuteAll(m Mute, at time.Time) {
+	for _, muted := range slices.Clone(tr.mutes) {
+		tr.unmute(muted.Fingerprint, at, m.same)
+	}
+}
+
+// deliver records a notification that an integration accepted. The alerts that it said fire
+// are not muted.
+func (tr *transition) deliver(o *Observation, od *ObservedDelivery) {
+	if tr.before == nil {
+		return
+	}
+	d := od.Delivery
+	d.Firing, d.Resolved = 0, 0
+	for _, fp := range od.Firing {
+		i, known := tr.find(fp)
+		if !known {
+			continue
+		}
+		d.Firing++
+		a := tr.alerts[i]
+		tr.unmute(fp, o.At, func(m Mute) bool { return o.At.After(m.Since) })
+		if a = tr.alerts[i]; a.Unnotified {
+			next := *a
+			next.Unnotified, next.Stamp = false, tr.stamp.supersedes(a.Stamp)
+			tr.alerts[i] = &next
+		}
+	}
+	for _, fp := range od.Resolved {
+		if _, known := tr.find(fp); known {
+			d.Resolved++
+		}
+	}
+	if d.Of = len(od.Firing) + len(od.Resolved); d.Of == d.Firing+d.Resolved {
+		d.Of = 0
+	}
+	tr.log.add(Event{Kind: EventDelivered, Labels: tr.meta.GroupLabels, ObservedAt: o.At, Delivery: &d})
+}
+
+// observeGone applies that Alertmanager no longer lists an alert whose end nobody reported.
+// An alert that fires and was notified waits for its next notification.
+func (tr *transition) observeGone(gone *ObservedGone) {
+	i, known := tr.find(gone.Fingerprint)
+	if !known {
+		return
+	}
+	a := tr.alerts[i]
+	muted := findMutes(tr.mutes, a.Fingerprint).muted()
+	if a.Status == StatusResolved || !a.GoneFrom.IsZero() || a.Status == StatusFiring && !a.Unnotified && !muted {
+		return
+	}
+	next := *a
+	next.GoneFrom, next.GoneBy, next.Stamp = gone.From, gone.By, tr.stamp.supersedes(a.Stamp)
+	if next.Status = StatusUnreported; a.Status != StatusUnreported {
+		next.ChangedAt = tr.at
+		next.LastSeenAt, next.ReportedBy = tr.lastSeen(a)
+		tr.log.addForAlert(EventUnreported, a, &next)
+	}
+	tr.alerts[i] = &next
+	// It is no longer suppressed, but it does not fire either.
+	tr.endMutesQuietly(a.Fingerprint, gone.By)
+}
