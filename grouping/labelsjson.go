@@ -58,7 +58,8 @@ func (l *Labels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	list := []Label{}
+	var buffer [16]Label // so that the list has no more memory than it needs
+	list := buffer[:0]
 	for dec.PeekKind() != '}' {
 		name, err := decodeString(dec)
 		if err != nil {
@@ -68,12 +69,9 @@ func (l *Labels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		if err != nil {
 			return err
 		}
-		if cap(list) == 0 {
-			list = make([]Label, 0, 8)
-		}
 		list = append(list, Label{name, value})
 	}
-	*l = LabelsOf(list)
+	*l = LabelsOf(append(make([]Label, 0, len(list)), list...))
 	_, err := dec.ReadToken()
 	return err
 }
