@@ -9,28 +9,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/prometheus/common/version"
 
 	"muster/internal/wire"
 )
-
-// ClientOptions are the settings of a Client.
-type ClientOptions struct {
-	// Timeout is the time limit of one request with its answer. MaxBytes is the maximum
-	// size of an answer.
-	Timeout  time.Duration
-	MaxBytes int64
-}
-
-// DefaultClientOptions returns the defaults. 100,000 alerts are some 120 MB, for which an
-// old Alertmanager needs 8 s.
-func DefaultClientOptions() ClientOptions {
-	return ClientOptions{Timeout: 30 * time.Second, MaxBytes: 512 << 20}
-}
 
 // maxOther is the maximum size of an answer that is not a list of alerts or silences.
 const maxOther = 16 << 20
@@ -45,7 +31,7 @@ type Client struct {
 // NewClient returns a client for the Alertmanager with the URL, which may have a path.
 func NewClient(base *url.URL, cfg config.HTTPClientConfig, opts ClientOptions) (*Client, error) {
 	cfg.FollowRedirects = false
-	client, err := config.NewClientFromConfig(cfg, "alertmanager")
+	client, err := config.NewClientFromConfig(cfg, "alertmanager", config.WithUserAgent("Muster/"+version.Version))
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +56,13 @@ const (
 	ReasonMalformed   Reason = "malformed"   // the answer is not what an Alertmanager sends
 )
 
+// Reasons lists all reasons.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonUnreachable, ReasonTimeout, ReasonStatus, ReasonRedirect, ReasonTooLarge, ReasonIncomplete, ReasonMalformed,
+	}
+}
+
 // RequestError is a request that failed. Its text is a sentence for the operator, and has no
 // credentials.
 type RequestError struct {
@@ -84,10 +77,36 @@ func (f *RequestError) Error() string { return f.What }
 // Unwrap returns the cause.
 func (f *RequestError) Unwrap() error { return f.Err }
 
+// reading says what a request reads.
+type reading string
+
+const (
+	readingStatus   reading = "status"
+	readingAlerts   reading = "alerts"
+	readingSilences reading = "silences"
+	readingMetrics  reading = "metrics"
+)
+
+func readings() []reading {
+	return []reading{readingStatus, readingAlerts, readingSilences, readingMetrics}
+}
+
+// path returns the path of the request. /api/v2/alerts would hide what time intervals mute.
+func (r reading) path() string {
+	switch r {
+	case readingMetrics:
+		return "/metrics"
+	case readingAlerts:
+		return "/api/v2/alerts/groups"
+	default:
+		return "/api/v2/" + string(r)
+	}
+}
+
 // Groups calls fn for each group of alerts while it reads them. If it returns an error, fn
 // may not have got all.
 func (c *Client) Groups(ctx context.Context, fn func(*wire.APIGroup)) error {
-	return c.get(ctx, "api/v2/alerts/groups", c.opts.MaxBytes, func(body io.Reader) error {
+	return c.get(ctx, readingAlerts, c.opts.MaxBytes, func(body io.Reader) error {
 		for g, err := range wire.ReadGroups(body) {
 			if err != nil {
 				return err
@@ -101,7 +120,7 @@ func (c *Client) Groups(ctx context.Context, fn func(*wire.APIGroup)) error {
 // Silences calls fn for each silence, also for expired ones. If it returns an error, fn may
 // not have got all.
 func (c *Client) Silences(ctx context.Context, fn func(*wire.APISilence)) error {
-	return c.get(ctx, "api/v2/silences", c.opts.MaxBytes, func(body io.Reader) error {
+	return c.get(ctx, readingSilences, c.opts.MaxBytes, func(body io.Reader) error {
 		for s, err := range wire.ReadSilences(body) {
 			if err != nil {
 				return err
@@ -114,7 +133,7 @@ func (c *Client) Silences(ctx context.Context, fn func(*wire.APISilence)) error 
 
 // Status returns the version, the configuration and the time of the last start.
 func (c *Client) Status(ctx context.Context) (status *wire.APIStatus, err error) {
-	err = c.get(ctx, "api/v2/status", maxOther, func(body io.Reader) (err error) {
+	err = c.get(ctx, readingStatus, maxOther, func(body io.Reader) (err error) {
 		status, err = wire.ReadStatus(body)
 		return err
 	})
@@ -128,7 +147,7 @@ const failedMetric = "alertmanager_notifications_failed_total"
 // integration.
 func (c *Client) FailedNotifications(ctx context.Context) (map[string]uint64, error) {
 	failed := map[string]uint64{}
-	err := c.get(ctx, "metrics", maxOther, func(body io.Reader) error {
+	err := c.get(ctx, readingMetrics, maxOther, func(body io.Reader) error {
 		parser := expfmt.NewTextParser(model.UTF8Validation)
 		families, err := parser.TextToMetricFamilies(body)
 		if err != nil {
@@ -143,14 +162,17 @@ func (c *Client) FailedNotifications(ctx context.Context) (map[string]uint64, er
 		}
 		return nil
 	})
-	return failed, err
+	if err != nil {
+		return nil, err
+	}
+	return failed, nil
 }
 
 // get makes a request and passes the body of its answer to read.
-func (c *Client) get(caller context.Context, path string, maxBytes int64, read func(body io.Reader) error) error {
+func (c *Client) get(caller context.Context, what reading, maxBytes int64, read func(body io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(caller, c.opts.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath(path).String(), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath(what.path()).String(), http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -70,7 +71,7 @@ func TestClientReadsEverything(t *testing.T) {
 		_, _ = w.Write(answer)
 	}))
 	t.Cleanup(server.Close)
-	c := clientOf(t, server.URL+"/am/", alertmanager.DefaultClientOptions())
+	c := clientOf(t, server.URL+"/am/", alertmanager.DefaultOptions(math.MaxInt64).Client)
 	groups, silences := 0, 0
 	require.NoError(t, c.Groups(t.Context(), func(g *wire.APIGroup) {
 		require.NotEmpty(t, g.Alerts)
@@ -187,7 +188,7 @@ func TestNobodyListens(t *testing.T) {
 	require.NoError(t, err)
 	addr := listener.Addr().String()
 	require.NoError(t, listener.Close())
-	c := clientOf(t, "http://someone:secret@"+addr, alertmanager.DefaultClientOptions())
+	c := clientOf(t, "http://someone:secret@"+addr, alertmanager.DefaultOptions(math.MaxInt64).Client)
 	_, err = c.Status(t.Context())
 	var fault *alertmanager.RequestError
 	require.ErrorAs(t, err, &fault)
@@ -199,7 +200,7 @@ func TestNobodyListens(t *testing.T) {
 // A caller that stops is no fault of the Alertmanager.
 func TestCancelledRequest(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := newClient(t, alertmanager.DefaultClientOptions(), func(_ http.ResponseWriter, r *http.Request) {
+	c := newClient(t, alertmanager.DefaultOptions(math.MaxInt64).Client, func(_ http.ResponseWriter, r *http.Request) {
 		cancel()
 		<-r.Context().Done()
 	})
