@@ -91,7 +91,9 @@ func (h *Hub) Publish(u grouping.Update) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seq++
-	update := &liveUpdate{seq: h.seq, id: u.ID, group: u.Group, before: u.Before}
+	// What a source knows is part of no group, so no client needs to hear of it. But pages that
+	// were rendered before are out of date.
+	update := &liveUpdate{seq: h.seq, id: u.ID, group: u.Group, before: u.Before, untold: u.Source != nil}
 	place := &h.ring[h.seq%ringSize]
 	if oldest := *place; oldest != nil {
 		if oldest.next == nil {
@@ -103,7 +105,9 @@ func (h *Hub) Publish(u grouping.Update) {
 	if previous := h.newest[u.ID]; previous != nil {
 		previous.next, update.previous = update, previous
 	}
-	*place, h.newest[u.ID] = update, update
+	if *place = update; !update.untold {
+		h.newest[u.ID] = update
+	}
 	if h.changed != nil {
 		close(h.changed)
 		h.changed = nil
@@ -199,7 +203,7 @@ func (h *Hub) since(seq uint64) news {
 	var updates []groupNews
 	for n := seq + 1; n <= h.seq; n++ {
 		u := h.ring[n%ringSize]
-		if u.next != nil {
+		if u.next != nil || u.untold {
 			continue
 		}
 		first := u
@@ -247,6 +251,7 @@ type liveUpdate struct {
 	id     grouping.ID
 	group  *grouping.AlertGroup // nil: the group was removed
 	before *grouping.AlertGroup // nil: there was no group
+	untold bool                 // no client is told
 
 	// The updates of the same group before and after this one, as far as the ring has them.
 	previous, next *liveUpdate // guarded by Hub.mu

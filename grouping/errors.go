@@ -8,6 +8,7 @@ import (
 // These errors are for errors.Is. The types below have the details, for errors.As.
 var (
 	ErrGroupNotFound   = errors.New("group not found")
+	ErrSilenceNotFound = errors.New("silence not found")
 	ErrVersionMismatch = errors.New("group was changed by another writer")
 	ErrStorage         = errors.New("storage failed")
 )
@@ -32,6 +33,17 @@ func (e *GroupNotFoundError) Error() string {
 
 // Is makes errors.Is(err, ErrGroupNotFound) true.
 func (*GroupNotFoundError) Is(target error) bool { return target == ErrGroupNotFound }
+
+// SilenceNotFoundError means that a silence is not known. It is an answer, not a fault.
+type SilenceNotFoundError struct {
+	Source string // "": any source
+	ID     string
+}
+
+func (e *SilenceNotFoundError) Error() string { return fmt.Sprintf("silence %s not found", e.ID) }
+
+// Is makes errors.Is(err, ErrSilenceNotFound) true.
+func (*SilenceNotFoundError) Is(target error) bool { return target == ErrSilenceNotFound }
 
 // VersionMismatchError means that a compare-and-set found records that another
 // writer changed. It is an answer, not a fault.

@@ -23,6 +23,8 @@ type index struct {
 	values labelValues                        // guarded by mu; of the labels of all alerts
 	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu; those that were asked for
 	totals Totals                             // guarded by mu; never handed out
+	// notified holds the receivers that ever sent a notification, by source.
+	notified map[SourceReceiver]bool // guarded by mu
 	// heartbeats holds the groups that contain only heartbeats.
 	heartbeats map[ID]*AlertGroup // guarded by mu
 	// snapshot is a copy of totals for readers, or nil if a change made it outdated.
@@ -65,7 +67,7 @@ const treeDegree = 32
 func newIndex(heartbeats []labels.Matchers) *index {
 	return &index{
 		groups: map[ID]*AlertGroup{}, alerts: idSets[Fingerprint]{}, labels: idSets[uint64]{}, values: labelValues{},
-		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{},
+		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{}, notified: map[SourceReceiver]bool{},
 		matchers: heartbeats, seed: maphash.MakeSeed(),
 	}
 }
@@ -132,6 +134,9 @@ func (x *index) updateTotals(id ID, before, after *AlertGroup) {
 	}
 	if after != nil {
 		x.totals.add(after, isHeartbeat, 1)
+		if !after.LastNotifiedAt.IsZero() && (before == nil || before.LastNotifiedAt.IsZero()) {
+			x.notified[SourceReceiver{after.Source, after.Receiver}] = true
+		}
 	}
 	if before != nil {
 		x.totals.add(before, wasHeartbeat, -1)
@@ -203,6 +208,14 @@ func (x *index) get(id ID) *AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.groups[id]
+}
+
+// hasNotified reports whether the receiver ever sent a notification of the source, as far as
+// the groups since the start of this process tell.
+func (x *index) hasNotified(source, receiver string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.notified[SourceReceiver{source, receiver}]
 }
 
 // withAlert returns the groups that hold the alert, sorted by ID.

@@ -40,6 +40,8 @@ type Options struct {
 	// API of an Alertmanager tells of them. Otherwise a receiver must have sent a
 	// notification before.
 	Receivers []SourceReceiver
+	// SilenceRetention is how long an expired silence is kept.
+	SilenceRetention time.Duration
 }
 
 // DefaultHistoryRetention is the default of the time for which events are kept.
@@ -57,6 +59,8 @@ var DefaultOptions = Options{
 	MaxAlerts:  20_000,
 	MaxSources: 1000,
 	Heartbeats: DefaultHeartbeats(),
+
+	SilenceRetention: DefaultHistoryRetention,
 }
 
 func (o Options) validate() error {
@@ -101,6 +105,9 @@ type Update struct {
 	Before *AlertGroup // nil: the group was not known before
 	Group  *AlertGroup // nil: the group was removed
 	Events []Event     // empty if another replica made the change
+
+	// Source is the document of a source that changed. Then there is no group.
+	Source *SourceDocument
 }
 
 // Outcome is the result of a notification.
@@ -116,6 +123,7 @@ type Outcome struct {
 type managerStorage interface {
 	GroupStore
 	GroupLoader
+	SourceStore
 	History
 	Follower
 }
@@ -135,6 +143,8 @@ type Manager struct {
 
 	queues    queues
 	index     *index
+	sources   sourceBook
+	observed  observerMemory
 	deadlines deadlines
 }
 
@@ -162,6 +172,10 @@ func NewManager(
 		clock.ObserveGroup(g)
 		m.groupChanged(Update{ID: id, Before: before, Group: g})
 	})
+	storage.FollowSources(func(d *SourceDocument) {
+		clock.Observe(d.Stamp)
+		m.sourceChanged(d)
+	})
 	return m, nil
 }
 
@@ -180,6 +194,7 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	if err := m.admit(ctx, n.Key); err != nil {
 		return Outcome{}, err
 	}
+	isFirst := !m.index.hasNotified(n.Source, n.Receiver)
 	var events []Event
 	g, err := m.writeTogether(ctx, n.ID(), n.Stamp, func(base *AlertGroup) (Change, error) {
 		c := apply(base, n, m.rules())
@@ -192,6 +207,11 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	}
 	if err == nil {
 		m.resolveUnderOtherKeys(ctx, g, events)
+		m.observed.expectDelivery(n.Source, g.ID, n.Stamp.Time())
+		m.adoptFromAPI(ctx, g)
+		if isFirst {
+			m.applyWaiting(ctx, n.Source, n.Receiver)
+		}
 	}
 	return Outcome{Group: g, Events: events, Rejected: m.countRejected(n, events)}, err
 }
@@ -331,7 +351,7 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 	for i := range newest.Events {
 		m.clock.restore(newest.Events[i].Stamp())
 	}
-	return n, nil
+	return n, m.restoreSources(ctx)
 }
 
 func (m *Manager) rules() rules {

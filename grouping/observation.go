@@ -31,9 +31,16 @@ type Observation struct {
 	Started  *ObservedStart
 
 	// The manager concludes these itself. Unmuted is a mute of all alerts of a group that
-	// ended.
+	// ended. NotSeen is a mute of one alert that no flush shows any more.
 	Gone    *ObservedGone
 	Unmuted *Mute
+	NotSeen *NotSeenMute
+}
+
+// NotSeenMute is a mute of an alert that no flush shows any more.
+type NotSeenMute struct {
+	Fingerprint Fingerprint
+	Mute        Mute
 }
 
 // ObservedGone says that the API no longer lists an alert: it did at From, and not at By.

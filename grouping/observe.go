@@ -43,6 +43,8 @@ func (tr *transition) observe(o *Observation) {
 		tr.deliver(o, o.Delivery)
 	case o.Gone != nil:
 		tr.observeGone(o.Gone)
+	case o.NotSeen != nil:
+		tr.unmute(o.NotSeen.Fingerprint, o.At, o.NotSeen.Mute.same)
 	case o.Unmuted != nil:
 		tr.unmuteAll(*o.Unmuted, o.At)
 	}

@@ -9,12 +9,16 @@ import (
 // The reads of the state are answered from the index. They read no storage, so they
 // work while the storage fails. Only the history is read from the storage.
 
-// Get returns the group, or a *GroupNotFoundError if it does not exist.
+// Get returns the group, or a *GroupNotFoundError if it does not exist. The ID that a group had
+// before its key was known leads to the group too.
 func (m *Manager) Get(ctx context.Context, id ID) (*AlertGroup, error) {
 	if err := m.startOperation(ctx, "get"); err != nil {
 		return nil, err
 	}
 	g := m.index.get(id)
+	if g == nil {
+		g = m.movedFromAPI(id)
+	}
 	if g == nil {
 		return nil, &GroupNotFoundError{ID: id}
 	}

@@ -13,15 +13,13 @@ var alertmanagerRecords = sourceRecords[Alertmanager, *Alertmanager]{
 
 // Alertmanager is one Alertmanager of a source, as its API reported it. It is immutable.
 type Alertmanager struct {
-	ExternalURL string `json:"externalURL"`
+	ExternalURL string `json:"externalURL"` // or the URL at which it is polled
 
 	// Version is its version, and StartedAt the time of its last start.
 	Version   string    `json:"version,omitempty"`
 	StartedAt time.Time `json:"startedAt,omitzero"`
 
-	// PolledBy is the writer ID of the Muster that last polled it, and PolledAt the time.
-	// Of several Musters, one polls at a time.
-	PolledBy string    `json:"polledBy,omitempty"`
+	// PolledAt is the time of the last successful poll.
 	PolledAt time.Time `json:"polledAt,omitzero"`
 
 	// Failed is the number of failed notifications since its start, by integration.
@@ -40,5 +38,5 @@ func (a *Alertmanager) stampedFields() stampedFields {
 // Equal reports whether both records are equal in every field, including stamps.
 func (a *Alertmanager) Equal(o *Alertmanager) bool {
 	return a.ExternalURL == o.ExternalURL && a.Stamp == o.Stamp && a.Unknown == o.Unknown && a.Version == o.Version &&
-		a.PolledBy == o.PolledBy && a.StartedAt.Equal(o.StartedAt) && a.PolledAt.Equal(o.PolledAt) && maps.Equal(a.Failed, o.Failed)
+		a.StartedAt.Equal(o.StartedAt) && a.PolledAt.Equal(o.PolledAt) && maps.Equal(a.Failed, o.Failed)
 }

@@ -30,6 +30,13 @@ type Silence struct {
 	Comment     string `json:"comment,omitempty"`
 	Annotations Labels `json:"annotations,omitempty"`
 
+	// FromAPI is true if the API reported it. Otherwise an earlier end than EndsAt cannot be
+	// known: the event recorder does not tell it.
+	FromAPI bool `json:"fromAPI,omitzero"`
+	// EndedAt is set, with End, when the end was written into the history.
+	EndedAt time.Time  `json:"endedAt,omitzero"`
+	End     SilenceEnd `json:"end,omitempty"`
+
 	// Stamp is the stamp of the write that last changed the silence.
 	Stamp Stamp `json:"-"`
 	// Unknown holds unknown stored fields, as in an Alert.
@@ -43,12 +50,26 @@ type SilenceMatcher struct {
 	Value string `json:"value"`
 }
 
+// StateAt returns the state of the silence at a time.
+func (s *Silence) StateAt(now time.Time) SilenceState {
+	switch {
+	case !now.Before(s.EndsAt):
+		return SilenceExpired
+	case now.Before(s.StartsAt):
+		return SilencePending
+	}
+	return SilenceActive
+}
+
+// endedEarly reports whether somebody ended the silence: then its last change is its end.
+func (s *Silence) endedEarly() bool { return !s.UpdatedAt.Before(s.EndsAt) }
+
 func (s *Silence) stampedFields() stampedFields { return stampedFields{&s.ID, &s.Stamp, &s.Unknown} }
 
 // Equal reports whether both silences are equal in every field, including stamps.
 func (s *Silence) Equal(o *Silence) bool {
 	return s.ID == o.ID && s.Stamp == o.Stamp && s.Unknown == o.Unknown && s.CreatedBy == o.CreatedBy && s.Comment == o.Comment &&
 		s.StartsAt.Equal(o.StartsAt) && s.EndsAt.Equal(o.EndsAt) && s.UpdatedAt.Equal(o.UpdatedAt) &&
-		s.Annotations.Equal(o.Annotations) &&
+		s.Annotations.Equal(o.Annotations) && s.FromAPI == o.FromAPI && s.EndedAt.Equal(o.EndedAt) && s.End == o.End &&
 		slices.EqualFunc(s.MatcherSets, o.MatcherSets, slices.Equal[[]SilenceMatcher])
 }

@@ -19,6 +19,8 @@ type SourceDocument struct {
 	// source by their external URLs.
 	Silences      map[string]*Silence
 	Alertmanagers map[string]*Alertmanager
+	// Leases say which Muster does what only one may do at a time, by their names.
+	Leases map[string]*Lease
 
 	// Removed holds the removal stamps of removed records for a while, by the names of
 	// the records. So an older copy of the document does not restore them.
@@ -41,7 +43,8 @@ func NewSourceDocument(source string) *SourceDocument {
 
 func newSourceDocument(id ID) *SourceDocument {
 	return &SourceDocument{
-		ID: id, Silences: map[string]*Silence{}, Alertmanagers: map[string]*Alertmanager{}, Removed: map[string]Stamp{},
+		ID: id, Silences: map[string]*Silence{}, Alertmanagers: map[string]*Alertmanager{}, Leases: map[string]*Lease{},
+		Removed: map[string]Stamp{},
 	}
 }
 

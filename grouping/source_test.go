@@ -56,9 +56,10 @@ func TestRecordsMakeTheSource(t *testing.T) {
 		ID: "5f1d", CreatedBy: "ann", Comment: "<deploy>", StartsAt: base, EndsAt: base.Add(time.Hour), UpdatedAt: base,
 		MatcherSets: [][]SilenceMatcher{{{"alertname", "=~", "Down|Up"}}, {{"a", "!=", ""}}}, Annotations: Labels{{"a", "b"}},
 	}, Silence{ID: "77aa"}).WithAlertmanagers(at(1), Alertmanager{
-		ExternalURL: "http://am:9093/?a=b", Version: "0.35.0", StartedAt: base, PolledBy: testWriter, PolledAt: base,
+		ExternalURL: "http://am:9093/?a=b", Version: "0.35.0", StartedAt: base, PolledAt: base,
 		Failed: map[string]uint64{"slack": 1<<64 - 1},
 	})
+	first = leaseRecords.put(first, at(1), Lease{Name: "poll", Holder: testWriter, RenewedAt: base})
 	second := first.WithoutSilences(at(2), "77aa", "unknown")
 	require.Len(t, second.Silences, 1)
 	require.Len(t, first.Silences, 2, "documents are immutable")

@@ -31,6 +31,13 @@ func (m *Manager) Run(ctx context.Context) error {
 
 // flush flushes a due group and sets its next deadline.
 func (m *Manager) flush(ctx context.Context, id ID) {
+	if id.IsSource() {
+		if err := m.expireSilences(ctx, id); err != nil && ctx.Err() == nil {
+			m.logger.Warn("Failed to record the end of a silence, will retry", "err", err)
+			m.deadlines.set(id, m.clock.Now().Add(flushRetry))
+		}
+		return
+	}
 	g, err := m.UpdateGroupState(ctx, id)
 	switch {
 	case errors.Is(err, ErrGroupNotFound) || err == nil && g == nil:
@@ -51,7 +58,19 @@ const flushRetry = 10 * time.Second
 // nextFlush returns when the group is due. If its stored deadline has passed, that is
 // the next multiple of the interval after the deadline. So replicas agree on the time
 // without a write at each interval.
+//
+// An observed end that is not final can be due before.
 func (m *Manager) nextFlush(g *AlertGroup) time.Time {
+	next := m.nextRegularFlush(g)
+	if s := m.observed.known(g.Source); s != nil {
+		if end := s.nextEnd(g.ID); !end.IsZero() && end.Before(next) {
+			return end
+		}
+	}
+	return next
+}
+
+func (m *Manager) nextRegularFlush(g *AlertGroup) time.Time {
 	now := m.clock.Now()
 	if g.Settling || g.FlushAt.After(now) {
 		return g.FlushAt
@@ -101,6 +120,9 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	if c, ok := m.planResolutions(g, g.Alerts); ok {
 		return c, true
 	}
+	if c, ok := m.planObserved(g, now); ok {
+		return c, true
+	}
 	tr := newTransition(g, g.Key, m.clock.Stamp())
 	switch {
 	case g.Settling && !now.Before(g.FlushAt):
@@ -114,11 +136,29 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	return tr.finish(), true
 }
 
+// planObserved returns the change that is due because of what was observed before: ends that
+// nobody took back, and mutes that are over. It returns false if there is nothing to change.
+func (m *Manager) planObserved(g *AlertGroup, now time.Time) (c Change, changes bool) {
+	s := m.observed.known(g.Source)
+	due := g.mutesToEnd(m.sources.get(g.Source), now)
+	if s != nil {
+		due = append(due, s.dueEnds(g.ID, now)...)
+		due = append(due, s.staleMutes(g, now, m.opts.Interval)...)
+	}
+	if len(due) > 0 {
+		c, changes = observe(g, g.Key, due, m.clock.Stamp(), m.rules(), nil)
+	}
+	if !changes && s != nil {
+		s.dropDueEnds(g.ID, now)
+	}
+	return c, changes
+}
+
 // expiredAlerts returns the alerts that stopped firing before the given time.
 func expiredAlerts(g *AlertGroup, before time.Time) []Fingerprint {
 	var fps []Fingerprint
 	for _, a := range g.Alerts {
-		if a.Status != StatusFiring && a.ChangedAt.Before(before) {
+		if a.Status != StatusFiring && a.ShownStatus() != StatusSuppressed && a.ChangedAt.Before(before) {
 			fps = append(fps, a.Fingerprint)
 		}
 	}

@@ -126,7 +126,7 @@ func record(t *testing.T, s grouping.GroupStorage) {
 		ID: "whole", StartsAt: start, EndsAt: start.Add(time.Hour), UpdatedAt: start, CreatedBy: "ann", Annotations: odd,
 		MatcherSets: [][]grouping.SilenceMatcher{{{Name: "alertname", Type: "=~", Value: "Größe ☃|b"}}},
 	}).WithAlertmanagers(c.Stamp, grouping.Alertmanager{
-		ExternalURL: "http://alertmanager:9093", Version: "0.35.0", StartedAt: start, PolledBy: w.Writer(), PolledAt: start,
+		ExternalURL: "http://alertmanager:9093", Version: "0.35.0", StartedAt: start, PolledAt: start,
 		Failed: map[string]uint64{"slack": 1},
 	})
 	w.MustStoreSource(t, c)

@@ -89,7 +89,7 @@ func contractSourceRoundTrip(t *testing.T, w *Writer) {
 		StartsAt: first, EndsAt: last, UpdatedAt: first, CreatedBy: "ann\n", Comment: "<b>", Annotations: odd,
 	}, grouping.Silence{ID: "removed"}, grouping.Silence{ID: "a:b"}).WithoutSilences(s, "removed")
 	d = d.WithAlertmanagers(s, grouping.Alertmanager{
-		ExternalURL: url, Version: "0.35.0", StartedAt: first, PolledBy: w.Writer(), PolledAt: last,
+		ExternalURL: url, Version: "0.35.0", StartedAt: first, PolledAt: last,
 		Failed: map[string]uint64{"slack": 1<<64 - 1},
 	})
 	ahead := *d

@@ -1,0 +1,245 @@
+package grouping
+
+import (
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// observerMemory has what was observed of all sources, and is not part of a group. It is lost
+// at a restart. It is safe for concurrent use.
+type observerMemory struct {
+	mu      sync.Mutex
+	sources map[string]*sourceMemory // guarded by mu
+}
+
+// of returns the memory of a source.
+func (o *observerMemory) of(source string) *sourceMemory {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.sources == nil {
+		o.sources = map[string]*sourceMemory{}
+	}
+	s := o.sources[source]
+	if s == nil {
+		s = newSourceMemory()
+		o.sources[source] = s
+	}
+	return s
+}
+
+// known returns the memory of a source, or nil if nothing of it was observed.
+func (o *observerMemory) known(source string) *sourceMemory {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sources[source]
+}
+
+// The limits of the memory of one source.
+const (
+	maxWaiting    = 10_000 // alerts of receivers without a notification, and mutes of unknown alerts
+	maxSeenMutes  = 100_000
+	maxDeliveries = 10_000
+	maxInstances  = 64
+)
+
+// sourceMemory has what was observed of one source.
+type sourceMemory struct {
+	mu sync.Mutex
+	// waiting are observed alerts of receivers that sent no notification yet, and mutes
+	// those of alerts that no group holds. The oldest are evicted.
+	waiting agedMap[waitingKey, Observation]    // guarded by mu
+	mutes   agedMap[Fingerprint, []Observation] // guarded by mu
+	// seen has when a mute was last seen.
+	seen agedMap[muteKey, time.Time] // guarded by mu
+	// pending are ends that may be taken back.
+	pending map[ID][]pendingEnd // guarded by mu
+	// deliveries are the last deliveries by their identities.
+	deliveries agedMap[string, struct{}] // guarded by mu
+	recorder   recorderMemory            // guarded by mu
+	polls      map[string]*pollMemory    // guarded by mu; by URL
+}
+
+type waitingKey struct {
+	receiver, groupKey string
+	fingerprint        Fingerprint
+}
+
+type muteKey struct {
+	fingerprint Fingerprint
+	kind        MuteKind
+	id          string
+}
+
+func keyOfMute(fp Fingerprint, m Mute) muteKey { return muteKey{fp, m.Kind, m.ID} }
+
+// pendingEnd is an end that becomes part of its group when it is due.
+type pendingEnd struct {
+	observation Observation
+	due         time.Time
+}
+
+func newSourceMemory() *sourceMemory {
+	return &sourceMemory{
+		waiting: newAgedMap[waitingKey, Observation](maxWaiting), mutes: newAgedMap[Fingerprint, []Observation](maxWaiting),
+		seen: newAgedMap[muteKey, time.Time](maxSeenMutes), deliveries: newAgedMap[string, struct{}](maxDeliveries),
+		pending: map[ID][]pendingEnd{}, polls: map[string]*pollMemory{}, recorder: recorderMemory{instances: map[string]*InstanceReport{}},
+	}
+}
+
+// wait keeps the observation of an alert. The newer one of two remains.
+func (s *sourceMemory) wait(o *Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := waitingKey{o.Alert.Group.Receiver, o.Alert.Group.GroupKey, o.Alert.Alert.Fingerprint}
+	if known, ok := s.waiting.get(key); !ok || !o.At.Before(known.At) {
+		s.waiting.put(key, *o)
+	}
+}
+
+// takeWaiting removes and returns the waiting observations of a receiver.
+func (s *sourceMemory) takeWaiting(receiver string) (taken []Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting.each(func(key waitingKey, o Observation) bool {
+		if key.receiver == receiver {
+			taken = append(taken, o)
+			return false
+		}
+		return true
+	})
+	return taken
+}
+
+// waitMute keeps the mute of an alert that no group holds.
+func (s *sourceMemory) waitMute(o *Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fp := o.Muted.Fingerprint
+	mutes, _ := s.mutes.get(fp)
+	same := func(known Observation) bool { return known.Muted.Mute.same(o.Muted.Mute) }
+	s.mutes.put(fp, append(slices.DeleteFunc(slices.Clone(mutes), same), *o))
+}
+
+// mutesOf returns the mutes that waited for an alert.
+func (s *sourceMemory) mutesOf(fp Fingerprint) (mutes []Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mutes, _ = s.mutes.get(fp)
+	return mutes
+}
+
+// sawMute notes when a mute was last seen.
+func (s *sourceMemory) sawMute(fp Fingerprint, m Mute, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := keyOfMute(fp, m)
+	if known, ok := s.seen.get(key); !ok || at.After(known) {
+		s.seen.put(key, at)
+	}
+}
+
+// lastSeen returns when a mute was last seen, or zero.
+func (s *sourceMemory) lastSeen(fp Fingerprint, m Mute) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, _ := s.seen.get(keyOfMute(fp, m))
+	return at
+}
+
+// pend keeps an end until it is due. The same end keeps its time.
+func (s *sourceMemory) pend(id ID, o *Observation, due time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.pending[id] {
+		p := &s.pending[id][i]
+		if p.observation.Alert.isEpisodeOf(o.Alert) {
+			if o.At.After(p.observation.At) {
+				p.observation = *o
+			}
+			return
+		}
+	}
+	s.pending[id] = append(s.pending[id], pendingEnd{*o, due})
+}
+
+// isEpisodeOf reports whether both are about the same episode of an alert.
+func (oa *ObservedAlert) isEpisodeOf(other *ObservedAlert) bool {
+	return oa.Alert.Fingerprint == other.Alert.Fingerprint && oa.Alert.StartsAt.Equal(other.Alert.StartsAt)
+}
+
+// takeBack removes the pending end of an alert, if a later observation says that it fires, or
+// that its end is final.
+func (s *sourceMemory) takeBack(id ID, o *Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setPending(id, slices.DeleteFunc(s.pending[id], func(p pendingEnd) bool {
+		return p.observation.Alert.isEpisodeOf(o.Alert) && (o.Alert.Final || o.At.After(p.observation.At))
+	}))
+}
+
+// setPending sets the pending ends of a group. The caller holds mu.
+func (s *sourceMemory) setPending(id ID, pending []pendingEnd) {
+	if len(pending) == 0 {
+		delete(s.pending, id)
+	} else {
+		s.pending[id] = pending
+	}
+}
+
+// nextEnd returns when the next pending end of a group is due, or zero.
+func (s *sourceMemory) nextEnd(id ID) (next time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pending[id] {
+		if next.IsZero() || p.due.Before(next) {
+			next = p.due
+		}
+	}
+	return next
+}
+
+// dueEnds returns the pending ends of a group that are due.
+func (s *sourceMemory) dueEnds(id ID, now time.Time) (due []Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pending[id] {
+		if !p.due.After(now) {
+			due = append(due, p.observation)
+		}
+	}
+	return due
+}
+
+// dropDueEnds forgets the pending ends of a group that are due.
+func (s *sourceMemory) dropDueEnds(id ID, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setPending(id, slices.DeleteFunc(s.pending[id], func(p pendingEnd) bool { return !p.due.After(now) }))
+}
+
+// knowsDelivery reports whether the delivery was stored before.
+func (s *sourceMemory) knowsDelivery(o *Observation) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known := s.deliveries.get(o.deliveryKey())
+	return known
+}
+
+// storedDeliveries notes the deliveries that are stored.
+func (s *sourceMemory) storedDeliveries(all []Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range all {
+		if o := &all[i]; o.Delivery != nil {
+			s.deliveries.put(o.deliveryKey(), struct{}{})
+		}
+	}
+}
+
+// deliveryKey tells two deliveries apart.
+func (o *Observation) deliveryKey() string {
+	d := &o.Delivery.Delivery
+	return o.Instance + " " + d.Flush + " " + d.Receiver + " " + d.Integration + " " + strconv.FormatUint(d.Index, 10)
+}

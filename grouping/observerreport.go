@@ -1,0 +1,229 @@
+package grouping
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+)
+
+// recorderMemory says what the event recorders of a source sent.
+type recorderMemory struct {
+	lastAt    time.Time
+	instances map[string]*InstanceReport
+	events    hourlyCount
+	missing   hourlyCount
+	missed    uint64 // since the start of this process
+	// expected are notifications whose delivered event did not arrive yet, oldest first.
+	expected []expectedDelivery
+}
+
+type expectedDelivery struct {
+	group ID
+	at    time.Time
+}
+
+// deliveryWait is how long after a notification its event may arrive, and the maximum
+// difference between the clocks of Alertmanager and Muster for that.
+const deliveryWait = 2 * time.Minute
+
+// recorderIsOn is the time after its last event within which an event recorder is expected to
+// report every delivery. Alertmanager reports each alert that is posted, once a minute.
+const recorderIsOn = 10 * time.Minute
+
+// heard notes that an event arrived.
+func (s *sourceMemory) heard(o *Observation, now time.Time) {
+	if o.Origin != OriginEvent {
+		return
+	}
+	started := o.Started
+	s.hear(o.Instance, o.At, 1, now)
+	if started == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := s.recorder.instances[o.Instance]; i != nil && started.Version != "" {
+		i.Version = started.Version
+	}
+}
+
+// hear notes that events of an instance arrived, the last of which was recorded at the time.
+func (s *sourceMemory) hear(instance string, at time.Time, events int, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.recorder
+	r.lastAt = now
+	r.events.add(now, events)
+	i := r.instances[instance]
+	if i == nil {
+		if len(r.instances) >= maxInstances {
+			return
+		}
+		i = &InstanceReport{Instance: instance, Skew: at.Sub(now)}
+		r.instances[instance] = i
+	}
+	i.LastAt = now
+	// Events are delayed, never early. So the clock is ahead by at least the greatest
+	// difference. The value decays, because clocks are corrected.
+	if skew := at.Sub(now); skew > i.Skew {
+		i.Skew = skew
+	} else {
+		i.Skew -= min(i.Skew-skew, skewDecay)
+	}
+}
+
+// skewDecay is by how much the known skew shrinks with each event that does not show it.
+const skewDecay = time.Millisecond
+
+// HeardEvents notes that events arrived which say nothing new, so that Observe does not get
+// them. at is when the last one was recorded, in the clock of its instance.
+func (m *Manager) HeardEvents(source, instance string, at time.Time, events int) {
+	m.observed.of(source).hear(instance, at, events, m.clock.Now())
+}
+
+// expectDelivery notes that a notification arrived. The event recorder, if it is on, tells of
+// it too.
+func (o *observerMemory) expectDelivery(source string, id ID, at time.Time) {
+	s := o.known(source)
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := &s.recorder; !r.lastAt.IsZero() && at.Sub(r.lastAt) < recorderIsOn {
+		r.expected = append(r.expected, expectedDelivery{id, at})
+	}
+	s.countMissing(at)
+}
+
+// confirm notes that the event of a notification arrived.
+func (s *sourceMemory) confirm(id ID, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.recorder
+	for i, e := range r.expected {
+		if e.group == id && e.at.Sub(at).Abs() < deliveryWait {
+			r.expected = slices.Delete(r.expected, i, i+1)
+			return
+		}
+	}
+}
+
+// countMissing counts the deliveries whose events should have arrived. The caller holds mu.
+func (s *sourceMemory) countMissing(now time.Time) {
+	r := &s.recorder
+	n := 0
+	for n < len(r.expected) && now.Sub(r.expected[n].at) > deliveryWait {
+		n++
+	}
+	r.expected = slices.Delete(r.expected, 0, n)
+	r.missing.add(now, n)
+	r.missed += uint64(n) //nolint:gosec // G115: not negative
+}
+
+// report returns what the event recorders of the source sent.
+func (s *sourceMemory) report(now time.Time) (r RecorderReport, missed uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.countMissing(now)
+	for _, name := range slices.Sorted(maps.Keys(s.recorder.instances)) {
+		r.Instances = append(r.Instances, *s.recorder.instances[name])
+	}
+	r.LastAt, r.LastHour, r.Missing = s.recorder.lastAt, s.recorder.events.sum(now), s.recorder.missing.sum(now)
+	return r, s.recorder.missed
+}
+
+// hourlyCount counts what happened within the last hour, by minutes.
+type hourlyCount struct {
+	minutes [60]int
+	last    int64 // the minute of the last count
+}
+
+func (c *hourlyCount) add(now time.Time, n int) {
+	c.forget(now)
+	c.minutes[now.Unix()/60%60] += n
+}
+
+func (c *hourlyCount) sum(now time.Time) (sum int) {
+	c.forget(now)
+	for _, n := range c.minutes {
+		sum += n
+	}
+	return sum
+}
+
+// forget removes the counts that are older than an hour.
+func (c *hourlyCount) forget(now time.Time) {
+	minute := now.Unix() / 60
+	for m := max(c.last+1, minute-59); m <= minute; m++ {
+		c.minutes[m%60] = 0
+	}
+	c.last = max(c.last, minute)
+}
+
+// SourceReports says for each source what Muster receives, in the order of the names.
+func (m *Manager) SourceReports(ctx context.Context) ([]SourceReport, error) {
+	if err := m.startOperation(ctx, "sources"); err != nil {
+		return nil, err
+	}
+	now, totals := m.clock.Now(), m.index.currentTotals()
+	names := map[string]bool{}
+	for name := range totals.Sources {
+		names[name] = true
+	}
+	for _, name := range m.observed.names() {
+		names[name] = true
+	}
+	reports := make([]SourceReport, 0, len(names))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		t := totals.Sources[name]
+		r := SourceReport{
+			Source: name, Groups: t.Groups, Webhook: WebhookReport{LastAt: t.LastNotification, Alertmanagers: t.Alertmanagers},
+			TooManySilences: len(m.sources.get(name).Silences) >= maxSilences,
+		}
+		if s := m.observed.known(name); s != nil {
+			r.Recorder, _ = s.report(now)
+			r.Pollers = s.pollReports(now)
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
+}
+
+// names returns the sources of which something was observed, in no particular order.
+func (o *observerMemory) names() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Keys(o.sources))
+}
+
+// missedDeliveries returns the number of deliveries since the start of this process that the
+// webhook brought and the event recorder did not, by source.
+func (m *Manager) missedDeliveries() map[string]uint64 {
+	missed := map[string]uint64{}
+	for _, name := range m.observed.names() {
+		r, n := m.observed.of(name).report(m.clock.Now())
+		if !r.LastAt.IsZero() {
+			missed[name] = n
+		}
+	}
+	return missed
+}
+
+// pollReports returns the reports of the polled Alertmanagers, by their URLs.
+func (s *sourceMemory) pollReports(now time.Time) []PollReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var reports []PollReport
+	for _, p := range s.polls {
+		if p.report.URL != "" {
+			r := p.report
+			r.FailedLately = p.failedLately(now)
+			reports = append(reports, r)
+		}
+	}
+	slices.SortFunc(reports, func(a, b PollReport) int { return cmp.Compare(a.URL, b.URL) })
+	return reports
+}
