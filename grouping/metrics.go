@@ -44,7 +44,7 @@ func newManagerMetrics(reg prometheus.Registerer, m *Manager) *managerMetrics {
 type gauges struct {
 	manager *Manager
 
-	groups, alerts, sourceFiring, lastNotification, heartbeats *prometheus.Desc
+	groups, alerts, sourceFiring, lastNotification, heartbeats, missedDeliveries *prometheus.Desc
 }
 
 func newGauges(m *Manager) *gauges {
@@ -61,12 +61,15 @@ func newGauges(m *Manager) *gauges {
 		heartbeats: desc("muster_heartbeats",
 			"Number of heartbeats, by source and state: arrives, late, ended, or unknown (interval not known yet).",
 			"source", "state"),
+		missedDeliveries: desc("muster_events_missing_total",
+			"Total number of notifications that arrived, and whose delivery the event recorder of the source did not report, by source.",
+			"source"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (c *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{c.groups, c.alerts, c.sourceFiring, c.lastNotification, c.heartbeats} {
+	for _, desc := range []*prometheus.Desc{c.groups, c.alerts, c.sourceFiring, c.lastNotification, c.heartbeats, c.missedDeliveries} {
 		ch <- desc
 	}
 }
@@ -92,6 +95,9 @@ func (c *gauges) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.lastNotification, float64(source.LastNotification.UnixMilli())/1000, name)
 	}
 	c.collectHeartbeats(totals.Sources, gauge)
+	for name, n := range c.manager.missedDeliveries() {
+		ch <- prometheus.MustNewConstMetric(c.missedDeliveries, prometheus.CounterValue, float64(n), name)
+	}
 }
 
 func (c *gauges) collectHeartbeats(sources map[string]SourceTotals, gauge func(*prometheus.Desc, float64, ...string)) {

@@ -19,10 +19,6 @@ func (m *Manager) Observe(ctx context.Context, source string, all []Observation)
 	if err := m.startOperation(ctx, "observe"); err != nil {
 		return err
 	}
-	memory, now := m.observed.of(source), m.clock.Now()
-	for i := range all {
-		memory.heard(&all[i], now)
-	}
 	if err := m.putObservedSilences(ctx, source, all); err != nil {
 		return err
 	}

@@ -32,55 +32,56 @@ const deliveryWait = 2 * time.Minute
 // report every delivery. Alertmanager reports each alert that is posted, once a minute.
 const recorderIsOn = 10 * time.Minute
 
-// heard notes that an event arrived.
-func (s *sourceMemory) heard(o *Observation, now time.Time) {
-	if o.Origin != OriginEvent {
-		return
-	}
-	started := o.Started
-	s.hear(o.Instance, o.At, 1, now)
-	if started == nil {
-		return
-	}
+// Heard is what the event recorder of one Alertmanager sent in one request. Most of it says
+// nothing new, but that the Alertmanager lives.
+type Heard struct {
+	// Instance is the host name of the Alertmanager, which others may have too.
+	Instance string
+	// Version is set if the Alertmanager has just started.
+	Version string
+	Events  int
+	// At is the newest timestamp of the events, in the clock of the Alertmanager.
+	// ReceivedAt is when they arrived, in ours.
+	At, ReceivedAt time.Time
+}
+
+// RecordHeard notes which Alertmanagers of a source sent events, also if the events say
+// nothing new. It does not block.
+func (m *Manager) RecordHeard(source string, heard []Heard) {
+	s := m.observed.of(source)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := s.recorder.instances[o.Instance]; i != nil && started.Version != "" {
-		i.Version = started.Version
+	for i := range heard {
+		s.recorder.hear(&heard[i])
 	}
 }
 
-// hear notes that events of an instance arrived, the last of which was recorded at the time.
-func (s *sourceMemory) hear(instance string, at time.Time, events int, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := &s.recorder
-	r.lastAt = now
-	r.events.add(now, events)
-	i := r.instances[instance]
-	if i == nil {
-		if len(r.instances) >= maxInstances {
-			return
-		}
-		i = &InstanceReport{Instance: instance, Skew: at.Sub(now)}
-		r.instances[instance] = i
-	}
-	i.LastAt = now
-	// Events are delayed, never early. So the clock is ahead by at least the greatest
-	// difference. The value decays, because clocks are corrected.
-	if skew := at.Sub(now); skew > i.Skew {
-		i.Skew = skew
-	} else {
-		i.Skew -= min(i.Skew-skew, skewDecay)
-	}
-}
-
-// skewDecay is by how much the known skew shrinks with each event that does not show it.
+// skewDecay is by how much the known skew shrinks with each request that does not show it.
 const skewDecay = time.Millisecond
 
-// HeardEvents notes that events arrived which say nothing new, so that Observe does not get
-// them. at is when the last one was recorded, in the clock of its instance.
-func (m *Manager) HeardEvents(source, instance string, at time.Time, events int) {
-	m.observed.of(source).hear(instance, at, events, m.clock.Now())
+func (r *recorderMemory) hear(h *Heard) {
+	r.lastAt = latest(r.lastAt, h.ReceivedAt)
+	r.events.add(h.ReceivedAt, h.Events)
+	skew := h.At.Sub(h.ReceivedAt)
+	i := r.instances[h.Instance]
+	if i == nil {
+		if len(r.instances) >= maxInstances {
+			delete(r.instances, r.longestSilent())
+		}
+		i = &InstanceReport{Instance: h.Instance, Skew: skew}
+		r.instances[h.Instance] = i
+	}
+	i.LastAt, i.Version = latest(i.LastAt, h.ReceivedAt), cmp.Or(h.Version, i.Version)
+	// Events are delayed, never early. So the clock is ahead by at least the greatest
+	// difference. The value decays, because clocks are corrected.
+	i.Skew = max(skew, i.Skew-skewDecay)
+}
+
+// longestSilent returns the instance that was not heard for the longest time.
+func (r *recorderMemory) longestSilent() string {
+	return slices.MinFunc(slices.Collect(maps.Keys(r.instances)), func(a, b string) int {
+		return r.instances[a].LastAt.Compare(r.instances[b].LastAt)
+	})
 }
 
 // expectDelivery notes that a notification arrived. The event recorder, if it is on, tells of
