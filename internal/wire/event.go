@@ -211,7 +211,7 @@ func (f *EventFingerprint) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		return err
 	}
 	if err := json.Unmarshal(fmt.Appendf(nil, `{"Value":%s}`, value), &n); err != nil {
-		return fmt.Errorf("fingerprint %s is not a decimal number of 64 bits in a string", value)
+		return &ShapeError{"must be a decimal number of 64 bits in a string"}
 	}
 	*f = EventFingerprint(fmt.Sprintf("%016x", n.Value))
 	return nil
@@ -242,7 +242,10 @@ func (l *EventLabels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		*l = EventLabels(grouping.LabelsOf(list))
 		return nil
 	}
-	return json.Unmarshal(value, (*grouping.Labels)(l))
+	if json.Unmarshal(value, (*grouping.Labels)(l)) != nil {
+		return &ShapeError{"must be texts by name, or a list of such pairs"}
+	}
+	return nil
 }
 
 // MatcherType is the operator of a matcher: "=", "!=", "=~" or "!~".
@@ -264,10 +267,17 @@ func (t *MatcherType) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	case "TYPE_NOT_REGEXP":
 		*t = "!~"
 	default:
-		return fmt.Errorf("matcher type %q is not known", name)
+		return &ShapeError{"is not a type of matchers"}
 	}
 	return nil
 }
+
+// ShapeError says how an event differs from what Alertmanager sends. It repeats no part of
+// the event.
+type ShapeError struct{ What string }
+
+// Error implements error.
+func (e *ShapeError) Error() string { return e.What }
 
 // RawEvent is an event as it arrived. Text is its JSON text. It is valid until the next
 // one.
@@ -283,9 +293,9 @@ func (r RawEvent) Decode() (*Event, error) {
 	}
 	switch {
 	case e.Data.Type() == "":
-		return nil, errors.New(`the event has no type: "data" is missing or empty`)
+		return nil, &ShapeError{`the event has no type: "data" is missing or empty`}
 	case e.At.IsZero():
-		return nil, errors.New(`the event has no time: "@timestamp" is missing`)
+		return nil, &ShapeError{`the event has no time: "@timestamp" is missing`}
 	}
 	if n := e.Data.Notification; n != nil {
 		n.identify()

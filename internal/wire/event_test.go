@@ -173,10 +173,10 @@ func TestBadEventsCostNoOthers(t *testing.T) {
 		"a name twice":             {strings.Replace(grouped, `"instance"`, `"instance":"b","instance"`, 1), "instance"},
 		"a fingerprint of words":   {strings.Replace(grouped, `"fingerprint":"1"`, `"fingerprint":"one"`, 1), "fingerprint"},
 		"a fingerprint too large":  {strings.Replace(grouped, `"fingerprint":"1"`, `"fingerprint":"18446744073709551616"`, 1), "fingerprint"},
-		"a number as a label":      {strings.Replace(grouped, `{"labels":"x"}`, `{"a":1}`, 1), "number"},
+		"a number as a label":      {strings.Replace(grouped, `{"labels":"x"}`, `{"a":1}`, 1), "must be texts by name"},
 		"no UTF-8":                 {strings.Replace(grouped, "am-0", "am-\xff", 1), "UTF-8"},
 		"a matcher of no type": {`{"@timestamp":"2026-11-27T03:00:00Z",` +
-			`"data":{"silenceCreated":{"silence":{"matchers":[{"type":"TYPE_X"}]}}}}`, "TYPE_X"},
+			`"data":{"silenceCreated":{"silence":{"matchers":[{"type":"TYPE_X"}]}}}}`, "is not a type of matchers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events, faults := read("[" + grouped + "," + test.bad + ", " + grouped + "]")

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"hash/maphash"
+	"time"
 )
 
 var signatureSeed = maphash.MakeSeed()
@@ -34,6 +35,30 @@ func (r RawEvent) Signature() (uint64, bool) {
 	}
 	_, _ = h.Write(rest)
 	return h.Sum64(), true
+}
+
+// Origin returns when an event was recorded, and the host name of the Alertmanager, without
+// decoding the event. The name is valid until the next event. It returns false for an event
+// of another shape.
+func (r RawEvent) Origin() (at time.Time, instance []byte, ok bool) {
+	text, ok := bytes.CutPrefix(r.Text, []byte(`{"@timestamp":"`))
+	if !ok {
+		return time.Time{}, nil, false
+	}
+	timestamp, text, ok := bytes.Cut(text, []byte(`"`))
+	if !ok || at.UnmarshalText(timestamp) != nil {
+		return time.Time{}, nil, false
+	}
+	// The space depends on the build of Alertmanager.
+	text = bytes.TrimLeft(text, ", ")
+	if text, ok = bytes.CutPrefix(text, []byte(`"instance":"`)); !ok {
+		return time.Time{}, nil, false
+	}
+	instance, _, ok = bytes.Cut(text, []byte(`"`))
+	if !ok || bytes.IndexByte(instance, '\\') >= 0 {
+		return time.Time{}, nil, false
+	}
+	return at.UTC(), instance, true
 }
 
 // cutText returns the text before the beginning of a string, and the text after its end. The

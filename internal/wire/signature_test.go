@@ -96,6 +96,32 @@ func TestSignatureOfEveryChange(t *testing.T) {
 	require.NotEqual(t, sum, other)
 }
 
+// The origin is what the whole event says, in both forms.
+func TestOriginsOfRecordedEvents(t *testing.T) {
+	eventBodies(t, func(t *testing.T, a recording.Entry) {
+		for raw, err := range wire.RawEvents(a.Body) {
+			require.NoError(t, err)
+			e, err := raw.Decode()
+			require.NoError(t, err)
+			at, instance, ok := raw.Origin()
+			require.True(t, ok)
+			require.Equal(t, e.At.UTC(), at)
+			require.Equal(t, e.Instance, string(instance))
+		}
+	})
+}
+
+func TestOriginOfOtherShapes(t *testing.T) {
+	for _, text := range []string{
+		"", "{}", "[]", `{"@timestamp":5}`, `{"@timestamp":"yesterday","instance":"a"}`, `{"@timestamp":"2026-11-23T03:00:00Z"}`,
+		`{"@timestamp":"2026-11-23T03:00:00Z","instance":7}`, `{"@timestamp":"2026-11-23T03:00:00Z","instance":"a\"b"}`,
+		`{"@timestamp":"2026-11-23T03:00:00Z","host":"a","instance":"b"}`, `{"@timestamp":"2026-11-23T03:00:00Z","instance":"a`,
+	} {
+		_, _, ok := wire.RawEvent{Text: []byte(text)}.Origin()
+		require.False(t, ok, text)
+	}
+}
+
 func BenchmarkSignature(b *testing.B) {
 	body, err := os.ReadFile(recorded + "/e1-lifecycle/018.json")
 	require.NoError(b, err)

@@ -1,4 +1,4 @@
-// Package wiretest makes notifications for tests.
+// Package wiretest makes notifications and events for tests.
 package wiretest
 
 import (
