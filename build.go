@@ -88,7 +88,7 @@ func (m *muster) buildDoors(
 	if err != nil {
 		return err
 	}
-	c.router.WebhookPath, c.router.NotFound = receiver.Path, html.NotFound
+	c.router.WebhookPath, c.router.EventsPath, c.router.NotFound = receiver.Path, receiver.EventsPath, html.NotFound
 	c.router.ReadyNote = func() string { return readyNote(status()) }
 	if m.router, err = web.NewRouter(limits, reg, reg, logger, c.router, m.webhooks, json, html); err != nil {
 		return err

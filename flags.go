@@ -64,7 +64,7 @@ func newFlags(c *config) *kingpin.Application {
 	c.receiver, c.readers = receiver.DefaultOptions(math.MaxInt64), reply.DefaultReaderOptions(math.MaxInt64)
 	c.hub, c.router = api.DefaultHubOptions(), web.DefaultRouterOptions()
 	c.web = webflag.AddFlags(app, defaultListenAddress)
-	setFlag(app.Flag("web.max-body-size", "Maximum size of a webhook body. 10,000 alerts are about 9 MB.").
+	setFlag(app.Flag("web.max-body-size", "Maximum size of a body that Alertmanager posts. 10,000 alerts are about 9 MB.").
 		Default(units.Base2Bytes(c.receiver.MaxBodySize).String()), &c.receiver.MaxBodySize, size)
 	setFlag(app.Flag("web.max-requests", "Maximum number of concurrent webhook requests. "+
 		"Further ones get 503, and Alertmanager retries them.").
@@ -79,13 +79,19 @@ func newFlags(c *config) *kingpin.Application {
 	app.Flag("web.enable-pprof", "Whether to serve profiles of Muster under /debug/pprof.").
 		BoolVar(&c.router.EnablePprof)
 	app.Flag("webhook.token-file", "Path of a file with tokens, one per line. "+
-		"A notification must carry one of them as \"Authorization: Bearer …\". The file is read again when it changes.").
+		"Notifications and events must carry one of them as \"Authorization: Bearer …\". The file is read again when it changes.").
 		PlaceHolder("FILE").StringVar(&c.receiver.TokenFile)
 	setFlag(app.Flag("webhook.max-memory", "Maximum number of bytes of decoded notifications in memory. "+
 		"Further notifications get 503, and Alertmanager retries them. "+
 		"A notification that is larger than the limit is accepted if no other notification is in memory. "+
 		"0 means a quarter of Go's memory limit, at most 256MiB.").
 		Default("0"), &c.receiver.MaxMemory, memorySize)
+	setFlag(app.Flag("events.max-requests", "Maximum number of concurrent requests of Alertmanager's event recorder. "+
+		"Further ones get 503, and Alertmanager retries them for a while.").
+		Default(strconv.Itoa(c.receiver.MaxEventRequests)), &c.receiver.MaxEventRequests, integer(1))
+	setFlag(app.Flag("events.max-memory", "Maximum number of bytes of decoded events in memory. "+
+		"Further ones get 503. 0 means an eighth of Go's memory limit, at most 128MiB.").
+		Default("0"), &c.receiver.MaxEventMemory, memorySize)
 	setFlag(app.Flag("webhook.max-alerts", "Maximum number of alerts in a notification. Larger notifications are rejected with 413.").
 		Default(strconv.Itoa(c.receiver.MaxAlerts)), &c.receiver.MaxAlerts, integer(1))
 	setFlag(app.Flag("webhook.max-labels", "Maximum number of labels of an alert, and maximum number of its annotations. "+
@@ -207,7 +213,9 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 // applyMemoryLimit sets the options whose flags are 0, and whose default depends on
 // Go's memory limit.
 func (c *config) applyMemoryLimit(limit int64) {
-	c.receiver.MaxMemory = cmp.Or(c.receiver.MaxMemory, receiver.DefaultOptions(limit).MaxMemory)
+	in := receiver.DefaultOptions(limit)
+	c.receiver.MaxMemory = cmp.Or(c.receiver.MaxMemory, in.MaxMemory)
+	c.receiver.MaxEventMemory = cmp.Or(c.receiver.MaxEventMemory, in.MaxEventMemory)
 	c.readers.MaxResponseMemory = cmp.Or(c.readers.MaxResponseMemory, reply.DefaultReaderOptions(limit).MaxResponseMemory)
 }
 

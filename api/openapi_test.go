@@ -28,6 +28,7 @@ import (
 	"muster/grouping"
 	"muster/internal/testserver"
 	"muster/internal/wire/wiretest"
+	"muster/receiver"
 )
 
 // contract is the parsed docs/openapi.yaml.
@@ -126,7 +127,7 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, got)
-	require.Len(t, want, 15)
+	require.Len(t, want, 19)
 }
 
 // The schemas have the same field names as view.go. A field is required if it
@@ -134,7 +135,7 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 func TestTheContractHasTheShapes(t *testing.T) {
 	doc := readContract(t)
 	for name, shape := range map[string]any{
-		"Kept": testserver.Kept{}, "Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{},
+		"Kept": testserver.Kept{}, "KeptEvents": receiver.KeptEvents{}, "Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{},
 		"Groups": groupsView{}, "Event": api.EventView{},
 		"Events": eventsView{},
 		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Build": api.BuildView{}, "Storage": api.StorageView{},
@@ -172,11 +173,11 @@ func text[T any](words []T) (all []string) {
 	return all
 }
 
-// A field that is missing in the file is an error. Only the message may have
+// A field that is missing in the file is an error. Only what Alertmanager posts may have
 // unknown names.
 func TestTheContractIsStrict(t *testing.T) {
 	for name, ref := range readContract(t).Components.Schemas {
-		if s := ref.Value; s.Type.Is("object") && name != "Notification" {
+		if s := ref.Value; s.Type.Is("object") && name != "Notification" && name != "RecordedEvent" {
 			closed := s.AdditionalProperties.Has != nil && !*s.AdditionalProperties.Has
 			require.True(t, closed || s.AdditionalProperties.Schema != nil, name)
 		}
@@ -291,11 +292,21 @@ func notificationsAreAnswered(t *testing.T, c *contract) {
 			answers(t, h, c, 413, method, path, strings.Repeat(" ", 1001))
 			answers(t, h, c, 415, method, path, wiretest.Body(), "Content-Type", "text/plain")
 		}
+		for _, path := range []string{"/events", "/events/prod"} {
+			answers(t, h, c, 200, method, path, wiretest.Events(`{}`))
+			answers(t, h, c, 400, method, path, "")
+			answers(t, h, c, 403, method, path, "{}", "Sec-Fetch-Site", "cross-site")
+			answers(t, h, c, 413, method, path, strings.Repeat(" ", 1001))
+			answers(t, h, c, 415, method, path, "{}", "Content-Type", "text/plain")
+		}
 	}
 	h.Drain()
 	for _, method := range []string{http.MethodPost, http.MethodPut} {
 		for _, path := range []string{"/webhook", "/webhook/prod"} {
 			answers(t, h, c, 503, method, path, wiretest.Body())
+		}
+		for _, path := range []string{"/events", "/events/prod"} {
+			answers(t, h, c, 503, method, path, "{}")
 		}
 	}
 	answers(t, h, c, 503, http.MethodGet, "/-/ready", "")
@@ -420,7 +431,7 @@ func (f failing) Events(context.Context, grouping.EventQuery) (grouping.EventPag
 func (f failing) Totals(context.Context) (grouping.Totals, error) { return grouping.Totals{}, f.err }
 
 var (
-	example      = regexp.MustCompile(`(?s)curl -s localhost:9095(/webhook\S*) .*? -d '(\{.*?\n\})'`)
+	example      = regexp.MustCompile(`(?s)curl -s localhost:9095(/(?:webhook|events)\S*) .*? -d '([{[].*?\n[}\]])'`)
 	exampleQuery = regexp.MustCompile(`(?m)^ *curl -sN?( -G)? '?localhost:9095(/[^ '\n]*)'?(.*)$`)
 	exampleParam = regexp.MustCompile(`(?:-d (\S+)|--data-urlencode '([^']*)')`)
 )
@@ -432,15 +443,17 @@ func TestTheExamplesOfThePage(t *testing.T) {
 	require.NoError(t, err)
 	c := readContract(t)
 	h := testserver.New(t, testserver.Options{})
-	post := example.FindSubmatch(page)
-	require.NotNil(t, post)
-	w := h.Do(http.MethodPost, string(post[1]), strings.NewReader(string(post[2])))
-	require.Equal(t, http.StatusOK, w.Code, w.Body)
-	require.Contains(t, string(page), w.Body.String(), "the page shows this answer")
+	posts := example.FindAllSubmatch(page, -1)
+	require.Len(t, posts, 2)
+	for _, post := range posts {
+		w := h.Do(http.MethodPost, string(post[1]), strings.NewReader(string(post[2])))
+		require.Equal(t, http.StatusOK, w.Code, w.Body)
+		require.Contains(t, string(page), w.Body.String(), "the page shows this answer")
+	}
 	asked := 0
 	for _, match := range exampleQuery.FindAllStringSubmatch(string(page), -1) {
 		path, query := match[2], url.Values{}
-		if strings.HasPrefix(path, "/webhook") || path == testserver.LivePath {
+		if strings.HasPrefix(path, "/webhook") || strings.HasPrefix(path, "/events") || path == testserver.LivePath {
 			continue
 		}
 		for _, param := range exampleParam.FindAllStringSubmatch(match[3], -1) {

@@ -17,8 +17,12 @@ import (
 
 // admissionOptions are the limits of an admission.
 type admissionOptions struct {
+	title                  string // what the status page and answers call the requests
 	maxBodySize, maxMemory int64
 	maxRequests            int
+	// decodedSize estimates the memory that a body needs. nil: the handler counts what it
+	// decodes, in admitted.memory.
+	decodedSize func(body []byte) int64
 }
 
 // admission decides which posted bodies are received and processed, by their token,
@@ -26,10 +30,11 @@ type admissionOptions struct {
 // nothing waits. Each kind of body has an admission of its own, so that one kind
 // cannot block another.
 type admission struct {
-	kind        string
+	title       string
 	tokens      *webhookTokens
 	draining    *atomic.Bool
 	maxBodySize int64
+	decodedSize func(body []byte) int64
 
 	requests     *limit.Limit // requests that are processed
 	bodyBytes    *limit.Limit // bytes of bodies that are received or complete
@@ -40,14 +45,14 @@ type admission struct {
 // the bodies.
 func newAdmission(kind string, tokens *webhookTokens, draining *atomic.Bool, limits *limit.Registry, opts admissionOptions) *admission {
 	a := &admission{
-		kind: kind, tokens: tokens, draining: draining, maxBodySize: opts.maxBodySize,
+		title: opts.title, tokens: tokens, draining: draining, maxBodySize: opts.maxBodySize, decodedSize: opts.decodedSize,
 		requests: limits.New(kind+"s", limit.Requests, int64(opts.maxRequests)),
 		// One slow sender must not block the largest body that is allowed.
 		bodyBytes:    limits.New(kind+"_bodies", limit.Bytes, max(opts.maxMemory, opts.maxBodySize)),
 		decodedBytes: limits.New(kind+"_memory", limit.Bytes, opts.maxMemory),
 	}
-	limits.Show("Concurrent "+kind+"s", a.requests)
-	limits.Show("Memory of "+kind+"s", a.decodedBytes, a.bodyBytes)
+	limits.Show("Concurrent "+a.title, a.requests)
+	limits.Show("Memory of "+a.title, a.decodedBytes, a.bodyBytes)
 	return a
 }
 
@@ -94,10 +99,10 @@ func (a *admission) check(c *gin.Context) (source string, refused *refusal) {
 		return "", refuse(http.StatusBadRequest, limit.BadSource, "source: must have 1 to 64 letters, digits, '_', '.' or '-'")
 	}
 	if err := validateMediaType(c.Request.Header); err != nil {
-		return "", &refusal{http.StatusUnsupportedMediaType, limit.Media, err}
+		return "", &refusal{code: http.StatusUnsupportedMediaType, reason: limit.Media, err: err}
 	}
 	// Reject a large body before it is read if its decoded form would not fit.
-	if size := c.Request.ContentLength; size > largeBody && !a.decodedBytes.Fits(2*size) {
+	if size := c.Request.ContentLength; a.decodedSize != nil && size > largeBody && !a.decodedBytes.Fits(2*size) {
 		return "", a.refuseLarge()
 	}
 	return source, nil
@@ -114,7 +119,11 @@ func (a *admission) receive(c *gin.Context, in *admitted) *refusal {
 	if in.slot, ok = a.requests.Take(1); !ok {
 		return refuse(http.StatusServiceUnavailable, limit.Overloaded, "too many concurrent requests, try again")
 	}
-	if size := decodedSize(in.body.bytes()); size > minCountedSize {
+	if a.decodedSize == nil {
+		in.memory, _ = a.decodedBytes.Take(0) // 0 bytes always fit
+		return nil
+	}
+	if size := a.decodedSize(in.body.bytes()); size > minCountedSize {
 		if in.memory, ok = a.decodedBytes.Take(size); !ok {
 			return a.refuseLarge()
 		}
@@ -124,7 +133,7 @@ func (a *admission) receive(c *gin.Context, in *admitted) *refusal {
 
 // refuseLarge rejects a body, because the limit on decoded bytes leaves no room for it.
 func (a *admission) refuseLarge() *refusal {
-	return refuse(http.StatusServiceUnavailable, limit.Overloaded, "too many concurrent large %ss, try again", a.kind)
+	return refuse(http.StatusServiceUnavailable, limit.Overloaded, "too many concurrent large %s, try again", a.title)
 }
 
 // checkToken rejects a request without a valid token. It accepts the token as a
@@ -166,15 +175,14 @@ func validateMediaType(h http.Header) error {
 	return nil
 }
 
-// decodedSize estimates the memory that a body needs until its notification is
-// stored. Most of it is maps: two for each alert, 280 bytes for each small one.
-// In large maps each quoted text needs 16 bytes.
+// decodedSize estimates the memory that a body, or an event, needs until it is stored:
+// the texts, and what they are kept in.
 //
 // The estimate was measured on tiny alerts, on usual alerts and on alerts with
-// many labels. It is 1.0 to 2.3 times the memory that decoding needs; storing
-// needs the rest.
+// many labels. It is 1.0 to 2.7 times the memory that decoding needs; storing
+// needs the rest. Events repeat many of their labels, so they need less.
 func decodedSize(body []byte) int64 {
-	const object, text = 280, 16
+	const object, text = 240, 10
 	size := int64(len(body)) + object*int64(bytes.Count(body, []byte{'{'})) + text*int64(bytes.Count(body, []byte{'"'}))
 	return min(size, math.MaxInt64/2)
 }

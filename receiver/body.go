@@ -29,7 +29,7 @@ var (
 // errBodyMemory reports that the limit on body bytes leaves no room for more.
 var errBodyMemory = errors.New("too many concurrent requests, try again")
 
-// requestBody is the body of a notification in memory. The limit counts the
+// requestBody is the body of a request in memory. The limit counts the
 // bytes of the bodies, not the bodies. So clients that send slowly do not block
 // others.
 type requestBody struct {
@@ -59,7 +59,7 @@ func (b *requestBody) receive(r io.Reader) *refusal {
 	case errors.As(err, &tooLarge):
 		return refuse(http.StatusRequestEntityTooLarge, limit.TooLarge, "the body is larger than %d bytes", tooLarge.Limit)
 	case errors.Is(err, errBodyMemory):
-		return &refusal{http.StatusServiceUnavailable, limit.Overloaded, err}
+		return &refusal{code: http.StatusServiceUnavailable, reason: limit.Overloaded, err: err}
 	default:
 		return refuse(http.StatusServiceUnavailable, limit.Incomplete, "the body is incomplete") // Alertmanager retries a 503
 	}

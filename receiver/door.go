@@ -13,6 +13,7 @@ import (
 
 	"muster/grouping"
 	"muster/internal/limit"
+	"muster/internal/reply"
 )
 
 // Path is the path of the webhook. A source may follow it.
@@ -28,19 +29,28 @@ type ingester interface {
 	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
 }
 
-// Door receives notifications. It is safe for concurrent use.
+// domain is what the door needs from the domain.
+type domain interface {
+	ingester
+	observer
+}
+
+// Door receives notifications and events. It is safe for concurrent use.
 type Door struct {
-	groups   ingester
-	limits   *limit.Registry
-	logger   *slog.Logger
-	metrics  *metrics
-	decoder  *decoder
-	webhook  *admission
-	draining atomic.Bool
+	groups     domain
+	limits     *limit.Registry
+	logger     *slog.Logger
+	metrics    *metrics
+	decoder    *decoder
+	rules      eventRules
+	saidEvents *eventMemory
+	webhook    *admission
+	events     *admission
+	draining   atomic.Bool
 }
 
 // New returns the way in.
-func New(groups ingester, limits *limit.Registry, reg prometheus.Registerer, logger *slog.Logger, opts Options) (*Door, error) {
+func New(groups domain, limits *limit.Registry, reg prometheus.Registerer, logger *slog.Logger, opts Options) (*Door, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -54,23 +64,32 @@ func New(groups ingester, limits *limit.Registry, reg prometheus.Registerer, log
 	d := &Door{
 		groups: groups, limits: limits, logger: logger, metrics: newMetrics(reg, opts.MaxSources),
 		decoder: newDecoder(opts.MaxAlerts, opts.MaxLabels),
+		rules:   eventRules{maxAlerts: opts.MaxAlerts, maxLabels: opts.MaxLabels}, saidEvents: newEventMemory(),
 	}
 	d.webhook = newAdmission("notification", tokens, &d.draining, limits, admissionOptions{
-		maxBodySize: opts.MaxBodySize, maxRequests: opts.MaxRequests, maxMemory: opts.MaxMemory,
+		title: "notifications", maxBodySize: opts.MaxBodySize, maxRequests: opts.MaxRequests, maxMemory: opts.MaxMemory,
+		decodedSize: decodedSize,
+	})
+	// Most events are not decoded, so each one is counted when it is.
+	d.events = newAdmission("event", tokens, &d.draining, limits, admissionOptions{
+		title: "event requests", maxBodySize: opts.MaxBodySize, maxRequests: opts.MaxEventRequests, maxMemory: opts.MaxEventMemory,
 	})
 	return d, nil
 }
 
-// Routes adds the routes of the webhook.
+// Routes adds the routes of the webhook and of the event recorder.
 func (d *Door) Routes(r gin.IRouter) {
-	webhook := r.Group(Path, d.recordPanic, d.requireToken)
+	webhook := r.Group(Path, recordPanic(d.limits.Reject), d.requireToken(d.webhook, d.reject))
+	events := r.Group(EventsPath, recordPanic(d.limits.RejectEvents), d.requireToken(d.events, d.rejectEvents))
 	for _, path := range []string{"", "/", "/:source", "/:source/"} {
 		webhook.POST(path, d.serveWebhook)
 		webhook.PUT(path, d.serveWebhook)
+		events.POST(path, d.serveEvents)
+		events.PUT(path, d.serveEvents)
 	}
 }
 
-// Drain makes the webhook answer 503. Alertmanager then retries, or sends to another
+// Drain makes all routes answer 503. Alertmanager then retries, or sends to another
 // replica.
 func (d *Door) Drain() { d.draining.Store(true) }
 
@@ -82,27 +101,33 @@ func (d *Door) Problems() []string {
 	return nil
 }
 
-// recordPanic counts a notification whose handler panics as rejected. The router
-// answers.
-func (d *Door) recordPanic(c *gin.Context) {
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		if err, ok := r.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-			d.limits.Reject(c.Request.Context(), c.Request.RemoteAddr, http.StatusServiceUnavailable, limit.Panic,
-				"internal error, see the log of Muster")
-		}
-		panic(r)
-	}()
-	c.Next()
+// rejecter counts a rejected request and lists it on the status page.
+type rejecter func(ctx context.Context, remote string, code int, reason limit.Reason, text string)
+
+// recordPanic counts a request whose handler panics as rejected. The router answers.
+func recordPanic(reject rejecter) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			r := recover()
+			if r == nil {
+				return
+			}
+			if err, ok := r.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				reject(c.Request.Context(), c.Request.RemoteAddr, http.StatusServiceUnavailable, limit.Panic,
+					"internal error, see the log of Muster")
+			}
+			panic(r)
+		}()
+		c.Next()
+	}
 }
 
-// requireToken rejects a notification without a valid token.
-func (d *Door) requireToken(c *gin.Context) {
-	if refused := d.webhook.checkToken(c); refused != nil {
-		d.reject(c, refused)
+// requireToken rejects a request without a valid token.
+func (d *Door) requireToken(a *admission, reject func(*gin.Context, *refusal)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if refused := a.checkToken(c); refused != nil {
+			reject(c, refused)
+		}
 	}
 }
 
@@ -111,8 +136,33 @@ type refusal struct {
 	code   int
 	reason limit.Reason
 	err    error
+	// cause is the error of the domain, which decides the answer, or nil.
+	cause error
 }
 
 func refuse(code int, reason limit.Reason, format string, args ...any) *refusal {
-	return &refusal{code, reason, fmt.Errorf(format, args...)}
+	return &refusal{code: code, reason: reason, err: fmt.Errorf(format, args...)}
+}
+
+// unstored is the refusal of a request that the domain did not store.
+func unstored(request context.Context, err error) *refusal {
+	if full, ok := errors.AsType[*grouping.FullError](err); ok {
+		// Alertmanager retries and shows that the delivery failed.
+		return &refusal{code: http.StatusServiceUnavailable, reason: limit.Full, err: full}
+	}
+	refused := refuse(http.StatusServiceUnavailable, limit.Storage, "storage is unavailable")
+	if request.Err() != nil {
+		refused = refuse(http.StatusServiceUnavailable, limit.Cancelled, "the client disconnected")
+	}
+	refused.cause = err
+	return refused
+}
+
+// fail answers with the error of a refusal.
+func (d *Door) fail(c *gin.Context, r *refusal) {
+	if r.cause != nil {
+		reply.Error(c, d.logger, r.cause)
+		return
+	}
+	reply.Fail(c, r.code, r.err.Error())
 }

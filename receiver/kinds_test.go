@@ -23,7 +23,7 @@ func TestKindsOfBodiesDoNotBlockEachOther(t *testing.T) {
 	require.NoError(t, err)
 	tokens, err := newWebhookTokens("", promslog.NewNopLogger())
 	require.NoError(t, err)
-	opts := admissionOptions{maxBodySize: 1 << 20, maxMemory: 1 << 20, maxRequests: 1}
+	opts := admissionOptions{title: "bodies", maxBodySize: 1 << 20, maxMemory: 1 << 20, maxRequests: 1, decodedSize: decodedSize}
 	notifications := newAdmission("notification", tokens, &atomic.Bool{}, limits, opts)
 	events := newAdmission("event", tokens, &atomic.Bool{}, limits, opts)
 	admit := func(a *admission, size int) (*admitted, *refusal) {
@@ -45,7 +45,7 @@ func TestKindsOfBodiesDoNotBlockEachOther(t *testing.T) {
 	memory, ok := events.decodedBytes.Take(1 << 20)
 	require.True(t, ok)
 	_, refused = admit(events, 1000)
-	require.EqualError(t, refused.err, "too many concurrent large events, try again")
+	require.EqualError(t, refused.err, "too many concurrent large bodies, try again")
 	require.Equal(t, limit.Overloaded, refused.reason)
 	other, refused = admit(notifications, 1000)
 	require.Nil(t, refused)

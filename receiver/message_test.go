@@ -209,6 +209,46 @@ func TestDecodedSize(t *testing.T) {
 	}
 }
 
+// The estimate is at least the memory that decoded events need, also if they share no text.
+func TestDecodedSizeOfEvents(t *testing.T) {
+	repeat := func(n int, event func(i int) string) string {
+		events := make([]string, n)
+		for i := range events {
+			events[i] = event(i)
+		}
+		return wiretest.Events(events...)
+	}
+	strange := func(i int) string {
+		return wiretest.Grouped(i, 0, "payments", fmt.Sprint("p", i), `"cluster"`, fmt.Sprintf(`"c%d"`, i), `"team"`, fmt.Sprintf(`"t%d"`, i))
+	}
+	muted := func(int) string { return wiretest.Event(0, "am-0", `"silenceMutedAlert":{`+aSilence+`, `+muted035+`}`) }
+	old := func(int) string {
+		return wiretest.Event(0, "am-0", `"alertGrouped":{"alert":{"hash":"77", `+fires034+`}, `+inGroup034+`}`)
+	}
+	inhibited := func(int) string {
+		return wiretest.Event(0, "am-0", `"inhibitionMutedAlert":{"inhibitRules":[{`+rule+`}], `+muted035+`, "inhibitingFingerprints":["1"]}`)
+	}
+	for name, text := range map[string]string{
+		"usual": wiretest.GroupedMany(5000, 0), "strange": repeat(5000, strange), "silenced": repeat(5000, muted),
+		"inhibited": repeat(5000, inhibited), "old": repeat(5000, old), "notification": largeDelivery(5000),
+	} {
+		before := allocated()
+		all := observe(t, text)
+		took := float64(allocated() - before)
+		require.NotEmpty(t, all)
+		require.Greater(t, float64(decodedSize([]byte(text))), 0.9*took, "%s: %d bytes became %.0f", name, len(text), took)
+	}
+}
+
+// largeDelivery returns a notification about n alerts.
+func largeDelivery(n int) string {
+	alerts := make([]string, n)
+	for i := range alerts {
+		alerts[i] = fmt.Sprintf(`{"fingerprint":"%d"}`, i)
+	}
+	return wiretest.Event(0, "am-0", `"notification":{"firingAlerts":[`+strings.Join(alerts, ",")+`], `+flushed035+`}`)
+}
+
 // decodedMemory returns the bytes that a decoded message and its notification need.
 func decodedMemory(t *testing.T, name, text string, decode func([]byte) (*wire.Message, rejectedAlerts, error)) float64 {
 	t.Helper()

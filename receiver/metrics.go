@@ -11,6 +11,9 @@ type metrics struct {
 	notificationsReceived *prometheus.CounterVec
 	webhooksInFlight      prometheus.Gauge
 	alertsRejected        *prometheus.CounterVec
+	eventsReceived        *prometheus.CounterVec
+	eventsRefused         *prometheus.CounterVec
+	eventRequestsInFlight prometheus.Gauge
 	sourceLabels          sourceLabels
 }
 
@@ -27,10 +30,24 @@ func newMetrics(reg prometheus.Registerer, maxSources int) *metrics {
 		alertsRejected: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_alerts_refused_total", Help: "Total number of alerts that were rejected while their notification was stored, by reason.",
 		}, []string{"reason"}),
+		eventsReceived: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_events_received_total",
+			Help: "Total number of events of the event recorder that were received, by source and by Alertmanager's type.",
+		}, []string{"source", "type"}),
+		eventsRefused: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_events_refused_total",
+			Help: "Total number of events that were rejected while the others of their request were kept, by reason.",
+		}, []string{"reason"}),
+		eventRequestsInFlight: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "muster_event_requests_in_flight", Help: "Number of requests of the event recorder that are processed.",
+		}),
 		sourceLabels: sourceLabels{maximum: maxSources, known: map[string]bool{}},
 	}
 	for _, reason := range alertRejectionReasons() {
 		m.alertsRejected.WithLabelValues(reason)
+	}
+	for _, reason := range eventRefusalReasons() {
+		m.eventsRefused.WithLabelValues(reason)
 	}
 	return m
 }

@@ -2,13 +2,13 @@ package receiver
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
 
 	"muster/grouping"
 	"muster/internal/limit"
-	"muster/internal/reply"
 )
 
 // serveWebhook stores a notification.
@@ -36,7 +36,7 @@ func (d *Door) serveWebhook(c *gin.Context) {
 	n.Stamp = stamp
 	out, err := d.groups.Ingest(c.Request.Context(), n)
 	if err != nil {
-		d.rejectUnstored(c, err)
+		d.reject(c, unstored(c.Request.Context(), err))
 		return
 	}
 	d.recordRejectedAlerts(c, rejected)
@@ -60,38 +60,30 @@ type Kept struct {
 // decode decodes a body and releases it. The alerts that cannot be stored are not
 // part of the notification.
 func (d *Door) decode(in *admitted) (grouping.Notification, rejectedAlerts, *refusal) {
+	defer in.body.close()
 	m, rejected, err := d.decoder.decode(in.body.bytes())
-	in.body.close()
 	if err != nil {
-		refused := &refusal{http.StatusBadRequest, limit.BadMessage, err}
-		if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
-			refused.code, refused.reason = http.StatusRequestEntityTooLarge, limit.TooManyAlerts
-		}
-		return grouping.Notification{}, rejectedAlerts{}, refused
+		return grouping.Notification{}, rejectedAlerts{}, refuseMessage(err, in.body.bytes())
 	}
 	n := d.decoder.notification(m, in.source, &rejected)
 	return n, rejected, nil
 }
 
+// refuseMessage is the refusal of a body that is not a valid notification.
+func refuseMessage(err error, body []byte) *refusal {
+	if bad, ok := errors.AsType[*messageError](err); ok && bad.tooLarge {
+		return &refusal{code: http.StatusRequestEntityTooLarge, reason: limit.TooManyAlerts, err: err}
+	}
+	if isEvent(body) {
+		err = fmt.Errorf("this is of the event recorder: send it to %s, and only notifications to %s", EventsPath, Path)
+	}
+	return &refusal{code: http.StatusBadRequest, reason: limit.BadMessage, err: err}
+}
+
 // reject rejects a notification and answers with the error.
 func (d *Door) reject(c *gin.Context, r *refusal) {
 	d.limits.Reject(c.Request.Context(), c.Request.RemoteAddr, r.code, r.reason, r.err.Error())
-	reply.Fail(c, r.code, r.err.Error())
-}
-
-// rejectUnstored rejects a notification that was not stored.
-func (d *Door) rejectUnstored(c *gin.Context, err error) {
-	if full, ok := errors.AsType[*grouping.FullError](err); ok {
-		// Alertmanager retries and shows that the delivery failed.
-		d.reject(c, &refusal{http.StatusServiceUnavailable, limit.Full, full})
-		return
-	}
-	reason, text := limit.Storage, "storage is unavailable"
-	if c.Request.Context().Err() != nil {
-		reason, text = limit.Cancelled, "the client disconnected"
-	}
-	d.limits.Reject(c.Request.Context(), c.Request.RemoteAddr, http.StatusServiceUnavailable, reason, text)
-	reply.Error(c, d.logger, err)
+	d.fail(c, r)
 }
 
 // recordRejectedAlerts counts the rejected alerts of a stored notification and

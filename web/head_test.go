@@ -64,7 +64,7 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	require.Equal(t, http.StatusOK, stream.StatusCode)
 	require.Equal(t, "text/event-stream", stream.Header.Get("Content-Type"))
 	require.Zero(t, h.Hub.Clients())
-	for _, path := range []string{"/webhook", "/webhook/prod"} {
+	for _, path := range []string{"/webhook", "/webhook/prod", "/events", "/events/prod"} {
 		refused, _ := ask(http.MethodHead, path) //nolint:bodyclose // ask closes it
 		require.Equal(t, http.StatusMethodNotAllowed, refused.StatusCode, path)
 	}
@@ -98,7 +98,7 @@ func TestTrailingSlashRedirects(t *testing.T) {
 		for _, path := range []string{"/api/v1/groups/", "/metrics/", "//evil.example/", "/nothing/"} {
 			require.Equal(t, http.StatusNotFound, h.Get(tc.prefix+path).Code, path)
 		}
-		for _, path := range []string{"/webhook/", "/webhook/prod/"} {
+		for _, path := range []string{"/webhook/", "/webhook/prod/", "/events/", "/events/prod/"} {
 			w := h.Get(tc.prefix + path)
 			require.Equal(t, http.StatusMethodNotAllowed, w.Code, path)
 			require.Empty(t, w.Header().Get("Location"), path)

@@ -91,7 +91,9 @@ func TestReadingIsNeverARejectedNotification(t *testing.T) {
 	}
 	require.Equal(t, http.StatusMethodNotAllowed, h.Do(http.MethodHead, "/webhook", nil).Code)
 	require.Equal(t, http.StatusMethodNotAllowed, h.Do(http.MethodOptions, "/webhook", nil).Code)
-	require.Equal(t, http.StatusMethodNotAllowed, h.Get("/webhook", "Accept", "text/html,*/*").Code)
+	for _, path := range []string{"/webhook", "/events"} {
+		require.Equal(t, http.StatusMethodNotAllowed, h.Get(path, "Accept", "text/html,*/*").Code)
+	}
 	require.Zero(t, h.Limits.Rejected())
 	require.Contains(t, h.Get("/").Body.String(), "No webhook has arrived yet")
 }

@@ -49,8 +49,9 @@ type RouterOptions struct {
 	// disconnected.
 	WriteTimeout time.Duration
 	// WebhookPath is the path that notifications belong to, without the prefix.
-	// The answer to a notification that was sent elsewhere names it.
-	WebhookPath string
+	// The answer to a notification that was sent elsewhere names it. EventsPath is the same
+	// for the event recorder.
+	WebhookPath, EventsPath string
 	// NotFound answers a browser that asks for an unknown path.
 	NotFound gin.HandlerFunc
 	// ReadyNote returns more lines for the answer of the ready probe, or "". It
@@ -59,7 +60,7 @@ type RouterOptions struct {
 }
 
 // DefaultRouterOptions returns the default options. The caller sets the functions and
-// the path of the webhook.
+// the paths of the webhook and of events.
 func DefaultRouterOptions() RouterOptions { return RouterOptions{WriteTimeout: writeTimeout} }
 
 // Validate returns an error if the options are not complete.
@@ -67,8 +68,8 @@ func (o RouterOptions) Validate() error {
 	switch {
 	case o.WriteTimeout <= 0:
 		return fmt.Errorf("the write timeout %s is not positive", o.WriteTimeout)
-	case o.WebhookPath == "" || o.NotFound == nil || o.ReadyNote == nil:
-		return errors.New("the path of the webhook, the answer to unknown paths and the note of the ready probe are required")
+	case o.WebhookPath == "" || o.EventsPath == "" || o.NotFound == nil || o.ReadyNote == nil:
+		return errors.New("the paths of the webhook and of events, the answer to unknown paths and the note of the ready probe are required")
 	}
 	return nil
 }

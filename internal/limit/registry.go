@@ -9,11 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Registry has all limits of the process and all rejected notifications. It is safe
-// for concurrent use.
+// Registry has all limits of the process, and all rejected notifications and events. It
+// is safe for concurrent use.
 type Registry struct {
 	logger        *slog.Logger
 	notifications *prometheus.CounterVec // rejected ones, by reason
+	events        *prometheus.CounterVec // rejected requests with events, by reason
 
 	mu     sync.Mutex
 	limits []*Limit // guarded by mu
@@ -45,9 +46,13 @@ func NewRegistry(reg prometheus.Registerer, logger *slog.Logger) (*Registry, err
 		notifications: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_notifications_rejected_total", Help: "Total number of notifications that were rejected, by reason.",
 		}, []string{"reason"}),
+		events: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+			Name: "muster_event_requests_rejected_total", Help: "Total number of requests of the event recorder that were rejected, by reason.",
+		}, []string{"reason"}),
 	}
 	for _, reason := range Reasons() {
 		r.notifications.WithLabelValues(string(reason))
+		r.events.WithLabelValues(string(reason))
 	}
 	return r, reg.Register(newCollector(r))
 }

@@ -65,8 +65,8 @@ const (
 	// an interval. A scan from many addresses must not fill the log.
 	maxLogLinesPerReason = 20
 
-	// leftOut is the internal reason for rejected alerts of an accepted
-	// notification.
+	// leftOut is the internal reason for rejected alerts and events of an accepted
+	// request.
 	leftOut Reason = "left_out"
 )
 
@@ -180,9 +180,19 @@ func (r *rejections) record(reason Reason, rejection Rejection) (log bool) {
 	return log
 }
 
-// addAlert stores a rejected alert of an accepted notification and reports
-// whether to log it. The status page lists each such alert separately.
-func (r *rejections) addAlert(rejection Rejection) (log bool) {
+// addEvents stores a rejected request of the event recorder and reports whether to log it.
+// Its senders and its log lines are apart from those of notifications.
+func (r *rejections) addEvents(reason Reason, rejection Rejection) (log bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.increment(reason)
+	reason = "event_" + reason
+	return r.record(reason, rejection) && r.allowLog(reason, rejection.At)
+}
+
+// addPart stores a rejected part of an accepted request and reports whether to log it. The
+// status page lists each such part separately.
+func (r *rejections) addPart(rejection Rejection) (log bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.record(leftOut, rejection) && r.allowLog(leftOut, rejection.At)
@@ -237,17 +247,39 @@ func (r *Registry) Reject(ctx context.Context, remote string, code int, reason R
 	}
 }
 
+// RejectEvents is Reject for a request of the event recorder. Alertmanager's own log does
+// not say why it was rejected.
+func (r *Registry) RejectEvents(ctx context.Context, remote string, code int, reason Reason, text string) {
+	r.events.WithLabelValues(string(reason)).Inc()
+	from := hostOf(remote)
+	if r.rejections.addEvents(reason, Rejection{At: time.Now(), From: from, Code: code, Text: "events: " + text}) {
+		r.logger.InfoContext(ctx, "Events rejected", "reason", string(reason), "code", code, "remote", from, "err", text)
+	}
+}
+
 // RejectAlerts stores rejected alerts of a notification whose other alerts were kept.
 // There is one text for each alert.
 func (r *Registry) RejectAlerts(ctx context.Context, remote string, alerts uint64, texts []string) {
-	from, log := hostOf(remote), false
+	if r.addParts(remote, "alert rejected: ", texts) {
+		r.logger.InfoContext(ctx, "Alerts rejected", "alerts", alerts, "remote", hostOf(remote), "first", texts[0])
+	}
+}
+
+// RejectSomeEvents stores rejected events of a request whose other events were kept. There is
+// one text for each of the first events.
+func (r *Registry) RejectSomeEvents(ctx context.Context, remote string, events int, texts []string) {
+	if r.addParts(remote, "event rejected: ", texts) {
+		r.logger.InfoContext(ctx, "Some events rejected", "events", events, "remote", hostOf(remote), "first", texts[0])
+	}
+}
+
+// addParts stores rejected parts of a request that was accepted, and reports whether to log
+// them.
+func (r *Registry) addParts(remote, prefix string, texts []string) (log bool) {
 	for _, text := range texts {
-		rejection := Rejection{At: time.Now(), From: from, Code: http.StatusOK, Text: "alert rejected: " + text}
-		log = r.rejections.addAlert(rejection) || log
+		log = r.rejections.addPart(Rejection{At: time.Now(), From: hostOf(remote), Code: http.StatusOK, Text: prefix + text}) || log
 	}
-	if log {
-		r.logger.InfoContext(ctx, "Alerts rejected", "alerts", alerts, "remote", from, "first", texts[0])
-	}
+	return log
 }
 
 // hostOf returns the address without the port.

@@ -31,6 +31,8 @@ import (
 type Groups interface {
 	Stamp() grouping.Stamp
 	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
+	Observe(ctx context.Context, source string, all []grouping.Observation) error
+	RecordHeard(source string, heard []grouping.Heard)
 	All(ctx context.Context) ([]*grouping.AlertGroup, error)
 	Get(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
 	List(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
@@ -48,6 +50,8 @@ type Groups interface {
 type Options struct {
 	MaxBodySize, MaxNotificationMemory            int64
 	MaxRequests, MaxAlerts, MaxLabels, MaxSources int
+	MaxEventMemory                                int64
+	MaxEventRequests                              int
 	MaxReaders, MaxLiveClients                    int
 	MaxResponseMemory                             int64
 	WebhookTokenFile, ExternalURL, RoutePrefix    string
@@ -126,6 +130,8 @@ func (s *Server) buildDoors() (err error) {
 	in := receiver.DefaultOptions(math.MaxInt64)
 	in.MaxBodySize, in.MaxMemory = cmp.Or(opts.MaxBodySize, in.MaxBodySize), cmp.Or(opts.MaxNotificationMemory, in.MaxMemory)
 	in.MaxRequests, in.MaxSources = cmp.Or(opts.MaxRequests, in.MaxRequests), cmp.Or(opts.MaxSources, in.MaxSources)
+	in.MaxEventRequests = cmp.Or(opts.MaxEventRequests, in.MaxEventRequests)
+	in.MaxEventMemory = cmp.Or(opts.MaxEventMemory, in.MaxEventMemory)
 	in.MaxAlerts, in.MaxLabels = cmp.Or(opts.MaxAlerts, in.MaxAlerts), cmp.Or(opts.MaxLabels, in.MaxLabels)
 	in.TokenFile = opts.WebhookTokenFile
 	if s.Receiver, err = receiver.New(s.groups, s.Limits, s.Registry, s.Logger, in); err != nil {
@@ -153,7 +159,7 @@ func (s *Server) buildDoors() (err error) {
 	router := web.DefaultRouterOptions()
 	router.RoutePrefix, router.EnablePprof = opts.RoutePrefix, opts.EnablePprof
 	router.WriteTimeout = cmp.Or(opts.WriteTimeout, router.WriteTimeout)
-	router.WebhookPath, router.NotFound = receiver.Path, s.Pages.NotFound
+	router.WebhookPath, router.EventsPath, router.NotFound = receiver.Path, receiver.EventsPath, s.Pages.NotFound
 	router.ReadyNote = func() string {
 		if st := s.storageStatus(); !st.Healthy {
 			return st.Mode + " is down\n"
@@ -221,6 +227,11 @@ func (s *Server) Do(method, path string, body io.Reader, headers ...string) *htt
 // Post posts a notification to the default source.
 func (s *Server) Post(body string, headers ...string) *httptest.ResponseRecorder {
 	return s.Do(http.MethodPost, receiver.Path, strings.NewReader(body), headers...)
+}
+
+// PostEvents posts events to the default source.
+func (s *Server) PostEvents(body string, headers ...string) *httptest.ResponseRecorder {
+	return s.Do(http.MethodPost, receiver.EventsPath, strings.NewReader(body), headers...)
 }
 
 // Get sends a GET request.
