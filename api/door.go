@@ -36,6 +36,12 @@ type Status struct {
 	Problems func() []string
 }
 
+// muteDetails returns details of what mutes alerts. It may be zero.
+type muteDetails struct {
+	// silenceOf returns a silence of a source, or nil if it is not known.
+	silenceOf func(source, id string) *grouping.Silence
+}
+
 // Door answers requests for JSON. It is safe for concurrent use.
 type Door struct {
 	groups    groups
@@ -45,6 +51,7 @@ type Door struct {
 	status    Status
 	logger    *slog.Logger
 	startedAt time.Time
+	mutes     muteDetails
 }
 
 // New returns the API. Its live updates come from the hub.

@@ -18,6 +18,8 @@ type encoder struct {
 	text []byte
 	// unusual reports that package json must encode the object, or say what is wrong.
 	unusual bool
+	// mutes has the details of what mutes alerts.
+	mutes muteDetails
 	// episodes is memory for the episodes of one alert or group.
 	episodes []grouping.Episode
 }
@@ -87,14 +89,14 @@ func (e *encoder) usualGroup(g *grouping.AlertGroup) {
 
 // alert appends an alert of a group.
 func (e *encoder) alert(g *grouping.AlertGroup, a *grouping.Alert) error {
-	return e.usual(func() { e.usualAlert(g, a) }, func() any { return viewAlert(g, a) })
+	return e.usual(func() { e.usualAlert(g, a) }, func() any { return viewAlert(g, a, e.mutes) })
 }
 
 func (e *encoder) usualAlert(g *grouping.AlertGroup, a *grouping.Alert) {
 	e.unusual = a.Grafana != nil // its fields are rare
 	lastSeen, _ := g.LastSeen(a)
 	e.string(`{"fingerprint":`, string(a.Fingerprint))
-	e.string(`,"status":`, string(a.Status))
+	e.string(`,"status":`, string(a.ShownStatus()))
 	e.labels(`,"labels":`, a.Labels)
 	e.labels(`,"annotations":`, a.Annotations)
 	e.string(`,"generatorURL":`, a.GeneratorURL)
@@ -104,6 +106,15 @@ func (e *encoder) usualAlert(g *grouping.AlertGroup, a *grouping.Alert) {
 	e.time(`,"lastSeenAt":`, lastSeen)
 	if a.Disputed {
 		e.raw(`,"disputed":true`)
+	}
+	e.bool(`,"notified":`, !a.Unnotified)
+	if between := endsBetween(a); len(between) > 0 {
+		e.rare(`,"endsBetween":`, between)
+	}
+	if mutes := e.mutes.viewMutes(g.Source, a); len(mutes) > 0 {
+		e.rare(`,"mutes":`, mutes)
+	} else {
+		e.raw(`,"mutes":[]`)
 	}
 	e.episodes = a.AppendEpisodes(e.episodes[:0])
 	e.listEpisodes()
@@ -127,6 +138,14 @@ func (e *encoder) listEpisodes() {
 		e.raw("}")
 	}
 	e.raw("]")
+}
+
+// rare appends a field that few alerts have with package json.
+func (e *encoder) rare(before string, value any) {
+	e.raw(before)
+	if err := e.value(value); err != nil {
+		e.unusual = true // package json says what is wrong
+	}
 }
 
 func (e *encoder) raw(text string) { e.text = append(e.text, text...) }

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +41,8 @@ func drawAlert(t *rapid.T) *grouping.Alert {
 		Status:      rapid.SampledFrom(grouping.Statuses()).Draw(t, "status"),
 		Annotations: anyLabels.Draw(t, "annotations"), GeneratorURL: anyText.Draw(t, "URL"),
 		StartsAt: anyTime.Draw(t, "start"), EndsAt: anyTime.Draw(t, "end"), FirstSeenAt: anyTime.Draw(t, "first"),
-		LastSeenAt: anyTime.Draw(t, "last"), Disputed: rapid.Bool().Draw(t, "disputed"),
+		LastSeenAt: anyTime.Draw(t, "last"), Disputed: rapid.Bool().Draw(t, "disputed"), Unnotified: rapid.Bool().Draw(t, "unnotified"),
+		GoneFrom: anyTime.Draw(t, "gone from"), GoneBy: anyTime.Draw(t, "gone by"),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "episodes") {
 		a.Recorded = append(a.Recorded, grouping.Episode{StartsAt: anyTime.Draw(t, "episode start"), EndsAt: anyTime.Draw(t, "episode end")})
@@ -50,6 +53,16 @@ func drawAlert(t *rapid.T) *grouping.Alert {
 		}
 	}
 	return a
+}
+
+func drawMutes(t *rapid.T) (mutes []grouping.Mute) {
+	for range rapid.IntRange(1, 3).Draw(t, "mutes") {
+		mutes = append(mutes, grouping.Mute{
+			Kind: rapid.SampledFrom(grouping.MuteKinds()).Draw(t, "kind"), ID: anyText.Draw(t, "mute ID"), Rule: anyText.Draw(t, "rule"),
+			Since: anyTime.Draw(t, "since"), Ended: anyTime.Draw(t, "ended"), From: grouping.OriginAPI,
+		})
+	}
+	return mutes
 }
 
 func drawGroup(t *rapid.T) *grouping.AlertGroup {
@@ -66,12 +79,20 @@ func drawGroup(t *rapid.T) *grouping.AlertGroup {
 	for range rapid.IntRange(0, 3).Draw(t, "alerts") {
 		g.Alerts = append(g.Alerts, drawAlert(t))
 	}
+	for _, a := range g.Alerts {
+		if rapid.Bool().Draw(t, "muted") && !slices.ContainsFunc(g.Mutes, func(m *grouping.AlertMutes) bool { return m.Fingerprint == a.Fingerprint }) {
+			g.Mutes = append(g.Mutes, &grouping.AlertMutes{Fingerprint: a.Fingerprint, Mutes: drawMutes(t)})
+		}
+	}
+	slices.SortFunc(g.Mutes, func(x, y *grouping.AlertMutes) int { return cmp.Compare(x.Fingerprint, y.Fingerprint) })
 	return grouping.NewAlertGroup(g)
 }
 
 // Groups and alerts are encoded as package json encodes them.
 func TestGroupsAreEncodedAsByPackageJSON(t *testing.T) {
-	e := &encoder{}
+	e := &encoder{mutes: muteDetails{silenceOf: func(source, id string) *grouping.Silence {
+		return &grouping.Silence{ID: id, CreatedBy: "<" + source + ">", Comment: id, EndsAt: time.Unix(1_800_000_000, 0)}
+	}}}
 	check := func(t *rapid.T, view any, encode func() error) {
 		want, wantErr := json.Marshal(view)
 		e.text = append(e.text[:0], "before"...)
@@ -85,7 +106,7 @@ func TestGroupsAreEncodedAsByPackageJSON(t *testing.T) {
 		g := drawGroup(t)
 		check(t, viewGroup(g), func() error { return e.group(g) })
 		for _, a := range g.Alerts {
-			check(t, viewAlert(g, a), func() error { return e.alert(g, a) })
+			check(t, viewAlert(g, a, e.mutes), func() error { return e.alert(g, a) })
 		}
 	})
 }

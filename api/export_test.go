@@ -1,6 +1,10 @@
 package api
 
-import "time"
+import (
+	"time"
+
+	"muster/grouping"
+)
 
 // What the tests over the whole HTTP side need.
 const (
@@ -24,7 +28,7 @@ type (
 // The functions that make them.
 var (
 	ViewGroup = viewGroup
-	ViewAlert = viewAlert
+	ViewAlert = func(g *grouping.AlertGroup, a *grouping.Alert) alertView { return viewAlert(g, a, muteDetails{}) }
 	ViewEvent = viewEvent
 )
 

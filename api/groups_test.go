@@ -40,7 +40,7 @@ func TestGroupShape(t *testing.T) {
 	id := h.PostKept(t, wiretest.Body())
 	alert := `{"fingerprint":"0011223344556677","status":"firing","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
 		"generatorURL":"http://p","startsAt":"2026-11-23T03:00:00Z","firstSeenAt":"T","lastSeenAt":"T",
-		"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]}`
+		"notified":true,"mutes":[],"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]}`
 	group := `{"id":"` + id + `",` + groupShape + `,"state":"firing","settling":true,"stale":false,"truncated":0,
 		"counts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T",
 		"notifications":1,"version":1,"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]`
@@ -57,7 +57,7 @@ func TestGroupShape(t *testing.T) {
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}],
 		"alerts":[{"fingerprint":"0011223344556677","status":"resolved","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
 		"generatorURL":"http://p","startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z","firstSeenAt":"T","lastSeenAt":"T",
-		"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}]}]}`, shape(t, h, "/api/v1/groups/"+id))
+		"notified":true,"mutes":[],"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}]}]}`, shape(t, h, "/api/v1/groups/"+id))
 }
 
 func TestEventShape(t *testing.T) {

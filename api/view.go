@@ -62,6 +62,9 @@ type alertView struct {
 	FirstSeenAt  time.Time            `json:"firstSeenAt,omitzero"`
 	LastSeenAt   time.Time            `json:"lastSeenAt,omitzero"`
 	Disputed     bool                 `json:"disputed,omitempty"`
+	Notified     bool                 `json:"notified"`
+	EndsBetween  []time.Time          `json:"endsBetween,omitempty"`
+	Mutes        []muteView           `json:"mutes"`
 	Episodes     []episodeView        `json:"episodes"`
 }
 
@@ -79,12 +82,13 @@ func viewGroup(g *grouping.AlertGroup) GroupView {
 	}
 }
 
-func viewAlert(g *grouping.AlertGroup, a *grouping.Alert) alertView {
+func viewAlert(g *grouping.AlertGroup, a *grouping.Alert, of muteDetails) alertView {
 	lastSeen, _ := g.LastSeen(a)
 	v := alertView{
-		Fingerprint: a.Fingerprint, Status: a.Status, Labels: emptyIfNil(a.Labels), Annotations: emptyIfNil(a.Annotations),
+		Fingerprint: a.Fingerprint, Status: a.ShownStatus(), Labels: emptyIfNil(a.Labels), Annotations: emptyIfNil(a.Annotations),
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(), FirstSeenAt: a.FirstSeenAt,
-		LastSeenAt: lastSeen, Disputed: a.Disputed, Episodes: viewEpisodes(a.Episodes()),
+		LastSeenAt: lastSeen, Disputed: a.Disputed, Notified: !a.Unnotified, EndsBetween: endsBetween(a),
+		Mutes: of.viewMutes(g.Source, a), Episodes: viewEpisodes(a.Episodes()),
 	}
 	if from := a.Grafana; from != nil {
 		v.SilenceURL, v.DashboardURL, v.PanelURL = from.SilenceURL, from.DashboardURL, from.PanelURL
@@ -124,6 +128,10 @@ type eventView struct {
 	Firing      *int                 `json:"firing,omitempty"`
 	Resolved    *int                 `json:"resolved,omitempty"`
 	Truncated   *uint64              `json:"truncated,omitempty"`
+	Integration string               `json:"integration,omitempty"`
+	Index       *uint64              `json:"index,omitempty"`
+	Mute        *eventMuteView       `json:"mute,omitempty"`
+	Silence     *silenceChangeView   `json:"silence,omitempty"`
 }
 
 func viewEvent(e *grouping.Event) eventView {
@@ -134,6 +142,19 @@ func viewEvent(e *grouping.Event) eventView {
 	}
 	if e.Kind == grouping.EventNotified {
 		view.Firing, view.Resolved, view.Truncated = &n.Firing, &n.Resolved, &n.Truncated
+	}
+	if d := e.Delivery; d != nil {
+		view.Receiver, view.Integration, view.Index = d.Receiver, d.Integration, &d.Index
+		view.Reason, view.Firing, view.Resolved = d.Reason, &d.Firing, &d.Resolved
+	}
+	if m := e.Mute; m != nil {
+		view.Mute = &eventMuteView{m.Kind, m.ID, m.Rule}
+	}
+	if c := e.Silence; c != nil {
+		view.Silence = &silenceChangeView{
+			ID: c.ID, CreatedBy: c.CreatedBy, Comment: c.Comment, Matchers: matcherTexts(c.Matchers),
+			StartsAt: c.StartsAt, EndsAt: c.EndsAt, OldEndsAt: c.OldEndsAt, Early: c.Early,
+		}
 	}
 	return view
 }

@@ -148,13 +148,22 @@ func (a *Alert) AppendEpisodes(to []Episode) []Episode {
 }
 
 // KnownEnd returns the end of the alert's newest episode, as far as it is known. For an
-// unreported alert it is the time of the notification that omitted it. Zero means that
-// the episode has not ended.
+// unreported alert it is the last time at which Alertmanager knew it: that of the
+// notification that omitted it, or a later one if something muted it or the API listed it.
+// Zero means that the episode has not ended. A suppressed alert has not ended.
 func (a *Alert) KnownEnd() time.Time {
-	if a.Status == StatusUnreported && a.EndsAt.IsZero() {
-		return a.ChangedAt
+	if a.Status != StatusUnreported || !a.EndsAt.IsZero() {
+		return a.EndsAt
 	}
-	return a.EndsAt
+	switch last, wasMuted := a.LastMute(); {
+	case a.muted.muted():
+		return time.Time{}
+	case !a.GoneFrom.IsZero():
+		return a.GoneFrom
+	case wasMuted:
+		return latest(a.ChangedAt, last.Ended)
+	}
+	return a.ChangedAt
 }
 
 // Equal reports whether both alerts are equal in every field, including stamps. Their mutes

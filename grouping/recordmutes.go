@@ -262,3 +262,27 @@ func (muteRecords) merge(merged, a, b *AlertGroup) {
 func (muteRecords) equal(a, b *AlertGroup) bool {
 	return slices.EqualFunc(a.Mutes, b.Mutes, (*AlertMutes).equal)
 }
+
+// EndedUnder returns a mute under which the alert ended, so that no notification reported
+// its end.
+func (a *Alert) EndedUnder() (m Mute, ok bool) {
+	if a.Status != StatusResolved || a.ObservedAt.IsZero() || a.muted == nil {
+		return Mute{}, false
+	}
+	i := slices.IndexFunc(a.muted.Mutes, func(m Mute) bool {
+		return !m.Since.After(a.EndsAt) && (m.Active() || !m.Ended.Before(a.EndsAt))
+	})
+	if i < 0 {
+		return Mute{}, false
+	}
+	return a.muted.Mutes[i], true
+}
+
+// LastMute returns the mute that ended last.
+func (a *Alert) LastMute() (m Mute, ok bool) {
+	ended := a.EndedMutes()
+	if len(ended) == 0 {
+		return Mute{}, false
+	}
+	return slices.MaxFunc(ended, func(x, y Mute) int { return x.Ended.Compare(y.Ended) }), true
+}

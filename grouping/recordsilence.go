@@ -3,6 +3,8 @@ package grouping
 import (
 	"slices"
 	"time"
+
+	"github.com/prometheus/alertmanager/pkg/labels"
 )
 
 // silenceRecords are the silences of a source. The key of a record is the ID of its
@@ -63,6 +65,22 @@ func (s *Silence) StateAt(now time.Time) SilenceState {
 
 // endedEarly reports whether somebody ended the silence: then its last change is its end.
 func (s *Silence) endedEarly() bool { return !s.UpdatedAt.Before(s.EndsAt) }
+
+// String returns the matcher as Alertmanager writes it: name=~"value".
+func (m SilenceMatcher) String() string {
+	of := labels.Matcher{Name: m.Name, Value: m.Value}
+	switch m.Type {
+	case "!=":
+		of.Type = labels.MatchNotEqual
+	case "=~":
+		of.Type = labels.MatchRegexp
+	case "!~":
+		of.Type = labels.MatchNotRegexp
+	default:
+		of.Type = labels.MatchEqual
+	}
+	return of.String()
+}
 
 func (s *Silence) stampedFields() stampedFields { return stampedFields{&s.ID, &s.Stamp, &s.Unknown} }
 

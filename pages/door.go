@@ -30,6 +30,8 @@ type groups interface {
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
+	// SummarizeMutes counts the suppressed alerts that the query selects.
+	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
 	// Heartbeats returns the current state of every heartbeat, the worst first.
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }

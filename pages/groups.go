@@ -19,19 +19,25 @@ func (d *Door) groupsPage(c *gin.Context, site *templates.Site) (templates.Page,
 	if err != nil {
 		return nil, err
 	}
+	if site.Mutes, err = d.groups.SummarizeMutes(ctx, v.OfSuppressed().ListQuery()); err != nil {
+		return nil, err
+	}
 	var p *templates.GroupsPage
 	if len(v.By) == 0 {
 		p, err = d.listPage(ctx, site, v)
 	} else {
 		p, err = d.byPage(ctx, site, v)
 	}
-	if err == nil && v.LeavesOutUnreported() && site.Totals.WithoutHeartbeats.Groups[grouping.StateUnreported] > 0 {
+	if err != nil || !v.LeavesOutOthers() {
+		return p, err
+	}
+	var unreported grouping.GroupPage
+	if site.Totals.WithoutHeartbeats.Groups[grouping.StateUnreported] > 0 {
 		q := v.OfUnreported().ListQuery()
 		q.Limit = 1
-		var unreported grouping.GroupPage
 		unreported, err = d.groups.List(ctx, q)
-		p.AddUnreported(site, v, unreported.Total)
 	}
+	p.AddOthers(site, v, unreported.Total)
 	return p, err
 }
 

@@ -186,12 +186,12 @@ func TestTheCountsBelowTheListFollowItsFilter(t *testing.T) {
 	notify("payments", "firing", "b")
 	notify("batch", "firing", "c", "d")
 	notify("batch", "resolved", "c") // omits d
-	const line = "unreported: silenced"
+	const line = ": no longer listed, cause unknown."
 	page := func(query string) string { return h.Get("/?"+query, "Accept", testserver.HTML).Body.String() }
 	for _, by := range []string{"", "&by=namespace"} {
-		require.Contains(t, page("filter=namespace%3D%22batch%22"+by), "1 group is "+line, by)
+		require.Contains(t, page("filter=namespace%3D%22batch%22"+by), "1 unreported group"+line, by)
 		require.NotContains(t, page("filter=namespace%3D%22payments%22"+by), line, by)
-		require.Contains(t, page(by), "1 group is "+line, by)
+		require.Contains(t, page(by), "1 unreported group"+line, by)
 		require.NotContains(t, page("state=all"+by), line, by)
 	}
 	require.Contains(t, page("filter=namespace%3D%22nosuch%22&state=unreported"), "Without this filter, 1 group is unreported.")

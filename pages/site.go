@@ -1,11 +1,13 @@
 package pages
 
 import (
+	"context"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/common/version"
 
+	"muster/grouping"
 	"muster/templates"
 )
 
@@ -25,8 +27,33 @@ func (d *Door) site(r *http.Request) (*templates.Site, error) {
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
 		Links: d.linksFor(r), Place: place, Now: time.Now(), Totals: totals, Storage: d.status.Storage(),
 		StartedAt: d.startedAt, RejectedNotifications: d.limits.Rejected(),
+		AlertOf:   d.alertOf(r.Context()),
+		GroupWait: d.opts.Groups.Wait, GroupInterval: d.opts.Groups.Interval,
 		StaleAfter: d.opts.Groups.StaleAfter, Retention: d.opts.Groups.Retention, Demo: d.opts.Demo, Version: version.Version,
 	}, nil
+}
+
+// alertOf returns a function that returns an alert of a source, or nil. Rows can name the
+// same alert many times, so it remembers the alerts.
+func (d *Door) alertOf(ctx context.Context) func(source string, fp grouping.Fingerprint) *grouping.Alert {
+	known := map[grouping.SourceAlert]*grouping.Alert{}
+	return func(source string, fp grouping.Fingerprint) *grouping.Alert {
+		key := grouping.SourceAlert{Source: source, Fingerprint: fp}
+		a, ok := known[key]
+		if ok {
+			return a
+		}
+		groups, err := d.groups.ByFingerprint(ctx, fp)
+		if err == nil {
+			q := grouping.ListQuery{Source: source}
+			groups = q.Select(groups)
+		}
+		if len(groups) > 0 {
+			a = grouping.WorstReport(fp, groups).Alert(fp)
+		}
+		known[key] = a
+		return a
+	}
 }
 
 // bareSite returns the data of a page that describes an error. It asks the domain for

@@ -78,10 +78,15 @@ func truncatedCount(n uint64) int {
 	return int(min(n, math.MaxInt32))
 }
 
+// plainly returns the word that fits n, without n.
+func plainly(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
+
 // plural writes n and the word that fits it: "1 group", "3 groups".
 func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return formatCount(n) + " " + many
+	return formatCount(n) + " " + plainly(n, one, many)
 }

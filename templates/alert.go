@@ -29,6 +29,7 @@ type AlertPage struct {
 	Verb        Verb
 	Where       string // "in prod; resolved in staging"
 	Summary     string
+	Why         Phrases
 	Narrowed    []Chip // active filters; each leads to the page without it
 	Labels      []Chip
 	Annotations []Pair
@@ -71,8 +72,9 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}}),
 		FirstSeen:  newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
 	}
-	switch a.Status {
-	case grouping.StatusFiring:
+	p.Why = s.why(at.Source, a)
+	switch a.ShownStatus() {
+	case grouping.StatusFiring, grouping.StatusSuppressed:
 		p.Since, p.Verb = newMoment(a.Began(), s.Now), "firing for"
 	case grouping.StatusUnreported:
 		p.Since, p.Verb = newMoment(a.ChangedAt, s.Now), verbUnreported
@@ -107,7 +109,7 @@ func sourcesText(s *Site, fp grouping.Fingerprint, said []*grouping.AlertGroup) 
 	for _, status := range grouping.Statuses() {
 		var names []string
 		for _, g := range said {
-			if g.Alert(fp).Status == status {
+			if g.Alert(fp).ShownStatus() == status {
 				names = append(names, g.Source)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+	"time"
 
 	"muster/grouping"
 )
@@ -15,13 +16,16 @@ type AlertRow struct {
 	Key, Version string
 
 	Severity Severity
-	Name     string // empty if all alerts of the group have the same name
-	Labels   []Chip // labels that other alerts of the group do not have
-	Text     string // its description, if other alerts have another one
+	Name     string  // empty if all alerts of the group have the same name
+	Labels   []Chip  // labels that other alerts of the group do not have
+	Text     string  // its description, if other alerts have another one
+	Why      Phrases // what mutes it, or why it is not reported
 	Marks    []Mark
 	Since    Moment
-	Ended    Moment // time of the resolution or of the last report
-	Left     bool   // unreported: a notification omitted it
+	Ended    Moment  // time of the resolution or of the last report
+	Left     bool    // unreported: a notification omitted it
+	Muted    Phrases // since when it is suppressed
+	Gone     string  // how long it is gone from Alertmanager: 8m to 16m
 	Lasted   string
 	Page     string
 	Actions  []Action
@@ -43,7 +47,7 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 		Key: string(a.Fingerprint), Severity: alertLook(a), Since: newMoment(a.Began(), s.Now), Page: s.alertLink(a.Fingerprint, r.group.Source),
 		Labels: labelChips(a.Labels, allGroups(), s.Links, func(name string) bool {
 			return name == "alertname" ||
-				name == grouping.SeverityLabel() && a.Status == grouping.StatusFiring ||
+				name == grouping.SeverityLabel() && (a.ShownStatus() == grouping.StatusFiring || a.ShownStatus() == grouping.StatusSuppressed) ||
 				r.shared.Get(name) == a.Labels.Get(name) && r.shared.Get(name) != ""
 		}),
 	}
@@ -57,14 +61,13 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 			break
 		}
 	}
-	switch a.Status {
-	case grouping.StatusResolved:
-		row.Ended = newMoment(a.EndsAt, s.Now)
-		row.Lasted = Age(a.EndsAt.Sub(a.StartsAt))
-	case grouping.StatusUnreported:
-		last, _ := r.group.LastSeen(a)
-		row.Ended, row.Left = newMoment(last, s.Now), true
-	default:
+	row.Why = s.why(r.group.Source, a)
+	row.setTimes(s, r.group, a)
+	if a.Unnotified && a.Status != grouping.StatusResolved {
+		row.Marks = append(row.Marks, s.notNotifiedMark())
+	}
+	if m, ok := s.silenceEndMark(s.causesOfSuppressed(r.group.Source, a)); ok {
+		row.Marks = append(row.Marks, m)
 	}
 	if a.Disputed {
 		row.Marks = append(row.Marks, Mark{
@@ -83,10 +86,52 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	}
 	row.Actions = r.actions(a)
 	h := fnv.New32a()
-	fmt.Fprintf(h, "%q %q %s %s %q %q %v",
-		row.Severity.Word, row.Text, row.Since.ISO, row.Ended.ISO, row.Labels, markTexts(row.Marks), row.Actions)
+	fmt.Fprintf(h, "%q %q %q %q %s %s %q %q %v",
+		row.Severity.Word+row.Severity.Shape, row.Text, row.Why.identity(), row.Muted.identity()+row.Gone, row.Since.ISO, row.Ended.ISO, row.Labels, markTexts(row.Marks), row.Actions)
 	row.Version = fmt.Sprintf("%08x", h.Sum32())
 	return row
+}
+
+// setTimes sets the times of the row.
+func (row *AlertRow) setTimes(s *Site, g *grouping.AlertGroup, a *grouping.Alert) {
+	switch a.ShownStatus() {
+	case grouping.StatusResolved:
+		row.Ended = newMoment(a.EndsAt, s.Now)
+		row.Lasted = Age(a.EndsAt.Sub(a.StartsAt))
+	case grouping.StatusSuppressed:
+		var since time.Time
+		for _, m := range a.Mutes() {
+			since = earlier(since, m.Since)
+		}
+		row.Muted.say("suppressed since ")
+		row.Muted.clock(since, s.Now)
+	case grouping.StatusUnreported:
+		if !a.GoneBy.IsZero() {
+			row.Gone = between(s.Now.Sub(a.GoneBy), s.Now.Sub(a.GoneFrom))
+			row.Lasted = between(a.GoneFrom.Sub(a.StartsAt), a.GoneBy.Sub(a.StartsAt))
+			return
+		}
+		last, _ := g.LastSeen(a)
+		row.Ended, row.Left = newMoment(last, s.Now), true
+	default:
+	}
+}
+
+// between writes two durations between which one is: 8m to 16m.
+func between(shortest, longest time.Duration) string {
+	from, to := roughAge(shortest), roughAge(longest)
+	if from == to {
+		return from
+	}
+	return from + " to " + to
+}
+
+// roughAge writes a duration without seconds, because it is not known exactly.
+func roughAge(d time.Duration) string {
+	if d >= time.Minute && d < time.Hour {
+		return minutesLeft(d)
+	}
+	return Age(d)
 }
 
 // actions returns the alert's actions, without those in the head of its group.
@@ -108,11 +153,26 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 		out = append(out, grafanaActions(links, slices.Concat(r.head, out))...)
 		return append(out, Action{Text: historyText, Href: page})
 	}
+	if id := r.onlySilence(a); id != "" {
+		return append(out, Action{Text: "Silence", Href: r.site.Links.SilenceOf(id, r.site.manySource(r.group.Source))}, Action{Text: historyText, Href: page})
+	}
 	comment := r.site.silenceComment(page, r.group.Source, r.group.Receiver)
-	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && a.Status != grouping.StatusResolved {
+	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && a.Status != grouping.StatusResolved && a.GoneBy.IsZero() {
 		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
 	}
 	return append(out, Action{Text: historyText, Href: page})
+}
+
+// onlySilence returns the silence that mutes the alert and ends last, or "" if the alert is
+// not silenced.
+func (r *alertRows) onlySilence(a *grouping.Alert) string {
+	if a.ShownStatus() != grouping.StatusSuppressed {
+		return ""
+	}
+	if known := r.site.causesOf(r.group.Source, a).silences; len(known) > 0 {
+		return known[0].ID
+	}
+	return ""
 }
 
 func markTexts(marks []Mark) []string {
@@ -127,8 +187,9 @@ func markTexts(marks []Mark) []string {
 const maxMarkdownAlerts = 20
 
 // markdown returns the group as Markdown, to paste into a chat.
-func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grouping.Labels) string {
+func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.Alert, shared grouping.Labels) string {
 	var b strings.Builder
+	origin := s.origin(g.Source, g.Receiver)
 	fmt.Fprintf(&b, "**[%s] %s**: %s %s", markdownText(p.Severity.Word), markdownText(p.Name), p.Count, p.Counted)
 	if p.Mix != "" {
 		b.WriteString(" (" + p.Mix + ")")
@@ -158,8 +219,8 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 			break
 		}
 		b.WriteString("- ")
-		if a.Status != grouping.StatusFiring {
-			b.WriteString(string(a.Status) + " ")
+		if status := a.ShownStatus(); status != grouping.StatusFiring {
+			b.WriteString(string(status) + " ")
 		}
 		own := a.Labels.Without(shared)
 		for _, name := range own.Names() {
@@ -167,6 +228,9 @@ func markdown(p *GroupPage, origin string, alerts []*grouping.Alert, shared grou
 		}
 		if len(own) == 0 {
 			b.WriteString(markdownCode(cmp.Or(a.Name(), string(a.Fingerprint))))
+		}
+		if why := s.why(g.Source, a); len(why) > 0 {
+			b.WriteString(" " + markdownText(why.String()))
 		}
 		b.WriteByte('\n')
 	}

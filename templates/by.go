@@ -92,11 +92,13 @@ func newByRow(b *grouping.Bucket, v View, s *Site) ByRow {
 	}
 	r := ByRow{
 		Href: href, Severity: severities[b.Severity], Title: strings.Join(parts, ", "),
-		Values: listNames(countNames(b.Alerts)), Count: formatCount(len(b.Alerts)), Counted: "firing", Mix: severityMix(b.Alerts),
+		Values: listNames(countNames(b.Alerts)), Count: formatCount(len(b.Alerts)), Counted: "firing", Mix: severityMix(b.Alerts, b.Alerts[0].ShownStatus()),
 		Groups: "in " + plural(b.Groups, "group", "groups") + sourcesOf(b, s), Since: newMoment(b.NewestAt, s.Now),
 	}
 	switch v.State {
 	case query.StateFiring:
+	case query.StateSuppressed:
+		r.Counted, r.Severity.Mute, r.Severity.Shape = "suppressed", true, hollow[b.Severity]
 	case query.StateUnreported:
 		r.Counted, r.Severity = "unreported", lookUnreported
 	case query.StateResolved:

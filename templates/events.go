@@ -39,6 +39,14 @@ var eventLooks = map[grouping.EventKind]eventLook{
 	grouping.EventStale:      {"warn", "stale", "has no notification for a long time"},
 	grouping.EventExpired:    {"other", "expired", "is removed"},
 	grouping.EventNotified:   {"info", "notified", ""},
+	grouping.EventDelivered:  {"info", "delivered", ""},
+
+	grouping.EventSuppressed:   {"other", "suppressed", "suppressed"},
+	grouping.EventUnsuppressed: {"crit", "unsuppressed", "no longer suppressed, still fires"},
+
+	grouping.EventSilenceCreated: {"info", "silence created", ""},
+	grouping.EventSilenceChanged: {"info", "silence changed", ""},
+	grouping.EventSilenceExpired: {"info", "silence ended", ""},
 }
 
 // An alert's line ends with firstOfGroup or lastOfGroup if the same write opened
@@ -93,15 +101,86 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 	if e.Fingerprint != "" {
 		r.Group, r.Href = r.Href, s.alertLink(e.Fingerprint, e.Source)
 	}
-	if e.Kind == grouping.EventNotified {
+	switch {
+	case e.Kind == grouping.EventNotified:
 		r.Says = notificationReason(e) + ": " + notifiedCounts(e)
 		if e.Notification().ExternalURL != "" {
 			r.Says += ", from " + strings.Join(hostsOf(from), ", ")
 		}
+	case e.Delivery != nil:
+		r.Says = e.Delivery.Receiver + " (" + integrationName(e.Delivery) + "): " + deliveryTitle(e.Delivery) + ", " +
+			deliveredCounts(e.Delivery)
+	case e.Silence != nil:
+		r.setSilence(s, e)
+		return r
+	case e.Mute != nil:
+		r.setMute(s, e)
 	}
 	r.Origin = s.originChips(e.Source, e.Receiver, allGroups())
 	r.Chips = labelChips(show(e.Labels), allGroups(), s.Links, func(name string) bool { return name == "alertname" })
 	return r
+}
+
+// setMute sets what a line says about the mute of an event.
+func (r *EventRow) setMute(s *Site, e *grouping.Event) {
+	switch e.Kind {
+	case grouping.EventSuppressed:
+		if why := s.muteSentence(e.Source, *e.Mute); why != "" {
+			r.Says += ": " + why
+		}
+	case grouping.EventResolved:
+		r.Says += ", without a notification"
+	default:
+	}
+}
+
+// muteSentence says what mutes an alert: "silenced by mira until 06:00: canary pods".
+func (s *Site) muteSentence(source string, m grouping.Mute) string {
+	c := causes{source: source, alert: &grouping.Alert{}}
+	switch m.Kind {
+	case grouping.MuteSilence:
+		known := s.silence(source, m.ID)
+		if known == nil {
+			return "silenced"
+		}
+		return "silenced" + s.silenceSentence(source, known, false).String()
+	case grouping.MuteInhibition:
+		c.inhibitions = []grouping.Mute{m}
+		ps := s.inhibitedBy(c, false)
+		ps[0].Text = strings.ToLower(ps[0].Text[:1]) + ps[0].Text[1:]
+		return ps.String()
+	case grouping.MuteInterval:
+		return "muted by time interval " + shorten(m.ID)
+	}
+	return ""
+}
+
+// setSilence sets the line of an event about a silence.
+func (r *EventRow) setSilence(s *Site, e *grouping.Event) {
+	c := e.Silence
+	r.What, r.Href = "silence", s.Links.SilenceOf(c.ID, s.manySource(e.Source))
+	if c.CreatedBy != "" {
+		r.What += " by " + shorten(c.CreatedBy)
+	}
+	switch {
+	case e.Kind == grouping.EventSilenceExpired && c.Early:
+		r.Says = "ended early"
+	case e.Kind == grouping.EventSilenceExpired:
+		r.Says = "ended"
+	default:
+		if !c.EndsAt.IsZero() {
+			r.Says = "until " + clockPhrase(c.EndsAt, s.Now).Text
+		}
+		if !c.OldEndsAt.IsZero() {
+			r.Says += ", before " + clockPhrase(c.OldEndsAt, s.Now).Text
+		} else if c.Comment != "" {
+			r.Says += ": " + shorten(c.Comment)
+		}
+	}
+	r.Origin = s.originChips(e.Source, "", allGroups())
+	for _, m := range c.Matchers {
+		r.Chips = append(r.Chips, Chip{Text: shorten(m.String())})
+	}
 }
 
 func notifiedCounts(e *grouping.Event) string {
@@ -143,39 +222,13 @@ func hostsOf(external []string) []string {
 // transitions returns the lines of a group's events without its notifications.
 func transitions(s *Site, events []grouping.Event, shared grouping.Labels) []EventRow {
 	const maximum = 15 // the history page has the rest
-	changes := slices.DeleteFunc(slices.Clone(events), func(e grouping.Event) bool { return e.Kind == grouping.EventNotified })
+	changes := slices.DeleteFunc(slices.Clone(events), func(e grouping.Event) bool {
+		return e.Kind == grouping.EventNotified || e.Kind == grouping.EventDelivered
+	})
 	rows := newEventRows(s, changes, func(l grouping.Labels) grouping.Labels { return l.Without(shared) })
 	rows = rows[:min(len(rows), maximum)]
 	for i := range rows {
 		rows[i].Group, rows[i].Origin = "", nil // the page shows them once
 	}
 	return rows
-}
-
-// NotificationRow is one notification. Copies from several Alertmanagers are one
-// row.
-type NotificationRow struct {
-	Key          string
-	At           Moment
-	Time         string
-	Why          string
-	Counts       string
-	Joined, Left int
-	From         []string
-}
-
-// newNotifications makes the rows of the notifications among the events. events
-// are newest first.
-func newNotifications(events []grouping.Event, s *Site) []NotificationRow {
-	const maximum = 15
-	var out []NotificationRow
-	for _, n := range grouping.Notifications(events, maximum) {
-		// The oldest copy arrived when Alertmanager sent the notification.
-		sent := n.Oldest
-		out = append(out, NotificationRow{
-			Key: sent.ID, At: newMoment(sent.Time, s.Now), Time: sent.Time.UTC().Format("15:04:05"),
-			Why: notificationReason(n.Newest), Counts: notifiedCounts(n.Newest), From: hostsOf(n.From), Joined: n.Joined, Left: n.Left,
-		})
-	}
-	return out
 }

@@ -53,10 +53,14 @@ type GroupPage struct {
 	Mix      string
 	Since    Moment
 	Verb     Verb
-	Oldest   Moment // start of the oldest firing alert, if it is not at Since
-	Summary  string // summary that is equal on all alerts
-	Note     string // warnings about the data on the page
-	Remark   string // explanation of the marks that are not warnings
+	Oldest   Moment  // start of the oldest firing alert, if it is not at Since
+	Summary  string  // summary that is equal on all alerts
+	Note     string  // warnings about the data on the page
+	Setup    string  // leads to how Muster hears of causes; empty if it does
+	Why      Phrases // what mutes all alerts that did not end
+	Silence  string  // page of the only silence that mutes them
+	AsOf     string  // since when the causes may have changed
+	Remark   string  // explanation of the marks that are not warnings
 
 	Actions  []Action
 	JSON     string
@@ -70,6 +74,8 @@ type GroupPage struct {
 	AlertNumber   string
 	Pager         *Pager
 	Notifications []NotificationRow
+	Recorder      bool     // the event recorder tells of other receivers
+	Failures      []string // sentences about failed notifications
 	Episodes      []EpisodeRow
 	History       []EventRow
 	HistoryURL    string
@@ -114,7 +120,6 @@ func newTextLink(s string) TextLink {
 type EpisodeRow struct {
 	From, To Moment
 	Lasted   string
-	Label    string
 	Source   string // empty if there is one source only
 }
 
@@ -126,14 +131,17 @@ const alertsPerPage = 100
 func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []grouping.Event) *GroupPage {
 	name := title(g, nil)
 	p := &GroupPage{
-		Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g), Marks: groupMarks(g, s),
+		Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g),
 	}
+	muted := s.groupCauses(g)
+	p.Marks = groupMarks(g, s, muted)
+	p.setCauses(s, g, muted)
 	all := allGroups()
 	if g.GroupLabels.Get("alertname") != "" {
 		p.Labels = labelChips(g.GroupLabels, all, s.Links, func(n string) bool { return n == "alertname" })
 	}
 	p.Origin = s.originChips(g.Source, g.Receiver, all)
-	p.Count, p.Counted, p.Mix = groupCounts(g)
+	p.Count, p.Counted, p.Mix = groupCounts(g, true)
 	p.Since, p.Verb = groupSince(g, s.Now)
 	p.Note, p.Remark = groupNote(g, s), groupRemark(g, s)
 	p.Oldest = oldestFiring(g, s.Now)
@@ -149,7 +157,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.JSON = s.Links.GroupJSON(g.ID)
 
 	sorted := grouping.SortByUrgency(g.Alerts)
-	p.Markdown = markdown(p, s.origin(g.Source, g.Receiver), sorted, shared)
+	p.Markdown = markdown(s, p, g, sorted, shared)
 	episodes := g.Episodes()
 	p.Timeline = newTimeline(s, v, g, sorted, shared, episodes, events)
 	offset := min(v.Offset, max(0, len(sorted)-1)) / alertsPerPage * alertsPerPage
@@ -159,12 +167,33 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	}
 	p.AlertCount, p.AlertNumber = plural(len(sorted), "alert", "alerts"), formatCount(len(sorted))
 	p.Pager = alertPager(s, v, g.ID, offset, len(sorted))
-	p.Notifications = newNotifications(events, s)
+	p.setNotifications(s, g, events)
 	p.Episodes = pastEpisodes(episodes, s.Now)
 	p.History = transitions(s, events, shared)
 	p.HistoryURL = s.Links.History(HistoryView{Events: query.Events{Group: g.ID}})
 	p.Facts = newFacts(s, g, annotations, events)
 	return p
+}
+
+// setCauses sets what the head of the page says about the causes of the suppressed alerts.
+func (p *GroupPage) setCauses(s *Site, g *grouping.AlertGroup, all []causes) {
+	if g.Counts.Unreported > 0 && !s.knowsCauses(g.Source) {
+		p.Setup = s.Links.Word("sources")
+	}
+	if len(all) == 0 {
+		return
+	}
+	if since, names := s.failing(g.Source); len(names) > 0 {
+		p.AsOf = "The causes are as of " + formatClock(since, s.Now) + " UTC: " + listAnd(names) + " " + plainly(len(names), "does", "do") +
+			" not answer."
+	}
+	if g.State != grouping.StateSuppressed {
+		return
+	}
+	p.Why = s.groupWhy(g, all)
+	if only := all[0]; len(all) == 1 && len(only.silences) > 0 {
+		p.Silence = s.Links.SilenceOf(only.silences[0].ID, s.manySource(g.Source))
+	}
 }
 
 // allGroups returns the view that the chips of a group's or an alert's page lead
@@ -177,9 +206,11 @@ func groupNote(g *grouping.AlertGroup, s *Site) string {
 		notes = append(notes, plural(truncatedCount(g.Truncated), "alert was", "alerts were")+
 			" truncated from the last notification by Alertmanager's max_alerts or by a limit of Muster. The counts are minimums.")
 	}
-	if g.Counts.Unreported > 0 {
-		notes = append(notes, plural(g.Counts.Unreported, "alert is", "alerts are")+
-			" unreported: a notification omitted what was firing before and is not resolved. "+
+	if n := plural(g.Counts.Unreported, "alert is", "alerts are"); g.Counts.Unreported > 0 && s.knowsCauses(g.Source) {
+		notes = append(notes, n+" unreported: no mute is known for "+plainly(g.Counts.Unreported, "it", "them")+
+			" and nobody reported "+plainly(g.Counts.Unreported, "its", "their")+" end.")
+	} else if g.Counts.Unreported > 0 {
+		notes = append(notes, n+" unreported: a notification omitted what was firing before and is not resolved. "+
 			"Possible causes: a silence, an inhibition, or lost data in Alertmanager.")
 	}
 	if g.Stale {

@@ -14,6 +14,7 @@ type GroupsPage struct {
 	Frame
 
 	Counts []CountLink
+	Causes *CauseLinks
 	Groups string // 16 groups firing
 	Last   Moment // last notification
 	Beat   string // name of a heartbeat
@@ -24,6 +25,7 @@ type GroupsPage struct {
 	Shared []Chip // labels that are equal in all rows
 	Rows   []GroupRow
 	ByRows []ByRow
+	Foot   string       // sentence below the rows
 	Other  *OtherGroups // groups that are not in the view's state
 	Empty  *Empty
 	Setup  *Setup
@@ -35,6 +37,12 @@ type GroupsPage struct {
 type CountLink struct {
 	Class, Word, Count, Href string
 	Current                  bool
+}
+
+// CauseLinks are the links to the suppressed alerts by cause.
+type CauseLinks struct {
+	Causes   []RangeLink
+	Silences string
 }
 
 // FilterForm is the form for the query of the list.
@@ -67,6 +75,9 @@ type Empty struct {
 	Good        bool
 	Href, Link  string
 	Near        []Chip // filters that the reader may have meant
+	More        string // a second sentence, with a link of its own
+	MoreHref    string
+	MoreLink    string
 }
 
 // Setup is the instruction for a new user.
@@ -77,8 +88,17 @@ type Setup struct {
 	Status    string // link to the status page
 }
 
-// OtherGroups is a link to unreported groups that the list does not show.
-type OtherGroups struct{ Text, Href string }
+// OtherGroups are suppressed and unreported groups that the list of firing groups does not
+// show, each with a link to them.
+type OtherGroups struct {
+	Suppressed     string // 5 suppressed groups
+	Critical       string // 3 critical alerts
+	Causes         string // 3 silenced, 1 inhibited, 1 by time interval
+	SuppressedHref string
+	Unreported     string // 2 unreported groups
+	UnreportedHref string
+	Setup          string // leads to how Muster hears of causes
+}
 
 // Pager leads through the pages of a list.
 type Pager struct {
@@ -109,6 +129,8 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 	}
 	if len(listed) == 0 {
 		p.setEmpty(s, v)
+	} else if v.State == query.StateSuppressed {
+		p.Foot = "These alerts fire, but Alertmanager sends no notifications about them."
 	}
 	return p
 }
@@ -121,6 +143,9 @@ func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
 		Groups: plural(s.Totals.WithoutHeartbeats.Firing(), "group", "groups") + " firing",
 		Last:   newMoment(s.Totals.LastNotification, s.Now),
 	}
+	if v.State == query.StateSuppressed && v.Silence == "" {
+		p.Causes = causeLinks(s, v)
+	}
 	if h := grouping.MainHeartbeat(s.Heartbeats); h != nil {
 		p.Beat, p.Quiet, p.BeatAt = s.heartbeatName(h), h.State.IsBroken(), newMoment(h.At, s.Now)
 	}
@@ -131,32 +156,84 @@ func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
 	return p
 }
 
-// LeavesOutUnreported reports whether the view lists firing groups only. Such a
-// page also shows the number of unreported groups (see AddUnreported).
-func (v View) LeavesOutUnreported() bool { return v.State == query.StateFiring && !v.Wall }
+// LeavesOutOthers reports whether the view lists firing groups only. Such a page also
+// shows the numbers of suppressed and unreported groups (see AddOthers).
+func (v View) LeavesOutOthers() bool { return v.State == query.StateFiring && !v.Wall }
 
 // OfUnreported returns the view of unreported groups with the same filter.
-func (v View) OfUnreported() View {
+func (v View) OfUnreported() View { return v.ofState(query.StateUnreported) }
+
+// OfSuppressed returns the view of suppressed alerts with the same filter.
+func (v View) OfSuppressed() View { return v.ofState(query.StateSuppressed) }
+
+func (v View) ofState(state string) View {
 	to := v.first()
-	to.State = query.StateUnreported
+	to.State, to.Cause = state, ""
 	return to
 }
 
-// AddUnreported adds a line with n, the number of unreported groups that the
-// view's filter selects.
-func (p *GroupsPage) AddUnreported(s *Site, v View, n int) {
-	if n == 0 {
+// AddOthers adds a line with the suppressed groups of the site, and with the number of
+// unreported groups that the view's filter selects.
+func (p *GroupsPage) AddOthers(s *Site, v View, unreported int) {
+	said := p.Empty != nil && p.Empty.More != ""
+	if unreported == 0 && (s.Mutes.Groups == 0 || said) {
 		return
 	}
-	p.Other = &OtherGroups{
-		Text: plural(n, "group is", "groups are") + " unreported: silenced, inhibited or lost by Alertmanager.",
-		Href: s.Links.Groups(v.OfUnreported()),
+	p.Other = &OtherGroups{}
+	if m := &s.Mutes; m.Groups > 0 && !said {
+		p.Other.Suppressed, p.Other.SuppressedHref = plural(m.Groups, "suppressed group", "suppressed groups"), s.Links.Groups(v.OfSuppressed())
+		p.Other.Causes = causeCounts(m.ByCause)
+		if m.Critical > 0 {
+			p.Other.Critical = plural(m.Critical, "critical alert", "critical alerts")
+		}
 	}
+	if unreported > 0 {
+		p.Other.Unreported, p.Other.UnreportedHref = plural(unreported, "unreported group", "unreported groups"), s.Links.Groups(v.OfUnreported())
+		if len(s.withoutCauses()) > 0 {
+			p.Other.Setup = s.Links.Word("sources")
+		}
+	}
+}
+
+// causeCounts lists numbers by cause: "3 silenced, 1 by time interval".
+func causeCounts(n map[grouping.MuteKind]int) string {
+	var parts []string
+	for _, of := range []struct {
+		kind grouping.MuteKind
+		word string
+	}{{grouping.MuteSilence, "silenced"}, {grouping.MuteInhibition, "inhibited"}, {grouping.MuteInterval, "by time interval"}} {
+		if n[of.kind] > 0 {
+			parts = append(parts, formatCount(n[of.kind])+" "+of.word)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// causeLinks returns the links to the suppressed alerts of the view by cause.
+func causeLinks(s *Site, v View) *CauseLinks {
+	to := v.first()
+	to.Cause = ""
+	links := &CauseLinks{
+		Causes:   []RangeLink{{Text: "every cause", Href: s.Links.Groups(to), Current: v.Cause == ""}},
+		Silences: s.Links.Silences(),
+	}
+	for _, of := range []struct {
+		kind grouping.MuteKind
+		word string
+	}{{grouping.MuteSilence, "silenced"}, {grouping.MuteInhibition, "inhibited"}, {grouping.MuteInterval, "time interval"}} {
+		if n := s.Mutes.Alerts[of.kind]; n > 0 || v.Cause == of.kind {
+			to.Cause = of.kind
+			links.Causes = append(links.Causes, RangeLink{
+				Text: of.word + " " + formatCount(n), Href: s.Links.Groups(to), Current: v.Cause == of.kind,
+			})
+		}
+	}
+	return links
 }
 
 func countLinks(s *Site, v View) []CountLink {
 	totals := &s.Totals.WithoutHeartbeats
-	links := make([]CountLink, 0, 4)
+	links := make([]CountLink, 0, 5)
 	for _, severity := range []grouping.Severity{
 		grouping.SeverityCritical, grouping.SeverityWarning, grouping.SeverityInfo, grouping.SeverityOther,
 	} {
@@ -178,6 +255,13 @@ func countLinks(s *Site, v View) []CountLink {
 		}
 		links = append(links, l)
 	}
+	if n := totals.Alerts[grouping.StatusSuppressed]; n > 0 {
+		l := CountLink{Class: "mute", Word: "suppressed", Count: formatCount(n), Current: v.State == query.StateSuppressed}
+		if l.Href = s.Links.Groups(causeView("")); l.Current {
+			l.Href = s.Links.Groups(v.ofState(query.StateFiring))
+		}
+		links = append(links, l)
+	}
 	return links
 }
 
@@ -186,10 +270,12 @@ func newFilterForm(s *Site, v View) FilterForm {
 		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall,
 		Sources:   selectOptions(s.Totals.Sources, v.Source, "all sources"),
 		Receivers: selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers"),
-		Open:      v.Source != "" || v.Receiver != "" || v.State != query.StateFiring || v.Sort != grouping.DefaultSort || len(v.By) > 0,
+		Open: v.Source != "" || v.Receiver != "" || v.State != query.StateFiring && v.State != query.StateSuppressed ||
+			v.Sort != grouping.DefaultSort || len(v.By) > 0,
 	}
 	for _, o := range [][2]string{
 		{query.StateFiring, "firing"},
+		{query.StateSuppressed, "suppressed"},
 		{query.StateUnreported, "unreported"},
 		{query.StateResolved, "resolved"},
 		{query.StateAll, "all"},
@@ -221,6 +307,11 @@ func newFilterForm(s *Site, v View) FilterForm {
 		to.Source = ""
 		f.Chips = append(f.Chips, Chip{Text: "source: " + v.Source, Href: s.Links.Groups(to)})
 	}
+	if v.Silence != "" {
+		to := v.first()
+		to.Silence = ""
+		f.Chips = append(f.Chips, Chip{Text: "silence: " + v.Silence, Href: s.Links.Groups(to)})
+	}
 	if v.Receiver != "" {
 		to := v.first()
 		to.Receiver = ""
@@ -228,7 +319,7 @@ func newFilterForm(s *Site, v View) FilterForm {
 	}
 	if len(f.Chips) > 0 || v.Err != nil {
 		to := v.first()
-		to.Filter, to.Source, to.Receiver = query.Filter{}, "", ""
+		to.Filter, to.Source, to.Receiver, to.Silence = query.Filter{}, "", "", ""
 		f.Clear = s.Links.Groups(to)
 	}
 	return f
@@ -270,6 +361,8 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 		p.Empty = &Empty{Title: "No more groups", Text: "The list became shorter. ", Href: s.Links.Groups(v.first()), Link: "First page"}
 	case v.State == query.StateResolved:
 		p.Empty = &Empty{Title: "No resolved groups", Text: "Resolved groups are kept for " + formatDuration(s.Retention) + "."}
+	case v.State == query.StateSuppressed:
+		p.Empty = nothingSuppressed(s, v)
 	case v.State == query.StateUnreported:
 		p.Empty = &Empty{Title: "No unreported groups", Text: "Alertmanager's notifications contain every firing alert.", Good: true}
 	case v.State == query.StateFiring, v.State == query.StateAll:
@@ -283,6 +376,8 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 func unfilteredCount(totals *grouping.GroupTotals, state string) string {
 	n, word := totals.Firing(), " firing"
 	switch state {
+	case query.StateSuppressed:
+		n, word = totals.Groups[grouping.StateSuppressed], " suppressed"
 	case query.StateUnreported:
 		n, word = totals.Groups[grouping.StateUnreported], " unreported"
 	case query.StateResolved:
@@ -316,7 +411,41 @@ func nothingFiring(s *Site) *Empty {
 		e.After, e.Good = s.heartbeatSummary()
 		e.After = " ago. " + e.After
 	}
+	if m := &s.Mutes; m.Groups > 0 && !s.Storage.Partial {
+		e.Title, e.Good = "Nothing is firing that is not suppressed", false
+		e.More = plural(m.Groups, "group", "groups")
+		if m.Critical > 0 {
+			e.More += " with " + plural(m.Critical, "critical alert", "critical alerts")
+		}
+		e.More += " " + plainly(m.Groups, "is", "are") + " suppressed."
+		e.MoreHref, e.MoreLink = s.Links.Groups(causeView("")), "Show "+plainly(m.Groups, "it", "them")
+	}
 	return e
+}
+
+// nothingSuppressed returns the text of a list without suppressed alerts. It is good news
+// only if Muster would know about one.
+func nothingSuppressed(s *Site, v View) *Empty {
+	if v.Cause != "" && s.Totals.WithoutHeartbeats.Alerts[grouping.StatusSuppressed] > 0 {
+		return &Empty{Title: "No alert is suppressed for this cause", Href: s.Links.Groups(causeView("")), Link: "Every cause"}
+	}
+	var silent []string
+	for _, source := range sortedKeys(s.Totals.Sources) {
+		if text := s.causesSilent(source); text != "" {
+			silent = append(silent, text)
+		}
+	}
+	if len(silent) == 0 {
+		return &Empty{Title: "No alert is suppressed", Text: "Alertmanager mutes no alert.", Good: true}
+	}
+	const maximum = 3
+	if more := len(silent) - maximum; more > 0 {
+		silent = append(silent[:maximum], "So it is with "+plural(more, "more source", "more sources")+".")
+	}
+	return &Empty{
+		Title: "No alert is known to be suppressed", Text: strings.Join(silent, " ") + " ",
+		Href: s.Links.Word("sources"), Link: "Let Muster know the causes",
+	}
 }
 
 func newSetup(l Links) *Setup {

@@ -70,8 +70,20 @@ func NewHelpPage(s *Site) *HelpPage {
 		Words: []Word{
 			{"firing", "firing", "Alertmanager reports the alert as active."},
 			{"resolved", "resolved", "Alertmanager reported the end of the alert."},
+			{"suppressed", "suppressed", "The alert fires, but Alertmanager sends no notifications about it: " +
+				"a silence, another alert (inhibition) or a time interval of the route mutes it. Muster knows which."},
 			{"unreported", "unreported", "The alert was firing, then a complete notification omitted it. " +
-				"It is silenced, inhibited or lost by Alertmanager. Its end was not reported."},
+				"Its end was not reported. Something mutes it, or Alertmanager lost it: the cause is not known."},
+			{"not-notified", "not notified", "Alertmanager knows this alert and has not notified about it yet."},
+			{"gone", "not in Alertmanager", "The API of Alertmanager no longer lists the alert, and nobody reported its end. " +
+				"It ended between the two times."},
+			{"silence", "silence", "Somebody mutes all alerts that match its matchers until its end. " +
+				"Alertmanager does not verify the name of its creator."},
+			{"inhibition", "inhibited", "Another alert that fires mutes the alert."},
+			{"interval", "time interval", "A schedule of the route mutes the alert. " +
+				"Alertmanager does not say whether it is muted within the interval or outside of it."},
+			{"delivery", "no delivery seen", "The event recorder reported no delivery to this receiver. " +
+				"Events can be lost, so it does not mean that the delivery failed."},
 			{"stale", "stale", "The group is firing, but no notification about it has arrived for a long time."},
 			{"settling", "settling", "The first notification about the group has just arrived. " +
 				"Alertmanager reports further alerts after group_interval."},

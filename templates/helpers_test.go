@@ -28,6 +28,7 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 		Links: NewLinks("https://muster.example.net", "am"), Now: night, StartedAt: night.Add(-50 * time.Hour),
 		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Retention: 7 * 24 * time.Hour, Version: "0.1.0",
 	}
+	s.SilenceOf, s.AlertOf, s.Sources = fixture.SilenceOf(night), fixture.AlertOf(groups), fixture.Sources(night)
 	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
 	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers)
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
@@ -94,12 +95,23 @@ func states(t testing.TB) map[string]Page {
 		if change != nil {
 			change(s)
 		}
+		s.Mutes = grouping.SummarizeMutes(groups, v.OfSuppressed().ListQuery())
 		p := NewGroupsPage(s, v, selected(groups, v))
-		if v.LeavesOutUnreported() {
-			p.AddUnreported(s, v, selected(groups, v.OfUnreported()).Total)
+		if v.LeavesOutOthers() {
+			p.AddOthers(s, v, selected(groups, v.OfUnreported()).Total)
 		}
 		p.Suggest(s, v, knownOf(groups))
 		return p
+	}
+	muted := append(fixture.Muted(night), groups...)
+	onlyMuted := slices.DeleteFunc(fixture.Muted(night), func(g *grouping.AlertGroup) bool { return g.Counts.Firing > 0 })
+	without := func(s *Site) { s.Sources, s.SilenceOf, s.AlertOf = nil, nil, nil }
+	mutedOne := func(i int, change func(*Site)) Page {
+		s, g := newSite(muted), fixture.Muted(night)[i]
+		if change != nil {
+			change(s)
+		}
+		return NewGroupPage(s, GroupView{Range: rangeEpisode}, g, fixture.Deliveries(fixture.Events(g)))
 	}
 	one := func(name string) Page {
 		g := byName(name)
@@ -132,14 +144,23 @@ func states(t testing.TB) map[string]Page {
 		"filtered":  list(groups, `filter=namespace="payments"&filter=checkout`, nil),
 		"unrep":     list(groups, "state=unreported", nil),
 		"wall":      list(groups, "view=wall", nil),
-		"first":     list(nil, "", nil),
-		"quiet":     list(watchdog, "", nil),
-		"nobeat":    list([]*grouping.AlertGroup{byName("RedisDown")}, "", nil),
-		"badfilter": list(groups, `filter=namespace=="payments"`, nil),
-		"nomatch":   list(groups, `filter=namespace="nope"`, nil),
-		"near":      list(groups, `filter=namespace="paymets"`, nil),
-		"storm":     list(storm, "", nil),
-		"degraded":  list(groups, "", degraded),
+		"listmuted": list(muted, "", nil), "listunset": list(muted, "", without),
+		"suppressed": list(muted, "state=suppressed", nil), "inhibited": list(muted, "state=suppressed&cause=inhibition", nil),
+		"bysilence": list(muted, "silence="+fixture.Kim, nil), "onlymuted": list(onlyMuted, "", nil),
+		"nomuted": list(groups, "state=suppressed", nil), "nocause": list(groups, "state=suppressed", without),
+		"nointerval": list(onlyMuted[:2], "state=suppressed&cause=interval", nil), "bymuted": NewByPage(newSite(muted),
+			parseView(t, "by=namespace&state=suppressed"), selected(muted, parseView(t, "state=suppressed")).Groups),
+		"groupmuted": mutedOne(1, nil), "groupsilenced": mutedOne(2, nil), "groupinhibited": mutedOne(4, nil), "groupunset": mutedOne(1, without),
+		"groupfails": mutedOne(2, func(s *Site) { s.Sources[0].Pollers = s.Sources[0].Pollers[1:] }), "groupcauses": mutedOne(5, nil),
+		"alertmuted": NewAlertPage(newSite(muted), AlertView{}, muted[2].Alerts[0].Fingerprint, muted[2:3], fixture.Events(muted[2])),
+		"first":      list(nil, "", nil),
+		"quiet":      list(watchdog, "", nil),
+		"nobeat":     list([]*grouping.AlertGroup{byName("RedisDown")}, "", nil),
+		"badfilter":  list(groups, `filter=namespace=="payments"`, nil),
+		"nomatch":    list(groups, `filter=namespace="nope"`, nil),
+		"near":       list(groups, `filter=namespace="paymets"`, nil),
+		"storm":      list(storm, "", nil),
+		"degraded":   list(groups, "", degraded),
 		"partial": list(groups[:3], "", func(s *Site) {
 			s.Storage = grouping.StorageStatus{Mode: "redis", DegradedSince: night.Add(-time.Minute), Partial: true}
 		}),

@@ -92,13 +92,23 @@ func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 	var events []grouping.Event
 	for i, status := range []grouping.Status{
 		grouping.StatusFiring, grouping.StatusFiring, grouping.StatusResolved,
-		grouping.StatusUnreported,
+		grouping.StatusUnreported, grouping.StatusUnreported,
 	} {
 		own := grouping.LabelsOf(append(slices.Clone(all), grouping.Label{Name: "pod", Value: fmt.Sprint(i) + s}))
 		a := &grouping.Alert{
 			Fingerprint: grouping.Fingerprint(fmt.Sprintf("%016x", i)), Status: status, Labels: own, Annotations: own, GeneratorURL: s,
-			ReportedBy: s,
-			StartsAt:   night.Add(-time.Hour), ChangedAt: night.Add(-time.Minute), Disputed: true,
+			ReportedBy: s, Unnotified: i == 0,
+			StartsAt: night.Add(-time.Hour), ChangedAt: night.Add(-time.Minute), Disputed: true,
+		}
+		if i == 1 || i == 3 {
+			g.Mutes = append(g.Mutes, hostileMutes(a.Fingerprint, s))
+		}
+		if i == 4 {
+			a.GoneFrom, a.GoneBy = night.Add(-2*time.Minute), night.Add(-time.Minute)
+			g.Mutes = append(g.Mutes, hostileMutes(a.Fingerprint, s))
+			for j := range g.Mutes[2].Mutes {
+				g.Mutes[2].Mutes[j].Ended = night.Add(-time.Minute)
+			}
 		}
 		if status == grouping.StatusResolved {
 			a.EndsAt = night.Add(-time.Minute)
@@ -109,9 +119,41 @@ func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 				ID: s + fmt.Sprint(len(events)), Time: night.Add(-time.Minute), Kind: kind, GroupID: g.ID, Source: s, Receiver: s,
 				Fingerprint: a.Fingerprint, Labels: own, Notified: &grouping.Notified{Reason: s, ExternalURL: s},
 			})
+			hostileDetail(&events[len(events)-1], i, s)
 		}
 	}
 	return grouping.NewAlertGroup(g), events
+}
+
+func hostileMutes(fp grouping.Fingerprint, s string) *grouping.AlertMutes {
+	m := &grouping.AlertMutes{Fingerprint: fp}
+	for _, kind := range grouping.MuteKinds() {
+		m.Mutes = append(m.Mutes, grouping.Mute{Kind: kind, ID: s, Rule: s, Since: night.Add(-time.Hour), From: grouping.OriginAPI})
+	}
+	return m
+}
+
+func hostileSilence(id, s string) *grouping.Silence {
+	return &grouping.Silence{
+		ID: id, CreatedBy: s, Comment: s, Annotations: grouping.NewLabels(map[string]string{s: s}),
+		MatcherSets: [][]grouping.SilenceMatcher{{{Name: s, Type: "=~", Value: s}, {Name: "a", Type: s, Value: s}}, {{Name: s, Type: "!=", Value: s}}},
+		StartsAt:    night.Add(-time.Hour), EndsAt: night.Add(time.Minute), UpdatedAt: night.Add(-time.Hour),
+	}
+}
+
+// hostileDetail adds to an event what its kind has.
+func hostileDetail(e *grouping.Event, i int, s string) {
+	switch e.Kind {
+	case grouping.EventDelivered:
+		e.Delivery = &grouping.Delivery{Receiver: fmt.Sprint(i) + s, Integration: s, Index: uint64(i), Reason: s, Flush: s, Of: 7} //nolint:gosec // G115: small
+	case grouping.EventSuppressed, grouping.EventUnsuppressed, grouping.EventResolved:
+		e.Mute = &grouping.Mute{Kind: grouping.MuteKinds()[i%3], ID: s, Rule: s}
+	case grouping.EventSilenceCreated, grouping.EventSilenceChanged, grouping.EventSilenceExpired:
+		e.Silence = &grouping.SilenceChange{
+			ID: s, CreatedBy: s, Comment: s, Matchers: []grouping.SilenceMatcher{{Name: s, Type: s, Value: s}}, EndsAt: night,
+		}
+	default:
+	}
 }
 
 func hostilePages(s string) map[string]Page {
@@ -128,6 +170,12 @@ func hostilePages(s string) map[string]Page {
 		State: grouping.HeartbeatEnded, At: night,
 	}}
 	site.Links.External = "https://muster.example.net"
+	site.SilenceOf = func(_, id string) *grouping.Silence { return hostileSilence(id, s) }
+	site.AlertOf = func(string, grouping.Fingerprint) *grouping.Alert { return g.Alerts[0] }
+	site.Sources = []grouping.SourceReport{{Source: s, Pollers: []grouping.PollReport{{
+		URL: s, Version: s, Err: s, LastAt: night.Add(-time.Hour), FailingSince: night.Add(-time.Minute),
+		FailedLately: map[string]uint64{s: 3},
+	}}, Recorder: grouping.RecorderReport{LastAt: night, Instances: []grouping.InstanceReport{{Instance: s, Version: s, LastAt: night}}}}}
 	q := func(name string) View {
 		return ParseView(query.Of(map[string][]string{name: {s}, "receiver": {s}, "source": {s}}))
 	}
@@ -141,11 +189,12 @@ func hostilePages(s string) map[string]Page {
 		"filter":  list(q("filter")),
 		"matcher": list(viewOfState(query.StateAll).with(equals(s, s))),
 		"by":      NewByPage(site, by, groups),
-		"byall":   NewByPage(site, View{Groups: viewOfState(query.StateAll).Groups, By: []string{"pod", s}}, groups),
-		"empty":   NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
-		"group":   NewGroupPage(site, GroupView{Range: s}, g, events),
-		"noname":  NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
-		"alert":   NewAlertPage(site, AlertView{Source: s, Receiver: s}, g.Alerts[0].Fingerprint, groups, events),
+		"muted":   list(parseSuppressed(s)), "nomuted": NewGroupsPage(site, viewOfState(query.StateSuppressed), grouping.GroupPage{}),
+		"byall":  NewByPage(site, View{Groups: viewOfState(query.StateAll).Groups, By: []string{"pod", s}}, groups),
+		"empty":  NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
+		"group":  NewGroupPage(site, GroupView{Range: s}, g, events),
+		"noname": NewGroupPage(site, GroupView{Range: "7d"}, noName, events),
+		"alert":  NewAlertPage(site, AlertView{Source: s, Receiver: s}, g.Alerts[0].Fingerprint, groups, events),
 		"history": NewHistoryPage(site, ParseHistoryView(query.Of(map[string][]string{
 			"filter": {s}, "kind": {s}, "group": {s},
 			"alert": {s}, "at": {s}, "cursor": {s}, "source": {s}, "receiver": {s},
@@ -162,6 +211,13 @@ func hostilePages(s string) map[string]Page {
 		"gone":  NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),
 		"error": NewErrorPage(site, http.StatusBadRequest, s),
 	}
+}
+
+// parseSuppressed returns the view of what a silence mutes.
+func parseSuppressed(silence string) View {
+	v := viewOfState(query.StateSuppressed)
+	v.Silence = silence
+	return v
 }
 
 // A field never creates an element or an attribute that the templates do not

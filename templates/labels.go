@@ -26,16 +26,12 @@ func labelChips(of grouping.Labels, v View, l Links, except func(name string) bo
 	return out
 }
 
-// firingAlerts returns the firing alerts. The caller must not change the result,
-// which can be the given slice.
-func firingAlerts(alerts []*grouping.Alert) []*grouping.Alert {
-	return withStatus(alerts, grouping.StatusFiring)
-}
-
+// withStatus returns the alerts with a shown status. The caller must not change the
+// result, which can be the given slice.
 func withStatus(alerts []*grouping.Alert, s grouping.Status) []*grouping.Alert {
 	n := 0
 	for _, a := range alerts {
-		if a.Status == s {
+		if a.ShownStatus() == s {
 			n++
 		}
 	}
@@ -44,7 +40,7 @@ func withStatus(alerts []*grouping.Alert, s grouping.Status) []*grouping.Alert {
 	}
 	out := make([]*grouping.Alert, 0, n)
 	for _, a := range alerts {
-		if a.Status == s {
+		if a.ShownStatus() == s {
 			out = append(out, a)
 		}
 	}

@@ -92,6 +92,14 @@ func (l Links) AlertJSON(fp grouping.Fingerprint, source string) string {
 // History is the history that the view selects.
 func (l Links) History(v HistoryView) string { return l.path("history") + v.encode() }
 
+// Silences is the list of silences.
+func (l Links) Silences() string { return l.path("silences") }
+
+// SilenceOf is the page of a silence of a source. An empty source selects every source.
+func (l Links) SilenceOf(id, source string) string {
+	return l.path("silences", id) + sourceQuery(source)
+}
+
 // Status is the status page.
 func (l Links) Status() string { return l.path("status") }
 

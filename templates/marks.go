@@ -12,16 +12,21 @@ import (
 type Mark struct {
 	Text, Title, Href string
 	Loud              bool
+	Left              Phrase // a duration at the end of the text
 }
 
 // restartMarkDuration is how long after a start a group without a new notification
 // has a mark.
 const restartMarkDuration = time.Hour
 
-func groupMarks(g *grouping.AlertGroup, s *Site) []Mark {
+// groupMarks returns the marks of a group. all are the causes of its suppressed alerts.
+func groupMarks(g *grouping.AlertGroup, s *Site, all []causes) []Mark {
 	var out []Mark
 	add := func(loud bool, word, text, title string) {
 		out = append(out, Mark{Text: text, Title: title, Href: s.Links.Word(word), Loud: loud})
+	}
+	if m, ok := s.silenceEndMark(all); ok {
+		out = append(out, m)
 	}
 	if g.Stale {
 		add(true, "stale", "stale", "Firing, but no notification about this group since "+formatClock(g.LastNotifiedAt, s.Now)+" UTC")
@@ -36,6 +41,9 @@ func groupMarks(g *grouping.AlertGroup, s *Site) []Mark {
 	}
 	if m, ok := futureMark(s, g.Alerts); ok {
 		out = append(out, m)
+	}
+	if nobodyNotified(g.Alerts) {
+		out = append(out, s.notNotifiedMark())
 	}
 	if n, flaps := grouping.Flapping(g.Alerts, s.Now); flaps {
 		add(false, "flapping", fmt.Sprintf("flapping ×%d/h", n), "Number of times that an alert started firing within the last hour")
@@ -53,6 +61,50 @@ func groupMarks(g *grouping.AlertGroup, s *Site) []Mark {
 // notification about the group since.
 func beforeRestart(g *grouping.AlertGroup, s *Site) bool {
 	return s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarkDuration
+}
+
+// silenceEndMark returns a mark if a silence ends soon.
+func (s *Site) silenceEndMark(all []causes) (Mark, bool) {
+	at, soon := s.silenceEnd(all)
+	if !soon {
+		return Mark{}, false
+	}
+	left := Phrase{ISO: at.UTC().Format(time.RFC3339), Text: minutesLeft(at.Sub(s.Now)), Form: "m", Left: true}
+	return Mark{
+		Text: "silence ends in ", Left: left, Href: s.Links.Word("suppressed"), Loud: true,
+		Title: "Alertmanager notifies again after " + formatClock(at, s.Now) + " UTC if the alert still fires",
+	}, true
+}
+
+// minutesLeft writes a short duration in whole minutes, and the last one in seconds.
+func minutesLeft(d time.Duration) string {
+	if d < time.Minute {
+		return Age(d)
+	}
+	return fmt.Sprintf("%dm", d/time.Minute)
+}
+
+func (s *Site) notNotifiedMark() Mark {
+	return Mark{
+		Text: "not notified", Href: s.Links.Word("not-notified"),
+		Title: "Alertmanager knows this alert and has not notified about it yet",
+	}
+}
+
+// nobodyNotified reports whether some alerts did not end, and nobody was notified of any of
+// them.
+func nobodyNotified(alerts []*grouping.Alert) bool {
+	some := false
+	for _, a := range alerts {
+		if a.Status == grouping.StatusResolved {
+			continue
+		}
+		if !a.Unnotified {
+			return false
+		}
+		some = true
+	}
+	return some
 }
 
 // futureMark returns a mark if a start is in the future.

@@ -13,6 +13,14 @@ import (
 
 func (s *Site) manySources() bool { return len(s.Totals.Sources) > 1 }
 
+// manySource returns the source, or "" if there is one source only.
+func (s *Site) manySource(source string) string {
+	if !s.manySources() {
+		return ""
+	}
+	return source
+}
+
 func (s *Site) manyReceivers() bool { return len(s.Totals.WithoutHeartbeats.Receivers) > 1 }
 
 // origin returns the source and the receiver as text: "source prod, receiver team".
@@ -38,7 +46,7 @@ func (s *Site) originChips(source, receiver string, v View) []Chip {
 		to.Source = source
 		out = append(out, Chip{Text: "source: " + source, Href: s.Links.Groups(to)})
 	}
-	if s.manyReceivers() && !v.oneReceiver {
+	if s.manyReceivers() && !v.oneReceiver && receiver != "" {
 		to := v.first()
 		to.Receiver = receiver
 		out = append(out, Chip{Text: "receiver: " + receiver, Href: s.Links.Groups(to)})
@@ -66,10 +74,7 @@ func (s *Site) sharedOrigin(groups []*grouping.AlertGroup, v View) ([]Chip, View
 // alertLink leads to an alert's page. If there are several sources, it selects the
 // source.
 func (s *Site) alertLink(fp grouping.Fingerprint, source string) string {
-	if !s.manySources() {
-		source = ""
-	}
-	return s.Links.AlertOf(fp, source)
+	return s.Links.AlertOf(fp, s.manySource(source))
 }
 
 // silenceComment returns the comment of a new silence: the page where it was made.
@@ -83,10 +88,7 @@ func (s *Site) silenceComment(path, source, receiver string) string {
 
 // sourceOf returns the group's source, or "" if there is one source only.
 func (s *Site) sourceOf(g *grouping.AlertGroup) string {
-	if !s.manySources() {
-		return ""
-	}
-	return g.Source
+	return s.manySource(g.Source)
 }
 
 // titleWithSource returns a page's title with the source that the page shows.

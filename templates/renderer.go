@@ -84,7 +84,7 @@ func New(prefix string) (*Renderer, error) {
 			return nil, err
 		}
 	}
-	if _, err := r.rows.all(make([]GroupRow, 1)); err != nil {
+	if _, err := r.rows.all([]GroupRow{{Why: Phrases{{}}}}); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // GroupRow is a group in a list.
@@ -21,17 +22,19 @@ type GroupRow struct {
 	Title    string
 	Chips    []Chip
 	Marks    []Mark
-	Says     string // text of the second line
-	Values   string // values that distinguish the alerts, in the second line
-	Names    bool   // Values are names of alerts
+	Says     string  // text of the second line
+	Why      Phrases // what mutes the alerts, in place of Says and Values
+	Values   string  // values that distinguish the alerts, in the second line
+	Names    bool    // Values are names of alerts
 
-	Count   string // 6
-	Counted string // firing
-	Mix     string // 2 resolved, 3 critical · 4 warning
-	Matched string // 2 of 6 match
-	Spark   string // SVG path of 120 × 16 with the activity of the last hours
-	Since   Moment
-	Verb    Verb // what happened at Since, if the group is not firing
+	Count                  string // 6
+	Counted                string // firing
+	Mix                    string // 2 resolved, 3 critical · 4 warning
+	Inhibits, InhibitsHref string // inhibits 12 alerts
+	Matched                string // 2 of 6 match
+	Spark                  string // SVG path of 120 × 16 with the activity of the last hours
+	Since                  Moment
+	Verb                   Verb // what happened at Since, if the group is not firing
 }
 
 // sharedLabels returns the labels that all groups share and that a row would show.
@@ -76,13 +79,13 @@ func title(g *grouping.AlertGroup, shared grouping.Labels) string {
 	return strings.Join(all, ", ")
 }
 
-// severityMix counts the firing alerts by severity. It is empty if all have the
+// severityMix counts the alerts with a status by severity. It is empty if all have the
 // same severity.
-func severityMix(alerts []*grouping.Alert) string {
+func severityMix(alerts []*grouping.Alert, status grouping.Status) string {
 	var n [grouping.SeverityNone + 1]int
 	kinds := 0
 	for _, a := range alerts {
-		if a.Status == grouping.StatusFiring {
+		if a.ShownStatus() == status {
 			if n[a.Severity()]++; n[a.Severity()] == 1 {
 				kinds++
 			}
@@ -103,9 +106,14 @@ func severityMix(alerts []*grouping.Alert) string {
 // NewGroupRow makes the row of a group in the view. The row omits the labels in
 // shared.
 func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared grouping.Labels) GroupRow {
+	firing := g.Counts.Firing
+	if v.State == query.StateSuppressed {
+		g = suppressedPart(g)
+	}
+	all := s.groupCauses(g)
 	r := GroupRow{
 		Key: string(g.ID), Href: s.Links.Group(g.ID), Severity: groupLook(g), Title: title(g, shared),
-		Marks: groupMarks(g, s), Spark: spark(g.Alerts, s.Now),
+		Marks: groupMarks(g, s, all), Spark: spark(g.Alerts, s.Now),
 	}
 	if g.GroupLabels.Get("alertname") != "" {
 		r.Chips = labelChips(g.GroupLabels, v, s.Links, func(name string) bool {
@@ -113,9 +121,21 @@ func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared grouping.Labels
 		})
 	}
 	r.Chips = append(s.originChips(g.Source, g.Receiver, v), r.Chips...)
-	r.Says, r.Values = secondLine(g)
-	r.Names = g.GroupLabels.Get("alertname") == ""
-	r.Count, r.Counted, r.Mix = groupCounts(g)
+	if g.Counts.Firing == 0 {
+		r.Why = s.groupWhy(g, all)
+	}
+	if len(r.Why) == 0 {
+		r.Says, r.Values = secondLine(g)
+		r.Names = g.GroupLabels.Get("alertname") == ""
+	}
+	r.Count, r.Counted, r.Mix = groupCounts(g, false)
+	if firing > g.Counts.Firing {
+		r.Mix = joinCounts(r.Mix, formatCount(firing)+" firing")
+	}
+	if n := s.inhibits(g); n > 0 {
+		r.Inhibits = "inhibits " + plural(n, "alert", "alerts")
+		r.InhibitsHref = s.Links.Groups(causeView(grouping.MuteInhibition))
+	}
 	r.Since, r.Verb = groupSince(g, s.Now)
 	if len(v.Matchers) > 0 {
 		r.Matched = matchedCount(g, v)
@@ -124,32 +144,70 @@ func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared grouping.Labels
 	return r
 }
 
+// suppressedPart returns the group with its suppressed alerts only, if other ones fire.
+func suppressedPart(g *grouping.AlertGroup) *grouping.AlertGroup {
+	if g.Counts.Firing == 0 || g.Counts.Suppressed == 0 {
+		return g
+	}
+	part := *g
+	part.Alerts = slices.DeleteFunc(slices.Clone(g.Alerts), func(a *grouping.Alert) bool {
+		return a.ShownStatus() != grouping.StatusSuppressed
+	})
+	return grouping.NewAlertGroup(part)
+}
+
+// inhibits returns the number of alerts that the firing alerts of a group inhibit.
+func (s *Site) inhibits(g *grouping.AlertGroup) int {
+	if len(s.Mutes.Inhibits) == 0 {
+		return 0
+	}
+	n := 0
+	for _, a := range g.Alerts {
+		if a.ShownStatus() == grouping.StatusFiring {
+			n += s.Mutes.Inhibits[grouping.SourceAlert{Source: g.Source, Fingerprint: a.Fingerprint}]
+		}
+	}
+	return n
+}
+
 // groupCounts returns the number of alerts in the most urgent status, the word for
-// that status, and the numbers of the other alerts.
-func groupCounts(g *grouping.AlertGroup) (n, word, mix string) {
+// that status, and the numbers of the other alerts. A row has room for two of these, so
+// it has the resolved ones only if all is set or if there are fewer.
+func groupCounts(g *grouping.AlertGroup, all bool) (n, word, mix string) {
 	c := g.Counts
+	counts := []struct {
+		n      int
+		status grouping.Status
+	}{
+		{c.Firing, grouping.StatusFiring},
+		{c.Suppressed, grouping.StatusSuppressed},
+		{c.Unreported, grouping.StatusUnreported},
+		{c.Resolved, grouping.StatusResolved},
+	}
 	var rest []string
-	switch {
-	case c.Firing > 0:
-		n, word = formatCount(c.Firing), "firing"
-		if m := severityMix(g.Alerts); m != "" {
-			rest = append(rest, m)
+	for _, of := range counts {
+		switch {
+		case of.n == 0:
+		case n == "":
+			n, word = formatCount(of.n), string(of.status)
+			if of.status == grouping.StatusFiring || of.status == grouping.StatusSuppressed {
+				if m := severityMix(g.Alerts, of.status); m != "" {
+					rest = append(rest, m)
+				}
+			}
+		case of.status != grouping.StatusResolved || all || len(rest) < 2:
+			rest = append(rest, formatCount(of.n)+" "+string(of.status))
 		}
-		if c.Unreported > 0 {
-			rest = append(rest, formatCount(c.Unreported)+" unreported")
-		}
-		if c.Resolved > 0 {
-			rest = append(rest, formatCount(c.Resolved)+" resolved")
-		}
-	case c.Unreported > 0:
-		n, word = formatCount(c.Unreported), "unreported"
-		if c.Resolved > 0 {
-			rest = append(rest, formatCount(c.Resolved)+" resolved")
-		}
-	default:
-		n, word = formatCount(c.Resolved), "resolved"
+	}
+	if n == "" {
+		n, word = "0", string(grouping.StatusResolved)
 	}
 	return n, word, strings.Join(rest, " · ")
+}
+
+// joinCounts joins the numbers of alerts, which may be empty.
+func joinCounts(counts ...string) string {
+	return strings.Join(slices.DeleteFunc(counts, func(s string) bool { return s == "" }), " · ")
 }
 
 // Verb is the text before an age.
@@ -165,10 +223,10 @@ const (
 func (v Verb) Ago() bool { return v == verbResolved }
 
 // groupSince returns the moment that a row's age counts from. For a firing group it
-// is the start of the newest alert of the worst severity.
+// is the start of the newest alert of the worst severity, and for a suppressed group too.
 func groupSince(g *grouping.AlertGroup, now time.Time) (Moment, Verb) {
 	switch {
-	case g.Counts.Firing > 0:
+	case g.Counts.Firing > 0, g.Counts.Suppressed > 0:
 		return newMoment(g.NewestAt, now), ""
 	case g.State == grouping.StateUnreported:
 		return newMoment(g.ChangedAt(), now), verbUnreported
@@ -198,12 +256,12 @@ func (r *GroupRow) setVersions() {
 			_, _ = h.Write([]byte{0xff})
 		}
 	}
-	say(r.Title, r.Severity.Word, r.Says, r.Values, r.Count, r.Counted, r.Since.ISO)
+	say(r.Title, r.Severity.Word, r.Says, r.Values, r.Why.identity(), r.Count, r.Counted, r.Since.ISO)
 	for _, m := range r.Marks {
 		say(m.Text)
 	}
 	r.Change = fmt.Sprintf("%08x", h.Sum32())
-	say(r.Mix, r.Matched, r.Spark, r.Href, string(r.Verb))
+	say(r.Mix, r.Inhibits, r.Matched, r.Spark, r.Href, string(r.Verb), r.Severity.Shape)
 	for _, c := range r.Chips {
 		say(c.Text, c.Href)
 	}

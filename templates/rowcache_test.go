@@ -12,7 +12,7 @@ func TestRowCacheDoesNotChangePages(t *testing.T) {
 	used, fresh, pages := newRenderer(t), newRenderer(t), states(t)
 	for range 2 {
 		for name, p := range pages { // in random order
-			fresh.rows.heads, fresh.rows.ages = nil, nil
+			fresh.rows.heads, fresh.rows.whys, fresh.rows.ages = nil, nil, nil
 			want, err := fresh.Render(p)
 			require.NoError(t, err)
 			got, err := used.Render(p)
@@ -21,6 +21,7 @@ func TestRowCacheDoesNotChangePages(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, used.rows.heads)
+	require.NotEmpty(t, used.rows.whys)
 	require.NotEmpty(t, used.rows.ages)
 }
 

@@ -242,12 +242,14 @@ func TestNotificationsFold(t *testing.T) {
 		return grouping.Event{ID: id, Time: night.Add(-ago), Kind: kind, Notified: n}
 	}
 	w1, w2, w3 := strings.Repeat("3", 32), strings.Repeat("2", 32), strings.Repeat("1", 32)
-	rows := newNotifications([]grouping.Event{
+	var p GroupPage
+	p.setNotifications(newSite(nil), &grouping.AlertGroup{}, []grouping.Event{
 		e(1*time.Minute, fixture.AM1, grouping.EventNotified, w1+"000000"),
 		e(75*time.Second, fixture.AM0, grouping.EventNotified, w2+"000001"),
 		e(75*time.Second, fixture.AM0, grouping.EventFired, w2+"000000"),
 		e(time.Hour, fixture.AM0, grouping.EventNotified, w3+"000000"),
-	}, newSite(nil))
+	})
+	rows := p.Notifications
 	require.Len(t, rows, 2)
 	require.Equal(t, []string{"alertmanager-0.example.net:9093", "alertmanager-1.example.net:9093"}, rows[0].From)
 	require.Equal(t, 1, rows[0].Joined)

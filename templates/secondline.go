@@ -14,7 +14,7 @@ const maxShownValues = 3
 // secondLine returns what a group is about. It returns a summary only if all of
 // its alerts have the same, because the summary of one alert is wrong for others.
 func secondLine(g *grouping.AlertGroup) (says, values string) {
-	alerts := firingAlerts(g.Alerts)
+	alerts := withStatus(g.Alerts, grouping.StatusFiring)
 	if len(alerts) == 0 {
 		alerts = g.Alerts
 	}

@@ -15,35 +15,48 @@ type Severity struct {
 	Class string // in the style sheet
 	Shape string
 	Word  string // the alert's own word, if it has one
+	Mute  bool   // suppressed: only the outline is drawn
 }
 
 // severities has a look for each severity. The shapes have different outlines, so
 // that they differ without color too.
 var severities = [...]Severity{
-	grouping.SeverityCritical: {"crit", "▲", "critical"},
-	grouping.SeverityWarning:  {"warn", "◆", "warning"},
-	grouping.SeverityInfo:     {"info", "●", "info"},
-	grouping.SeverityOther:    {"other", "○", "unrated"},
-	grouping.SeverityNone:     {"other", "○", "none"},
+	grouping.SeverityCritical: {Class: "crit", Shape: "▲", Word: "critical"},
+	grouping.SeverityWarning:  {Class: "warn", Shape: "◆", Word: "warning"},
+	grouping.SeverityInfo:     {Class: "info", Shape: "●", Word: "info"},
+	grouping.SeverityOther:    {Class: "other", Shape: "○", Word: "unrated"},
+	grouping.SeverityNone:     {Class: "other", Shape: "○", Word: "none"},
+}
+
+// hollow has the shapes of suppressed alerts.
+var hollow = [...]string{
+	grouping.SeverityCritical: "△",
+	grouping.SeverityWarning:  "◇",
+	grouping.SeverityInfo:     "○",
+	grouping.SeverityOther:    "○",
+	grouping.SeverityNone:     "○",
 }
 
 var (
-	lookResolved   = Severity{"ok", "✓", "resolved"}
-	lookUnreported = Severity{"unrep", "?", "unreported"}
+	lookResolved   = Severity{Class: "ok", Shape: "✓", Word: "resolved"}
+	lookUnreported = Severity{Class: "unrep", Shape: "?", Word: "unreported"}
 )
 
 // groupLook returns the look of a group in a list.
 func groupLook(g *grouping.AlertGroup) Severity {
+	status := grouping.StatusFiring
 	switch {
 	case g.Counts.Firing > 0:
+	case g.Counts.Suppressed > 0:
+		status = grouping.StatusSuppressed
 	case g.State == grouping.StateUnreported:
 		return lookUnreported
 	default:
 		return lookResolved
 	}
 	for _, a := range g.Alerts {
-		if a.Status == grouping.StatusFiring && a.Severity() == g.Severity {
-			return firingLook(a)
+		if a.ShownStatus() == status && a.Severity() == g.Severity {
+			return alertLook(a)
 		}
 	}
 	return severities[g.Severity]
@@ -58,9 +71,18 @@ func firingLook(a *grouping.Alert) Severity {
 	return s
 }
 
+// suppressedLook returns the look of a suppressed alert: that of a firing one, but hollow.
+func suppressedLook(a *grouping.Alert) Severity {
+	s := firingLook(a)
+	s.Shape, s.Mute = hollow[a.Severity()], true
+	return s
+}
+
 // alertLook returns the look of an alert in any status.
 func alertLook(a *grouping.Alert) Severity {
-	switch a.Status {
+	switch a.ShownStatus() {
+	case grouping.StatusSuppressed:
+		return suppressedLook(a)
 	case grouping.StatusResolved:
 		return lookResolved
 	case grouping.StatusUnreported:

@@ -32,6 +32,18 @@ type Site struct {
 	// select their alerts.
 	Heartbeats        []grouping.Heartbeat
 	HeartbeatMatchers []labels.Matchers
+	// SilenceOf and AlertOf return a silence and an alert of a source, or nil if it is not
+	// known. Both functions may be nil.
+	SilenceOf func(source, id string) *grouping.Silence
+	AlertOf   func(source string, fp grouping.Fingerprint) *grouping.Alert
+	// Sources say what Muster receives from each source.
+	Sources []grouping.SourceReport
+	// GroupWait and GroupInterval are those of Alertmanager, as far as they are known.
+	GroupWait, GroupInterval time.Duration
+	// PollInterval is the time between two polls of an Alertmanager.
+	PollInterval time.Duration
+	// Mutes counts the suppressed alerts that the view of the list selects.
+	Mutes grouping.MuteSummary
 	// RejectedNotifications is the number of notifications that were rejected since the start.
 	RejectedNotifications int
 }

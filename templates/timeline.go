@@ -1,9 +1,9 @@
 package templates
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,12 +23,15 @@ type Timeline struct {
 	Ranges   []RangeLink
 	Says     string
 	Axis     []AxisMark // times at equal distances; the last is the right edge
-	Ticks    []Tick     // notifications
+	Sent     []SentRow  // notifications by receiver
+	MoreSent string     // number of receivers that are not drawn
 	Rows     []TimelineRow
-	Shared   string // common prefix of the labels of all rows
-	Narrow   string // note about rows that a small screen hides
-	More     string // number of rows that are not drawn
-	Table    []EpisodeRow
+	Key      []TimelineKey // what the pictures mean
+	KeyClass string        // the colours of the pictures
+	Shared   string        // common prefix of the labels of all rows
+	Narrow   string        // note about rows that a small screen hides
+	More     string        // number of rows that are not drawn
+	Table    []TimelineEntry
 	TableCut bool
 }
 
@@ -42,17 +45,13 @@ type RangeLink struct {
 	Current    bool
 }
 
+// TimelineKey explains a picture of the timeline, which has a class of the style sheet.
+type TimelineKey struct{ Class, Path, Text string }
+
 // Tick is a notification on the timeline.
 type Tick struct {
 	X     string
 	Title string
-}
-
-// TimelineRow is one alert on the timeline. Bars and Unknown are SVG paths: of the
-// times when the alert fired, and of the times when it was not reported.
-type TimelineRow struct {
-	Label, Class  string
-	Bars, Unknown string
 }
 
 // The limits of the timeline.
@@ -78,7 +77,10 @@ func newTimeline(
 ) Timeline {
 	sp := timelineSpan(v, g, episodes, s.Now)
 	t := Timeline{Axis: axis(sp), Ranges: rangeLinks(s.Links.Group(g.ID), v)}
-	notified := t.addTicks(events, sp)
+	sent, more, counts := sentRows(g, events, sp)
+	if t.Sent = sent; more > 0 {
+		t.MoreSent = "+" + plural(more, "receiver", "receivers")
+	}
 	inRange := t.addAlerts(sorted, rowLabel(sorted, shared), sp, s.Now)
 	t.shortenLabels()
 	if len(t.Rows) > maxNarrowRows {
@@ -88,9 +90,35 @@ func newTimeline(
 		t.More = "+" + formatCount(left) + " more alerts"
 		t.TableCut = true
 	}
-	t.Says = fmt.Sprintf("%s fired between %s and %s UTC. %s in that time.", plural(inRange, "alert", "alerts"),
-		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), plural(notified, "notification", "notifications"))
+	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s.", plural(inRange, "alert", "alerts"),
+		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), counts)
+	t.addKey()
 	return t
+}
+
+// addKey explains the pictures if there is another one than the bar of a firing alert.
+func (t *Timeline) addKey() {
+	var class string
+	has := map[string]bool{}
+	for _, r := range t.Rows {
+		has["fires"], has["suppressed"] = has["fires"] || r.Bars != "", has["suppressed"] || r.Muted != ""
+		has["ended within this time"], has["unreported"] = has["ended within this time"] || r.Wedge != "", has["unreported"] || r.Unknown != ""
+		class = cmp.Or(class, r.Class)
+	}
+	for _, k := range []TimelineKey{
+		{"", "M0 0h40v10h-40z", "fires"},
+		{"mut", "M0 3h40v4h-40z", "suppressed"},
+		{"wed", "M0 0L40 10H0z", "ended within this time"},
+		{"unk", "M0 0h4v10h-4zM12 0h4v10h-4zM24 0h4v10h-4zM36 0h4v10h-4z", "unreported"},
+	} {
+		if has[k.Text] {
+			t.Key = append(t.Key, k)
+		}
+	}
+	if len(t.Key) == 1 && has["fires"] {
+		t.Key = nil
+	}
+	t.KeyClass = class
 }
 
 // rangeLinks returns the links to the other ranges of a group's page.
@@ -104,24 +132,6 @@ func rangeLinks(page string, v GroupView) []RangeLink {
 	return links
 }
 
-// addTicks adds the notifications. It returns the number of those within the range,
-// which can be more than the timeline shows.
-func (t *Timeline) addTicks(events []grouping.Event, sp span) (inRange int) {
-	for i := range events {
-		e := &events[i]
-		if e.Kind != grouping.EventNotified || e.Time.Before(sp.from) || e.Time.After(sp.to) {
-			continue
-		}
-		if inRange++; inRange <= maxTimelineTicks {
-			t.Ticks = append(t.Ticks, Tick{
-				X:     formatNumber(min(sp.x(e.Time), timelineWidth-minBarWidth)),
-				Title: e.Time.UTC().Format("15:04:05") + " " + notificationReason(e),
-			})
-		}
-	}
-	return inRange
-}
-
 // addAlerts adds the rows, and the table with the same data. It returns the number of
 // alerts that fired within the range, which can be more than the timeline shows.
 func (t *Timeline) addAlerts(alerts []*grouping.Alert, label func(*grouping.Alert) string, sp span, now time.Time) (inRange int) {
@@ -133,29 +143,27 @@ func (t *Timeline) addAlerts(alerts []*grouping.Alert, label func(*grouping.Aler
 			}
 			continue
 		}
-		row, episodes := newTimelineRow(a, sp, now)
-		if len(episodes) == 0 {
+		row, firings := newTimelineRow(a, sp, now)
+		if len(firings) == 0 {
 			continue
 		}
 		inRange++
 		if !full {
-			row.Label = label(a)
+			row.Label, row.Far = label(a), len(t.Rows) >= maxNarrowRows
 			t.Rows = append(t.Rows, row)
-			t.addToTable(row.Label, episodes, now)
+			t.addToTable(row.Label, firings, now)
 		}
 	}
 	return inRange
 }
 
-func (t *Timeline) addToTable(label string, episodes []grouping.Episode, now time.Time) {
-	for _, e := range slices.Backward(episodes) {
+func (t *Timeline) addToTable(label string, firings []firing, now time.Time) {
+	for _, f := range slices.Backward(firings) {
 		if len(t.Table) == maxTimelineTable {
 			t.TableCut = true
 			return
 		}
-		row := newEpisodeRow(e, now)
-		row.Label = label
-		t.Table = append(t.Table, row)
+		t.Table = append(t.Table, f.entry(label, now))
 	}
 }
 
@@ -196,7 +204,7 @@ func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, n
 		}
 	}
 	start := last.StartsAt
-	if g.Counts.Firing > 0 {
+	if g.Counts.Firing+g.Counts.Suppressed > 0 {
 		// The start of an info alert would make the bar of a new critical alert too small.
 		start = g.WorstSince()
 	}
@@ -221,48 +229,6 @@ func axis(sp span) []AxisMark {
 	}
 	return out
 }
-
-// newTimelineRow draws an alert. It also returns the alert's episodes within the
-// range.
-func newTimelineRow(a *grouping.Alert, sp span, now time.Time) (TimelineRow, []grouping.Episode) {
-	row := TimelineRow{Class: severities[a.Severity()].Class}
-	var bars, unknown strings.Builder
-	var seen []grouping.Episode
-	eps := a.Episodes()
-	for i, e := range eps {
-		end := e.EndsAt
-		last := i == len(eps)-1
-		if last {
-			end = a.KnownEnd()
-		}
-		if end.IsZero() || end.After(now) {
-			end = now
-		}
-		lost := last && a.Status == grouping.StatusUnreported && a.EndsAt.IsZero()
-		if e.StartsAt.After(sp.to) || end.Before(sp.from) && !lost {
-			continue
-		}
-		seen = append(seen, e)
-		from, to := sp.x(e.StartsAt), sp.x(end)
-		if to > 0 {
-			bar(&bars, from, max(to-from, minBarWidth))
-		}
-		if lost { // a hatched bar: it may have continued
-			for x := to; x < timelineWidth; x += 12 {
-				bar(&unknown, x, 4)
-			}
-		}
-	}
-	row.Bars, row.Unknown = bars.String(), unknown.String()
-	return row, seen
-}
-
-func bar(b *strings.Builder, x, w float64) {
-	x = min(x, timelineWidth-minBarWidth)
-	fmt.Fprintf(b, "M%s 0h%sv10h-%sz", formatNumber(x), formatNumber(w), formatNumber(w))
-}
-
-func formatNumber(x float64) string { return strconv.FormatFloat(x, 'f', -1, 32) }
 
 // rowLabel returns a function that names an alert by the labels that distinguish it
 // within the group.

@@ -33,6 +33,14 @@ func viewOfState(state string) View {
 	return View{Groups: query.Groups{State: state, Sort: grouping.DefaultSort}}
 }
 
+// causeView returns the view of all alerts that are suppressed by a cause. An empty cause
+// selects every one.
+func causeView(cause grouping.MuteKind) View {
+	v := viewOfState(query.StateSuppressed)
+	v.Cause = cause
+	return v
+}
+
 // LabelsView returns the view of the groups that have the labels, in any state. An
 // empty source or receiver selects every one.
 func LabelsView(of grouping.Labels, source, receiver string) View {
@@ -61,7 +69,7 @@ func (v View) ListQuery() grouping.ListQuery { return v.Query() }
 
 // Filtered reports whether the view has a filter besides the state.
 func (v View) Filtered() bool {
-	return len(v.Matchers)+len(v.Words) > 0 || v.Receiver != "" || v.Source != ""
+	return len(v.Matchers)+len(v.Words) > 0 || v.Receiver != "" || v.Source != "" || v.Silence != ""
 }
 
 func (v View) encode() string {
@@ -70,6 +78,8 @@ func (v View) encode() string {
 	if v.State != query.StateFiring {
 		q.add("state", v.State)
 	}
+	q.add("cause", string(v.Cause))
+	q.add("silence", v.Silence)
 	q.add("receiver", v.Receiver)
 	q.add("source", v.Source)
 	if v.Sort != grouping.DefaultSort {

@@ -42,6 +42,7 @@ type Groups interface {
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
+	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
 

@@ -153,7 +153,7 @@
     if ('keep' in data || (data.version && data.version === wanted.dataset.version)) return true;
     if (current instanceof HTMLTimeElement && wanted instanceof HTMLTimeElement && current.dateTime === wanted.dateTime) {
       // The text of these times is ours.
-      if ('age' in data || (localTimes && 'abs' in data)) return true;
+      if ('age' in data || 'until' in data || (localTimes && 'abs' in data)) return true;
     }
     // The reader is about to type or choose here.
     return current === document.activeElement && /INPUT|SELECT/.test(current.nodeName);
@@ -320,7 +320,7 @@
       focused.focus({ preventScroll: true });
     }
     title = page.title;
-    const critical = changedElements.filter(element => element.matches('.row.crit')).length;
+    const critical = changedElements.filter(element => element.matches('.row.crit:not(.mute)')).length;
     if (critical) announcement.textContent = `${critical}${critical > 1 ? ' critical groups are' : ' critical group is'} new or changed`;
     prepare();
     tick();
@@ -469,11 +469,15 @@
 
   // ---- Once a second: ages, clock, title and icon
 
-  /** Updates all that changes with time. */
+  /** Updates all that changes with time. data-until counts down, in minutes if it has a value. */
   function tick() {
     const now = Date.now() + clockSkew;
     for (const time of /** @type {HTMLTimeElement[]} */ (findAll('time[data-age]'))) {
       setText(time, formatAge((now - Date.parse(time.dateTime)) / 1000));
+    }
+    for (const time of /** @type {HTMLTimeElement[]} */ (findAll('time[data-until]'))) {
+      const left = (Date.parse(time.dateTime) - now) / 1000;
+      setText(time, time.dataset.until && left >= 60 ? `${Math.floor(left / 60)}m` : formatAge(left));
     }
     keepConnected();
     const { text, className } = connectionState();
@@ -555,9 +559,9 @@
     const rest = Number(byID('rows').dataset.rest) || 0; // groups without a row
     const edge = innerHeight - line.offsetHeight;
     const below = rows.filter(row => row.getBoundingClientRect().bottom > edge);
-    const critical = below.filter(row => row.matches('.crit')).length;
+    const critical = below.filter(row => row.matches('.crit:not(.mute)')).length;
     // The worst rows come first: if the last one is critical, the rest can be critical, too.
-    const atLeast = rest && rows.at(-1)?.matches('.crit') ? 'at least ' : '';
+    const atLeast = rest && rows.at(-1)?.matches('.crit:not(.mute)') ? 'at least ' : '';
     const count = below.length + rest;
     const groups = `+${count}${count > 1 ? ' groups' : ' group'}`;
     setText(line, count ? groups + (critical ? `, ${atLeast}${critical} critical` : '') : '');

@@ -41,6 +41,11 @@ func scenarios() []scenario {
 	}
 	return []scenario{
 		{"night", fixture.Groups, nil},
+		{"muted", func(now time.Time) []*grouping.AlertGroup { return append(fixture.Muted(now), fixture.Groups(now)...) }, knowCauses},
+		{"onlymuted", func(now time.Time) []*grouping.AlertGroup {
+			return slices.DeleteFunc(fixture.Muted(now), func(g *grouping.AlertGroup) bool { return g.Counts.Firing > 0 })
+		}, knowCauses},
+		{"unset", func(now time.Time) []*grouping.AlertGroup { return append(fixture.Muted(now), fixture.Groups(now)...) }, nil},
 		{"first", func(time.Time) []*grouping.AlertGroup { return nil }, nil},
 		{"quiet", quiet, nil},
 		{"nobeat", func(now time.Time) []*grouping.AlertGroup { return quiet(now)[:1] }, nil},
@@ -68,6 +73,10 @@ func scenarios() []scenario {
 		}},
 		{"demo", fixture.Groups, func(s *templates.Site) { s.Demo = true; s.Storage.Mode = "memory" }},
 	}
+}
+
+func knowCauses(s *templates.Site) {
+	s.SilenceOf, s.Sources = fixture.SilenceOf(s.Now), fixture.Sources(s.Now)
 }
 
 func main() {
@@ -120,6 +129,7 @@ func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *template
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
 		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
 	}), time.Time{}, s.Now)
+	s.AlertOf, s.GroupWait, s.GroupInterval = fixture.AlertOf(groups), 30*time.Second, 5*time.Minute
 	if p.scenario.site != nil {
 		p.scenario.site(s)
 	}
@@ -176,7 +186,11 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		}
 		for i, g := range groups {
 			if g.ID == id || parts[1] == strconv.Itoa(i) {
-				return templates.NewGroupPage(s, templates.ParseGroupView(query.Of(q)), g, fixture.Events(g))
+				events := fixture.Events(g)
+				if len(s.Sources) > 0 {
+					events = fixture.Deliveries(events)
+				}
+				return templates.NewGroupPage(s, templates.ParseGroupView(query.Of(q)), g, events)
 			}
 		}
 		return templates.NewGonePage(s, id, "", fixture.Events(groups[0])[:1])
@@ -206,6 +220,7 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templates.Page {
 	v := templates.ParseView(query.Of(q))
 	lq := v.ListQuery()
+	s.Mutes = grouping.SummarizeMutes(groups, v.OfSuppressed().ListQuery())
 	var selected []*grouping.AlertGroup
 	for _, g := range groups {
 		if lq.Selects(g) {
@@ -225,9 +240,9 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 		page.Next = strconv.Itoa(from + grouping.DefaultLimit)
 	}
 	p := templates.NewGroupsPage(s, v, page)
-	if v.LeavesOutUnreported() {
+	if v.LeavesOutOthers() {
 		unreported := v.OfUnreported().ListQuery()
-		p.AddUnreported(s, v, len(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !unreported.Selects(g) })))
+		p.AddOthers(s, v, len(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !unreported.Selects(g) })))
 	}
 	return p
 }
