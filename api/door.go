@@ -26,6 +26,10 @@ type groups interface {
 	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
+	// SilenceOf returns a silence of a source, or nil if it is not known.
+	SilenceOf(source, id string) *grouping.Silence
+	// MuteSeen returns when a mute of an alert was last seen, or zero.
+	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
 }
 
 // Status is what the API says about Muster itself. Both functions are safe for
@@ -34,12 +38,6 @@ type Status struct {
 	Storage func() grouping.StorageStatus
 	// Problems returns the problems of the configuration, one sentence each.
 	Problems func() []string
-}
-
-// muteDetails returns details of what mutes alerts. It may be zero.
-type muteDetails struct {
-	// silenceOf returns a silence of a source, or nil if it is not known.
-	silenceOf func(source, id string) *grouping.Silence
 }
 
 // Door answers requests for JSON. It is safe for concurrent use.
@@ -51,7 +49,6 @@ type Door struct {
 	status    Status
 	logger    *slog.Logger
 	startedAt time.Time
-	mutes     muteDetails
 }
 
 // New returns the API. Its live updates come from the hub.

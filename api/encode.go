@@ -19,7 +19,7 @@ type encoder struct {
 	// unusual reports that package json must encode the object, or say what is wrong.
 	unusual bool
 	// mutes has the details of what mutes alerts.
-	mutes muteDetails
+	mutes muteDetails // set before the first alert
 	// episodes is memory for the episodes of one alert or group.
 	episodes []grouping.Episode
 }
@@ -111,7 +111,7 @@ func (e *encoder) usualAlert(g *grouping.AlertGroup, a *grouping.Alert) {
 	if between := endsBetween(a); len(between) > 0 {
 		e.rare(`,"endsBetween":`, between)
 	}
-	if mutes := e.mutes.viewMutes(g.Source, a); len(mutes) > 0 {
+	if mutes := viewMutes(g.Source, a, e.mutes); len(mutes) > 0 {
 		e.rare(`,"mutes":`, mutes)
 	} else {
 		e.raw(`,"mutes":[]`)

@@ -28,7 +28,7 @@ type (
 // The functions that make them.
 var (
 	ViewGroup = viewGroup
-	ViewAlert = func(g *grouping.AlertGroup, a *grouping.Alert) alertView { return viewAlert(g, a, muteDetails{}) }
+	ViewAlert = func(g *grouping.AlertGroup, a *grouping.Alert) alertView { return viewAlert(g, a, nil) }
 	ViewEvent = viewEvent
 )
 

@@ -38,14 +38,20 @@ type silenceChangeView struct {
 	Early     bool      `json:"early,omitempty"`
 }
 
+// muteDetails has details of what mutes alerts.
+type muteDetails interface {
+	SilenceOf(source, id string) *grouping.Silence
+	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
+}
+
 // viewMutes returns the active mutes of an alert.
-func (d muteDetails) viewMutes(source string, a *grouping.Alert) []muteView {
+func viewMutes(source string, a *grouping.Alert, of muteDetails) []muteView {
 	mutes := a.Mutes()
 	views := make([]muteView, 0, len(mutes))
 	for _, m := range mutes {
-		v := muteView{Kind: m.Kind, ID: m.ID, Rule: m.Rule, Since: m.Since.UTC(), From: m.From}
-		if m.Kind == grouping.MuteSilence && d.silenceOf != nil {
-			if s := d.silenceOf(source, m.ID); s != nil {
+		v := muteView{Kind: m.Kind, ID: m.ID, Rule: m.Rule, Since: m.Since.UTC(), LastSeen: of.MuteSeen(source, a.Fingerprint, m).UTC(), From: m.From}
+		if m.Kind == grouping.MuteSilence {
+			if s := of.SilenceOf(source, m.ID); s != nil {
 				v.By, v.Comment, v.Until = s.CreatedBy, s.Comment, s.EndsAt.UTC()
 			}
 		}

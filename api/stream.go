@@ -44,7 +44,7 @@ func (d *Door) streamJSON(c *gin.Context, held int64, write func(*jsonStream)) {
 		return
 	}
 	enc, _ := encoders.Get().(*encoder)
-	enc.mutes = d.mutes
+	enc.mutes = d.groups
 	out := &jsonStream{c: c, hold: hold, enc: enc}
 	defer out.close()
 	write(out)

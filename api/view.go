@@ -88,7 +88,7 @@ func viewAlert(g *grouping.AlertGroup, a *grouping.Alert, of muteDetails) alertV
 		Fingerprint: a.Fingerprint, Status: a.ShownStatus(), Labels: emptyIfNil(a.Labels), Annotations: emptyIfNil(a.Annotations),
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(), FirstSeenAt: a.FirstSeenAt,
 		LastSeenAt: lastSeen, Disputed: a.Disputed, Notified: !a.Unnotified, EndsBetween: endsBetween(a),
-		Mutes: of.viewMutes(g.Source, a), Episodes: viewEpisodes(a.Episodes()),
+		Mutes: viewMutes(g.Source, a, of), Episodes: viewEpisodes(a.Episodes()),
 	}
 	if from := a.Grafana; from != nil {
 		v.SilenceURL, v.DashboardURL, v.PanelURL = from.SilenceURL, from.DashboardURL, from.PanelURL

@@ -15,6 +15,16 @@ import (
 // SilenceOf returns what is known of a silence, or nil.
 func (m *Manager) SilenceOf(source, id string) *Silence { return m.sources.get(source).Silences[id] }
 
+// MuteSeen returns when a mute of an alert was last seen, in the clock of the source. It is
+// zero if it was not seen since the start of this process.
+func (m *Manager) MuteSeen(source string, fp Fingerprint, mute Mute) time.Time {
+	memory := m.observed.known(source)
+	if memory == nil {
+		return time.Time{}
+	}
+	return memory.lastSeen(fp, mute)
+}
+
 // Silence returns a silence with what it mutes, or a *SilenceNotFoundError. If the source is "",
 // it is looked for in all sources.
 func (m *Manager) Silence(ctx context.Context, source, id string) (SilenceInfo, error) {

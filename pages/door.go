@@ -32,6 +32,10 @@ type groups interface {
 	Totals(ctx context.Context) (grouping.Totals, error)
 	// SummarizeMutes counts the suppressed alerts that the query selects.
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
+	// SilenceOf returns a silence of a source, or nil if it is not known.
+	SilenceOf(source, id string) *grouping.Silence
+	// SourceReports says for each source what Muster receives.
+	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	// Heartbeats returns the current state of every heartbeat, the worst first.
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }

@@ -23,7 +23,12 @@ func (d *Door) site(r *http.Request) (*templates.Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	sources, err := d.groups.SourceReports(r.Context())
+	if err != nil {
+		return nil, err
+	}
 	return &templates.Site{
+		Sources: sources, SilenceOf: d.groups.SilenceOf,
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
 		Links: d.linksFor(r), Place: place, Now: time.Now(), Totals: totals, Storage: d.status.Storage(),
 		StartedAt: d.startedAt, RejectedNotifications: d.limits.Rejected(),

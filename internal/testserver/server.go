@@ -43,6 +43,9 @@ type Groups interface {
 	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
+	SilenceOf(source, id string) *grouping.Silence
+	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
+	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
 
