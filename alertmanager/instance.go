@@ -118,7 +118,7 @@ func (i *instance) poll(ctx context.Context, to observer) time.Duration {
 		i.problems = append(i.problems, "the settings of --alertmanager.http-config-file cannot be used: "+err.Error())
 	}
 	var alerts, silences bool
-	if i.readStatus(ctx) {
+	if i.succeeded(i.readStatus(ctx)) {
 		alerts, silences = i.observe(ctx, to)
 		i.readFailed(ctx)
 	}
@@ -134,31 +134,38 @@ func (i *instance) poll(ctx context.Context, to observer) time.Duration {
 	return max(i.source.interval, min(i.source.interval<<min(i.failures-1, 10), maxBackOff))
 }
 
-// request makes a request. If it fails, it says why in a sentence, unless the context
-// ended.
-func (i *instance) request(ctx context.Context, what reading, read func() error) bool {
+// request makes a request and counts it. The error says what was asked, in a sentence. If the
+// context ended, the result does not matter and does not count.
+func (i *instance) request(ctx context.Context, what reading, read func() error) error {
 	started := time.Now()
 	err := read()
 	if ctx.Err() != nil {
-		return false
+		return context.Cause(ctx)
 	}
 	duration := time.Since(started)
 	i.metrics.record(what, duration)
 	if err == nil {
 		i.cost += duration
-		return true
+		return nil
 	}
 	reason := ReasonUnreachable
 	if fault, ok := errors.AsType[*RequestError](err); ok {
 		reason = fault.Reason
 	}
 	i.metrics.failures.WithLabelValues(string(reason)).Inc()
-	i.problems = append(i.problems, "GET "+what.path()+": "+err.Error())
-	return false
+	return fmt.Errorf("GET %s: %w", what.path(), err)
+}
+
+// succeeded reports whether there is no error. Otherwise the error is a problem of the poll.
+func (i *instance) succeeded(err error) bool {
+	if err != nil {
+		i.problems = append(i.problems, err.Error())
+	}
+	return err == nil
 }
 
 // readStatus reads the version and the time of the last start.
-func (i *instance) readStatus(ctx context.Context) bool {
+func (i *instance) readStatus(ctx context.Context) error {
 	return i.request(ctx, readingStatus, func() error {
 		status, err := i.api.Status(ctx)
 		if err == nil {
@@ -168,16 +175,19 @@ func (i *instance) readStatus(ctx context.Context) bool {
 	})
 }
 
-// readFailed reads the numbers of failed notifications. Without them nothing else fails.
+// readFailed reads the numbers of failed notifications. If it cannot, they are not known, and
+// that is no problem of the poll: a proxy may hide the metrics.
 func (i *instance) readFailed(ctx context.Context) {
 	i.report.Failed = nil
-	i.request(ctx, readingMetrics, func() error {
+	err := i.request(ctx, readingMetrics, func() error {
 		failed, err := i.api.FailedNotifications(ctx)
-		if err == nil {
-			i.report.Failed = failed
-		}
+		i.report.Failed = failed
 		return err
 	})
+	if err != nil {
+		i.report.Failed = nil
+		i.logger.Debug("Failed notifications are not known", "err", err)
+	}
 }
 
 // observe reads the alerts and the silences, and reports which of them were read and kept.
@@ -186,20 +196,20 @@ func (i *instance) readFailed(ctx context.Context) {
 func (i *instance) observe(ctx context.Context, to observer) (alerts, silences bool) {
 	at := time.Now().UTC()
 	list, known := alertList{maxLabels: i.maxLabels}, []grouping.Silence{}
-	alerts = i.request(ctx, readingAlerts, func() error { return i.api.Groups(ctx, list.add) })
+	alerts = i.succeeded(i.request(ctx, readingAlerts, func() error { return i.api.Groups(ctx, list.add) }))
 	silencesAt := time.Now().UTC()
-	silences = i.request(ctx, readingSilences, func() error {
+	silences = i.succeeded(i.request(ctx, readingSilences, func() error {
 		return i.api.Silences(ctx, func(s *wire.APISilence) {
 			if s, ok := silence(s); ok {
 				known = append(known, s)
 			}
 		})
-	})
+	}))
 	if silences {
-		silences = i.kept(ctx, to.ObserveSilences(ctx, i.source.name, i.name, silencesAt, known))
+		silences = i.kept(to.ObserveSilences(ctx, i.source.name, i.name, silencesAt, known))
 	}
 	if alerts {
-		alerts = i.kept(ctx, to.ObservePoll(ctx, i.source.name, i.name, grouping.Poll{
+		alerts = i.kept(to.ObservePoll(ctx, i.source.name, i.name, grouping.Poll{
 			At: at, StartedAt: i.startedAt, Version: i.report.Version, Alerts: list.alerts, Complete: list.leftOut == 0,
 		}))
 	}
@@ -211,11 +221,11 @@ func (i *instance) observe(ctx context.Context, to observer) (alerts, silences b
 }
 
 // kept reports whether the domain kept what it was told.
-func (i *instance) kept(ctx context.Context, err error) bool {
-	if err != nil && ctx.Err() == nil {
-		i.problems = append(i.problems, "the answer could not be stored: "+err.Error())
+func (i *instance) kept(err error) bool {
+	if err != nil {
+		err = fmt.Errorf("the answer could not be stored: %w", err)
 	}
-	return err == nil
+	return i.succeeded(err)
 }
 
 // record says how the poll went, and logs each change.
