@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 
+	"muster/alertmanager"
 	"muster/api"
 	"muster/grouping"
 	"muster/internal/limit"
@@ -26,6 +27,7 @@ import (
 type muster struct {
 	storage  storage.Storage
 	manager  *grouping.Manager
+	poller   *alertmanager.Poller
 	webhooks *receiver.Door
 	hub      *api.Hub
 	router   *web.Router
@@ -67,7 +69,10 @@ func (m *muster) buildDoors(
 	if m.hub, err = api.NewHub(limits, reg, c.hub); err != nil {
 		return err
 	}
-	if m.manager, err = grouping.NewManager(m.storage, clock, m.hub.Publish, reg, logger, c.group); err != nil {
+	if m.poller, err = alertmanager.New(reg, logger, c.poller); err != nil {
+		return err
+	}
+	if m.manager, err = grouping.NewManager(m.storage, clock, m.groupChanged, reg, logger, c.group); err != nil {
 		return err
 	}
 	if m.webhooks, err = receiver.New(m.manager, limits, reg, logger, c.receiver); err != nil {
@@ -78,7 +83,9 @@ func (m *muster) buildDoors(
 		return err
 	}
 	status := m.storage.Status
-	problems := func() []string { return slices.Concat(webConfig.Problems(), m.webhooks.Problems()) }
+	problems := func() []string {
+		return slices.Concat(webConfig.Problems(), m.webhooks.Problems(), m.poller.Problems())
+	}
 	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
 	renderer, err := c.pages.NewRenderer()
 	if err != nil {
@@ -96,6 +103,21 @@ func (m *muster) buildDoors(
 	m.http = web.NewHTTPServer(m.router, logger)
 	m.server = web.New(webConfig, m.http, limits, logger, c.webOptions())
 	return nil
+}
+
+// groupChanged publishes the change of a group. If an alert became unreported, an Alertmanager
+// may know why.
+func (m *muster) groupChanged(u grouping.Update) {
+	m.hub.Publish(u)
+	if becameUnreported(u) {
+		m.poller.Poke(u.Group.Source)
+	}
+}
+
+// becameUnreported reports whether a change, also one by another replica, made an alert
+// unreported.
+func becameUnreported(u grouping.Update) bool {
+	return u.Group != nil && u.Before != nil && u.Group.Counts.Unreported > u.Before.Counts.Unreported
 }
 
 // drain makes the webhook answer 503 and ends the live updates. Requests that are

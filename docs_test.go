@@ -280,7 +280,7 @@ func TestArchitecturePicturesTheImports(t *testing.T) {
 			}
 		}
 	}
-	require.Len(t, paths, 13)
+	require.Len(t, paths, 14)
 	require.ElementsMatch(t, real, drawn)
 }
 

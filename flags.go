@@ -22,6 +22,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"muster/alertmanager"
 	"muster/api"
 	"muster/grouping"
 	"muster/internal/reply"
@@ -42,6 +43,7 @@ type config struct {
 	readers  reply.ReaderOptions
 	pages    pages.Options
 	router   web.RouterOptions
+	poller   alertmanager.Options
 
 	shutdownTimeout time.Duration
 	memoryRatio     float64
@@ -62,7 +64,7 @@ func newFlags(c *config) *kingpin.Application {
 
 	c.group, c.storage, c.pages = grouping.DefaultOptions, storage.DefaultOptions(), pages.DefaultOptions()
 	c.receiver, c.readers = receiver.DefaultOptions(math.MaxInt64), reply.DefaultReaderOptions(math.MaxInt64)
-	c.hub, c.router = api.DefaultHubOptions(), web.DefaultRouterOptions()
+	c.hub, c.router, c.poller = api.DefaultHubOptions(), web.DefaultRouterOptions(), alertmanager.DefaultOptions(math.MaxInt64)
 	c.web = webflag.AddFlags(app, defaultListenAddress)
 	setFlag(app.Flag("web.max-body-size", "Maximum size of a body that Alertmanager posts. 10,000 alerts are about 9 MB.").
 		Default(units.Base2Bytes(c.receiver.MaxBodySize).String()), &c.receiver.MaxBodySize, size)
@@ -100,6 +102,17 @@ func newFlags(c *config) *kingpin.Application {
 	setFlag(app.Flag("webhook.max-sources", "Maximum number of sources, which are the names after /webhook/. "+
 		"Notifications of further sources are rejected with 503.").
 		Default(strconv.Itoa(c.group.MaxSources)), &c.group.MaxSources, integer(1))
+	addFlag(app.Flag("alertmanager.url", "URL of an Alertmanager whose alerts and silences Muster reads, as [source=]URL. Repeatable. "+
+		"Several URLs of a source are its replicas.").
+		PlaceHolder("URL"), &c.poller.Targets, alertmanagerURL)
+	setFlag(app.Flag("alertmanager.interval", "Time between two polls of an Alertmanager. It is longer for one that answers slowly.").
+		Default(c.poller.Interval.String()), &c.poller.Interval, duration(time.Second))
+	addFlag(app.Flag("alertmanager.http-config-file", "Path of a file with the credentials and the TLS settings for the Alertmanagers of a source, "+
+		"as [source=]FILE, in the form of Prometheus' HTTP client. Repeatable. The file is read again when it changes. Redirects are never followed.").
+		PlaceHolder("FILE"), &c.poller.ConfigFiles, alertmanagerConfigFile)
+	addFlag(app.Flag("alertmanager.receiver", "Name of a receiver whose groups Muster keeps before it gets a notification for it, as [source=]NAME. "+
+		"Repeatable.").
+		PlaceHolder("NAME"), &c.group.Receivers, alertmanagerReceiver)
 	app.Flag("ui.heartbeat-matcher", "Matchers of alerts that always fire (heartbeats), in the syntax of a filter. "+
 		"Repeatable, one match is enough. The default matches Watchdog and names that contain DeadMansSwitch.").
 		PlaceHolder("MATCHERS").SetValue(&heartbeatFlag{to: &c.group.Heartbeats})
@@ -197,9 +210,13 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 	if err := grouping.SetSeverities(c.severityLabel, c.severities); err != nil {
 		return fmt.Errorf("--ui.severities: %w", err)
 	}
+	if err := c.poller.Validate(); err != nil {
+		return err
+	}
 	if external, err := url.Parse(c.pages.ExternalURL); err == nil && c.router.RoutePrefix == "" {
 		c.router.RoutePrefix = external.Path
 	}
+	c.poller.MaxLabels = c.receiver.MaxLabels
 	c.pages.RoutePrefix, c.pages.Groups, c.pages.Settings = c.router.RoutePrefix, c.group, settings(app)
 	if c.pages.Demo {
 		c.storage.Redis.URL, c.storage.File.Path = "", ""
@@ -216,6 +233,7 @@ func (c *config) applyMemoryLimit(limit int64) {
 	in := receiver.DefaultOptions(limit)
 	c.receiver.MaxMemory = cmp.Or(c.receiver.MaxMemory, in.MaxMemory)
 	c.receiver.MaxEventMemory = cmp.Or(c.receiver.MaxEventMemory, in.MaxEventMemory)
+	c.poller.Client.MaxBytes = alertmanager.DefaultOptions(limit).Client.MaxBytes
 	c.readers.MaxResponseMemory = cmp.Or(c.readers.MaxResponseMemory, reply.DefaultReaderOptions(limit).MaxResponseMemory)
 }
 

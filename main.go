@@ -83,12 +83,14 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 		group    run.Group
 		lost     error     // set if the storage could not write all groups to its backend
 		deadline time.Time // of the shutdown; set when the HTTP server is stopped
+		restored = make(chan struct{})
 	)
 	group.Add(run.SignalHandler(context.Background(), syscall.SIGINT, syscall.SIGTERM))
 	group.Add(func() error {
 		if err := restore(m.manager, m.storage.Restored(), logger); err != nil {
 			return err
 		}
+		close(restored)
 		return m.server.Run(context.Background())
 	}, func(error) {
 		m.drain()
@@ -104,6 +106,7 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 			return demo.Play(ctx, m.router, strings.TrimRight(c.router.RoutePrefix, "/")+receiver.Path, logger)
 		})
 	}
+	addRun(&group, func(ctx context.Context) error { return m.poll(ctx, restored) })
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
 		err := m.storage.Run(ctx)
@@ -124,6 +127,17 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 		return nil
 	}
 	return err
+}
+
+// poll polls the Alertmanagers until the context ends. Before the stored groups are restored,
+// their silences would look new.
+func (m *muster) poll(ctx context.Context, restored <-chan struct{}) error {
+	select {
+	case <-restored:
+		return m.poller.Run(ctx, m.manager)
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // limitMemory sets Go's memory limit to a ratio of the container's limit. Near the limit

@@ -22,24 +22,32 @@ func settings(app *kingpin.Application) []pages.Setting {
 		if given, ok := f.Value.(interface{ setting() string }); ok {
 			text = given.setting()
 		}
-		if text != "" {
-			list = append(list, pages.Setting{Name: "--" + f.Name, Value: withoutSecrets(text)})
+		texts := []string{text}
+		if given, ok := f.Value.(interface{ settings() []string }); ok {
+			texts = given.settings()
+		}
+		for i := range texts {
+			texts[i] = withoutSecrets(texts[i])
+		}
+		if text = strings.Join(texts, ", "); text != "" {
+			list = append(list, pages.Setting{Name: "--" + f.Name, Value: text})
 		}
 	}
 	return list
 }
 
 // withoutSecrets removes the user, the password and the parameters of a URL. A
-// parameter can be a password, too.
+// parameter can be a password, too. A source may be before the URL.
 func withoutSecrets(text string) string {
 	before, _, isURL := strings.Cut(text, "://")
 	if !isURL {
 		return text
 	}
-	u, err := url.Parse(text)
+	source := before[:strings.LastIndexByte(before, '=')+1]
+	u, err := url.Parse(text[len(source):])
 	if err != nil {
 		return before + "://…"
 	}
 	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
-	return u.String()
+	return source + u.String()
 }

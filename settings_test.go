@@ -60,5 +60,9 @@ func TestSettingsHaveNoSecrets(t *testing.T) {
 			require.NotContains(t, value, "user", name)
 		}
 	}
+	values := settingsOf(t, "--alertmanager.url=prod=http://user:s3cret@one:9093/a", "--alertmanager.url=http://s3cret@two",
+		"--alertmanager.receiver=prod=a", "--alertmanager.receiver=b")
+	require.Equal(t, "prod=http://one:9093/a, http://two", values["--alertmanager.url"])
+	require.Equal(t, "prod=a, b", values["--alertmanager.receiver"])
 	require.Equal(t, "redis://host:6379/1", settingsOf(t, "--redis.url=redis://user:s3cret@host:6379/1")["--redis.url"])
 }

@@ -113,9 +113,9 @@ func (f *configFile) refresh() {
 	}
 	if f.fault = fault; err != nil {
 		f.logger.Warn("Reading the HTTP config file for Alertmanagers failed, the last valid one stays in force",
-			"source", f.source, "err", err)
+			"alertmanagerSource", f.source, "err", err)
 	} else {
-		f.logger.Info("The HTTP config file for Alertmanagers is valid again", "source", f.source)
+		f.logger.Info("The HTTP config file for Alertmanagers is valid again", "alertmanagerSource", f.source)
 	}
 }
 

@@ -63,7 +63,7 @@ func newInstance(s *source, u *url.URL, m *metrics, logger *slog.Logger, maxLabe
 	name := nameOf(u)
 	i := &instance{
 		source: s, url: u, name: name, extra: make(chan struct{}, 1), connect: connect, metrics: m.of(s.name, name), maxLabels: maxLabels,
-		logger: logger.With("source", s.name, "alertmanager", name), report: grouping.PollReport{URL: name},
+		logger: logger.With("alertmanagerSource", s.name, "alertmanager", name), report: grouping.PollReport{URL: name},
 	}
 	return i, i.refreshAPI()
 }

@@ -150,7 +150,7 @@ func (s *source) lead(ctx context.Context, to observer, logger *slog.Logger) {
 		case err == nil:
 			s.setLeads(leads)
 		case ctx.Err() == nil && !failing:
-			logger.Warn("Whether this Muster polls the Alertmanagers of a source is not known", "source", s.name, "err", err)
+			logger.Warn("Whether this Muster polls the Alertmanagers of a source is not known", "alertmanagerSource", s.name, "err", err)
 		}
 		failing = err != nil
 		wait(ctx, s.interval)

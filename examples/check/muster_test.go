@@ -48,8 +48,8 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// startMuster starts Muster with a Redis that does not exist, and returns the URL of
-// Muster.
+// startMuster starts Muster with a Redis and an Alertmanager that do not exist, and returns
+// the URL of Muster.
 func startMuster(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +59,7 @@ func startMuster(t *testing.T) string {
 
 	var said strings.Builder
 	process := exec.CommandContext(t.Context(), musterBinary,
-		"--web.listen-address="+address, "--redis.url=redis://127.0.0.1:1")
+		"--web.listen-address="+address, "--redis.url=redis://127.0.0.1:1", "--alertmanager.url=http://127.0.0.1:1")
 	process.Stdout, process.Stderr = &said, &said
 	require.NoError(t, process.Start())
 	t.Cleanup(func() {
