@@ -52,11 +52,14 @@ LDFLAGS := -s -w \
 TAGS := nomsgpack
 # go-redis has three methods for each command. Without inlining them into each other,
 # the binary is 2 MB smaller, and commands are not slower. The other packages work at the
-# start, or not at all. Without inlining in them, the binary is 0.7 MB smaller.
+# start, at a scrape, a poll or a new connection, or not at all. Without inlining in them,
+# the binary is 0.9 MB smaller.
 NOT_INLINED := github.com/redis/go-redis/v9 github.com/redis/go-redis/v9/... \
 	google.golang.org/protobuf/... github.com/tdewolff/... gopkg.in/yaml.v3 go.yaml.in/yaml/... github.com/pelletier/... \
 	github.com/go-playground/... github.com/leodido/... github.com/alecthomas/... github.com/gabriel-vasile/... \
-	golang.org/x/net/... golang.org/x/text/... encoding/xml
+	golang.org/x/net/... golang.org/x/text/... encoding/xml \
+	github.com/prometheus/common/... golang.org/x/oauth2/... github.com/golang-jwt/... github.com/google/uuid github.com/mwitkow/... \
+	crypto/x509 encoding/asn1 net/http/pprof runtime/pprof internal/profile mime/multipart
 GCFLAGS := $(foreach package,$(NOT_INLINED),-gcflags '$(package)=-l')
 
 .PHONY: help

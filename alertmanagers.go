@@ -69,7 +69,8 @@ func alertmanagerURL(text string) (t alertmanager.Target, err error) {
 		return t, err
 	}
 	t.URL, err = url.Parse(value)
-	if err != nil || (t.URL.Scheme != "http" && t.URL.Scheme != "https") || t.URL.Hostname() == "" || t.URL.RawQuery != "" || t.URL.Fragment != "" {
+	if err != nil || (t.URL.Scheme != "http" && t.URL.Scheme != "https") || t.URL.Hostname() == "" ||
+		t.URL.RawQuery != "" || t.URL.Fragment != "" {
 		// The text can have a password.
 		return t, errors.New("the URL must have the form [source=]http://alertmanager:9093/path, without query and fragment")
 	}

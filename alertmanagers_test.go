@@ -31,7 +31,9 @@ func TestAlertmanagers(t *testing.T) {
 		targets = append(targets, target.Source+" "+target.URL.String())
 	}
 	require.Equal(t, []string{"default http://one:9093", "prod https://me:s3cret@two/path/", "prod http://three"}, targets)
-	require.Equal(t, []alertmanager.ConfigFile{{Source: "prod", Path: "a=b.yml"}, {Source: "default", Path: "./c=d.yml"}}, c.poller.ConfigFiles)
+	require.Equal(t, []alertmanager.ConfigFile{
+		{Source: "prod", Path: "a=b.yml"}, {Source: "default", Path: "./c=d.yml"},
+	}, c.poller.ConfigFiles)
 	require.Equal(t, []grouping.SourceReceiver{
 		{Source: "default", Receiver: "muster"},
 		{Source: "prod", Receiver: "team=a"},

@@ -107,11 +107,12 @@ func newFlags(c *config) *kingpin.Application {
 		PlaceHolder("URL"), &c.poller.Targets, alertmanagerURL)
 	setFlag(app.Flag("alertmanager.interval", "Time between two polls of an Alertmanager. It is longer for one that answers slowly.").
 		Default(c.poller.Interval.String()), &c.poller.Interval, duration(time.Second))
-	addFlag(app.Flag("alertmanager.http-config-file", "Path of a file with the credentials and the TLS settings for the Alertmanagers of a source, "+
-		"as [source=]FILE, in the form of Prometheus' HTTP client. Repeatable. The file is read again when it changes. Redirects are never followed.").
+	addFlag(app.Flag("alertmanager.http-config-file", "Path of a file with the credentials and the TLS settings for the Alertmanagers "+
+		"of a source, as [source=]FILE, in the form of Prometheus' HTTP client. Repeatable. "+
+		"The file is read again when it changes. Redirects are never followed.").
 		PlaceHolder("FILE"), &c.poller.ConfigFiles, alertmanagerConfigFile)
-	addFlag(app.Flag("alertmanager.receiver", "Name of a receiver whose groups Muster keeps before it gets a notification for it, as [source=]NAME. "+
-		"Repeatable.").
+	addFlag(app.Flag("alertmanager.receiver", "Name of a receiver whose groups Muster keeps before it gets a notification for it, "+
+		"as [source=]NAME. Repeatable.").
 		PlaceHolder("NAME"), &c.group.Receivers, alertmanagerReceiver)
 	app.Flag("ui.heartbeat-matcher", "Matchers of alerts that always fire (heartbeats), in the syntax of a filter. "+
 		"Repeatable, one match is enough. The default matches Watchdog and names that contain DeadMansSwitch.").
