@@ -135,7 +135,8 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 func TestTheContractHasTheShapes(t *testing.T) {
 	doc := readContract(t)
 	for name, shape := range map[string]any{
-		"Kept": testserver.Kept{}, "KeptEvents": receiver.KeptEvents{}, "Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{},
+		"Kept": testserver.Kept{}, "KeptEvents": receiver.KeptEvents{},
+		"Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{},
 		"Groups": groupsView{}, "Event": api.EventView{},
 		"Events": eventsView{},
 		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Build": api.BuildView{}, "Storage": api.StorageView{},

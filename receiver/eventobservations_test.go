@@ -25,7 +25,8 @@ const (
 	fires034 = `"details":{"fingerprint":"10", "labels":{"labels":[{"key":"a","value":"b"},{"key":"c","value":"d"}]}, ` +
 		`"annotations":{"labels":[{"key":"s","value":"t"}]}, "startsAt":"2026-11-23T02:00:00.5Z", "endsAt":"2026-11-23T03:04:00Z"}`
 	aSilence = `"silence":{"id":"s1", "matchers":[{"type":"TYPE_EQUAL","name":"a","pattern":"b"}], ` +
-		`"startsAt":"2026-11-23T02:30:00Z", "endsAt":"2026-11-23T05:00:00Z", "updatedAt":"2026-11-23T02:31:00Z", "createdBy":"jo", "comment":"why"}`
+		`"startsAt":"2026-11-23T02:30:00Z", "endsAt":"2026-11-23T05:00:00Z", "updatedAt":"2026-11-23T02:31:00Z", ` +
+		`"createdBy":"jo", "comment":"why"}`
 	muted035 = `"mutedAlert":{"fingerprint":"10", "labels":{"a":"b","c":"d"}}`
 	muted034 = `"mutedAlert":{"fingerprint":"10", "labels":{"labels":[{"key":"a","value":"b"},{"key":"c","value":"d"}]}}`
 	rule     = `"sourceMatchers":[{"type":"TYPE_EQUAL","name":"severity","pattern":"critical"}], ` +
@@ -103,8 +104,11 @@ func TestObservations(t *testing.T) {
 	}
 	withSets := theSilence
 	withSets.Annotations = labelled("ticket", "7")
-	withSets.MatcherSets = [][]grouping.SilenceMatcher{{{Name: "x", Type: "=~", Value: "y.*"}, {Name: "z", Type: "!="}}, {{Name: "k", Type: "!~", Value: "v"}}}
-	aa, bb, cc := []grouping.Fingerprint{"000000000000000a"}, []grouping.Fingerprint{"000000000000000b"}, []grouping.Fingerprint{"000000000000000c"}
+	withSets.MatcherSets = [][]grouping.SilenceMatcher{
+		{{Name: "x", Type: "=~", Value: "y.*"}, {Name: "z", Type: "!="}}, {{Name: "k", Type: "!~", Value: "v"}},
+	}
+	aa, bb := []grouping.Fingerprint{"000000000000000a"}, []grouping.Fingerprint{"000000000000000b"}
+	cc := []grouping.Fingerprint{"000000000000000c"}
 	none := []grouping.Fingerprint{}
 	tests := map[string]struct {
 		data []string // each says the same
@@ -137,17 +141,52 @@ func TestObservations(t *testing.T) {
 		"notification of a later reason": {[]string{
 			`"notification":{"resolvedAlerts":[{"fingerprint":"11"}], ` + flushed035 + `, "reason":"NOTIFY_REASON_FULL_MOON", ` + flush + `}`,
 		}, delivered("", none, bb, none)},
-		"silenceCreated":            {[]string{`"silenceCreated":{` + aSilence + `}`, `"silenceUpdated":{` + aSilence + `}`}, []grouping.Observation{{Silence: &theSilence}}},
-		"silence of sets":           {[]string{`"silenceUpdated":{` + setsOf(aSilence) + `}`}, []grouping.Observation{{Silence: &withSets}}},
-		"silenceMutedAlert":         {[]string{`"silenceMutedAlert":{` + aSilence + `, ` + muted035 + `}`, `"silenceMutedAlert":{` + aSilence + `, ` + muted034 + `}`}, silencing(theSilence)},
-		"inhibitionMutedAlert":      {[]string{`"inhibitionMutedAlert":{"inhibitRules":[{"name":"r", ` + rule + `}], ` + muted035 + `, "inhibitingFingerprints":["11"]}`}, []grouping.Observation{inhibition("000000000000000b", "r")}},
-		"inhibition without a name": {[]string{`"inhibitionMutedAlert":{"inhibitRules":[{` + rule + `}], ` + muted034 + `, "inhibitingFingerprints":["11"]}`}, []grouping.Observation{inhibition("000000000000000b", ruleWords)}},
-		"inhibition of equal labels": {[]string{`"inhibitionMutedAlert":{"inhibitRules":[{` + rule + `, "equalLabels":["x","y"]}], ` + muted034 + `, "inhibitingFingerprints":["11"]}`},
-			[]grouping.Observation{inhibition("000000000000000b", ruleWords+" with equal x, y")}},
-		"inhibition by two":     {[]string{`"inhibitionMutedAlert":{"inhibitRules":[{"name":"r"}], ` + muted035 + `, "inhibitingFingerprints":["11","12"]}`}, []grouping.Observation{inhibition("000000000000000b", "r"), inhibition("000000000000000c", "r")}},
+		"silenceCreated": {
+			[]string{
+				`"silenceCreated":{` + aSilence + `}`,
+				`"silenceUpdated":{` + aSilence + `}`,
+			},
+			[]grouping.Observation{{Silence: &theSilence}},
+		},
+		"silence of sets": {[]string{`"silenceUpdated":{` + setsOf(aSilence) + `}`}, []grouping.Observation{{Silence: &withSets}}},
+		"silenceMutedAlert": {
+			[]string{
+				`"silenceMutedAlert":{` + aSilence + `, ` + muted035 + `}`,
+				`"silenceMutedAlert":{` + aSilence + `, ` + muted034 + `}`,
+			},
+			silencing(theSilence),
+		},
+		"inhibitionMutedAlert": {
+			[]string{
+				`"inhibitionMutedAlert":{"inhibitRules":[{"name":"r", ` + rule + `}], ` + muted035 + `, "inhibitingFingerprints":["11"]}`,
+			},
+			[]grouping.Observation{inhibition("000000000000000b", "r")},
+		},
+		"inhibition without a name": {
+			[]string{
+				`"inhibitionMutedAlert":{"inhibitRules":[{` + rule + `}], ` + muted034 + `, "inhibitingFingerprints":["11"]}`,
+			},
+			[]grouping.Observation{inhibition("000000000000000b", ruleWords)},
+		},
+		"inhibition of equal labels": {
+			[]string{`"inhibitionMutedAlert":{"inhibitRules":[{` + rule + `, "equalLabels":["x","y"]}], ` + muted034 +
+				`, "inhibitingFingerprints":["11"]}`},
+			[]grouping.Observation{inhibition("000000000000000b", ruleWords+" with equal x, y")},
+		},
+		"inhibition by two": {
+			[]string{
+				`"inhibitionMutedAlert":{"inhibitRules":[{"name":"r"}], ` + muted035 + `, "inhibitingFingerprints":["11","12"]}`,
+			},
+			[]grouping.Observation{inhibition("000000000000000b", "r"), inhibition("000000000000000c", "r")},
+		},
 		"inhibition by nothing": {[]string{`"inhibitionMutedAlert":{` + muted035 + `}`}, []grouping.Observation{inhibition("", "")}},
-		"startup":               {[]string{`"alertmanagerStartupEvent":{"version":"0.35.0","buildContext":"x"}`}, []grouping.Observation{{Started: &grouping.ObservedStart{Version: "0.35.0"}}}},
-		"shutdown":              {[]string{`"alertmanagerShutdownEvent":{}`}, []grouping.Observation{{Started: &grouping.ObservedStart{}}}},
+		"startup": {
+			[]string{
+				`"alertmanagerStartupEvent":{"version":"0.35.0","buildContext":"x"}`,
+			},
+			[]grouping.Observation{{Started: &grouping.ObservedStart{Version: "0.35.0"}}},
+		},
+		"shutdown": {[]string{`"alertmanagerShutdownEvent":{}`}, []grouping.Observation{{Started: &grouping.ObservedStart{}}}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +202,8 @@ func TestObservations(t *testing.T) {
 
 // An alert without a usable fingerprint has that of its labels.
 func TestObservedAlertsHaveAFingerprint(t *testing.T) {
-	all := observe(t, wiretest.Event(0, "am-0", `"alertGrouped":{"alert":{`+strings.Replace(fires035, `"fingerprint":"10", `, "", 1)+`}, `+inGroup035+`}`))
+	nameless := strings.Replace(fires035, `"fingerprint":"10", `, "", 1)
+	all := observe(t, wiretest.Event(0, "am-0", `"alertGrouped":{"alert":{`+nameless+`}, `+inGroup035+`}`))
 	require.Equal(t, labelled("a", "b", "c", "d").Fingerprint(), all[0].Alert.Alert.Fingerprint)
 	all = observe(t, wiretest.Event(0, "am-0", `"inhibitionMutedAlert":{"mutedAlert":{"labels":{"a":"b"}}}`))
 	require.Equal(t, labelled("a", "b").Fingerprint(), all[0].Muted.Fingerprint)
@@ -206,38 +246,116 @@ func TestRefusedEvents(t *testing.T) {
 	}
 	huge := strings.Repeat(secret, maxText)
 	tests := map[string]struct{ data, reason, text string }{
-		"a type":                       {`"alertPondered":{"x":"` + secret + `"}`, eventRefusedType, `the type "alertPondered" is not known to this version`},
-		"no type":                      {``, eventRefusedMalformed, `the event has no type: "data" is missing or empty`},
-		"a string":                     {`"alertGrouped":"` + secret + `"`, eventRefusedMalformed, "alertGrouped: must not be a JSON string"},
-		"no details":                   {`"alertGrouped":{` + inGroup035 + `}`, eventRefusedMalformed, "alertGrouped.alert.details: is missing"},
-		"no group":                     {`"alertResolved":{"alert":{` + fires035 + `}}`, eventRefusedMalformed, "alertResolved.groupInfo.groupKey: is missing"},
-		"no receiver":                  {grouped(`"team"`, `""`), eventRefusedMalformed, "alertGrouped.groupInfo.receiverName: is missing"},
-		"a fingerprint":                {grouped(`"10"`, `"`+secret+`"`), eventRefusedMalformed, "alertGrouped.alert.details.fingerprint: must be a decimal number of 64 bits in a string"},
-		"a label":                      {grouped(`"c":"d"`, `"c":{"x":"`+secret+`"}`), eventRefusedMalformed, "alertGrouped.alert.details.labels: must be texts by name, or a list of such pairs"},
-		"a label twice":                {grouped(`"c":"d"`, `"a":"`+secret+`"`), eventRefusedMalformed, "alertGrouped.alert.details.labels.a: is a duplicate name"},
-		"no UTF-8":                     {grouped(`"c":"d"`, `"c":"`+secret+"\xff"+`"`), eventRefusedMalformed, "alertGrouped.alert.details.labels.c: is not valid UTF-8"},
-		"labels":                       {grouped(`"a":"b","c":"d"`, many(21, `"l%d":"x"`)), eventRefusedLabels, "alertGrouped.alert.details: has 21 labels and 1 annotations, the limit of each is 20"},
-		"annotations":                  {grouped(`"s":"t"`, many(21, `"l%d":"x"`)), eventRefusedLabels, "alertGrouped.alert.details: has 2 labels and 21 annotations, the limit of each is 20"},
-		"group labels":                 {grouped(`"groupLabels":{"a":"b"}`, `"groupLabels":{`+many(21, `"l%d":"x"`)+`}`), eventRefusedLabels, "alertGrouped.groupInfo.groupLabels: has 21 labels and 0 annotations, the limit of each is 20"},
-		"no start":                     {grouped(`"startsAt":"2026-11-23T02:00:00.5Z", `, ""), eventRefusedTime, "alertGrouped.alert.details.startsAt: is missing"},
-		"an odd start":                 {grouped("2026-11-23T02:00:00.5Z", secret), eventRefusedTime, "alertGrouped.alert.details.startsAt: is not an RFC 3339 time"},
-		"year 10000":                   {grouped("2026-11-23T02:00:00.5Z", "9999-12-31T23:00:00-05:00"), eventRefusedTime, "alertGrouped.alert.details.startsAt: must be between the years 0 and 9999 in UTC"},
-		"no end":                       {strings.Replace(grouped(`"startsAt"`, `"resolved":true, "startsAt"`), `, "endsAt":"2026-11-23T03:04:00Z"`, "", 1), eventRefusedTime, "alertGrouped.alert.details.endsAt: is missing"},
-		"a group told":                 {`"notification":{"firingAlerts":[` + many(10_001, `{"fingerprint":"%d"}`) + `], ` + inGroup035 + `}`, eventRefusedSize, "notification: has 10001 alerts, the limit is 10000"},
-		"no group told":                {`"notification":{}`, eventRefusedMalformed, "notification.groupInfo.groupKey: is missing"},
-		"no silence ID":                {created(`"s1"`, `""`), eventRefusedMalformed, "silenceCreated.silence.id: is missing"},
-		"a comment":                    {created(`"why"`, `"`+huge+`"`), eventRefusedSize, "silenceCreated.silence.comment: has more than 32768 bytes"},
-		"an author":                    {created(`"jo"`, `"`+huge+`"`), eventRefusedSize, "silenceCreated.silence.createdBy: has more than 32768 bytes"},
-		"a matcher":                    {created(`"pattern":"b"`, `"pattern":"`+huge+`"`), eventRefusedSize, "silenceCreated.silence: has a matcher of more than 32768 bytes"},
-		"matchers":                     {created(`{"type":"TYPE_EQUAL","name":"a","pattern":"b"}`, many(21, `{"type":"TYPE_EQUAL","name":"a","pattern":"%d"}`)), eventRefusedSize, "silenceCreated.silence: has more than 20 matchers"},
-		"matcher sets":                 {created(`"startsAt"`, `"matcherSets":[`+strings.Repeat(`{},`, 20)+`{}], "startsAt"`), eventRefusedSize, "silenceCreated.silence: has more than 20 matchers"},
-		"a matcher of an unknown type": {created("TYPE_EQUAL", "TYPE_"+secret), eventRefusedMalformed, "silenceCreated.silence.matchers[0].type: is not a type of matchers"},
-		"no end of a silence":          {created(`"endsAt":"2026-11-23T05:00:00Z", `, ""), eventRefusedTime, "silenceCreated.silence.endsAt: is missing"},
-		"silence annotations":          {created(`"comment"`, `"annotations":{`+many(21, `"l%d":"x"`)+`}, "comment"`), eventRefusedLabels, "silenceCreated.silence: has 0 labels and 21 annotations, the limit of each is 20"},
-		"a silenced alert":             {`"silenceMutedAlert":{` + aSilence + `, "mutedAlert":{"labels":{` + many(21, `"l%d":"x"`) + `}}}`, eventRefusedLabels, "silenceMutedAlert.mutedAlert: has 21 labels and 0 annotations, the limit of each is 20"},
-		"no silence":                   {`"silenceMutedAlert":{}`, eventRefusedMalformed, "silenceMutedAlert.silence.id: is missing"},
-		"an inhibited alert":           {`"inhibitionMutedAlert":{"mutedAlert":{"labels":{` + many(21, `"l%d":"x"`) + `}}}`, eventRefusedLabels, "inhibitionMutedAlert.mutedAlert: has 21 labels and 0 annotations, the limit of each is 20"},
-		"inhibiting alerts":            {`"inhibitionMutedAlert":{"inhibitingFingerprints":[` + many(21, `"%d"`) + `]}`, eventRefusedSize, "inhibitionMutedAlert: has 21 rules or inhibiting alerts, the limit is 10"},
+		"a type": {
+			`"alertPondered":{"x":"` + secret + `"}`,
+			eventRefusedType, `the type "alertPondered" is not known to this version`,
+		},
+		"no type":  {``, eventRefusedMalformed, `the event has no type: "data" is missing or empty`},
+		"a string": {`"alertGrouped":"` + secret + `"`, eventRefusedMalformed, "alertGrouped: must not be a JSON string"},
+		"no details": {
+			`"alertGrouped":{` + inGroup035 + `}`,
+			eventRefusedMalformed, "alertGrouped.alert.details: is missing",
+		},
+		"no group": {
+			`"alertResolved":{"alert":{` + fires035 + `}}`,
+			eventRefusedMalformed, "alertResolved.groupInfo.groupKey: is missing",
+		},
+		"no receiver": {grouped(`"team"`, `""`), eventRefusedMalformed, "alertGrouped.groupInfo.receiverName: is missing"},
+		"a fingerprint": {
+			grouped(`"10"`, `"`+secret+`"`),
+			eventRefusedMalformed, "alertGrouped.alert.details.fingerprint: must be a decimal number of 64 bits in a string",
+		},
+		"a label": {
+			grouped(`"c":"d"`, `"c":{"x":"`+secret+`"}`),
+			eventRefusedMalformed, "alertGrouped.alert.details.labels: must be texts by name, or a list of such pairs",
+		},
+		"a label twice": {
+			grouped(`"c":"d"`, `"a":"`+secret+`"`),
+			eventRefusedMalformed, "alertGrouped.alert.details.labels.a: is a duplicate name",
+		},
+		"no UTF-8": {
+			grouped(`"c":"d"`, `"c":"`+secret+"\xff"+`"`),
+			eventRefusedMalformed, "alertGrouped.alert.details.labels.c: is not valid UTF-8",
+		},
+		"labels": {
+			grouped(`"a":"b","c":"d"`, many(21, `"l%d":"x"`)),
+			eventRefusedLabels, "alertGrouped.alert.details: has 21 labels and 1 annotations, the limit of each is 20",
+		},
+		"annotations": {
+			grouped(`"s":"t"`, many(21, `"l%d":"x"`)),
+			eventRefusedLabels, "alertGrouped.alert.details: has 2 labels and 21 annotations, the limit of each is 20",
+		},
+		"group labels": {
+			grouped(`"groupLabels":{"a":"b"}`, `"groupLabels":{`+many(21, `"l%d":"x"`)+`}`),
+			eventRefusedLabels, "alertGrouped.groupInfo.groupLabels: has 21 labels and 0 annotations, the limit of each is 20",
+		},
+		"no start": {
+			grouped(`"startsAt":"2026-11-23T02:00:00.5Z", `, ""),
+			eventRefusedTime, "alertGrouped.alert.details.startsAt: is missing",
+		},
+		"an odd start": {
+			grouped("2026-11-23T02:00:00.5Z", secret),
+			eventRefusedTime, "alertGrouped.alert.details.startsAt: is not an RFC 3339 time",
+		},
+		"year 10000": {
+			grouped("2026-11-23T02:00:00.5Z", "9999-12-31T23:00:00-05:00"),
+			eventRefusedTime, "alertGrouped.alert.details.startsAt: must be between the years 0 and 9999 in UTC",
+		},
+		"no end": {
+			strings.Replace(grouped(`"startsAt"`, `"resolved":true, "startsAt"`), `, "endsAt":"2026-11-23T03:04:00Z"`, "", 1),
+			eventRefusedTime, "alertGrouped.alert.details.endsAt: is missing",
+		},
+		"a group told": {
+			`"notification":{"firingAlerts":[` + many(10_001, `{"fingerprint":"%d"}`) + `], ` + inGroup035 + `}`,
+			eventRefusedSize, "notification: has 10001 alerts, the limit is 10000",
+		},
+		"no group told": {`"notification":{}`, eventRefusedMalformed, "notification.groupInfo.groupKey: is missing"},
+		"no silence ID": {created(`"s1"`, `""`), eventRefusedMalformed, "silenceCreated.silence.id: is missing"},
+		"a comment": {
+			created(`"why"`, `"`+huge+`"`),
+			eventRefusedSize, "silenceCreated.silence.comment: has more than 32768 bytes",
+		},
+		"an author": {
+			created(`"jo"`, `"`+huge+`"`),
+			eventRefusedSize, "silenceCreated.silence.createdBy: has more than 32768 bytes",
+		},
+		"a matcher": {
+			created(`"pattern":"b"`, `"pattern":"`+huge+`"`),
+			eventRefusedSize, "silenceCreated.silence: has a matcher of more than 32768 bytes",
+		},
+		"matchers": {
+			created(`{"type":"TYPE_EQUAL","name":"a","pattern":"b"}`, many(21, `{"type":"TYPE_EQUAL","name":"a","pattern":"%d"}`)),
+			eventRefusedSize, "silenceCreated.silence: has more than 20 matchers",
+		},
+		"matcher sets": {
+			created(`"startsAt"`, `"matcherSets":[`+strings.Repeat(`{},`, 20)+`{}], "startsAt"`),
+			eventRefusedSize, "silenceCreated.silence: has more than 20 matchers",
+		},
+		"a matcher of an unknown type": {
+			created("TYPE_EQUAL", "TYPE_"+secret),
+			eventRefusedMalformed, "silenceCreated.silence.matchers[0].type: is not a type of matchers",
+		},
+		"no end of a silence": {
+			created(`"endsAt":"2026-11-23T05:00:00Z", `, ""),
+			eventRefusedTime, "silenceCreated.silence.endsAt: is missing",
+		},
+		"silence annotations": {
+			created(`"comment"`, `"annotations":{`+many(21, `"l%d":"x"`)+`}, "comment"`),
+			eventRefusedLabels, "silenceCreated.silence: has 0 labels and 21 annotations, the limit of each is 20",
+		},
+		"a silenced alert": {
+			`"silenceMutedAlert":{` + aSilence + `, "mutedAlert":{"labels":{` + many(21, `"l%d":"x"`) + `}}}`,
+			eventRefusedLabels, "silenceMutedAlert.mutedAlert: has 21 labels and 0 annotations, the limit of each is 20",
+		},
+		"no silence": {`"silenceMutedAlert":{}`, eventRefusedMalformed, "silenceMutedAlert.silence.id: is missing"},
+		"an inhibited alert": {
+			`"inhibitionMutedAlert":{"mutedAlert":{"labels":{` + many(21, `"l%d":"x"`) + `}}}`,
+			eventRefusedLabels, "inhibitionMutedAlert.mutedAlert: has 21 labels and 0 annotations, the limit of each is 20",
+		},
+		"inhibiting alerts": {
+			`"inhibitionMutedAlert":{"inhibitingFingerprints":[` + many(21, `"%d"`) + `]}`,
+			eventRefusedSize, "inhibitionMutedAlert: has 21 rules or inhibiting alerts, the limit is 10",
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +372,7 @@ func TestRefusedEvents(t *testing.T) {
 		"@timestamp: is not an RFC 3339 time":                           `{"@timestamp":"hunter2","data":{"alertCreated":{}}}`,
 		"@timestamp: must be between the years 0 and 9999 in UTC":       `{"@timestamp":"9999-12-31T23:00:00-05:00","data":{"alertCreated":{}}}`,
 		"instance: has more than 255 bytes":                             wiretest.Event(0, strings.Repeat(secret, 40), `"alertCreated":{}`),
-		"instance: must not be a JSON number":                           `{"@timestamp":"2026-11-23T03:00:00Z","instance":7,"data":{"alertCreated":{}}}`,
+		"instance: must not be a JSON number":                           `{"@timestamp":"2026-11-23T03:00:00Z","instance":7,"data":{}}`,
 		"data: must not be a JSON array":                                `{"@timestamp":"2026-11-23T03:00:00Z","data":[]}`,
 		"must not be a JSON number":                                     `7`,
 	} {
