@@ -55,6 +55,34 @@ func TestBodiesAreJSON(t *testing.T) {
 	}
 }
 
+func TestEventsAreJSON(t *testing.T) {
+	n := notification{group: "g", first: 3, alerts: 2, startsAt: time.Now()}
+	var events []struct {
+		Data struct {
+			AlertGrouped struct {
+				Alert struct {
+					Details struct {
+						Labels map[string]string
+						EndsAt time.Time
+					}
+				}
+				GroupInfo struct{ GroupKey string }
+			}
+		}
+	}
+	require.NoError(t, json.Unmarshal(n.grouped(time.Now()), &events))
+	require.Len(t, events, 2)
+	var message struct {
+		GroupKey string
+		Alerts   []struct{ Labels map[string]string }
+	}
+	require.NoError(t, json.Unmarshal(n.webhook(), &message))
+	second := events[1].Data.AlertGrouped
+	require.Equal(t, message.GroupKey, second.GroupInfo.GroupKey)
+	require.Equal(t, message.Alerts[1].Labels, second.Alert.Details.Labels)
+	require.True(t, second.Alert.Details.EndsAt.After(time.Now()))
+}
+
 func TestEffectsAreThoseOfTheGroup(t *testing.T) {
 	text := "*1\r\n$5\r\nMULTI\r\n*4\r\n$4\r\nHSET\r\n$3\r\ng:a\r\n$1\r\nm\r\n$2\r\nx\n\r\n" +
 		"*4\r\n$4\r\nXADD\r\n$3\r\nlog\r\n$3\r\n1-2\r\n$1\r\na\r\n*1\r\n$4\r\nEXEC\r\n#TS:1\r\n" +

@@ -68,6 +68,17 @@ func (n notification) webhook() []byte {
 	return append(text, "]}"...)
 }
 
+// appendEvent appends the event of an alert that was posted at the time.
+func (n notification) appendEvent(text []byte, fingerprint string, i int, at time.Time) []byte {
+	text = fmt.Appendf(text, `{"@timestamp":%q,"instance":"alertmanager-0","data":{"alertGrouped":{"alert":{"fingerprint":%q,`+
+		`"details":{"fingerprint":%q,"name":"KubePodCrashLooping","labels":{`+alertLabels+commonLabels+`},"annotations":{`+alertAnnotations+`},`,
+		at.Format(time.RFC3339Nano), fingerprint, fingerprint, i, n.group, i, n.group, i)
+	return fmt.Appendf(text, `"startsAt":%q,"endsAt":%q}},"groupInfo":{"groupKey":%q,"groupLabels":{"namespace":"ns-%s"},`+
+		`"groupId":"255aa15c04c3cc8759211ed69beedacef9cee34f582f68e32e045c57f720b071","receiverName":"team"}}}}`,
+		n.startsAt.Format(time.RFC3339Nano), at.Add(4*time.Minute).Format(time.RFC3339Nano),
+		`{}/{severity="warning"}:{namespace="ns-`+n.group+`"}`, n.group)
+}
+
 // posted returns the body that Prometheus posts to Alertmanager.
 func (n notification) posted() []byte {
 	text := []byte("[")

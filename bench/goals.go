@@ -21,6 +21,7 @@ type unit int
 
 const (
 	ratio unit = iota
+	microseconds
 	milliseconds
 	mebibytes
 	megabytes
@@ -30,6 +31,8 @@ const (
 
 func (u unit) format(v float64) string {
 	switch u {
+	case microseconds:
+		return digits(v/1e3) + " µs"
 	case milliseconds:
 		return digits(v/1e6) + " ms"
 	case mebibytes:
@@ -80,6 +83,8 @@ func (g goal) name() string {
 	switch {
 	case g.unit == count:
 		name += "/lost"
+	case g.unit == microseconds:
+		name += "/cpu"
 	case g.unit == mebibytes:
 		name += "/rss"
 	case g.unit == megabytes:
@@ -114,7 +119,7 @@ func lost(s sample) float64       { return float64(s.lost) }
 func size(s sample) float64       { return float64(s.size) }
 func ownMemory(s sample) float64  { return float64(s.memory.resident - s.memory.mapped) }
 
-const ms, mib, mb = 1e6, 1 << 20, 1e6
+const us, ms, mib, mb = 1e3, 1e6, 1 << 20, 1e6
 
 // goals are all goals, in the order of the report.
 var goals = []goal{
@@ -139,6 +144,10 @@ var goals = []goal{
 	{row: "new/1", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.7, aim: 0.5},
 	{row: "new/10", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.4, aim: 0.25},
 	{row: "new/100", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.4, aim: 0.2},
+
+	{row: "events/repeat", program: memoryMuster, value: totalCPU, of: "CPU", unit: microseconds, must: 25 * us, aim: 10 * us},
+	{row: "events/repeat", program: redisMuster, value: totalCPU, of: "CPU", unit: microseconds, must: 25 * us, aim: 10 * us},
+	{row: "events/repeat", program: memoryMuster, floor: memoryMuster, besideRow: "repeat/1", value: totalCPU},
 
 	{row: "change/1000", program: redisMuster, floor: redisMuster, besideRow: "change/1", value: totalCPU, must: 1.5, aim: 1.2},
 	{row: "change/10000", program: redisMuster, floor: redisMuster, besideRow: "change/1", value: totalCPU, must: 2, aim: 1.2},
@@ -199,6 +208,7 @@ var rowText = map[string]string{
 	"replica":         "one change of a group in another Muster, alerts: %s",
 	"idle":            "a Muster that stores nothing",
 	"scale":           "groups × alerts: %s",
+	"events/repeat":   "event that says nothing new, 100 in a request",
 	"read/first-page": "first page of 10,000 groups after a change",
 	"read/matcher":    "list with a matcher over 100,000 alerts",
 	"read/nothing":    "page with a matcher that finds nothing",

@@ -91,6 +91,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 		measure func(context.Context) error
 	}{
 		{"notifications", b.ingest},
+		{"events", b.events},
 		{"changes in large groups", b.change},
 		{"many writers", b.writersRow},
 		{"reads and restores of 10,000 × 10", b.large},
