@@ -26,6 +26,12 @@ type groups interface {
 	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
+	// Silences returns a page of silences with what they mute. Silence returns one of them, or
+	// a *grouping.SilenceNotFoundError. An empty source means any.
+	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
+	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
+	// SourceReports says for each source what Muster receives.
+	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	// SilenceOf returns a silence of a source, or nil if it is not known.
 	SilenceOf(source, id string) *grouping.Silence
 	// MuteSeen returns when a mute of an alert was last seen, or zero.
@@ -65,6 +71,8 @@ func (d *Door) Routes(r gin.IRouter) {
 	reply.Get(v1, "/groups/:id/events", d.serveGroupEvents)
 	reply.Get(v1, "/alerts/:fingerprint", d.serveAlert)
 	reply.Get(v1, "/events", d.serveEvents)
+	reply.Get(v1, "/silences", d.serveSilences)
+	reply.Get(v1, "/silences/:id", d.serveSilence)
 	reply.Get(v1, "/stats", d.rejectParameters, d.serveStats)
 	reply.Get(v1, "/status", d.rejectParameters, d.serveStatus)
 }

@@ -23,6 +23,12 @@ type (
 	StatusView  = statusView
 	BuildView   = buildView
 	StorageView = storageView
+
+	SilenceView       = silenceView
+	MutedView         = mutedView
+	MuteView          = muteView
+	SilenceChangeView = silenceChangeView
+	SourceStatusView  = sourceStatusView
 )
 
 // The functions that make them.

@@ -106,7 +106,7 @@ func answers(t *testing.T, h *testserver.Server, c *contract, code int, method, 
 var ginParam = regexp.MustCompile(`:(\w+)`)
 
 // Pages and profiles are for people and not part of the API.
-var notInContract = regexp.MustCompile(`^(/|/(groups|alerts|static|debug/pprof)(/.*)?|/(history|status|help|go)/?)$`)
+var notInContract = regexp.MustCompile(`^(/|/(groups|alerts|silences|static|debug/pprof)(/.*)?|/(history|status|help|go)/?)$`)
 
 // The file lists every route of the API and no other route.
 func TestTheContractHasTheRoutes(t *testing.T) {
@@ -127,7 +127,7 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, got)
-	require.Len(t, want, 19)
+	require.Len(t, want, 21)
 }
 
 // The schemas have the same field names as view.go. A field is required if it
@@ -140,7 +140,8 @@ func TestTheContractHasTheShapes(t *testing.T) {
 		"Groups": groupsView{}, "Event": api.EventView{},
 		"Events": eventsView{},
 		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Build": api.BuildView{}, "Storage": api.StorageView{},
-		"Counts": grouping.Counts{},
+		"Counts": grouping.Counts{}, "Silence": api.SilenceView{}, "Muted": api.MutedView{}, "Mute": api.MuteView{},
+		"SilenceChange": api.SilenceChangeView{}, "SourceStatus": api.SourceStatusView{},
 	} {
 		var names, required []string
 		for f := range reflect.TypeOf(shape).Fields() {
@@ -156,7 +157,7 @@ func TestTheContractHasTheShapes(t *testing.T) {
 	}
 	for name, words := range map[string][]string{
 		"State": text(grouping.States()), "EventKind": text(grouping.EventKinds()),
-		"AlertStatus": text(grouping.Statuses()),
+		"AlertStatus": text(grouping.Statuses()), "MuteKind": text(grouping.MuteKinds()), "SilenceState": text(grouping.SilenceStates()),
 	} {
 		require.ElementsMatch(t, words, text(doc.Components.Schemas[name].Value.Enum), name)
 	}
@@ -243,6 +244,13 @@ func readersAreAnswered(t *testing.T, c *contract) {
 	} {
 		asks(t, h, c, 200, path)
 	}
+	silence(t, h)
+	for _, path := range []string{
+		"/api/v1/groups?alerts=true&state=suppressed", "/api/v1/silences", "/api/v1/silences?state=active&source=default&filter=mira&limit=1",
+		"/api/v1/silences/s1?source=default", "/api/v1/events?kind=suppressed&kind=silenceCreated", "/api/v1/status",
+	} {
+		asks(t, h, c, 200, path)
+	}
 	answers(t, h, c, 200, http.MethodHead, "/-/healthy", "")
 	answers(t, h, c, 200, http.MethodHead, "/-/ready", "")
 	h.SetStatus(grouping.StorageStatus{
@@ -258,7 +266,8 @@ func pagesAreAnswered(t *testing.T, c *contract) {
 	h := testserver.New(t, testserver.Options{})
 	id := h.PostKept(t, wiretest.Body())
 	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"second"`))
-	for _, path := range []string{"/api/v1/groups?limit=1", "/api/v1/events?limit=2", "/api/v1/groups/" + id + "/events?limit=2"} {
+	silence(t, h)
+	for _, path := range []string{"/api/v1/groups?limit=1", "/api/v1/events?limit=2", "/api/v1/groups/" + id + "/events?limit=2", "/api/v1/silences?limit=1"} {
 		pages, cursor := 1, ""
 		for ; ; pages++ {
 			var page struct{ Next string }
@@ -347,13 +356,14 @@ func badQueriesAreAnswered(t *testing.T, c *contract) {
 		"/api/v1/groups?limit=0", "/api/v1/groups?filter=a%3D%22", "/api/v1/groups?sort=colour", "/api/v1/groups?state=open",
 		"/api/v1/groups?cursor=x", "/api/v1/groups?alerts=maybe", "/api/v1/events?since=yesterday", "/api/v1/events?kind=explode",
 		"/api/v1/groups/00000000000000000000/events?cursor=x", "/api/v1/groups/00000000000000000000?a;b", "/api/v1/alerts/0000000000000000?a;b",
+		"/api/v1/silences?state=open", "/api/v1/silences?cursor=x", "/api/v1/silences/s1?a;b",
 		"/api/v1/stats?a;b", "/api/v1/status?a;b", testserver.LivePath + "?a;b",
 	} {
 		answers(t, h, c, 400, http.MethodGet, path, "")
 	}
 	for _, path := range []string{
 		"/api/v1/groups/nope", "/api/v1/groups/00000000000000000000", "/api/v1/groups/nope/events",
-		"/api/v1/alerts/nope", "/api/v1/alerts/0000000000000000",
+		"/api/v1/alerts/nope", "/api/v1/alerts/0000000000000000", "/api/v1/silences/nope",
 	} {
 		answers(t, h, c, 404, http.MethodGet, path, "")
 	}
@@ -374,7 +384,7 @@ func anOutageIsAnswered(t *testing.T, c *contract) {
 	id, fingerprint := strings.Repeat("0", 20), strings.Repeat("0", 16)
 	for _, path := range []string{
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/" + fingerprint,
-		"/api/v1/events", "/api/v1/stats", "/api/v1/status",
+		"/api/v1/events", "/api/v1/stats", "/api/v1/status", "/api/v1/silences", "/api/v1/silences/s1",
 	} {
 		answers(t, h, c, 503, http.MethodGet, path, "")
 	}
@@ -427,6 +437,14 @@ func (f failing) ByFingerprint(context.Context, grouping.Fingerprint) ([]*groupi
 
 func (f failing) Events(context.Context, grouping.EventQuery) (grouping.EventPage, error) {
 	return grouping.EventPage{}, f.err
+}
+
+func (f failing) Silences(context.Context, grouping.SilenceQuery) (grouping.SilencePage, error) {
+	return grouping.SilencePage{}, f.err
+}
+
+func (f failing) Silence(context.Context, string, string) (grouping.SilenceInfo, error) {
+	return grouping.SilenceInfo{}, f.err
 }
 
 func (f failing) Totals(context.Context) (grouping.Totals, error) { return grouping.Totals{}, f.err }

@@ -24,6 +24,11 @@ func (d *Door) serveStatus(c *gin.Context) {
 		reply.Error(c, d.logger, err)
 		return
 	}
+	sources, err := d.groups.SourceReports(c.Request.Context())
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
 	st := d.status.Storage()
 	d.respondJSON(c, statusView{
 		Build: buildView{
@@ -36,5 +41,6 @@ func (d *Door) serveStatus(c *gin.Context) {
 			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,
 		},
 		RestoredGroups: st.Restored, LastNotification: totals.LastNotification, Problems: d.status.Problems(),
+		Sources: viewSources(sources),
 	})
 }

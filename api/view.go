@@ -192,6 +192,8 @@ type statusView struct {
 	RestoredGroups   int         `json:"restoredGroups"`
 	LastNotification time.Time   `json:"lastNotification,omitzero"`
 	Problems         []string    `json:"problems,omitempty"`
+
+	Sources []sourceStatusView `json:"sources"`
 }
 
 type buildView struct {

@@ -182,7 +182,7 @@ func (m *Manager) SourceReports(ctx context.Context) ([]SourceReport, error) {
 		t := totals.Sources[name]
 		r := SourceReport{
 			Source: name, Groups: t.Groups, Webhook: WebhookReport{LastAt: t.LastNotification, Alertmanagers: t.Alertmanagers},
-			TooManySilences: len(m.sources.get(name).Silences) >= maxSilences,
+			TooManySilences: len(m.sources.get(name).Silences) >= MaxSilences,
 		}
 		if s := m.observed.known(name); s != nil {
 			r.Recorder, _ = s.report(now)

@@ -165,8 +165,8 @@ func (d *SourceDocument) silenceEnd(id string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// maxSilences is the maximum number of silences that are kept for a source.
-const maxSilences = 10_000
+// MaxSilences is the maximum number of silences that are kept for a source.
+const MaxSilences = 10_000
 
 // putSilences records silences of a source. announced is false if what told of them does not
 // say that they are new.
@@ -268,7 +268,7 @@ func (d *SourceDocument) excessSilences(now time.Time, retention time.Duration) 
 		}
 	}
 	slices.SortFunc(expired, func(a, b *Silence) int { return a.EndsAt.Compare(b.EndsAt) })
-	excess := max(0, len(d.Silences)-maxSilences)
+	excess := max(0, len(d.Silences)-MaxSilences)
 	for i, s := range expired {
 		if i >= excess && (retention <= 0 || now.Sub(s.EndsAt) <= retention) {
 			break

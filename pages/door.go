@@ -34,6 +34,10 @@ type groups interface {
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
 	// SilenceOf returns a silence of a source, or nil if it is not known.
 	SilenceOf(source, id string) *grouping.Silence
+	// Silences returns a page of silences with what they mute. Silence returns one of them, or
+	// a *grouping.SilenceNotFoundError. An empty source means any.
+	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
+	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
 	// SourceReports says for each source what Muster receives.
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	// Heartbeats returns the current state of every heartbeat, the worst first.
@@ -148,6 +152,8 @@ func (d *Door) Routes(r gin.IRouter) {
 		"/groups/:id":          d.pageHandler(d.groupPage),
 		"/alerts/:fingerprint": d.pageHandler(d.alertPage),
 		"/history":             d.pageHandler(d.historyPage),
+		"/silences":            d.pageHandler(d.silencesPage),
+		"/silences/:id":        d.pageHandler(d.silencePage),
 		"/status":              d.uncachedPageHandler(d.statusPage),
 		"/help":                d.uncachedPageHandler(helpPage),
 		"/go":                  d.redirectToGroup,

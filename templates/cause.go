@@ -18,6 +18,7 @@ type Phrase struct {
 	// Foreign says that somebody else wrote the text, so that it may change the direction
 	// of writing.
 	Foreign bool
+	Name    bool // Foreign is a name
 	// ISO is the time that the text says. Left says that the text is the duration until
 	// then, and Form is the form of an absolute time for the script.
 	ISO, Form string
@@ -49,6 +50,11 @@ func (ps Phrases) identity() string {
 }
 
 func (ps *Phrases) say(text string) { *ps = append(*ps, Phrase{Text: text}) }
+
+// name adds a name that somebody else chose.
+func (ps *Phrases) name(text string) {
+	*ps = append(*ps, Phrase{Text: text, Foreign: true, Name: true})
+}
 
 // quote adds a text of somebody else.
 func (ps *Phrases) quote(text string) { *ps = append(*ps, Phrase{Text: text, Foreign: true}) }
@@ -244,7 +250,7 @@ func (s *Site) silenceSentence(source string, of *grouping.Silence, left bool) P
 	var ps Phrases
 	if of.CreatedBy != "" {
 		ps.say(" by ")
-		ps.quote(shorten(of.CreatedBy))
+		ps.name(shorten(of.CreatedBy))
 	}
 	if !of.EndsAt.IsZero() {
 		ps.say(" until ")
@@ -325,7 +331,7 @@ func (s *Site) mutedBy(c causes, since bool) Phrases {
 		if i > 0 {
 			ps.say(", ")
 		}
-		ps.quote(shorten(m.ID))
+		ps.name(shorten(m.ID))
 	}
 	if since {
 		ps.say(" since ")
@@ -351,7 +357,7 @@ func (s *Site) unreportedSentence(source string, a *grouping.Alert) Phrases {
 		ps.say(". It was " + mutedWords[m.Kind])
 		if of := s.silence(source, m.ID); m.Kind == grouping.MuteSilence && of != nil && of.CreatedBy != "" {
 			ps.say(" by ")
-			ps.quote(shorten(of.CreatedBy))
+			ps.name(shorten(of.CreatedBy))
 		}
 		ps.say(" from ")
 		ps.clock(m.Since, s.Now)

@@ -9,6 +9,7 @@ var keys = []KeyHelp{
 	{"Enter", "open the row"},
 	{"g", "all groups"},
 	{"u", "back to the list"},
+	{"m", "silences"},
 	{"h", "history"},
 	{"o", "runbook"},
 	{"s", "silence in Alertmanager"},

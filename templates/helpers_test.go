@@ -113,6 +113,35 @@ func states(t testing.TB) map[string]Page {
 		}
 		return NewGroupPage(s, GroupView{Range: rangeEpisode}, g, fixture.Deliveries(fixture.Events(g)))
 	}
+	silences := func(text string, of []*grouping.AlertGroup, change func(*Site)) Page {
+		s, v := newSite(muted), ParseSilencesView(params(t, text))
+		if change != nil {
+			change(s)
+		}
+		s.Mutes = grouping.SummarizeMutes(muted, causeView("").ListQuery())
+		var pages []grouping.SilencePage
+		for _, q := range v.Queries() {
+			pages = append(pages, fixture.SilencePage(night, of, q.States...))
+		}
+		return NewSilencesPage(s, v, pages)
+	}
+	silence := func(id string) Page {
+		var events []grouping.Event
+		for i, kind := range SilenceKinds() {
+			e := event(i, 0, kind, "")
+			e.GroupID, e.Source, e.Labels = "", "default", nil
+			e.Silence = &grouping.SilenceChange{ID: id, CreatedBy: "mira", Comment: "canary pods", EndsAt: night}
+			events = append(events, e)
+		}
+		events[1].Silence.OldEndsAt = night.Add(-time.Hour)
+		for _, of := range fixture.SilencePage(night, muted).Silences {
+			if of.ID == id {
+				return NewSilencePage(newSite(muted), of, events)
+			}
+		}
+		t.Fatalf("no silence %s", id)
+		return nil
+	}
 	one := func(name string) Page {
 		g := byName(name)
 		return NewGroupPage(newSite(groups), GroupView{Range: rangeEpisode}, g, fixture.Events(g))
@@ -139,11 +168,19 @@ func states(t testing.TB) map[string]Page {
 	broken := newSite(groups)
 	degraded(broken)
 	return map[string]Page{
-		"list":      list(groups, "", nil),
-		"all":       list(groups, "state=all", nil),
-		"filtered":  list(groups, `filter=namespace="payments"&filter=checkout`, nil),
-		"unrep":     list(groups, "state=unreported", nil),
-		"wall":      list(groups, "view=wall", nil),
+		"list":     list(groups, "", nil),
+		"all":      list(groups, "state=all", nil),
+		"filtered": list(groups, `filter=namespace="payments"&filter=checkout`, nil),
+		"unrep":    list(groups, "state=unreported", nil),
+		"wall":     list(groups, "view=wall", nil),
+		"silences": silences("", muted, nil), "silencesbad": silences(`filter=a=="b"`, muted, nil),
+		"silencesactive": silences("state=active&filter=mira", muted, nil), "silencesunknown": silences("", nil, without),
+		"silencesrecorder": silences("", muted, func(s *Site) { s.Sources[0].Pollers = nil }), "silencesfail": silences("", muted, func(s *Site) {
+			s.Sources[0].Pollers, s.Sources[0].TooManySilences = s.Sources[0].Pollers[1:], true
+		}),
+		"silencesnone": NewSilencesPage(newSite(muted), SilencesView{}, []grouping.SilencePage{{}, {}}),
+		"silence":      silence(fixture.Mira), "silenceends": silence(fixture.Dana), "silencepending": silence(fixture.Next),
+		"silenceexpired": silence(fixture.Old), "nosilence": NewNoSilencePage(newSite(muted), "s1"),
 		"listmuted": list(muted, "", nil), "listunset": list(muted, "", without),
 		"suppressed": list(muted, "state=suppressed", nil), "inhibited": list(muted, "state=suppressed&cause=inhibition", nil),
 		"bysilence": list(muted, "silence="+fixture.Kim, nil), "onlymuted": list(onlyMuted, "", nil),

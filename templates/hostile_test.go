@@ -141,6 +141,23 @@ func hostileSilence(id, s string) *grouping.Silence {
 	}
 }
 
+func hostileSilences(g *grouping.AlertGroup, s string, states ...grouping.SilenceState) grouping.SilencePage {
+	page := grouping.SilencePage{Next: s, Total: 100}
+	for _, state := range states {
+		info := grouping.SilenceInfo{Silence: hostileSilence(s, s), Source: s, State: state}
+		for i, a := range g.Alerts {
+			of := grouping.ExpectedAlert{Group: g, Alert: a}
+			info.Expected = append(info.Expected, of)
+			info.Muted = append(info.Muted, grouping.SilencedAlert{ExpectedAlert: of, Mute: grouping.Mute{Kind: grouping.MuteSilence, ID: s, Since: night}})
+			if i%2 == 0 {
+				info.Muted[i].Mute.Ended = night
+			}
+		}
+		page.Silences = append(page.Silences, info)
+	}
+	return page
+}
+
 // hostileDetail adds to an event what its kind has.
 func hostileDetail(e *grouping.Event, i int, s string) {
 	switch e.Kind {
@@ -189,7 +206,11 @@ func hostilePages(s string) map[string]Page {
 		"filter":  list(q("filter")),
 		"matcher": list(viewOfState(query.StateAll).with(equals(s, s))),
 		"by":      NewByPage(site, by, groups),
-		"muted":   list(parseSuppressed(s)), "nomuted": NewGroupsPage(site, viewOfState(query.StateSuppressed), grouping.GroupPage{}),
+		"silences": NewSilencesPage(site, ParseSilencesView(query.Of(map[string][]string{"filter": {s}, "state": {s}, "source": {s}, "cursor": {s}})),
+			[]grouping.SilencePage{hostileSilences(g, s, grouping.SilenceActive, grouping.SilencePending), hostileSilences(g, s, grouping.SilenceExpired)}),
+		"silence":   NewSilencePage(site, hostileSilences(g, s, grouping.SilenceActive).Silences[0], events),
+		"nosilence": NewNoSilencePage(site, s),
+		"muted":     list(parseSuppressed(s)), "nomuted": NewGroupsPage(site, viewOfState(query.StateSuppressed), grouping.GroupPage{}),
 		"byall":  NewByPage(site, View{Groups: viewOfState(query.StateAll).Groups, By: []string{"pod", s}}, groups),
 		"empty":  NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
 		"group":  NewGroupPage(site, GroupView{Range: s}, g, events),

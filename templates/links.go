@@ -95,6 +95,14 @@ func (l Links) History(v HistoryView) string { return l.path("history") + v.enco
 // Silences is the list of silences.
 func (l Links) Silences() string { return l.path("silences") }
 
+// SilencesOf is the list of the silences that the view selects.
+func (l Links) SilencesOf(v SilencesView) string { return l.Silences() + v.encode() }
+
+// SilenceJSON is a silence of a source as JSON.
+func (l Links) SilenceJSON(id, source string) string {
+	return l.path("api", "v1", "silences", id) + sourceQuery(source)
+}
+
 // SilenceOf is the page of a silence of a source. An empty source selects every source.
 func (l Links) SilenceOf(id, source string) string {
 	return l.path("silences", id) + sourceQuery(source)

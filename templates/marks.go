@@ -12,7 +12,8 @@ import (
 type Mark struct {
 	Text, Title, Href string
 	Loud              bool
-	Left              Phrase // a duration at the end of the text
+	Left              Phrase // a duration after the text
+	After             string // text after the duration
 }
 
 // restartMarkDuration is how long after a start a group without a new notification

@@ -37,6 +37,31 @@ func TestStates(t *testing.T) {
 			"Alertmanagers disagree", "flapping", "settling", "stale", "Shared by all groups: cluster=prod-eu1", "receiver: catch-all",
 			"Not listed: 1 unreported group: no longer listed, cause unknown. Show", "major",
 		},
+		"silences": {
+			"5 active 1 pending 1 expired", "7 alerts are silenced · read from alertmanager-0.example.net:9093 14s ago",
+			`alertname="PostgresReplicationLag" namespace="databases"`, "dana: deploying db 14.2 ends in 8m, 2 critical alerts come back",
+			"mutes 2 alerts now 2 critical · 1 group", "8m 10s left until 03:10", `pod=~"shop-.*-x[026]k2l"`,
+			"2 critical · 1 group · 2 more before", "kim: data centre move mutes nothing", "mutes nothing",
+			"rob: known, new disks ordered", "until Dec 21 08:02", "would mute 1 alert now", "in 18h 45m", "21:47 to 23:17",
+			"Expired", "4h 0m", "nothing",
+		},
+		"silencesbad":      {"Invalid filter"},
+		"silencesactive":   {"mira ×, remove", "5 active"},
+		"silencesunknown":  {"Silences are not known yet", "--alertmanager.url=default=http://alertmanager:9093", "Set up all sources"},
+		"silencesrecorder": {"Only the silences that the event recorder reported are known", "at the latest"},
+		"silencesfail": {
+			"Silences as of 02:57 UTC (5m 0s ago): alertmanager-1.example.net:9093 does not answer.",
+			"The oldest expired silences were removed (limit 10 000).",
+		},
+		"silencesnone": {"No silence is active"},
+		"silence": {
+			"●active Silence by mira2h 45m left, until 05:47 · made 22m 0s ago", "canary pods, being rolled back, see https://tickets.example.net/OPS-412",
+			"Mutes now 2 alerts, 2 critical, in 1 group", "Muted before 2 alerts", "gone between 02:46 and 02:54", "Change in Alertmanager",
+			"as typed in Alertmanager", "silence created", "until 03:02: canary pods", "until 03:02, before 02:02", "silence ended", "the event recorder",
+		},
+		"silencepending": {"○pending Silence by ops-bot", "in 18h 45m", "Expected to mute They match, but were not seen muted"},
+		"silenceexpired": {"✓expired Silence by mira", "lasted 4h 0m", "In Alertmanager"},
+		"nosilence":      {"No silence s1", "All silences"},
 		"listmuted": {
 			"21 suppressed", "inhibits 12 alerts", "4 firing 2 suppressed · 2 unreported", "not notified",
 			"Not listed: 5 suppressed groups with 3 critical alerts: 3 silenced, 1 inhibited, 2 by time interval. Show",
@@ -127,7 +152,7 @@ func TestStates(t *testing.T) {
 		}
 	}
 	for name, p := range pages {
-		code := map[string]int{"badfilter": 400, "historybad": 400, "gone": 404, "gonealert": 404, "notfound": 404, "error": 503}[name]
+		code := map[string]int{"badfilter": 400, "historybad": 400, "silencesbad": 400, "nosilence": 404, "gone": 404, "gonealert": 404, "notfound": 404, "error": 503}[name]
 		require.Equal(t, max(code, 200), p.Code(), name)
 	}
 }

@@ -15,6 +15,7 @@ type ProblemPage struct {
 	LastSeen  Moment
 	History   string // link to the events of the group or alert
 	Search    string // target of the search form
+	Silences  string // link to the list of silences
 	RequestID string
 }
 
@@ -35,6 +36,13 @@ func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grou
 			p.History = s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp}})
 		}
 	}
+	return p
+}
+
+// NewNoSilencePage makes the page for a silence that Muster does not know.
+func NewNoSilencePage(s *Site, id string) *ProblemPage {
+	p := newProblem(s, codeNotFound, "No silence "+shorten(id), "Muster does not know it. Alertmanager may have removed it long ago.")
+	p.Silences = s.Links.Silences()
 	return p
 }
 

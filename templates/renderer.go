@@ -22,13 +22,15 @@ type Page interface {
 	templateName() string
 }
 
-func (*GroupsPage) templateName() string  { return "groups" }
-func (*GroupPage) templateName() string   { return "group" }
-func (*AlertPage) templateName() string   { return "alert" }
-func (*HistoryPage) templateName() string { return "history" }
-func (*StatusPage) templateName() string  { return "status" }
-func (*HelpPage) templateName() string    { return "help" }
-func (*ProblemPage) templateName() string { return "problem" }
+func (*GroupsPage) templateName() string   { return "groups" }
+func (*GroupPage) templateName() string    { return "group" }
+func (*AlertPage) templateName() string    { return "alert" }
+func (*HistoryPage) templateName() string  { return "history" }
+func (*SilencesPage) templateName() string { return "silences" }
+func (*SilencePage) templateName() string  { return "silence" }
+func (*StatusPage) templateName() string   { return "status" }
+func (*HelpPage) templateName() string     { return "help" }
+func (*ProblemPage) templateName() string  { return "problem" }
 
 // Renderer renders pages and has the static files. It is safe for concurrent
 // use.
@@ -77,7 +79,7 @@ func New(prefix string) (*Renderer, error) {
 		compact(t, path.Base(file))
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
-	for _, p := range []Page{&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}} {
+	for _, p := range []Page{&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}} {
 		// html/template checks the escaping at the first execution. An unsafe
 		// template must fail at the start, not for a reader.
 		if _, err := r.Render(p); err != nil {

@@ -72,6 +72,11 @@ func mutedSpans(a *grouping.Alert, within span) []span {
 			all = append(all, one)
 		}
 	}
+	return mergeSpans(all)
+}
+
+// mergeSpans returns the spans in their order, without overlaps. It changes the list.
+func mergeSpans(all []span) []span {
 	slices.SortFunc(all, func(x, y span) int { return x.from.Compare(y.from) })
 	merged := all[:0]
 	for _, one := range all {

@@ -21,7 +21,7 @@ func Error(c *gin.Context, logger *slog.Logger, err error) {
 	switch {
 	case errors.Is(err, grouping.ErrBadQuery):
 		Fail(c, http.StatusBadRequest, err.Error())
-	case errors.Is(err, grouping.ErrGroupNotFound):
+	case errors.Is(err, grouping.ErrGroupNotFound), errors.Is(err, grouping.ErrSilenceNotFound):
 		Fail(c, http.StatusNotFound, err.Error())
 	case c.Request.Context().Err() != nil:
 		Cancelled(c)

@@ -45,6 +45,8 @@ type Groups interface {
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
 	SilenceOf(source, id string) *grouping.Silence
 	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
+	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
+	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }

@@ -677,7 +677,7 @@
    * @param {number} by negative: above
    */
   function focusRow(by) {
-    const links = findAll('#rows h2 a, tr[data-key] .links a:last-child, .events li > span > a:first-child');
+    const links = findAll('#rows h2 a, .sil h3 a, tr[data-key] .links a:last-child, .events li > span > a:first-child');
     const focused = links.findIndex(link => link.closest('[data-key]')?.contains(document.activeElement));
     const first = by > 0 ? 0 : links.length - 1;
     links[focused < 0 ? first : focused + by]?.focus();

@@ -206,6 +206,8 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		return templates.NewGonePage(s, "", grouping.Fingerprint(parts[1]), nil)
 	case "history":
 		return history(s, groups, templates.ParseHistoryView(query.Of(q), s.Now))
+	case "silences":
+		return silences(s, groups, parts, query.Of(q))
 	case "status":
 		return templates.NewStatusPage(s, status(s))
 	case "help":
@@ -245,6 +247,24 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 		p.AddOthers(s, v, len(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !unreported.Selects(g) })))
 	}
 	return p
+}
+
+func silences(s *templates.Site, groups []*grouping.AlertGroup, parts []string, q *query.Params) templates.Page {
+	if len(parts) > 1 {
+		for _, of := range fixture.SilencePage(s.Now, groups).Silences {
+			if of.ID == parts[1] {
+				return templates.NewSilencePage(s, of, nil)
+			}
+		}
+		return templates.NewNoSilencePage(s, parts[1])
+	}
+	v := templates.ParseSilencesView(q)
+	s.Mutes = grouping.SummarizeMutes(groups, grouping.ListQuery{Mutes: &grouping.MuteQuery{}})
+	var pages []grouping.SilencePage
+	for _, q := range v.Queries() {
+		pages = append(pages, fixture.SilencePage(s.Now, groups, q.States...))
+	}
+	return templates.NewSilencesPage(s, v, pages)
 }
 
 func history(s *templates.Site, groups []*grouping.AlertGroup, v templates.HistoryView) templates.Page {
