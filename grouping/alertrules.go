@@ -50,12 +50,16 @@ func (tr *transition) startOf(a *Alert, na NotifiedAlert) time.Time {
 		return tr.at // the sender sends no times
 	case na.StartsAt.IsZero(),
 		// The API of Alertmanager has milliseconds only.
-		na.StartsAt.Truncate(time.Millisecond).Equal(a.StartsAt.Truncate(time.Millisecond)),
+		sameMillisecond(na.StartsAt, a.StartsAt),
 		ended && na.StartsAt.After(a.StartsAt) && na.StartsAt.Before(a.EndsAt):
 		return a.StartsAt
 	default:
 		return na.StartsAt
 	}
+}
+
+func sameMillisecond(a, b time.Time) bool {
+	return a.Truncate(time.Millisecond).Equal(b.Truncate(time.Millisecond))
 }
 
 // addAlert records an alert that is seen for the first time. It may already be
@@ -120,7 +124,7 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		next.StartsAt, next.Disputed = na.StartsAt, false
 		tr.log.addForAlert(EventRefired, a, &next)
 
-	case tr.isRecent(a.ChangedAt) && (tr.isOtherSender(a.ReportedBy) || !a.ObservedAt.IsZero()):
+	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt), tr.at.Sub(a.ObservedAt) < tr.settle:
 		// This is the older view of another replica, sent after its peer timeout, or a
 		// notification that is older than the observed end.
 		return a
@@ -263,8 +267,9 @@ func (tr *transition) isUnchanged(a *Alert, na NotifiedAlert) bool {
 // recordAlert fills a with the content of the message and stamps it. It changes a.
 func (tr *transition) recordAlert(a *Alert, na NotifiedAlert) *Alert {
 	a.Labels, a.Annotations, a.GeneratorURL, a.Grafana = na.Labels, na.Annotations, na.GeneratorURL, na.Grafana
+	a.LastSeenAt = tr.at
 	if !tr.observed {
-		a.LastSeenAt, a.ReportedBy = tr.at, tr.sender
+		a.ReportedBy = tr.sender
 		a.Unnotified, a.GoneFrom, a.GoneBy, a.ObservedAt = false, time.Time{}, time.Time{}, time.Time{}
 	}
 	a.FirstSeenAt, a.ChangedAt = tr.correctFuture(a.FirstSeenAt), tr.correctFuture(a.ChangedAt)

@@ -212,6 +212,7 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		if isFirst {
 			m.applyWaiting(ctx, n.Source, n.Receiver)
 		}
+		m.applyWaitingDeliveries(ctx, n.Source)
 	}
 	return Outcome{Group: g, Events: events, Rejected: m.countRejected(n, events)}, err
 }

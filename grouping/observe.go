@@ -15,7 +15,17 @@ func observe(g *AlertGroup, key Key, all []Observation, stamp Stamp, r rules, si
 	tr := newTransition(g, key, stamp)
 	tr.rules, tr.partial, tr.observed, tr.silenceEnd = r, true, true, silenceEnd
 	alerts := slices.Clone(tr.alerts)
+	var early []int // mutes that were told before their alerts
 	for i := range all {
+		if m := all[i].Muted; m != nil {
+			if _, known := tr.find(m.Fingerprint); !known {
+				early = append(early, i)
+				continue
+			}
+		}
+		tr.observe(&all[i])
+	}
+	for _, i := range early {
 		tr.observe(&all[i])
 	}
 	changesAlerts := !slices.Equal(alerts, tr.alerts)
@@ -92,14 +102,20 @@ func (tr *transition) addObserved(o *Observation, na NotifiedAlert) bool {
 func (tr *transition) observeFiring(o *Observation, a *Alert, na NotifiedAlert) *Alert {
 	start := tr.startOf(a, na)
 	switch {
+	case start.Before(a.StartsAt) && !o.At.After(a.StartsAt):
+		return tr.fillEpisode(a, Episode{StartsAt: start}) // it is reported late
 	case start.Before(a.StartsAt):
-		return a // an older episode, which is reported late
+		return tr.moveStart(a, start)
 	case start.After(a.StartsAt):
 		na.StartsAt = start
 		if na.GeneratorURL == "" {
 			na.GeneratorURL = a.GeneratorURL
 		}
-		next := *tr.fire(a, na)
+		fired := tr.fire(a, na)
+		if fired == a {
+			return a
+		}
+		next := *fired
 		next.Unnotified, next.ObservedAt, next.GoneFrom, next.GoneBy = true, o.At, time.Time{}, time.Time{}
 		return &next
 	case a.Status == StatusResolved && !tr.undoesEnd(o, a):
@@ -144,8 +160,8 @@ func (tr *transition) undoesEnd(o *Observation, a *Alert) bool {
 // observeEnd applies that a known alert ended.
 func (tr *transition) observeEnd(o *Observation, a *Alert, na NotifiedAlert) *Alert {
 	na.StartsAt = tr.startOf(a, na)
-	if na.StartsAt.Before(a.StartsAt) || a.Status == StatusResolved && !na.StartsAt.After(a.StartsAt) {
-		return a // an older episode, or an end that is known
+	if na.StartsAt.Before(a.StartsAt) {
+		return tr.fillEpisode(a, Episode{StartsAt: na.StartsAt, EndsAt: na.EndsAt}) // it is reported late
 	}
 	if a.Status != StatusResolved && !na.StartsAt.After(a.StartsAt) && endIsRecorded(a, na) {
 		return a // it fired again since
@@ -154,9 +170,46 @@ func (tr *transition) observeEnd(o *Observation, a *Alert, na NotifiedAlert) *Al
 	if !na.StartsAt.After(a.StartsAt) {
 		na.Annotations = a.Annotations
 	}
-	next := *tr.resolve(a, na)
+	resolved := tr.resolve(a, na)
+	if resolved == a {
+		return a
+	}
+	next := *resolved
 	next.ObservedAt, next.GoneFrom, next.GoneBy = o.At, time.Time{}, time.Time{}
 	return &next
+}
+
+// fillEpisode records an older episode of an alert, or its end. The alert itself stays as it
+// is.
+func (tr *transition) fillEpisode(a *Alert, e Episode) *Alert {
+	e.Stamp = a.Stamp
+	if i := slices.IndexFunc(a.Recorded, func(known Episode) bool { return sameMillisecond(known.StartsAt, e.StartsAt) }); i >= 0 {
+		// Of two records with one stamp, the one with the later end wins everywhere.
+		known := a.Recorded[i]
+		if !e.EndsAt.After(known.EndsAt) {
+			return a
+		}
+		known.EndsAt = e.EndsAt
+		e = known
+	}
+	next := *a
+	next.Recorded = putEpisode(a.Recorded, e)
+	if slices.EqualFunc(next.Recorded, a.Recorded, equalEpisode) {
+		return a // there are newer ones up to the maximum
+	}
+	next.Stamp = tr.stamp.supersedes(a.Stamp)
+	return &next
+}
+
+// moveStart applies that the start of an episode is earlier: another sender reported it since
+// then.
+func (tr *transition) moveStart(a *Alert, start time.Time) *Alert {
+	if a.Status == StatusResolved {
+		return a
+	}
+	next := *a
+	next.StartsAt = start
+	return tr.recordAlert(&next, NotifiedAlert{Labels: a.Labels, Annotations: a.Annotations, GeneratorURL: a.GeneratorURL, Grafana: a.Grafana})
 }
 
 // observeMutes applies that a flush found an alert muted.
@@ -191,6 +244,13 @@ func (tr *transition) endOfSilence(m Mute) time.Time {
 
 // setListedMutes applies that the mutes are all of an alert.
 func (tr *transition) setListedMutes(fp Fingerprint, at time.Time, mutes []Mute) {
+	i, _ := tr.find(fp)
+	if seenAt, _ := tr.lastSeen(tr.alerts[i]); at.Before(seenAt) && !tr.alerts[i].Unnotified {
+		for _, m := range mutes {
+			tr.addEnded(fp, m, at, seenAt) // a notification listed the alert later
+		}
+		return
+	}
 	listed := slices.DeleteFunc(slices.Clone(mutes), func(m Mute) bool { return !tr.endOfSilence(m).IsZero() })
 	tr.mute(fp, at, listed...)
 	tr.unmute(fp, at, func(m Mute) bool { return at.After(m.Since) && !slices.ContainsFunc(listed, m.same) })

@@ -190,21 +190,26 @@ func (m *Manager) routePoll(source, url string, p Poll) map[ID]*observedGroup {
 		}
 		key, ok := m.keyFor(source, oa)
 		if !ok {
+			s.wait(&Observation{Origin: OriginAPI, Instance: url, At: p.At, Alert: oa.fromAPI()})
 			continue
 		}
 		id := key.ID()
 		if groups[id] == nil {
 			groups[id] = &observedGroup{key: key}
 		}
-		mutes := slices.Clone(oa.Mutes)
-		for j := range mutes {
-			mutes[j].From = OriginAPI
-		}
-		known := *oa
-		known.Mutes, known.Listed = mutes, true
-		groups[id].all = append(groups[id].all, Observation{Origin: OriginAPI, Instance: url, At: p.At, Alert: &known})
+		groups[id].all = append(groups[id].all, Observation{Origin: OriginAPI, Instance: url, At: p.At, Alert: oa.fromAPI()})
 	}
 	return groups
+}
+
+// fromAPI returns a copy whose mutes have their origin.
+func (oa *ObservedAlert) fromAPI() *ObservedAlert {
+	known := *oa
+	known.Mutes = slices.Clone(oa.Mutes)
+	for i := range known.Mutes {
+		known.Mutes[i].From = OriginAPI
+	}
+	return &known
 }
 
 // keyFor returns the key of the group that a poll listed. Two groups can agree in all that the

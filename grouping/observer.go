@@ -19,10 +19,17 @@ func (m *Manager) Observe(ctx context.Context, source string, all []Observation)
 	if err := m.startOperation(ctx, "observe"); err != nil {
 		return err
 	}
+	if !m.observed.hasRoom(source, m.opts.MaxSources) {
+		return &FullError{What: "source", Limit: m.opts.MaxSources}
+	}
 	if err := m.putObservedSilences(ctx, source, all); err != nil {
 		return err
 	}
-	return m.applyObservations(ctx, source, all)
+	if err := m.applyObservations(ctx, source, all); err != nil {
+		return err
+	}
+	m.applyWaitingDeliveries(ctx, source)
+	return nil
 }
 
 // putObservedSilences records the silences that the observations name.
@@ -104,6 +111,19 @@ func (m *Manager) applyObservations(ctx context.Context, source string, all []Ob
 	return failed
 }
 
+// applyWaitingDeliveries applies the deliveries that arrived before the groups of their alerts.
+func (m *Manager) applyWaitingDeliveries(ctx context.Context, source string) {
+	s := m.observed.known(source)
+	if s == nil {
+		return
+	}
+	if waiting := s.takeDeliveries(); len(waiting) > 0 {
+		if err := m.applyObservations(ctx, source, waiting); err != nil {
+			m.logger.Warn("Failed to store deliveries", "source", source, "err", err)
+		}
+	}
+}
+
 // routeAlert adds the observation of an alert to its group, with the mutes that waited for it.
 func (m *Manager) routeAlert(source string, o *Observation, add func(Key, Observation)) {
 	memory, oa := m.observed.of(source), o.Alert
@@ -112,6 +132,9 @@ func (m *Manager) routeAlert(source string, o *Observation, add func(Key, Observ
 		return
 	}
 	key := Key{Source: source, Receiver: oa.Group.Receiver, GroupKey: oa.Group.GroupKey}
+	if o.Origin == OriginAPI {
+		key, _ = m.keyFor(source, oa)
+	}
 	if g := m.index.get(key.ID()); oa.Alert.Status != StatusFiring && !oa.Final && g.Alert(oa.Alert.Fingerprint) != nil {
 		// Another Prometheus may say that it still fires.
 		memory.pend(key.ID(), o, m.clock.Now().Add(m.opts.Settle))
@@ -161,6 +184,9 @@ func (m *Manager) routeDelivery(source string, o *Observation, add func(Key, Obs
 				}
 			}
 		}
+	}
+	if len(touched) == 0 {
+		memory.waitDelivery(o)
 	}
 	for _, key := range touched {
 		add(key, *o)

@@ -29,6 +29,13 @@ func (o *observerMemory) of(source string) *sourceMemory {
 	return s
 }
 
+// hasRoom reports whether a source is known, or the limit leaves room for a new one.
+func (o *observerMemory) hasRoom(source string, maxSources int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.sources[source] != nil || maxSources == 0 || len(o.sources) < maxSources
+}
+
 // known returns the memory of a source, or nil if nothing of it was observed.
 func (o *observerMemory) known(source string) *sourceMemory {
 	o.mu.Lock()
@@ -42,6 +49,9 @@ const (
 	maxSeenMutes  = 100_000
 	maxDeliveries = 10_000
 	maxInstances  = 64
+	// maxUndelivered is small, because most of these are about receivers that no alert of
+	// Muster has.
+	maxUndelivered = 100
 )
 
 // sourceMemory has what was observed of one source.
@@ -55,6 +65,8 @@ type sourceMemory struct {
 	seen agedMap[muteKey, time.Time] // guarded by mu
 	// pending are ends that may be taken back.
 	pending map[ID][]pendingEnd // guarded by mu
+	// undelivered are deliveries of whose alerts no group holds one.
+	undelivered []Observation // guarded by mu
 	// deliveries are the last deliveries by their identities.
 	deliveries agedMap[string, struct{}] // guarded by mu
 	recorder   recorderMemory            // guarded by mu
@@ -62,7 +74,7 @@ type sourceMemory struct {
 }
 
 type waitingKey struct {
-	receiver, groupKey string
+	receiver, groupKey string // the API tells no group key
 	fingerprint        Fingerprint
 }
 
@@ -227,12 +239,32 @@ func (s *sourceMemory) knowsDelivery(o *Observation) bool {
 	return known
 }
 
+// waitDelivery keeps a delivery. The oldest one beyond the limit is dropped.
+func (s *sourceMemory) waitDelivery(o *Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.undelivered) == maxUndelivered {
+		s.undelivered = slices.Delete(s.undelivered, 0, 1)
+	}
+	s.undelivered = append(s.undelivered, *o)
+}
+
+// takeDeliveries removes and returns the deliveries that wait.
+func (s *sourceMemory) takeDeliveries() []Observation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := s.undelivered
+	s.undelivered = nil
+	return waiting
+}
+
 // storedDeliveries notes the deliveries that are stored.
 func (s *sourceMemory) storedDeliveries(all []Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range all {
-		if o := &all[i]; o.Delivery != nil {
+		// A delivery that waits is not stored.
+		if o := &all[i]; o.Delivery != nil && !slices.ContainsFunc(s.undelivered, func(w Observation) bool { return w.Delivery == o.Delivery }) {
 			s.deliveries.put(o.deliveryKey(), struct{}{})
 		}
 	}

@@ -48,6 +48,9 @@ type Heard struct {
 // RecordHeard notes which Alertmanagers of a source sent events, also if the events say
 // nothing new. It does not block.
 func (m *Manager) RecordHeard(source string, heard []Heard) {
+	if !m.observed.hasRoom(source, m.opts.MaxSources) {
+		return
+	}
 	s := m.observed.of(source)
 	s.mu.Lock()
 	defer s.mu.Unlock()

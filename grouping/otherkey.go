@@ -26,7 +26,7 @@ func (g *AlertGroup) alertUnderOtherKey(o *AlertGroup, fp Fingerprint) *Alert {
 func (g *AlertGroup) endedBy(a, other *Alert) bool {
 	seenAt, _ := g.LastSeen(a)
 	return a.Status != StatusResolved && other.Status == StatusResolved && !other.Disputed &&
-		other.LastSeenAt.After(seenAt) && (!other.StartsAt.Before(a.StartsAt) || other.EndsAt.After(a.StartsAt)) &&
+		latest(other.LastSeenAt, other.ObservedAt).After(seenAt) && (!other.StartsAt.Before(a.StartsAt) || other.EndsAt.After(a.StartsAt)) &&
 		a.Labels.Equal(other.Labels) // senders choose their fingerprints, so compare labels too
 }
 
@@ -88,10 +88,15 @@ func applyResolutions(g *AlertGroup, ends map[Fingerprint]*Alert, stamp Stamp, r
 		}
 		a, other := tr.alerts[i], ends[fp]
 		tr.sender = other.ReportedBy
-		tr.alerts[i] = tr.resolve(a, NotifiedAlert{
+		ended := tr.resolve(a, NotifiedAlert{
 			Fingerprint: a.Fingerprint, Status: StatusResolved, Labels: a.Labels, Annotations: a.Annotations,
 			GeneratorURL: a.GeneratorURL, StartsAt: other.StartsAt, EndsAt: other.EndsAt,
 		})
+		if ended != a {
+			ended.ObservedAt = other.ObservedAt // resolve made a copy
+		}
+		tr.alerts[i] = ended
+		tr.unmute(ended.Fingerprint, ended.EndsAt, anyMute)
 	}
 	return tr.finish()
 }
