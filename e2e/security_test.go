@@ -109,6 +109,8 @@ func TestPasswords(t *testing.T) {
 	require.Equal(t, http.StatusOK, ask(http.MethodGet, "/api/v1/groups", "reader", readerPassword))
 	require.Equal(t, http.StatusUnauthorized, ask(http.MethodPost, "/webhook", "reader", readerPassword), "a reader cannot send notifications")
 	require.Equal(t, http.StatusOK, ask(http.MethodPost, "/webhook", "writer", writerPassword))
+	require.Equal(t, http.StatusUnauthorized, ask(http.MethodPost, "/events", "reader", readerPassword), "a reader cannot send events")
+	require.Equal(t, http.StatusBadRequest, ask(http.MethodPost, "/events", "writer", writerPassword), "it is a notification")
 }
 
 // With client certificates, a client without a valid certificate cannot send a request. A

@@ -87,16 +87,22 @@ const notification = `{"version":"4","groupKey":"{}:{alertname=\"DiskFull\"}","s
 "externalURL":"http://alertmanager:9093","truncatedAlerts":0,"alerts":[{"status":"firing","labels":{"alertname":"DiskFull"},
 "annotations":{},"startsAt":"2026-11-22T09:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"0000000000000001"}]}`
 
-// scrape returns the metrics of a Muster that accepted one notification, rejected
-// another and cannot write. Then all of its metrics have a value.
+// event is an event of the event recorder.
+const event = `{"@timestamp":"2026-11-22T09:00:00Z","instance":"alertmanager-0","data":{"alertmanagerStartupEvent":{"version":"0.35.0"}}}`
+
+// scrape returns the metrics of a Muster that accepted one notification and one event,
+// rejected another notification and cannot write. Then all of its metrics have a value.
 func scrape(t *testing.T) map[string]*dto.MetricFamily {
 	t.Helper()
 	url := startMuster(t)
-	for body, status := range map[string]int{notification: http.StatusOK, "{": http.StatusBadRequest} {
-		res, err := http.Post(url+"/webhook", "application/json", strings.NewReader(body))
+	for _, post := range []struct {
+		path, body string
+		status     int
+	}{{"/webhook", notification, http.StatusOK}, {"/webhook", "{", http.StatusBadRequest}, {"/events", event, http.StatusOK}} {
+		res, err := http.Post(url+post.path, "application/json", strings.NewReader(post.body))
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
-		require.Equal(t, status, res.StatusCode)
+		require.Equal(t, post.status, res.StatusCode)
 	}
 	res, err := http.Get(url + "/metrics")
 	require.NoError(t, err)

@@ -49,3 +49,30 @@ func TestAScanDoesNotFillTheLog(t *testing.T) {
 	r.Reject(t.Context(), "10.1.0.1:99", http.StatusBadRequest, BadMessage, "the body is incomplete")
 	require.Contains(t, log.String(), "bad_message", "each reason has its own limit")
 }
+
+// Rejected events are counted and logged apart from notifications, and listed beside them.
+func TestRejectedEvents(t *testing.T) {
+	var log bytes.Buffer
+	reg := prometheus.NewPedanticRegistry()
+	limits, err := NewRegistry(reg, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	for range 2 {
+		limits.RejectEvents(t.Context(), "10.0.0.1:1234", http.StatusRequestEntityTooLarge, TooLarge, "the body is larger than 7 bytes")
+	}
+	limits.Reject(t.Context(), "10.0.0.1:1234", http.StatusRequestEntityTooLarge, TooLarge, "the body is larger than 7 bytes")
+	limits.RejectSomeEvents(t.Context(), "10.0.0.2:1234", 9, []string{"a is missing", "b is missing"})
+	limits.RejectSomeEvents(t.Context(), "10.0.0.2:1234", 0, nil)
+	require.Equal(t, 1, limits.Rejected())
+	require.Equal(t, 3, limits.TimesReached(TooLarge))
+	listed := map[string]int{}
+	for _, r := range limits.Rejections() {
+		listed[fmt.Sprint(r.From, r.Code, r.Text)] = r.Times
+	}
+	require.Equal(t, map[string]int{
+		"10.0.0.1413events: the body is larger than 7 bytes": 2, "10.0.0.1413the body is larger than 7 bytes": 1,
+		"10.0.0.2200event rejected: a is missing": 1, "10.0.0.2200event rejected: b is missing": 1,
+	}, listed)
+	require.Equal(t, 1, strings.Count(log.String(), `msg="Events rejected" reason=too_large code=413 remote=10.0.0.1`))
+	require.Equal(t, 1, strings.Count(log.String(), `msg="Some events rejected" events=9 remote=10.0.0.2 first="a is missing"`))
+	require.Equal(t, 1, strings.Count(log.String(), `msg="Notification rejected"`))
+}
