@@ -112,6 +112,10 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 		tr.log.addForAlert(EventRefired, a, &next)
 
+	case a.Status != StatusResolved && na.StartsAt.Before(a.StartsAt) && a.Unnotified && tr.at.Sub(a.ObservedAt) < tr.settle:
+		// The notification is older than the observed start of a new episode.
+		return a
+
 	case a.Status != StatusResolved:
 		// The same episode. Its start can move back. A later start comes from a
 		// second Prometheus and changes nothing.
@@ -230,6 +234,9 @@ func (tr *transition) endOf(na NotifiedAlert) time.Time {
 func (tr *transition) applyOmitted(a *Alert) *Alert {
 	if a.Status != StatusFiring && !a.Disputed || tr.stamp.precedes(a.Stamp) {
 		return a
+	}
+	if a.Unnotified && tr.isRecent(a.LastSeenAt) {
+		return a // the notification can be older than the observation that made the alert
 	}
 	next := *a
 	next.Stamp, next.Disputed = tr.stamp.supersedes(a.Stamp), false

@@ -157,11 +157,16 @@ type eventLog struct {
 	key    Key
 	id     ID
 	events []Event
+	// observedAt is when the source observed what the events are about, or zero.
+	observedAt time.Time
 	// changed holds the changed events. They get their IDs at the end.
 	changed []Event
 }
 
 func (l *eventLog) add(e Event) {
+	if e.ObservedAt.IsZero() {
+		e.ObservedAt = l.observedAt
+	}
 	l.identify(&e, len(l.events))
 	l.events = append(l.events, e)
 }

@@ -225,9 +225,9 @@ func (g *AlertGroup) fingerprints() []Fingerprint {
 
 // LastSeen returns when the alert was last reported, and the external URL of the
 // Alertmanager that reported it. Every complete notification of a group reports all
-// its firing alerts, but only changes are written to the alert itself.
+// its firing alerts that were notified, but only changes are written to the alert itself.
 func (g *AlertGroup) LastSeen(a *Alert) (at time.Time, by string) {
-	if a.Status == StatusFiring && g.CompleteAt.After(a.LastSeenAt) {
+	if a.Status == StatusFiring && !a.Unnotified && g.CompleteAt.After(a.LastSeenAt) {
 		return g.CompleteAt, g.CompleteBy
 	}
 	return a.LastSeenAt, a.ReportedBy

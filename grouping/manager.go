@@ -40,6 +40,8 @@ type Options struct {
 	// API of an Alertmanager tells of them. Otherwise a receiver must have sent a
 	// notification before.
 	Receivers []SourceReceiver
+	// OnlyMuster is true if no other process writes to the storage.
+	OnlyMuster bool
 	// SilenceRetention is how long an expired silence is kept.
 	SilenceRetention time.Duration
 }

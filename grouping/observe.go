@@ -32,7 +32,7 @@ func observe(g *AlertGroup, key Key, all []Observation, stamp Stamp, r rules, si
 	if !changesAlerts && len(tr.log.events) == 0 && !slices.ContainsFunc(tr.mutes, tr.wroteMutes) {
 		return Change{}, false
 	}
-	tr.setShared = changesAlerts
+	tr.log.observedAt, tr.setShared = time.Time{}, changesAlerts
 	return tr.finish(), true
 }
 
@@ -42,6 +42,7 @@ func (tr *transition) wroteMutes(m *AlertMutes) bool {
 }
 
 func (tr *transition) observe(o *Observation) {
+	tr.log.observedAt = o.At
 	switch {
 	case o.Alert != nil:
 		tr.observeAlert(o, o.Alert)

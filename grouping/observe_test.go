@@ -305,6 +305,26 @@ func TestASuppressedAlertDoesNotExpire(t *testing.T) {
 	require.Equal(t, []Fingerprint{fingerprintOf("a")}, expiredAlerts(s.group, base.Add(365*day)))
 }
 
+// An alert can be observed while an older notification is on its way.
+func TestANotificationThatIsOlderThanAnObservedAlert(t *testing.T) {
+	s := newScene(t).notify(0, fires("b", 0)).observe(minute, groupedAt(minute, fires("a", minute)))
+	s.notify(minute+second, fires("b", 0)).shows("a", StatusFiring)
+	s.notify(6*minute, fires("b", 0)).shows("a", StatusUnreported)
+
+	s = newScene(t).notify(0, fires("a", 0)).observe(5*minute, groupedAt(5*minute, fires("a", 5*minute)))
+	s.notify(5*minute+second, fires("a", 0)).shows("a", StatusFiring)
+	require.Equal(t, base.Add(5*minute), s.alert("a").StartsAt)
+}
+
+func TestActiveMutesAreBounded(t *testing.T) {
+	s := newScene(t).notify(0, fires("a", 0))
+	for i := range time.Duration(maxActiveMutes + 3) {
+		s.observe(i*second+minute, mutedAt(i*second+minute, "a", Mute{Kind: MuteInhibition, ID: i.String()}))
+	}
+	require.Len(t, s.alert("a").Mutes(), maxActiveMutes)
+	require.Equal(t, "3ns", s.alert("a").Mutes()[0].ID, "the newest remain")
+}
+
 func TestEndedMutesAreBounded(t *testing.T) {
 	s := newScene(t).notify(0, fires("a", 0))
 	for i := range time.Duration(maxEndedMutes + 5) {

@@ -50,20 +50,16 @@ func (m *AlertMutes) firstActive() Mute {
 	return Mute{}
 }
 
-// boundedMutes returns the mutes without the oldest ended ones beyond the maximum.
+// boundedMutes returns the mutes without the oldest ones beyond the maximum numbers of active
+// and of ended ones.
 func boundedMutes(mutes []Mute) []Mute {
-	ended := 0
+	excess := map[bool]int{true: -maxActiveMutes, false: -maxEndedMutes} // by whether they are active
 	for _, m := range mutes {
-		if !m.Active() {
-			ended++
-		}
+		excess[m.Active()]++
 	}
 	return slices.DeleteFunc(mutes, func(m Mute) bool {
-		if m.Active() || ended <= maxEndedMutes {
-			return false
-		}
-		ended--
-		return true
+		excess[m.Active()]--
+		return excess[m.Active()] >= 0
 	})
 }
 

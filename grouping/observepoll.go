@@ -108,7 +108,7 @@ func (m *Manager) AcquirePolling(ctx context.Context, source string, interval ti
 	err = m.writeSource(ctx, source, func(base *SourceDocument, log *eventLog) *SourceDocument {
 		now := m.clock.Now()
 		l := base.Leases[pollingLease]
-		if acquired = l == nil || l.Holder == m.clock.Writer() || now.Sub(l.RenewedAt).Abs() > 2*interval; !acquired {
+		if acquired = l == nil || m.opts.OnlyMuster || l.Holder == m.clock.Writer() || now.Sub(l.RenewedAt).Abs() >= 2*interval; !acquired {
 			return nil
 		}
 		if l != nil && l.Holder == m.clock.Writer() && now.Sub(l.RenewedAt).Abs() < interval/2 {

@@ -81,7 +81,7 @@ type observedGroup struct {
 
 // applyObservations applies observations of one source to its groups.
 func (m *Manager) applyObservations(ctx context.Context, source string, all []Observation) error {
-	groups := map[ID]*observedGroup{}
+	groups, delivered := map[ID]*observedGroup{}, map[string]bool{}
 	add := func(key Key, o Observation) {
 		id := key.ID()
 		if groups[id] == nil {
@@ -95,7 +95,8 @@ func (m *Manager) applyObservations(ctx context.Context, source string, all []Ob
 			m.routeAlert(source, o, add)
 		case o.Muted != nil:
 			m.routeMute(source, o, add)
-		case o.Delivery != nil:
+		case o.Delivery != nil && !delivered[o.deliveryKey()]:
+			delivered[o.deliveryKey()] = true
 			m.routeDelivery(source, o, add)
 		}
 	}

@@ -27,9 +27,12 @@ type AlertMutes struct {
 	Unknown string `json:"-"`
 }
 
-// maxEndedMutes is the maximum number of ended mutes that are kept for an alert. The
-// history has the others.
-const maxEndedMutes = 8
+// maxActiveMutes and maxEndedMutes are the maximum numbers of mutes that are kept for an
+// alert. The history has the first one that began, and the last one that ended.
+const (
+	maxActiveMutes = 32
+	maxEndedMutes  = 8
+)
 
 // muted reports whether a mute is active.
 func (m *AlertMutes) muted() bool { return m != nil && slices.ContainsFunc(m.Mutes, Mute.Active) }

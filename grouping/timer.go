@@ -127,7 +127,7 @@ func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	switch {
 	case g.Settling && !now.Before(g.FlushAt):
 		tr.meta.Settling, tr.meta.FlushAt = false, tr.at.Add(m.opts.Interval)
-	case g.Counts.Firing > 0 && !g.Stale && now.Sub(g.LastNotifiedAt) > m.opts.StaleAfter:
+	case g.Counts.Firing > 0 && !g.Stale && now.Sub(latest(g.LastNotifiedAt, g.CreatedAt)) > m.opts.StaleAfter:
 		tr.meta.Stale = true
 		tr.log.addForGroup(EventStale, g.GroupLabels)
 	default:

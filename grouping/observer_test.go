@@ -1,0 +1,536 @@
+package grouping_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/storage"
+)
+
+// observatory is a manager with its own time, whose timers run.
+type observatory struct {
+	*grouping.Manager
+
+	t      *testing.T
+	memory *storage.Memory
+	reg    *prometheus.Registry
+}
+
+// observing runs a test with an observatory, in a bubble with its own time.
+func observing(t *testing.T, opts grouping.Options, test func(o observatory)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s, reg := memory(), prometheus.NewRegistry()
+		m, err := grouping.NewManager(s, grouping.NewClock(), nil, reg, promslog.NewNopLogger(), opts)
+		require.NoError(t, err)
+		go func() { _ = m.Run(t.Context()) }()
+		test(observatory{m, t, s, reg})
+	})
+}
+
+// notify applies a notification of the group "Down".
+func (o observatory) notify(alerts ...grouping.NotifiedAlert) {
+	o.t.Helper()
+	_, err := o.Ingest(o.t.Context(), notification(alerts...))
+	require.NoError(o.t, err)
+}
+
+func (o observatory) observe(all ...grouping.Observation) {
+	o.t.Helper()
+	for i := range all {
+		all[i].Instance, all[i].Origin = "am-0", grouping.OriginEvent
+		if all[i].At.IsZero() {
+			all[i].At = time.Now()
+		}
+	}
+	require.NoError(o.t, o.Observe(o.t.Context(), key.Source, all))
+}
+
+// poll applies a whole answer of the API of one Alertmanager.
+func (o observatory) poll(url string, alerts ...grouping.ObservedAlert) {
+	o.t.Helper()
+	o.RecordPoll(key.Source, url, grouping.PollReport{URL: url, LastAt: time.Now()})
+	require.NoError(o.t, o.ObservePoll(o.t.Context(), key.Source, url, grouping.Poll{
+		At: time.Now(), StartedAt: time.Now().Add(-time.Hour), Version: "0.35.0", Alerts: alerts, Complete: true,
+	}))
+}
+
+// alert returns the alert of the group "Down".
+func (o observatory) alert(a grouping.NotifiedAlert) *grouping.Alert {
+	o.t.Helper()
+	groups, err := o.ByFingerprint(o.t.Context(), a.Fingerprint)
+	require.NoError(o.t, err)
+	require.Len(o.t, groups, 1)
+	return groups[0].Alert(a.Fingerprint)
+}
+
+func (o observatory) silence(id string) grouping.SilenceInfo {
+	o.t.Helper()
+	s, err := o.Silence(o.t.Context(), "", id)
+	require.NoError(o.t, err)
+	return s
+}
+
+// kinds returns the kinds of the events that are about an alert or a silence, oldest first.
+func (o observatory) kinds() (kinds []grouping.EventKind) {
+	o.t.Helper()
+	for e, err := range o.memory.StreamEvents(o.t.Context(), time.Time{}) {
+		require.NoError(o.t, err)
+		if e.Fingerprint != "" || e.Silence != nil {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
+}
+
+func grouped(a grouping.NotifiedAlert) grouping.Observation {
+	return grouping.Observation{Alert: &grouping.ObservedAlert{
+		Group: grouping.ObservedGroup{
+			Receiver: key.Receiver, GroupKey: key.GroupKey, GroupLabels: grouping.NewLabels(map[string]string{"alertname": "Down"}),
+		},
+		Alert: a,
+	}}
+}
+
+// listed is an alert in an answer of the API.
+func listed(a grouping.NotifiedAlert, mutes ...grouping.Mute) grouping.ObservedAlert {
+	oa := *grouped(a).Alert
+	oa.Group.GroupKey, oa.Listed, oa.Mutes = "", true, mutes
+	return oa
+}
+
+func silence(id string, end time.Duration) grouping.Silence {
+	now := time.Now().UTC()
+	return grouping.Silence{
+		ID: id, StartsAt: now, EndsAt: now.Add(end), UpdatedAt: now, CreatedBy: "dana", Comment: "deploying db",
+		MatcherSets: [][]grouping.SilenceMatcher{{{Name: "alertname", Type: "=", Value: "Down"}}},
+	}
+}
+
+func muted(a grouping.NotifiedAlert, s grouping.Silence) grouping.Observation {
+	return grouping.Observation{Muted: &grouping.ObservedMute{
+		Fingerprint: a.Fingerprint, Labels: a.Labels, Mute: grouping.Mute{Kind: grouping.MuteSilence, ID: s.ID}, Silence: &s,
+	}}
+}
+
+// What is observed of a receiver waits until it sends a notification.
+func TestObservationsWaitForTheReceiver(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a, b := alert("a"), alert("b")
+		s := silence("s-1", time.Hour)
+		o.observe(muted(b, s), grouped(a), grouped(b))
+		all, err := o.All(o.t.Context())
+		require.NoError(o.t, err)
+		require.Empty(t, all, "nobody knows whether this receiver is ours")
+		time.Sleep(time.Minute)
+		o.notify(a)
+		require.Equal(o.t, grouping.StatusFiring, o.alert(a).ShownStatus())
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(b).ShownStatus())
+		require.True(t, o.alert(b).Unnotified)
+	})
+}
+
+func TestObservationsOfANamedReceiver(t *testing.T) {
+	opts := grouping.DefaultOptions
+	opts.Receivers = []grouping.SourceReceiver{{Source: key.Source, Receiver: key.Receiver}}
+	observing(t, opts, func(o observatory) {
+		a := alert("a")
+		o.observe(grouped(a))
+		require.True(t, o.alert(a).Unnotified)
+		kinds := len(o.kinds())
+		o.observe(grouped(a))
+		require.Len(t, o.kinds(), kinds, "what says nothing new is not written")
+	})
+}
+
+// An end that is not final can be taken back.
+func TestAnObservedEndIsDebounced(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a := alert("a")
+		o.notify(a)
+		time.Sleep(time.Minute)
+		ended := resolved(a)
+		o.observe(grouped(ended))
+		require.Equal(o.t, grouping.StatusFiring, o.alert(a).Status)
+		time.Sleep(time.Second)
+		o.observe(grouped(a)) // another Prometheus
+		time.Sleep(time.Minute)
+		require.Equal(o.t, grouping.StatusFiring, o.alert(a).Status)
+
+		o.observe(grouped(ended))
+		time.Sleep(grouping.DefaultOptions.Settle + time.Second)
+		require.Equal(o.t, grouping.StatusResolved, o.alert(a).Status)
+		require.Equal(o.t, ended.EndsAt, o.alert(a).EndsAt)
+		require.Equal(o.t, []grouping.EventKind{grouping.EventFired, grouping.EventResolved}, o.kinds())
+	})
+}
+
+func TestASilenceEndsByTime(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a := alert("a")
+		o.notify(a)
+		s := silence("s-1", time.Hour)
+		o.observe(grouping.Observation{Silence: &s})
+		got := o.silence("s-1")
+		require.Equal(o.t, grouping.SilenceActive, got.State)
+		require.Empty(t, got.Muted, "nobody saw it mute")
+		require.Len(t, got.Expected, 1)
+
+		time.Sleep(time.Minute)
+		o.observe(muted(a, s))
+		got = o.silence("s-1")
+		require.Empty(t, got.Expected)
+		require.Len(t, got.Muted, 1)
+		require.Equal(o.t, time.Now().UTC(), got.Muted[0].LastSeen.UTC())
+
+		time.Sleep(time.Hour)
+		require.Equal(o.t, grouping.StatusFiring, o.alert(a).ShownStatus())
+		got = o.silence("s-1")
+		require.Equal(o.t, []any{grouping.SilenceExpired, grouping.EndTime}, []any{got.State, got.End})
+		require.Equal(o.t, s.EndsAt, got.Muted[0].Mute.Ended)
+		require.Equal(o.t, []grouping.EventKind{
+			grouping.EventFired, grouping.EventSilenceCreated, grouping.EventSuppressed, grouping.EventSilenceExpired, grouping.EventUnsuppressed,
+		}, o.kinds())
+	})
+}
+
+// An extended silence is one write. The alerts stay suppressed past its first end.
+func TestAnExtendedSilence(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a := alert("a")
+		o.notify(a)
+		s := silence("s-1", time.Hour)
+		o.observe(grouping.Observation{Silence: &s}, muted(a, s))
+		time.Sleep(time.Minute)
+		longer := s
+		longer.EndsAt, longer.UpdatedAt, longer.Comment = s.EndsAt.Add(time.Hour), time.Now().UTC(), "it takes longer"
+		o.observe(grouping.Observation{Silence: &longer})
+		o.observe(grouping.Observation{Silence: &s}) // late
+		require.Equal(o.t, "it takes longer", o.SilenceOf(key.Source, "s-1").Comment)
+		time.Sleep(70 * time.Minute)
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+		time.Sleep(time.Hour)
+		require.Equal(o.t, grouping.StatusFiring, o.alert(a).ShownStatus())
+		require.Contains(t, o.kinds(), grouping.EventSilenceChanged)
+	})
+}
+
+func TestASilenceThatSomebodyEnds(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a := alert("a")
+		o.notify(a)
+		s := silence("s-1", time.Hour)
+		read := func(all ...grouping.Silence) {
+			t.Helper()
+			require.NoError(o.t, o.ObserveSilences(o.t.Context(), key.Source, "http://am-0", time.Now(), all))
+		}
+		read(s)
+		o.poll("http://am-0", listed(a, grouping.Mute{Kind: grouping.MuteSilence, ID: "s-1"}))
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+		time.Sleep(time.Minute)
+		s.EndsAt = time.Now().UTC()
+		s.UpdatedAt = s.EndsAt
+		other := silence("s-2", time.Hour)
+		time.Sleep(time.Second)
+		read(s, other)
+		require.Equal(o.t, grouping.StatusFiring, o.alert(a).ShownStatus(), "at once, before the next poll of alerts")
+		require.Equal(o.t, grouping.EndEarly, o.silence("s-1").End)
+		require.Equal(o.t, []grouping.EventKind{
+			grouping.EventFired, grouping.EventSuppressed, grouping.EventSilenceExpired, grouping.EventSilenceCreated, grouping.EventUnsuppressed,
+		}, o.kinds(), "a silence that exists at the first poll is not new")
+	})
+}
+
+func TestAnAlertThatTheAPINoLongerLists(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a, b := alert("a"), alert("b")
+		o.notify(a, b)
+		night := grouping.Mute{Kind: grouping.MuteInterval, ID: "nights"}
+		for range 3 {
+			time.Sleep(time.Minute)
+			o.poll("http://am-0", listed(a, night), listed(b))
+			o.poll("http://am-1", listed(a), listed(b))
+		}
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus(), "one of them knows the mute")
+		last := time.Now()
+		time.Sleep(time.Minute)
+		o.poll("http://am-0", listed(b))
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus(), "the other one lists it")
+		o.poll("http://am-1", listed(b))
+		require.Equal(o.t, grouping.StatusUnreported, o.alert(a).ShownStatus())
+		require.True(t, o.alert(a).GoneFrom.Equal(last), "%s", o.alert(a).GoneFrom)
+		require.True(t, o.alert(a).GoneBy.Equal(time.Now()), "%s", o.alert(a).GoneBy)
+		require.Equal(o.t, grouping.StatusFiring, o.alert(b).ShownStatus())
+		require.NotContains(t, o.kinds(), grouping.EventResolved)
+	})
+}
+
+// Nothing follows from absence shortly after a start, from a cut answer or while a replica fails.
+func TestAbsenceThatProvesNothing(t *testing.T) {
+	for name, last := range map[string]func(o observatory, p grouping.Poll) error{
+		"started": func(o observatory, p grouping.Poll) error {
+			p.StartedAt = time.Now().Add(-time.Minute)
+			return o.ObservePoll(o.t.Context(), key.Source, "http://am-0", p)
+		},
+		"cut": func(o observatory, p grouping.Poll) error {
+			p.Complete = false
+			return o.ObservePoll(o.t.Context(), key.Source, "http://am-0", p)
+		},
+		"a replica fails": func(o observatory, p grouping.Poll) error {
+			o.RecordPoll(key.Source, "http://am-1", grouping.PollReport{URL: "http://am-1", Err: "connection refused", FailingSince: time.Now()})
+			return o.ObservePoll(o.t.Context(), key.Source, "http://am-0", p)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			observing(t, grouping.DefaultOptions, func(o observatory) {
+				a, b := alert("a"), alert("b")
+				o.notify(a, b)
+				night := grouping.Mute{Kind: grouping.MuteInterval, ID: "nights"}
+				for range 2 {
+					time.Sleep(time.Minute)
+					o.poll("http://am-0", listed(a, night), listed(b))
+				}
+				time.Sleep(time.Minute)
+				for range 2 {
+					require.NoError(o.t, last(o, grouping.Poll{
+						At: time.Now(), StartedAt: time.Now().Add(-time.Hour), Alerts: []grouping.ObservedAlert{listed(b)}, Complete: true,
+					}))
+				}
+				require.True(t, o.alert(a).GoneFrom.IsZero())
+				require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+			})
+		})
+	}
+}
+
+// A group that only the API told of moves to its real key.
+func TestAGroupOfTheAPIGetsItsKey(t *testing.T) {
+	opts := grouping.DefaultOptions
+	opts.Receivers = []grouping.SourceReceiver{{Source: key.Source, Receiver: key.Receiver}}
+	observing(t, opts, func(o observatory) {
+		a, b := alert("a"), alert("b")
+		s := silence("s-1", time.Hour)
+		require.NoError(o.t, o.ObserveSilences(o.t.Context(), key.Source, "http://am-0", time.Now(), []grouping.Silence{s}))
+		o.poll("http://am-0", listed(a, grouping.Mute{Kind: grouping.MuteSilence, ID: "s-1"}), listed(b))
+		groups, err := o.ByFingerprint(o.t.Context(), a.Fingerprint)
+		require.NoError(o.t, err)
+		require.Equal(o.t, `api:{alertname="Down"}`, groups[0].GroupKey)
+		old := groups[0].ID
+
+		time.Sleep(time.Minute)
+		o.notify(b)
+		g, err := o.Get(o.t.Context(), old)
+		require.NoError(o.t, err, "the old ID leads to the group")
+		require.Equal(o.t, key.ID(), g.ID)
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+		all, err := o.All(o.t.Context())
+		require.NoError(o.t, err)
+		require.Len(t, all, 1)
+		_, err = o.Get(o.t.Context(), grouping.Key{Source: key.Source, Receiver: "other", GroupKey: "api:{}"}.ID())
+		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+	})
+}
+
+// Two groups of one receiver can have equal labels.
+func TestTheAPICannotTellTwoGroupsApart(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a, b := alert("a"), alert("b")
+		o.notify(a)
+		second := notification(b)
+		second.GroupKey = `{}/{team="db"}:{alertname="Down"}`
+		_, err := o.Ingest(o.t.Context(), second)
+		require.NoError(o.t, err)
+		night := grouping.Mute{Kind: grouping.MuteInterval, ID: "nights"}
+		o.poll("http://am-0", listed(a, night), listed(b))
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+		require.Equal(o.t, grouping.StatusFiring, o.alert(b).ShownStatus())
+	})
+}
+
+func TestOneMusterPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory()
+		one, two := newManager(t, s, grouping.DefaultOptions), newManager(t, s, grouping.DefaultOptions)
+		polls := func(m *grouping.Manager) bool {
+			t.Helper()
+			acquired, err := m.AcquirePolling(t.Context(), "prod", time.Minute)
+			require.NoError(t, err)
+			return acquired
+		}
+		for range 5 {
+			require.True(t, polls(one))
+			require.False(t, polls(two))
+			time.Sleep(time.Minute)
+		}
+		require.False(t, polls(two))
+		time.Sleep(time.Minute)
+		require.True(t, polls(two), "the first one is gone for two intervals")
+		require.False(t, polls(one))
+
+		opts := grouping.DefaultOptions
+		opts.OnlyMuster = true
+		require.True(t, polls(newManager(t, s, opts)), "after a restart, nobody else can poll")
+	})
+}
+
+func TestWhatIsHeardOfASource(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a := alert("a")
+		heard := func(at time.Duration, events int) {
+			o.RecordHeard(key.Source, []grouping.Heard{{Instance: "am-0", Version: "0.35.0", Events: events, At: time.Now().Add(at), ReceivedAt: time.Now()}})
+		}
+		heard(1400*time.Millisecond, 3)
+		heard(time.Second, 4)
+		o.notify(a)
+		delivered := grouping.Observation{Delivery: &grouping.ObservedDelivery{
+			Group:    grouped(a).Alert.Group,
+			Delivery: grouping.Delivery{Receiver: key.Receiver, Integration: "webhook", Flush: "u/1"}, Firing: []grouping.Fingerprint{a.Fingerprint},
+		}}
+		o.observe(delivered, delivered)
+		time.Sleep(time.Minute)
+		o.notify(a) // its event is lost
+		time.Sleep(5 * time.Minute)
+		o.RecordPoll(key.Source, "http://am-0", grouping.PollReport{URL: "http://am-0", Failed: map[string]uint64{"slack": 2}})
+		time.Sleep(time.Minute)
+		o.RecordPoll(key.Source, "http://am-0", grouping.PollReport{URL: "http://am-0", Failed: map[string]uint64{"slack": 5, "email": 0}})
+
+		reports, err := o.SourceReports(o.t.Context())
+		require.NoError(o.t, err)
+		require.Len(t, reports, 1)
+		r := reports[0]
+		require.Equal(o.t, []any{key.Source, 1, 7, 1}, []any{r.Source, r.Groups, r.Recorder.LastHour, r.Recorder.Missing})
+		require.Equal(o.t, "0.35.0", r.Recorder.Instances[0].Version)
+		require.InDelta(t, 1.4, r.Recorder.Instances[0].Skew.Seconds(), 0.01)
+		require.Equal(o.t, map[string]uint64{"slack": 3}, r.Pollers[0].FailedLately)
+		require.InDelta(t, 1, gathered(t, o.reg, "muster_events_missing_total"), 0)
+		n := 0
+		for e, err := range o.memory.StreamEvents(o.t.Context(), time.Time{}) {
+			require.NoError(o.t, err)
+			if e.Delivery != nil {
+				n++
+			}
+		}
+		require.Equal(o.t, 1, n, "a delivery that is told twice is one")
+		time.Sleep(2 * time.Hour)
+		reports, err = o.SourceReports(o.t.Context())
+		require.NoError(o.t, err)
+		require.Zero(t, reports[0].Recorder.LastHour)
+	})
+}
+
+func gathered(t *testing.T, reg prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("%s is not exported", name)
+	return 0
+}
+
+func TestSilencesAreListed(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		var all []grouping.Silence
+		for i, end := range []time.Duration{3 * time.Hour, time.Hour, 2 * time.Hour} {
+			all = append(all, silence(string(rune('a'+i)), end))
+		}
+		pending := silence("later", 5*time.Hour)
+		pending.StartsAt = pending.StartsAt.Add(4 * time.Hour)
+		expired := silence("over", -time.Hour)
+		expired.StartsAt = expired.StartsAt.Add(-2 * time.Hour)
+		all = append(all, pending, expired)
+		require.NoError(o.t, o.ObserveSilences(o.t.Context(), "prod", "http://am-0", time.Now(), all))
+
+		var ids []string
+		q := grouping.SilenceQuery{Limit: 2}
+		for {
+			page, err := o.Silences(o.t.Context(), q)
+			require.NoError(o.t, err)
+			require.Equal(o.t, 5, page.Total)
+			require.Equal(o.t, map[grouping.SilenceState]int{"active": 3, "pending": 1, "expired": 1}, page.States)
+			for _, s := range page.Silences {
+				ids = append(ids, s.ID)
+			}
+			if q.Cursor = page.Next; q.Cursor == "" {
+				break
+			}
+		}
+		require.Equal(o.t, []string{"b", "c", "a", "later", "over"}, ids)
+
+		count := func(q grouping.SilenceQuery) int {
+			page, err := o.Silences(o.t.Context(), q)
+			require.NoError(o.t, err)
+			return page.Total
+		}
+		require.Equal(o.t, 5, count(grouping.SilenceQuery{Words: []string{"DANA", "db"}}))
+		require.Zero(t, count(grouping.SilenceQuery{Words: []string{"kim"}}))
+		require.Zero(t, count(grouping.SilenceQuery{Source: "edge"}))
+		require.Equal(o.t, 1, count(grouping.SilenceQuery{States: []grouping.SilenceState{grouping.SilencePending}}))
+		_, err := o.Silences(o.t.Context(), grouping.SilenceQuery{Cursor: "x"})
+		require.ErrorIs(t, err, grouping.ErrBadQuery)
+		_, err = o.Silence(o.t.Context(), "edge", "a")
+		require.ErrorIs(t, err, grouping.ErrSilenceNotFound)
+	})
+}
+
+// Expired silences go first, the oldest before others.
+func TestSilencesAreBounded(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		all := make([]grouping.Silence, 0, 10_005)
+		for i := range 10_002 {
+			s := silence(time.Duration(i).String(), -time.Duration(i+1)*time.Second)
+			s.StartsAt = s.EndsAt.Add(-time.Hour)
+			all = append(all, s)
+		}
+		all = append(all, silence("active", time.Hour))
+		require.NoError(o.t, o.ObserveSilences(o.t.Context(), "prod", "http://am-0", time.Now(), all))
+		page, err := o.Silences(o.t.Context(), grouping.SilenceQuery{})
+		require.NoError(o.t, err)
+		require.Equal(o.t, 10_000, page.Total)
+		require.NotNil(t, o.SilenceOf("prod", "active"))
+		require.Nil(t, o.SilenceOf("prod", "10.001µs"))
+
+		old := silence("old", -40*24*time.Hour)
+		old.StartsAt = old.EndsAt.Add(-time.Hour)
+		require.NoError(o.t, o.ObserveSilences(o.t.Context(), "edge", "http://am-0", time.Now(), []grouping.Silence{old}))
+		require.Nil(t, o.SilenceOf("edge", "old"), "it exceeds its retention")
+	})
+}
+
+// Silences and mutes survive a restart.
+func TestSilencesAreRestored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory()
+		m := newManager(t, s, grouping.DefaultOptions)
+		a := alert("a")
+		_, err := m.Ingest(t.Context(), notification(a))
+		require.NoError(t, err)
+		one := silence("s-1", time.Hour)
+		all := []grouping.Observation{{Origin: grouping.OriginEvent, At: time.Now(), Silence: &one}, muted(a, one)}
+		all[1].At, all[1].Origin = time.Now().Add(time.Second), grouping.OriginEvent
+		require.NoError(t, m.Observe(t.Context(), key.Source, all))
+
+		next := newManager(t, s, grouping.DefaultOptions)
+		_, err = next.RestoreGroups(t.Context())
+		require.NoError(t, err)
+		o := observatory{Manager: next, t: t, memory: s}
+		require.Equal(t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+		require.Equal(t, "deploying db", o.silence("s-1").Comment)
+
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go func() { _ = next.Run(ctx) }()
+		time.Sleep(2 * time.Hour)
+		require.Equal(t, grouping.StatusFiring, o.alert(a).ShownStatus(), "its end is not forgotten")
+	})
+}
