@@ -244,7 +244,7 @@ func readersAreAnswered(t *testing.T, c *contract) {
 	} {
 		asks(t, h, c, 200, path)
 	}
-	silence(t, h)
+	h.Silence(t)
 	for _, path := range []string{
 		"/api/v1/groups?alerts=true&state=suppressed", "/api/v1/silences", "/api/v1/silences?state=active&source=default&filter=mira&limit=1",
 		"/api/v1/silences/s1?source=default", "/api/v1/events?kind=suppressed&kind=silenceCreated", "/api/v1/status",
@@ -266,7 +266,7 @@ func pagesAreAnswered(t *testing.T, c *contract) {
 	h := testserver.New(t, testserver.Options{})
 	id := h.PostKept(t, wiretest.Body())
 	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"second"`))
-	silence(t, h)
+	h.Silence(t)
 	for _, path := range []string{"/api/v1/groups?limit=1", "/api/v1/events?limit=2", "/api/v1/groups/" + id + "/events?limit=2", "/api/v1/silences?limit=1"} {
 		pages, cursor := 1, ""
 		for ; ; pages++ {

@@ -5,44 +5,12 @@ import (
 	"net/http"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"muster/grouping"
 	"muster/internal/testserver"
 	"muster/internal/wire/wiretest"
 )
-
-// silence makes the alert of wiretest.Body and another one that no notification listed
-// suppressed. A silence that is over muted none.
-func silence(t *testing.T, h *testserver.Server) {
-	t.Helper()
-	now := time.Now().UTC().Truncate(time.Second)
-	matchers := [][]grouping.SilenceMatcher{{{Name: "alertname", Type: "=~", Value: "Down|Never"}}}
-	require.NoError(t, h.Manager.ObserveSilences(t.Context(), "default", "http://am", now, []grouping.Silence{
-		{
-			ID: "s1", CreatedBy: "mira", Comment: "canary", MatcherSets: matchers,
-			StartsAt: now.Add(-time.Hour), EndsAt: now.Add(time.Hour), UpdatedAt: now.Add(-time.Hour),
-		},
-		{ID: "s0", MatcherSets: matchers, StartsAt: now.Add(-3 * time.Hour), EndsAt: now.Add(-2 * time.Hour), UpdatedAt: now.Add(-3 * time.Hour)},
-	}))
-	observed := func(name string, fp grouping.Fingerprint) grouping.ObservedAlert {
-		return grouping.ObservedAlert{
-			Group: grouping.ObservedGroup{Receiver: "team", GroupLabels: grouping.Labels{}}, Listed: true,
-			Alert: grouping.NotifiedAlert{
-				Fingerprint: fp, Status: grouping.StatusFiring, StartsAt: time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC),
-				Labels: grouping.NewLabels(map[string]string{"alertname": name}),
-			},
-			Mutes: []grouping.Mute{{Kind: grouping.MuteSilence, ID: "s1"}},
-		}
-	}
-	h.Manager.RecordPoll("default", "http://am", grouping.PollReport{URL: "http://am", Version: "0.35.0", LastAt: now})
-	require.NoError(t, h.Manager.ObservePoll(t.Context(), "default", "http://am", grouping.Poll{
-		At: now.Add(time.Minute), StartedAt: now.Add(-time.Hour), Complete: true,
-		Alerts: []grouping.ObservedAlert{observed("Down", "0011223344556677"), observed("Never", "00000000000000ff")},
-	}))
-}
 
 var anyTimestamp = regexp.MustCompile(`"lastAt":"[^"]+"`)
 
@@ -58,7 +26,7 @@ func decode[T any](t *testing.T, h *testserver.Server, path string) (v T) {
 func TestShapeOfASuppressedAlert(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	h.PostKept(t, wiretest.Body())
-	silence(t, h)
+	h.Silence(t)
 	got := decode[struct {
 		Groups []struct {
 			State  string
@@ -93,7 +61,7 @@ func TestShapeOfASuppressedAlert(t *testing.T) {
 func TestShapeOfSilences(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	h.PostKept(t, wiretest.Body())
-	silence(t, h)
+	h.Silence(t)
 	type list struct {
 		Silences []map[string]any
 		Total    int
@@ -138,7 +106,7 @@ func TestShapeOfSilences(t *testing.T) {
 func TestShapeOfTheStatusOfASource(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	h.PostKept(t, wiretest.Body())
-	silence(t, h)
+	h.Silence(t)
 	status := decode[struct{ Sources []map[string]any }](t, h, "/api/v1/status")
 	require.Len(t, status.Sources, 1)
 	text, err := json.Marshal(status.Sources[0])

@@ -224,7 +224,7 @@ func (m *Meta) encode(o *objectText) {
 
 // encode adds the event, like the library does.
 func (e *Event) encode(o *objectText) {
-	o.declined = o.declined || e.Unknown != "" || e.Delivery != nil || e.Mute != nil || e.Silence != nil
+	o.declined = o.declined || e.Unknown != "" || e.hasRareDetail()
 	o.begin()
 	o.string("id", e.ID)
 	o.time("time", e.Time)

@@ -61,7 +61,7 @@ func (e *Event) Pack(previous *PackedEvent) PackedEvent {
 	at, ok := packTime(e.Time)
 	startsAt, startOK := packTime(e.StartsAt)
 	endsAt, endOK := packTime(e.EndsAt)
-	if !ok || !startOK || !endOK || !e.ObservedAt.IsZero() || e.Unknown != "" {
+	if !ok || !startOK || !endOK || !e.ObservedAt.IsZero() || e.Unknown != "" || e.hasRareDetail() {
 		whole := *e
 		return PackedEvent{ID: e.ID, Content: e.Content, whole: &whole}
 	}
@@ -74,6 +74,9 @@ func (e *Event) Pack(previous *PackedEvent) PackedEvent {
 		time: at, startsAt: startsAt, endsAt: endsAt, opened: e.Opened, notified: e.Notified,
 	}
 }
+
+// hasRareDetail reports whether the event has a detail that no notification causes.
+func (e *Event) hasRareDetail() bool { return e.Delivery != nil || e.Mute != nil || e.Silence != nil }
 
 // Time returns the time of the event.
 func (p *PackedEvent) Time() time.Time {

@@ -38,6 +38,9 @@ func TestPackedEventsAreTheEvents(t *testing.T) {
 		changed(func(e *Event) { e.StartsAt = time.Time{}.In(time.FixedZone("", 3600)) }),
 		changed(func(e *Event) { e.ObservedAt = at }),
 		changed(func(e *Event) { e.Unknown = "{}" }),
+		changed(func(e *Event) { e.Delivery = &Delivery{Receiver: "chat"} }),
+		changed(func(e *Event) { e.Mute = &Mute{Kind: MuteSilence, ID: "s"} }),
+		changed(func(e *Event) { e.Silence = &SilenceChange{ID: "s"} }),
 	} {
 		packed := e.Pack(nil)
 		require.Equal(t, *e, packed.Event())

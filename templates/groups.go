@@ -80,14 +80,6 @@ type Empty struct {
 	MoreLink    string
 }
 
-// Setup is the instruction for a new user.
-type Setup struct {
-	URL, YAML string
-	Guessed   bool   // the host is an example, because Muster does not know its own
-	Rejected  string // "3 notifications were"; empty if Muster rejected no notification
-	Status    string // link to the status page
-}
-
 // OtherGroups are suppressed and unreported groups that the list of firing groups does not
 // show, each with a link to them.
 type OtherGroups struct {
@@ -347,7 +339,7 @@ func newPager(s *Site, v View, shown, total int, next string) *Pager {
 func (p *GroupsPage) setEmpty(s *Site, v View) {
 	switch {
 	case s.Totals.WithoutHeartbeats.Size() == 0 && s.Totals.LastNotification.IsZero() && !s.Storage.Partial:
-		p.Setup = newSetup(s.Links)
+		p.Setup = newSetup(s)
 		if s.RejectedNotifications > 0 {
 			p.Setup.Rejected, p.Setup.Status = plural(s.RejectedNotifications, "notification was", "notifications were"), s.Links.Status()
 		}
@@ -445,12 +437,5 @@ func nothingSuppressed(s *Site, v View) *Empty {
 	return &Empty{
 		Title: "No alert is known to be suppressed", Text: strings.Join(silent, " ") + " ",
 		Href: s.Links.Word("sources"), Link: "Let Muster know the causes",
-	}
-}
-
-func newSetup(l Links) *Setup {
-	return &Setup{
-		URL: l.Webhook(), Guessed: !l.Known(),
-		YAML: "receivers:\n  - name: muster\n    webhook_configs:\n      - url: " + l.Webhook() + "\n",
 	}
 }

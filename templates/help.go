@@ -98,6 +98,6 @@ func NewHelpPage(s *Site) *HelpPage {
 			{"episode", "episode", "One firing of an alert, from its start to its end."},
 		},
 		Templates: linkTemplates(s),
-		Setup:     *newSetup(s.Links),
+		Setup:     *newSetup(s),
 	}
 }

@@ -190,7 +190,7 @@ func states(t testing.TB) map[string]Page {
 		"groupmuted": mutedOne(1, nil), "groupsilenced": mutedOne(2, nil), "groupinhibited": mutedOne(4, nil), "groupunset": mutedOne(1, without),
 		"groupfails": mutedOne(2, func(s *Site) { s.Sources[0].Pollers = s.Sources[0].Pollers[1:] }), "groupcauses": mutedOne(5, nil),
 		"alertmuted": NewAlertPage(newSite(muted), AlertView{}, muted[2].Alerts[0].Fingerprint, muted[2:3], fixture.Events(muted[2])),
-		"first":      list(nil, "", nil),
+		"first":      list(nil, "", without),
 		"quiet":      list(watchdog, "", nil),
 		"nobeat":     list([]*grouping.AlertGroup{byName("RedisDown")}, "", nil),
 		"badfilter":  list(groups, `filter=namespace=="payments"`, nil),
@@ -230,6 +230,7 @@ func states(t testing.TB) map[string]Page {
 		"historyat":   history("at=2026-11-23T02:00&kind=fired&group=" + string(crash.ID)),
 		"historybad":  history(`filter=a=="b"`),
 		"status":      NewStatusPage(newSite(groups), exampleStatusInput()),
+		"statusunset": NewStatusPage(siteWith(groups, without), exampleStatusInput()),
 		"statusbad":   NewStatusPage(broken, StatusInput{}),
 		"help":        NewHelpPage(newSite(groups)),
 		"gone":        NewGonePage(newSite(groups), "00000000000000000000", "", events[:1]),
@@ -237,6 +238,12 @@ func states(t testing.TB) map[string]Page {
 		"notfound":    NewNotFoundPage(newSite(groups)),
 		"error":       NewErrorPage(newSite(groups), 503, "01JD8Z6Q3V"),
 	}
+}
+
+func siteWith(groups []*grouping.AlertGroup, change func(*Site)) *Site {
+	s := newSite(groups)
+	change(s)
+	return s
 }
 
 func exampleStatusInput() StatusInput {

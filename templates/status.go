@@ -49,21 +49,14 @@ type StatusPage struct {
 	Own       []string // problems in the setup of Muster
 	Held      []Fact
 	Sources   []SourceRow
+	Setup     string // leads to how to set up all sources
+	Done      string // 2 of 4 steps done; empty if all are
 	Rejected  []RejectionRow
 	Limits    []Limit
 	Settings  []Fact
 	Build     []Fact
 	Started   Moment
 	Listeners int
-}
-
-// SourceRow is one Alertmanager of a source.
-type SourceRow struct {
-	Key          string
-	Source       string
-	Groups       string
-	Alertmanager TextLink
-	Last         Moment
 }
 
 // RejectionRow is a row of the table of rejected notifications.
@@ -81,7 +74,7 @@ func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 		Frame:   s.newFrame("status", "Status"),
 		Healthy: st.Healthy, Reason: st.Reason, Since: newMoment(st.DegradedSince, s.Now), Problems: st.Problems,
 		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: newMoment(s.StartedAt, s.Now), Listeners: in.Listeners,
-		Own: in.Problems,
+		Own: in.Problems, Sources: s.receivedRows(), Setup: s.Links.Word("sources"), Done: newSetup(s).doneSteps(),
 	}
 	yesNo := map[bool]string{true: "yes", false: "no"}
 	p.Storage = []Fact{
@@ -99,15 +92,6 @@ func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 	}
 	for _, receiver := range sortedKeys(s.Totals.Receivers) {
 		p.Held = append(p.Held, Fact{"Groups of receiver " + receiver, formatCount(s.Totals.Receivers[receiver])})
-	}
-	for _, source := range sortedKeys(s.Totals.Sources) {
-		of := s.Totals.Sources[source]
-		for _, external := range sortedKeys(of.Alertmanagers) {
-			p.Sources = append(p.Sources, SourceRow{
-				Key: source + " " + external, Source: source, Groups: formatCount(of.Groups),
-				Alertmanager: newTextLink(cmp.Or(external, "unknown")), Last: newMoment(of.Alertmanagers[external], s.Now),
-			})
-		}
 	}
 	for _, r := range in.Rejected {
 		row := RejectionRow{At: newMoment(r.At, s.Now), From: r.From, Reason: r.Reason, Status: r.Status}

@@ -46,6 +46,8 @@ func states(t *testing.T) map[string]string {
 	unreported := start(t)
 	unreported.notify("Muted", firing("Muted", "warning", "a"), firing("Muted", "warning", "b"))
 	unreported.notify("Muted", firing("Muted", "warning", "b"))
+	muted := start(t)
+	mutedGroup, mutedAlert := muted.muted()
 	clusters := start(t)
 	for _, key := range []grouping.Key{
 		{Source: "production-eu-central", Receiver: "team-payments"},
@@ -94,6 +96,23 @@ func states(t *testing.T) map[string]string {
 		"degraded":    degraded.url + "/",
 		"truncated":   truncated.url + "/",
 		"unreported":  unreported.url + "/?state=all",
+
+		"muted":           muted.url + "/",
+		"suppressed":      muted.url + "/?state=suppressed",
+		"inhibited":       muted.url + "/?state=suppressed&cause=inhibition",
+		"muted group":     muted.url + "/groups/" + string(mutedGroup),
+		"muted alert":     muted.url + "/alerts/" + string(mutedAlert),
+		"silences":        muted.url + "/silences",
+		"active silences": muted.url + "/silences?state=active",
+		"bad silences":    muted.url + "/silences?filter=a%3D%3D%221%22",
+		"silence":         muted.url + "/silences/s1",
+		"pending":         muted.url + "/silences/s2",
+		"expired":         muted.url + "/silences/s0",
+		"no silence":      muted.url + "/silences/none",
+		"no silences":     night.url + "/silences",
+		"muted history":   muted.url + "/history?kind=all",
+		"muted status":    muted.url + "/status",
+		"none suppressed": night.url + "/?state=suppressed",
 
 		"clusters":             clusters.url + "/",
 		"one cluster":          clusters.url + "/?source=staging",

@@ -1,0 +1,59 @@
+package browser
+
+import (
+	"context"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+)
+
+// muted ingests groups with alerts of every kind of mute, as the API and the event recorder of
+// an Alertmanager report them. It returns a group and an alert with suppressed ones.
+func (m *muster) muted() (group grouping.ID, alert grouping.Fingerprint) {
+	m.t.Helper()
+	ctx, now := context.Background(), time.Now().UTC().Truncate(time.Second)
+	m.notify("ClusterDown", firing("ClusterDown", "critical", "eu"))
+	m.notify("Disk", firing("Disk", "critical", "a"), firing("Disk", "critical", "b"), firing("Disk", "warning", "c"), firing("Disk", "warning", "d"))
+	group = m.notify("Disk", firing("Disk", "critical", "a"))
+	m.notify("Job", firing("Job", "info", "a"))
+	silence := func(id, by string, start, end time.Duration) grouping.Silence {
+		return grouping.Silence{
+			ID: id, CreatedBy: by, Comment: "new disks are ordered, see https://tickets.example.net/OPS-412",
+			MatcherSets: [][]grouping.SilenceMatcher{{{Name: "alertname", Type: "=", Value: "Disk"}, {Name: "instance", Type: "=~", Value: "b|c"}}},
+			StartsAt:    now.Add(start), EndsAt: now.Add(end), UpdatedAt: now.Add(-3 * time.Hour),
+		}
+	}
+	require.NoError(m.t, m.groups.ObserveSilences(ctx, "default", "http://am", now, []grouping.Silence{
+		silence("s0", "rob", -3*time.Hour, -2*time.Hour), silence("s1", "mira", -time.Hour, 8*time.Minute), silence("s2", "kim", time.Hour, 2*time.Hour),
+	}))
+	m.groups.RecordPoll("default", "http://am", grouping.PollReport{URL: "http://am", Version: "0.35.0", LastAt: now, Failed: map[string]uint64{"slack": 3}})
+	m.groups.RecordPoll("default", "http://am-1", grouping.PollReport{URL: "http://am-1", Err: "connection refused", FailingSince: now})
+	observed := func(name, severity, instance string, mutes ...grouping.Mute) grouping.ObservedAlert {
+		a := firing(name, severity, instance)
+		a.StartsAt = now.Add(-10 * time.Minute)
+		return grouping.ObservedAlert{
+			Group: grouping.ObservedGroup{Receiver: "team", GroupLabels: grouping.NewLabels(map[string]string{"alertname": name})},
+			Alert: a, Listed: true, Mutes: mutes,
+		}
+	}
+	byCluster := grouping.Mute{Kind: grouping.MuteInhibition, ID: string(firing("ClusterDown", "critical", "eu").Fingerprint)}
+	require.NoError(m.t, m.groups.ObservePoll(ctx, "default", "http://am", grouping.Poll{
+		At: now.Add(time.Minute), StartedAt: now.Add(-time.Hour), Version: "0.35.0", Complete: true,
+		Alerts: []grouping.ObservedAlert{
+			observed("ClusterDown", "critical", "eu"), observed("Disk", "critical", "a"),
+			observed("Disk", "critical", "b", grouping.Mute{Kind: grouping.MuteSilence, ID: "s1"}),
+			observed("Disk", "warning", "c", grouping.Mute{Kind: grouping.MuteSilence, ID: "s1"}, byCluster),
+			observed("Disk", "warning", "d", byCluster), observed("Job", "info", "a", grouping.Mute{Kind: grouping.MuteInterval, ID: "nights"}),
+		},
+	}))
+	labels := grouping.NewLabels(map[string]string{"alertname": "Disk"})
+	require.NoError(m.t, m.groups.Observe(ctx, "default", []grouping.Observation{{
+		Origin: grouping.OriginEvent, Instance: "am", At: now, Delivery: &grouping.ObservedDelivery{
+			Group: grouping.ObservedGroup{Receiver: "chat", GroupKey: "{}:{}", GroupLabels: labels}, Firing: []grouping.Fingerprint{firing("Disk", "critical", "a").Fingerprint},
+			Delivery: grouping.Delivery{Receiver: "chat", Integration: "slack", Reason: "new alerts added", Flush: "1"},
+		},
+	}}))
+	return group, firing("Disk", "warning", "c").Fingerprint
+}
