@@ -49,7 +49,7 @@ func replay(t *testing.T, r recording.Recording, w ways) played {
 	if w.order != nil {
 		w.order(entries)
 	}
-	time.Sleep(entries[0].Received.Add(-time.Minute).Sub(time.Now()))
+	time.Sleep(time.Until(entries[0].Received.Add(-time.Minute)))
 	opts := grouping.DefaultOptions
 	// The scenarios were recorded with short times.
 	opts.Wait, opts.Interval, opts.Settle = time.Second, 2*time.Second, time.Second
@@ -61,7 +61,7 @@ func replay(t *testing.T, r recording.Recording, w ways) played {
 		if e.Received.After(now) {
 			now = e.Received
 		}
-		time.Sleep(now.Sub(time.Now()))
+		time.Sleep(time.Until(now))
 		for range max(1, w.times) {
 			play(t, s, e)
 		}
@@ -377,7 +377,7 @@ func shuffled(seed uint64) func([]recording.Entry) {
 				places = append(places, i)
 			}
 		}
-		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // G404: an order, no secret
+		random := rand.New(rand.NewPCG(seed, 1))
 		random.Shuffle(len(places), func(i, j int) {
 			a, b := &entries[places[i]], &entries[places[j]]
 			*a, *b = *b, *a

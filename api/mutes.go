@@ -49,7 +49,14 @@ func viewMutes(source string, a *grouping.Alert, of muteDetails) []muteView {
 	mutes := a.Mutes()
 	views := make([]muteView, 0, len(mutes))
 	for _, m := range mutes {
-		v := muteView{Kind: m.Kind, ID: m.ID, Rule: m.Rule, Since: m.Since.UTC(), LastSeen: of.MuteSeen(source, a.Fingerprint, m).UTC(), From: m.From}
+		v := muteView{
+			Kind:     m.Kind,
+			ID:       m.ID,
+			Rule:     m.Rule,
+			Since:    m.Since.UTC(),
+			LastSeen: of.MuteSeen(source, a.Fingerprint, m).UTC(),
+			From:     m.From,
+		}
 		if m.Kind == grouping.MuteSilence {
 			if s := of.SilenceOf(source, m.ID); s != nil {
 				v.By, v.Comment, v.Until = s.CreatedBy, s.Comment, s.EndsAt.UTC()

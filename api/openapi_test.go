@@ -227,7 +227,14 @@ func readersAreAnswered(t *testing.T, c *contract) {
 	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"unreported"`))
 	h.PostKept(
 		t,
-		wiretest.Body(wiretest.Key, `"groupKey":"unreported"`, "0011223344556677", "7766554433221100", wiretest.Labels, `{"alertname":"Other"}`),
+		wiretest.Body(
+			wiretest.Key,
+			`"groupKey":"unreported"`,
+			"0011223344556677",
+			"7766554433221100",
+			wiretest.Labels,
+			`{"alertname":"Other"}`,
+		),
 	)
 	filter := "filter=" + url.QueryEscape(`alertname=~"D.*"`)
 	for _, path := range []string{

@@ -267,7 +267,8 @@ func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Al
 // message, without status, start and end. It returns false if the last-seen time
 // must be written to the alert.
 func (tr *transition) isUnchanged(a *Alert, na NotifiedAlert) bool {
-	return !tr.partial && !tr.fromFuture(a.LastSeenAt) && !a.Unnotified && a.GoneFrom.IsZero() && na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
+	return !tr.partial && !tr.fromFuture(a.LastSeenAt) && !a.Unnotified && a.GoneFrom.IsZero() &&
+		na.GeneratorURL == a.GeneratorURL && na.Grafana.Equal(a.Grafana) &&
 		na.Labels.Equal(a.Labels) && na.Annotations.Equal(a.Annotations)
 }
 

@@ -59,7 +59,9 @@ func (h *history) act(t *rapid.T) {
 	live := r.group != nil && !r.group.IsTombstone()
 	var stamp Stamp
 	var events []Event
-	ops := rapid.SampledFrom([]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap", "mute", "mute"})
+	ops := rapid.SampledFrom(
+		[]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap", "mute", "mute"},
+	)
 	switch op := ops.Draw(t, "op"); {
 	case op == "merge":
 		from := rapid.SampledFrom(h.replicas).Draw(t, "from")
@@ -120,7 +122,11 @@ func drawAlert(t *rapid.T) NotifiedAlert {
 	start := rapid.SampledFrom([]time.Duration{-time.Hour, -minute, 0, second, minute, 10 * minute}).Draw(t, "start")
 	a := fires(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "alert"), start)
 	if rapid.Bool().Draw(t, "resolved") {
-		a = ended(string(a.Fingerprint[:1]), start, start+rapid.SampledFrom([]time.Duration{0, second, minute, time.Hour}).Draw(t, "length"))
+		a = ended(
+			string(a.Fingerprint[:1]),
+			start,
+			start+rapid.SampledFrom([]time.Duration{0, second, minute, time.Hour}).Draw(t, "length"),
+		)
 	}
 	return a
 }

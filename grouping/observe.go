@@ -278,9 +278,8 @@ func (tr *transition) deliver(o *Observation, od *ObservedDelivery) {
 			continue
 		}
 		d.Firing++
-		a := tr.alerts[i]
 		tr.unmute(fp, o.At, func(m Mute) bool { return o.At.After(m.Since) })
-		if a = tr.alerts[i]; a.Unnotified {
+		if a := tr.alerts[i]; a.Unnotified {
 			next := *a
 			next.Unnotified, next.Stamp = false, tr.stamp.supersedes(a.Stamp)
 			tr.alerts[i] = &next

@@ -37,7 +37,14 @@ func (s *scene) observe(at time.Duration, all ...Observation) *scene {
 	}
 	s.changes++
 	s.took(c.Group, c.Events)
-	again, changes := observe(c.Group, testKey, all, NewStamp(base.Add(at), 9, testWriter), testRules, func(id string) time.Time { return s.ended[id] })
+	again, changes := observe(
+		c.Group,
+		testKey,
+		all,
+		NewStamp(base.Add(at), 9, testWriter),
+		testRules,
+		func(id string) time.Time { return s.ended[id] },
+	)
 	if changes {
 		for _, e := range again.Events {
 			require.Equal(s.t, EventDelivered, e.Kind, "the same observation changes nothing again")
@@ -91,7 +98,12 @@ func resolvedAt(at time.Duration, na NotifiedAlert) Observation {
 }
 
 func mutedAt(at time.Duration, alert string, m Mute) Observation {
-	return Observation{Origin: OriginEvent, Instance: "am-0", At: base.Add(at), Muted: &ObservedMute{Fingerprint: fingerprintOf(alert), Mute: m}}
+	return Observation{
+		Origin:   OriginEvent,
+		Instance: "am-0",
+		At:       base.Add(at),
+		Muted:    &ObservedMute{Fingerprint: fingerprintOf(alert), Mute: m},
+	}
 }
 
 func listedAt(at time.Duration, na NotifiedAlert, mutes ...Mute) Observation {
@@ -137,7 +149,11 @@ func TestADeliveryCountsTheAlertsOfTheGroup(t *testing.T) {
 	s := newScene(t).notify(0, fires("a", 0), fires("b", 0))
 	s.events = nil
 	s.observe(second, deliveredAt(second, "pager", "a", "x", "y"))
-	require.Equal(t, &Delivery{Receiver: "pager", Integration: "pagerduty", Reason: "first notification", Firing: 1, Of: 3}, s.events[0].Delivery)
+	require.Equal(
+		t,
+		&Delivery{Receiver: "pager", Integration: "pagerduty", Reason: "first notification", Firing: 1, Of: 3},
+		s.events[0].Delivery,
+	)
 	require.Equal(t, base.Add(second), s.events[0].ObservedAt)
 }
 
@@ -215,7 +231,9 @@ func TestASilenceWithAnInhibition(t *testing.T) {
 func TestTheAPIListsAllMutes(t *testing.T) {
 	s := newScene(t).notify(0, fires("a", 0), fires("b", 0))
 	s.events = nil
-	s.observe(minute, listedAt(minute, fires("a", 0), night), listedAt(minute, fires("b", 0))).shows("a", StatusSuppressed).wrote(EventSuppressed)
+	s.observe(minute, listedAt(minute, fires("a", 0), night), listedAt(minute, fires("b", 0))).
+		shows("a", StatusSuppressed).
+		wrote(EventSuppressed)
 	s.observe(2*minute, listedAt(2*minute, fires("a", 0), night, silenceA)).wrote()
 	s.observe(3*minute, listedAt(3*minute, fires("a", 0), silenceA)).shows("a", StatusSuppressed).wrote()
 	s.observe(4*minute, listedAt(4*minute, fires("a", 0))).shows("a", StatusFiring).wrote(EventUnsuppressed)
@@ -238,10 +256,19 @@ func TestAnAlertThatIsGone(t *testing.T) {
 	gone := func(alert string, from, by time.Duration) Observation {
 		return Observation{Origin: OriginAPI, At: base.Add(by), Gone: &ObservedGone{fingerprintOf(alert), base.Add(from), base.Add(by)}}
 	}
-	s := newScene(t).notify(0, fires("a", 0), fires("b", 0), fires("c", 0)).observe(minute, mutedAt(minute, "a", silenceA), groupedAt(minute, fires("d", 0)))
+	s := newScene(
+		t,
+	).notify(0, fires("a", 0), fires("b", 0), fires("c", 0)).
+		observe(minute, mutedAt(minute, "a", silenceA), groupedAt(minute, fires("d", 0)))
 	s.notify(5*minute, fires("b", 0))
 	s.events = nil
-	s.observe(8*minute, gone("a", 6*minute, 8*minute), gone("b", 6*minute, 8*minute), gone("c", 6*minute, 8*minute), gone("d", 6*minute, 8*minute))
+	s.observe(
+		8*minute,
+		gone("a", 6*minute, 8*minute),
+		gone("b", 6*minute, 8*minute),
+		gone("c", 6*minute, 8*minute),
+		gone("d", 6*minute, 8*minute),
+	)
 	s.shows("a", StatusUnreported).shows("b", StatusFiring).shows("c", StatusUnreported)
 	for _, alert := range []string{"a", "c"} {
 		require.Equal(t, base.Add(6*minute), s.alert(alert).GoneFrom)
@@ -274,7 +301,11 @@ func TestNoWrongConclusions(t *testing.T) {
 	})
 	t.Run("the named inhibiting alert is the only one", func(t *testing.T) {
 		other := Mute{Kind: MuteInhibition, ID: "00000000000000ee"}
-		s := newScene(t).notify(0, fires("a", 0)).observe(minute, mutedAt(minute, "a", inhibited)).observe(2*minute, mutedAt(2*minute, "a", other))
+		s := newScene(
+			t,
+		).notify(0, fires("a", 0)).
+			observe(minute, mutedAt(minute, "a", inhibited)).
+			observe(2*minute, mutedAt(2*minute, "a", other))
 		require.Len(t, s.alert("a").Mutes(), 2)
 	})
 	t.Run("a late end ends the new episode", func(t *testing.T) {
@@ -293,13 +324,20 @@ func TestNoWrongConclusions(t *testing.T) {
 		require.Equal(t, changes, s.changes)
 	})
 	t.Run("an end makes one that is reported late again", func(t *testing.T) {
-		s := newScene(t).observe(minute, resolvedAt(minute, ended("a", 0, 50*second))).observe(minute+second, groupedAt(10*second, fires("a", 0)))
+		s := newScene(
+			t,
+		).observe(minute, resolvedAt(minute, ended("a", 0, 50*second))).
+			observe(minute+second, groupedAt(10*second, fires("a", 0)))
 		s.shows("a", StatusResolved)
 	})
 }
 
 func TestASuppressedAlertDoesNotExpire(t *testing.T) {
-	s := newScene(t).notify(0, fires("a", 0), fires("b", 0)).observe(minute, mutedAt(minute, "a", silenceA)).notify(2*minute, fires("b", 0))
+	s := newScene(
+		t,
+	).notify(0, fires("a", 0), fires("b", 0)).
+		observe(minute, mutedAt(minute, "a", silenceA)).
+		notify(2*minute, fires("b", 0))
 	require.Empty(t, expiredAlerts(s.group, base.Add(365*day)))
 	s.observe(3*minute, Observation{At: base.Add(3 * minute), Unmuted: &silenceA})
 	require.Equal(t, []Fingerprint{fingerprintOf("a")}, expiredAlerts(s.group, base.Add(365*day)))
@@ -329,7 +367,8 @@ func TestEndedMutesAreBounded(t *testing.T) {
 	s := newScene(t).notify(0, fires("a", 0))
 	for i := range time.Duration(maxEndedMutes + 5) {
 		m := Mute{Kind: MuteSilence, ID: string(rune('a' + i))}
-		s.observe(i*minute+second, mutedAt(i*minute+second, "a", m)).observe(i*minute+2*second, Observation{At: base.Add(i*minute + 2*second), Unmuted: &m})
+		s.observe(i*minute+second, mutedAt(i*minute+second, "a", m)).
+			observe(i*minute+2*second, Observation{At: base.Add(i*minute + 2*second), Unmuted: &m})
 	}
 	require.Len(t, s.alert("a").EndedMutes(), maxEndedMutes)
 	require.Equal(t, "m", s.alert("a").EndedMutes()[maxEndedMutes-1].ID, "the newest remain")

@@ -384,14 +384,21 @@ func TestWhatIsHeardOfASource(t *testing.T) {
 	observing(t, grouping.DefaultOptions, func(o observatory) {
 		a := alert("a")
 		heard := func(at time.Duration, events int) {
-			o.RecordHeard(key.Source, []grouping.Heard{{Instance: "am-0", Version: "0.35.0", Events: events, At: time.Now().Add(at), ReceivedAt: time.Now()}})
+			o.RecordHeard(
+				key.Source,
+				[]grouping.Heard{{Instance: "am-0", Version: "0.35.0", Events: events, At: time.Now().Add(at), ReceivedAt: time.Now()}},
+			)
 		}
 		heard(1400*time.Millisecond, 3)
 		heard(time.Second, 4)
 		o.notify(a)
 		delivered := grouping.Observation{Delivery: &grouping.ObservedDelivery{
-			Group:    grouped(a).Alert.Group,
-			Delivery: grouping.Delivery{Receiver: key.Receiver, Integration: "webhook", Flush: "u/1"}, Firing: []grouping.Fingerprint{a.Fingerprint},
+			Group: grouped(a).Alert.Group,
+			Delivery: grouping.Delivery{
+				Receiver:    key.Receiver,
+				Integration: "webhook",
+				Flush:       "u/1",
+			}, Firing: []grouping.Fingerprint{a.Fingerprint},
 		}}
 		o.observe(delivered, delivered)
 		time.Sleep(time.Minute)
@@ -399,7 +406,11 @@ func TestWhatIsHeardOfASource(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		o.RecordPoll(key.Source, "http://am-0", grouping.PollReport{URL: "http://am-0", Failed: map[string]uint64{"slack": 2}})
 		time.Sleep(time.Minute)
-		o.RecordPoll(key.Source, "http://am-0", grouping.PollReport{URL: "http://am-0", Failed: map[string]uint64{"slack": 5, "email": 0}})
+		o.RecordPoll(
+			key.Source,
+			"http://am-0",
+			grouping.PollReport{URL: "http://am-0", Failed: map[string]uint64{"slack": 5, "email": 0}},
+		)
 
 		reports, err := o.SourceReports(o.t.Context())
 		require.NoError(o.t, err)

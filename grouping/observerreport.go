@@ -124,7 +124,7 @@ func (s *sourceMemory) countMissing(now time.Time) {
 	}
 	r.expected = slices.Delete(r.expected, 0, n)
 	r.missing.add(now, n)
-	r.missed += uint64(n) //nolint:gosec // G115: not negative
+	r.missed += uint64(n)
 }
 
 // report returns what the event recorders of the source sent.

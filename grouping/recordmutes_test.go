@@ -91,6 +91,7 @@ func TestMutesAreSorted(t *testing.T) {
 			all = withMutes(all, &AlertMutes{Fingerprint: Fingerprint(fp)})
 		}
 		require.True(t, slices.IsSortedFunc(all, func(a, b *AlertMutes) int { return compareMutesTo(a, b.Fingerprint) }))
-		require.Equal(t, len(all), len(slices.CompactFunc(slices.Clone(all), func(a, b *AlertMutes) bool { return a.Fingerprint == b.Fingerprint })))
+		same := func(a, b *AlertMutes) bool { return a.Fingerprint == b.Fingerprint }
+		require.Len(t, slices.CompactFunc(slices.Clone(all), same), len(all))
 	})
 }

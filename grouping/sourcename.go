@@ -8,5 +8,5 @@ const DefaultSource = "default"
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // ValidSource reports whether the text can be the name of a source: 1 to 64 letters, digits
-// and the characters _ . -
+// and the characters _, . and -.
 func ValidSource(name string) bool { return sourceName.MatchString(name) }

@@ -160,7 +160,11 @@ func (tr *transition) enforceLimit(listed []*NotifiedAlert) (remaining []*Notifi
 		}
 	}
 	slices.SortFunc(evictable, func(a, b *Alert) int {
-		return cmp.Or(cmp.Compare(b.ShownStatus().urgency(), a.ShownStatus().urgency()), a.ChangedAt.Compare(b.ChangedAt), compareFingerprints(a, b))
+		return cmp.Or(
+			cmp.Compare(b.ShownStatus().urgency(), a.ShownStatus().urgency()),
+			a.ChangedAt.Compare(b.ChangedAt),
+			compareFingerprints(a, b),
+		)
 	})
 	excess := max(0, len(tr.alerts)+firing-tr.maxAlerts)
 	for _, a := range evictable[:min(excess, len(evictable))] {
