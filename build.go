@@ -88,6 +88,7 @@ func (m *muster) buildDoors(
 		return slices.Concat(webConfig.Problems(), m.webhooks.Problems(), m.poller.Problems())
 	}
 	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
+	c.pages.PollInterval = c.poller.Interval
 	renderer, err := c.pages.NewRenderer()
 	if err != nil {
 		return err

@@ -80,7 +80,8 @@ func drawGroup(t *rapid.T) *grouping.AlertGroup {
 		g.Alerts = append(g.Alerts, drawAlert(t))
 	}
 	for _, a := range g.Alerts {
-		if rapid.Bool().Draw(t, "muted") && !slices.ContainsFunc(g.Mutes, func(m *grouping.AlertMutes) bool { return m.Fingerprint == a.Fingerprint }) {
+		same := func(m *grouping.AlertMutes) bool { return m.Fingerprint == a.Fingerprint }
+		if rapid.Bool().Draw(t, "muted") && !slices.ContainsFunc(g.Mutes, same) {
 			g.Mutes = append(g.Mutes, &grouping.AlertMutes{Fingerprint: a.Fingerprint, Mutes: drawMutes(t)})
 		}
 	}

@@ -57,7 +57,8 @@ func TestGroupShape(t *testing.T) {
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}],
 		"alerts":[{"fingerprint":"0011223344556677","status":"resolved","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
 		"generatorURL":"http://p","startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z","firstSeenAt":"T","lastSeenAt":"T",
-		"notified":true,"mutes":[],"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}]}]}`, shape(t, h, "/api/v1/groups/"+id))
+		"notified":true,"mutes":[],
+		"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}]}]}`, shape(t, h, "/api/v1/groups/"+id))
 }
 
 func TestEventShape(t *testing.T) {
@@ -153,13 +154,14 @@ func TestBadQueries(t *testing.T) {
 		"/api/v1/groups?filter=" + url.QueryEscape(`a=="b"`): "bad query: filter: unexpected \"=\" at column 3",
 		"/api/v1/groups?filter=" + url.QueryEscape(`a="`):    "bad query: filter: ",
 		"/api/v1/groups?sort=colour":                         `bad query: sort: "colour" is not one of severity, newest, name, count, updated`,
-		"/api/v1/groups?state=open":                          `bad query: state: "open" is not one of firing, mixed, suppressed, unreported, resolved, all`,
-		"/api/v1/groups?limit=0":                             `bad query: limit: "0" is not a number between 1 and 1000`,
-		"/api/v1/groups?limit=many":                          `bad query: limit: "many" is not a number between 1 and 1000`,
-		"/api/v1/groups?cursor=xyz":                          "bad query: cursor: not a cursor from an earlier response",
-		"/api/v1/groups?alerts=maybe":                        `bad query: alerts: "maybe" is neither true nor false`,
-		"/api/v1/events?since=yesterday":                     `bad query: since: "yesterday" is not a time: use RFC 3339`,
-		"/api/v1/events?kind=explode":                        `bad query: kind: "explode" is not one of `,
+		"/api/v1/groups?state=open": `bad query: state: "open" is not one of firing, mixed, suppressed, unreported, ` +
+			`resolved, all`,
+		"/api/v1/groups?limit=0":         `bad query: limit: "0" is not a number between 1 and 1000`,
+		"/api/v1/groups?limit=many":      `bad query: limit: "many" is not a number between 1 and 1000`,
+		"/api/v1/groups?cursor=xyz":      "bad query: cursor: not a cursor from an earlier response",
+		"/api/v1/groups?alerts=maybe":    `bad query: alerts: "maybe" is neither true nor false`,
+		"/api/v1/events?since=yesterday": `bad query: since: "yesterday" is not a time: use RFC 3339`,
+		"/api/v1/events?kind=explode":    `bad query: kind: "explode" is not one of `,
 	} {
 		w := h.Get(path)
 		require.Equal(t, http.StatusBadRequest, w.Code, path)
@@ -180,7 +182,8 @@ func TestBadQueries(t *testing.T) {
 func TestStatsAndStatus(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	h.PostKept(t, wiretest.Body())
-	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"suppressed":0,"unreported":0},"alerts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},
+	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"suppressed":0,"unreported":0},
+		"alerts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},
 		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},
 		"lastNotification":"T"}`,
 		shape(t, h, "/api/v1/stats"))

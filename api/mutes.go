@@ -50,12 +50,8 @@ func viewMutes(source string, a *grouping.Alert, of muteDetails) []muteView {
 	views := make([]muteView, 0, len(mutes))
 	for _, m := range mutes {
 		v := muteView{
-			Kind:     m.Kind,
-			ID:       m.ID,
-			Rule:     m.Rule,
-			Since:    m.Since.UTC(),
+			Kind: m.Kind, ID: m.ID, Rule: m.Rule, Since: m.Since.UTC(), From: m.From,
 			LastSeen: of.MuteSeen(source, a.Fingerprint, m).UTC(),
-			From:     m.From,
 		}
 		if m.Kind == grouping.MuteSilence {
 			if s := of.SilenceOf(source, m.ID); s != nil {

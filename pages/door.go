@@ -76,6 +76,8 @@ type Options struct {
 	// and the Settings.
 	Groups   grouping.Options
 	Settings []Setting
+	// PollInterval is the time between two polls of an Alertmanager.
+	PollInterval time.Duration
 	// Demo reports whether the data is invented.
 	Demo bool
 }

@@ -87,7 +87,8 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	row.Actions = r.actions(a)
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%q %q %q %q %s %s %q %q %v",
-		row.Severity.Word+row.Severity.Shape, row.Text, row.Why.identity(), row.Muted.identity()+row.Gone, row.Since.ISO, row.Ended.ISO, row.Labels, markTexts(row.Marks), row.Actions)
+		row.Severity.Word+row.Severity.Shape, row.Text, row.Why.identity(), row.Muted.identity()+row.Gone, row.Since.ISO, row.Ended.ISO,
+		row.Labels, markTexts(row.Marks), row.Actions)
 	row.Version = fmt.Sprintf("%08x", h.Sum32())
 	return row
 }
@@ -154,10 +155,12 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 		return append(out, Action{Text: historyText, Href: page})
 	}
 	if id := r.onlySilence(a); id != "" {
-		return append(out, Action{Text: "Silence", Href: r.site.Links.SilenceOf(id, r.site.manySource(r.group.Source))}, Action{Text: historyText, Href: page})
+		silence := r.site.Links.SilenceOf(id, r.site.manySource(r.group.Source))
+		return append(out, Action{Text: "Silence", Href: silence}, Action{Text: historyText, Href: page})
 	}
 	comment := r.site.silenceComment(page, r.group.Source, r.group.Receiver)
-	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && a.Status != grouping.StatusResolved && a.GoneBy.IsZero() {
+	over := a.Status == grouping.StatusResolved || !a.GoneBy.IsZero()
+	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && !over {
 		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
 	}
 	return append(out, Action{Text: historyText, Href: page})

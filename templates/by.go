@@ -92,7 +92,8 @@ func newByRow(b *grouping.Bucket, v View, s *Site) ByRow {
 	}
 	r := ByRow{
 		Href: href, Severity: severities[b.Severity], Title: strings.Join(parts, ", "),
-		Values: listNames(countNames(b.Alerts)), Count: formatCount(len(b.Alerts)), Counted: "firing", Mix: severityMix(b.Alerts, b.Alerts[0].ShownStatus()),
+		Values: listNames(countNames(b.Alerts)), Count: formatCount(len(b.Alerts)), Counted: "firing",
+		Mix:    severityMix(b.Alerts, b.Alerts[0].ShownStatus()),
 		Groups: "in " + plural(b.Groups, "group", "groups") + sourcesOf(b, s), Since: newMoment(b.NewestAt, s.Now),
 	}
 	switch v.State {

@@ -1,6 +1,7 @@
 package templates
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,7 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 		Links: NewLinks("https://muster.example.net", "am"), Now: night, StartedAt: night.Add(-50 * time.Hour),
 		Storage: grouping.StorageStatus{Mode: "redis", Healthy: true}, Retention: 7 * 24 * time.Hour, Version: "0.1.0",
 	}
+	s.PollInterval = time.Minute
 	s.SilenceOf, s.AlertOf, s.Sources = fixture.SilenceOf(night), fixture.AlertOf(groups), fixture.Sources(night)
 	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
 	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers)
@@ -77,6 +79,22 @@ func text(t testing.TB, page string) string {
 	return strings.Join(strings.Fields(b.String()), " ")
 }
 
+// listPage makes the list of the groups that the query selects.
+func listPage(t testing.TB, groups []*grouping.AlertGroup, query string, change func(*Site)) Page {
+	t.Helper()
+	s, v := newSite(groups), parseView(t, query)
+	if change != nil {
+		change(s)
+	}
+	s.Mutes = grouping.SummarizeMutes(groups, v.OfSuppressed().ListQuery())
+	p := NewGroupsPage(s, v, selected(groups, v))
+	if v.LeavesOutOthers() {
+		p.AddOthers(s, v, selected(groups, v.OfUnreported()).Total)
+	}
+	p.Suggest(s, v, knownOf(groups))
+	return p
+}
+
 // states returns every page in each of its states.
 func states(t testing.TB) map[string]Page {
 	t.Helper()
@@ -91,56 +109,7 @@ func states(t testing.TB) map[string]Page {
 		return nil
 	}
 	list := func(groups []*grouping.AlertGroup, query string, change func(*Site)) Page {
-		s, v := newSite(groups), parseView(t, query)
-		if change != nil {
-			change(s)
-		}
-		s.Mutes = grouping.SummarizeMutes(groups, v.OfSuppressed().ListQuery())
-		p := NewGroupsPage(s, v, selected(groups, v))
-		if v.LeavesOutOthers() {
-			p.AddOthers(s, v, selected(groups, v.OfUnreported()).Total)
-		}
-		p.Suggest(s, v, knownOf(groups))
-		return p
-	}
-	muted := append(fixture.Muted(night), groups...)
-	onlyMuted := slices.DeleteFunc(fixture.Muted(night), func(g *grouping.AlertGroup) bool { return g.Counts.Firing > 0 })
-	without := func(s *Site) { s.Sources, s.SilenceOf, s.AlertOf = nil, nil, nil }
-	mutedOne := func(i int, change func(*Site)) Page {
-		s, g := newSite(muted), fixture.Muted(night)[i]
-		if change != nil {
-			change(s)
-		}
-		return NewGroupPage(s, GroupView{Range: rangeEpisode}, g, fixture.Deliveries(fixture.Events(g)))
-	}
-	silences := func(text string, of []*grouping.AlertGroup, change func(*Site)) Page {
-		s, v := newSite(muted), ParseSilencesView(params(t, text))
-		if change != nil {
-			change(s)
-		}
-		s.Mutes = grouping.SummarizeMutes(muted, causeView("").ListQuery())
-		var pages []grouping.SilencePage
-		for _, q := range v.Queries() {
-			pages = append(pages, fixture.SilencePage(night, of, q.States...))
-		}
-		return NewSilencesPage(s, v, pages)
-	}
-	silence := func(id string) Page {
-		var events []grouping.Event
-		for i, kind := range SilenceKinds() {
-			e := event(i, 0, kind, "")
-			e.GroupID, e.Source, e.Labels = "", "default", nil
-			e.Silence = &grouping.SilenceChange{ID: id, CreatedBy: "mira", Comment: "canary pods", EndsAt: night}
-			events = append(events, e)
-		}
-		events[1].Silence.OldEndsAt = night.Add(-time.Hour)
-		for _, of := range fixture.SilencePage(night, muted).Silences {
-			if of.ID == id {
-				return NewSilencePage(newSite(muted), of, events)
-			}
-		}
-		t.Fatalf("no silence %s", id)
-		return nil
+		return listPage(t, groups, query, change)
 	}
 	one := func(name string) Page {
 		g := byName(name)
@@ -167,37 +136,20 @@ func states(t testing.TB) map[string]Page {
 	}
 	broken := newSite(groups)
 	degraded(broken)
-	return map[string]Page{
-		"list":     list(groups, "", nil),
-		"all":      list(groups, "state=all", nil),
-		"filtered": list(groups, `filter=namespace="payments"&filter=checkout`, nil),
-		"unrep":    list(groups, "state=unreported", nil),
-		"wall":     list(groups, "view=wall", nil),
-		"silences": silences("", muted, nil), "silencesbad": silences(`filter=a=="b"`, muted, nil),
-		"silencesactive": silences("state=active&filter=mira", muted, nil), "silencesunknown": silences("", nil, without),
-		"silencesrecorder": silences("", muted, func(s *Site) { s.Sources[0].Pollers = nil }), "silencesfail": silences("", muted, func(s *Site) {
-			s.Sources[0].Pollers, s.Sources[0].TooManySilences = s.Sources[0].Pollers[1:], true
-		}),
-		"silencesnone": NewSilencesPage(newSite(muted), SilencesView{}, []grouping.SilencePage{{}, {}}),
-		"silence":      silence(fixture.Mira), "silenceends": silence(fixture.Dana), "silencepending": silence(fixture.Next),
-		"silenceexpired": silence(fixture.Old), "nosilence": NewNoSilencePage(newSite(muted), "s1"),
-		"listmuted": list(muted, "", nil), "listunset": list(muted, "", without),
-		"suppressed": list(muted, "state=suppressed", nil), "inhibited": list(muted, "state=suppressed&cause=inhibition", nil),
-		"bysilence": list(muted, "silence="+fixture.Kim, nil), "onlymuted": list(onlyMuted, "", nil),
-		"nomuted": list(groups, "state=suppressed", nil), "nocause": list(groups, "state=suppressed", without),
-		"nointerval": list(onlyMuted[:2], "state=suppressed&cause=interval", nil), "bymuted": NewByPage(newSite(muted),
-			parseView(t, "by=namespace&state=suppressed"), selected(muted, parseView(t, "state=suppressed")).Groups),
-		"groupmuted": mutedOne(1, nil), "groupsilenced": mutedOne(2, nil), "groupinhibited": mutedOne(4, nil), "groupunset": mutedOne(1, without),
-		"groupfails": mutedOne(2, func(s *Site) { s.Sources[0].Pollers = s.Sources[0].Pollers[1:] }), "groupcauses": mutedOne(5, nil),
-		"alertmuted": NewAlertPage(newSite(muted), AlertView{}, muted[2].Alerts[0].Fingerprint, muted[2:3], fixture.Events(muted[2])),
-		"first":      list(nil, "", without),
-		"quiet":      list(watchdog, "", nil),
-		"nobeat":     list([]*grouping.AlertGroup{byName("RedisDown")}, "", nil),
-		"badfilter":  list(groups, `filter=namespace=="payments"`, nil),
-		"nomatch":    list(groups, `filter=namespace="nope"`, nil),
-		"near":       list(groups, `filter=namespace="paymets"`, nil),
-		"storm":      list(storm, "", nil),
-		"degraded":   list(groups, "", degraded),
+	pages := map[string]Page{
+		"list":      list(groups, "", nil),
+		"all":       list(groups, "state=all", nil),
+		"filtered":  list(groups, `filter=namespace="payments"&filter=checkout`, nil),
+		"unrep":     list(groups, "state=unreported", nil),
+		"wall":      list(groups, "view=wall", nil),
+		"first":     list(nil, "", without),
+		"quiet":     list(watchdog, "", nil),
+		"nobeat":    list([]*grouping.AlertGroup{byName("RedisDown")}, "", nil),
+		"badfilter": list(groups, `filter=namespace=="payments"`, nil),
+		"nomatch":   list(groups, `filter=namespace="nope"`, nil),
+		"near":      list(groups, `filter=namespace="paymets"`, nil),
+		"storm":     list(storm, "", nil),
+		"degraded":  list(groups, "", degraded),
 		"partial": list(groups[:3], "", func(s *Site) {
 			s.Storage = grouping.StorageStatus{Mode: "redis", DegradedSince: night.Add(-time.Minute), Partial: true}
 		}),
@@ -238,6 +190,8 @@ func states(t testing.TB) map[string]Page {
 		"notfound":    NewNotFoundPage(newSite(groups)),
 		"error":       NewErrorPage(newSite(groups), 503, "01JD8Z6Q3V"),
 	}
+	maps.Copy(pages, mutedStates(t, groups))
+	return pages
 }
 
 func siteWith(groups []*grouping.AlertGroup, change func(*Site)) *Site {

@@ -136,8 +136,10 @@ func hostileMutes(fp grouping.Fingerprint, s string) *grouping.AlertMutes {
 func hostileSilence(id, s string) *grouping.Silence {
 	return &grouping.Silence{
 		ID: id, CreatedBy: s, Comment: s, Annotations: grouping.NewLabels(map[string]string{s: s}),
-		MatcherSets: [][]grouping.SilenceMatcher{{{Name: s, Type: "=~", Value: s}, {Name: "a", Type: s, Value: s}}, {{Name: s, Type: "!=", Value: s}}},
-		StartsAt:    night.Add(-time.Hour), EndsAt: night.Add(time.Minute), UpdatedAt: night.Add(-time.Hour),
+		MatcherSets: [][]grouping.SilenceMatcher{
+			{{Name: s, Type: "=~", Value: s}, {Name: "a", Type: s, Value: s}}, {{Name: s, Type: "!=", Value: s}},
+		},
+		StartsAt: night.Add(-time.Hour), EndsAt: night.Add(time.Minute), UpdatedAt: night.Add(-time.Hour),
 	}
 }
 
@@ -148,7 +150,8 @@ func hostileSilences(g *grouping.AlertGroup, s string, states ...grouping.Silenc
 		for i, a := range g.Alerts {
 			of := grouping.ExpectedAlert{Group: g, Alert: a}
 			info.Expected = append(info.Expected, of)
-			info.Muted = append(info.Muted, grouping.SilencedAlert{ExpectedAlert: of, Mute: grouping.Mute{Kind: grouping.MuteSilence, ID: s, Since: night}})
+			mute := grouping.Mute{Kind: grouping.MuteSilence, ID: s, Since: night}
+			info.Muted = append(info.Muted, grouping.SilencedAlert{ExpectedAlert: of, Mute: mute})
 			if i%2 == 0 {
 				info.Muted[i].Mute.Ended = night
 			}
@@ -158,11 +161,18 @@ func hostileSilences(g *grouping.AlertGroup, s string, states ...grouping.Silenc
 	return page
 }
 
+func hostileList(site *Site, g *grouping.AlertGroup, s string) Page {
+	v := ParseSilencesView(query.Of(map[string][]string{"filter": {s}, "state": {s}, "source": {s}, "cursor": {s}}))
+	return NewSilencesPage(site, v, []grouping.SilencePage{
+		hostileSilences(g, s, grouping.SilenceActive, grouping.SilencePending), hostileSilences(g, s, grouping.SilenceExpired),
+	})
+}
+
 // hostileDetail adds to an event what its kind has.
 func hostileDetail(e *grouping.Event, i int, s string) {
 	switch e.Kind {
 	case grouping.EventDelivered:
-		e.Delivery = &grouping.Delivery{Receiver: fmt.Sprint(i) + s, Integration: s, Index: uint64(i), Reason: s, Flush: s, Of: 7} //nolint:gosec // G115: small
+		e.Delivery = &grouping.Delivery{Receiver: fmt.Sprint(i) + s, Integration: s, Index: 1, Reason: s, Flush: s, Of: 7}
 	case grouping.EventSuppressed, grouping.EventUnsuppressed, grouping.EventResolved:
 		e.Mute = &grouping.Mute{Kind: grouping.MuteKinds()[i%3], ID: s, Rule: s}
 	case grouping.EventSilenceCreated, grouping.EventSilenceChanged, grouping.EventSilenceExpired:
@@ -202,12 +212,11 @@ func hostilePages(s string) map[string]Page {
 	by := q("by")
 	by.By = append(by.By, "pod", s)
 	return map[string]Page{
-		"list":    list(viewOfState(query.StateFiring)),
-		"filter":  list(q("filter")),
-		"matcher": list(viewOfState(query.StateAll).with(equals(s, s))),
-		"by":      NewByPage(site, by, groups),
-		"silences": NewSilencesPage(site, ParseSilencesView(query.Of(map[string][]string{"filter": {s}, "state": {s}, "source": {s}, "cursor": {s}})),
-			[]grouping.SilencePage{hostileSilences(g, s, grouping.SilenceActive, grouping.SilencePending), hostileSilences(g, s, grouping.SilenceExpired)}),
+		"list":      list(viewOfState(query.StateFiring)),
+		"filter":    list(q("filter")),
+		"matcher":   list(viewOfState(query.StateAll).with(equals(s, s))),
+		"by":        NewByPage(site, by, groups),
+		"silences":  hostileList(site, g, s),
 		"silence":   NewSilencePage(site, hostileSilences(g, s, grouping.SilenceActive).Silences[0], events),
 		"nosilence": NewNoSilencePage(site, s),
 		"muted":     list(parseSuppressed(s)), "nomuted": NewGroupsPage(site, viewOfState(query.StateSuppressed), grouping.GroupPage{}),

@@ -70,11 +70,15 @@ func (s *Site) silenceEndMark(all []causes) (Mark, bool) {
 	if !soon {
 		return Mark{}, false
 	}
-	left := Phrase{ISO: at.UTC().Format(time.RFC3339), Text: minutesLeft(at.Sub(s.Now)), Form: "m", Left: true}
 	return Mark{
-		Text: "silence ends in ", Left: left, Href: s.Links.Word("suppressed"), Loud: true,
+		Text: "silence ends in ", Left: minutesPhrase(at, s.Now), Href: s.Links.Word("suppressed"), Loud: true,
 		Title: "Alertmanager notifies again after " + formatClock(at, s.Now) + " UTC if the alert still fires",
 	}, true
+}
+
+// minutesPhrase is the duration until a time that is near.
+func minutesPhrase(at, now time.Time) Phrase {
+	return Phrase{ISO: at.UTC().Format(time.RFC3339), Text: minutesLeft(at.Sub(now)), Form: "m", Left: true}
 }
 
 // minutesLeft writes a short duration in whole minutes, and the last one in seconds.

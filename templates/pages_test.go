@@ -55,9 +55,11 @@ func TestStates(t *testing.T) {
 		},
 		"silencesnone": {"No silence is active"},
 		"silence": {
-			"●active Silence by mira2h 45m left, until 05:47 · made 22m 0s ago", "canary pods, being rolled back, see https://tickets.example.net/OPS-412",
+			"●active Silence by mira2h 45m left, until 05:47 · made 22m 0s ago",
+			"canary pods, being rolled back, see https://tickets.example.net/OPS-412",
 			"Mutes now 2 alerts, 2 critical, in 1 group", "Muted before 2 alerts", "gone between 02:46 and 02:54", "Change in Alertmanager",
-			"as typed in Alertmanager", "silence created", "until 03:02: canary pods", "until 03:02, before 02:02", "silence ended", "the event recorder",
+			"as typed in Alertmanager", "silence created", "until 03:02: canary pods", "until 03:02, before 02:02", "silence ended",
+			"the event recorder",
 		},
 		"silencepending": {"○pending Silence by ops-bot", "in 18h 45m", "Expected to mute They match, but were not seen muted"},
 		"silenceexpired": {"✓expired Silence by mira", "lasted 4h 0m", "In Alertmanager"},
@@ -100,7 +102,9 @@ func TestStates(t *testing.T) {
 		"groupsilenced": {
 			"Silenced by dana until 03:10 (8m 10s left): deploying db 14.2. Alertmanager sends nothing about this group meanwhile. Silence",
 		},
-		"groupunset": {"Possible causes: a silence", "Let Muster know the causes", "Silenced by a silence that Muster does not know, since 02:40"},
+		"groupunset": {
+			"Possible causes: a silence", "Let Muster know the causes", "Silenced by a silence that Muster does not know, since 02:40",
+		},
 		"groupfails": {"The causes are as of Nov 23 02:57 UTC: alertmanager-1.example.net:9093 does not answer."},
 		"alertmuted": {"△critical, suppressed", "Silenced by dana until 03:10"},
 		"all":        {"resolved 3h 0m ago", "not reported for"},
@@ -108,7 +112,8 @@ func TestStates(t *testing.T) {
 		"help":       {"Set up all sources", "required, done", "no delivery seen"},
 		"first": {
 			"Read Alertmanager’s API optional, read-only", "--alertmanager.url=http://alertmanager:9093", "--enable-feature=event-recorder",
-			"0.33 and 0.34: leave this line out", "url: https://muster.example.net/am/events", "workers: 1 max_retries: 10", "Send a heartbeat recommended",
+			"0.33 and 0.34: leave this line out", "url: https://muster.example.net/am/events", "workers: 1 max_retries: 10",
+			"Send a heartbeat recommended",
 			"No webhook has arrived yet", "url: https://muster.example.net/am/webhook", "webhook_configs:",
 		},
 		"quiet":     {"Nothing is firing", "48s ago. The heartbeat Watchdog arrives"},
@@ -136,15 +141,18 @@ func TestStates(t *testing.T) {
 			"37 alerts were truncated from the last notification by Alertmanager's max_alerts", "The counts are minimums.",
 			"+40 more alerts",
 		},
-		"stale":      {"No notification about this group since Nov 22 01:02 UTC"},
-		"unreported": {"2 alerts are unreported: no mute is known for them and nobody reported their end.", "fired Nov 22", "last reported Nov 2"},
+		"stale": {"No notification about this group since Nov 22 01:02 UTC"},
+		"unreported": {
+			"2 alerts are unreported: no mute is known for them and nobody reported their end.", "fired Nov 22", "last reported Nov 2",
+		},
 		"resolved":   {"resolved 3h 0m ago", "Kept until"},
 		"big":        {"201–300 of 10\u202f000 alerts", "Next page"},
 		"alert":      {"In these groups", "Episodes", "Fingerprint"},
 		"history":    {"fired", "Show notifications", "Monday, November 23 2026", "Next page"},
 		"historybad": {"Invalid filter"},
 		"status": {
-			"What Muster receives Set up all sources", "default 24 groups", "✓receiving 6s ago alertmanager-0.example.net:9093 6s ago, alertmanager-1",
+			"What Muster receives Set up all sources", "default 24 groups",
+			"✓receiving 6s ago alertmanager-0.example.net:9093 6s ago, alertmanager-1",
 			"✓receiving 2s ago 412 events in the last hour, 3 known to be lost alertmanager-1: clock 1.4s ahead",
 			"◆1 of 2 answers 14s ago", "alertmanager-1.example.net:9093: connection refused for 4m 2s. Data that only alertmanager-1",
 			"healthy", "groupKey is missing", "2 times",
@@ -165,7 +173,10 @@ func TestStates(t *testing.T) {
 		}
 	}
 	for name, p := range pages {
-		code := map[string]int{"badfilter": 400, "historybad": 400, "silencesbad": 400, "nosilence": 404, "gone": 404, "gonealert": 404, "notfound": 404, "error": 503}[name]
+		code := map[string]int{
+			"badfilter": 400, "historybad": 400, "silencesbad": 400, "nosilence": 404, "gone": 404, "gonealert": 404, "notfound": 404,
+			"error": 503,
+		}[name]
 		require.Equal(t, max(code, 200), p.Code(), name)
 	}
 }

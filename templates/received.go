@@ -2,6 +2,7 @@ package templates
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *Site) receivedRows() []SourceRow {
 	}
 	for _, name := range sortedKeys(s.Totals.Sources) {
 		if of := s.Totals.Sources[name]; !known[name] {
-			reports = append(reports[:len(reports):len(reports)], grouping.SourceReport{
+			reports = append(slices.Clip(reports), grouping.SourceReport{
 				Source: name, Groups: of.Groups, Webhook: grouping.WebhookReport{LastAt: of.LastNotification, Alertmanagers: of.Alertmanagers},
 			})
 		}

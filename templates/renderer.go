@@ -79,7 +79,10 @@ func New(prefix string) (*Renderer, error) {
 		compact(t, path.Base(file))
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
-	for _, p := range []Page{&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}} {
+	for _, p := range []Page{
+		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &StatusPage{}, &HelpPage{},
+		&ProblemPage{},
+	} {
 		// html/template checks the escaping at the first execution. An unsafe
 		// template must fail at the start, not for a reader.
 		if _, err := r.Render(p); err != nil {

@@ -46,7 +46,8 @@ func newSetup(s *Site) *Setup {
 	steps := []SetupStep{
 		{
 			Title: "Send notifications to Muster", Kind: "required",
-			Says:  "Add this receiver to Alertmanager’s configuration, send a route to it, and reload. Muster then knows what fires and what is resolved.",
+			Says: "Add this receiver to Alertmanager’s configuration, send a route to it, and reload. " +
+				"Muster then knows what fires and what is resolved.",
 			Lines: "receivers:\n  - name: muster\n    webhook_configs:\n      - url: " + webhook + "\n",
 			More: "To send all alerts to Muster and to your other receivers, add the route “- receiver: muster” with “continue: true” " +
 				"as the first entry of “routes:”.",

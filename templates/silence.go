@@ -237,7 +237,7 @@ func splitLinks(text string) []TextLink {
 			continue
 		}
 		if plain != "" {
-			out, plain = append(out, TextLink{Text: plain}), ""
+			out = append(out, TextLink{Text: plain})
 		}
 		out = append(out, TextLink{Text: href, Href: href})
 		plain = word[len(href):]

@@ -66,6 +66,7 @@ func TestHostileTexts(t *testing.T) {
 			})
 			require.NoError(t, err)
 			ids = append(ids, out.Group.ID)
+			m.hostileMutes(text, round, a, text)
 		}
 	}
 	send(0)
@@ -93,6 +94,11 @@ func TestHostileTexts(t *testing.T) {
 	g, err := m.groups.Get(t.Context(), ids[0])
 	require.NoError(t, err)
 	pages = append(pages, m.url+"/alerts/"+string(g.Alerts[0].Fingerprint))
+	pages = append(pages, m.url+"/?state=suppressed", m.url+"/silences", m.url+"/history?kind=all")
+	for i := range 3 {
+		guard(m.url + "/silences")
+		pages = append(pages, eval[string](b, fmt.Sprintf(`document.querySelectorAll('.sil h3 a')[%d].href`, i*20)))
+	}
 	for _, url := range pages {
 		guard(url)
 		check(url)

@@ -158,6 +158,7 @@ func (s *Server) buildDoors() (err error) {
 	s.Pages, err = pages.New(s.groups, s.Hub, admission, s.Limits,
 		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, renderer, s.Logger, pages.Options{
 			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
+			PollInterval: time.Minute,
 		})
 	if err != nil {
 		return err

@@ -76,6 +76,7 @@ func scenarios() []scenario {
 }
 
 func knowCauses(s *templates.Site) {
+	s.PollInterval = time.Minute
 	s.SilenceOf, s.Sources = fixture.SilenceOf(s.Now), fixture.Sources(s.Now)
 }
 
