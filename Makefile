@@ -10,6 +10,10 @@ GOLANGCI_LINT_VERSION := 2.15.0
 GOVULNCHECK_VERSION := 1.9.0
 ACTIONLINT_VERSION := 1.7.12
 ALERTMANAGER_VERSION := 0.35.0
+# The last version whose event recorder has the older form.
+OLDER_ALERTMANAGER_VERSION := 0.34.2
+# A version without an event recorder, which is in use. Debian packages an even older one.
+COMPAT_ALERTMANAGER_VERSION := 0.28.1
 # The demo also shows Alertmanager's own pages. This is the last version whose Go
 # module contains them.
 DEMO_ALERTMANAGER_VERSION := 0.31.1
@@ -25,6 +29,9 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 GOVULNCHECK := $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION)/govulncheck
 ACTIONLINT := $(TOOLS)/actionlint-$(ACTIONLINT_VERSION)/actionlint
 ALERTMANAGER := $(TOOLS)/alertmanager-$(ALERTMANAGER_VERSION)/alertmanager
+OLDER_ALERTMANAGER := $(TOOLS)/alertmanager-$(OLDER_ALERTMANAGER_VERSION)/alertmanager
+COMPAT_ALERTMANAGER := $(TOOLS)/alertmanager-$(COMPAT_ALERTMANAGER_VERSION)/alertmanager
+DEBIAN_ALERTMANAGER := $(TOOLS)/alertmanager-debian/alertmanager
 DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertmanager
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)/kubectl-validate
 CRDS := $(TOOLS)/crds-$(PROMETHEUS_OPERATOR_VERSION)
@@ -94,8 +101,13 @@ test-tools: ## install the programs that the tests need
 ifneq ($(SHORT),1)
 	./scripts/install.sh redis-server redis-server
 	./scripts/install.sh chromium chromium
-	@$(MAKE) --no-print-directory $(ALERTMANAGER)
+	@$(MAKE) --no-print-directory $(ALERTMANAGER) $(OLDER_ALERTMANAGER)
 endif
+
+.PHONY: test-compat
+test-compat: $(COMPAT_ALERTMANAGER) $(DEBIAN_ALERTMANAGER) ## run the tests of notifications and polls with older versions of Alertmanager
+	for path in $^; do ALERTMANAGER_DIR=$$(dirname $$path) go test -race -vet=off -count=1 -tags $(TAGS) -timeout 14m -parallel 4 \
+		-run '^(TestCauses|TestSilence|TestResolvedUnderSilence)$$' ./e2e; done
 
 .PHONY: check-examples
 check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) $(TYPESCRIPT) ## check the examples with promtool, amtool and similar tools, and with a running Muster
@@ -249,6 +261,12 @@ $(TYPESCRIPT):
 	tar xzf $@.new/typescript-*.tgz --strip-components=1 -C $@.new
 	rm $@.new/typescript-*.tgz
 	mv $@.new $@
+
+$(DEBIAN_ALERTMANAGER):
+	./scripts/install.sh prometheus-alertmanager prometheus-alertmanager
+	mkdir -p $(@D)
+	ln -sf "$$(command -v amtool)" $(@D)/amtool
+	ln -sf "$$(command -v prometheus-alertmanager)" $@
 
 $(TOOLS)/alertmanager-%/alertmanager:
 	./scripts/build-alertmanager.sh $* $(@D)

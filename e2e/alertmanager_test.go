@@ -55,7 +55,13 @@ receivers:
 
 func newAlertmanager(t *testing.T, config string, args ...string) *alertmanager {
 	t.Helper()
-	path := needsAlertmanager(t)
+	return newAlertmanagerOf(t, alertmanagerVersion, config, args...)
+}
+
+// newAlertmanagerOf is newAlertmanager for one version.
+func newAlertmanagerOf(t *testing.T, version, config string, args ...string) *alertmanager {
+	t.Helper()
+	path := alertmanagerPath(t, version)
 	data := t.TempDir()
 	file := filepath.Join(t.TempDir(), "alertmanager.yml")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
@@ -130,14 +136,20 @@ func (a *alertmanager) post(alerts ...posted) {
 	require.NoError(a.t, err)
 }
 
-// silence silences an instance and returns the ID of the silence.
+// silence silences an instance for an hour and returns the ID of the silence.
 func (a *alertmanager) silence(instance string) string {
+	a.t.Helper()
+	return a.silenceFor(instance, time.Hour)
+}
+
+// silenceFor is silence for a duration.
+func (a *alertmanager) silenceFor(instance string, d time.Duration) string {
 	a.t.Helper()
 	now := time.Now().UTC()
 	body, err := json.Marshal(map[string]any{
 		"matchers":  []map[string]any{{"name": "instance", "value": instance, "isRegex": false, "isEqual": true}},
 		"startsAt":  now,
-		"endsAt":    now.Add(time.Hour),
+		"endsAt":    now.Add(d),
 		"createdBy": "e2e",
 		"comment":   "maintenance",
 	})

@@ -12,8 +12,12 @@ import (
 	"testing"
 )
 
-// alertmanagerVersion is the version of Alertmanager in the tests. `make test` builds it.
-const alertmanagerVersion = "0.35.0"
+// The versions of Alertmanager in the tests. `make test` builds them. The event recorder of
+// the older one has another form.
+const (
+	alertmanagerVersion      = "0.35.0"
+	olderAlertmanagerVersion = "0.34.2"
+)
 
 // short skips all tests of this package. They run the program, and most of them a real
 // Redis or Alertmanager. Without SHORT=1, a test fails if one of these is missing.
@@ -71,8 +75,14 @@ func needsRedis(t *testing.T) string {
 // set. ALERTMANAGER_DIR is a folder with alertmanager and amtool of another version.
 func needsAlertmanager(t *testing.T) string {
 	t.Helper()
+	return alertmanagerPath(t, alertmanagerVersion)
+}
+
+// alertmanagerPath is needsAlertmanager for one version.
+func alertmanagerPath(t *testing.T, version string) string {
+	t.Helper()
 	needsMuster(t)
-	dir := cmp.Or(os.Getenv("ALERTMANAGER_DIR"), filepath.Join("..", ".tools", "alertmanager-"+alertmanagerVersion))
+	dir := cmp.Or(os.Getenv("ALERTMANAGER_DIR"), filepath.Join("..", ".tools", "alertmanager-"+version))
 	path, err := filepath.Abs(filepath.Join(dir, "alertmanager"))
 	if err != nil {
 		t.Fatal(err)

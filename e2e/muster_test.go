@@ -89,6 +89,7 @@ type group struct {
 
 type counts struct {
 	Firing     int `json:"firing"`
+	Suppressed int `json:"suppressed"`
 	Resolved   int `json:"resolved"`
 	Unreported int `json:"unreported"`
 }
@@ -106,7 +107,22 @@ type alert struct {
 	GeneratorURL string            `json:"generatorURL"`
 	StartsAt     time.Time         `json:"startsAt"`
 	EndsAt       time.Time         `json:"endsAt"`
+	Notified     bool              `json:"notified"`
+	Mutes        []mute            `json:"mutes"`
 	Episodes     []episode         `json:"episodes"`
+}
+
+// mute is what mutes an alert now.
+type mute struct {
+	Kind     string    `json:"kind"`
+	ID       string    `json:"id"`
+	Rule     string    `json:"rule"`
+	By       string    `json:"by"`
+	Comment  string    `json:"comment"`
+	Since    time.Time `json:"since"`
+	LastSeen time.Time `json:"lastSeen"`
+	Until    time.Time `json:"until"`
+	From     string    `json:"from"`
 }
 
 type event struct {
@@ -116,7 +132,9 @@ type event struct {
 	GroupID     string            `json:"groupId"`
 	Fingerprint string            `json:"fingerprint"`
 	Labels      map[string]string `json:"labels"`
+	Receiver    string            `json:"receiver"`
 	Reason      string            `json:"reason"`
+	Integration string            `json:"integration"`
 	ExternalURL string            `json:"externalURL"`
 	Firing      int               `json:"firing"`
 	Resolved    int               `json:"resolved"`
@@ -132,7 +150,25 @@ type status struct {
 		DegradedSince time.Time `json:"degradedSince"`
 		Partial       bool      `json:"partial"`
 	} `json:"storage"`
-	RestoredGroups int `json:"restoredGroups"`
+	RestoredGroups int            `json:"restoredGroups"`
+	Sources        []sourceStatus `json:"sources"`
+}
+
+// sourceStatus says what Muster receives from a source.
+type sourceStatus struct {
+	Source   string `json:"source"`
+	Recorder struct {
+		LastAt    time.Time `json:"lastAt"`
+		Missing   int       `json:"missing"`
+		Instances []struct {
+			Version string `json:"version"`
+		} `json:"instances"`
+	} `json:"recorder"`
+	Poller []struct {
+		URL    string    `json:"url"`
+		LastAt time.Time `json:"lastAt"`
+		Error  string    `json:"error"`
+	} `json:"poller"`
 }
 
 // fetch gets a path. It decodes the JSON of the response into v, unless v is nil.
