@@ -81,7 +81,7 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 
 // record writes one of everything: alerts that fire, alerts that resolve and fire
 // again, a removed alert, a deleted group, unusual texts, a truncated message, and the
-// document of a source, and an alert that only changed.
+// document of a source, an alert that only changed, and one that is muted.
 func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
 	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -130,6 +130,25 @@ func record(t *testing.T, s grouping.GroupStorage) {
 		Failed: map[string]uint64{"slack": 1},
 	})
 	w.MustStoreSource(t, c)
+	recordObservations(t, m, start)
+}
+
+// recordObservations writes what mutes an alert and a delivery about it.
+func recordObservations(t *testing.T, m *grouping.Manager, start time.Time) {
+	t.Helper()
+	b := firing("b").Fingerprint
+	muted := func(kind grouping.MuteKind, id string) grouping.Observation {
+		return grouping.Observation{Origin: grouping.OriginEvent, At: start, Muted: &grouping.ObservedMute{
+			Fingerprint: b, Mute: grouping.Mute{Kind: kind, ID: id, Rule: "node & <down>"},
+		}}
+	}
+	require.NoError(t, m.Observe(t.Context(), testKey.Source, []grouping.Observation{
+		muted(grouping.MuteInhibition, "00112233445566aa"), muted(grouping.MuteSilence, "whole"),
+		{Origin: grouping.OriginEvent, Instance: "am-0", At: start, Delivery: &grouping.ObservedDelivery{
+			Firing:   []grouping.Fingerprint{b},
+			Delivery: grouping.Delivery{Receiver: "pager", Integration: "pagerduty", Index: 1, Reason: "first notification", Flush: "u/1"},
+		}},
+	}))
 }
 
 // dump holds the keys of a Redis, by type.
