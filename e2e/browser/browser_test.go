@@ -109,9 +109,14 @@ func startReplica(t *testing.T, redisURL string) *muster {
 
 func startOn(t *testing.T, groups grouping.GroupStorage, clock *grouping.Clock) *muster {
 	t.Helper()
-	opts := grouping.DefaultOptions
-	opts.StaleAfter, opts.Retention = time.Hour, time.Hour
-	m := &muster{t: t, server: testserver.New(t, testserver.Options{Storage: groups, Clock: clock, Groups: opts})}
+	return startWith(t, testserver.Options{Storage: groups, Clock: clock})
+}
+
+func startWith(t *testing.T, with testserver.Options) *muster {
+	t.Helper()
+	with.Groups = grouping.DefaultOptions
+	with.Groups.StaleAfter, with.Groups.Retention = time.Hour, time.Hour
+	m := &muster{t: t, server: testserver.New(t, with)}
 	m.groups = m.server.Manager
 	m.listen("127.0.0.1:0")
 	t.Cleanup(m.stop)

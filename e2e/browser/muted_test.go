@@ -3,11 +3,13 @@ package browser
 import (
 	"context"
 	"fmt"
+	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
+	"muster/internal/testserver"
 )
 
 // muted ingests groups with alerts of every kind of mute, as the API and the event recorder of
@@ -62,6 +64,25 @@ func (m *muster) muted() (group grouping.ID, alert grouping.Fingerprint) {
 		},
 	}}))
 	return group, firing("Disk", "warning", "c").Fingerprint
+}
+
+// The page of a silence that mutes nothing shows its new end, although no group changes. The
+// row of an alert that it mutes does so too.
+func TestAnOpenPageShowsAnExtendedSilence(t *testing.T) {
+	m := startWith(t, testserver.Options{KeepAlive: time.Second})
+	m.muted()
+	silence, row := open(t, 1440, 900, false), open(t, 1440, 900, false)
+	silence.visitLive(m.url + "/silences/s2")
+	row.visitLive(m.url + "/?state=suppressed&cause=silence")
+	for _, id := range []string{"s1", "s2"} {
+		s := *m.groups.SilenceOf("default", id)
+		s.Comment, s.EndsAt, s.UpdatedAt = "extended", s.EndsAt.Add(48*time.Hour), time.Now().UTC()
+		require.NoError(t, m.groups.ObserveSilences(t.Context(), "default", "http://am", time.Now(), []grouping.Silence{s}))
+	}
+	silence.until(`document.querySelector('.lead').innerText === 'extended'`)
+	row.until(`document.querySelector('.why').innerText.includes('(2d 0h left): extended')`)
+	silence.clean()
+	row.clean()
 }
 
 // hostileMutes makes an alert of a receiver suppressed, with the text in every field of what

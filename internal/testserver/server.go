@@ -59,6 +59,7 @@ type Options struct {
 	MaxEventMemory                                int64
 	MaxEventRequests                              int
 	MaxReaders, MaxLiveClients                    int
+	KeepAlive                                     time.Duration // between two keep-alive events
 	MaxResponseMemory                             int64
 	WebhookTokenFile, ExternalURL, RoutePrefix    string
 	EnablePprof                                   bool
@@ -120,6 +121,7 @@ func Build(opts Options) (s *Server, err error) {
 	}
 	hub := api.DefaultHubOptions()
 	hub.MaxClients = cmp.Or(opts.MaxLiveClients, hub.MaxClients)
+	hub.KeepAlive = cmp.Or(opts.KeepAlive, hub.KeepAlive)
 	if s.Hub, err = api.NewHub(s.Limits, s.Registry, hub); err != nil {
 		return nil, err
 	}

@@ -401,7 +401,12 @@
         refreshSoon();
       });
     }
-    opened.addEventListener('hb', noteData); // a heartbeat
+    let heartbeats = 0;
+    opened.addEventListener('hb', () => {
+      noteData();
+      // The stream tells of groups only. These pages also show what else Muster hears.
+      if (heartbeats++ && find('[data-refresh]')) refreshSoon();
+    });
     opened.onerror = () => {
       if (opened !== stream) return;
       connected = false;
