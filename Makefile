@@ -110,10 +110,11 @@ test-compat: $(COMPAT_ALERTMANAGER) $(DEBIAN_ALERTMANAGER) ## run the tests of n
 		-run '^(TestCauses|TestSilence|TestResolvedUnderSilence)$$' ./e2e; done
 
 .PHONY: check-examples
-check-examples: $(ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) $(TYPESCRIPT) ## check the examples with promtool, amtool and similar tools, and with a running Muster
+check-examples: $(ALERTMANAGER) $(OLDER_ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) $(TYPESCRIPT) ## check the examples with promtool, amtool and similar tools, and with a running Muster
 	./scripts/install.sh promtool prometheus
 	./scripts/install.sh systemd-analyze systemd
 	$(dir $(ALERTMANAGER))amtool check-config examples/alertmanager.yml
+	$(dir $(OLDER_ALERTMANAGER))amtool check-config examples/alertmanager-0.34.yml
 	promtool check rules examples/alerts.yml
 	promtool test rules examples/check/alerts_test.yml
 	node examples/check/dashboard.mjs $(GRAFANA_TYPES) $(TYPESCRIPT) examples/grafana/muster.json
