@@ -444,7 +444,9 @@ func (a *Alert) reportedStatus() Status {
 
 // staleMutes returns the observations that end mutes which only the event recorder told of, and
 // that no flush showed for long, though the group was flushed and its Alertmanager is heard.
-func (s *sourceMemory) staleMutes(g *AlertGroup, now time.Time, interval time.Duration) (ends []Observation) {
+//
+// After a restart, the time counts from the start.
+func (s *sourceMemory) staleMutes(g *AlertGroup, now, started time.Time, interval time.Duration) (ends []Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Sub(s.recorder.lastAt) > interval || !g.mayShowMutes(now.Add(-interval)) {
@@ -453,7 +455,10 @@ func (s *sourceMemory) staleMutes(g *AlertGroup, now time.Time, interval time.Du
 	for _, muted := range g.Mutes {
 		for _, m := range muted.Mutes {
 			at, known := s.seen.get(keyOfMute(muted.Fingerprint, m))
-			if !m.Active() || m.From != OriginEvent || !known || now.Sub(at) <= 2*interval+time.Minute {
+			if !known {
+				at = latest(started, m.Since)
+			}
+			if !m.Active() || m.From != OriginEvent || now.Sub(at) <= 2*interval+time.Minute {
 				continue
 			}
 			one := Observation{Origin: OriginEvent, At: at, NotSeen: &NotSeenMute{muted.Fingerprint, m}}

@@ -545,3 +545,59 @@ func TestSilencesAreRestored(t *testing.T) {
 		require.Equal(t, grouping.StatusFiring, o.alert(a).ShownStatus(), "its end is not forgotten")
 	})
 }
+
+// A mute that only the event recorder tells of ends if flushes do not show it any more. Without
+// a notification, a time interval may mute the whole group, so nothing is known.
+func TestAMuteThatNoFlushShows(t *testing.T) {
+	for name, tc := range map[string]struct {
+		notified, heard bool
+		from            grouping.Origin
+		want            grouping.Status
+	}{
+		"flushes do not show it":    {true, true, grouping.OriginEvent, grouping.StatusUnreported},
+		"the group may be muted":    {false, true, grouping.OriginEvent, grouping.StatusSuppressed},
+		"the recorder is not heard": {true, false, grouping.OriginEvent, grouping.StatusSuppressed},
+		"the API tells of it":       {true, true, grouping.OriginAPI, grouping.StatusSuppressed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			observing(t, grouping.DefaultOptions, func(o observatory) {
+				a, b := alert("a"), alert("b")
+				o.notify(a, b)
+				inhibition := grouping.Mute{Kind: grouping.MuteInhibition, ID: "00112233445566aa"}
+				if tc.from == grouping.OriginAPI {
+					o.poll("http://am-0", listed(a, inhibition), listed(b))
+				} else {
+					o.observe(grouping.Observation{Muted: &grouping.ObservedMute{Fingerprint: a.Fingerprint, Mute: inhibition}})
+				}
+				o.notify(b)
+				require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+				for range 20 {
+					time.Sleep(time.Minute)
+					if tc.heard {
+						o.RecordHeard(key.Source, []grouping.Heard{{Instance: "am-0", Events: 1, At: time.Now(), ReceivedAt: time.Now()}})
+					}
+					if tc.notified {
+						o.notify(b)
+					}
+				}
+				require.Equal(o.t, tc.want, o.alert(a).ShownStatus())
+			})
+		})
+	}
+}
+
+// The start or the stop of an Alertmanager ends neither an alert nor a silence.
+func TestAStartEndsNothing(t *testing.T) {
+	observing(t, grouping.DefaultOptions, func(o observatory) {
+		a := alert("a")
+		o.notify(a)
+		s := silence("s-1", time.Hour)
+		o.observe(grouping.Observation{Silence: &s}, muted(a, s))
+		kinds := o.kinds()
+		time.Sleep(time.Minute)
+		o.observe(grouping.Observation{Started: &grouping.ObservedStart{}}, grouping.Observation{Started: &grouping.ObservedStart{Version: "0.35.0"}})
+		time.Sleep(10 * time.Minute)
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+		require.Equal(o.t, kinds, o.kinds())
+	})
+}

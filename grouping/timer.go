@@ -143,7 +143,7 @@ func (m *Manager) planObserved(g *AlertGroup, now time.Time) (c Change, changes 
 	due := g.mutesToEnd(m.sources.get(g.Source), now)
 	if s != nil {
 		due = append(due, s.dueEnds(g.ID, now)...)
-		due = append(due, s.staleMutes(g, now, m.opts.Interval)...)
+		due = append(due, s.staleMutes(g, now, m.started, m.opts.Interval)...)
 	}
 	if len(due) > 0 {
 		c, changes = observe(g, g.Key, due, m.clock.Stamp(), m.rules(), nil)
