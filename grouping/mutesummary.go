@@ -68,37 +68,59 @@ func (s *summarizer) add(g *AlertGroup) {
 		return
 	}
 	selected, only := s.selector.selects(g), g.Counts.Firing == 0
-	causes := map[MuteKind]bool{}
+	var causes muteKinds
 	for _, a := range g.Alerts {
 		if a.ShownStatus() != StatusSuppressed {
 			continue
 		}
-		counts, of := selected && s.selector.matchesAlert(a), map[MuteKind]bool{}
-		for _, m := range a.muted.Mutes {
-			if !m.Active() {
-				continue
-			}
-			if m.Kind == MuteInhibition && m.ID != "" {
-				s.Inhibits[SourceAlert{g.Source, Fingerprint(m.ID)}]++
-			}
-			of[m.Kind] = true
-		}
-		if !counts {
+		of := s.causesOf(g.Source, a)
+		if !selected || !s.selector.matchesAlert(a) {
 			continue
 		}
-		for kind := range of {
-			s.Alerts[kind]++
-			causes[kind] = true
-		}
+		of.count(s.Alerts)
+		causes.add(of)
 		if only && a.Severity() == SeverityCritical {
 			s.Critical++
 		}
 	}
-	if !selected || !only {
-		return
+	if selected && only {
+		s.Groups++
+		causes.count(s.ByCause)
 	}
-	s.Groups++
-	for kind := range causes {
-		s.ByCause[kind]++
+}
+
+// causesOf returns what mutes an alert, and counts it for the alerts that inhibit it.
+func (s *summarizer) causesOf(source string, a *Alert) (of muteKinds) {
+	for i := range a.muted.Mutes {
+		m := &a.muted.Mutes[i]
+		if !m.Active() {
+			continue
+		}
+		if m.Kind == MuteInhibition && m.ID != "" {
+			s.Inhibits[SourceAlert{source, Fingerprint(m.ID)}]++
+		}
+		of.silence, of.inhibition = of.silence || m.Kind == MuteSilence, of.inhibition || m.Kind == MuteInhibition
+		of.interval = of.interval || m.Kind == MuteInterval
+	}
+	return of
+}
+
+// muteKinds is a set of kinds of mutes.
+type muteKinds struct{ silence, inhibition, interval bool }
+
+func (k *muteKinds) add(o muteKinds) {
+	k.silence, k.inhibition, k.interval = k.silence || o.silence, k.inhibition || o.inhibition, k.interval || o.interval
+}
+
+// count counts each kind of the set once.
+func (k *muteKinds) count(n map[MuteKind]int) {
+	if k.silence {
+		n[MuteSilence]++
+	}
+	if k.inhibition {
+		n[MuteInhibition]++
+	}
+	if k.interval {
+		n[MuteInterval]++
 	}
 }

@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,4 +58,19 @@ func TestMutesAreSummarized(t *testing.T) {
 	other.Source = "edge"
 	none := MuteSummary{ByCause: map[MuteKind]int{}, Alerts: map[MuteKind]int{}, Inhibits: want.Inhibits}
 	require.Equal(t, none, SummarizeMutes(groups, other))
+}
+
+// Summarizes 1,000 groups with ten suppressed alerts each.
+func BenchmarkSummarizeMutes(b *testing.B) {
+	var groups []*AlertGroup
+	for i := range 1000 {
+		alerts := map[*Alert][]Mute{}
+		for j := range 10 {
+			alerts[mutedAlert("critical", strconv.Itoa(i*10+j))] = []Mute{{Kind: MuteInhibition, ID: "00000000000000aa"}}
+		}
+		groups = append(groups, mutedGroup(strconv.Itoa(i), alerts))
+	}
+	for b.Loop() {
+		require.Equal(b, 1000, SummarizeMutes(groups, ListQuery{Mutes: &MuteQuery{}}).Groups)
+	}
 }
