@@ -28,6 +28,7 @@ type alertmanager struct {
 	*process
 
 	url  string
+	file string // the configuration
 	data string
 }
 
@@ -70,7 +71,7 @@ func newAlertmanagerOf(t *testing.T, version, config string, args ...string) *al
 	args = append([]string{
 		"--config.file=" + file, "--storage.path=" + data, "--web.listen-address=" + addr, "--web.external-url=" + url,
 	}, args...)
-	return &alertmanager{process: newProcess(t, "alertmanager", path, args...), url: url, data: data}
+	return &alertmanager{process: newProcess(t, "alertmanager", path, args...), url: url, file: file, data: data}
 }
 
 // noCluster is the flag that disables clustering.
