@@ -14,9 +14,9 @@ ALERTMANAGER_VERSION := 0.35.0
 OLDER_ALERTMANAGER_VERSION := 0.34.2
 # A version without an event recorder, which is in use. Debian packages an even older one.
 COMPAT_ALERTMANAGER_VERSION := 0.28.1
-# The demo also shows Alertmanager's own pages. This is the last version whose Go
-# module contains them.
-DEMO_ALERTMANAGER_VERSION := 0.31.1
+# The comparison loads Alertmanager's own pages. This is the last version whose Go module
+# contains them.
+PAGES_ALERTMANAGER_VERSION := 0.31.1
 # It contains the Kubernetes schemas, so that the check needs no network.
 KUBECTL_VALIDATE_VERSION := 0.0.4
 # The last version whose Go module contains the CRDs of the operator.
@@ -32,7 +32,7 @@ ALERTMANAGER := $(TOOLS)/alertmanager-$(ALERTMANAGER_VERSION)/alertmanager
 OLDER_ALERTMANAGER := $(TOOLS)/alertmanager-$(OLDER_ALERTMANAGER_VERSION)/alertmanager
 COMPAT_ALERTMANAGER := $(TOOLS)/alertmanager-$(COMPAT_ALERTMANAGER_VERSION)/alertmanager
 DEBIAN_ALERTMANAGER := $(TOOLS)/alertmanager-debian/alertmanager
-DEMO_ALERTMANAGER := $(TOOLS)/alertmanager-$(DEMO_ALERTMANAGER_VERSION)/alertmanager
+PAGES_ALERTMANAGER := $(TOOLS)/alertmanager-$(PAGES_ALERTMANAGER_VERSION)/alertmanager
 KUBECTL_VALIDATE := $(TOOLS)/kubectl-validate-$(KUBECTL_VALIDATE_VERSION)/kubectl-validate
 CRDS := $(TOOLS)/crds-$(PROMETHEUS_OPERATOR_VERSION)
 GRAFANA_TYPES := $(TOOLS)/grafana-types-$(GRAFANA_VERSION)
@@ -82,10 +82,10 @@ run: build ## build and start Muster on :9095; ARGS='--redis.url=…' adds flags
 	./muster $(ARGS)
 
 .PHONY: demo
-demo: build $(DEMO_ALERTMANAGER) ## run a real Alertmanager, Muster and a story of alerts, until Ctrl-C
+demo: build $(ALERTMANAGER) ## run a real Alertmanager, Muster and a story of alerts, until Ctrl-C
 	go build -o $(TOOLS)/demo ./examples/demo
 	@# With exec, a signal reaches the demo, which then stops the other programs.
-	@exec $(TOOLS)/demo -alertmanager $(DEMO_ALERTMANAGER) -muster ./muster $(ARGS)
+	@exec $(TOOLS)/demo -alertmanager $(ALERTMANAGER) -muster ./muster $(ARGS)
 
 .PHONY: test
 test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager or browser
@@ -185,9 +185,9 @@ bench-go: ## run the Go benchmarks; BENCH=regexp selects some
 
 # Not part of `make test`, because its times need an idle machine.
 .PHONY: compare
-compare: build $(DEMO_ALERTMANAGER) ## compare Muster's list with Alertmanager's page, with RUNS=7 loads of each; screenshots are in .tools/compare
+compare: build $(PAGES_ALERTMANAGER) ## compare Muster's list with Alertmanager's page, with RUNS=7 loads of each; screenshots are in .tools/compare
 	./scripts/install.sh chromium chromium
-	MUSTER=$(CURDIR)/muster ALERTMANAGER=$(DEMO_ALERTMANAGER) COMPARE_RUNS=$(RUNS) COMPARE_PICTURES=$(TOOLS)/compare \
+	MUSTER=$(CURDIR)/muster ALERTMANAGER=$(PAGES_ALERTMANAGER) COMPARE_RUNS=$(RUNS) COMPARE_PICTURES=$(TOOLS)/compare \
 		go test -v -tags $(TAGS),compare -run '^TestCompare$$' -count=1 -timeout 40m ./e2e/browser
 
 # The commit to compare with in bench-compare.

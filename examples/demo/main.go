@@ -57,6 +57,12 @@ route:
   group_interval: 4s
   repeat_interval: 1m
   routes:
+    - matchers: [severity="critical"]
+      receiver: pager
+      continue: true
+    - matchers: [alertname="KubeJobFailed"]
+      receiver: data
+      mute_time_intervals: [maintenance]
     - matchers: [team="platform"]
       receiver: platform
     - matchers: [team="shop"]
@@ -64,15 +70,32 @@ route:
     - matchers: [team="data"]
       receiver: data
 inhibit_rules:
-  - source_matchers: [alertname="KubeNodeNotReady"]
+  - name: node down
+    source_matchers: [alertname="KubeNodeNotReady"]
     target_matchers: [alertname="TargetDown"]
     equal: [node]
+time_intervals:
+  - name: maintenance # always, so that the demo shows it at any time of the day
+    time_intervals:
+      - times: [{start_time: "00:00", end_time: "24:00"}]
+event_recorder:
+  webhook_outputs:
+    - name: muster
+      url: http://%[1]s/events/demo
+      batch: true
+      batch_max_events: 5000
+      batch_max_bytes: 16777216
+      workers: 1
+      max_retries: 10
 receivers:
+  - name: pager
+    webhook_configs:
+      - url: %[2]s
 `
 
-func writeConfig(file, musterListen string) error {
+func writeConfig(file, musterListen, pagerURL string) error {
 	var b strings.Builder
-	b.WriteString(alertmanagerConfig)
+	fmt.Fprintf(&b, alertmanagerConfig, musterListen, pagerURL)
 	for _, name := range []string{"everyone", "platform", "shop", "data"} {
 		fmt.Fprintf(&b, "  - name: %s\n    webhook_configs:\n      - url: http://%s/webhook/demo\n        send_resolved: true\n",
 			name, musterListen)
@@ -95,8 +118,13 @@ func run(ctx context.Context, c config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	pager, err := startPager(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pager.server.Close()) }()
 	file := filepath.Join(dir, "alertmanager.yml")
-	if err := writeConfig(file, c.musterListen); err != nil {
+	if err := writeConfig(file, c.musterListen, pager.url); err != nil {
 		return err
 	}
 
@@ -105,6 +133,7 @@ func run(ctx context.Context, c config) (err error) {
 	defer cancel(nil)
 	muster, err := start(ctx, dir, "muster", c.muster, cancel, append([]string{
 		"--web.listen-address=" + c.musterListen, "--group.wait=2s", "--group.interval=4s", "--group.stale-after=5m",
+		"--alertmanager.url=demo=http://" + c.alertmanagerListen, "--alertmanager.interval=5s",
 	}, c.musterArgs...)...)
 	if err != nil {
 		return err
@@ -112,7 +141,7 @@ func run(ctx context.Context, c config) (err error) {
 	defer muster.stop()
 	alertmanager, err := start(ctx, dir, "alertmanager", c.alertmanager, cancel,
 		"--config.file="+file, "--storage.path="+filepath.Join(dir, "alertmanager-data"),
-		"--web.listen-address="+c.alertmanagerListen, "--cluster.listen-address=")
+		"--web.listen-address="+c.alertmanagerListen, "--cluster.listen-address=", "--enable-feature=event-recorder")
 	if err != nil {
 		return err
 	}
@@ -131,7 +160,7 @@ func run(ctx context.Context, c config) (err error) {
 Press Ctrl-C to stop all of them.
 
 `, c.musterListen, c.alertmanagerListen)
-	err = stopCause(ctx, play(ctx, &source{url: "http://" + c.alertmanagerListen}))
+	err = stopCause(ctx, play(ctx, &source{url: "http://" + c.alertmanagerListen}, pager))
 	if err == nil {
 		fmt.Println("\nstopping Alertmanager and Muster")
 	}

@@ -124,8 +124,8 @@ func resolve(alerts ...*alert) func(context.Context, *source) error {
 }
 
 // story returns the acts of the story. Together they take a minute and a half.
-func story() []act {
-	var silence string
+func story(p *pager) []act {
+	var silence, diskSilence string
 	return []act{
 		{0, "Watchdog fires, as it always does", fire(watchdog)},
 		{1, "two pods of checkout crash", fire(podA, podB)},
@@ -135,13 +135,13 @@ func story() []act {
 		{5, "replicas of the database fall behind, and so do their consumers", fire(primaryLag, secondaryLag, ordersLag, eventsLag)},
 		{6, "coredns on node-1 and all targets on node-3 cannot be scraped", fire(dns, exporter, kubelet)},
 		{7, "node-3 is not ready: this alert inhibits the alerts of its targets", fire(node, searchLag, otherFS)},
-		{6, "coredns is back, so its group is sent without the inhibited alerts; payment fails", func(ctx context.Context, s *source) error {
+		{6, "coredns is back; payment fails, and a backup in its maintenance window", func(ctx context.Context, s *source) error {
 			if err := s.fire(ctx, paymentErrors, searchLatency, cartReplicas, backup); err != nil {
 				return err
 			}
 			return s.resolve(ctx, dns)
 		}},
-		{6, "somebody silences " + podA.labels["pod"] + ", another pod crashes: the silenced alert becomes unreported", func(
+		{6, "somebody silences " + podA.labels["pod"] + ", another pod crashes: the silenced alert is suppressed", func(
 			ctx context.Context, s *source,
 		) (err error) {
 			if silence, err = s.silence(ctx, "pod", podA.labels["pod"], "kept for debugging"); err != nil {
@@ -149,7 +149,11 @@ func story() []act {
 			}
 			return s.fire(ctx, podD)
 		}},
-		{10, "two pods run again", resolve(podB, podC)},
+		{4, "somebody silences the disk of node-2 and cleans it up", func(ctx context.Context, s *source) (err error) {
+			diskSilence, err = s.silence(ctx, "mountpoint", disk.labels["mountpoint"], "deleting old images")
+			return err
+		}},
+		{6, "two pods run again", resolve(podB, podC)},
 		{8, "the silence ends: the alert returns in the same episode", func(ctx context.Context, s *source) error {
 			return s.expire(ctx, silence)
 		}},
@@ -158,23 +162,33 @@ func story() []act {
 			5, "checkout recovers, the databases catch up",
 			resolve(checkoutErrors, checkoutLatency, searchLatency, primaryLag, secondaryLag, ordersLag),
 		},
-		{8, "checkout fails again: a second episode", fire(checkoutErrors)},
+		{3, "the disk has free space: its alert ends under the silence", resolve(disk)},
+		{5, "the pager goes down, and checkout fails again: a second episode", func(ctx context.Context, s *source) error {
+			p.fails.Store(true)
+			return s.fire(ctx, checkoutErrors)
+		}},
 		{
 			6, "all pods run, all deployments have their replicas, node-3 is scraped",
 			resolve(podA, podD, checkoutReplicas, cartReplicas, exporter, kubelet),
 		},
 		{
-			6, "checkout and payment recover, the disk has free space",
-			resolve(checkoutErrors, paymentErrors, disk, eventsLag, searchLag, backup),
+			6, "the pager is back, checkout and payment recover",
+			func(ctx context.Context, s *source) error {
+				p.fails.Store(false)
+				if err := s.expire(ctx, diskSilence); err != nil {
+					return err
+				}
+				return s.resolve(ctx, checkoutErrors, paymentErrors, eventsLag, searchLag, backup)
+			},
 		},
 	}
 }
 
 // play repeats the story until the context ends.
-func play(ctx context.Context, s *source) error {
+func play(ctx context.Context, s *source, p *pager) error {
 	begin := time.Now()
 	for round := 1; ; round++ {
-		for _, a := range story() {
+		for _, a := range story(p) {
 			if err := wait(ctx, s, a.after*time.Second); err != nil {
 				return err
 			}
