@@ -95,14 +95,9 @@ func (b *eventBatch) add(ctx context.Context, raw wire.RawEvent) *refusal {
 	signature, ok := raw.Signature()
 	if ok {
 		signature ^= b.source
-		if memory.saysNothingNew(signature, b.now) {
-			b.ignored++
-			b.received["alertGrouped"]++
-			if at, instance, ok := raw.Origin(); ok {
-				b.hear(at, instance, "")
-			}
-			return nil
-		}
+	}
+	if b.skip(raw, signature, ok) {
+		return nil
 	}
 	event := keptEvent{signature: signature, sum: sumIn(b.sum, b.in.source, raw.Text)}
 	if memory.wasKept(event.sum) {
@@ -138,6 +133,30 @@ func (b *eventBatch) add(ctx context.Context, raw wire.RawEvent) *refusal {
 	b.events = append(b.events, event)
 	b.types = append(b.types, e.Data.Type())
 	return nil
+}
+
+// skip counts an event that need not be decoded, and reports whether it is one: it says
+// nothing new, or it says that an alert was created, which alertGrouped says too.
+func (b *eventBatch) skip(raw wire.RawEvent, signature uint64, isGrouped bool) bool {
+	name := "alertGrouped"
+	switch {
+	case isGrouped:
+		if !b.door.saidEvents.saysNothingNew(signature, b.now) {
+			return false
+		}
+	case raw.IsAlertCreated():
+		name = "alertCreated"
+	default:
+		return false
+	}
+	at, instance, ok := raw.Origin()
+	if !ok || checkOrigin(at, len(instance), b.now) != nil {
+		return false
+	}
+	b.ignored++
+	b.received[name]++
+	b.hear(at, instance, "")
+	return true
 }
 
 // reserve makes room for a decoded event. If there is none, it first keeps what is decoded.

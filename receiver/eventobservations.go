@@ -24,14 +24,8 @@ type eventRules struct {
 // observations converts an event to observations. An event that says no more than that its
 // Alertmanager lives has none. An event beyond the limits is an error: nothing of it is kept.
 func (r eventRules) observations(e *wire.Event, now time.Time) ([]grouping.Observation, *eventError) {
-	if len(e.Instance) > maxInstance {
-		return nil, refuseEvent(eventRefusedSize, "instance", "has more than %d bytes", maxInstance)
-	}
-	if err := checkTime("@timestamp", e.At); err != nil {
+	if err := checkOrigin(e.At, len(e.Instance), now); err != nil {
 		return nil, err
-	}
-	if e.At.Sub(now) > maxAhead {
-		return nil, refuseEvent(eventRefusedTime, "@timestamp", "is more than %s ahead of the clock of Muster", maxAhead)
 	}
 	said, err := r.said(&e.Data)
 	if err != nil {
@@ -41,6 +35,20 @@ func (r eventRules) observations(e *wire.Event, now time.Time) ([]grouping.Obser
 		said[i].Origin, said[i].Instance, said[i].At = grouping.OriginEvent, e.Instance, e.At.UTC()
 	}
 	return said, nil
+}
+
+// checkOrigin checks when an event was recorded, and the size of the name of its host.
+func checkOrigin(at time.Time, instance int, now time.Time) *eventError {
+	if instance > maxInstance {
+		return refuseEvent(eventRefusedSize, "instance", "has more than %d bytes", maxInstance)
+	}
+	if err := checkTime("@timestamp", at); err != nil {
+		return err
+	}
+	if at.Sub(now) > maxAhead {
+		return refuseEvent(eventRefusedTime, "@timestamp", "is more than %s ahead of the clock of Muster", maxAhead)
+	}
+	return nil
 }
 
 // said returns what the data of an event say, without their origin.

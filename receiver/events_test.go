@@ -158,6 +158,21 @@ func TestEventsThatSayNothingNewAreNotPassedOn(t *testing.T) {
 	require.InDelta(t, 44, h.Counter(t, "muster_events_received_total", "source", "default", "type", "alertGrouped"), 0)
 }
 
+// All that an event about a new alert says, its alertGrouped says too. So it is not decoded.
+func TestCreatedAlertsAreOnlyHeard(t *testing.T) {
+	h, domain := eventServer(t, testserver.Options{})
+	created := wiretest.Event(0, "am-0", `"alertCreated":{"alert":7}`)
+	for range 2 {
+		requireKept(t, h.PostEvents(created), 0, 1, 0)
+	}
+	require.Empty(t, domain.taken("default"))
+	require.Len(t, domain.heard["default"], 2)
+	require.Equal(t, wiretest.EventTime, domain.heard["default"][0].At)
+	require.InDelta(t, 2, h.Counter(t, "muster_events_received_total", "source", "default", "type", "alertCreated"), 0)
+	// In another shape it is decoded, so it is refused.
+	requireKept(t, h.PostEvents(strings.Replace(created, `{"@`, `{ "@`, 1)), 0, 0, 1)
+}
+
 // An alertResolved is not followed by silence: if the alert is posted again, that is news.
 func TestAnAlertThatIsPostedAfterItsEndIsPassedOn(t *testing.T) {
 	h, domain := eventServer(t, testserver.Options{})

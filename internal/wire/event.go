@@ -2,10 +2,12 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
+	"strconv"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -203,17 +205,15 @@ type EventFingerprint grouping.Fingerprint
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (f *EventFingerprint) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	var n struct {
-		Value uint64 `json:",string"`
-	}
 	value, err := dec.ReadValue()
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(fmt.Appendf(nil, `{"Value":%s}`, value), &n); err != nil {
+	n, err := strconv.ParseUint(string(bytes.Trim(value, `"`)), 10, 64)
+	if err != nil || value.Kind() != jsontext.KindString {
 		return &ShapeError{"must be a decimal number of 64 bits in a string"}
 	}
-	*f = EventFingerprint(fmt.Sprintf("%016x", n.Value))
+	*f = EventFingerprint(hex.EncodeToString(binary.BigEndian.AppendUint64(nil, n)))
 	return nil
 }
 
@@ -234,7 +234,7 @@ func (l *EventLabels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 			Value string `json:"value"`
 		} `json:"labels"`
 	}
-	if json.Unmarshal(value, &pairs) == nil && pairs.Labels != nil {
+	if bytes.Contains(value, []byte(`"labels"`)) && json.Unmarshal(value, &pairs) == nil && pairs.Labels != nil {
 		list := make([]grouping.Label, len(pairs.Labels))
 		for i, p := range pairs.Labels {
 			list[i] = grouping.Label{Name: p.Key, Value: p.Value}

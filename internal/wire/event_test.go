@@ -13,6 +13,7 @@ import (
 	"muster/grouping"
 	"muster/internal/recording"
 	"muster/internal/wire"
+	"muster/internal/wire/wiretest"
 )
 
 const recorded = "../../testdata/events"
@@ -217,14 +218,18 @@ func TestACutBodyOfEvents(t *testing.T) {
 }
 
 func BenchmarkDecodeEvent(b *testing.B) {
-	body, err := os.ReadFile(recorded + "/e1-lifecycle/018.json")
+	older, err := os.ReadFile(recorded + "/e1-lifecycle/018.json")
 	require.NoError(b, err)
-	for b.Loop() {
-		for raw, err := range wire.RawEvents(body) {
-			require.NoError(b, err)
-			if _, err := raw.Decode(); err != nil {
-				b.Fatal(err)
+	for version, body := range map[string][]byte{"0.34": older, "0.35": []byte(wiretest.Grouped(0, 0))} {
+		b.Run(version, func(b *testing.B) {
+			for b.Loop() {
+				for raw, err := range wire.RawEvents(body) {
+					require.NoError(b, err)
+					if _, err := raw.Decode(); err != nil {
+						b.Fatal(err)
+					}
+				}
 			}
-		}
+		})
 	}
 }

@@ -37,6 +37,13 @@ func (r RawEvent) Signature() (uint64, bool) {
 	return h.Sum64(), true
 }
 
+// IsAlertCreated reports whether the event is about an alert that was posted for the first
+// time, without decoding the event. It returns false for an event of another shape.
+func (r RawEvent) IsAlertCreated() bool {
+	// As in a signature, this is never in a string.
+	return bytes.HasPrefix(r.Text, []byte(`{"@timestamp":"`)) && bytes.Contains(r.Text, []byte(`"data":{"alertCreated":{`))
+}
+
 // Origin returns when an event was recorded, and the host name of the Alertmanager, without
 // decoding the event. The name is valid until the next event. It returns false for an event
 // of another shape.

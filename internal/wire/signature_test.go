@@ -26,6 +26,7 @@ func TestSignaturesOfRecordedEvents(t *testing.T) {
 			require.NoError(t, err)
 			sum, ok := raw.Signature()
 			require.Equal(t, e.Data.AlertGrouped != nil, ok, "%s", raw.Text)
+			require.Equal(t, e.Data.AlertCreated != nil, raw.IsAlertCreated(), "%s", raw.Text)
 			if !ok {
 				continue
 			}
