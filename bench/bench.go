@@ -128,16 +128,7 @@ func (b *bench) prepare(ctx context.Context, p *program) error {
 	case redisMuster:
 		p.args = append(p.args, "--redis.url=redis://"+p.redisAt)
 	case alertmanager:
-		p.binary, p.post = b.alertmanager, "/api/v2/alerts"
-		config := filepath.Join(p.dir, "alertmanager.yml")
-		// It sends nothing, so its notifications cost nothing here.
-		text := "route: {receiver: none, group_by: [namespace], group_wait: 2h}\nreceivers: [{name: none}]\n"
-		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-			return err
-		}
-		p.args = []string{
-			"--config.file=" + config, "--storage.path=" + filepath.Join(p.dir, "am"), "--cluster.listen-address=", "--log.level=warn",
-		}
+		return b.prepareAlertmanager(p, silentConfig)
 	case sameFloor:
 		writes := filepath.Join(p.dir, "writes.json")
 		if err := b.record(ctx, writes); err != nil {
@@ -148,6 +139,33 @@ func (b *bench) prepare(ctx context.Context, p *program) error {
 		p.args = []string{"-redis", p.redisAt, strings.TrimPrefix(p.name, "floor/")}
 	}
 	return nil
+}
+
+// silentConfig makes an Alertmanager that sends nothing, so its notifications cost nothing.
+const silentConfig = "route: {receiver: none, group_by: [namespace], group_wait: 2h}\nreceivers: [{name: none}]\n"
+
+// prepareAlertmanager sets the program, its configuration and its arguments.
+func (b *bench) prepareAlertmanager(p *program, config string, flags ...string) error {
+	p.binary, p.post = b.alertmanager, "/api/v2/alerts"
+	file := filepath.Join(p.dir, "alertmanager.yml")
+	p.args = append([]string{
+		"--config.file=" + file, "--storage.path=" + filepath.Join(p.dir, "am"), "--cluster.listen-address=", "--log.level=warn",
+	}, flags...)
+	return os.WriteFile(file, []byte(config), 0o600)
+}
+
+// startAlertmanager starts an Alertmanager that no other row uses. It returns the program
+// also if it does not start, so that the caller can stop what runs.
+func (b *bench) startAlertmanager(ctx context.Context, config string, flags ...string) (*program, error) {
+	b.started++
+	p := &program{name: alertmanager, dir: filepath.Join(b.dir, strconv.Itoa(b.started))}
+	if err := os.Mkdir(p.dir, 0o700); err != nil {
+		return p, err
+	}
+	if err := b.prepareAlertmanager(p, config, flags...); err != nil {
+		return p, err
+	}
+	return p, p.start(ctx)
 }
 
 // inTurns calls measure for each program that the row needs. The order rotates from round

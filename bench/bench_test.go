@@ -104,3 +104,9 @@ func TestMedianAndQuantile(t *testing.T) {
 	require.Equal(t, time.Duration(3), o.quantile(0.5))
 	require.Equal(t, time.Duration(4), o.quantile(0.99))
 }
+
+func TestRequestsAreRepeated(t *testing.T) {
+	a, b := []byte("a"), []byte("b")
+	require.Equal(t, [][]byte{a, b, a}, cycle([][]byte{a, b}, 3))
+	require.Equal(t, [][]byte{a}, cycle([][]byte{a, b}, 1))
+}

@@ -81,8 +81,9 @@ func (g goal) name() string {
 		name += "/" + strings.TrimPrefix(g.floor, "floor/")
 	}
 	switch {
-	case g.unit == count:
-		name += "/lost"
+	case g.unit == count: // lost or writes
+		word, _, _ := strings.Cut(g.of, " ")
+		name += "/" + word
 	case g.unit == microseconds:
 		name += "/cpu"
 	case g.unit == mebibytes:
@@ -117,6 +118,8 @@ func ownCPU(s sample) float64     { return float64(s.cpu) }
 func rate(s sample) float64       { return s.rate }
 func lost(s sample) float64       { return float64(s.lost) }
 func size(s sample) float64       { return float64(s.size) }
+func writes(s sample) float64     { return float64(s.writes) }
+func highTime(s sample) float64   { return float64(s.p99) }
 func ownMemory(s sample) float64  { return float64(s.memory.resident - s.memory.mapped) }
 
 const us, ms, mib, mb = 1e3, 1e6, 1 << 20, 1e6
@@ -148,6 +151,13 @@ var goals = []goal{
 	{row: "events/repeat", program: memoryMuster, value: totalCPU, of: "CPU", unit: microseconds, must: 25 * us, aim: 10 * us},
 	{row: "events/repeat", program: redisMuster, value: totalCPU, of: "CPU", unit: microseconds, must: 25 * us, aim: 10 * us},
 	{row: "events/repeat", program: memoryMuster, floor: memoryMuster, besideRow: "repeat/1", value: totalCPU},
+
+	{row: recorderAgain, program: redisMuster, value: ownCPU, of: "CPU of Muster", unit: microseconds, must: 25 * us, aim: 10 * us},
+	{row: recorderAgain, program: redisMuster, value: lost, of: "lost events", unit: count},
+	{row: recorderAgain, program: redisMuster, value: writes, of: "writes to Redis", unit: count},
+	{row: recorderWebhooks, program: redisMuster, floor: redisMuster, besideRow: recorderOff, value: highTime, of: "p99", must: 1.2},
+	{row: recorderNew, program: redisMuster, value: ownCPU, of: "CPU of Muster", unit: microseconds},
+	{row: recorderNew, program: redisMuster, value: lost, of: "lost events", unit: count},
 
 	{row: "change/1000", program: redisMuster, floor: redisMuster, besideRow: "change/1", value: totalCPU, must: 1.5, aim: 1.2},
 	{row: "change/10000", program: redisMuster, floor: redisMuster, besideRow: "change/1", value: totalCPU, must: 2, aim: 1.2},
@@ -209,6 +219,9 @@ var rowText = map[string]string{
 	"idle":            "a Muster that stores nothing",
 	"scale":           "groups × alerts: %s",
 	"events/repeat":   "event that says nothing new, 100 in a request",
+	recorderNew:       "event about 10,000 new alerts, posted to Alertmanager within 2 s",
+	recorderAgain:     "event about 10,000 alerts, posted to Alertmanager again, 1,000 a second",
+	recorderWebhooks:  "200 notifications a second beside these events",
 	"read/first-page": "first page of 10,000 groups after a change",
 	"read/matcher":    "list with a matcher over 100,000 alerts",
 	"read/nothing":    "page with a matcher that finds nothing",

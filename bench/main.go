@@ -92,6 +92,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 	}{
 		{"notifications", b.ingest},
 		{"events", b.events},
+		{"the event recorder of Alertmanager", b.recorder},
 		{"changes in large groups", b.change},
 		{"many writers", b.writersRow},
 		{"reads and restores of 10,000 × 10", b.large},

@@ -21,7 +21,8 @@ type sample struct {
 	allocs, bytes float64 // allocations of Muster
 	memory        memory
 	size          int64 // of a program or a file, in bytes
-	lost          int   // alerts that were acknowledged and are missing
+	lost          int   // alerts that were acknowledged, or events that were sent, and are missing
+	writes        int   // changes of the storage
 }
 
 // memory returns the memory of the program, and that of its Redis.
@@ -54,6 +55,12 @@ func (r *results) add(row string, p *program, s sample) {
 		r.keys = append(r.keys, key)
 	}
 	r.samples[key] = append(r.samples[key], s)
+}
+
+// last returns the newest sample of a row.
+func (r *results) last(row string, p *program) *sample {
+	samples := r.samples[resultKey{row, p.name, p.side}]
+	return &samples[len(samples)-1]
 }
 
 // usage is what a program has used since its start.

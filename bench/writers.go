@@ -69,8 +69,7 @@ func (b *bench) writersRound(ctx context.Context, row string, p *program, addres
 	if err != nil {
 		return err
 	}
-	samples := b.results.samples[resultKey{row, p.name, p.side}]
-	last := &samples[len(samples)-1]
+	last := b.results.last(row, p)
 	for _, address := range addresses {
 		n, err := alertsOf(ctx, address, group, writerAdds)
 		if err != nil {
