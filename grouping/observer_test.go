@@ -595,7 +595,9 @@ func TestAStartEndsNothing(t *testing.T) {
 		o.observe(grouping.Observation{Silence: &s}, muted(a, s))
 		kinds := o.kinds()
 		time.Sleep(time.Minute)
-		o.observe(grouping.Observation{Started: &grouping.ObservedStart{}}, grouping.Observation{Started: &grouping.ObservedStart{Version: "0.35.0"}})
+		for _, version := range []string{"", "0.35.0"} {
+			o.observe(grouping.Observation{Started: &grouping.ObservedStart{Version: version}})
+		}
 		time.Sleep(10 * time.Minute)
 		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
 		require.Equal(o.t, kinds, o.kinds())

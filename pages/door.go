@@ -34,6 +34,9 @@ type groups interface {
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
 	// SilenceOf returns a silence of a source, or nil if it is not known.
 	SilenceOf(source, id string) *grouping.Silence
+	// ListedBy returns the URL of an Alertmanager whose API listed the alert in its last
+	// answer, or "".
+	ListedBy(source string, fp grouping.Fingerprint) string
 	// Silences returns a page of silences with what they mute. Silence returns one of them, or
 	// a *grouping.SilenceNotFoundError. An empty source means any.
 	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)

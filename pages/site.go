@@ -28,7 +28,7 @@ func (d *Door) site(r *http.Request) (*templates.Site, error) {
 		return nil, err
 	}
 	return &templates.Site{
-		Sources: sources, SilenceOf: d.groups.SilenceOf, PollInterval: d.opts.PollInterval,
+		Sources: sources, SilenceOf: d.groups.SilenceOf, ListedBy: d.groups.ListedBy, PollInterval: d.opts.PollInterval,
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
 		Links: d.linksFor(r), Place: place, Now: time.Now(), Totals: totals, Storage: d.status.Storage(),
 		StartedAt: d.startedAt, RejectedNotifications: d.limits.Rejected(),

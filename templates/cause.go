@@ -346,6 +346,14 @@ func (s *Site) unreportedSentence(source string, a *grouping.Alert) Phrases {
 		ps.say("Cause unknown: the notification of ")
 		ps.clock(a.ChangedAt, s.Now)
 		ps.say(" left it out")
+		if s.ListedBy == nil {
+			return ps
+		}
+		if by := s.ListedBy(source, a.Fingerprint); by != "" {
+			ps.say(", but ")
+			ps.name(shorten(hostOf(by)))
+			ps.say(" still lists it as active")
+		}
 		return ps
 	}
 	ps.say("Not in Alertmanager since ")

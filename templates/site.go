@@ -36,6 +36,9 @@ type Site struct {
 	// known. Both functions may be nil.
 	SilenceOf func(source, id string) *grouping.Silence
 	AlertOf   func(source string, fp grouping.Fingerprint) *grouping.Alert
+	// ListedBy returns the URL of an Alertmanager whose API listed the alert in its last
+	// answer, or "". It may be nil.
+	ListedBy func(source string, fp grouping.Fingerprint) string
 	// Sources say what Muster receives from each source.
 	Sources []grouping.SourceReport
 	// GroupWait and GroupInterval are those of Alertmanager, as far as they are known.
