@@ -103,7 +103,10 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 	})
 	if c.pages.Demo {
 		addRun(&group, func(ctx context.Context) error {
-			return demo.Play(ctx, m.router, strings.TrimRight(c.router.RoutePrefix, "/")+receiver.Path, logger)
+			prefix := strings.TrimRight(c.router.RoutePrefix, "/")
+			return demo.Play(ctx, demo.Target{
+				Handler: m.router, WebhookPath: prefix + receiver.Path, EventsPath: prefix + receiver.EventsPath, Polls: m.manager,
+			}, logger)
 		})
 	}
 	addRun(&group, func(ctx context.Context) error { return m.poll(ctx, restored) })

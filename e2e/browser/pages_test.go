@@ -17,6 +17,7 @@ import (
 
 	"muster/grouping"
 	"muster/internal/demo"
+	"muster/receiver"
 )
 
 // states returns the URLs of all pages in all their states.
@@ -66,7 +67,11 @@ func states(t *testing.T) map[string]string {
 	shown := start(t)
 	play, stop := context.WithCancel(t.Context())
 	played := make(chan error, 1)
-	go func() { played <- demo.Play(play, shown.server, "/webhook", promslog.NewNopLogger()) }()
+	go func() {
+		played <- demo.Play(play, demo.Target{
+			Handler: shown.server, WebhookPath: receiver.Path, EventsPath: receiver.EventsPath, Polls: shown.groups,
+		}, promslog.NewNopLogger())
+	}()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-played)

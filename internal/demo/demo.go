@@ -1,7 +1,8 @@
-// Package demo plays an invented story of notifications into a webhook, so that one
-// command shows Muster with data. The notifications look like those of a real
-// Alertmanager (see testdata/corpus). Each lists all alerts of a group. Some are
-// truncated, some are sent by both replicas of a cluster, and one is a heartbeat.
+// Package demo plays an invented story of notifications and events into the doors of
+// Muster, so that one command shows it with data. They look like those of a real
+// Alertmanager (see testdata/corpus and testdata/events). Each notification lists all
+// alerts of a group. Some are truncated, some are sent by both replicas of a cluster, and
+// one is a heartbeat. The events tell what mutes alerts, and who else is notified.
 package demo
 
 import (
@@ -26,23 +27,49 @@ import (
 const (
 	tick           = time.Second
 	repeatInterval = 45 * time.Second
+	groupInterval  = 5 * time.Second // between two flushes of a group
 )
 
-// Play sends the notifications of the story to the webhook until the context ends. It
-// always returns nil.
-func Play(ctx context.Context, to http.Handler, path string, logger *slog.Logger) error {
+// Target is the Muster to which the story is played.
+type Target struct {
+	Handler                 http.Handler
+	WebhookPath, EventsPath string
+	// Polls gets what only the API of an Alertmanager tells: time intervals.
+	Polls poller
+}
+
+// poller is what the story needs of the domain. An error of ObservePoll is temporary: the
+// next poll says the same.
+type poller interface {
+	ObservePoll(ctx context.Context, source, url string, p grouping.Poll) error
+	RecordPoll(source, url string, r grouping.PollReport)
+}
+
+// Play plays the story until the context ends. It always returns nil.
+func Play(ctx context.Context, to Target, logger *slog.Logger) error {
 	start := time.Now()
-	groups := story()
+	groups, events := story(), startups(start)
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	for {
 		now := time.Now()
 		for _, g := range groups {
-			for _, m := range g.notifications(start, now) {
-				if code := post(ctx, to, path, m); code != http.StatusOK && ctx.Err() == nil {
+			messages := g.notifications(start, now)
+			for _, m := range messages {
+				if code := post(ctx, to.Handler, to.WebhookPath, m); code != http.StatusOK && ctx.Err() == nil {
 					logger.Warn("Notification of the demo rejected", "code", code, "groupKey", m.GroupKey)
 				}
 			}
+			events = append(events, g.events(start, now, messages)...)
+		}
+		if len(events) > 0 {
+			if code := post(ctx, to.Handler, to.EventsPath, events); code != http.StatusOK && ctx.Err() == nil {
+				logger.Warn("Events of the demo rejected", "code", code)
+			}
+			events = nil
+		}
+		if err := poll(ctx, to.Polls, groups, start, now); err != nil && ctx.Err() == nil {
+			logger.Warn("Poll of the demo rejected", "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -52,7 +79,7 @@ func Play(ctx context.Context, to http.Handler, path string, logger *slog.Logger
 	}
 }
 
-func post(ctx context.Context, to http.Handler, path string, m wire.Message) int {
+func post(ctx context.Context, to http.Handler, path string, m any) int {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return http.StatusInternalServerError
@@ -93,13 +120,20 @@ type group struct {
 	// maxAlerts truncates the notifications, like max_alerts of Alertmanager. 0
 	// means no limit.
 	maxAlerts int
+	// others are integrations of other receivers that get the same notifications.
+	others []integration
 
 	// The last notification: when it was sent, the state that it described, and
 	// the number of its firing alerts.
 	sentAt     time.Time
 	sentState  string
 	sentFiring int
+	flushedAt  time.Time // the time of the last flush
+	flushes    int
 }
+
+// integration is one integration of a receiver.
+type integration struct{ receiver, name string }
 
 // alert is an alert of the story.
 type alert struct {
@@ -110,12 +144,22 @@ type alert struct {
 	// firingFor and quietFor alternate. If firingFor is 0, the alert never
 	// resolves.
 	firingFor, quietFor time.Duration
-	// silencedAt is when an operator silences the alert for a while, relative to
-	// the start of the story. 0 means never.
-	silencedAt time.Duration
+	// What mutes the alert, if anything: a silence, another alert that fires, or a time
+	// interval that is always active.
+	silence     *silence
+	inhibitedBy *alert
+	interval    string
+
+	toldEnd time.Time // the last end that an event told
 }
 
-const silenceFor = 40 * time.Second
+// silence is a silence of the story. Its times are relative to the start of the story.
+type silence struct {
+	id, by, comment string
+	name, value     string // the matcher
+	from, to        time.Duration
+	told            bool // whether an event told that it was created
+}
 
 // episode returns the last episode of the alert. If the alert fires, to is zero. If
 // it has not fired yet, from is zero, too.
@@ -135,9 +179,25 @@ func (a *alert) episode(start, now time.Time) (firing bool, from, to time.Time) 
 	return false, from, to
 }
 
+// muted reports whether no notification lists the alert.
 func (a *alert) muted(start, now time.Time) bool {
-	since := now.Sub(start.Add(a.silencedAt))
-	return a.silencedAt > 0 && since >= 0 && since < silenceFor
+	if a.inhibitedBy != nil {
+		firing, _, _ := a.inhibitedBy.episode(start, now)
+		return firing
+	}
+	return a.interval != "" || a.silence != nil && a.silence.active(start, now)
+}
+
+func (s *silence) active(start, now time.Time) bool {
+	since := now.Sub(start)
+	return since >= s.from && since < s.to
+}
+
+// endedMuted reports whether the alert ended while it was muted. Then no notification ever
+// tells its end.
+func (a *alert) endedMuted(start, now time.Time) bool {
+	firing, _, to := a.episode(start, now)
+	return !firing && !to.IsZero() && a.muted(start, to)
 }
 
 // notifications returns the messages that the group's Alertmanagers send now. They
@@ -150,7 +210,7 @@ func (g *group) notifications(start, now time.Time) []wire.Message {
 	)
 	for _, a := range g.alerts {
 		fires, from, to := a.episode(start, now)
-		if from.IsZero() || a.muted(start, now) || !fires && now.Sub(to) > 2*repeatInterval {
+		if from.IsZero() || a.muted(start, now) || a.endedMuted(start, now) || !fires && now.Sub(to) > 2*repeatInterval {
 			continue
 		}
 		t := wire.Alert{
@@ -206,11 +266,7 @@ func (g *group) message(listed []wire.Alert, firing int, truncated uint64, reaso
 	if firing > 0 {
 		status = "firing"
 	}
-	var list []grouping.Label
-	for _, name := range g.groupBy {
-		list = append(list, grouping.Label{Name: name, Value: g.alerts[0].labels.Get(name)})
-	}
-	labels := grouping.LabelsOf(list)
+	labels := g.labels()
 	commonLabels := grouping.SharedLabels(len(listed), func(i int) grouping.Labels { return listed[i].Labels })
 	commonAnnotations := grouping.SharedLabels(len(listed), func(i int) grouping.Labels { return listed[i].Annotations })
 	return wire.Message{
@@ -218,8 +274,21 @@ func (g *group) message(listed []wire.Alert, firing int, truncated uint64, reaso
 			Receiver: g.receiver, Status: status, Alerts: listed, NotificationReason: reason, GroupLabels: labels,
 			CommonLabels: commonLabels, CommonAnnotations: commonAnnotations, RouteLabels: grouping.Labels{}, ExternalURL: replica,
 		},
-		Version: "4", GroupKey: fmt.Sprintf("{}/{receiver=%q}:{%s}", g.receiver, keyOf(labels)), TruncatedAlerts: truncated,
+		Version: "4", GroupKey: g.key(), TruncatedAlerts: truncated,
 	}
+}
+
+// labels returns the group labels.
+func (g *group) labels() grouping.Labels {
+	list := make([]grouping.Label, 0, len(g.groupBy))
+	for _, name := range g.groupBy {
+		list = append(list, grouping.Label{Name: name, Value: g.alerts[0].labels.Get(name)})
+	}
+	return grouping.LabelsOf(list)
+}
+
+func (g *group) key() string {
+	return fmt.Sprintf("{}/{receiver=%q}:{%s}", g.receiver, keyOf(g.labels()))
 }
 
 // keyOf returns labels as they appear in a group key.

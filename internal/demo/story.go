@@ -14,6 +14,12 @@ var (
 
 // story returns the groups of the story: a night in a cluster after a bad release.
 func story() []*group {
+	etcd := &alert{
+		labels:      labels("etcdNoLeader", "critical", "cluster", "prod-eu1", "instance", "etcd-2.prod-eu1:2379", "job", "etcd"),
+		annotations: annotations("The etcd member etcd-2 has no leader.", "etcd-no-leader"),
+		since:       25 * time.Second,
+	}
+	pagerduty := []integration{{"on-call", "pagerduty"}}
 	groups := []*group{
 		{receiver: "heartbeat", groupBy: []string{"alertname"}, replicas: single, alerts: []*alert{{
 			labels: labels("Watchdog", "none", "namespace", "monitoring"),
@@ -24,7 +30,7 @@ func story() []*group {
 		}}},
 		// A crash loop that spreads from pod to pod. Both replicas of a cluster
 		// report it.
-		{receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: crashLoop()},
+		{receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: crashLoop(), others: pagerduty},
 		{receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: []*alert{
 			burn("checkout", "critical", "14.4", -11*time.Minute, 0), burn("ledger", "warning", "6", -4*time.Minute, 0),
 		}},
@@ -36,15 +42,34 @@ func story() []*group {
 		}}},
 		// More alerts than the receiver's max_alerts allows.
 		{receiver: "team-platform", groupBy: []string{"alertname"}, replicas: single, maxAlerts: 8, alerts: nodes()},
-		{receiver: "team-platform", groupBy: []string{"alertname", "cluster"}, replicas: both, alerts: []*alert{{
-			labels:      labels("etcdNoLeader", "critical", "cluster", "prod-eu1", "instance", "etcd-2.prod-eu1:2379", "job", "etcd"),
-			annotations: annotations("The etcd member etcd-2 has no leader.", "etcd-no-leader"),
-			since:       25 * time.Second,
+		{
+			receiver: "team-platform", groupBy: []string{"alertname", "cluster"}, replicas: both, others: pagerduty,
+			alerts: []*alert{etcd},
+		},
+		// The alert above inhibits this one, so no notification tells of it.
+		{receiver: "team-platform", groupBy: []string{"alertname", "cluster"}, replicas: single, alerts: []*alert{{
+			labels:      labels("KubeAPIErrorsHigh", "warning", "cluster", "prod-eu1", "job", "apiserver"),
+			annotations: annotations("The API server of prod-eu1 answers with errors.", "api-errors"),
+			since:       28 * time.Second, inhibitedBy: etcd,
 		}}},
-		// Volumes that fill up. An operator silences one of them for a while.
+		// A time interval mutes this one.
+		{receiver: "team-storage", groupBy: []string{"alertname", "namespace"}, replicas: single, alerts: []*alert{{
+			labels:      labels("BackupRunsLong", "warning", "namespace", "archive", "job", "backup-nightly"),
+			annotations: annotations("The nightly backup has run for more than two hours.", "backup-runs-long"),
+			since:       -40 * time.Minute, interval: "maintenance-window",
+		}}},
+		// Volumes that fill up. An operator silences one of them for a while, and one that
+		// ends under its silence.
 		{receiver: "team-storage", groupBy: []string{"alertname", "namespace"}, replicas: single, alerts: []*alert{
-			volume("postgres-data-0", -50*time.Minute, 0, 30*time.Second), volume("postgres-data-1", -20*time.Minute, 0, 0),
-			volume("postgres-wal-0", 10*time.Second, 25*time.Second, 0),
+			volume("postgres-data-0", -50*time.Minute, 0, &silence{
+				id: "5f1c7a52-0f4e-4f0b-9a33-0c6f4a8f7e01", by: "ana", comment: "The volume is being resized.",
+				from: 30 * time.Second, to: 70 * time.Second,
+			}),
+			volume("postgres-data-1", -20*time.Minute, 0, nil), volume("postgres-wal-0", 10*time.Second, 25*time.Second, nil),
+			volume("postgres-wal-1", -time.Minute, 100*time.Second, &silence{
+				id: "5f1c7a52-0f4e-4f0b-9a33-0c6f4a8f7e02", by: "ben", comment: "Old segments are being archived.",
+				from: 15 * time.Second, to: 10 * time.Minute,
+			}),
 		}},
 		// A resolved alert, whose group is still shown.
 		{receiver: "team-search", groupBy: []string{"alertname", "namespace"}, replicas: single, alerts: []*alert{{
@@ -135,11 +160,15 @@ func burn(service, severity, rate string, since, firingFor time.Duration) *alert
 	}
 }
 
-func volume(claim string, since, firingFor, silencedAt time.Duration) *alert {
+// volume returns an alert about a volume. The silence, if there is one, matches its claim.
+func volume(claim string, since, firingFor time.Duration, by *silence) *alert {
+	if by != nil {
+		by.name, by.value = "persistentvolumeclaim", claim
+	}
 	return &alert{
 		labels: labels("KubePersistentVolumeFillingUp", "warning", "namespace", "databases", "cluster", "prod-eu1",
 			"persistentvolumeclaim", claim),
 		annotations: annotations("The volume claimed by "+claim+" is expected to fill up within four days.", "volume-filling-up"),
-		since:       since, firingFor: firingFor, quietFor: 12 * time.Hour, silencedAt: silencedAt,
+		since:       since, firingFor: firingFor, quietFor: 12 * time.Hour, silence: by,
 	}
 }
