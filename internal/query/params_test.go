@@ -33,7 +33,10 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 		{groups, `filter=a="b;c"`, "the query cannot be decoded: write a semicolon as %3B"},
 		{groups, `source=prod;state=all`, "the query cannot be decoded: write a semicolon as %3B"},
 		{groups, `source=%zz`, `the query cannot be decoded: invalid URL escape "%zz"`},
-		{groups, `filters=a`, `unknown parameter "filters", supported are alerts, cause, cursor, filter, limit, receiver, silence, sort, source, state`},
+		{
+			groups, `filters=a`,
+			`unknown parameter "filters", supported are alerts, cause, cursor, filter, limit, receiver, silence, sort, source, state`,
+		},
 		{groups, `source=a&source=b`, "source: given 2 times, only one value is allowed"},
 		{groups, `sort=colour`, `sort: "colour" is not one of severity, newest, name, count, updated`},
 		{groups, `state=open`, `state: "open" is not one of firing, mixed, suppressed, unreported, resolved, all`},
@@ -98,8 +101,10 @@ func TestStates(t *testing.T) {
 		"state=suppressed":                            {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
 		"cause=silence":                               {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
 		"silence=b592debe":                            {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
-		"state=suppressed,resolved":                   {"suppressed,resolved", []grouping.State{grouping.StateSuppressed, grouping.StateResolved}},
-		"state=resolved&state=all":                    {"all", nil},
+		"state=suppressed,resolved": {
+			"suppressed,resolved", []grouping.State{grouping.StateSuppressed, grouping.StateResolved},
+		},
+		"state=resolved&state=all": {"all", nil},
 	} {
 		p := Parse(raw)
 		g := p.Groups(StateUnreported)
