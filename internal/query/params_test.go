@@ -82,6 +82,9 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 // The state "firing" includes mixed groups, whether other alerts of the group fire or
 // not.
 func TestStates(t *testing.T) {
+	suppressed := []grouping.State{grouping.StateSuppressed, grouping.StateMixed}
+	over := []grouping.State{grouping.StateSuppressed, grouping.StateResolved}
+	reported := []grouping.State{grouping.StateFiring, grouping.StateMixed, grouping.StateUnreported, grouping.StateResolved}
 	for raw, want := range map[string]struct {
 		words  string
 		states []grouping.State
@@ -94,17 +97,15 @@ func TestStates(t *testing.T) {
 		"state=mixed,firing":              {"firing", []grouping.State{grouping.StateFiring, grouping.StateMixed}},
 		"state=resolved&state=unreported": {"unreported,resolved", []grouping.State{grouping.StateUnreported, grouping.StateResolved}},
 		"state=resolved,resolved":         {"resolved", []grouping.State{grouping.StateResolved}},
-		"state=resolved,firing,unreported,mixed": {"firing,unreported,resolved", []grouping.State{
-			grouping.StateFiring, grouping.StateMixed, grouping.StateUnreported, grouping.StateResolved,
-		}},
+
 		"state=resolved,firing,unreported,suppressed": {"all", nil},
-		"state=suppressed":                            {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
-		"cause=silence":                               {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
-		"silence=b592debe":                            {"suppressed", []grouping.State{grouping.StateSuppressed, grouping.StateMixed}},
-		"state=suppressed,resolved": {
-			"suppressed,resolved", []grouping.State{grouping.StateSuppressed, grouping.StateResolved},
-		},
-		"state=resolved&state=all": {"all", nil},
+		"state=resolved,firing,unreported,mixed":      {"firing,unreported,resolved", reported},
+
+		"state=suppressed":          {"suppressed", suppressed},
+		"cause=silence":             {"suppressed", suppressed},
+		"silence=b592debe":          {"suppressed", suppressed},
+		"state=suppressed,resolved": {"suppressed,resolved", over},
+		"state=resolved&state=all":  {"all", nil},
 	} {
 		p := Parse(raw)
 		g := p.Groups(StateUnreported)
