@@ -21,6 +21,9 @@ const (
 	// maxStopDelay is how much longer Alertmanager may need for a stop or a reload because
 	// Muster is slow.
 	maxStopDelay = 2 * time.Second
+	// maxStops is the maximum number of times that are measured. Other tests use the machine
+	// too, so the shortest time counts: a Muster that hangs makes all of them long.
+	maxStops = 3
 	// maxStopRefused is how long it may need while Muster refuses its events. Alertmanager
 	// retries for 30 s.
 	maxStopRefused = 35 * time.Second
@@ -100,11 +103,17 @@ func TestSlowMusterDoesNotDelayAlertmanager(t *testing.T) {
 			c.am.start()
 
 			fail(t, c, redis)
-			c.postMany("ReloadAgain")
-			slowReload := c.am.reloadTime("8s")
-			c.postMany("StopAgain")
-			slowStop := c.am.stopTime()
-			t.Logf("reload %s, then %s; stop %s, then %s", reload, slowReload, stop, slowStop)
+			slowReload, slowStop := time.Hour, time.Hour
+			for i := 0; i < maxStops && (slowReload >= reload+maxStopDelay || slowStop >= stop+maxStopDelay); i++ {
+				if i > 0 {
+					c.am.start()
+				}
+				c.postMany(fmt.Sprintf("ReloadAgain%d", i))
+				slowReload = min(slowReload, c.am.reloadTime(fmt.Sprintf("%ds", 8-i)))
+				c.postMany(fmt.Sprintf("StopAgain%d", i))
+				slowStop = min(slowStop, c.am.stopTime())
+				t.Logf("reload %s, then %s; stop %s, then %s", reload, slowReload, stop, slowStop)
+			}
 			require.Less(t, slowReload, reload+maxStopDelay)
 			require.Less(t, slowStop, stop+maxStopDelay)
 			s, err := c.m.status()

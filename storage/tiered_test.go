@@ -75,8 +75,13 @@ func runReplica(t *testing.T, durable durable.Backend, clock *grouping.Clock, op
 	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
 	updates := &sync.Map{}
-	watch := func(u grouping.Update) { updates.Store(u.ID, u.Group != nil) }
-	joined.FollowSources(func(d *grouping.SourceDocument) { updates.Store(d.ID, d) })
+	watch := func(u grouping.Update) {
+		if u.Source != nil {
+			updates.Store(u.ID, u.Source)
+			return
+		}
+		updates.Store(u.ID, u.Group != nil)
+	}
 	m, err := grouping.NewManager(joined, clock, watch, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
