@@ -214,7 +214,9 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 		if isFirst {
 			m.applyWaiting(ctx, n.Source, n.Receiver)
 		}
-		m.applyWaitingDeliveries(ctx, n.Source)
+		if addsAlerts(events) {
+			m.applyWaitingDeliveries(ctx, n.Source)
+		}
 	}
 	return Outcome{Group: g, Events: events, Rejected: m.countRejected(n, events)}, err
 }
@@ -419,16 +421,23 @@ func (m *Manager) tryWrite(ctx context.Context, id ID, plan func(base *AlertGrou
 			m.groupChanged(Update{ID: id, Before: base, Group: stored, Events: c.Events})
 			return stored, nil
 		}
-		var mismatch *VersionMismatchError
-		if !errors.As(err, &mismatch) || c.Deferred {
+		theirs, err := m.afterConflict(ctx, err, c.Deferred, attempt)
+		if err != nil {
 			return nil, err
 		}
-		m.metrics.conflicts.Inc()
-		base = Merge(base, AsGroup(mismatch.Stored))
-		if err := backOff(ctx, attempt); err != nil {
-			return nil, err
-		}
+		base = Merge(base, AsGroup(theirs))
 	}
+}
+
+// afterConflict returns what another writer stored, after a wait, if a write failed because of
+// that. It returns the error if the write must not be tried again.
+func (m *Manager) afterConflict(ctx context.Context, err error, deferred bool, attempt int) (theirs Document, failed error) {
+	mismatch, ok := errors.AsType[*VersionMismatchError](err)
+	if !ok || deferred {
+		return nil, err
+	}
+	m.metrics.conflicts.Inc()
+	return mismatch.Stored, backOff(ctx, attempt)
 }
 
 // backOff waits before the next attempt of a write: exponential backoff with full

@@ -25,11 +25,7 @@ func (m *Manager) Observe(ctx context.Context, source string, all []Observation)
 	if err := m.putObservedSilences(ctx, source, all); err != nil {
 		return err
 	}
-	if err := m.applyObservations(ctx, source, all); err != nil {
-		return err
-	}
-	m.applyWaitingDeliveries(ctx, source)
-	return nil
+	return m.applyObservations(ctx, source, all)
 }
 
 // putObservedSilences records the silences that the observations name.
@@ -112,13 +108,18 @@ func (m *Manager) applyObservations(ctx context.Context, source string, all []Ob
 	return failed
 }
 
+// addsAlerts reports whether a write made an alert known.
+func addsAlerts(events []Event) bool {
+	return slices.ContainsFunc(events, func(e Event) bool { return e.Was == "" && e.Fingerprint != "" })
+}
+
 // applyWaitingDeliveries applies the deliveries that arrived before the groups of their alerts.
 func (m *Manager) applyWaitingDeliveries(ctx context.Context, source string) {
 	s := m.observed.known(source)
 	if s == nil {
 		return
 	}
-	if waiting := s.takeDeliveries(); len(waiting) > 0 {
+	if waiting := s.takeDeliveries(m.clock.Now()); len(waiting) > 0 {
 		if err := m.applyObservations(ctx, source, waiting); err != nil {
 			m.logger.Warn("Failed to store deliveries", "source", source, "err", err)
 		}
@@ -206,7 +207,8 @@ func (m *Manager) observeGroup(ctx context.Context, id ID, og *observedGroup) er
 		return m.sources.get(og.key.Source).silenceEnd(silence, m.clock.Now())
 	}
 	indexed := m.index.get(id)
-	if _, changes := observe(indexed, og.key, og.all, m.clock.Stamp(), m.rules(), silenceEnd); !changes {
+	first, changes := observe(indexed, og.key, og.all, m.clock.Stamp(), m.rules(), silenceEnd)
+	if !changes {
 		return nil
 	}
 	if err := m.admit(ctx, og.key); err != nil {
@@ -218,7 +220,10 @@ func (m *Manager) observeGroup(ctx context.Context, id ID, og *observedGroup) er
 	}
 	var events []Event
 	g, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
-		c, changes := observe(base, og.key, og.all, m.clock.Stamp(), m.rules(), silenceEnd)
+		c, changes := first, true
+		if base != indexed { // it was changed meanwhile
+			c, changes = observe(base, og.key, og.all, m.clock.Stamp(), m.rules(), silenceEnd)
+		}
 		if events = c.Events; !changes {
 			return c, errNoChange
 		}
@@ -229,6 +234,9 @@ func (m *Manager) observeGroup(ctx context.Context, id ID, og *observedGroup) er
 	}
 	m.resolveUnderOtherKeys(ctx, g, events)
 	m.adoptFromAPI(ctx, g)
+	if addsAlerts(events) {
+		m.applyWaitingDeliveries(ctx, g.Source)
+	}
 	return nil
 }
 

@@ -249,13 +249,14 @@ func (s *sourceMemory) waitDelivery(o *Observation) {
 	s.undelivered = append(s.undelivered, *o)
 }
 
-// takeDeliveries removes and returns the deliveries that wait.
-func (s *sourceMemory) takeDeliveries() []Observation {
+// takeDeliveries removes and returns the deliveries that wait. Those of long ago are about
+// alerts that no group of Muster gets.
+func (s *sourceMemory) takeDeliveries(now time.Time) []Observation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting := s.undelivered
 	s.undelivered = nil
-	return waiting
+	return slices.DeleteFunc(waiting, func(o Observation) bool { return now.Sub(o.At) > deliveryWait })
 }
 
 // storedDeliveries notes the deliveries that are stored.

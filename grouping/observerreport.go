@@ -122,7 +122,7 @@ func (s *sourceMemory) countMissing(now time.Time) {
 	for n < len(r.expected) && now.Sub(r.expected[n].at) > deliveryWait {
 		n++
 	}
-	r.expected = slices.Delete(r.expected, 0, n)
+	r.expected = r.expected[n:]
 	r.missing.add(now, n)
 	r.missed += uint64(n)
 }

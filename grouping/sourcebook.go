@@ -54,14 +54,15 @@ func (m *Manager) sourceChanged(d *SourceDocument) {
 		return
 	}
 	before := m.sources.get(d.Source)
-	if before.Equal(d) {
-		return
-	}
 	d = m.sources.put(d)
+	// A deadline that has passed is not in the queue any more, also if nothing changed.
 	if next := d.nextSilenceEnd(); next.IsZero() {
 		m.deadlines.remove(d.ID)
 	} else {
 		m.deadlines.set(d.ID, next)
+	}
+	if before.Equal(d) {
+		return
 	}
 	m.watch(Update{ID: d.ID, Source: d})
 	for _, g := range m.index.all() {
@@ -135,15 +136,11 @@ func (m *Manager) writeSource(ctx context.Context, source string, plan sourcePla
 			m.sourceChanged(stored)
 			return nil
 		}
-		var mismatch *VersionMismatchError
-		if !errors.As(err, &mismatch) || c.Deferred {
+		theirs, err := m.afterConflict(ctx, err, c.Deferred, attempt)
+		if err != nil {
 			return err
 		}
-		m.metrics.conflicts.Inc()
-		base = MergeSources(base, AsSource(mismatch.Stored))
-		if err := backOff(ctx, attempt); err != nil {
-			return err
-		}
+		base = MergeSources(base, AsSource(theirs))
 	}
 }
 
@@ -285,16 +282,14 @@ func (m *Manager) expireSilences(ctx context.Context, id ID) error {
 	if d == nil {
 		return nil
 	}
-	var ended []string
 	err := m.writeSource(ctx, d.Source, func(base *SourceDocument, log *eventLog) *SourceDocument {
 		now := m.clock.Now()
 		var changed []Silence
-		ended = ended[:0]
 		for _, s := range base.Silences {
 			if s.EndedAt.IsZero() && s.StateAt(now) == SilenceExpired {
 				next := *s
 				next.setEnd()
-				changed, ended = append(changed, next), append(ended, s.ID)
+				changed = append(changed, next)
 			}
 		}
 		if len(changed) == 0 {

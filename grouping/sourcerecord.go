@@ -160,10 +160,10 @@ func (k sourceRecords[T, R]) merge(merged, a, b *SourceDocument) {
 // equal stamps occur only in damaged or foreign data. Replicas must agree there too, so
 // the content decides then.
 func (k sourceRecords[T, R]) newer(x, y R) R {
-	if x == nil || x == y {
+	switch {
+	case x == nil:
 		return y
-	}
-	if y == nil {
+	case y == nil || x == y || x.Equal(y):
 		return x
 	}
 	f, o := x.stampedFields(), y.stampedFields()

@@ -1,0 +1,51 @@
+package grouping
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/require"
+)
+
+// sourceStorage has the document of one source.
+type sourceStorage struct {
+	managerStorage
+	NoFollow
+
+	document *SourceDocument
+}
+
+func (s *sourceStorage) Follow(fn func(ID, *AlertGroup, *AlertGroup)) { s.NoFollow.Follow(fn) }
+
+func (s *sourceStorage) FollowSources(fn func(*SourceDocument)) { s.NoFollow.FollowSources(fn) }
+
+func (s *sourceStorage) LoadSource(context.Context, string) (*SourceDocument, error) {
+	return s.document, nil
+}
+
+func (s *sourceStorage) StoreSource(_ context.Context, c SourceChange) (*SourceDocument, error) {
+	s.document = c.Source
+	return c.Source, nil
+}
+
+// A clock that is set back can make a silence's deadline pass before its end. The end must be
+// recorded nevertheless.
+func TestADeadlineThatPassesEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		now := time.Now()
+		s := &sourceStorage{document: NewSourceDocument("prod").WithSilences(NewStamp(now, 0, testWriter), Silence{
+			ID: "s-1", StartsAt: now, EndsAt: now.Add(time.Hour), UpdatedAt: now,
+		})}
+		m, err := NewManager(s, NewClock(), nil, nil, promslog.NewNopLogger(), DefaultOptions)
+		require.NoError(t, err)
+		m.sourceChanged(s.document)
+		m.deadlines.set(s.document.ID, now.Add(time.Minute))
+		go func() { _ = m.Run(t.Context()) }()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		require.Equal(t, EndTime, s.document.Silences["s-1"].End)
+	})
+}
