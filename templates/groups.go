@@ -286,29 +286,12 @@ func newFilterForm(s *Site, v View) FilterForm {
 	} {
 		f.Sorts = append(f.Sorts, Option{o[0], o[1], string(v.Sort) == o[0]})
 	}
-	for i, m := range v.Matchers {
-		f.Chips = append(f.Chips, Chip{Text: m.String(), Href: s.Links.Groups(v.without(i))})
-	}
-	for i, w := range v.Words {
-		to := v.first()
-		to.Words = slices.Delete(slices.Clone(v.Words), i, i+1)
-		f.Chips = append(f.Chips, Chip{Text: w, Href: s.Links.Groups(to)})
-	}
-	if v.Source != "" {
-		to := v.first()
-		to.Source = ""
-		f.Chips = append(f.Chips, Chip{Text: "source: " + v.Source, Href: s.Links.Groups(to)})
-	}
-	if v.Silence != "" {
-		to := v.first()
-		to.Silence = ""
-		f.Chips = append(f.Chips, Chip{Text: "silence: " + v.Silence, Href: s.Links.Groups(to)})
-	}
-	if v.Receiver != "" {
-		to := v.first()
-		to.Receiver = ""
-		f.Chips = append(f.Chips, Chip{Text: "receiver: " + v.Receiver, Href: s.Links.Groups(to)})
-	}
+	c := chips[View]{view: v.first(), href: s.Links.Groups}
+	c.addFilter(func(to *View) *query.Filter { return &to.Filter })
+	c.addNamed("source: ", v.Source, func(to *View) { to.Source = "" })
+	c.addNamed("silence: ", v.Silence, func(to *View) { to.Silence = "" })
+	c.addNamed("receiver: ", v.Receiver, func(to *View) { to.Receiver = "" })
+	f.Chips = c.list
 	if len(f.Chips) > 0 || v.Err != nil {
 		to := v.first()
 		to.Filter, to.Source, to.Receiver, to.Silence = query.Filter{}, "", "", ""

@@ -139,38 +139,22 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 
 func (p *HistoryPage) setChips(s *Site, v HistoryView) {
 	v.Cursor = ""
-	without := func(text string, change func(*HistoryView)) {
-		to := v
-		change(&to)
-		p.Chips = append(p.Chips, Chip{Text: text, Href: s.Links.History(to)})
-	}
-	for i, m := range v.Matchers {
-		without(m.String(), func(to *HistoryView) { to.Matchers = slices.Delete(slices.Clone(v.Matchers), i, i+1) })
-	}
-	for i, w := range v.Words {
-		without(w, func(to *HistoryView) { to.Words = slices.Delete(slices.Clone(v.Words), i, i+1) })
-	}
-	if v.Source != "" {
-		without("source: "+v.Source, func(to *HistoryView) { to.Source = "" })
-	}
-	if v.Receiver != "" {
-		without("receiver: "+v.Receiver, func(to *HistoryView) { to.Receiver = "" })
-	}
-	if v.Group != "" {
-		without("group "+string(v.Group), func(to *HistoryView) { to.Group = "" })
-	}
-	if v.Fingerprint != "" {
-		without("alert "+string(v.Fingerprint), func(to *HistoryView) { to.Fingerprint = "" })
-	}
+	c := chips[HistoryView]{view: v, href: s.Links.History}
+	c.addFilter(func(to *HistoryView) *query.Filter { return &to.Filter })
+	c.addNamed("source: ", v.Source, func(to *HistoryView) { to.Source = "" })
+	c.addNamed("receiver: ", v.Receiver, func(to *HistoryView) { to.Receiver = "" })
+	c.addNamed("group ", string(v.Group), func(to *HistoryView) { to.Group = "" })
+	c.addNamed("alert ", string(v.Fingerprint), func(to *HistoryView) { to.Fingerprint = "" })
 	if !v.Since.IsZero() {
-		without("since "+v.Since.Format("Jan 2 15:04:05")+" UTC", func(to *HistoryView) { to.Since = time.Time{} })
+		c.add("since "+v.Since.Format("Jan 2 15:04:05")+" UTC", func(to *HistoryView) { to.Since = time.Time{} })
 	}
 	if !v.Until.IsZero() {
-		without("before "+v.Until.Format("Jan 2 15:04:05")+" UTC", func(to *HistoryView) { to.Until = time.Time{} })
+		c.add("before "+v.Until.Format("Jan 2 15:04:05")+" UTC", func(to *HistoryView) { to.Until = time.Time{} })
 	}
 	if !v.At.IsZero() {
-		without("up to "+v.At.Format("Jan 2 15:04")+" UTC", func(to *HistoryView) { to.At = time.Time{} })
+		c.add("up to "+v.At.Format("Jan 2 15:04")+" UTC", func(to *HistoryView) { to.At = time.Time{} })
 	}
+	p.Chips = c.list
 	if len(p.Chips) > 0 || v.Err != nil {
 		p.Clear = p.Action
 	}

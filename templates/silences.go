@@ -3,7 +3,6 @@ package templates
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -174,20 +173,10 @@ func (p *SilencesPage) setRead(s *Site, v SilencesView) {
 
 func (p *SilencesPage) setFilters(s *Site, v SilencesView) {
 	v.Cursor = ""
-	without := func(text string, change func(*SilencesView)) {
-		to := v
-		change(&to)
-		p.Chips = append(p.Chips, Chip{Text: text, Href: s.Links.SilencesOf(to)})
-	}
-	for i, m := range v.Matchers {
-		without(m.String(), func(to *SilencesView) { to.Matchers = slices.Delete(slices.Clone(v.Matchers), i, i+1) })
-	}
-	for i, w := range v.Words {
-		without(w, func(to *SilencesView) { to.Words = slices.Delete(slices.Clone(v.Words), i, i+1) })
-	}
-	if v.Source != "" {
-		without("source: "+v.Source, func(to *SilencesView) { to.Source = "" })
-	}
+	c := chips[SilencesView]{view: v, href: s.Links.SilencesOf}
+	c.addFilter(func(to *SilencesView) *query.Filter { return &to.Filter })
+	c.addNamed("source: ", v.Source, func(to *SilencesView) { to.Source = "" })
+	p.Chips = c.list
 	if len(p.Chips) > 0 || v.Err != nil {
 		p.Clear = p.Action
 	}
