@@ -48,7 +48,7 @@ type instance struct {
 
 	connect    connectFunc
 	api        api
-	apiVersion int // that of the config file of which api was made
+	apiVersion int // of the config file with which api was made
 
 	maxLabels int
 	startedAt time.Time // of the Alertmanager

@@ -32,7 +32,7 @@ type ways struct {
 	order func(entries []recording.Entry)
 }
 
-// played is a Muster that heard of a scenario.
+// played is a Muster after a scenario was replayed to it.
 type played struct {
 	*testserver.Server
 

@@ -29,8 +29,8 @@ const (
 	// itself has 8,192 events, so Alertmanager loses events of a faster burst.
 	recorderBurst = 2 * time.Second
 	// recorderTime is how long the alerts are posted again, in all rounds together. The
-	// webhook is measured meanwhile in so many turns, each of which takes recorderTurn: the
-	// 99th percentile of one long turn is what else the machine did.
+	// webhook is measured in recorderTurns parts of recorderTurn each. In one long part, the 99th
+	// percentile would show what else the machine did.
 	recorderTime  = time.Minute
 	recorderTurns = 12
 	recorderTurn  = 2500 * time.Millisecond

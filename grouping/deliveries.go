@@ -16,8 +16,8 @@ type Flush struct {
 	// Deliveries are the events of the deliveries, one for each integration, sorted by
 	// receiver and integration.
 	Deliveries []*Event
-	// Missing are the receivers that were expected to be notified too, and of which no
-	// delivery was seen. That is not a failure: events can be lost.
+	// Missing has the receivers that should be notified too, but for which no delivery was
+	// seen. That is not a failure: events can be lost.
 	Missing []string
 
 	firing, resolved int

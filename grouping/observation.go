@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// Origin says how Muster heard of something that no notification says.
+// Origin says by which way Muster heard of something, other than by a notification.
 type Origin string
 
 // The origins.

@@ -139,7 +139,7 @@ func (tr *transition) observeFiring(o *Observation, a *Alert, na NotifiedAlert) 
 		}
 		tr.log.addForAlert(kind, a, &next)
 	}
-	content := NotifiedAlert{Labels: a.Labels, Annotations: a.Annotations, GeneratorURL: a.GeneratorURL, Grafana: a.Grafana}
+	content := a.notified()
 	if a.Unnotified {
 		content.Annotations = na.Annotations
 	}
@@ -210,7 +210,15 @@ func (tr *transition) moveStart(a *Alert, start time.Time) *Alert {
 	}
 	next := *a
 	next.StartsAt = start
-	return tr.recordAlert(&next, NotifiedAlert{Labels: a.Labels, Annotations: a.Annotations, GeneratorURL: a.GeneratorURL, Grafana: a.Grafana})
+	return tr.recordAlert(&next, a.notified())
+}
+
+// notified returns the alert as a notification would list it.
+func (a *Alert) notified() NotifiedAlert {
+	return NotifiedAlert{
+		Fingerprint: a.Fingerprint, Status: a.reportedStatus(), Labels: a.Labels, Annotations: a.Annotations,
+		GeneratorURL: a.GeneratorURL, Grafana: a.Grafana, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
+	}
 }
 
 // observeMutes applies that a flush found an alert muted.
@@ -220,19 +228,25 @@ func (tr *transition) observeMutes(fp Fingerprint, at time.Time, m Mute) {
 		return
 	}
 	a := tr.alerts[i]
-	seenAt, _ := tr.lastSeen(a)
+	notifiedAt, isLate := tr.notifiedAfter(a, at)
 	end := tr.endOfSilence(m)
 	switch {
 	case a.Status == StatusResolved:
 		tr.addEnded(fp, m, earliest(at, a.EndsAt), a.EndsAt)
-	case at.Before(seenAt) && !a.Unnotified:
-		// A notification listed the alert later, so it was not muted any more.
-		tr.addEnded(fp, m, at, seenAt)
+	case isLate:
+		tr.addEnded(fp, m, at, notifiedAt)
 	case !end.IsZero():
 		tr.addEnded(fp, m, at, end)
 	default:
 		tr.mute(fp, at, m)
 	}
+}
+
+// notifiedAfter returns when a notification last listed the alert, and whether that was after the
+// time. Then nothing that was seen at that time mutes the alert any more.
+func (tr *transition) notifiedAfter(a *Alert, at time.Time) (notifiedAt time.Time, after bool) {
+	notifiedAt, _ = tr.lastSeen(a)
+	return notifiedAt, at.Before(notifiedAt) && !a.Unnotified
 }
 
 // endOfSilence returns the end of the silence that the mute names, if it ended, or zero.
@@ -246,9 +260,9 @@ func (tr *transition) endOfSilence(m Mute) time.Time {
 // setListedMutes applies that the mutes are all of an alert.
 func (tr *transition) setListedMutes(fp Fingerprint, at time.Time, mutes []Mute) {
 	i, _ := tr.find(fp)
-	if seenAt, _ := tr.lastSeen(tr.alerts[i]); at.Before(seenAt) && !tr.alerts[i].Unnotified {
+	if notifiedAt, isLate := tr.notifiedAfter(tr.alerts[i], at); isLate {
 		for _, m := range mutes {
-			tr.addEnded(fp, m, at, seenAt) // a notification listed the alert later
+			tr.addEnded(fp, m, at, notifiedAt)
 		}
 		return
 	}

@@ -63,8 +63,8 @@ func boundedMutes(mutes []Mute) []Mute {
 	})
 }
 
-// mute adds mutes to an alert. A mute that is known already keeps its start. One that ended
-// begins anew, if it was seen after its end.
+// mute adds mutes to an alert. A known mute keeps its start. A mute that ended begins again if
+// it is seen after its end.
 func (tr *transition) mute(fp Fingerprint, at time.Time, mutes ...Mute) {
 	old := findMutes(tr.mutes, fp)
 	var next []Mute
@@ -110,7 +110,7 @@ func (tr *transition) unmute(fp Fingerprint, at time.Time, ends func(Mute) bool)
 	}
 }
 
-// addEnded records a mute that ended before Muster heard of it. It changes no state.
+// addEnded records a mute that is already over. The state of the alert stays.
 func (tr *transition) addEnded(fp Fingerprint, m Mute, since, end time.Time) {
 	old := findMutes(tr.mutes, fp)
 	if old.find(m) != nil {

@@ -38,11 +38,17 @@ type pollMemory struct {
 	// at is the time of the last whole answer, and before that of the one before it.
 	at, before time.Time
 	startedAt  time.Time
-	// listed has the alerts that it listed, with what muted them in each of their groups.
-	listed map[Fingerprint]map[ID][]Mute
+	// listed has the alerts that it listed, and mutes what muted them in their groups.
+	listed map[Fingerprint]bool
+	mutes  map[alertInGroup][]Mute
 	report PollReport
 	// failed are earlier numbers of failed notifications, oldest first.
 	failed []failedAt
+}
+
+type alertInGroup struct {
+	group       ID
+	fingerprint Fingerprint
 }
 
 type failedAt struct {
@@ -152,17 +158,7 @@ func (m *Manager) ObservePoll(ctx context.Context, source, url string, p Poll) e
 	}
 	s := m.observed.of(source)
 	groups := m.routePoll(source, url, p)
-	listed := map[Fingerprint]map[ID][]Mute{}
-	for id, og := range groups {
-		for i := range og.all {
-			oa := og.all[i].Alert
-			if listed[oa.Alert.Fingerprint] == nil {
-				listed[oa.Alert.Fingerprint] = map[ID][]Mute{}
-			}
-			listed[oa.Alert.Fingerprint][id] = oa.Mutes
-		}
-	}
-	s.notePoll(url, p, listed)
+	s.notePoll(url, p, groups)
 	for id, og := range groups {
 		s.addMutesOfOthers(id, og, url, p.At)
 	}
@@ -241,14 +237,23 @@ func (g *AlertGroup) isOlderThan(o *AlertGroup) bool {
 }
 
 // notePoll remembers what an Alertmanager listed.
-func (s *sourceMemory) notePoll(url string, p Poll, listed map[Fingerprint]map[ID][]Mute) {
+func (s *sourceMemory) notePoll(url string, p Poll, groups map[ID]*observedGroup) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.poll(url)
 	if !p.Complete {
 		return
 	}
-	known.before, known.at, known.startedAt, known.listed = known.at, p.At, p.StartedAt, listed
+	known.before, known.at, known.startedAt = known.at, p.At, p.StartedAt
+	known.listed, known.mutes = make(map[Fingerprint]bool, len(p.Alerts)), map[alertInGroup][]Mute{}
+	for id, og := range groups {
+		for i := range og.all {
+			oa := og.all[i].Alert
+			if known.listed[oa.Alert.Fingerprint] = true; len(oa.Mutes) > 0 {
+				known.mutes[alertInGroup{id, oa.Alert.Fingerprint}] = oa.Mutes
+			}
+		}
+	}
 }
 
 // pollFreshness is how old the answer of an Alertmanager may be to count beside that of
@@ -266,7 +271,7 @@ func (s *sourceMemory) addMutesOfOthers(id ID, og *observedGroup, url string, at
 		}
 		for i := range og.all {
 			oa := og.all[i].Alert
-			for _, m := range p.listed[oa.Alert.Fingerprint][id] {
+			for _, m := range p.mutes[alertInGroup{id, oa.Alert.Fingerprint}] {
 				if !slices.ContainsFunc(oa.Mutes, m.same) {
 					oa.Mutes = append(oa.Mutes, m)
 				}
@@ -289,7 +294,7 @@ func (m *Manager) observeAllGone(ctx context.Context, source string) error {
 		}
 		og := &observedGroup{key: g.Key}
 		for _, a := range g.Alerts {
-			if a.Status == StatusResolved || !a.GoneFrom.IsZero() || s.lists(a.Fingerprint) {
+			if a.Status == StatusResolved || !a.GoneFrom.IsZero() || s.listedBy(a.Fingerprint) != "" {
 				continue
 			}
 			if seen, _ := g.LastSeen(a); latest(seen, a.FirstSeenAt).After(since) {
@@ -329,18 +334,6 @@ func (s *sourceMemory) absenceCounts(now time.Time) (by, since time.Time, ok boo
 	return by, since, ok
 }
 
-// lists reports whether an Alertmanager listed the alert in its last answer.
-func (s *sourceMemory) lists(fp Fingerprint) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.polls {
-		if p.listed[fp] != nil {
-			return true
-		}
-	}
-	return false
-}
-
 // ListedBy returns the URL of a polled Alertmanager that listed the alert as active in its last
 // answer, or "".
 func (m *Manager) ListedBy(source string, fp Fingerprint) string {
@@ -348,14 +341,20 @@ func (m *Manager) ListedBy(source string, fp Fingerprint) string {
 	if s == nil {
 		return ""
 	}
+	return s.listedBy(fp)
+}
+
+// listedBy returns the first URL of an Alertmanager that listed the alert in its last answer, or
+// "".
+func (s *sourceMemory) listedBy(fp Fingerprint) (url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, url := range slices.Sorted(maps.Keys(s.polls)) {
-		if s.polls[url].listed[fp] != nil {
-			return url
+	for other, p := range s.polls {
+		if p.listed[fp] && (url == "" || other < url) {
+			url = other
 		}
 	}
-	return ""
+	return url
 }
 
 // recordAlertmanager records what is known of a polled Alertmanager, if it changed.
@@ -426,11 +425,7 @@ func (s *sourceMemory) isPolled() bool {
 func (a *Alert) observation(g *AlertGroup) Observation {
 	return Observation{Origin: OriginAPI, At: latest(a.ObservedAt, a.StartsAt), Alert: &ObservedAlert{
 		Group:  ObservedGroup{Receiver: g.Receiver, GroupKey: g.GroupKey, GroupLabels: g.GroupLabels},
-		Listed: true, Mutes: a.Mutes(), Final: true,
-		Alert: NotifiedAlert{
-			Fingerprint: a.Fingerprint, Status: a.reportedStatus(), Labels: a.Labels, Annotations: a.Annotations,
-			GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
-		},
+		Listed: true, Mutes: a.Mutes(), Final: true, Alert: a.notified(),
 	}}
 }
 
@@ -440,36 +435,4 @@ func (a *Alert) reportedStatus() Status {
 		return StatusFiring
 	}
 	return a.Status
-}
-
-// staleMutes returns the observations that end mutes which only the event recorder told of, and
-// that no flush showed for long, though the group was flushed and its Alertmanager is heard.
-//
-// After a restart, the time counts from the start.
-func (s *sourceMemory) staleMutes(g *AlertGroup, now, started time.Time, interval time.Duration) (ends []Observation) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now.Sub(s.recorder.lastAt) > interval || !g.mayShowMutes(now.Add(-interval)) {
-		return nil
-	}
-	for _, muted := range g.Mutes {
-		for _, m := range muted.Mutes {
-			at, known := s.seen.get(keyOfMute(muted.Fingerprint, m))
-			if !known {
-				at = latest(started, m.Since)
-			}
-			if !m.Active() || m.From != OriginEvent || now.Sub(at) <= 2*interval+time.Minute {
-				continue
-			}
-			one := Observation{Origin: OriginEvent, At: at, NotSeen: &NotSeenMute{muted.Fingerprint, m}}
-			ends = append(ends, one)
-		}
-	}
-	return ends
-}
-
-// mayShowMutes reports whether a flush of the group after the time was not muted by a time
-// interval: a notification about the group proves that.
-func (g *AlertGroup) mayShowMutes(after time.Time) bool {
-	return g.LastNotifiedAt.After(after)
 }

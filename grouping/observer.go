@@ -150,7 +150,7 @@ func (m *Manager) routeAlert(source string, o *Observation, add func(Key, Observ
 	}
 }
 
-// routeMute adds a mute to all groups that hold the alert. It waits if there is none.
+// routeMute adds a mute to all groups that hold the alert. If there is none, the mute waits.
 func (m *Manager) routeMute(source string, o *Observation, add func(Key, Observation)) {
 	memory := m.observed.of(source)
 	memory.sawMute(o.Muted.Fingerprint, o.Muted.Mute, o.At)

@@ -276,3 +276,30 @@ func (o *Observation) deliveryKey() string {
 	d := &o.Delivery.Delivery
 	return o.Instance + " " + d.Flush + " " + d.Receiver + " " + d.Integration + " " + strconv.FormatUint(d.Index, 10)
 }
+
+// staleMutes returns the observations that end mutes which only the event recorder told of, and
+// that no flush showed for long, though the group was flushed and its Alertmanager is heard.
+//
+// After a restart, the time counts from the start.
+func (s *sourceMemory) staleMutes(g *AlertGroup, now, started time.Time, interval time.Duration) (ends []Observation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// A notification about the group proves that no time interval mutes all of it.
+	if now.Sub(s.recorder.lastAt) > interval || !g.LastNotifiedAt.After(now.Add(-interval)) {
+		return nil
+	}
+	for _, muted := range g.Mutes {
+		for _, m := range muted.Mutes {
+			at, known := s.seen.get(keyOfMute(muted.Fingerprint, m))
+			if !known {
+				at = latest(started, m.Since)
+			}
+			if !m.Active() || m.From != OriginEvent || now.Sub(at) <= 2*interval+time.Minute {
+				continue
+			}
+			one := Observation{Origin: OriginEvent, At: at, NotSeen: &NotSeenMute{muted.Fingerprint, m}}
+			ends = append(ends, one)
+		}
+	}
+	return ends
+}

@@ -196,7 +196,7 @@ func (m *Manager) SourceReports(ctx context.Context) ([]SourceReport, error) {
 	return reports, nil
 }
 
-// names returns the sources of which something was observed, in no particular order.
+// names returns the observed sources, in no particular order.
 func (o *observerMemory) names() []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

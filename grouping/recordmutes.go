@@ -111,7 +111,8 @@ func withMutes(sorted []*AlertMutes, m *AlertMutes) []*AlertMutes {
 	return slices.Insert(sorted, i, m)
 }
 
-// mutesPair are the mutes of one alert in two states of a group, nil where there are none.
+// mutesPair has the mutes of one alert in two states of a group. They are nil in a state that
+// has none.
 type mutesPair struct{ before, after *AlertMutes }
 
 // replacedMutes returns the mutes that are not the same value in both sorted lists.

@@ -221,7 +221,7 @@ func (s *Silence) recordChange(old *Silence, announced bool, now time.Time, log 
 	ended := s.StateAt(now) == SilenceExpired
 	switch {
 	case !known && ended:
-		s.setEnd() // it ended before Muster heard of it
+		s.setEnd() // it was over at the first word of it
 	case !known && announced:
 		log.addForSilence(EventSilenceCreated, s, time.Time{})
 	case known && ended && s.EndedAt.IsZero():
