@@ -210,7 +210,7 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	if err == nil {
 		m.resolveUnderOtherKeys(ctx, g, events)
 		m.observed.expectDelivery(n.Source, g.ID, n.Stamp.Time())
-		m.adoptFromAPI(ctx, g)
+		m.joinAPIGroup(ctx, g)
 		if isFirst {
 			m.applyWaiting(ctx, n.Source, n.Receiver)
 		}

@@ -166,6 +166,9 @@ func (m *Manager) ObservePoll(ctx context.Context, source, url string, p Poll) e
 		if err := m.observeGroup(ctx, id, groups[id]); err != nil {
 			return err
 		}
+		if g := m.index.get(id); g != nil && groups[id].joinsAPI {
+			m.joinAPIGroup(ctx, g)
+		}
 	}
 	if p.Complete {
 		if err := m.observeAllGone(ctx, source); err != nil {
@@ -184,16 +187,21 @@ func (m *Manager) routePoll(source, url string, p Poll) map[ID]*observedGroup {
 		for _, mute := range oa.Mutes {
 			s.sawMute(oa.Alert.Fingerprint, mute, p.At)
 		}
-		key, ok := m.keyFor(source, oa)
-		if !ok {
-			s.wait(&Observation{Origin: OriginAPI, Instance: url, At: p.At, Alert: oa.fromAPI()})
+		o := Observation{Origin: OriginAPI, Instance: url, At: p.At, Alert: oa.fromAPI()}
+		var key Key
+		var joins bool
+		isKnown := func() (ok bool) {
+			key, joins, ok = m.keyFor(source, oa)
+			return ok
+		}
+		if s.wait(&o, isKnown) {
 			continue
 		}
 		id := key.ID()
 		if groups[id] == nil {
 			groups[id] = &observedGroup{key: key}
 		}
-		groups[id].all = append(groups[id].all, Observation{Origin: OriginAPI, Instance: url, At: p.At, Alert: oa.fromAPI()})
+		groups[id].all, groups[id].joinsAPI = append(groups[id].all, o), joins
 	}
 	return groups
 }
@@ -209,11 +217,16 @@ func (oa *ObservedAlert) fromAPI() *ObservedAlert {
 }
 
 // keyFor returns the key of the group that a poll listed. Two groups can agree in all that the
-// API tells. Then the one that holds the alert is meant.
-func (m *Manager) keyFor(source string, oa *ObservedAlert) (Key, bool) {
-	var found *AlertGroup
+// API tells. Then the one that holds the alert is meant. A group that only the API told of is
+// meant if there is no other one: joins reports that it is beside another one.
+func (m *Manager) keyFor(source string, oa *ObservedAlert) (key Key, joins, ok bool) {
+	var found, fromAPI *AlertGroup
 	for _, g := range m.index.withLabels(oa.Group.Receiver, oa.Group.GroupLabels) {
 		if g.Source != source {
+			continue
+		}
+		if g.isFromAPI() {
+			fromAPI = g
 			continue
 		}
 		holds, held := g.Alert(oa.Alert.Fingerprint) != nil, found != nil && found.Alert(oa.Alert.Fingerprint) != nil
@@ -222,10 +235,13 @@ func (m *Manager) keyFor(source string, oa *ObservedAlert) (Key, bool) {
 		}
 	}
 	if found != nil {
-		return found.Key, true
+		return found.Key, fromAPI != nil, true
 	}
-	return apiKey(source, oa.Group.Receiver, oa.Group.GroupLabels), m.counts(source, oa.Group.Receiver)
+	return apiKey(source, oa.Group.Receiver, oa.Group.GroupLabels), false, m.counts(source, oa.Group.Receiver)
 }
+
+// isFromAPI reports whether only the API told of the group, so that its key is not known.
+func (g *AlertGroup) isFromAPI() bool { return strings.HasPrefix(g.GroupKey, apiKeyPrefix) }
 
 // isOlderThan reports whether the last notification of o is newer. A group without one is the
 // oldest.
@@ -369,11 +385,14 @@ func (m *Manager) recordAlertmanager(ctx context.Context, source, url string, p 
 	})
 }
 
-// adoptFromAPI moves the alerts that only the API told of to the group with the real key, which
-// has the same source, receiver and labels. The group of the API is deleted.
-func (m *Manager) adoptFromAPI(ctx context.Context, g *AlertGroup) {
-	if strings.HasPrefix(g.GroupKey, apiKeyPrefix) {
-		return
+// joinAPIGroup moves the alerts of a group that only the API told of to the group with the real
+// key, which has the same source, receiver and labels, and deletes the group of the API. g is
+// either of them. Each writer calls it after its write, so that of two at once one sees both.
+func (m *Manager) joinAPIGroup(ctx context.Context, g *AlertGroup) {
+	if g.isFromAPI() {
+		if g = m.withRealKey(g); g == nil {
+			return
+		}
 	}
 	old := m.index.get(apiKey(g.Source, g.Receiver, g.GroupLabels).ID())
 	if old == nil {
@@ -397,6 +416,17 @@ func (m *Manager) adoptFromAPI(ctx context.Context, g *AlertGroup) {
 	if err != nil {
 		m.logger.Info("Failed to move alerts to the real key of their group, the next notification will retry", "group", g.ID, "err", err)
 	}
+}
+
+// withRealKey returns the newest group with the source, the receiver and the labels of a group
+// that only the API told of, or nil.
+func (m *Manager) withRealKey(old *AlertGroup) (newest *AlertGroup) {
+	for _, g := range m.index.withLabels(old.Receiver, old.GroupLabels) {
+		if g.Source == old.Source && !g.isFromAPI() && (newest == nil || newest.isOlderThan(g)) {
+			newest = g
+		}
+	}
+	return newest
 }
 
 // movedFromAPI returns the group that had the ID while only the API told of it, or nil.

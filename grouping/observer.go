@@ -73,6 +73,8 @@ func newestSilences(all []Silence) []Silence {
 type observedGroup struct {
 	key Key
 	all []Observation
+	// joinsAPI is true if beside the group there is one that only the API told of.
+	joinsAPI bool
 }
 
 // applyObservations applies observations of one source to its groups.
@@ -129,13 +131,12 @@ func (m *Manager) applyWaitingDeliveries(ctx context.Context, source string) {
 // routeAlert adds the observation of an alert to its group, with the mutes that waited for it.
 func (m *Manager) routeAlert(source string, o *Observation, add func(Key, Observation)) {
 	memory, oa := m.observed.of(source), o.Alert
-	if !m.counts(source, oa.Group.Receiver) {
-		memory.wait(o)
+	if memory.wait(o, func() bool { return m.counts(source, oa.Group.Receiver) }) {
 		return
 	}
 	key := Key{Source: source, Receiver: oa.Group.Receiver, GroupKey: oa.Group.GroupKey}
 	if o.Origin == OriginAPI {
-		key, _ = m.keyFor(source, oa)
+		key, _, _ = m.keyFor(source, oa)
 	}
 	if g := m.index.get(key.ID()); oa.Alert.Status != StatusFiring && !oa.Final && g.Alert(oa.Alert.Fingerprint) != nil {
 		// Another Prometheus may say that it still fires.
@@ -154,16 +155,22 @@ func (m *Manager) routeAlert(source string, o *Observation, add func(Key, Observ
 func (m *Manager) routeMute(source string, o *Observation, add func(Key, Observation)) {
 	memory := m.observed.of(source)
 	memory.sawMute(o.Muted.Fingerprint, o.Muted.Mute, o.At)
-	known := false
-	for _, g := range m.index.withAlert(o.Muted.Fingerprint) {
-		if g.Source == source {
-			known = true
-			add(g.Key, *o)
-		}
+	var holders []*AlertGroup
+	held := func() bool {
+		holders = m.holders(source, o.Muted.Fingerprint)
+		return len(holders) > 0
 	}
-	if !known {
-		memory.waitMute(o)
+	if memory.waitMute(o, held) {
+		return
 	}
+	for _, g := range holders {
+		add(g.Key, *o)
+	}
+}
+
+// holders returns the groups of a source that hold the alert.
+func (m *Manager) holders(source string, fp Fingerprint) []*AlertGroup {
+	return slices.DeleteFunc(m.index.withAlert(fp), func(g *AlertGroup) bool { return g.Source != source })
 }
 
 // routeDelivery adds a delivery to each group that holds one of its alerts.
@@ -172,27 +179,37 @@ func (m *Manager) routeDelivery(source string, o *Observation, add func(Key, Obs
 	if memory.knowsDelivery(o) {
 		return
 	}
-	own := Key{Source: source, Receiver: od.Group.Receiver, GroupKey: od.Group.GroupKey}
-	touched := map[ID]Key{}
-	if g := m.index.get(own.ID()); g != nil {
-		touched[g.ID] = g.Key
-		memory.confirm(own.ID(), o.At)
+	own := m.index.get(Key{Source: source, Receiver: od.Group.Receiver, GroupKey: od.Group.GroupKey}.ID())
+	if own != nil {
+		memory.confirm(own.ID, o.At)
 	}
-	for _, list := range [][]Fingerprint{od.Firing, od.Resolved} {
-		for _, fp := range list {
-			for _, g := range m.index.withAlert(fp) {
-				if g.Source == source {
-					touched[g.ID] = g.Key
-				}
-			}
-		}
+	var touched map[ID]Key
+	held := func() bool {
+		touched = m.touched(source, od)
+		return own != nil || len(touched) > 0
 	}
-	if len(touched) == 0 {
-		memory.waitDelivery(o)
+	if memory.waitDelivery(o, held) {
+		return
+	}
+	if own != nil {
+		touched[own.ID] = own.Key
 	}
 	for _, key := range touched {
 		add(key, *o)
 	}
+}
+
+// touched returns the groups of a source that hold an alert of the delivery.
+func (m *Manager) touched(source string, od *ObservedDelivery) map[ID]Key {
+	touched := map[ID]Key{}
+	for _, list := range [][]Fingerprint{od.Firing, od.Resolved} {
+		for _, fp := range list {
+			for _, g := range m.holders(source, fp) {
+				touched[g.ID] = g.Key
+			}
+		}
+	}
+	return touched
 }
 
 // counts reports whether observations may make groups of the receiver.
@@ -233,11 +250,33 @@ func (m *Manager) observeGroup(ctx context.Context, id ID, og *observedGroup) er
 		return err
 	}
 	m.resolveUnderOtherKeys(ctx, g, events)
-	m.adoptFromAPI(ctx, g)
+	m.joinAPIGroup(ctx, g)
 	if addsAlerts(events) {
 		m.applyWaitingDeliveries(ctx, g.Source)
+		return m.applyLateMutes(ctx, og)
 	}
 	return nil
+}
+
+// applyLateMutes applies the mutes that began to wait for an alert while it was written. The API
+// says itself what mutes an alert.
+func (m *Manager) applyLateMutes(ctx context.Context, og *observedGroup) error {
+	late := &observedGroup{key: og.key}
+	for i := range og.all {
+		if og.all[i].Alert == nil || og.all[i].Origin != OriginEvent {
+			continue
+		}
+		for _, o := range m.observed.of(og.key.Source).mutesOf(og.all[i].Alert.Alert.Fingerprint) {
+			isApplied := func(applied Observation) bool { return applied.Muted == o.Muted }
+			if !slices.ContainsFunc(og.all, isApplied) {
+				late.all = append(late.all, o)
+			}
+		}
+	}
+	if len(late.all) == 0 {
+		return nil
+	}
+	return m.observeGroup(ctx, og.key.ID(), late)
 }
 
 // applyWaiting applies the observations that waited for the first notification of a receiver.

@@ -100,14 +100,22 @@ func newSourceMemory() *sourceMemory {
 	}
 }
 
-// wait keeps the observation of an alert. The newer one of two remains.
-func (s *sourceMemory) wait(o *Observation) {
+// wait keeps the observation of an alert, and returns false if its receiver counts. The newer
+// one of two remains.
+//
+// The methods that make an observation wait ask last whether it must, so that it cannot miss
+// the write that ends the wait: whoever writes takes the waiting ones after that.
+func (s *sourceMemory) wait(o *Observation, counts func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if counts() {
+		return false
+	}
 	key := waitingKey{o.Alert.Group.Receiver, o.Alert.Group.GroupKey, o.Alert.Alert.Fingerprint}
 	if known, ok := s.waiting.get(key); !ok || !o.At.Before(known.At) {
 		s.waiting.put(key, *o)
 	}
+	return true
 }
 
 // takeWaiting removes and returns the waiting observations of a receiver.
@@ -124,14 +132,18 @@ func (s *sourceMemory) takeWaiting(receiver string) (taken []Observation) {
 	return taken
 }
 
-// waitMute keeps the mute of an alert that no group holds.
-func (s *sourceMemory) waitMute(o *Observation) {
+// waitMute keeps the mute of an alert, and returns false if a group holds the alert.
+func (s *sourceMemory) waitMute(o *Observation, held func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if held() {
+		return false
+	}
 	fp := o.Muted.Fingerprint
 	mutes, _ := s.mutes.get(fp)
 	same := func(known Observation) bool { return known.Muted.Mute.same(o.Muted.Mute) }
 	s.mutes.put(fp, append(slices.DeleteFunc(slices.Clone(mutes), same), *o))
+	return true
 }
 
 // mutesOf returns the mutes that waited for an alert.
@@ -239,14 +251,19 @@ func (s *sourceMemory) knowsDelivery(o *Observation) bool {
 	return known
 }
 
-// waitDelivery keeps a delivery. The oldest one beyond the limit is dropped.
-func (s *sourceMemory) waitDelivery(o *Observation) {
+// waitDelivery keeps a delivery, and returns false if a group holds one of its alerts. The oldest
+// one beyond the limit is dropped.
+func (s *sourceMemory) waitDelivery(o *Observation, held func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if held() {
+		return false
+	}
 	if len(s.undelivered) == maxUndelivered {
 		s.undelivered = slices.Delete(s.undelivered, 0, 1)
 	}
 	s.undelivered = append(s.undelivered, *o)
+	return true
 }
 
 // takeDeliveries removes and returns the deliveries that wait. Those of long ago are about
