@@ -132,6 +132,8 @@ type eventView struct {
 	Index       *uint64              `json:"index,omitempty"`
 	Mute        *eventMuteView       `json:"mute,omitempty"`
 	Silence     *silenceChangeView   `json:"silence,omitempty"`
+	From        time.Time            `json:"from,omitzero"`
+	To          time.Time            `json:"to,omitzero"`
 }
 
 func viewEvent(e *grouping.Event) eventView {
@@ -149,6 +151,9 @@ func viewEvent(e *grouping.Event) eventView {
 	}
 	if m := e.Mute; m != nil {
 		view.Mute = &eventMuteView{m.Kind, m.ID, m.Rule}
+	}
+	if g := e.Gap; g != nil {
+		view.From, view.To = g.From, g.To
 	}
 	if c := e.Silence; c != nil {
 		view.Silence = &silenceChangeView{

@@ -31,6 +31,8 @@ const (
 	EventSilenceCreated EventKind = "silenceCreated" // of the source: a silence is new
 	EventSilenceChanged EventKind = "silenceChanged" // of the source: its end, its comment or its creator changed
 	EventSilenceExpired EventKind = "silenceExpired" // of the source: it ended
+
+	EventGap EventKind = "gap" // of Muster itself: a time in which it could not hear of anything
 )
 
 // EventChanged says that the annotations, the generator URL or the start of an alert
@@ -44,7 +46,7 @@ func EventKinds() []EventKind {
 	return []EventKind{
 		EventOpened, EventFired, EventRefired, EventReopened, EventResolved, EventUnreported,
 		EventReturned, EventNotified, EventClosed, EventStale, EventExpired, EventSuppressed, EventUnsuppressed,
-		EventDelivered, EventSilenceCreated, EventSilenceChanged, EventSilenceExpired,
+		EventDelivered, EventSilenceCreated, EventSilenceChanged, EventSilenceExpired, EventGap,
 	}
 }
 
@@ -66,7 +68,7 @@ type Event struct {
 	ID          string      `json:"id"`
 	Time        time.Time   `json:"time"`
 	Kind        EventKind   `json:"kind"`
-	GroupID     ID          `json:"groupId"` // "": an event of the source
+	GroupID     ID          `json:"groupId"` // "": an event of the source, or of Muster itself if Source is "" too
 	Source      string      `json:"source"`
 	Receiver    string      `json:"receiver"`
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
@@ -89,13 +91,14 @@ type Event struct {
 
 	// An event has at most one of the details below: Opened only in opened events,
 	// Notified only in notified events, Delivery only in delivered ones, Silence only in
-	// those about a silence. Mute says what mutes the alert of a suppressed event, or muted
+	// those about a silence, Gap only in gap events. Mute says what mutes the alert of a suppressed event, or muted
 	// that of an unsuppressed or resolved one. The stored fields of Notified are those of the
 	// event itself, because they are older than details.
 	Opened   *Opened        `json:"opened,omitempty"`
 	Delivery *Delivery      `json:"delivery,omitempty"`
 	Mute     *Mute          `json:"mute,omitempty"`
 	Silence  *SilenceChange `json:"silence,omitempty"`
+	Gap      *Gap           `json:"gap,omitempty"`
 	Notified *Notified      `json:",embed"`
 
 	// Unknown holds unknown stored fields, as in an Alert.
@@ -140,7 +143,7 @@ func (e *Event) Notification() Notified {
 }
 
 // DocumentID returns the ID of the document that the event was written with: the group of
-// the event, or else its source.
+// the event, or else its source. An event of Muster itself has a source without a name.
 func (e *Event) DocumentID() ID {
 	if e.GroupID == "" {
 		return SourceID(e.Source)

@@ -47,6 +47,8 @@ var eventLooks = map[grouping.EventKind]eventLook{
 	grouping.EventSilenceCreated: {"info", "silence created", ""},
 	grouping.EventSilenceChanged: {"info", "silence changed", ""},
 	grouping.EventSilenceExpired: {"info", "silence ended", ""},
+
+	grouping.EventGap: {"warn", "gap", ""},
 }
 
 // An alert's line ends with firstOfGroup or lastOfGroup if the same write opened
@@ -110,6 +112,9 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 	case e.Delivery != nil:
 		r.Says = e.Delivery.Receiver + " (" + integrationName(e.Delivery) + "): " + deliveryTitle(e.Delivery) + ", " +
 			deliveredCounts(e.Delivery)
+	case e.Gap != nil:
+		r.What, r.Says = "no data", gapSpan(*e.Gap, e.Time)+gapReason
+		return r
 	case e.Silence != nil:
 		r.setSilence(s, e)
 		return r

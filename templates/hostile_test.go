@@ -182,6 +182,8 @@ func hostileDetail(e *grouping.Event, i int, s string) {
 		e.Silence = &grouping.SilenceChange{
 			ID: s, CreatedBy: s, Comment: s, Matchers: []grouping.SilenceMatcher{{Name: s, Type: s, Value: s}}, EndsAt: night,
 		}
+	case grouping.EventGap:
+		e.Gap = &grouping.Gap{From: night.Add(-time.Hour), To: night}
 	default:
 	}
 }
