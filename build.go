@@ -16,6 +16,7 @@ import (
 	"muster/api"
 	"muster/grouping"
 	"muster/internal/limit"
+	"muster/internal/past"
 	"muster/internal/reply"
 	"muster/pages"
 	"muster/receiver"
@@ -27,6 +28,7 @@ import (
 type muster struct {
 	storage  storage.Storage
 	manager  *grouping.Manager
+	past     *past.Reader
 	poller   *alertmanager.Poller
 	webhooks *receiver.Door
 	hub      *api.Hub
@@ -76,6 +78,7 @@ func (m *muster) buildDoors(
 	if m.manager, err = grouping.NewManager(m.storage, clock, m.groupChanged, reg, logger, c.group); err != nil {
 		return err
 	}
+	m.past = past.New(m.manager)
 	if m.webhooks, err = receiver.New(m.manager, limits, reg, logger, c.receiver); err != nil {
 		return err
 	}

@@ -127,6 +127,7 @@ type managerStorage interface {
 	GroupLoader
 	SourceStore
 	History
+	ContentLoader
 	Follower
 }
 

@@ -3,7 +3,9 @@ package grouping
 import (
 	"cmp"
 	"context"
+	"iter"
 	"slices"
+	"time"
 )
 
 // The reads of the state are answered from the index. They read no storage, so they
@@ -106,4 +108,23 @@ func (m *Manager) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 		return EventPage{}, err
 	}
 	return m.storage.Events(ctx, q)
+}
+
+// StreamEvents streams the history from a time on, oldest first, as History describes.
+func (m *Manager) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if err := m.startOperation(ctx, "stream_events"); err != nil {
+			yield(Event{}, err)
+			return
+		}
+		m.storage.StreamEvents(ctx, from)(yield)
+	}
+}
+
+// Contents returns the contents of events by hash, as ContentLoader describes.
+func (m *Manager) Contents(ctx context.Context, events []Event) (map[string]Content, error) {
+	if err := m.startOperation(ctx, "contents"); err != nil {
+		return nil, err
+	}
+	return m.storage.Contents(ctx, events)
 }

@@ -1,0 +1,28 @@
+package history
+
+import (
+	"fmt"
+	"time"
+
+	"muster/grouping"
+)
+
+// Wall is the state of all groups at a time of the past, as Muster knew it then.
+type Wall struct {
+	// At is the time of the state. KnownSince is the earliest time that can be asked for.
+	At, KnownSince time.Time
+	// Groups are in no particular order. They are immutable. Their versions, counters and
+	// last-seen times, and what is disputed, may differ from those of that time.
+	Groups []*grouping.AlertGroup
+	// CausesKnown is false if nothing was heard of causes until then: no event recorder and
+	// no poll told what mutes alerts.
+	CausesKnown bool
+}
+
+// BeforeError means that a question is about a time before the history begins. It is an
+// answer, not a fault.
+type BeforeError struct{ At, KnownSince time.Time }
+
+func (e *BeforeError) Error() string {
+	return fmt.Sprintf("nothing is known of %s: the history begins at %s", e.At.UTC().Format(time.RFC3339), e.KnownSince.UTC().Format(time.RFC3339))
+}
