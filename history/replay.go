@@ -31,6 +31,7 @@ type pastAlert struct {
 
 func (r *replay) apply(e *grouping.Event) {
 	switch {
+	case e.Kind == grouping.EventGap:
 	case e.GroupID == "":
 		r.causesKnown = true // only the event recorder and polls tell of silences
 	case e.Fingerprint != "":

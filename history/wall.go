@@ -14,6 +14,8 @@ type Wall struct {
 	// Groups are in no particular order. They are immutable. Their versions, counters and
 	// last-seen times, and what is disputed, may differ from those of that time.
 	Groups []*grouping.AlertGroup
+	// Gap is the gap that contains the time, or nil. Then the state is that before the gap.
+	Gap *grouping.Gap
 	// CausesKnown is false if nothing was heard of causes until then: no event recorder and
 	// no poll told what mutes alerts.
 	CausesKnown bool

@@ -53,7 +53,28 @@ func (r *Reader) At(ctx context.Context, t time.Time) (*history.Wall, error) {
 		return nil, err
 	}
 	wall.KnownSince = since
-	return wall, nil
+	wall.Gap, err = r.gapAt(ctx, t)
+	return wall, err
+}
+
+// gapAt returns the gap that contains the time, or nil. Its event was written at its end, so it is
+// the first one after the time.
+func (r *Reader) gapAt(ctx context.Context, t time.Time) (*grouping.Gap, error) {
+	q := grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventGap}, Since: t, Limit: grouping.MaxLimit}
+	for {
+		page, err := r.events.Events(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Events {
+			if g := page.Events[i].Gap; g != nil && g.Contains(t) {
+				return g, nil
+			}
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return nil, nil
+		}
+	}
 }
 
 // knownSince returns the earliest time of which the state is known. Without any event it is
