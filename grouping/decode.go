@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"strconv"
 	"sync"
@@ -174,6 +175,14 @@ func (r *objectReader) uint(name string, to *uint64) {
 	r.rest, *to = r.rest[end:], n
 }
 
+// int is uint for a number that is an int.
+func (r *objectReader) int(name string, to *int) {
+	var n uint64
+	r.uint(name, &n)
+	r.declined = r.declined || n > math.MaxInt
+	*to = int(n) //nolint:gosec // G115: a greater number is declined
+}
+
 func (r *objectReader) labels(name string, to *Labels) {
 	if !r.has(name) {
 		return
@@ -216,7 +225,7 @@ func (r *objectReader) objects(name string, add func()) bool {
 }
 
 // decodedObject reads a whole object. It returns false if the object is declined.
-func decodedObject(text string, read func(r *objectReader)) bool {
+func decodedObject[T string | []byte](text T, read func(r *objectReader)) bool {
 	r := objectReaders.Get().(*objectReader) //nolint:forcetypeassert // the pool holds nothing else
 	defer objectReaders.Put(r)
 	object := append(r.object[:0], text...)
@@ -294,4 +303,40 @@ func (m *Meta) decode(r *objectReader) {
 	r.isTrue("stale", &m.Stale)
 	r.time("flushAt", &m.FlushAt)
 	// A group of heartbeats is left to the library.
+}
+
+// decode reads an event. Rare details are left to the library.
+func (e *Event) decode(r *objectReader) {
+	var kind, group, fingerprint, was string
+	r.string("id", &e.ID)
+	r.time("time", &e.Time)
+	r.shared("kind", &kind)
+	r.shared("groupId", &group)
+	r.shared("source", &e.Source)
+	r.shared("receiver", &e.Receiver)
+	r.shared("fingerprint", &fingerprint)
+	r.labels("labels", &e.Labels)
+	r.shared("was", &was)
+	r.time("startsAt", &e.StartsAt)
+	r.time("endsAt", &e.EndsAt)
+	r.shared("content", &e.Content)
+	r.time("observedAt", &e.ObservedAt)
+	e.Kind, e.GroupID, e.Fingerprint, e.Was = EventKind(kind), ID(group), Fingerprint(fingerprint), Status(was)
+	if r.has("opened") {
+		e.Opened = &Opened{}
+		r.begin()
+		r.string("groupKey", &e.Opened.GroupKey)
+		r.shared("externalURL", &e.Opened.ExternalURL)
+		r.end()
+	}
+	var n Notified
+	before := len(r.rest)
+	r.shared("reason", &n.Reason)
+	r.shared("externalURL", &n.ExternalURL)
+	r.int("firing", &n.Firing)
+	r.int("resolved", &n.Resolved)
+	r.uint("truncated", &n.Truncated)
+	if len(r.rest) < before {
+		e.Notified = &n
+	}
 }

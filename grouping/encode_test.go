@@ -48,9 +48,11 @@ func TestUsualObjectsAreDecodedLikeTheLibraryDoes(t *testing.T) {
 		var (
 			a Alert
 			m Meta
+			e Event
 		)
 		drawFields(t, reflect.ValueOf(&a).Elem())
 		drawFields(t, reflect.ValueOf(&m).Elem())
+		drawFields(t, reflect.ValueOf(&e).Elem())
 		for _, c := range []struct {
 			stored, got, want any
 			read              func(any) func(*objectReader)
@@ -63,6 +65,11 @@ func TestUsualObjectsAreDecodedLikeTheLibraryDoes(t *testing.T) {
 				storedMeta{&m, jsontext.Value(m.Unknown)},
 				&storedMeta{Meta: &Meta{}}, &storedMeta{Meta: &Meta{}},
 				func(v any) func(*objectReader) { return v.(*storedMeta).Meta.decode },
+			},
+			{
+				storedEvent{&e, jsontext.Value(e.Unknown)},
+				&storedEvent{Event: &Event{}}, &storedEvent{Event: &Event{}},
+				func(v any) func(*objectReader) { return v.(*storedEvent).Event.decode },
 			},
 		} {
 			text, err := json.Marshal(c.stored, encoding)
@@ -102,6 +109,13 @@ func TestUsualObjectsDoNotDecline(t *testing.T) {
 	for _, v := range values {
 		_, ok := encodeObject("", v)
 		require.True(t, ok, "%+v", v)
+	}
+	for i := range events {
+		text, err := events[i].Encode()
+		require.NoError(t, err)
+		var read Event
+		require.True(t, decodedObject(text[len(events[i].ID):], read.decode), text)
+		require.Equal(t, events[i], read)
 	}
 	head, err := g.EncodeHead()
 	require.NoError(t, err)
@@ -187,6 +201,18 @@ func BenchmarkDecodeAlert(b *testing.B) {
 	for b.Loop() {
 		var read AlertGroup
 		if err := (alertRecords{}).decode(&read, string(g.Alerts[0].Fingerprint), text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeEvent(b *testing.B) {
+	made := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(1)}, testRules)
+	text, err := made.Events[1].Encode()
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeEvent(text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -36,6 +36,10 @@ func decodeEvent(text []byte) (e Event, err error) {
 	if i < 0 {
 		return e, fmt.Errorf("%q is not an event", text)
 	}
+	if decodedObject(text[i:], e.decode) {
+		return e, nil
+	}
+	e = Event{}
 	s := storedEvent{Event: &e}
 	err = json.Unmarshal(text[i:], &s)
 	e.Unknown = string(s.Unknown)

@@ -340,7 +340,7 @@ func (f *Storage) readAfter(name []byte) durable.ReadAfter {
 			}
 			for n := 0; k != nil && n < durable.StreamChunk; n++ {
 				last = string(k)
-				if e, err := grouping.DecodeEvent(last + string(v)); err == nil {
+				if e, err := grouping.DecodeEvent(string(v)); err == nil {
 					events = append(events, e)
 				}
 				k, v = cursor.Next()
