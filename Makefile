@@ -88,7 +88,7 @@ demo: build $(ALERTMANAGER) ## run a real Alertmanager, Muster and a story of al
 	@exec $(TOOLS)/demo -alertmanager $(ALERTMANAGER) -muster ./muster $(ARGS)
 
 .PHONY: test
-test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager or browser
+test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager, browser or Python
 	@# Tests with servers mostly wait, so more of them run at the same time than there
 	@# are cores. They come first, because they take longest. Vet runs in lint.
 	go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m -p 3 -parallel 4 \
@@ -101,6 +101,7 @@ test-tools: ## install the programs that the tests need
 ifneq ($(SHORT),1)
 	./scripts/install.sh redis-server redis-server
 	./scripts/install.sh chromium chromium
+	./scripts/install.sh python3 python3
 	@$(MAKE) --no-print-directory $(ALERTMANAGER) $(OLDER_ALERTMANAGER)
 endif
 

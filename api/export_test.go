@@ -38,6 +38,16 @@ var (
 	ViewEvent = viewEvent
 )
 
+// CSVRow returns a row of CSV with these texts.
+func CSVRow(cells ...string) string {
+	out := csvStream{textStream: &textStream{enc: &encoder{}, head: answerHead{media: csvMedia}}}
+	for _, cell := range cells {
+		out.writeText(cell)
+	}
+	out.writeRaw("\r\n")
+	return string(out.enc.text)
+}
+
 // Epoch returns the part of all event IDs that names the process.
 func (h *Hub) Epoch() string { return h.epoch }
 

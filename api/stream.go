@@ -1,6 +1,8 @@
 package api
 
 import (
+	"compress/gzip"
+	"io"
 	"net/http"
 	"sync"
 
@@ -18,10 +20,13 @@ const (
 	streamSize = 64 << 10
 )
 
-// jsonStream writes one JSON value to a client in parts. A list of any length
-// uses no more memory than its largest element.
-type jsonStream struct {
+// textStream writes an answer of any length to a client in parts. It uses no more memory
+// than the largest part.
+type textStream struct {
 	c            *gin.Context
+	head         answerHead
+	to           io.Writer    // the client, or the compressor
+	zipped       *gzip.Writer // nil: the answer is not compressed
 	hold         limit.Hold
 	enc          *encoder
 	started      bool
@@ -29,26 +34,50 @@ type jsonStream struct {
 	disconnected bool  // the client disconnected
 }
 
+// answerHead says how an answer is sent.
+type answerHead struct {
+	media string // its media type
+	file  string // the name under which a browser saves it; "": it is shown
+}
+
+// jsonStream writes one JSON value to a client in parts. A list of any length
+// uses no more memory than its largest element.
+type jsonStream struct{ *textStream }
+
 // encoders holds the encoders of streams with their memory.
 var encoders = sync.Pool{New: func() any { return &encoder{text: make([]byte, 0, streamSize)} }}
 
 // streamJSON answers with the JSON that the function write writes. Held is the
 // number of other bytes that the answer keeps in memory until it is sent.
+func (d *Door) streamJSON(c *gin.Context, held int64, write func(*jsonStream)) {
+	d.stream(c, held, answerHead{media: "application/json; charset=utf-8"}, func(out *textStream) { write(&jsonStream{out}) })
+}
+
+// stream answers with the text that the function write writes. Held is as in streamJSON. A
+// file is compressed if the client asks for it.
 //
 // An error before the first byte is answered with its status code. A later
 // error closes the connection, so that an incomplete answer does not look
 // complete.
-func (d *Door) streamJSON(c *gin.Context, held int64, write func(*jsonStream)) {
+func (d *Door) stream(c *gin.Context, held int64, head answerHead, write func(*textStream)) {
+	compress := head.file != "" && reply.Gzip(c.Request.Header.Values("Accept-Encoding"))
+	if compress {
+		held += reply.GzipMemory
+	}
 	hold, ok := d.readers.Hold(c, streamSize+held)
 	if !ok {
 		return
 	}
 	enc, _ := encoders.Get().(*encoder)
 	enc.mutes = d.groups
-	out := &jsonStream{c: c, hold: hold, enc: enc}
+	out := &textStream{c: c, head: head, to: c.Writer, hold: hold, enc: enc}
+	if compress {
+		out.zipped = reply.NewGzipWriter(c.Writer)
+		out.to = out.zipped
+	}
 	defer out.close()
 	write(out)
-	out.writeBuffered()
+	out.finish()
 	switch {
 	case out.err == nil || out.disconnected:
 	case out.started:
@@ -64,8 +93,11 @@ func (d *Door) respondJSON(c *gin.Context, value any) {
 	d.streamJSON(c, 0, func(out *jsonStream) { out.writeValue(value) })
 }
 
-func (o *jsonStream) close() {
+func (o *textStream) close() {
 	o.hold.Release()
+	if o.zipped != nil {
+		reply.RecycleGzipWriter(o.zipped)
+	}
 	if cap(o.enc.text) <= streamSize {
 		o.enc.text = o.enc.text[:0]
 		encoders.Put(o.enc)
@@ -73,10 +105,10 @@ func (o *jsonStream) close() {
 }
 
 // failed reports whether an error ended the stream.
-func (o *jsonStream) failed() bool { return o.err != nil }
+func (o *textStream) failed() bool { return o.err != nil }
 
 // writeRaw writes JSON text unchanged.
-func (o *jsonStream) writeRaw(s string) {
+func (o *textStream) writeRaw(s string) {
 	if o.err == nil {
 		o.enc.raw(s)
 	}
@@ -98,7 +130,7 @@ func (o *jsonStream) writeValue(v any) {
 
 // finishValue counts the memory of the text after a value, and writes a long text. err is
 // the error of encoding the value.
-func (o *jsonStream) finishValue(err error) {
+func (o *textStream) finishValue(err error) {
 	if o.err = err; err != nil {
 		return
 	}
@@ -111,19 +143,57 @@ func (o *jsonStream) finishValue(err error) {
 	}
 }
 
-func (o *jsonStream) writeBuffered() {
+func (o *textStream) writeBuffered() {
 	if o.err != nil || len(o.enc.text) == 0 {
 		return
 	}
-	if !o.started {
-		o.started = true
-		o.c.Header("Content-Type", "application/json; charset=utf-8")
-		o.c.Status(http.StatusOK)
-	}
-	_, err := o.c.Writer.Write(o.enc.text)
+	o.start()
+	_, err := o.to.Write(o.enc.text)
 	o.disconnected = err != nil
 	o.err = err
 	o.enc.text = o.enc.text[:0]
+}
+
+// start sets the headers of the answer.
+func (o *textStream) start() {
+	if o.started {
+		return
+	}
+	o.started = true
+	o.c.Header("Content-Type", o.head.media)
+	if o.head.file != "" {
+		o.c.Header("Content-Disposition", `attachment; filename="`+o.head.file+`"`)
+		o.c.Header("Vary", "Accept-Encoding")
+	}
+	if o.zipped != nil {
+		o.c.Header("Content-Encoding", "gzip")
+	}
+	o.c.Status(http.StatusOK)
+}
+
+// flush sends what was written so far.
+func (o *textStream) flush() {
+	if o.writeBuffered(); o.err != nil {
+		return
+	}
+	o.start()
+	if o.zipped != nil {
+		o.err = o.zipped.Flush()
+		o.disconnected = o.err != nil
+	}
+	o.c.Writer.Flush()
+}
+
+// finish writes the end of the answer. After an error the end is missing.
+func (o *textStream) finish() {
+	if o.writeBuffered(); o.err != nil {
+		return
+	}
+	o.start()
+	if o.zipped != nil {
+		o.err = o.zipped.Close()
+		o.disconnected = o.err != nil
+	}
 }
 
 // writeGroup writes a group and the given alerts.

@@ -2,10 +2,8 @@ package pages
 
 import (
 	"bytes"
-	"compress/gzip"
 	"net/http"
 	"strconv"
-	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -82,16 +80,9 @@ func (d *Door) sendPage(c *gin.Context, p *renderedPage) {
 func compress(body []byte) []byte {
 	var b bytes.Buffer
 	b.Grow(len(body) / 8)
-	z, _ := gzipWriters.Get().(*gzip.Writer)
-	defer gzipWriters.Put(z)
-	z.Reset(&b)
+	z := reply.NewGzipWriter(&b)
+	defer reply.RecycleGzipWriter(z)
 	_, _ = z.Write(body) // a buffer never fails
 	_ = z.Close()
 	return b.Bytes()
 }
-
-// Levels above 5 take much more time and make a page little smaller.
-var gzipWriters = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(nil, 5) // the level is valid
-	return z
-}}

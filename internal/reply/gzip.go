@@ -1,8 +1,11 @@
 package reply
 
 import (
+	"compress/gzip"
+	"io"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Gzip reports whether a client prefers gzip, by the values of its Accept-Encoding
@@ -37,4 +40,26 @@ func weight(params string) float64 {
 		return 0
 	}
 	return q
+}
+
+// GzipMemory is about the memory of a writer that compresses, in bytes.
+const GzipMemory = 1 << 20
+
+// Levels above 5 take much more time and make a page little smaller.
+var gzipWriters = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(nil, 5) // the level is valid
+	return z
+}}
+
+// NewGzipWriter returns a writer that compresses what it writes to w.
+func NewGzipWriter(w io.Writer) *gzip.Writer {
+	z, _ := gzipWriters.Get().(*gzip.Writer)
+	z.Reset(w)
+	return z
+}
+
+// RecycleGzipWriter takes back a writer that is no longer used.
+func RecycleGzipWriter(z *gzip.Writer) {
+	z.Reset(io.Discard) // so that it does not keep the other writer
+	gzipWriters.Put(z)
 }
