@@ -68,10 +68,15 @@ func TestEventShape(t *testing.T) {
 	want := `{"events":[
 		{` + common + `,"kind":"notified","labels":{},"reason":"first notification","externalURL":"http://am",
 			"firing":1,"resolved":0,"truncated":3},
-		{` + common + `,"kind":"fired","fingerprint":"0011223344556677","labels":{"alertname":"Down"}},
+		{` + common + `,"kind":"fired","fingerprint":"0011223344556677","labels":{"alertname":"Down"},
+			"startsAt":"2026-11-23T03:00:00Z"},
 		{` + common + `,"kind":"opened","labels":{}}]}`
 	require.JSONEq(t, want, shape(t, h, "/api/v1/events"))
 	require.JSONEq(t, want, shape(t, h, "/api/v1/groups/"+id+"/events"))
+
+	h.PostKept(t, wiretest.Body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z"))
+	require.JSONEq(t, `{"events":[{`+common+`,"kind":"resolved","fingerprint":"0011223344556677","labels":{"alertname":"Down"},
+		"was":"firing","startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}]}`, shape(t, h, "/api/v1/events?kind=resolved"))
 }
 
 func TestEventQueries(t *testing.T) {

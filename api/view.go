@@ -123,6 +123,9 @@ type eventView struct {
 	Receiver    string               `json:"receiver"`
 	Fingerprint grouping.Fingerprint `json:"fingerprint,omitempty"`
 	Labels      grouping.Labels      `json:"labels"`
+	Was         grouping.Status      `json:"was,omitempty"`
+	StartsAt    time.Time            `json:"startsAt,omitzero"`
+	EndsAt      time.Time            `json:"endsAt,omitzero"`
 	Reason      string               `json:"reason,omitempty"`
 	ExternalURL string               `json:"externalURL,omitempty"`
 	Firing      *int                 `json:"firing,omitempty"`
@@ -140,7 +143,8 @@ func viewEvent(e *grouping.Event) eventView {
 	n := e.Notification()
 	view := eventView{
 		ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
-		Fingerprint: e.Fingerprint, Labels: emptyIfNil(e.Labels), Reason: n.Reason, ExternalURL: n.ExternalURL,
+		Fingerprint: e.Fingerprint, Labels: emptyIfNil(e.Labels), Was: e.Was, StartsAt: e.StartsAt.UTC(), EndsAt: e.EndsAt.UTC(),
+		Reason: n.Reason, ExternalURL: n.ExternalURL,
 	}
 	if e.Kind == grouping.EventNotified {
 		view.Firing, view.Resolved, view.Truncated = &n.Firing, &n.Resolved, &n.Truncated
