@@ -88,6 +88,14 @@ func (p *PackedEvent) Time() time.Time {
 	return p.time.time()
 }
 
+// GroupID returns the group of the event.
+func (p *PackedEvent) GroupID() ID {
+	if p.whole != nil {
+		return p.whole.GroupID
+	}
+	return p.origin.group
+}
+
 // Event returns the event.
 func (p *PackedEvent) Event() Event {
 	if p.whole != nil {

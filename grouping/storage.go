@@ -197,10 +197,15 @@ type EventQuery struct {
 	Words  []string
 	Cursor string // EventPage.Next of the previous page; "": the first page
 	Limit  int    // 0: DefaultLimit
+	// MaxRead limits the work of a query with a Group: it is the approximate number of
+	// events of the group that are read before the page ends. Such a page may have fewer
+	// events than the limit. 0: no limit.
+	MaxRead int
 }
 
 // EventPage is a page of the history. Next is the cursor of the next page, or empty on
-// the last page.
+// the last page. It begins with the stamp of a write: the page has all selected events
+// after this write.
 type EventPage struct {
 	Events []Event
 	Next   string
@@ -260,6 +265,15 @@ func allMatch(ms labels.Matchers, l Labels) bool {
 		}
 	}
 	return true
+}
+
+// CompleteSince returns the time from which on the page has all selected events, or zero if
+// it has all of them.
+func (p *EventPage) CompleteSince() time.Time {
+	if p.Next == "" {
+		return time.Time{}
+	}
+	return Stamp(p.Next[:min(StampLen, len(p.Next))]).Time()
 }
 
 // StorageStatus is the status of a storage.

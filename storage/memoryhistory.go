@@ -136,11 +136,20 @@ func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 	events := slices.Clone(m.history.events[:end])
 	m.mu.RUnlock()
 	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
+	last, read := "", 0 // of the group's events
 	for _, kept := range slices.Backward(events) {
-		e := kept.Event()
-		if !q.Since.IsZero() && e.Time.Before(q.Since) {
+		if !q.Since.IsZero() && kept.Time().Before(q.Since) {
 			break
 		}
+		if q.Group != "" && kept.GroupID() != q.Group {
+			continue // most events
+		}
+		if q.Group != "" && q.MaxRead > 0 && read == q.MaxRead {
+			page.Next = last
+			break
+		}
+		last, read = kept.ID, read+1
+		e := kept.Event()
 		if !q.Matches(&e) {
 			continue
 		}

@@ -254,7 +254,14 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
 	err := f.view("events", func(tx *bbolt.Tx) error {
 		filter := q.Filter()
-		for text := range eventTexts(tx, &q) {
+		var last []byte
+		read := 0
+		for id, text := range eventTexts(tx, &q) {
+			if q.Group != "" && q.MaxRead > 0 && read == q.MaxRead {
+				page.Next = string(last)
+				break
+			}
+			last, read = id, read+1
 			e, ok := filter.Select(text)
 			if !ok {
 				continue
@@ -270,10 +277,10 @@ func (f *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 	return page, err
 }
 
-// eventTexts yields the texts of the events in the range of the query, without their IDs,
-// from the newest to the oldest. They are only valid in the transaction.
-func eventTexts(tx *bbolt.Tx, q *grouping.EventQuery) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
+// eventTexts yields the IDs and the texts of the events in the range of the query, from the
+// newest to the oldest. They are only valid in the transaction.
+func eventTexts(tx *bbolt.Tx, q *grouping.EventQuery) iter.Seq2[[]byte, []byte] {
+	return func(yield func(id, text []byte) bool) {
 		history := tx.Bucket(bucketHistory)
 		bucket, prefix := history, []byte(nil)
 		if q.Group != "" {
@@ -297,10 +304,11 @@ func eventTexts(tx *bbolt.Tx, q *grouping.EventQuery) iter.Seq[[]byte] {
 			k, text = cursor.Prev()
 		}
 		for ; k != nil && bytes.HasPrefix(k, prefix) && bytes.Compare(k[len(prefix):], first) >= 0; k, text = cursor.Prev() {
+			id := k[len(prefix):]
 			if q.Group != "" { // a timeline has only IDs
-				text = history.Get(k[len(prefix):])
+				text = history.Get(id)
 			}
-			if !yield(text) {
+			if !yield(id, text) {
 				return
 			}
 		}

@@ -29,7 +29,7 @@ func (r *Storage) Events(ctx context.Context, q grouping.EventQuery) (grouping.E
 			page.Events = append(page.Events, events...)
 		}
 	case q.Group.Valid(): // only a valid ID may become part of a key
-		page.Events, err = r.newestOfGroup(ctx, &q)
+		page.Events, page.Next, err = r.newestOfGroup(ctx, &q)
 	}
 	if err != nil {
 		return grouping.EventPage{}, r.fault(ctx, "events", err)

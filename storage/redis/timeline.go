@@ -18,38 +18,44 @@ func (r *Storage) timelineKey(id grouping.ID) string { return r.key(r.shard(id),
 // writesChunk is the number of writes whose events are read at once.
 const writesChunk = 100
 
-// newestOfGroup is newest for the events of a group.
-func (r *Storage) newestOfGroup(ctx context.Context, q *grouping.EventQuery) (events []grouping.Event, err error) {
+// newestOfGroup is newest for the events of a group. If it stops because of MaxRead, it
+// returns the stamp of the last write that it read.
+func (r *Storage) newestOfGroup(ctx context.Context, q *grouping.EventQuery) (events []grouping.Event, stopped string, err error) {
 	to, from := bounds(q)
 	filter := q.Filter()
-	for {
+	for read := 0; ; {
 		members, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
 			Key: r.timelineKey(q.Group), Start: to, Stop: from, ByLex: true, Rev: true, Count: writesChunk,
 		}).Result()
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		part, err := r.eventsOf(ctx, r.shard(q.Group), members, filter)
+		part, n, err := r.eventsOf(ctx, r.shard(q.Group), members, filter)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		for i := range part {
 			if e := part[i]; q.Cursor == "" || e.ID < q.Cursor {
 				if events = append(events, e); len(events) > q.Limit {
-					return events, nil
+					return events, "", nil
 				}
 			}
 		}
 		if len(members) < writesChunk {
-			return events, nil
+			return events, "", nil
 		}
-		to = "(" + members[len(members)-1]
+		last := members[len(members)-1]
+		if read += n; q.MaxRead > 0 && read >= q.MaxRead {
+			return events, firstID(last), nil
+		}
+		to = "(" + last
 	}
 }
 
-// eventsOf returns the selected events of members of a timeline, the newest first.
+// eventsOf returns the selected events of members of a timeline, the newest first, and the
+// number of events that it read.
 func (r *Storage) eventsOf(ctx context.Context, shard int, members []string, filter *grouping.EventFilter) (
-	events []grouping.Event, err error,
+	events []grouping.Event, read int, err error,
 ) {
 	stamps := make([]string, 0, len(members))
 	for _, m := range members {
@@ -61,15 +67,16 @@ func (r *Storage) eventsOf(ctx context.Context, shard int, members []string, fil
 	}
 	entries, err := r.entriesOf(ctx, r.historyKeys(shard).events, stamps)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	for _, text := range splitEntries(entries) {
+	texts := splitEntries(entries)
+	for _, text := range texts {
 		if e, ok := filter.Select([]byte(text)); ok {
 			events = append(events, e)
 		}
 	}
 	// The repair of a timeline of an earlier version has added stamps of events in it.
-	return distinct(events, newestFirst), nil
+	return distinct(events, newestFirst), len(texts) + len(members) - len(stamps), nil
 }
 
 // entriesOf returns the entries of writes.

@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 		"a hundred writers of one group":         contractConcurrent,
 		"events: pages":                          contractEventPages,
 		"events: filters":                        contractEventFilters,
+		"events: bounded reads":                  contractBoundedReads,
 		"events: written once":                   contractEventsOnce,
 		"events: a stream":                       contractEventStream,
 		"events: a stream while others write":    contractEventStreamDuringWrites,

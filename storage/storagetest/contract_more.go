@@ -315,6 +315,44 @@ func contractEventFilters(t *testing.T, w *Writer) {
 	}
 }
 
+func contractBoundedReads(t *testing.T, w *Writer) {
+	const writes = 310
+	key, other := Key("g"), Key("other")
+	first := w.Change(nil, key, a("x", "0"))
+	first.Events[0].Kind = grouping.EventOpened
+	g := w.MustStore(t, first)
+	for i := range writes {
+		g = w.MustStore(t, w.Change(g, key, a("x", fmt.Sprint(i))))
+		if i%100 == 0 {
+			w.Add(t, other, a("x", fmt.Sprint(i)))
+		}
+	}
+	all, _ := Pages(t, w, grouping.EventQuery{Group: key.ID(), Limit: 1000})
+	rare := grouping.EventQuery{Group: key.ID(), Kinds: []grouping.EventKind{grouping.EventOpened}, MaxRead: 120}
+	page, err := w.Events(t.Context(), rare)
+	require.NoError(t, err)
+	require.Empty(t, page.Events, "the event is older than what is read")
+	require.NotEmpty(t, page.Next)
+	oldest := len(all) - 1
+	for page.CompleteSince().After(all[oldest].Time) {
+		oldest--
+	}
+	require.Greater(t, oldest, 100, "less is not read")
+	require.Less(t, oldest, len(all)-1, "and not everything")
+
+	got, pages := Pages(t, w, rare)
+	require.Equal(t, all[len(all)-1:], got, "the next pages have the rest")
+	require.Greater(t, pages, 1)
+	rare.Kinds = nil
+	got, _ = Pages(t, w, rare)
+	require.Equal(t, all, got)
+	rare.MaxRead, rare.Kinds = 2*writes, []grouping.EventKind{grouping.EventOpened}
+	page, err = w.Events(t.Context(), rare)
+	require.NoError(t, err)
+	require.Equal(t, grouping.EventPage{Events: all[len(all)-1:]}, page)
+	require.Zero(t, page.CompleteSince())
+}
+
 func contractEventsOnce(t *testing.T, w *Writer) {
 	key := Key("g")
 	c := w.Change(nil, key, a("x", "1"))
