@@ -179,9 +179,11 @@ func TestRedisExpiry(t *testing.T) {
 		server.FastForward(2 * time.Second)
 		_, err := w.Load(t.Context(), g.ID)
 		require.ErrorIs(t, err, grouping.ErrGroupNotFound)
-		require.False(t, server.Exists(r.key(r.shard(g.ID), "t:"+string(g.ID))))
 		empty(t, w)
 		require.False(t, server.Exists(r.key(0, "index")))
+		require.True(t, server.Exists(r.timelineKey(g.ID)), "the history outlives the group")
+		server.FastForward(r.opts.HistoryRetention)
+		require.False(t, server.Exists(r.timelineKey(g.ID)))
 	})
 	t.Run("a resolved group with alerts of another writer does not expire", func(t *testing.T) {
 		server, r, w := mini(t, Options{Retention: retention})
@@ -213,10 +215,14 @@ func TestRedisExpiry(t *testing.T) {
 		require.Equal(t, durable.TombstoneAge, server.TTL(r.documentKey(g.ID)))
 		server.FastForward(durable.TombstoneAge + time.Second)
 		require.False(t, server.Exists(r.documentKey(g.ID)))
-		require.False(t, server.Exists(r.key(0, "t:"+string(g.ID))))
 		page, err := w.Events(t.Context(), grouping.EventQuery{})
 		require.NoError(t, err)
 		require.Len(t, page.Events, 1, "the history of all groups has its own retention")
+		back := w.Add(t, groupKey("g"), a("x", "2"))
+		page, err = w.Events(t.Context(), grouping.EventQuery{Group: back.ID})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 2, "a group that comes back has its history")
+		require.Zero(t, server.TTL(r.timelineKey(g.ID)))
 	})
 }
 

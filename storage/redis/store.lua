@@ -317,7 +317,8 @@ local extra = {tonumber(logState[4]) or 0, tonumber(logState[5]) or 0}
 local left = {writeEvents(inHistory, extra[1], oldest), writeEvents(changed, extra[2], oldest)}
 if ttl ~= '0' then
   redis.call('EXPIRE', document, ttl)
-  redis.call('EXPIRE', timeline, ttl)
+  -- If a group comes back, its timeline still has what the history has of it.
+  redis.call('EXPIRE', timeline, text(math.max(tonumber(ttl), RETENTION)))
 else
   if live or storedDeleted ~= '' then
     redis.call('PERSIST', document)
