@@ -78,7 +78,8 @@ type Event struct {
 
 	// Was is the status of the alert before the event, or "" if the alert was not
 	// known. StartsAt and EndsAt are those of its episode after the event, in the clock
-	// of the source. They are set in all events about an alert.
+	// of the source. They are set in all events about an alert. An opened event has the
+	// start of the group's episode, and a closed event its end.
 	Was      Status    `json:"was,omitempty"`
 	StartsAt time.Time `json:"startsAt,omitzero"`
 	EndsAt   time.Time `json:"endsAt,omitzero"`

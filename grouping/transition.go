@@ -96,16 +96,34 @@ func (tr *transition) finish() Change {
 		events := tr.log.events
 		tr.log.events = nil
 		opened := &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}
-		tr.log.add(Event{Kind: EventOpened, Labels: g.GroupLabels, Opened: opened})
+		tr.log.add(Event{Kind: EventOpened, Labels: g.GroupLabels, Opened: opened, StartsAt: g.firstStart()})
 		for _, e := range events {
 			tr.log.add(e)
 		}
 	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded):
-		tr.log.addForGroup(EventClosed, g.GroupLabels)
+		tr.log.add(Event{Kind: EventClosed, Labels: g.GroupLabels, EndsAt: g.lastEnd()})
 	}
 	c := Change{Group: g, Stamp: tr.stamp, Events: tr.log.events, Changed: tr.log.takeChanged()}
 	c.addContents()
 	return c
+}
+
+// firstStart returns the earliest start of the alerts that did not end.
+func (g *AlertGroup) firstStart() (at time.Time) {
+	for _, a := range g.Alerts {
+		if a.Status != StatusResolved && (at.IsZero() || a.StartsAt.Before(at)) {
+			at = a.StartsAt
+		}
+	}
+	return at
+}
+
+// lastEnd returns the latest end of the alerts.
+func (g *AlertGroup) lastEnd() (at time.Time) {
+	for _, a := range g.Alerts {
+		at = latest(at, a.EndsAt)
+	}
+	return at
 }
 
 // hasMutes reports whether an alert of the group has or had mutes.
