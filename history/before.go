@@ -1,0 +1,232 @@
+package history
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"muster/grouping"
+)
+
+const (
+	// BeforeWindow is the time in which Before counts episodes.
+	BeforeWindow = 30 * 24 * time.Hour
+	// RecentWindow is the shorter time in which Before counts episodes, too.
+	RecentWindow = 7 * 24 * time.Hour
+	// minForLonger is the minimum number of resolved episodes that say how long an episode
+	// usually takes at most.
+	minForLonger = 5
+)
+
+// Before says how often an alert or a group fired, and for how long. An episode counts if it
+// fired within the window, so the newest one usually counts too.
+type Before struct {
+	// KnownSince is the begin of the window, or later if the history does not reach so far
+	// back. NoData is the part of the time since then for which there is no data.
+	KnownSince time.Time
+	NoData     time.Duration
+	// Firings is the number of episodes since KnownSince, and RecentFirings the number of
+	// those within the RecentWindow.
+	Firings, RecentFirings int
+	// Resolved is the number of these episodes that were resolved. The durations are theirs:
+	// half of them took at most Median, and nine of ten at most P90.
+	Resolved             int
+	Median, P90, Longest time.Duration
+	// Newest is the newest episode. Last is the one before it, if it counts. A zero EndsAt
+	// means that the episode did not end, or that nobody reported its end.
+	Newest, Last grouping.Episode
+}
+
+// NewBefore returns what episodes say at the time now. They are sorted by their starts, and
+// complete since knownSince. The gaps are sorted and do not overlap.
+func NewBefore(episodes []grouping.Episode, gaps []grouping.Gap, knownSince, now time.Time) Before {
+	b := Before{KnownSince: latest(knownSince, now.Add(-BeforeWindow))}
+	for _, g := range gaps {
+		b.NoData += max(0, earliest(g.To, now).Sub(latest(g.From, b.KnownSince)))
+	}
+	for len(episodes) > 0 && episodes[len(episodes)-1].StartsAt.After(now) {
+		episodes = episodes[:len(episodes)-1]
+	}
+	var took []time.Duration
+	for i, e := range episodes {
+		isNewest := i == len(episodes)-1
+		if e.EndsAt.After(now) {
+			e.EndsAt = time.Time{}
+		}
+		lastFired := latest(e.StartsAt, e.EndsAt)
+		if isNewest && e.EndsAt.IsZero() {
+			lastFired = now
+		}
+		if isNewest {
+			b.Newest = e
+		}
+		if lastFired.Before(b.KnownSince) {
+			continue
+		}
+		b.Firings++
+		if now.Sub(lastFired) <= RecentWindow {
+			b.RecentFirings++
+		}
+		if !e.EndsAt.IsZero() {
+			took = append(took, e.EndsAt.Sub(e.StartsAt))
+		}
+		if !isNewest {
+			b.Last = e
+		}
+	}
+	if b.Resolved = len(took); b.Resolved > 0 {
+		slices.Sort(took)
+		b.Median, b.P90, b.Longest = nearestRank(took, 50), nearestRank(took, 90), took[len(took)-1]
+	}
+	return b
+}
+
+// nearestRank returns the least of the sorted durations that this percentage of them does not
+// exceed.
+func nearestRank(sorted []time.Duration, percent int) time.Duration {
+	return sorted[max(0, (len(sorted)*percent+99)/100-1)]
+}
+
+// Covers reports whether the count reaches back for the duration.
+func (b *Before) Covers(d time.Duration, now time.Time) bool { return !b.KnownSince.After(now.Add(-d)) }
+
+// LongerThanUsual reports whether the newest episode, which did not end, lasts longer than nine
+// of ten that were resolved.
+func (b *Before) LongerThanUsual(now time.Time) bool {
+	return b.Resolved >= minForLonger && b.Newest.EndsAt.IsZero() && now.Sub(b.Newest.StartsAt) > b.P90
+}
+
+// GroupEpisodes collects the episodes of a group from its events. The zero value has none.
+type GroupEpisodes struct {
+	Episodes []grouping.Episode
+	open     bool
+}
+
+// GroupKinds lists the kinds of the events that GroupEpisodes needs.
+func GroupKinds() []grouping.EventKind {
+	return []grouping.EventKind{grouping.EventOpened, grouping.EventClosed, grouping.EventExpired}
+}
+
+// Add adds what an event tells. Events are added in their order.
+func (g *GroupEpisodes) Add(e *grouping.Event) {
+	switch {
+	case e.Fingerprint != "": // it is about one alert
+	case e.Kind == grouping.EventOpened:
+		g.start(e)
+		g.open = true
+	case e.Kind == grouping.EventClosed && g.open:
+		// An earlier version wrote no other time.
+		end(&g.Episodes[len(g.Episodes)-1], cmp.Or(e.EndsAt, e.Time))
+		g.open = false
+	case e.Kind == grouping.EventExpired:
+		g.open = false // it was removed before it resolved
+	}
+}
+
+// start starts an episode. If the group opens because an alert of the last episode is
+// reopened, that one continues.
+func (g *GroupEpisodes) start(e *grouping.Event) {
+	at := cmp.Or(e.StartsAt, e.Time)
+	if n := len(g.Episodes); n > 0 {
+		last := &g.Episodes[n-1]
+		if !at.Before(last.StartsAt) && at.Before(latest(last.EndsAt, last.StartsAt.Add(1))) {
+			last.EndsAt = time.Time{}
+			return
+		}
+		if at.Before(last.StartsAt) {
+			at = e.Time // an alert of an older episode is reopened
+		}
+	}
+	g.Episodes = append(g.Episodes, grouping.Episode{StartsAt: at})
+}
+
+// Of returns the episodes as the state of the group completes them: its events can be older
+// than what is known of the history.
+func (g *GroupEpisodes) Of(group *grouping.AlertGroup) []grouping.Episode {
+	if g.open || group.State == grouping.StateResolved {
+		return g.Episodes
+	}
+	now := group.Episodes()
+	if len(now) == 0 {
+		return g.Episodes
+	}
+	return JoinEpisodes(g.Episodes, now[len(now)-1:])
+}
+
+// AlertKinds lists the kinds of the events that AlertEpisodes needs.
+func AlertKinds() []grouping.EventKind {
+	return []grouping.EventKind{grouping.EventFired, grouping.EventRefired, grouping.EventReopened, grouping.EventResolved}
+}
+
+// AlertEpisodes returns the episodes that the events of an alert tell of, sorted by their
+// starts. The events are in their order.
+func AlertEpisodes(events []grouping.Event) (episodes []grouping.Episode) {
+	for i := range events {
+		e := &events[i]
+		switch at := episodeAt(&episodes, e.StartsAt); {
+		case at < 0:
+		case e.Kind == grouping.EventResolved:
+			end(&episodes[at], e.EndsAt)
+		default:
+			episodes[at].EndsAt = time.Time{}
+		}
+	}
+	return episodes
+}
+
+// episodeAt returns the index of the episode with this start, which may be a new one. It
+// returns -1 if an episode that is not known is older than others.
+func episodeAt(episodes *[]grouping.Episode, at time.Time) int {
+	list := *episodes
+	for i := range slices.Backward(list) {
+		if e := list[i]; sameStart(e.StartsAt, at) || at.After(e.StartsAt) && at.Before(e.EndsAt) {
+			return i
+		}
+	}
+	last := len(list) - 1
+	if last < 0 || at.After(list[last].StartsAt) {
+		*episodes = append(list, grouping.Episode{StartsAt: at})
+		return last + 1
+	}
+	if last > 0 && at.Before(latest(list[last-1].StartsAt, list[last-1].EndsAt)) {
+		return -1
+	}
+	list[last].StartsAt = at // a source can move a start back
+	return last
+}
+
+// sameStart reports whether both are the start of one episode. The API of Alertmanager has
+// milliseconds only.
+func sameStart(a, b time.Time) bool { return a.Sub(b).Abs() < time.Millisecond }
+
+// end ends an episode. A sender can report an end before the start.
+func end(e *grouping.Episode, at time.Time) { e.EndsAt = latest(at, e.StartsAt) }
+
+// JoinEpisodes returns the episodes of both lists, which are sorted by their starts. If both
+// lists have an episode, the second one is right about it.
+func JoinEpisodes(known, right []grouping.Episode) []grouping.Episode {
+	all := slices.Clone(right)
+	for _, e := range known {
+		if !slices.ContainsFunc(right, func(o grouping.Episode) bool { return isSameEpisode(e, o) }) {
+			all = append(all, e)
+		}
+	}
+	slices.SortStableFunc(all, func(x, y grouping.Episode) int { return x.StartsAt.Compare(y.StartsAt) })
+	return all
+}
+
+// isSameEpisode reports whether both have the same start, or one contains the start of the
+// other one.
+func isSameEpisode(x, y grouping.Episode) bool {
+	if y.StartsAt.Before(x.StartsAt) {
+		x, y = y, x
+	}
+	return sameStart(x.StartsAt, y.StartsAt) || y.StartsAt.Before(x.EndsAt)
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
