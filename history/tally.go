@@ -1,0 +1,275 @@
+package history
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"muster/grouping"
+)
+
+// Report answers the query. What happened before the digest begins is not counted.
+func (d *Digest) Report(q ReportQuery) *Report {
+	t := tally{
+		d: d, q: q, window: stretchOf(Window{latest(q.Since, d.since), q.Until}),
+		report: &Report{Window: Window{q.Since, q.Until}, By: q.By}, rowOf: map[string]int{},
+	}
+	if before := q.Before(); !before.Since.Before(d.since) && before.Since.Before(before.Until) {
+		t.report.Before, t.before = &before, stretchOf(before)
+	}
+	if d.since.After(q.Since) {
+		t.report.KnownSince = d.since
+	}
+	t.addDays()
+	t.addGaps()
+	t.selected = make([]int32, len(d.alerts))
+	for i := range d.alerts {
+		t.selected[i] = notSelected
+		if t.selects(&d.alerts[i]) {
+			t.selected[i] = 0
+			t.addAlert(i)
+		}
+	}
+	t.addNotes()
+	t.finish()
+	return t.report
+}
+
+// stretch is a Window in milliseconds.
+type stretch struct{ since, until millis }
+
+func stretchOf(w Window) stretch { return stretch{millis(w.Since.UnixMilli()), millis(w.Until.UnixMilli())} }
+
+func (s stretch) has(t millis) bool { return s.since <= t && t < s.until }
+
+// inside returns how much of an interval is inside.
+func (s stretch) inside(from, to millis) millis { return max(0, min(to, s.until)-max(from, s.since)) }
+
+const notSelected = -1
+
+// tally counts for one report.
+type tally struct {
+	d              *Digest
+	q              ReportQuery
+	window, before stretch // before is empty if there is none
+	report         *Report
+
+	totals, totalsBefore count
+	rows                 []count
+	rowOf                map[string]int // index in rows
+	// selected has the row of each alert, or notSelected. By receiver there is no such row.
+	selected []int32
+	sorted   []episode // memory for the episodes of one alert
+	of       []int     // memory for the rows of one episode
+}
+
+// count counts for one row.
+type count struct {
+	Row
+
+	firing    millis
+	durations []millis // of the ended episodes
+	last      millis
+	active    bool  // the row has anything in the window
+	flapOf    int32 // the last alert with a flap, plus 1
+}
+
+// selects reports whether the query selects the alert.
+func (t *tally) selects(a *alertLine) bool {
+	q := grouping.EventQuery{Matchers: t.q.Matchers, Words: t.q.Words}
+	e := grouping.Event{Source: a.id.Source, Labels: a.labels}
+	if len(q.Words) == 0 {
+		return q.Matches(&e)
+	}
+	// A word can be in the name of a receiver.
+	for i := range a.episodes {
+		for _, r := range t.d.receivers.sets[a.episodes[i].receivers] {
+			if e.Receiver = t.d.receivers.names.list[r]; q.Matches(&e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// row returns the index of the row with the key.
+func (t *tally) row(key string) int {
+	i, known := t.rowOf[key]
+	if !known {
+		i = len(t.rows)
+		t.rowOf[key] = i
+		t.rows = append(t.rows, count{Row: Row{Key: key, Severity: grouping.SeverityNone}})
+	}
+	return i
+}
+
+// addAlert counts the episodes of an alert.
+func (t *tally) addAlert(index int) {
+	a := &t.d.alerts[index]
+	episodes := a.episodes
+	if !slices.IsSortedFunc(episodes, compareEpisodes) {
+		t.sorted = append(t.sorted[:0], episodes...)
+		slices.SortFunc(t.sorted, compareEpisodes)
+		episodes = t.sorted
+	}
+	if t.q.By != ByReceiver {
+		row := t.row(a.labels.Get(t.q.By))
+		t.of, t.selected[index] = append(t.of[:0], row), int32(row) //nolint:gosec // G115: memory ends before
+	}
+	word := a.labels.Get(grouping.SeverityLabel())
+	severity := grouping.SeverityOf(word)
+	ended := millis(0)
+	for i := range episodes {
+		ep := &episodes[i]
+		begin := ep.begin()
+		end, _ := ep.end()
+		if i+1 < len(episodes) && end == endless {
+			end = max(begin, episodes[i+1].begin()) // it is not firing twice
+		}
+		if t.q.By == ByReceiver {
+			t.of = t.of[:0]
+			for _, r := range t.d.receivers.sets[ep.receivers] {
+				t.of = append(t.of, t.row(t.d.receivers.names.list[r]))
+			}
+		}
+		o := occurrence{
+			episode: ep, begin: begin, end: end, flap: ended != 0 && begin-ended <= millis(FlapInterval.Milliseconds()),
+			alert: int32(index), severity: severity, word: word, //nolint:gosec // G115: memory ends before
+		}
+		t.add(&o)
+		if end != endless {
+			ended = max(ended, end)
+		}
+	}
+}
+
+func compareEpisodes(a, b episode) int { return cmp.Compare(a.startsAt, b.startsAt) }
+
+// occurrence is an episode as it is counted.
+type occurrence struct {
+	*episode
+
+	begin, end millis
+	flap       bool // it began soon after the alert's last end
+	alert      int32
+	severity   grouping.Severity
+	word       string
+}
+
+func (t *tally) add(o *occurrence) {
+	t.totals.add(o, t.window)
+	t.totalsBefore.add(o, t.before)
+	began := t.window.has(o.begin)
+	for _, i := range t.of {
+		t.rows[i].add(o, t.window)
+		if t.before.has(o.begin) {
+			t.rows[i].FiringsBefore++
+		}
+	}
+	if t.before.has(o.begin) {
+		t.totals.FiringsBefore++
+	}
+	if !began {
+		return
+	}
+	at := o.begin.time()
+	t.report.Heat[(int(at.Weekday())+6)%7][at.Hour()]++ // Sunday is 0
+	day := &t.report.Days[at.Truncate(24*time.Hour).Sub(t.report.Days[0].Day)/(24*time.Hour)]
+	day.Firings++
+	day.BySeverity[o.severity]++
+}
+
+// add counts an episode in a window.
+func (c *count) add(o *occurrence, w stretch) {
+	inside := w.inside(o.begin, o.end)
+	began, ended := w.has(o.begin), o.end != endless && w.has(o.end)
+	if !began && !ended && inside == 0 {
+		return
+	}
+	if !c.active || o.severity.Compare(c.Severity) < 0 {
+		c.Severity, c.SeverityWord = o.severity, o.word
+	}
+	c.active = true
+	c.firing += inside
+	if began {
+		c.Firings++
+		c.last = max(c.last, o.begin)
+		if o.flap {
+			c.Flaps++
+			if c.flapOf != o.alert+1 {
+				c.flapOf = o.alert + 1
+				c.Flapped++
+			}
+		}
+	}
+	switch {
+	case !ended:
+	case o.endsAt == 0:
+		c.UnknownEnds++
+	default:
+		c.Ended++
+		c.durations = append(c.durations, o.end-o.begin)
+		if o.end-o.begin <= millis(SelfResolved.Milliseconds()) {
+			c.SelfResolved++
+		}
+		if o.suppressed {
+			c.Suppressed++
+		}
+	}
+}
+
+// finished returns the row.
+func (c *count) finished() Row {
+	r := c.Row
+	r.Firing = time.Duration(c.firing) * time.Millisecond
+	if c.last != 0 {
+		r.LastAt = c.last.time()
+	}
+	if n := len(c.durations); n > 0 {
+		slices.Sort(c.durations)
+		r.Median = time.Duration(c.durations[(n-1)/2]+c.durations[n/2]) * time.Millisecond / 2
+		r.P90 = time.Duration(c.durations[(9*n+9)/10-1]) * time.Millisecond // the least one that 90 % do not exceed
+	}
+	return r
+}
+
+func (t *tally) finish() {
+	r := t.report
+	r.Totals, r.TotalsBefore = t.totals.finished(), t.totalsBefore.finished()
+	for i := range t.rows {
+		if c := &t.rows[i]; c.active || c.Notifications > 0 {
+			r.Rows = append(r.Rows, c.finished())
+		}
+	}
+	slices.SortFunc(r.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(b.Firings, a.Firings), cmp.Compare(b.Firing, a.Firing), cmp.Compare(a.Key, b.Key))
+	})
+	slices.SortFunc(r.Receivers, func(a, b ReceiverCount) int {
+		return cmp.Or(cmp.Compare(b.Notifications, a.Notifications), cmp.Compare(a.Receiver, b.Receiver))
+	})
+}
+
+// addDays adds the days of the window, as far as the digest has them.
+func (t *tally) addDays() {
+	const day = 24 * time.Hour
+	for at := latest(t.q.Since, t.d.since).UTC().Truncate(day); at.Before(t.q.Until) || len(t.report.Days) == 0; at = at.Add(day) {
+		t.report.Days = append(t.report.Days, Day{Day: at})
+	}
+}
+
+// addGaps adds the parts of gaps inside the window.
+func (t *tally) addGaps() {
+	for _, g := range t.d.gaps {
+		if !g.Overlaps(t.q.Since, t.q.Until) {
+			continue
+		}
+		if g.From.Before(t.q.Since) {
+			g.From = t.q.Since
+		}
+		if g.To.After(t.q.Until) {
+			g.To = t.q.Until
+		}
+		t.report.Gaps = append(t.report.Gaps, g)
+	}
+	slices.SortFunc(t.report.Gaps, func(a, b grouping.Gap) int { return a.From.Compare(b.From) })
+}
