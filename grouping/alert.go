@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -145,6 +146,19 @@ func (a *Alert) AppendEpisodes(to []Episode) []Episode {
 		}
 	}
 	return to
+}
+
+// EpisodesSince returns the time since which all episodes of the alert are recorded.
+func (a *Alert) EpisodesSince() time.Time {
+	switch len(a.Recorded) {
+	case 0: // of a past state, only the newest episode is known
+		return a.ChangedAt
+	case maxEpisodes: // what was written before these is discarded
+		oldest := slices.MinFunc(a.Recorded, func(x, y Episode) int { return cmp.Compare(x.Stamp, y.Stamp) })
+		return latest(a.FirstSeenAt, oldest.Stamp.Time())
+	default:
+		return a.FirstSeenAt
+	}
 }
 
 // KnownEnd returns the end of the alert's newest episode, as far as it is known. For an

@@ -209,6 +209,9 @@ type EventQuery struct {
 type EventPage struct {
 	Events []Event
 	Next   string
+	// CopySince is set if a copy with the newest events answered in place of the whole
+	// history: the time of its oldest event, or of the answer if it has no event.
+	CopySince time.Time
 }
 
 // The default and the maximum number of entries on a page.
@@ -271,9 +274,9 @@ func allMatch(ms labels.Matchers, l Labels) bool {
 // it has all of them.
 func (p *EventPage) CompleteSince() time.Time {
 	if p.Next == "" {
-		return time.Time{}
+		return p.CopySince
 	}
-	return Stamp(p.Next[:min(StampLen, len(p.Next))]).Time()
+	return latest(Stamp(p.Next[:min(StampLen, len(p.Next))]).Time(), p.CopySince)
 }
 
 // StorageStatus is the status of a storage.

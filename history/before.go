@@ -96,103 +96,104 @@ func (b *Before) LongerThanUsual(now time.Time) bool {
 	return b.Resolved >= minForLonger && b.Newest.EndsAt.IsZero() && now.Sub(b.Newest.StartsAt) > b.P90
 }
 
-// GroupEpisodes collects the episodes of a group from its events. The zero value has none.
-type GroupEpisodes struct {
-	Episodes []grouping.Episode
-	open     bool
+// Episodes collects the episodes of a group or of an alert from its events. The zero value
+// has none.
+type Episodes struct {
+	List []grouping.Episode // sorted by their starts
+	open bool               // of a group: the last one did not end
 }
 
-// GroupKinds lists the kinds of the events that GroupEpisodes needs.
+// GroupKinds lists the kinds of the events that tell of the episodes of a group.
 func GroupKinds() []grouping.EventKind {
 	return []grouping.EventKind{grouping.EventOpened, grouping.EventClosed, grouping.EventExpired}
 }
 
-// Add adds what an event tells. Events are added in their order.
-func (g *GroupEpisodes) Add(e *grouping.Event) {
-	switch {
-	case e.Fingerprint != "": // it is about one alert
-	case e.Kind == grouping.EventOpened:
-		g.start(e)
-		g.open = true
-	case e.Kind == grouping.EventClosed && g.open:
-		// An earlier version wrote no other time.
-		end(&g.Episodes[len(g.Episodes)-1], cmp.Or(e.EndsAt, e.Time))
-		g.open = false
-	case e.Kind == grouping.EventExpired:
-		g.open = false // it was removed before it resolved
-	}
-}
-
-// start starts an episode. If the group opens because an alert of the last episode is
-// reopened, that one continues.
-func (g *GroupEpisodes) start(e *grouping.Event) {
-	at := cmp.Or(e.StartsAt, e.Time)
-	if n := len(g.Episodes); n > 0 {
-		last := &g.Episodes[n-1]
-		if !at.Before(last.StartsAt) && at.Before(latest(last.EndsAt, last.StartsAt.Add(1))) {
-			last.EndsAt = time.Time{}
-			return
-		}
-		if at.Before(last.StartsAt) {
-			at = e.Time // an alert of an older episode is reopened
-		}
-	}
-	g.Episodes = append(g.Episodes, grouping.Episode{StartsAt: at})
-}
-
-// Of returns the episodes as the state of the group completes them: its events can be older
-// than what is known of the history.
-func (g *GroupEpisodes) Of(group *grouping.AlertGroup) []grouping.Episode {
-	if g.open || group.State == grouping.StateResolved {
-		return g.Episodes
-	}
-	now := group.Episodes()
-	if len(now) == 0 {
-		return g.Episodes
-	}
-	return JoinEpisodes(g.Episodes, now[len(now)-1:])
-}
-
-// AlertKinds lists the kinds of the events that AlertEpisodes needs.
+// AlertKinds lists the kinds of the events that tell of the episodes of an alert.
 func AlertKinds() []grouping.EventKind {
 	return []grouping.EventKind{grouping.EventFired, grouping.EventRefired, grouping.EventReopened, grouping.EventResolved}
 }
 
-// AlertEpisodes returns the episodes that the events of an alert tell of, sorted by their
-// starts. The events are in their order.
-func AlertEpisodes(events []grouping.Event) (episodes []grouping.Episode) {
-	for i := range events {
-		e := &events[i]
-		switch at := episodeAt(&episodes, e.StartsAt); {
-		case at < 0:
-		case e.Kind == grouping.EventResolved:
-			end(&episodes[at], e.EndsAt)
-		default:
-			episodes[at].EndsAt = time.Time{}
+// Add adds what an event tells. Events are added in their order. All are about one group, or
+// about one alert.
+func (p *Episodes) Add(e *grouping.Event) {
+	switch e.Kind {
+	case grouping.EventOpened:
+		p.startOfGroup(e)
+		p.open = true
+	case grouping.EventClosed:
+		if p.open { // an earlier version wrote no other time than that of the event
+			end(&p.List[len(p.List)-1], cmp.Or(e.EndsAt, e.Time))
+			p.open = false
 		}
+	case grouping.EventExpired:
+		// A group is removed with its last alert, also before it resolved.
+		p.open = p.open && e.Fingerprint != ""
+	case grouping.EventFired, grouping.EventRefired, grouping.EventReopened:
+		if i := p.at(e.StartsAt); i >= 0 {
+			p.List[i].EndsAt = time.Time{}
+		}
+	case grouping.EventResolved:
+		if i := p.at(e.StartsAt); i >= 0 {
+			end(&p.List[i], e.EndsAt)
+		}
+	default: // it begins and ends no episode
 	}
-	return episodes
 }
 
-// episodeAt returns the index of the episode with this start, which may be a new one. It
+// startOfGroup starts an episode. If the group opens because an alert of the last episode is
+// reopened, that one continues.
+func (p *Episodes) startOfGroup(e *grouping.Event) {
+	at := cmp.Or(e.StartsAt, e.Time)
+	if n := len(p.List); n > 0 {
+		last := &p.List[n-1]
+		switch {
+		case at.Before(last.StartsAt):
+			at = e.Time // an alert of an older episode is reopened
+		case at.Equal(last.StartsAt), at.Before(last.EndsAt):
+			last.EndsAt = time.Time{}
+			return
+		}
+	}
+	p.List = append(p.List, grouping.Episode{StartsAt: at})
+}
+
+// at returns the index of the alert's episode with this start, which may be a new one. It
 // returns -1 if an episode that is not known is older than others.
-func episodeAt(episodes *[]grouping.Episode, at time.Time) int {
-	list := *episodes
-	for i := range slices.Backward(list) {
-		if e := list[i]; sameStart(e.StartsAt, at) || at.After(e.StartsAt) && at.Before(e.EndsAt) {
+func (p *Episodes) at(start time.Time) int {
+	for i, e := range slices.Backward(p.List) {
+		if sameStart(e.StartsAt, start) || start.After(e.StartsAt) && start.Before(e.EndsAt) {
 			return i
 		}
 	}
-	last := len(list) - 1
-	if last < 0 || at.After(list[last].StartsAt) {
-		*episodes = append(list, grouping.Episode{StartsAt: at})
+	last := len(p.List) - 1
+	if last < 0 || start.After(p.List[last].StartsAt) {
+		p.List = append(p.List, grouping.Episode{StartsAt: start})
 		return last + 1
 	}
-	if last > 0 && at.Before(latest(list[last-1].StartsAt, list[last-1].EndsAt)) {
+	if last > 0 && start.Before(latest(p.List[last-1].StartsAt, p.List[last-1].EndsAt)) {
 		return -1
 	}
-	list[last].StartsAt = at // a source can move a start back
+	p.List[last].StartsAt = start // a source can move a start back
 	return last
+}
+
+// Since returns a copy without the episodes that were over before a time.
+func (p *Episodes) Since(t time.Time) Episodes {
+	first := 0
+	for first < len(p.List)-1 && latest(p.List[first].StartsAt, p.List[first].EndsAt).Before(t) {
+		first++
+	}
+	return Episodes{List: slices.Clone(p.List[first:]), open: p.open}
+}
+
+// OfGroup returns the episodes of a group, with the newest one as its state says. The events
+// about it can be older than the history.
+func (p *Episodes) OfGroup(g *grouping.AlertGroup) []grouping.Episode {
+	now := g.Episodes()
+	if p.open || g.State == grouping.StateResolved || len(now) == 0 {
+		return p.List
+	}
+	return JoinEpisodes(p.List, now[len(now)-1:])
 }
 
 // sameStart reports whether both are the start of one episode. The API of Alertmanager has

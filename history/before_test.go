@@ -126,6 +126,13 @@ func spans(pairs ...[2]int) (list []grouping.Episode) {
 	return list
 }
 
+func episodesOf(events []grouping.Event) (all history.Episodes) {
+	for i := range events {
+		all.Add(&events[i])
+	}
+	return all
+}
+
 func TestEpisodesOfAGroup(t *testing.T) {
 	opened := func(at, start int) grouping.Event {
 		return grouping.Event{Kind: grouping.EventOpened, Time: minute(at), StartsAt: minute(start)}
@@ -152,11 +159,7 @@ func TestEpisodesOfAGroup(t *testing.T) {
 		"an alert expired":          {[]grouping.Event{opened(2, 1), {Kind: grouping.EventExpired, Fingerprint: "f"}, closed(12, 10)}, spans([2]int{1, 10})},
 		"the history begins inside": {[]grouping.Event{closed(12, 10), opened(22, 21)}, spans([2]int{21, 0})},
 	} {
-		var g history.GroupEpisodes
-		for i := range test.events {
-			g.Add(&test.events[i])
-		}
-		require.Equal(t, test.want, g.Episodes, name)
+		require.Equal(t, test.want, episodesOf(test.events).List, name)
 	}
 }
 
@@ -164,13 +167,13 @@ func TestTheStateCompletesTheEpisodesOfAGroup(t *testing.T) {
 	firing := grouping.NewAlertGroup(grouping.AlertGroup{Alerts: []*grouping.Alert{
 		{Status: grouping.StatusFiring, StartsAt: minute(30)}, {Fingerprint: "b", Status: grouping.StatusFiring, StartsAt: minute(31)},
 	}})
-	var g history.GroupEpisodes
-	require.Equal(t, spans([2]int{30, 0}), g.Of(firing), "it opened before the history begins")
+	var g history.Episodes
+	require.Equal(t, spans([2]int{30, 0}), g.OfGroup(firing), "it opened before the history begins")
 	g.Add(&grouping.Event{Kind: grouping.EventOpened, Time: minute(2), StartsAt: minute(1)})
-	require.Equal(t, spans([2]int{1, 0}), g.Of(firing))
+	require.Equal(t, spans([2]int{1, 0}), g.OfGroup(firing))
 	g.Add(&grouping.Event{Kind: grouping.EventClosed, Time: minute(12), EndsAt: minute(10)})
-	require.Equal(t, spans([2]int{1, 10}, [2]int{30, 0}), g.Of(firing))
-	require.Equal(t, spans([2]int{1, 10}), g.Of(grouping.NewAlertGroup(grouping.AlertGroup{})))
+	require.Equal(t, spans([2]int{1, 10}, [2]int{30, 0}), g.OfGroup(firing))
+	require.Equal(t, spans([2]int{1, 10}), g.OfGroup(grouping.NewAlertGroup(grouping.AlertGroup{})))
 }
 
 func TestEpisodesOfAnAlert(t *testing.T) {
@@ -196,8 +199,20 @@ func TestEpisodesOfAnAlert(t *testing.T) {
 		"a second Prometheus":   {[]grouping.Event{event(fired, 1, 0), event(resolved, 1, 9), event(reopened, 5, 0)}, spans([2]int{1, 0})},
 		"an end before a start": {[]grouping.Event{event(resolved, 5, 4)}, spans([2]int{5, 5})},
 	} {
-		require.Equal(t, test.want, history.AlertEpisodes(test.events), name)
+		require.Equal(t, test.want, episodesOf(test.events).List, name)
 	}
+}
+
+func TestEpisodesSince(t *testing.T) {
+	all := episodesOf([]grouping.Event{
+		{Kind: grouping.EventOpened, StartsAt: minute(1)}, {Kind: grouping.EventClosed, EndsAt: minute(5)},
+		{Kind: grouping.EventOpened, StartsAt: minute(11)}, {Kind: grouping.EventClosed, EndsAt: minute(15)},
+		{Kind: grouping.EventOpened, StartsAt: minute(21)},
+	})
+	some := all.Since(minute(12))
+	some.Add(&grouping.Event{Kind: grouping.EventClosed, EndsAt: minute(25)})
+	require.Equal(t, spans([2]int{11, 15}, [2]int{21, 25}), some.List)
+	require.Equal(t, spans([2]int{1, 5}, [2]int{11, 15}, [2]int{21, 0}), all.List, "the copy is one")
 }
 
 func TestJoinEpisodes(t *testing.T) {

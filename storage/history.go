@@ -54,7 +54,9 @@ func (t *Tiered) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 			return page, err
 		}
 	}
-	return t.memory.Events(ctx, q)
+	page, err := t.memory.Events(ctx, q)
+	page.CopySince = t.memory.eventsSince()
+	return page, err
 }
 
 // Contents implements grouping.GroupStorage. The copy has the contents of the newest

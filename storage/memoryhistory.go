@@ -122,6 +122,16 @@ func (m *Memory) readAfter(store *eventStore) durable.ReadAfter {
 	}
 }
 
+// eventsSince returns the time of the oldest event, or now.
+func (m *Memory) eventsSince() time.Time {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if len(m.history.events) == 0 {
+		return time.Now()
+	}
+	return m.history.events[0].Time()
+}
+
 // Events implements grouping.GroupStorage.
 func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
 	var page grouping.EventPage

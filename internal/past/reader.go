@@ -25,6 +25,7 @@ type events interface {
 type Reader struct {
 	events events
 	slots  chan struct{}
+	tracks tracks
 }
 
 // New returns a reader of the manager's history.
