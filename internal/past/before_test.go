@@ -54,7 +54,7 @@ func TestBeforeCountsWhatIsRemoved(t *testing.T) {
 		r := past.New(counted)
 		begin := time.Now()
 		g := fireFor(t, m, 10*time.Minute)
-		b, err := r.GroupBefore(t.Context(), g, time.Now())
+		b, err := r.GroupBefore(t.Context(), g, nil, time.Now())
 		require.NoError(t, err)
 		require.Equal(t, 1, b.Firings)
 		require.Zero(t, b.Last)
@@ -75,9 +75,9 @@ func TestBeforeCountsWhatIsRemoved(t *testing.T) {
 
 		fp := g.Alerts[0].Fingerprint
 		for range 2 {
-			b, err = r.GroupBefore(t.Context(), g, time.Now())
+			b, err = r.GroupBefore(t.Context(), g, nil, time.Now())
 			require.NoError(t, err)
-			alert, err := r.AlertBefore(t.Context(), fp, []*grouping.AlertGroup{g}, time.Now())
+			alert, err := r.AlertBefore(t.Context(), fp, []*grouping.AlertGroup{g}, nil, time.Now())
 			require.NoError(t, err)
 			require.Equal(t, b, alert)
 			require.Equal(t, []int{4, 3, 3}, []int{b.Firings, b.RecentFirings, b.Resolved})
@@ -85,7 +85,7 @@ func TestBeforeCountsWhatIsRemoved(t *testing.T) {
 			require.Equal(t, 20*time.Minute, b.Last.EndsAt.Sub(b.Last.StartsAt))
 			require.Zero(t, b.Newest.EndsAt)
 		}
-		b, err = r.GroupBefore(t.Context(), g, second.Add(time.Minute))
+		b, err = r.GroupBefore(t.Context(), g, nil, second.Add(time.Minute))
 		require.NoError(t, err)
 		require.Equal(t, []int{2, 1}, []int{b.Firings, b.RecentFirings}, "at a time of the past")
 		require.Equal(t, second, b.Newest.StartsAt)
@@ -99,9 +99,9 @@ func TestBeforeReadsLittle(t *testing.T) {
 		counted := &countedEvents{Manager: m}
 		r := past.New(counted)
 		ask := func(g *grouping.AlertGroup) (firings int) {
-			b, err := r.GroupBefore(t.Context(), g, time.Now())
+			b, err := r.GroupBefore(t.Context(), g, nil, time.Now())
 			require.NoError(t, err)
-			alert, err := r.AlertBefore(t.Context(), g.Alerts[0].Fingerprint, []*grouping.AlertGroup{g}, time.Now())
+			alert, err := r.AlertBefore(t.Context(), g.Alerts[0].Fingerprint, []*grouping.AlertGroup{g}, nil, time.Now())
 			require.NoError(t, err)
 			require.Equal(t, b.Firings, alert.Firings)
 			return b.Firings
@@ -141,15 +141,52 @@ func TestBeforeSaysWhatACopyKnows(t *testing.T) {
 		counted := &countedEvents{Manager: m, copied: time.Now()}
 		r := past.New(counted)
 		for range 2 {
-			b, err := r.GroupBefore(t.Context(), g, time.Now())
+			b, err := r.GroupBefore(t.Context(), g, nil, time.Now())
 			require.NoError(t, err)
 			require.Equal(t, counted.copied, b.KnownSince)
 			require.Zero(t, b.Firings)
 		}
 		require.Len(t, counted.queries, 2, "the answer is not kept")
 		counted.copied = time.Time{}
-		b, err := r.GroupBefore(t.Context(), g, time.Now())
+		b, err := r.GroupBefore(t.Context(), g, nil, time.Now())
 		require.NoError(t, err)
 		require.Equal(t, 1, b.Firings)
+	})
+}
+
+func TestBeforeTakesWhatIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newManager(t)
+		counted := &countedEvents{Manager: m}
+		r := past.New(counted)
+		for n := 1; n < 30; n++ {
+			time.Sleep(10 * time.Second)
+			g := fireFor(t, m, time.Second)
+			fp := g.Alerts[0].Fingerprint
+			page, err := m.Events(t.Context(), grouping.EventQuery{Group: g.ID, Limit: 60})
+			require.NoError(t, err)
+			counted.queries = nil
+			b, err := r.GroupBefore(t.Context(), g, &page, time.Now())
+			require.NoError(t, err)
+			require.Equal(t, n, b.Firings)
+			require.Empty(t, counted.queries, "all or all that is new is on the page")
+			if n > 10 {
+				continue
+			}
+			page, err = m.Events(t.Context(), grouping.EventQuery{Group: g.ID, Fingerprint: fp})
+			require.NoError(t, err)
+			b, err = r.AlertBefore(t.Context(), fp, []*grouping.AlertGroup{g}, &page, time.Now())
+			require.NoError(t, err)
+			require.Equal(t, n, b.Firings)
+			require.Empty(t, counted.queries)
+		}
+		time.Sleep(11 * time.Minute)
+		g := fireFor(t, m, time.Second)
+		page, err := m.Events(t.Context(), grouping.EventQuery{Group: g.ID, Limit: 60})
+		require.NoError(t, err)
+		b, err := r.GroupBefore(t.Context(), g, &page, time.Now())
+		require.NoError(t, err)
+		require.Equal(t, 30, b.Firings)
+		require.Len(t, counted.queries, 1, "the page has too little to read all again")
 	})
 }
