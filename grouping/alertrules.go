@@ -258,9 +258,7 @@ func (tr *transition) recordIfChanged(before, next *Alert, na NotifiedAlert) *Al
 		next.StartsAt.Equal(before.StartsAt) && next.EndsAt.Equal(before.EndsAt) && tr.isUnchanged(before, na) {
 		return before
 	}
-	next = tr.recordAlert(next, na)
-	tr.log.noteChange(before, next)
-	return next
+	return tr.recordAlert(next, na)
 }
 
 // isUnchanged reports whether the alert's recorded content equals that of the

@@ -124,9 +124,8 @@ func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) 
 	return tr.finish()
 }
 
-// removeAlerts returns the group without the alerts, and the events of the
-// removal.
-func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, []Event) {
+// applyRemoval returns the change that removes the alerts from the group.
+func applyRemoval(g *AlertGroup, fps []Fingerprint, stamp Stamp) Change {
 	tr := newTransition(g, g.Key, stamp)
 	for _, fp := range fps {
 		i, ok := tr.find(fp)
@@ -140,6 +139,5 @@ func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, [
 	} else {
 		tr.setShared = true
 	}
-	c := tr.finish()
-	return c.Group, c.Events
+	return tr.finish()
 }

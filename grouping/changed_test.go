@@ -48,7 +48,7 @@ func TestChangedEvents(t *testing.T) {
 			require.Equal(t, StatusFiring, e.Was)
 			a := c.Group.Alert(e.Fingerprint)
 			require.True(t, e.StartsAt.Equal(a.StartsAt))
-			require.Equal(t, Content{a.Annotations, a.GeneratorURL}, c.Contents.Decode()[e.Content], step.what)
+			require.Equal(t, a.content(), c.Contents.Decode()[e.Content], step.what)
 			changed = append(changed, map[Fingerprint]string{fp("a"): "a", fp("b"): "b"}[e.Fingerprint])
 		}
 		require.ElementsMatch(t, step.changed, changed, step.what)

@@ -7,11 +7,15 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
-// Content is what an alert says besides its labels. Many events can have the same
-// content, so a storage keeps each content once, under its hash.
+// Content is what an alert says besides its labels, or what is common to the alerts of a group.
+// Many events can have the same content, so a storage keeps each content once, under its hash.
 type Content struct {
 	Annotations  Labels `json:"annotations,omitempty"`
-	GeneratorURL string `json:"generatorURL,omitempty"`
+	GeneratorURL string `json:"generatorURL,omitempty"` // of an alert
+
+	// Labels are the common labels of a group, and RouteLabels those of its route.
+	Labels      Labels `json:"labels,omitempty"`
+	RouteLabels Labels `json:"routeLabels,omitempty"`
 }
 
 // contentHashLen is the length of the hash of a content: 80 bits. Two contents of one
@@ -36,6 +40,8 @@ func (c Content) encode(o *objectText) {
 	o.begin()
 	o.labels("annotations", c.Annotations)
 	o.nonEmpty("generatorURL", c.GeneratorURL)
+	o.labels("labels", c.Labels)
+	o.labels("routeLabels", c.RouteLabels)
 	o.end()
 }
 
@@ -66,31 +72,23 @@ func (t ContentTexts) Of(events []Event) ContentTexts {
 	return texts
 }
 
-// addContents gives the events the contents of their alerts, except for a content that
-// cannot be encoded.
-func (c *Change) addContents() {
-	for _, events := range [][]Event{c.Events, c.Changed} {
-		for i := range events {
-			switch events[i].Kind {
-			case EventFired, EventRefired, EventChanged:
-				c.addContent(&events[i])
-			default: // the event says nothing about the content
-			}
-		}
-	}
-}
-
-func (c *Change) addContent(e *Event) {
-	a := c.Group.Alert(e.Fingerprint)
-	if a == nil {
-		return
-	}
-	hash, text, err := Content{a.Annotations, a.GeneratorURL}.Encode()
+// addContent gives an event a content, unless that cannot be encoded.
+func (l *eventLog) addContent(e *Event, c Content) {
+	hash, text, err := c.Encode()
 	if err != nil {
 		return
 	}
-	if c.Contents == nil {
-		c.Contents = make(ContentTexts, len(c.Events)+len(c.Changed))
+	if l.contents == nil {
+		l.contents = ContentTexts{}
 	}
-	e.Content, c.Contents[hash] = hash, text
+	e.Content, l.contents[hash] = hash, text
+}
+
+// content returns what the alert says besides its labels.
+func (a *Alert) content() Content {
+	return Content{Annotations: a.Annotations, GeneratorURL: a.GeneratorURL}
+}
+
+func (c *Content) isEmpty() bool {
+	return len(c.Annotations) == 0 && c.GeneratorURL == "" && len(c.Labels) == 0 && len(c.RouteLabels) == 0
 }

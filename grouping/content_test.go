@@ -10,7 +10,7 @@ import (
 // The hash of a content is its key in every storage, so it must never change.
 func TestContentHash(t *testing.T) {
 	annotations := NewLabels(map[string]string{"summary": "Pod & <b>", "description": "x\xff"})
-	hash, text, err := Content{annotations, "http://prometheus"}.Encode()
+	hash, text, err := Content{Annotations: annotations, GeneratorURL: "http://prometheus"}.Encode()
 	require.NoError(t, err)
 	require.JSONEq(t, `{"annotations":{"description":"x�","summary":"Pod & <b>"},"generatorURL":"http://prometheus"}`, text)
 	require.Equal(t, "a85b58e74fd519a0f18b", hash)
@@ -55,7 +55,7 @@ func TestEpisodesBeginWithTheirContent(t *testing.T) {
 	require.Equal(t, map[string]string{"a fired": "full", "b fired": "full", "c fired": "slow"}, contents(c))
 	require.Len(t, c.Contents, 2, "two alerts have one content")
 	c = notify(c.Group, 1, with("fuller", ended("a", 0, minute), fires("b", 0), fires("c", 4*minute)))
-	require.Equal(t, map[string]string{"c refired": "fuller"}, contents(c))
+	require.Equal(t, map[string]string{"a resolved": "fuller", "c refired": "fuller"}, contents(c), "a resolution has what changed")
 	c = notify(c.Group, 2, with("full", fires("a", 7*minute), fires("b", 0), fires("c", 4*minute)))
 	require.Equal(t, map[string]string{"a refired": "full"}, contents(c))
 

@@ -35,8 +35,9 @@ const (
 	EventGap EventKind = "gap" // of Muster itself: a time in which it could not hear of anything
 )
 
-// EventChanged says that the annotations, the generator URL or the start of an alert
-// changed in a write that has no other event of the alert. Annotations can have values, so
+// EventChanged says what changed of an alert, or of what is common to the alerts of a group, in
+// a write whose other events do not say it. For an alert these are mostly the annotations, the
+// generator URL, the start, or what mutes it. Annotations can have values, so
 // each notification can make one such event per alert. They are kept apart from the other
 // events, with a limit of their own, and only StreamEvents reads them.
 const EventChanged EventKind = "changed"
@@ -84,22 +85,25 @@ type Event struct {
 	StartsAt time.Time `json:"startsAt,omitzero"`
 	EndsAt   time.Time `json:"endsAt,omitzero"`
 	// Content is the hash of the alert's content after the event. It is set if an episode
-	// begins, and in changed events. The contents themselves are stored beside the events.
+	// begins, and if the content changed. In an event of a group it is what is common to the
+	// alerts, if that changed. The contents themselves are stored beside the events.
 	Content string `json:"content,omitempty"`
 	// ObservedAt is when the source observed the event, in its own clock. It is zero
 	// if the source did not say.
 	ObservedAt time.Time `json:"observedAt,omitzero"`
 
-	// An event has at most one of the details below: Opened only in opened events,
+	// An event has at most one of the details below: Opened only in the first event of a group,
 	// Notified only in notified events, Delivery only in delivered ones, Silence only in
 	// those about a silence, Gap only in gap events. Mute says what mutes the alert of a suppressed event, or muted
-	// that of an unsuppressed or resolved one. The stored fields of Notified are those of the
+	// that of an unsuppressed or resolved one. Alert can be beside Mute: it says what the other
+	// fields do not say about the alert. The stored fields of Notified are those of the
 	// event itself, because they are older than details.
 	Opened   *Opened        `json:"opened,omitempty"`
 	Delivery *Delivery      `json:"delivery,omitempty"`
 	Mute     *Mute          `json:"mute,omitempty"`
 	Silence  *SilenceChange `json:"silence,omitempty"`
 	Gap      *Gap           `json:"gap,omitempty"`
+	Alert    *AlertDetail   `json:"alert,omitempty"`
 	Notified *Notified      `json:",embed"`
 
 	// Unknown holds unknown stored fields, as in an Alert.
@@ -165,6 +169,8 @@ type eventLog struct {
 	observedAt time.Time
 	// changed holds the changed events. They get their IDs at the end.
 	changed []Event
+	// contents holds the contents of all events.
+	contents ContentTexts
 }
 
 func (l *eventLog) add(e Event) {
@@ -214,15 +220,4 @@ func (l *eventLog) addForMute(kind EventKind, before, a *Alert, m Mute) {
 	e := alertEvent(kind, before, a)
 	e.Mute = &m
 	l.add(e)
-}
-
-// noteChange adds a changed event if that is all that happened to the alert, and if its
-// annotations, its generator URL or its start changed.
-func (l *eventLog) noteChange(before, a *Alert) {
-	if n := len(l.events); n > 0 && l.events[n-1].Fingerprint == a.Fingerprint {
-		return // the events of one alert follow each other
-	}
-	if !a.StartsAt.Equal(before.StartsAt) || a.GeneratorURL != before.GeneratorURL || !a.Annotations.Equal(before.Annotations) {
-		l.changed = append(l.changed, alertEvent(EventChanged, before, a))
-	}
 }

@@ -318,8 +318,8 @@ func (m *Manager) RemoveAlertFromGroup(ctx context.Context, id ID, fp Fingerprin
 // planRemoval returns the change that removes alerts from a group. If no alert is
 // left, the change deletes the group.
 func (m *Manager) planRemoval(g *AlertGroup, fps []Fingerprint) Change {
-	c := Change{Stamp: deletionStamp(g, m.clock.Stamp())}
-	if c.Group, c.Events = removeAlerts(g, fps, c.Stamp); len(c.Group.Alerts) == 0 {
+	c := applyRemoval(g, fps, deletionStamp(g, m.clock.Stamp()))
+	if len(c.Group.Alerts) == 0 {
 		c.Group = nil
 	}
 	return c

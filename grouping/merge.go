@@ -146,6 +146,8 @@ func walkAlertPairs(a, b []*Alert, fn func(x, y *Alert)) {
 // hold it.
 type alertPair struct{ before, after *Alert }
 
+func (p alertPair) fingerprint() Fingerprint { return cmp.Or(p.after, p.before).Fingerprint }
+
 // replacedAlerts returns the alerts that are not the same value in both lists. The lists
 // must be sorted by fingerprint. Two states of one group share most alerts, so the cost
 // of a pair that did not change is the comparison of two pointers.

@@ -86,9 +86,11 @@ func compareMutes(x, y *AlertMutes) int {
 
 func (m *AlertMutes) equal(o *AlertMutes) bool {
 	return m == o || m != nil && o != nil && m.Fingerprint == o.Fingerprint && m.Stamp == o.Stamp && m.Unknown == o.Unknown &&
-		slices.EqualFunc(m.Mutes, o.Mutes, func(x, y Mute) bool {
-			return x.same(y) && x.Rule == y.Rule && x.From == y.From && x.Since.Equal(y.Since) && x.Ended.Equal(y.Ended)
-		})
+		slices.EqualFunc(m.Mutes, o.Mutes, equalMute)
+}
+
+func equalMute(x, y Mute) bool {
+	return x.same(y) && x.Rule == y.Rule && x.From == y.From && x.Since.Equal(y.Since) && x.Ended.Equal(y.Ended)
 }
 
 func compareMutesTo(m *AlertMutes, fp Fingerprint) int { return cmp.Compare(m.Fingerprint, fp) }

@@ -103,9 +103,8 @@ func (tr *transition) finish() Change {
 	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded):
 		tr.log.add(Event{Kind: EventClosed, Labels: g.GroupLabels, EndsAt: g.lastEnd()})
 	}
-	c := Change{Group: g, Stamp: tr.stamp, Events: tr.log.events, Changed: tr.log.takeChanged()}
-	c.addContents()
-	return c
+	tr.tellRest(g, replaced)
+	return Change{Group: g, Stamp: tr.stamp, Events: tr.log.events, Changed: tr.log.takeChanged(), Contents: tr.log.contents}
 }
 
 // firstStart returns the earliest start of the alerts that did not end.

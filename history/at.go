@@ -10,10 +10,19 @@ import (
 // Contents returns the contents of events by hash, as grouping.ContentLoader does.
 type Contents func(events []grouping.Event) (map[string]grouping.Content, error)
 
-// At returns the state of the groups at time t. The events are oldest first, and none that
-// the state depends on is missing. At reads no event after t.
-func At(events iter.Seq2[grouping.Event, error], t time.Time, contents Contents) (*Wall, error) {
-	r := replay{groups: map[grouping.ID]*pastGroup{}}
+// Base is a state from which events are replayed: a checkpoint. The zero value is the state
+// before the first event.
+type Base struct {
+	Groups []*grouping.AlertGroup
+	// CausesKnown says that the event recorder or a poll had told of causes.
+	CausesKnown bool
+}
+
+// At returns the state of the groups at time t. The events are oldest first. They may begin
+// before the base: what the base has is not applied again. None that is after the base may be
+// missing. At reads no event after t.
+func At(base Base, events iter.Seq2[grouping.Event, error], t time.Time, contents Contents) (*Wall, error) {
+	r := newReplay(base)
 	for e, err := range events {
 		if err != nil {
 			return nil, err

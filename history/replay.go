@@ -1,8 +1,6 @@
 package history
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"muster/grouping"
@@ -14,138 +12,49 @@ type replay struct {
 	causesKnown bool
 }
 
-// pastGroup is a group while its events are applied.
-type pastGroup struct {
-	id     grouping.ID
-	meta   grouping.Meta
-	alerts map[grouping.Fingerprint]*pastAlert
-}
-
-// pastAlert is an alert while its events are applied. event is the last one that names its
-// content.
-type pastAlert struct {
-	alert grouping.Alert
-	mutes []grouping.Mute
-	event grouping.Event
+func newReplay(base Base) *replay {
+	r := &replay{groups: make(map[grouping.ID]*pastGroup, len(base.Groups)), causesKnown: base.CausesKnown}
+	for _, g := range base.Groups {
+		r.groups[g.ID] = &pastGroup{id: g.ID, base: g, meta: g.Meta}
+	}
+	return r
 }
 
 func (r *replay) apply(e *grouping.Event) {
 	switch {
 	case e.Kind == grouping.EventGap:
-	case e.GroupID == "":
-		r.causesKnown = true // only the event recorder and polls tell of silences
-	case e.Fingerprint != "":
-		r.applyToAlert(r.group(e), e)
-	case e.Kind == grouping.EventExpired:
-		delete(r.groups, e.GroupID)
-	default:
-		r.applyToGroup(r.group(e), e)
-	}
-}
-
-// group returns the group of an event. It begins with the first event.
-func (r *replay) group(e *grouping.Event) *pastGroup {
-	g := r.groups[e.GroupID]
-	if g == nil {
-		g = &pastGroup{
-			id:     e.GroupID,
-			meta:   grouping.Meta{Key: grouping.Key{Source: e.Source, Receiver: e.Receiver}, CreatedAt: e.Time},
-			alerts: map[grouping.Fingerprint]*pastAlert{},
-		}
-		r.groups[e.GroupID] = g
-	}
-	g.meta.Stamp, g.meta.UpdatedAt = e.Stamp(), e.Time
-	return g
-}
-
-func (r *replay) applyToGroup(g *pastGroup, e *grouping.Event) {
-	m := &g.meta
-	switch e.Kind {
-	case grouping.EventOpened:
-		m.GroupLabels = e.Labels
-		if e.Opened != nil {
-			m.GroupKey, m.ExternalURL = e.Opened.GroupKey, e.Opened.ExternalURL
-		}
-	case grouping.EventNotified:
-		n := e.Notification()
-		m.GroupLabels, m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = e.Labels, e.Time, n.Reason, n.Truncated, false
-		if n.ExternalURL != "" {
-			m.ExternalURL = n.ExternalURL
-		}
-	case grouping.EventStale:
-		m.Stale = true
-	case grouping.EventDelivered:
+		return
+	case e.GroupID == "", e.Mute != nil, e.Delivery != nil, !e.ObservedAt.IsZero():
+		// Only the event recorder and polls tell of silences, of mutes and of deliveries.
 		r.causesKnown = true
-	default: // it follows from the events of the alerts
 	}
-}
-
-func (r *replay) applyToAlert(g *pastGroup, e *grouping.Event) {
-	if e.Kind == grouping.EventExpired {
-		delete(g.alerts, e.Fingerprint)
+	if e.GroupID == "" {
 		return
 	}
-	p := g.alerts[e.Fingerprint]
-	if p == nil {
-		p = &pastAlert{alert: grouping.Alert{Fingerprint: e.Fingerprint, FirstSeenAt: e.Time, Status: grouping.StatusFiring}}
-		g.alerts[e.Fingerprint] = p
+	g := r.groups[e.GroupID]
+	if g.has(e) {
+		return
 	}
-	a := &p.alert
-	a.Labels, a.StartsAt, a.EndsAt, a.LastSeenAt, a.Stamp = e.Labels, e.StartsAt, e.EndsAt, e.Time, e.Stamp()
-	if status := statusAfter(e); status != "" && (status != a.Status || a.ChangedAt.IsZero()) {
-		a.Status, a.ChangedAt = status, e.Time
+	if e.Kind == grouping.EventExpired && e.Fingerprint == "" {
+		delete(r.groups, e.GroupID)
+		return
 	}
-	if e.Content != "" {
-		p.event = grouping.Event{ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Content: e.Content}
+	if g == nil {
+		g = &pastGroup{id: e.GroupID, meta: grouping.Meta{
+			Key: grouping.Key{Source: e.Source, Receiver: e.Receiver}, CreatedAt: e.Time,
+		}}
+		r.groups[e.GroupID] = g
 	}
-	switch e.Kind {
-	case grouping.EventSuppressed:
-		r.causesKnown = true
-		if e.Mute != nil {
-			p.mutes = append(p.mutes, *e.Mute)
-		}
-	case grouping.EventUnsuppressed, grouping.EventResolved:
-		p.endMutes(e)
-	default: // nothing changes what mutes the alert
-	}
+	g.apply(e)
 }
 
-// statusAfter returns the status of an alert after an event about it, or "" if the event does
-// not change it.
-func statusAfter(e *grouping.Event) grouping.Status {
-	switch e.Kind {
-	case grouping.EventFired, grouping.EventRefired, grouping.EventReopened, grouping.EventReturned:
-		return grouping.StatusFiring
-	case grouping.EventResolved:
-		return grouping.StatusResolved
-	case grouping.EventUnreported:
-		return grouping.StatusUnreported
-	default:
-		return ""
-	}
-}
-
-func (p *pastAlert) endMutes(e *grouping.Event) {
-	end := e.Time
-	switch {
-	case !e.EndsAt.IsZero():
-		end = e.EndsAt
-	case !e.ObservedAt.IsZero():
-		end = e.ObservedAt
-	}
-	for i := range p.mutes {
-		if m := &p.mutes[i]; m.Active() {
-			m.Ended = latest(end, m.Since)
-		}
-	}
-}
-
-// wanted returns the events whose contents the groups need.
+// wanted returns events that have the contents which the groups need.
 func (r *replay) wanted() (events []grouping.Event) {
 	for _, g := range r.groups {
+		events = g.common.wanted(events, g)
 		for _, p := range g.alerts {
-			if p.event.Content != "" {
-				events = append(events, p.event)
+			if p != nil {
+				events = p.content.wanted(events, g)
 			}
 		}
 	}
@@ -160,20 +69,27 @@ func (r *replay) alertGroups(contents map[string]grouping.Content) []*grouping.A
 	return groups
 }
 
-func (g *pastGroup) alertGroup(contents map[string]grouping.Content) *grouping.AlertGroup {
-	next := grouping.AlertGroup{ID: g.id, Meta: g.meta}
-	for fp, p := range g.alerts {
-		a := p.alert
-		if c, ok := contents[p.event.Content]; ok {
-			a.Annotations, a.GeneratorURL = c.Annotations, c.GeneratorURL
-		}
-		next.Alerts = append(next.Alerts, &a)
-		if len(p.mutes) > 0 {
-			next.Mutes = append(next.Mutes, &grouping.AlertMutes{Fingerprint: fp, Mutes: slices.Clone(p.mutes), Stamp: a.Stamp})
-		}
+// contentRef names a content by an event that has it. An empty hash means that the content of the
+// base is the last one.
+type contentRef struct {
+	hash string
+	kind grouping.EventKind
+}
+
+func (c contentRef) wanted(events []grouping.Event, g *pastGroup) []grouping.Event {
+	if c.hash == "" {
+		return events
 	}
-	slices.SortFunc(next.Mutes, func(x, y *grouping.AlertMutes) int { return cmp.Compare(x.Fingerprint, y.Fingerprint) })
-	return grouping.NewAlertGroup(next)
+	return append(events, grouping.Event{Kind: c.kind, GroupID: g.id, Source: g.meta.Source, Content: c.hash})
+}
+
+// lookUp returns the content, if it is known.
+func (c contentRef) lookUp(contents map[string]grouping.Content) (grouping.Content, bool) {
+	if c.hash == "" {
+		return grouping.Content{}, false
+	}
+	content, ok := contents[c.hash]
+	return content, ok
 }
 
 func latest(a, b time.Time) time.Time {

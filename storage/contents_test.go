@@ -61,13 +61,13 @@ func TestContentsComeBack(t *testing.T) {
 				require.NoError(t, err)
 				events = append(events, e)
 			}
-			require.Len(t, events, n+2)
-			require.Equal(t, grouping.EventChanged, events[n+1].Kind)
+			require.Len(t, events, n+3, "also what is common to the first two alerts")
+			require.Equal(t, grouping.EventChanged, events[n+2].Kind)
 			_, err = r.backend.FindLosses(t.Context(), []grouping.ID{testKey.ID()}) // the backend sees the contents
 			require.NoError(t, err)
 			want, err := direct.Contents(t.Context(), events)
 			require.NoError(t, err)
-			require.Len(t, want, n+1)
+			require.Len(t, want, n+3, "of the alerts, and what is common to one and to more of them")
 
 			lose(server)
 			got, err := r.storage.Contents(t.Context(), events)
@@ -78,7 +78,7 @@ func TestContentsComeBack(t *testing.T) {
 				require.NoError(t, err)
 				missing, err := direct.MissingEvents(t.Context(), events)
 				require.NoError(t, err)
-				return len(got) == n+1 && len(missing) == 0
+				return len(got) == n+3 && len(missing) == 0
 			}, 10*time.Second, 10*time.Millisecond)
 
 			r.backend.fail("everything", refused)

@@ -47,7 +47,7 @@ func (r *Reader) At(ctx context.Context, t time.Time) (*history.Wall, error) {
 	if t.Before(since) {
 		return nil, &history.BeforeError{At: t, KnownSince: since}
 	}
-	wall, err := history.At(r.events.StreamEvents(ctx, since), t, func(events []grouping.Event) (map[string]grouping.Content, error) {
+	wall, err := history.At(history.Base{}, r.events.StreamEvents(ctx, since), t, func(events []grouping.Event) (map[string]grouping.Content, error) {
 		return r.events.Contents(ctx, events)
 	})
 	if err != nil {
