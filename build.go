@@ -49,7 +49,7 @@ func build(c config, logger *slog.Logger) (*muster, error) {
 	}
 	clock := grouping.NewClock()
 	c.storage.GroupRetention = c.group.Retention
-	c.group.SilenceRetention, c.group.OnlyMuster = c.storage.HistoryRetention, c.storage.Redis.URL == ""
+	c.group.HistoryRetention, c.group.OnlyMuster = c.storage.HistoryRetention, c.storage.Redis.URL == ""
 	store, err := storage.Open(c.storage, clock, reg, logger)
 	if err != nil {
 		return nil, err

@@ -110,6 +110,7 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 		})
 	}
 	addRun(&group, func(ctx context.Context) error { return m.poll(ctx, restored) })
+	addRun(&group, func(ctx context.Context) error { return m.recordLife(ctx, restored) })
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
 		err := m.storage.Run(ctx)
@@ -138,6 +139,16 @@ func (m *muster) poll(ctx context.Context, restored <-chan struct{}) error {
 	select {
 	case <-restored:
 		return m.poller.Run(ctx, m.manager)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// recordLife records that this process lives until the context ends.
+func (m *muster) recordLife(ctx context.Context, restored <-chan struct{}) error {
+	select {
+	case <-restored:
+		return m.manager.RecordLife(ctx, m.storage.Restored())
 	case <-ctx.Done():
 		return nil
 	}

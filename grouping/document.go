@@ -167,6 +167,10 @@ type Write struct {
 	Contents            ContentTexts
 	Notified            int
 	Exclusive, Deferred bool
+	// DurableOnly is true if the write is of no use unless it survives this process. A storage
+	// with a working copy and a backend then fails if the backend fails. Other storages ignore
+	// it.
+	DurableOnly bool
 }
 
 // ID returns the ID of the document that is written.

@@ -183,6 +183,8 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 				f.Set(reflect.ValueOf([]Episode{{}}))
 			case []Mute:
 				f.Set(reflect.ValueOf([]Mute{{}}))
+			case Gap:
+				f.Set(reflect.ValueOf(Gap{From: base}))
 			case MuteKind, Origin:
 				f.SetString("a")
 			case []Beat:

@@ -42,8 +42,8 @@ type Options struct {
 	Receivers []SourceReceiver
 	// OnlyMuster is true if no other process writes to the storage.
 	OnlyMuster bool
-	// SilenceRetention is how long an expired silence is kept.
-	SilenceRetention time.Duration
+	// HistoryRetention is how long events are kept, and so expired silences and gaps.
+	HistoryRetention time.Duration
 }
 
 // DefaultHistoryRetention is the default of the time for which events are kept.
@@ -62,7 +62,7 @@ var DefaultOptions = Options{
 	MaxSources: 1000,
 	Heartbeats: DefaultHeartbeats(),
 
-	SilenceRetention: DefaultHistoryRetention,
+	HistoryRetention: DefaultHistoryRetention,
 }
 
 func (o Options) validate() error {
@@ -142,7 +142,10 @@ type Manager struct {
 	opts    Options
 	metrics *managerMetrics
 	started time.Time
-	watch   func(Update)
+	// startedUptime is the clock's uptime at started. The clock may be corrected later.
+	startedUptime time.Duration
+
+	watch func(Update)
 
 	queues    queues
 	index     *index
@@ -167,7 +170,7 @@ func NewManager(
 		watch = func(Update) {}
 	}
 	m := &Manager{
-		storage: storage, clock: clock, logger: logger, opts: opts, watch: watch, started: clock.Now(),
+		storage: storage, clock: clock, logger: logger, opts: opts, watch: watch, started: clock.Now(), startedUptime: clock.uptime(),
 		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
 	}
 	m.metrics = newManagerMetrics(reg, m)

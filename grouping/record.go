@@ -67,7 +67,7 @@ type groupRecordKind interface {
 // the heads. The lists never change.
 var (
 	groupKinds  = []groupRecordKind{alertRecords{}, muteRecords{}} // mutes are merged after their alerts
-	sourceKinds = []recordKind[SourceDocument]{silenceRecords, alertmanagerRecords, leaseRecords}
+	sourceKinds = []recordKind[SourceDocument]{silenceRecords, alertmanagerRecords, leaseRecords, lifeRecords, gapRecords}
 )
 
 // RecordPrefixes returns the prefixes of the names of all records except

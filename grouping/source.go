@@ -11,6 +11,9 @@ import (
 // Alertmanagers of the source said about silences and about themselves. Every source has
 // at most one. It is stored by the same means as a group. It is immutable. Use
 // NewSourceDocument and its methods to make one.
+//
+// The source without a name is Muster itself. No Alertmanager can have it. Its document says
+// when Muster was running.
 type SourceDocument struct {
 	ID     ID
 	Source string
@@ -21,6 +24,10 @@ type SourceDocument struct {
 	Alertmanagers map[string]*Alertmanager
 	// Leases say which Muster does what only one may do at a time, by their names.
 	Leases map[string]*Lease
+	// Lives are the processes of Muster by their writer IDs, and Gaps the times without one by
+	// their begins. Only the document of Muster itself has them.
+	Lives map[string]*Life
+	Gaps  map[string]*RecordedGap
 
 	// Removed holds the removal stamps of removed records for a while, by the names of
 	// the records. So an older copy of the document does not restore them.
@@ -44,7 +51,7 @@ func NewSourceDocument(source string) *SourceDocument {
 func newSourceDocument(id ID) *SourceDocument {
 	return &SourceDocument{
 		ID: id, Silences: map[string]*Silence{}, Alertmanagers: map[string]*Alertmanager{}, Leases: map[string]*Lease{},
-		Removed: map[string]Stamp{},
+		Lives: map[string]*Life{}, Gaps: map[string]*RecordedGap{}, Removed: map[string]Stamp{},
 	}
 }
 
@@ -60,11 +67,13 @@ type SourceChange struct {
 	Events []Event
 	// Deferred is that of a Change.
 	Deferred bool
+	// DurableOnly is that of a Write.
+	DurableOnly bool
 }
 
 // Write returns the change as a storage gets it. It removes old tombstones of records.
 func (c *SourceChange) Write() Write {
-	w := Write{Next: c.Source.Prune(), Stamp: c.Stamp, Events: c.Events, Deferred: c.Deferred}
+	w := Write{Next: c.Source.Prune(), Stamp: c.Stamp, Events: c.Events, Deferred: c.Deferred, DurableOnly: c.DurableOnly}
 	if c.Base != nil {
 		w.Base = c.Base
 	}

@@ -60,6 +60,8 @@ func TestRecordsMakeTheSource(t *testing.T) {
 		Failed: map[string]uint64{"slack": 1<<64 - 1},
 	})
 	first = leaseRecords.put(first, at(1), Lease{Name: "poll", Holder: testWriter, RenewedAt: base})
+	first = lifeRecords.put(first, at(1), Life{Writer: testWriter, StartedAt: base, LastAt: base.Add(time.Hour)})
+	first = gapRecords.put(first, at(1), RecordedGap{Key: "a", Gap: Gap{base.Add(-time.Hour), base}})
 	second := first.WithoutSilences(at(2), "77aa", "unknown")
 	require.Len(t, second.Silences, 1)
 	require.Len(t, first.Silences, 2, "documents are immutable")
@@ -174,6 +176,16 @@ func TestEqualSeesEveryFieldOfASource(t *testing.T) {
 		change(&b)
 		return a.Equal(&b) || b.Equal(&a)
 	})
+	eachField(t, reflect.TypeFor[Life](), func(change func(v any)) bool {
+		var a, b Life
+		change(&b)
+		return a.Equal(&b) || b.Equal(&a)
+	})
+	eachField(t, reflect.TypeFor[RecordedGap](), func(change func(v any)) bool {
+		var a, b RecordedGap
+		change(&b)
+		return a.Equal(&b) || b.Equal(&a)
+	})
 	for _, b := range []*SourceDocument{
 		nil,
 		{ID: "x"},
@@ -183,6 +195,8 @@ func TestEqualSeesEveryFieldOfASource(t *testing.T) {
 		{Removed: map[string]Stamp{"a": "x"}},
 		{Silences: map[string]*Silence{"a": {}}},
 		{Alertmanagers: map[string]*Alertmanager{"a": {}}},
+		{Lives: map[string]*Life{"a": {}}},
+		{Gaps: map[string]*RecordedGap{"a": {}}},
 	} {
 		require.False(t, (&SourceDocument{}).Equal(b))
 	}

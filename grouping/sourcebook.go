@@ -13,6 +13,7 @@ import (
 type sourceBook struct {
 	mu        sync.RWMutex
 	documents map[string]*SourceDocument // guarded by mu; by source
+	gaps      []Gap                      // guarded by mu; those of Muster's own document, oldest first; never written again
 }
 
 // get returns the document of the source. It is empty if nothing is known.
@@ -32,8 +33,12 @@ func (b *sourceBook) put(d *SourceDocument) *SourceDocument {
 	if b.documents == nil {
 		b.documents = map[string]*SourceDocument{}
 	}
-	d = MergeSources(b.documents[d.Source], d)
+	before := b.documents[d.Source]
+	d = MergeSources(before, d)
 	b.documents[d.Source] = d
+	if d.Source == "" && !d.sameGaps(before) {
+		b.gaps = d.sortedGaps()
+	}
 	return d
 }
 
@@ -61,8 +66,8 @@ func (m *Manager) sourceChanged(d *SourceDocument) {
 	} else {
 		m.deadlines.set(d.ID, next)
 	}
-	if before.Equal(d) {
-		return
+	if before.Equal(d) || d.Source == "" && d.sameGaps(before) {
+		return // a sign of life changes nothing that is shown
 	}
 	m.watch(Update{ID: d.ID, Source: d})
 	for _, g := range m.index.all() {
@@ -84,9 +89,10 @@ func (g *AlertGroup) isMutedByChanged(before, after *SourceDocument) bool {
 	})
 }
 
-// restoreSources loads the documents of the sources that have groups or settings.
+// restoreSources loads Muster's own document, and those of the sources that have groups or
+// settings.
 func (m *Manager) restoreSources(ctx context.Context) error {
-	names := map[string]bool{}
+	names := map[string]bool{"": true}
 	for name := range m.index.currentTotals().Sources {
 		names[name] = true
 	}
@@ -109,6 +115,11 @@ type sourcePlan func(base *SourceDocument, log *eventLog) *SourceDocument
 
 // writeSource is write for the document of a source.
 func (m *Manager) writeSource(ctx context.Context, source string, plan sourcePlan) error {
+	return m.changeSource(ctx, source, false, plan)
+}
+
+// changeSource does the work of writeSource. durableOnly is that of the SourceChange.
+func (m *Manager) changeSource(ctx context.Context, source string, durableOnly bool, plan sourcePlan) error {
 	unlock, err := m.queues.lock(ctx, SourceID(source))
 	if err != nil {
 		return err
@@ -130,7 +141,9 @@ func (m *Manager) writeSource(ctx context.Context, source string, plan sourcePla
 			m.sourceChanged(base)
 			return nil
 		}
-		c := SourceChange{Source: next, Base: base, Stamp: stamp, Events: log.events, Deferred: attempt > maxAttempts}
+		c := SourceChange{
+			Source: next, Base: base, Stamp: stamp, Events: log.events, Deferred: attempt > maxAttempts, DurableOnly: durableOnly,
+		}
 		stored, err := m.storage.StoreSource(ctx, c)
 		if err == nil {
 			m.sourceChanged(stored)
@@ -187,7 +200,7 @@ func (m *Manager) putSilences(ctx context.Context, source string, silences []Sil
 			return nil
 		}
 		next := base.WithSilences(log.stamp, news...)
-		if old := next.excessSilences(now, m.opts.SilenceRetention); len(old) > 0 {
+		if old := next.excessSilences(now, m.opts.HistoryRetention); len(old) > 0 {
 			next = next.WithoutSilences(log.stamp, old...)
 		}
 		return next

@@ -253,7 +253,7 @@ func (t *Tiered) store(ctx context.Context, w grouping.Write) (grouping.Document
 	t.ledger.started(string(w.Stamp))
 	stored, reason, err := t.write(ctx, w)
 	lookUp := t.ledger.finished(string(w.Stamp), reason == "" && err == nil)
-	if reason != "" {
+	if reason != "" && !w.DurableOnly {
 		return t.fallBack(ctx, w, reason, err)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"os"
@@ -33,6 +34,7 @@ type stored struct {
 	Groups []*grouping.AlertGroup
 	Events []flatEvent
 	Source *grouping.SourceDocument `json:",omitempty"` // "prod"; nil: nothing is stored
+	Muster *grouping.SourceDocument `json:",omitempty"` // Muster itself; nil: nothing is stored
 	// Changed holds the changed events. Contents holds those of all events.
 	Changed  []flatEvent                 `json:",omitempty"`
 	Contents map[string]grouping.Content `json:",omitempty"`
@@ -69,19 +71,27 @@ func readStored(t *testing.T, s grouping.GroupStorage) string {
 	require.Len(t, events, len(all.Events)+len(all.Changed))
 	all.Contents, err = s.Contents(t.Context(), events)
 	require.NoError(t, err)
-	d, err := s.LoadSource(t.Context(), "prod")
-	require.NoError(t, err)
-	if !d.IsTombstone() {
-		all.Source = d
-	}
+	all.Source, all.Muster = readSource(t, s, "prod"), readSource(t, s, "")
 	text, err := json.MarshalIndent(all, "", " ")
 	require.NoError(t, err)
 	return string(text)
 }
 
+// readSource returns the document of a source, or nil if nothing is stored.
+func readSource(t *testing.T, s grouping.GroupStorage, source string) *grouping.SourceDocument {
+	t.Helper()
+	d, err := s.LoadSource(t.Context(), source)
+	require.NoError(t, err)
+	if d.IsTombstone() {
+		return nil
+	}
+	return d
+}
+
 // record writes one of everything: alerts that fire, alerts that resolve and fire
 // again, a removed alert, a deleted group, unusual texts, a truncated message, and the
-// document of a source, an alert that only changed, and one that is muted.
+// document of a source, an alert that only changed, one that is muted, and a time in which
+// Muster was not running.
 func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
 	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -131,6 +141,31 @@ func record(t *testing.T, s grouping.GroupStorage) {
 	})
 	w.MustStoreSource(t, c)
 	recordObservations(t, m, start)
+	recordGap(t, s)
+}
+
+// recordGap writes the life of a process that ended a minute ago, and the gap since then.
+func recordGap(t *testing.T, s grouping.GroupStorage) {
+	t.Helper()
+	minuteAgo := func() time.Time { return time.Now().Add(-time.Minute) }
+	for i, host := range []func() time.Time{minuteAgo, time.Now} {
+		clock := grouping.NewClockOf(host, func() time.Duration { return 0 })
+		opts := grouping.DefaultOptions
+		opts.OnlyMuster = true
+		m, err := grouping.NewManager(s, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), opts)
+		require.NoError(t, err)
+		stored := make(chan struct{})
+		close(stored)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- m.RecordLife(ctx, stored) }()
+		require.Eventually(t, func() bool {
+			d, err := s.LoadSource(t.Context(), "")
+			return err == nil && len(d.Lives) == 1 && len(d.Gaps) == i
+		}, 10*time.Second, time.Millisecond)
+		cancel()
+		require.NoError(t, <-ended)
+	}
 }
 
 // recordObservations writes what mutes an alert and a delivery about it.
