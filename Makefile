@@ -108,7 +108,7 @@ endif
 .PHONY: test-compat
 test-compat: $(COMPAT_ALERTMANAGER) $(DEBIAN_ALERTMANAGER) ## run the tests of notifications and polls with older versions of Alertmanager
 	for path in $^; do ALERTMANAGER_DIR=$$(dirname $$path) go test -race -vet=off -count=1 -tags $(TAGS) -timeout 14m -parallel 4 \
-		-run '^(TestCauses|TestSilence|TestResolvedUnderSilence)$$' ./e2e; done
+		-run '^(TestCauses|TestSilence|TestResolvedUnderSilence|TestAmtool)$$' ./e2e; done
 
 .PHONY: check-examples
 check-examples: $(ALERTMANAGER) $(OLDER_ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS) $(GRAFANA_TYPES) $(TYPESCRIPT) ## check the examples with promtool, amtool and similar tools, and with a running Muster

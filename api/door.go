@@ -30,6 +30,10 @@ type groups interface {
 	// a *grouping.SilenceNotFoundError. An empty source means any.
 	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
 	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
+	// AllSilences returns the silences of a source, in no particular order and without what
+	// they mute. All returns all groups.
+	AllSilences(ctx context.Context, source string) ([]grouping.SilenceInfo, error)
+	All(ctx context.Context) ([]*grouping.AlertGroup, error)
 	// SourceReports says for each source what Muster receives.
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	// SilenceOf returns a silence of a source, or nil if it is not known.
@@ -75,6 +79,7 @@ func (d *Door) Routes(r gin.IRouter) {
 	reply.Get(v1, "/silences/:id", d.serveSilence)
 	reply.Get(v1, "/stats", d.rejectParameters, d.serveStats)
 	reply.Get(v1, "/status", d.rejectParameters, d.serveStatus)
+	d.v2Routes(r)
 }
 
 // queryError returns an error that lists every problem of a query and its

@@ -36,6 +36,8 @@ var (
 	ViewGroup = viewGroup
 	ViewAlert = func(g *grouping.AlertGroup, a *grouping.Alert) alertView { return viewAlert(g, a, nil) }
 	ViewEvent = viewEvent
+
+	CompareLabels = compareLabels
 )
 
 // CSVRow returns a row of CSV with these texts.

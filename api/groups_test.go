@@ -176,7 +176,7 @@ func TestBadQueries(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/api/v1/groups/nope", "/api/v1/groups/00000000000000000000", "/api/v1/alerts/x", "/api/v1/alerts/0000000000000000",
-		"/api/v1/nothing", "/api/v2/status", "/api/v1/groups/%0d%0aX:1", "/api/v1/groups/..%2f..%2f",
+		"/api/v1/nothing", "/api/v3/status", "/api/v1/groups/%0d%0aX:1", "/api/v1/groups/..%2f..%2f",
 	} {
 		w := h.Get(path)
 		require.Equal(t, http.StatusNotFound, w.Code, path)

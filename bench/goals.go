@@ -183,6 +183,8 @@ var goals = []goal{
 	// The time has that of the client, which reads some 100 MB on the same cores.
 	{row: "read/all", program: memoryMuster, floor: alertmanager, value: totalCPU, must: 0.06, aim: 0.03},
 	{row: "read/all", program: memoryMuster, floor: alertmanager, value: meanTime, of: "time"},
+	{row: readAPI, program: memoryMuster, floor: alertmanager, besideRow: "read/all", value: totalCPU, must: 0.15},
+	{row: readAPI, program: memoryMuster, value: size, of: "growth", unit: mebibytes, must: 32 * mib},
 
 	{row: "history/200000", program: fileMuster, value: meanTime, of: "time", unit: milliseconds, must: 200 * ms, aim: 60 * ms, slow: true},
 	{
@@ -226,6 +228,7 @@ var rowText = map[string]string{
 	"read/matcher":    "list with a matcher over 100,000 alerts",
 	"read/nothing":    "page with a matcher that finds nothing",
 	"read/all":        "all 10,000 × 10 alerts over the API",
+	readAPI:           "the same in the form of Alertmanager",
 }
 
 // describe says what a row measures.

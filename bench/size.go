@@ -75,10 +75,37 @@ func (b *bench) reads(ctx context.Context, ps programs, round int) error {
 			return err
 		}
 	}
+	if err := b.inTurns(ps, readAPI, round, func(p *program) error { return b.readAPI(ctx, p) }); err != nil {
+		return err
+	}
 	return b.inTurns(ps, "read/all", round, func(p *program) error {
 		return b.measure(ctx, "read/all", p, func() (outcome, error) { return readAll(ctx, p) })
 	})
 }
+
+// readAPI is the row of the answer that Alertmanager's clients read.
+const readAPI = "read/api-v2"
+
+// readAPI measures how a Muster answers as Alertmanager does, and how much its memory grows.
+func (b *bench) readAPI(ctx context.Context, p *program) error {
+	before := p.memory().resident
+	err := b.measure(ctx, readAPI, p, func() (outcome, error) {
+		started := time.Now()
+		text, err := get(ctx, p.address, groupsPath)
+		took := time.Since(started)
+		if alerts := bytes.Count(text, []byte(`"startsAt"`)); err == nil && alerts < 100_000 {
+			err = fmt.Errorf("%d alerts, and not 100000", alerts)
+		}
+		return outcome{took: took, latencies: []time.Duration{took}}, err
+	})
+	if err == nil {
+		b.results.last(readAPI, p).size = max(0, p.memory().resident-before)
+	}
+	return err
+}
+
+// groupsPath lists all groups with their alerts in Alertmanager's API.
+const groupsPath = "/api/v2/alerts/groups"
 
 // firstPage measures the first page after a change. The change is not part of it.
 func (b *bench) firstPage(ctx context.Context, row string, p *program, round int) error {
@@ -108,7 +135,7 @@ func readAll(ctx context.Context, p *program) (outcome, error) {
 	started := time.Now()
 	path := "/api/v1/groups?alerts=true&limit=1000"
 	if p.name == alertmanager {
-		path = "/api/v2/alerts/groups"
+		path = groupsPath
 	}
 	alerts := 0
 	for next := path; next != ""; {

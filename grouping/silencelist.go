@@ -63,20 +63,13 @@ func (m *Manager) Silences(ctx context.Context, q SilenceQuery) (SilencePage, er
 	}
 	page := SilencePage{Silences: []SilenceInfo{}, States: map[SilenceState]int{}}
 	var selected []SilenceInfo
-	now := m.clock.Now()
-	for _, d := range m.sources.all() {
-		if q.Source != "" && q.Source != d.Source {
+	for _, info := range m.silencesOf(q.Source) {
+		if !q.selects(info.Silence) {
 			continue
 		}
-		for _, s := range d.Silences {
-			if !q.selects(s) {
-				continue
-			}
-			info := s.info(d.Source, now)
-			page.States[info.State]++
-			if len(q.States) == 0 || slices.Contains(q.States, info.State) {
-				selected = append(selected, info)
-			}
+		page.States[info.State]++
+		if len(q.States) == 0 || slices.Contains(q.States, info.State) {
+			selected = append(selected, info)
 		}
 	}
 	page.Total = len(selected)
@@ -93,6 +86,28 @@ func (m *Manager) Silences(ctx context.Context, q SilenceQuery) (SilencePage, er
 	page.Silences = append(page.Silences, selected...)
 	m.addMuted(page.Silences)
 	return page, nil
+}
+
+// AllSilences returns the silences of a source, in no particular order and without what they
+// mute. An empty source means all.
+func (m *Manager) AllSilences(ctx context.Context, source string) ([]SilenceInfo, error) {
+	if err := m.startOperation(ctx, "all_silences"); err != nil {
+		return nil, err
+	}
+	return m.silencesOf(source), nil
+}
+
+func (m *Manager) silencesOf(source string) (all []SilenceInfo) {
+	now := m.clock.Now()
+	for _, d := range m.sources.all() {
+		if source != "" && source != d.Source {
+			continue
+		}
+		for _, s := range d.Silences {
+			all = append(all, s.info(d.Source, now))
+		}
+	}
+	return all
 }
 
 // selects reports whether the query selects a silence, whatever its state.

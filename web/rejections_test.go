@@ -32,7 +32,7 @@ func TestEveryRejectionIsRecorded(t *testing.T) {
 		"no token":           {http.MethodPut, "/webhook/prod", wiretest.Body(), nil, 401, limit.Unauthorized},
 		"another path":       {http.MethodPost, "/webhooks", wiretest.Body(), nil, 404, limit.NotFound},
 		"too deep a path":    {http.MethodPost, "/webhook/prod/team", wiretest.Body(), nil, 404, limit.NotFound},
-		"Alertmanager's API": {http.MethodPost, "/api/v2/alerts", wiretest.Body(), nil, 404, limit.NotFound},
+		"Alertmanager's API": {http.MethodPost, "/api/v2/alerts", wiretest.Body(), nil, 405, limit.Method},
 		"a name for a source": {
 			http.MethodPost, "/webhook/a%20b", wiretest.Body(), []string{"Authorization", "Bearer one"}, 400, limit.BadSource,
 		},
@@ -86,7 +86,7 @@ func TestEveryRejectionIsRecorded(t *testing.T) {
 // A request for a missing page is not a rejected notification.
 func TestReadingIsNeverARejectedNotification(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
-	for _, path := range []string{"/favicon.ico", "/.env", "/api/v2/alerts"} {
+	for _, path := range []string{"/favicon.ico", "/.env", "/api/v3/alerts"} {
 		require.Equal(t, http.StatusNotFound, h.Get(path).Code)
 	}
 	require.Equal(t, http.StatusMethodNotAllowed, h.Do(http.MethodHead, "/webhook", nil).Code)

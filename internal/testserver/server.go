@@ -47,6 +47,7 @@ type Groups interface {
 	ListedBy(source string, fp grouping.Fingerprint) string
 	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
 	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
+	AllSilences(ctx context.Context, source string) ([]grouping.SilenceInfo, error)
 	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)

@@ -1,0 +1,311 @@
+package api
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/alertmanager/pkg/labels"
+
+	"muster/grouping"
+	"muster/internal/reply"
+)
+
+// v2Query selects alerts as the parameters of Alertmanager do.
+type v2Query struct {
+	source                             string // "": all
+	matchers, receiverMatchers         labels.Matchers
+	receiver                           *regexp.Regexp // nil: all
+	active, silenced, inhibited, muted bool
+}
+
+func (p *v2Params) query(source string) v2Query {
+	return v2Query{
+		source: source, matchers: p.matchers("filter", ""), receiver: p.receiver(),
+		receiverMatchers: p.matchers("receiver_matchers", "failed to parse receiver_matchers param: "),
+		active:           p.allows("active"), silenced: p.allows("silenced"), inhibited: p.allows("inhibited"), muted: p.allows("muted"),
+	}
+}
+
+// receiverLabels returns the labels of a receiver that is configured without any.
+func receiverLabels(receiver string) grouping.Labels {
+	return grouping.NewLabels(map[string]string{"name": receiver})
+}
+
+// ofAllReceivers returns the query for all receivers.
+func (q *v2Query) ofAllReceivers() *v2Query {
+	all := *q
+	all.receiver, all.receiverMatchers = nil, nil
+	return &all
+}
+
+func (q *v2Query) selectsReceiver(receiver string) bool {
+	if q.receiver != nil && !q.receiver.MatchString(receiver) {
+		return false
+	}
+	return len(q.receiverMatchers) == 0 || matchAll(q.receiverMatchers, receiverLabels(receiver))
+}
+
+// v2Alert is an alert in an answer.
+type v2Alert struct {
+	*grouping.Alert
+
+	group     *grouping.AlertGroup
+	receivers []string
+	silencedBy, inhibitedBy,
+	mutedBy []string
+}
+
+// state is that of /alerts. In groups, a time interval suppresses too.
+func (a *v2Alert) state() string {
+	if len(a.silencedBy)+len(a.inhibitedBy)+len(a.mutedBy) > 0 {
+		return "suppressed"
+	}
+	return "active"
+}
+
+// alert returns an alert that fires or is suppressed, if the query selects it.
+func (q *v2Query) alert(g *grouping.AlertGroup, a *grouping.Alert) (v v2Alert, ok bool) {
+	if shown := a.ShownStatus(); shown != grouping.StatusFiring && shown != grouping.StatusSuppressed || !matchAll(q.matchers, a.Labels) {
+		return v, false
+	}
+	v = v2Alert{Alert: a, group: g}
+	for _, m := range a.Mutes() {
+		switch m.Kind {
+		case grouping.MuteSilence:
+			v.silencedBy = append(v.silencedBy, m.ID)
+		case grouping.MuteInhibition:
+			// The event recorder may tell the rule alone.
+			v.inhibitedBy = append(v.inhibitedBy, cmp.Or(m.ID, m.Rule))
+		case grouping.MuteInterval:
+			v.mutedBy = append(v.mutedBy, m.ID)
+		}
+	}
+	isActive := len(v.silencedBy)+len(v.inhibitedBy) == 0
+	return v, (q.active || !isActive) && (q.silenced || len(v.silencedBy) == 0) && (q.inhibited || len(v.inhibitedBy) == 0)
+}
+
+// alertsOf returns the alerts of a group that the query selects.
+func (q *v2Query) alertsOf(g *grouping.AlertGroup) (selected []v2Alert) {
+	if q.source != "" && g.Source != q.source || !q.selectsReceiver(g.Receiver) || g.Counts.Firing+g.Counts.Suppressed == 0 {
+		return nil
+	}
+	for _, a := range g.Alerts {
+		if v, ok := q.alert(g, a); ok {
+			selected = append(selected, v)
+		}
+	}
+	return selected
+}
+
+// alertKey tells the alerts of sources apart.
+type alertKey struct {
+	source      string
+	fingerprint grouping.Fingerprint
+}
+
+// receiverSets has the receivers of alerts. Most alerts have one receiver, and then share its
+// list.
+type receiverSets struct {
+	alone map[string][]string
+	of    map[alertKey][]string
+}
+
+func newReceiverSets() receiverSets {
+	return receiverSets{map[string][]string{}, map[alertKey][]string{}}
+}
+
+// add adds the receiver of a group to its alert, and reports whether the alert is new.
+func (s receiverSets) add(g *grouping.AlertGroup, fp grouping.Fingerprint) bool {
+	key := alertKey{g.Source, fp}
+	known := s.of[key]
+	i, found := slices.BinarySearch(known, g.Receiver)
+	switch {
+	case found:
+	case known == nil:
+		if s.alone[g.Receiver] == nil {
+			s.alone[g.Receiver] = []string{g.Receiver}
+		}
+		s.of[key] = s.alone[g.Receiver]
+	default:
+		s.of[key] = slices.Insert(slices.Clone(known), i, g.Receiver)
+	}
+	return known == nil
+}
+
+func (s receiverSets) get(g *grouping.AlertGroup, fp grouping.Fingerprint) []string {
+	return s.of[alertKey{g.Source, fp}]
+}
+
+// serveV2Alerts answers with each alert once. As in Alertmanager, it names all receivers of an
+// alert if one of them is asked for. Time intervals are those of groups, so they suppress
+// nothing here.
+func (d *Door) serveV2Alerts(c *gin.Context) {
+	q, groups, ok := d.v2Groups(c)
+	if !ok {
+		return
+	}
+	receivers, all := newReceiverSets(), q.ofAllReceivers()
+	var selected []v2Alert
+	for _, g := range groups {
+		for _, v := range all.alertsOf(g) {
+			if receivers.add(g, v.Fingerprint) {
+				v.mutedBy = nil
+				selected = append(selected, v)
+			}
+		}
+	}
+	selected = slices.DeleteFunc(selected, func(v v2Alert) bool {
+		return !slices.ContainsFunc(receivers.get(v.group, v.Fingerprint), q.selectsReceiver)
+	})
+	slices.SortFunc(selected, func(a, b v2Alert) int {
+		return cmp.Or(cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.group.Source, b.group.Source))
+	})
+	now := time.Now()
+	d.streamJSON(c, 0, func(out *jsonStream) {
+		out.writeRaw("[")
+		for i := range selected {
+			if out.failed() {
+				return
+			}
+			selected[i].receivers = receivers.get(selected[i].group, selected[i].Fingerprint)
+			out.writeComma(i)
+			out.writeV2Alert(&selected[i], now)
+		}
+		out.writeRaw("]\n")
+	})
+}
+
+func (d *Door) serveV2Groups(c *gin.Context) {
+	q, groups, ok := d.v2Groups(c)
+	if !ok {
+		return
+	}
+	// Two passes: the receivers of an alert are known after the first.
+	receivers := newReceiverSets()
+	groups = slices.DeleteFunc(groups, func(g *grouping.AlertGroup) bool {
+		alerts := q.alertsOf(g)
+		for i := range alerts {
+			receivers.add(g, alerts[i].Fingerprint)
+		}
+		isMuted := slices.ContainsFunc(alerts, func(v v2Alert) bool { return len(v.mutedBy) > 0 })
+		return len(alerts) == 0 || isMuted && !q.muted
+	})
+	slices.SortFunc(groups, func(a, b *grouping.AlertGroup) int {
+		return cmp.Or(compareLabels(a.GroupLabels, b.GroupLabels), cmp.Compare(a.Receiver, b.Receiver), cmp.Compare(a.ID, b.ID))
+	})
+	now := time.Now()
+	d.streamJSON(c, 0, func(out *jsonStream) {
+		out.writeRaw("[")
+		for i, g := range groups {
+			if out.failed() {
+				return
+			}
+			alerts := q.alertsOf(g)
+			slices.SortFunc(alerts, compareAlerts)
+			out.writeComma(i)
+			out.writeRaw(`{"alerts":[`)
+			for k := range alerts {
+				alerts[k].receivers = receivers.get(g, alerts[k].Fingerprint)
+				out.writeComma(k)
+				out.writeV2Alert(&alerts[k], now)
+			}
+			out.writeV2Group(g)
+		}
+		out.writeRaw("]\n")
+	})
+}
+
+// v2Groups returns all groups with the query of a request, or answers it and returns false.
+func (d *Door) v2Groups(c *gin.Context) (q v2Query, groups []*grouping.AlertGroup, ok bool) {
+	params := parseV2Params(c)
+	if q = params.query(c.Param("source")); params.answered(c) {
+		return q, nil, false
+	}
+	groups, err := d.groups.All(c.Request.Context())
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return q, nil, false
+	}
+	return q, groups, true
+}
+
+// compareLabels orders label sets as Alertmanager does: those with fewer labels come first.
+func compareLabels(a, b grouping.Labels) int {
+	if c := cmp.Compare(len(a), len(b)); c != 0 {
+		return c
+	}
+	for i := range a {
+		// Of two sets, the one that lacks the first name comes first.
+		if c := cmp.Or(cmp.Compare(b[i].Name, a[i].Name), cmp.Compare(a[i].Value, b[i].Value)); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// compareAlerts orders the alerts of a group as Alertmanager does: by job, then by instance. One
+// without them is last.
+func compareAlerts(a, b v2Alert) int {
+	for _, name := range []string{"job", "instance"} {
+		x, y := a.Labels.Get(name), b.Labels.Get(name)
+		switch {
+		case x == y:
+		case x == "":
+			return 1
+		case y == "":
+			return -1
+		default:
+			return strings.Compare(x, y)
+		}
+	}
+	return compareLabels(a.Labels, b.Labels)
+}
+
+// v2FiringTime is how long an alert still fires, as far as is known.
+const v2FiringTime = 5 * time.Minute
+
+func (o *jsonStream) writeV2Alert(a *v2Alert, now time.Time) {
+	if o.err != nil {
+		return
+	}
+	e := o.enc
+	seen, _ := a.group.LastSeen(a.Alert)
+	e.labels(`{"annotations":`, a.Annotations)
+	e.v2Time(`,"endsAt":`, now.Add(v2FiringTime))
+	e.string(`,"fingerprint":`, string(a.Fingerprint))
+	e.raw(`,"receivers":[`)
+	for i, receiver := range a.receivers {
+		if i > 0 {
+			e.raw(",")
+		}
+		e.string(`{"name":`, receiver)
+		e.raw("}")
+	}
+	e.v2Time(`],"startsAt":`, a.StartsAt)
+	e.list(`,"status":{"inhibitedBy":`, a.inhibitedBy)
+	e.list(`,"mutedBy":`, a.mutedBy)
+	e.list(`,"silencedBy":`, a.silencedBy)
+	e.string(`,"state":`, a.state())
+	e.v2Time(`},"updatedAt":`, seen)
+	if a.GeneratorURL != "" {
+		e.string(`,"generatorURL":`, a.GeneratorURL)
+	}
+	e.labels(`,"labels":`, a.Labels)
+	e.raw("}")
+	o.finishValue(nil)
+}
+
+// writeV2Group writes a group after its alerts.
+func (o *jsonStream) writeV2Group(g *grouping.AlertGroup) {
+	if o.err != nil {
+		return
+	}
+	o.enc.labels(`],"labels":`, g.GroupLabels)
+	o.enc.string(`,"receiver":{"name":`, g.Receiver)
+	o.enc.labels(`},"routeLabels":`, g.RouteLabels)
+	o.writeRaw("}")
+}

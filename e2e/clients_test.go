@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// amtool runs the amtool of the tested version against a server, and returns what it prints.
+func (a *alertmanager) amtool(url string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(a.t.Context(), waitTimeout)
+	defer cancel()
+	path := filepath.Join(filepath.Dir(a.path), "amtool")
+	out, err := exec.CommandContext(ctx, path, append([]string{"--alertmanager.url=" + url}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("amtool %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	// It warns that the version of the server is another one.
+	lines := strings.SplitAfter(string(out), "\n")
+	text := strings.Builder{}
+	for _, line := range lines {
+		if !strings.Contains(line, "level=") && !strings.HasPrefix(line, "Warning:") {
+			text.WriteString(line)
+		}
+	}
+	return text.String(), nil
+}
+
+// queries are what people ask amtool.
+var queries = [][]string{
+	{"alert", "query"},
+	{"alert"},
+	{"alert", "query", "-a"},
+	{"alert", "query", "-s", "-i"},
+	{"alert", "query", "-u"},
+	{"alert", "query", "instance=~c.*", "severity=critical"},
+	{"alert", "query", "--receiver=team"},
+	{"alert", "query", "--receiver=none"},
+	{"silence", "query"},
+	{"silence", "query", "--expired"},
+	{"silence", "query", "-q"},
+	{"silence", "query", "instance=c-2"},
+}
+
+// amtool prints the same whether it asks Alertmanager or Muster. It still does after
+// Alertmanager was killed and came back without any data.
+func TestAmtool(t *testing.T) {
+	t.Parallel()
+	setup := causesSetups(t)[0]
+	setup.recorder, setup.poller = false, true
+	c := startCauses(t, setup)
+	c.fires("Amtool", "c-1")
+	c.fires("Amtool", "c-2")
+	c.am.silence("c-2")
+	ended := c.am.silence("c-3")
+	c.am.expire(ended)
+	c.suppressed("Amtool", "c-2")
+	waitFor(t, causesTimeout, "Muster knows the silences", func() error {
+		var silences []any
+		if _, err := c.m.fetch("/api/v2/silences", &silences); err != nil || len(silences) != 2 {
+			return fmt.Errorf("it knows %d, err: %w", len(silences), err)
+		}
+		return nil
+	})
+	before := map[string]string{}
+	for _, query := range queries {
+		want, err := c.am.amtool(c.am.url, query...)
+		require.NoError(t, err)
+		got, err := c.am.amtool(c.m.url, query...)
+		require.NoError(t, err)
+		require.Equal(t, want, got, "%s", query)
+		before[fmt.Sprint(query)] = got
+	}
+	for _, args := range [][]string{
+		{"cluster", "show"}, {"config", "show"}, {"config", "routes", "show"}, {"alert", "query", "-o", "extended"},
+	} {
+		text, err := c.am.amtool(c.m.url, args...)
+		require.NoError(t, err)
+		require.NotEmpty(t, text, "%s", args)
+	}
+	config, err := c.am.amtool(c.m.url, "config", "show")
+	require.NoError(t, err)
+	require.Contains(t, config, "team")
+
+	c.am.kill()
+	c.am.deleteData()
+	c.am.start()
+	time.Sleep(2 * pollInterval) // Muster polls the empty one
+	nothing, err := c.am.amtool(c.am.url, "silence", "query", "-q")
+	require.NoError(t, err)
+	require.Empty(t, strings.TrimSpace(nothing))
+	for _, query := range queries {
+		if query[0] == "alert" {
+			got, err := c.am.amtool(c.m.url, query...)
+			require.NoError(t, err)
+			require.Equal(t, before[fmt.Sprint(query)], got, "%s", query)
+		}
+	}
+}
