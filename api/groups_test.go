@@ -70,7 +70,7 @@ func TestEventShape(t *testing.T) {
 			"firing":1,"resolved":0,"truncated":3},
 		{` + common + `,"kind":"fired","fingerprint":"0011223344556677","labels":{"alertname":"Down"},
 			"startsAt":"2026-11-23T03:00:00Z"},
-		{` + common + `,"kind":"opened","labels":{}}]}`
+		{` + common + `,"kind":"opened","labels":{},"startsAt":"2026-11-23T03:00:00Z"}]}`
 	require.JSONEq(t, want, shape(t, h, "/api/v1/events"))
 	require.JSONEq(t, want, shape(t, h, "/api/v1/groups/"+id+"/events"))
 
