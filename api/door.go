@@ -36,6 +36,8 @@ type groups interface {
 	All(ctx context.Context) ([]*grouping.AlertGroup, error)
 	// SourceReports says for each source what Muster receives.
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
+	// Gaps returns the times in which Muster was not running, oldest first.
+	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
 	// SilenceOf returns a silence of a source, or nil if it is not known.
 	SilenceOf(source, id string) *grouping.Silence
 	// MuteSeen returns when a mute of an alert was last seen, or zero.

@@ -28,6 +28,7 @@ type (
 	MutedView         = mutedView
 	MuteView          = muteView
 	SilenceChangeView = silenceChangeView
+	GapView           = gapView
 	SourceStatusView  = sourceStatusView
 )
 

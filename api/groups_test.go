@@ -205,6 +205,7 @@ func TestStatsAndStatus(t *testing.T) {
 	}, v["storage"])
 	require.InDelta(t, 7, v["restoredGroups"], 0)
 	require.Contains(t, h.Get("/status").Body.String(), "needs attention</b></span> Redis is &lt;slow&gt;.")
+	require.Equal(t, []any{}, v["gaps"])
 	require.Contains(t, v, "uptimeSeconds")
 	require.Contains(t, v["build"], "version")
 	require.Equal(t, "T", v["lastNotification"])

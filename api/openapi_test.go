@@ -141,7 +141,7 @@ func TestTheContractHasTheShapes(t *testing.T) {
 		"Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{},
 		"Groups": groupsView{}, "Event": api.EventView{},
 		"Events": eventsView{},
-		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Build": api.BuildView{}, "Storage": api.StorageView{},
+		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Gap": api.GapView{}, "Build": api.BuildView{}, "Storage": api.StorageView{},
 		"Counts": grouping.Counts{}, "Silence": api.SilenceView{}, "Muted": api.MutedView{}, "Mute": api.MuteView{},
 		"SilenceChange": api.SilenceChangeView{}, "SourceStatus": api.SourceStatusView{},
 	} {

@@ -29,6 +29,11 @@ func (d *Door) serveStatus(c *gin.Context) {
 		reply.Error(c, d.logger, err)
 		return
 	}
+	gaps, err := d.groups.Gaps(c.Request.Context(), time.Time{}, time.Time{})
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
 	st := d.status.Storage()
 	d.respondJSON(c, statusView{
 		Build: buildView{
@@ -41,6 +46,6 @@ func (d *Door) serveStatus(c *gin.Context) {
 			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,
 		},
 		RestoredGroups: st.Restored, LastNotification: totals.LastNotification, Problems: d.status.Problems(),
-		Sources: viewSources(sources),
+		Sources: viewSources(sources), Gaps: viewGaps(gaps),
 	})
 }

@@ -203,6 +203,21 @@ type statusView struct {
 	Problems         []string    `json:"problems,omitempty"`
 
 	Sources []sourceStatusView `json:"sources"`
+	Gaps    []gapView          `json:"gaps"`
+}
+
+// gapView is a time in which Muster was not running.
+type gapView struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+func viewGaps(gaps []grouping.Gap) []gapView {
+	views := make([]gapView, 0, len(gaps))
+	for _, g := range gaps {
+		views = append(views, gapView{g.From.UTC(), g.To.UTC()})
+	}
+	return views
 }
 
 type buildView struct {

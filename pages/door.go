@@ -43,6 +43,8 @@ type groups interface {
 	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
 	// SourceReports says for each source what Muster receives.
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
+	// Gaps returns the times in which Muster was not running, oldest first.
+	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
 	// Heartbeats returns the current state of every heartbeat, the worst first.
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }

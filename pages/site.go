@@ -27,8 +27,12 @@ func (d *Door) site(r *http.Request) (*templates.Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	gaps, err := d.groups.Gaps(r.Context(), time.Time{}, time.Time{})
+	if err != nil {
+		return nil, err
+	}
 	return &templates.Site{
-		Sources: sources, SilenceOf: d.groups.SilenceOf, ListedBy: d.groups.ListedBy, PollInterval: d.opts.PollInterval,
+		Gaps: gaps, Sources: sources, SilenceOf: d.groups.SilenceOf, ListedBy: d.groups.ListedBy, PollInterval: d.opts.PollInterval,
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
 		Links: d.linksFor(r), Place: place, Now: time.Now(), Totals: totals, Storage: d.status.Storage(),
 		StartedAt: d.startedAt, RejectedNotifications: d.limits.Rejected(),

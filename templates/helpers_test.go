@@ -184,6 +184,7 @@ func states(t testing.TB) map[string]Page {
 		"status":      NewStatusPage(newSite(groups), exampleStatusInput()),
 		"statusunset": NewStatusPage(siteWith(groups, without), exampleStatusInput()),
 		"statusbad":   NewStatusPage(broken, StatusInput{}),
+		"statusgaps":  NewStatusPage(siteWith(groups, withGaps), exampleStatusInput()),
 		"help":        NewHelpPage(newSite(groups)),
 		"gone":        NewGonePage(newSite(groups), "00000000000000000000", "", events[:1]),
 		"gonealert":   NewGonePage(newSite(groups), "", "0000000000000000", nil),
@@ -199,6 +200,8 @@ func siteWith(groups []*grouping.AlertGroup, change func(*Site)) *Site {
 	change(s)
 	return s
 }
+
+func withGaps(s *Site) { s.Gaps = fixture.Gaps(s.Now) }
 
 func exampleStatusInput() StatusInput {
 	return StatusInput{

@@ -47,6 +47,7 @@ func mutedStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Page {
 		"nointerval": list(onlyMuted[:2], "state=suppressed&cause=interval", nil), "bymuted": NewByPage(newSite(muted),
 			parseView(t, "by=namespace&state=suppressed"), selected(muted, parseView(t, "state=suppressed")).Groups),
 		"groupmuted": mutedOne(1, nil), "groupsilenced": mutedOne(2, nil), "groupinhibited": mutedOne(4, nil), "groupunset": mutedOne(1, without),
+		"groupgaps":  mutedOne(1, withGaps),
 		"groupfails": mutedOne(2, func(s *Site) { s.Sources[0].Pollers = s.Sources[0].Pollers[1:] }), "groupcauses": mutedOne(5, nil),
 		"alertmuted": NewAlertPage(newSite(muted), AlertView{}, muted[2].Alerts[0].Fingerprint, muted[2:3], fixture.Events(muted[2])),
 	}

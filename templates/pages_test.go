@@ -99,6 +99,13 @@ func TestStates(t *testing.T) {
 			"Alertmanager counts 12 failed pagerduty notifications in the last 10m (of all groups).",
 			"suppressed: silenced by mira until 05:47: canary pods", "is resolved, without a notification",
 		},
+		"groupgaps": {
+			"fires suppressed ended within this time unreported no data",
+			"9 to chat, 8 to pager. No data from 02:20 to 02:28: Muster was not running.",
+		},
+		"statusgaps": {
+			"Gaps FromToLastedWhyNov 23 02:20Nov 23 02:288m 0sMuster was not runningNov 21 01:02Nov 21 03:422h 40m",
+		},
 		"groupsilenced": {
 			"Silenced by dana until 03:10 (8m 10s left): deploying db 14.2. Alertmanager sends nothing about this group meanwhile. Silence",
 		},
@@ -155,7 +162,7 @@ func TestStates(t *testing.T) {
 			"✓receiving 6s ago alertmanager-0.example.net:9093 6s ago, alertmanager-1",
 			"✓receiving 2s ago 412 events in the last hour, 3 known to be lost alertmanager-1: clock 1.4s ahead",
 			"◆1 of 2 answers 14s ago", "alertmanager-1.example.net:9093: connection refused for 4m 2s. Data that only alertmanager-1",
-			"healthy", "groupKey is missing", "2 times",
+			"healthy", "Gaps No times without data are known.", "groupKey is missing", "2 times",
 		},
 		"statusunset": {
 			"2 of 4 steps done · Set up all sources", "○not set up deliveries and exact ends are unknown", "○not set up silences are unknown",

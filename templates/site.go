@@ -47,6 +47,8 @@ type Site struct {
 	PollInterval time.Duration
 	// Mutes counts the suppressed alerts that the view of the list selects.
 	Mutes grouping.MuteSummary
+	// Gaps are the times in which Muster was not running, oldest first.
+	Gaps []grouping.Gap
 	// RejectedNotifications is the number of notifications that were rejected since the start.
 	RejectedNotifications int
 }

@@ -47,6 +47,8 @@ type StatusPage struct {
 	Since     Moment
 	Problems  []string // problems in the setup of the storage
 	Own       []string // problems in the setup of Muster
+	Gaps      []GapRow
+	MoreGaps  string // leads to the history of gaps; empty if the page has all
 	Held      []Fact
 	Sources   []SourceRow
 	Setup     string // leads to how to set up all sources
@@ -57,6 +59,12 @@ type StatusPage struct {
 	Build     []Fact
 	Started   Moment
 	Listeners int
+}
+
+// GapRow is a row of the table of gaps.
+type GapRow struct {
+	From, To    Moment
+	Lasted, Why string
 }
 
 // RejectionRow is a row of the table of rejected notifications.
@@ -76,6 +84,7 @@ func NewStatusPage(s *Site, in StatusInput) *StatusPage {
 		Limits: in.Limits, Settings: in.Settings, Build: in.Build, Started: newMoment(s.StartedAt, s.Now), Listeners: in.Listeners,
 		Own: in.Problems, Sources: s.receivedRows(), Setup: s.Links.Word("sources"), Done: newSetup(s).doneSteps(),
 	}
+	p.addGaps(s)
 	yesNo := map[bool]string{true: "yes", false: "no"}
 	p.Storage = []Fact{
 		{"Mode", cmp.Or(st.Mode, "unknown")},

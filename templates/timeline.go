@@ -25,6 +25,7 @@ type Timeline struct {
 	Axis     []AxisMark // times at equal distances; the last is the right edge
 	Sent     []SentRow  // notifications by receiver
 	MoreSent string     // number of receivers that are not drawn
+	Gaps     string     // SVG path of the times without data, in every row
 	Rows     []TimelineRow
 	Key      []TimelineKey // what the pictures mean
 	KeyClass string        // the colours of the pictures
@@ -92,6 +93,7 @@ func newTimeline(
 	}
 	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s.", plural(inRange, "alert", "alerts"),
 		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), counts)
+	t.addGaps(s.Gaps, sp, s.Now)
 	t.addKey()
 	return t
 }
@@ -99,7 +101,7 @@ func newTimeline(
 // addKey explains the pictures if there is another one than the bar of a firing alert.
 func (t *Timeline) addKey() {
 	var class string
-	has := map[string]bool{}
+	has := map[string]bool{"no data": t.Gaps != ""}
 	for _, r := range t.Rows {
 		has["fires"], has["suppressed"] = has["fires"] || r.Bars != "", has["suppressed"] || r.Muted != ""
 		has["ended within this time"], has["unreported"] = has["ended within this time"] || r.Wedge != "", has["unreported"] || r.Unknown != ""
@@ -110,6 +112,7 @@ func (t *Timeline) addKey() {
 		{"mut", "M0 3h40v4h-40z", "suppressed"},
 		{"wed", "M0 0L40 10H0z", "ended within this time"},
 		{"unk", "M0 0h4v10h-4zM12 0h4v10h-4zM24 0h4v10h-4zM36 0h4v10h-4z", "unreported"},
+		{"gap", "M0 0h40v10h-40zM0 10l9-10M10 10l9-10M20 10l9-10M30 10l9-10", "no data"},
 	} {
 		if has[k.Text] {
 			t.Key = append(t.Key, k)

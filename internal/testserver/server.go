@@ -50,6 +50,7 @@ type Groups interface {
 	AllSilences(ctx context.Context, source string) ([]grouping.SilenceInfo, error)
 	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
+	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
 

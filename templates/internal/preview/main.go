@@ -77,7 +77,7 @@ func scenarios() []scenario {
 
 func knowCauses(s *templates.Site) {
 	s.PollInterval = time.Minute
-	s.SilenceOf, s.Sources = fixture.SilenceOf(s.Now), fixture.Sources(s.Now)
+	s.SilenceOf, s.Sources, s.Gaps = fixture.SilenceOf(s.Now), fixture.Sources(s.Now), fixture.Gaps(s.Now)
 }
 
 func main() {
