@@ -11,6 +11,7 @@ var (
 	ErrSilenceNotFound = errors.New("silence not found")
 	ErrVersionMismatch = errors.New("group was changed by another writer")
 	ErrStorage         = errors.New("storage failed")
+	ErrBusy            = errors.New("too many concurrent requests, try again")
 )
 
 // GroupNotFoundError means that a group, or an alert of a group, does not exist. It

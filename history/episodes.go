@@ -14,7 +14,7 @@ func (d *Digest) addKnown(g *grouping.AlertGroup, a *grouping.Alert) {
 	at := millisOf(d.since)
 	e := grouping.Event{
 		Kind: grouping.EventFired, GroupID: g.ID, Source: g.Source, Receiver: g.Receiver, Fingerprint: a.Fingerprint, Labels: a.Labels,
-		StartsAt: a.StartsAt, EndsAt: a.EndsAt, Time: a.FirstSeenAt,
+		StartsAt: a.StartsAt, EndsAt: a.EndsAt, Time: a.Began(),
 	}
 	if e.Time.IsZero() || e.Time.After(d.since) {
 		e.Time = d.since
@@ -22,7 +22,7 @@ func (d *Digest) addKnown(g *grouping.AlertGroup, a *grouping.Alert) {
 	group, alert := d.group(g.ID, g.Receiver), d.alert(g.Source, a.Fingerprint, a.Labels)
 	m := d.follow(group, alert, &e)
 	ep := &d.alerts[alert].episodes[m.episode]
-	ep.seenAt = millisOf(e.Time)
+	ep.seenAt = min(ep.seenAt, millisOf(e.Time))
 	for _, mute := range a.EndedMutes() {
 		ep.suppressed = ep.suppressed || mute.Ended.After(a.StartsAt)
 	}
@@ -35,7 +35,7 @@ func (d *Digest) addKnown(g *grouping.AlertGroup, a *grouping.Alert) {
 		d.mute(&m, ep)
 	}
 	if a.Status == grouping.StatusFiring {
-		d.list(group, alert, &m, ep, millisOf(e.Time))
+		d.list(group, alert, &m, ep, min(millisOf(a.ChangedAt), at))
 	} else if end := a.KnownEnd(); ep.firing == 0 && ep.muted == 0 && ep.endsAt == 0 {
 		ep.lostAt = min(millisOf(end), at)
 	}

@@ -25,7 +25,9 @@ type events interface {
 type Reader struct {
 	events events
 	slots  chan struct{}
-	tracks tracks
+
+	tracks  tracks
+	digests digests
 }
 
 // New returns a reader of the manager's history.

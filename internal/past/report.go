@@ -1,0 +1,214 @@
+package past
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"muster/grouping"
+	"muster/history"
+)
+
+const (
+	// maxReports is the maximum number of reports that are made or waited for at once.
+	maxReports = 16
+	// maxDigests is the maximum number of digests that are kept, and maxDigestBytes that of
+	// their bytes. A digest of 250,000 events has some 10 MiB.
+	maxDigests     = 4
+	maxDigestBytes = 48 << 20
+	// maxDigestAge is the maximum time for which a digest is extended. After it, it is made
+	// again, because other replicas can write events late.
+	maxDigestAge = 10 * time.Minute
+	// endsLate is how much later than a window its ends can be written. A notification waits
+	// for the group_interval.
+	endsLate = time.Hour
+	// overlap is how much earlier than the last event the next ones can be.
+	overlap = time.Minute
+)
+
+// digests keeps the last digests, so that a report reads only new events.
+type digests struct {
+	mu sync.Mutex
+	// kept has the last used one at the end.
+	kept []*keptDigest // guarded by mu
+	// users is the number of reports that are made or waited for.
+	users int // guarded by mu
+}
+
+// keptDigest is a digest with what it covers.
+type keptDigest struct {
+	turn    chan struct{} // has a token while a report uses the digest
+	from    time.Time     // where it should begin
+	startAt time.Time     // when it was made
+
+	// The holder of the token owns these. All events until read are in the digest.
+	digest *history.Digest // nil: it is not made yet
+	read   time.Time
+
+	to    time.Time // guarded by digests.mu; it has all events until then, or will have them
+	whole bool      // guarded by digests.mu; it begins where the history does
+	size  int       // guarded by digests.mu; in bytes
+}
+
+// Report returns the report of the query. It reads the part of the history that no kept
+// digest has. If too many reports are asked for, it returns grouping.ErrBusy.
+func (r *Reader) Report(ctx context.Context, q history.ReportQuery) (*history.Report, error) {
+	now := time.Now()
+	if q.Until.After(now) {
+		q.Until = now
+	}
+	to := q.Until.Add(endsLate)
+	if to.After(now) {
+		to = now
+	}
+	k, err := r.digests.take(ctx, q.Before().Since, to, now)
+	if err != nil {
+		return nil, err
+	}
+	defer r.digests.release(k)
+	if k.digest == nil {
+		err = r.begin(ctx, k)
+	}
+	if err == nil {
+		err = r.extend(ctx, k, to)
+	}
+	if err != nil {
+		k.digest, k.read = nil, time.Time{}
+		r.digests.drop(k)
+		return nil, err
+	}
+	return k.digest.Report(q), nil
+}
+
+// begin makes the digest with the state at its beginning.
+func (r *Reader) begin(ctx context.Context, k *keptDigest) error {
+	wall, err := r.At(ctx, k.from)
+	var before *history.BeforeError
+	switch {
+	case errors.As(err, &before):
+		k.digest = history.NewDigest(before.KnownSince, nil)
+		r.digests.setWhole(k)
+	case err != nil:
+		return err
+	default:
+		k.digest = history.NewDigest(k.from, wall.Groups)
+	}
+	k.read = k.digest.Since()
+	return nil
+}
+
+// extend adds the events until the time that the digest does not have.
+func (r *Reader) extend(ctx context.Context, k *keptDigest, to time.Time) error {
+	if !to.After(k.read) {
+		return nil
+	}
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	defer r.release()
+	since := k.read
+	if since.After(k.digest.Since()) {
+		since = since.Add(-overlap)
+	}
+	for e, err := range r.events.StreamEvents(ctx, since) {
+		if err != nil {
+			return err
+		}
+		if e.Time.After(to) {
+			break
+		}
+		k.digest.Add(&e)
+	}
+	k.read = to
+	r.digests.setRead(k)
+	return nil
+}
+
+// take returns a digest that has the part of the history, or that can be extended to have
+// it. The caller releases it.
+func (c *digests) take(ctx context.Context, from, to, now time.Time) (*keptDigest, error) {
+	k, err := c.find(from, to, now)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case k.turn <- struct{}{}:
+		return k, nil
+	case <-ctx.Done():
+		c.leave()
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (c *digests) find(from, to, now time.Time) (*keptDigest, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.users == maxReports {
+		return nil, grouping.ErrBusy
+	}
+	c.users++
+	c.kept = slices.DeleteFunc(c.kept, func(k *keptDigest) bool { return now.Sub(k.startAt) > maxDigestAge })
+	i := slices.IndexFunc(c.kept, func(k *keptDigest) bool { return k.suits(from) })
+	if i < 0 {
+		k := &keptDigest{turn: make(chan struct{}, 1), from: from, startAt: now, to: to}
+		c.kept = append(c.kept, k)
+		return k, nil
+	}
+	k := c.kept[i]
+	c.kept = append(slices.Delete(c.kept, i, i+1), k)
+	return k, nil
+}
+
+// suits reports whether the digest has a part of the history, or should be extended.
+// Extending it must not read more than a new digest would. The caller holds digests.mu.
+func (k *keptDigest) suits(from time.Time) bool {
+	return (k.whole || !from.Before(k.from)) && !from.After(k.to)
+}
+
+func (c *digests) setWhole(k *keptDigest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k.whole = true
+}
+
+// setRead notes how much the digest has. The caller has its token.
+func (c *digests) setRead(k *keptDigest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k.size = k.digest.Size()
+	if k.read.After(k.to) {
+		k.to = k.read
+	}
+}
+
+// drop forgets a digest that could not be filled.
+func (c *digests) drop(k *keptDigest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = slices.DeleteFunc(c.kept, func(o *keptDigest) bool { return o == k })
+}
+
+func (c *digests) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users--
+}
+
+// release ends the use of a digest. It forgets those that were not used for longest, until
+// the others are few and small.
+func (c *digests) release(k *keptDigest) {
+	<-k.turn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users--
+	bytes := 0
+	for _, o := range c.kept {
+		bytes += o.size
+	}
+	for len(c.kept) > maxDigests || bytes > maxDigestBytes {
+		bytes -= c.kept[0].size
+		c.kept = c.kept[1:]
+	}
+}
