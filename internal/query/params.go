@@ -222,20 +222,31 @@ func (p *Params) Time(name string, now time.Time) time.Time {
 	if text == "" {
 		return time.Time{}
 	}
+	t, ok := parseTime(text, now)
+	if !ok {
+		p.AddProblem(name, notATime(text))
+	}
+	return t
+}
+
+func parseTime(text string, now time.Time) (t time.Time, ok bool) {
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil && seconds >= 0 && seconds < 1<<37 {
-		return time.UnixMilli(int64(seconds * 1000)).UTC()
+		return time.UnixMilli(int64(seconds * 1000)).UTC(), true
 	}
 	for _, layout := range layouts {
 		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC()
+			return t.UTC(), true
 		}
 	}
 	if ago, err := model.ParseDuration(strings.TrimPrefix(text, "-")); err == nil {
-		return now.Add(-time.Duration(ago)).UTC()
+		return now.Add(-time.Duration(ago)).UTC(), true
 	}
-	p.AddProblem(name, quote(text)+
-		" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or a duration before now such as -1h30m or 7d")
-	return time.Time{}
+	return time.Time{}, false
+}
+
+func notATime(text string) string {
+	return quote(text) +
+		" is not a time: use RFC 3339, 2006-01-02 15:04 (UTC), Unix seconds, or a duration before now such as -1h30m or 7d"
 }
 
 // quote returns a value that a client sent, quoted and truncated for a sentence.
