@@ -18,6 +18,18 @@ func ParseAlertView(p *query.Params) AlertView {
 	return AlertView{Source: p.Text("source"), Receiver: p.Text("receiver")}
 }
 
+// Page returns a function that returns the page of an alert in the view.
+func (v AlertView) Page(fp grouping.Fingerprint) func(Links) string {
+	return func(l Links) string { return l.AlertView(fp, v) }
+}
+
+func (v AlertView) encode() string {
+	q := make(parameters, 0, 2)
+	q.add("source", v.Source)
+	q.add("receiver", v.Receiver)
+	return q.String()
+}
+
 // AlertPage is one alert across groups and time.
 type AlertPage struct {
 	Frame
@@ -69,9 +81,10 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 		Summary:     cmp.Or(a.Annotations.Get("description"), a.Annotations.Get("message"), a.Annotations.Get("summary")),
 		Labels:      labelChips(a.Labels, allGroups(), s.Links, nil),
 		Annotations: append(pairs(a.Annotations), grafanaPairs(a.Grafana)...), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
-		HistoryURL: s.Links.History(HistoryView{Events: query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}}),
+		HistoryURL: s.historyOf(query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}),
 		FirstSeen:  newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
 	}
+	p.setPage(s, v.Page(fp))
 	p.Why = s.why(at.Source, a)
 	switch a.ShownStatus() {
 	case grouping.StatusFiring, grouping.StatusSuppressed:
@@ -96,6 +109,7 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	}
 	p.Episodes = alertEpisodes(s, fp, said)
 	p.History = newEventRows(s, events, func(grouping.Labels) grouping.Labels { return nil })
+	s.setThen(p.History, v.Page(fp))
 	return p
 }
 

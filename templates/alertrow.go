@@ -151,7 +151,7 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 		if a.Status == grouping.StatusResolved {
 			links.SilenceURL = ""
 		}
-		out = append(out, grafanaActions(links, slices.Concat(r.head, out))...)
+		out = append(out, grafanaActions(r.site.offered(links), slices.Concat(r.head, out))...)
 		return append(out, Action{Text: historyText, Href: page})
 	}
 	if id := r.onlySilence(a); id != "" {
@@ -159,7 +159,7 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 		return append(out, Action{Text: "Silence", Href: silence}, Action{Text: historyText, Href: page})
 	}
 	comment := r.site.silenceComment(page, r.group.Source, r.group.Receiver)
-	over := a.Status == grouping.StatusResolved || !a.GoneBy.IsZero()
+	over := a.Status == grouping.StatusResolved || !a.GoneBy.IsZero() || r.site.isPast()
 	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && !over {
 		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
 	}
@@ -236,6 +236,9 @@ func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.
 			b.WriteString(" " + markdownText(why.String()))
 		}
 		b.WriteByte('\n')
+	}
+	if s.isPast() {
+		b.WriteString("As it was at " + s.Now.UTC().Format("2006-01-02 15:04:05") + " UTC\n")
 	}
 	b.WriteString(p.Link + "\n")
 	return b.String()

@@ -29,6 +29,7 @@ type NotificationRow struct {
 	Key          string
 	At           Moment
 	Time         string
+	Then         string // leads to the state at that time
 	Why          string
 	Counts       string
 	Joined, Left int
@@ -45,6 +46,7 @@ func (p *GroupPage) setNotifications(s *Site, g *grouping.AlertGroup, events []g
 		slices.ContainsFunc(events, func(e grouping.Event) bool { return e.Kind == grouping.EventDelivered })
 	for _, f := range grouping.Flushes(events, maxNotifications, s.GroupWait+s.GroupInterval+deliveryTolerance, s.Now) {
 		row := newNotificationRow(&f, g.Receiver, s.Now)
+		row.Then = s.Links.Then(f.At).Group(g.ID)
 		if p.Recorder {
 			row.Receiver = g.Receiver
 		}

@@ -14,6 +14,7 @@ type EventRow struct {
 	Key    string
 	At     Moment
 	Time   string // 23:34:12
+	Then   string // leads to the state at that time
 	Kind   string
 	Class  string
 	What   string // name of the group or of the alert
@@ -87,6 +88,13 @@ func newEventRows(s *Site, events []grouping.Event, show func(grouping.Labels) g
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// setThen makes the times of the lines lead to a page at that time.
+func (s *Site) setThen(rows []EventRow, page func(Links) string) {
+	for i := range rows {
+		rows[i].Then = page(s.Links.Then(rows[i].At.At))
+	}
 }
 
 // newEventRow makes a line of the history. show selects the labels that the line

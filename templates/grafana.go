@@ -22,6 +22,14 @@ func grafanaActions(g grouping.Grafana, offered []Action) []Action {
 	return out
 }
 
+// offered returns the links without the silence if the page shows a past state.
+func (s *Site) offered(g grouping.Grafana) grouping.Grafana {
+	if s.isPast() {
+		g.SilenceURL = ""
+	}
+	return g
+}
+
 // sharedGrafana returns the links that are equal on all alerts.
 func sharedGrafana(alerts []*grouping.Alert) grouping.Grafana {
 	var shared grouping.Grafana

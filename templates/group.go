@@ -28,6 +28,11 @@ func ParseGroupView(p *query.Params) GroupView {
 	return GroupView{Range: cmp.Or(p.Choice("range", names), rangeEpisode), Offset: p.Number("offset", 0, math.MaxInt32)}
 }
 
+// Page returns a function that returns the page of a group in the view.
+func (v GroupView) Page(id grouping.ID) func(Links) string {
+	return func(l Links) string { return l.GroupOf(id, v) }
+}
+
 func (v GroupView) encode() string {
 	q := make(parameters, 0, 2)
 	if v.Range != rangeEpisode {
@@ -133,6 +138,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p := &GroupPage{
 		Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g),
 	}
+	p.setPage(s, v.Page(g.ID))
 	muted := s.groupCauses(g)
 	p.Marks = groupMarks(g, s, muted)
 	p.setCauses(s, g, muted)
@@ -170,14 +176,15 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.setNotifications(s, g, events)
 	p.Episodes = pastEpisodes(episodes, s.Now)
 	p.History = transitions(s, events, shared)
-	p.HistoryURL = s.Links.History(HistoryView{Events: query.Events{Group: g.ID}})
+	s.setThen(p.History, GroupView{Range: rangeEpisode}.Page(g.ID))
+	p.HistoryURL = s.historyOf(query.Events{Group: g.ID})
 	p.Facts = newFacts(s, g, annotations, events)
 	return p
 }
 
 // setCauses sets what the head of the page says about the causes of the suppressed alerts.
 func (p *GroupPage) setCauses(s *Site, g *grouping.AlertGroup, all []causes) {
-	if g.Counts.Unreported > 0 && !s.knowsCauses(g.Source) {
+	if g.Counts.Unreported > 0 && !s.knowsCauses(g.Source) && !s.isPast() {
 		p.Setup = s.Links.Word("sources")
 	}
 	if len(all) == 0 {
@@ -295,7 +302,10 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 		}
 	}
 	if g.FromGrafana() {
-		return append(out, grafanaActions(sharedGrafana(g.Alerts), out)...)
+		return append(out, grafanaActions(s.offered(sharedGrafana(g.Alerts)), out)...)
+	}
+	if s.isPast() {
+		return out
 	}
 	comment := s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)
 	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, comment); href != "" && len(g.GroupLabels) > 0 {
@@ -312,7 +322,7 @@ func alertPager(s *Site, v GroupView, id grouping.ID, offset, total int) *Pager 
 	p := &Pager{Text: formatCount(offset+1) + "–" + formatCount(end) + " of " + formatCount(total) + " alerts, most urgent first"}
 	at := func(offset int) string {
 		v.Offset = offset
-		return s.Links.Group(id) + v.encode()
+		return s.Links.GroupOf(id, v)
 	}
 	if offset > 0 {
 		p.First = at(0)
@@ -347,7 +357,9 @@ func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, even
 		Receiver: g.Receiver, Source: g.Source, GroupKey: g.GroupKey, Reason: g.LastReason,
 		Annotations: pairs(annotations), Routes: pairs(g.RouteLabels),
 		FirstSeen: newMoment(g.CreatedAt, s.Now), LastNotified: newMoment(g.LastNotifiedAt, s.Now),
-		Notifications: formatCount(int(g.Notifications)), Version: formatCount(int(g.Version)),
+	}
+	if !s.isPast() { // a past state has no counters
+		f.Notifications, f.Version = formatCount(int(g.Notifications)), formatCount(int(g.Version))
 	}
 	if at := g.ResolvedAt(); !at.IsZero() && s.Retention > 0 {
 		f.KeptUntil = formatClock(at.Add(s.Retention), s.Now) + " UTC"

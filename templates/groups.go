@@ -55,6 +55,7 @@ type FilterForm struct {
 	Receivers []Option // empty if there is one receiver only
 	Sorts     []Option
 	By        string
+	At        string // time of a past state, as a field that is not shown has it
 	Wall      bool
 	Chips     []Chip // active filters; each leads to the view without it
 	Clear     string // leads to the view without any filter
@@ -122,19 +123,22 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 	if len(listed) == 0 {
 		p.setEmpty(s, v)
 	} else if v.State == query.StateSuppressed {
-		p.Foot = "These alerts fire, but Alertmanager sends no notifications about them."
+		p.Foot = s.was("These alerts fire, but Alertmanager sends no notifications about them.",
+			"These alerts fired, but Alertmanager sent no notifications about them.")
 	}
 	return p
 }
 
 // groupsPageWithoutRows makes the page except for its rows.
 func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
+	firing := s.Totals.WithoutHeartbeats.Firing()
 	p := &GroupsPage{
 		Frame:  s.newFrame("groups", titleWithSource("Groups", v.Source)),
 		Counts: countLinks(s, v), Form: newFilterForm(s, v),
-		Groups: plural(s.Totals.WithoutHeartbeats.Firing(), "group", "groups") + " firing",
+		Groups: plural(firing, "group", "groups") + s.was("", plainly(firing, " was", " were")) + " firing",
 		Last:   newMoment(s.Totals.LastNotification, s.Now),
 	}
+	p.setPage(s, v.Page)
 	if v.State == query.StateSuppressed && v.Silence == "" {
 		p.Causes = causeLinks(s, v)
 	}
@@ -259,7 +263,7 @@ func countLinks(s *Site, v View) []CountLink {
 
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
-		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall,
+		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall, At: s.Links.At,
 		Sources:   selectOptions(s.Totals.Sources, v.Source, "all sources"),
 		Receivers: selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers"),
 		Open: v.Source != "" || v.Receiver != "" || v.State != query.StateFiring && v.State != query.StateSuppressed ||
@@ -321,7 +325,7 @@ func newPager(s *Site, v View, shown, total int, next string) *Pager {
 // arrived, the filter matches nothing, or nothing is firing.
 func (p *GroupsPage) setEmpty(s *Site, v View) {
 	switch {
-	case s.Totals.WithoutHeartbeats.Size() == 0 && s.Totals.LastNotification.IsZero() && !s.Storage.Partial:
+	case s.Totals.WithoutHeartbeats.Size() == 0 && s.Totals.LastNotification.IsZero() && !s.Storage.Partial && !s.isPast():
 		p.Setup = newSetup(s)
 		if s.RejectedNotifications > 0 {
 			p.Setup.Rejected, p.Setup.Status = plural(s.RejectedNotifications, "notification was", "notifications were"), s.Links.Status()
@@ -329,7 +333,7 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 	case v.Filtered() && v.Err == nil:
 		p.Empty = &Empty{
 			Title: "No matching groups",
-			Text:  unfilteredCount(&s.Totals.WithoutHeartbeats, v.State),
+			Text:  s.unfilteredCount(v.State),
 			Href:  p.Form.Clear, Link: "Show all",
 		}
 	case v.Cursor != "":
@@ -348,7 +352,8 @@ func (p *GroupsPage) setEmpty(s *Site, v View) {
 }
 
 // unfilteredCount returns a sentence with the number of all groups in the state.
-func unfilteredCount(totals *grouping.GroupTotals, state string) string {
+func (s *Site) unfilteredCount(state string) string {
+	totals := &s.Totals.WithoutHeartbeats
 	n, word := totals.Firing(), " firing"
 	switch state {
 	case query.StateSuppressed:
@@ -363,12 +368,16 @@ func unfilteredCount(totals *grouping.GroupTotals, state string) string {
 	default:
 		return "" // other states have no sentence
 	}
-	return "Without this filter, " + plural(n, "group is", "groups are") + word + ". "
+	verb := s.was(plainly(n, "is", "are"), plainly(n, "was", "were"))
+	return "Without this filter, " + plural(n, "group", "groups") + " " + verb + word + ". "
 }
 
 // nothingFiring returns the text of a list without firing groups. It is good news
 // only if Muster would know about a firing alert.
 func nothingFiring(s *Site) *Empty {
+	if s.isPast() {
+		return nothingFired(s)
+	}
 	e := &Empty{Title: "Nothing is firing", Good: true, Since: newMoment(s.Totals.LastNotification, s.Now), Text: "Last notification "}
 	switch {
 	case s.Storage.Partial:
@@ -386,16 +395,35 @@ func nothingFiring(s *Site) *Empty {
 		e.After, e.Good = s.heartbeatSummary()
 		e.After = " ago. " + e.After
 	}
-	if m := &s.Mutes; m.Groups > 0 && !s.Storage.Partial {
-		e.Title, e.Good = "Nothing is firing that is not suppressed", false
-		e.More = plural(m.Groups, "group", "groups")
-		if m.Critical > 0 {
-			e.More += " with " + plural(m.Critical, "critical alert", "critical alerts")
-		}
-		e.More += " " + plainly(m.Groups, "is", "are") + " suppressed."
-		e.MoreHref, e.MoreLink = s.Links.Groups(causeView("")), "Show "+plainly(m.Groups, "it", "them")
+	if s.Mutes.Groups > 0 && !s.Storage.Partial {
+		e.Title = "Nothing is firing that is not suppressed"
+		e.addSuppressed(s)
 	}
 	return e
+}
+
+// nothingFired is nothingFiring for a past state.
+func nothingFired(s *Site) *Empty {
+	e := &Empty{Title: "Nothing was firing", Good: s.Past.Gap == nil, Since: newMoment(s.Totals.LastNotification, s.Now)}
+	if e.Text = "Muster knew no group at that time."; e.Since.Known() {
+		e.Text, e.After = "Last notification ", " before."
+	}
+	if s.Mutes.Groups > 0 {
+		e.Title = "Nothing was firing that was not suppressed"
+		e.addSuppressed(s)
+	}
+	return e
+}
+
+// addSuppressed says that groups are suppressed, which is not good.
+func (e *Empty) addSuppressed(s *Site) {
+	m := &s.Mutes
+	e.Good, e.More = false, plural(m.Groups, "group", "groups")
+	if m.Critical > 0 {
+		e.More += " with " + plural(m.Critical, "critical alert", "critical alerts")
+	}
+	e.More += " " + s.was(plainly(m.Groups, "is", "are"), plainly(m.Groups, "was", "were")) + " suppressed."
+	e.MoreHref, e.MoreLink = s.Links.Groups(causeView("")), "Show "+plainly(m.Groups, "it", "them")
 }
 
 // nothingSuppressed returns the text of a list without suppressed alerts. It is good news
@@ -403,6 +431,12 @@ func nothingFiring(s *Site) *Empty {
 func nothingSuppressed(s *Site, v View) *Empty {
 	if v.Cause != "" && s.Totals.WithoutHeartbeats.Alerts[grouping.StatusSuppressed] > 0 {
 		return &Empty{Title: "No alert is suppressed for this cause", Href: s.Links.Groups(causeView("")), Link: "Every cause"}
+	}
+	if s.isPast() && s.Past.CausesKnown {
+		return &Empty{Title: "No alert was suppressed", Good: s.Past.Gap == nil}
+	}
+	if s.isPast() {
+		return &Empty{Title: "No alert is known to have been suppressed"}
 	}
 	var silent []string
 	for _, source := range sortedKeys(s.Totals.Sources) {

@@ -52,6 +52,21 @@ func (v HistoryView) encode() string {
 	return q.String()
 }
 
+// historyOf is the history of a group or of an alert, up to the time of the page.
+func (s *Site) historyOf(of query.Events) string {
+	if s.isPast() {
+		of.At = s.Now
+	}
+	return s.Links.History(HistoryView{Events: of})
+}
+
+// groups returns the view of the groups with the same filter.
+func (v HistoryView) groups() View {
+	to := viewOfState(query.StateFiring)
+	to.Filter, to.Source, to.Receiver = v.Filter, v.Source, v.Receiver
+	return to
+}
+
 // HistoryPage is the list of events, newest first.
 type HistoryPage struct {
 	Frame
@@ -113,7 +128,9 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 	p.Sources = selectOptions(s.Totals.Sources, v.Source, "all sources")
 	p.Receivers = selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers")
 	p.setChips(s, v)
-	for _, row := range newEventRows(s, events.Events, grouping.Labels.MainLabels) {
+	rows := newEventRows(s, events.Events, grouping.Labels.MainLabels)
+	s.setThen(rows, func(l Links) string { return l.Groups(v.groups()) })
+	for _, row := range rows {
 		day := row.At.At.Format("Monday, January 2 2006")
 		if n := len(p.Days); n == 0 || p.Days[n-1].Day != day {
 			p.Days = append(p.Days, HistoryDay{Day: day})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
 
@@ -19,6 +20,36 @@ type Links struct {
 	// trailing slash and without the prefix. Permalinks for use outside of a page
 	// begin with it. It is empty if it is not known.
 	External string
+	// At is the parameter at of the pages of a past state, or "" for the present. Links to
+	// pages without such a parameter ignore it.
+	At string
+}
+
+// Now returns the links of the present.
+func (l Links) Now() Links {
+	l.At = ""
+	return l
+}
+
+// Then returns the links of a past state.
+func (l Links) Then(at time.Time) Links {
+	l.At = formatAt(at)
+	return l
+}
+
+// formatAt writes a time as the parameter at. Two writes can be a millisecond apart.
+func formatAt(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.999Z07:00") }
+
+// timed adds the time of the past state to a URL.
+func (l Links) timed(href string) string {
+	switch {
+	case l.At == "":
+		return href
+	case strings.Contains(href, "?"):
+		return href + "&at=" + l.At
+	default:
+		return href + "?at=" + l.At
+	}
 }
 
 // NewLinks returns the links of a Muster that is served under the prefix.
@@ -40,11 +71,11 @@ func (l Links) path(parts ...string) string {
 	return b.String()
 }
 
-// Home is the list of groups.
+// Home is the list of groups, without a query.
 func (l Links) Home() string { return l.Prefix + "/" }
 
 // Groups is the list of groups that the view selects.
-func (l Links) Groups(v View) string { return l.Home() + v.encode() }
+func (l Links) Groups(v View) string { return l.timed(l.Home() + v.encode()) }
 
 // maxLinkLength is the maximum length of a URL that Muster makes from label
 // values. Web servers reject longer URLs, and so does Muster.
@@ -63,19 +94,34 @@ func (l Links) groupsWith(v View, m *matcher) string {
 	return href
 }
 
+// AllGroups is the list of groups.
+func (l Links) AllGroups() string { return l.timed(l.Home()) }
+
 // Group is a group's page. It is the group's permalink.
-func (l Links) Group(id grouping.ID) string { return l.path("groups", string(id)) }
+func (l Links) Group(id grouping.ID) string { return l.GroupOf(id, GroupView{Range: rangeEpisode}) }
+
+// GroupOf is a group's page as the view selects it.
+func (l Links) GroupOf(id grouping.ID, v GroupView) string {
+	return l.timed(l.path("groups", string(id)) + v.encode())
+}
 
 // GroupJSON is a group as JSON.
-func (l Links) GroupJSON(id grouping.ID) string { return l.path("api", "v1", "groups", string(id)) }
+func (l Links) GroupJSON(id grouping.ID) string {
+	return l.timed(l.path("api", "v1", "groups", string(id)))
+}
 
 // Alert is the page of one alert.
-func (l Links) Alert(fp grouping.Fingerprint) string { return l.path("alerts", string(fp)) }
+func (l Links) Alert(fp grouping.Fingerprint) string { return l.AlertView(fp, AlertView{}) }
+
+// AlertView is the page of one alert as the view selects it.
+func (l Links) AlertView(fp grouping.Fingerprint, v AlertView) string {
+	return l.timed(l.path("alerts", string(fp)) + v.encode())
+}
 
 // AlertOf is the page of one alert of a source. An empty source selects every
 // source.
 func (l Links) AlertOf(fp grouping.Fingerprint, source string) string {
-	return l.Alert(fp) + sourceQuery(source)
+	return l.AlertView(fp, AlertView{Source: source})
 }
 
 func sourceQuery(source string) string {
@@ -86,7 +132,7 @@ func sourceQuery(source string) string {
 
 // AlertJSON is an alert of a source as JSON. An empty source selects every source.
 func (l Links) AlertJSON(fp grouping.Fingerprint, source string) string {
-	return l.path("api", "v1", "alerts", string(fp)) + sourceQuery(source)
+	return l.timed(l.path("api", "v1", "alerts", string(fp)) + sourceQuery(source))
 }
 
 // History is the history that the view selects.

@@ -61,7 +61,7 @@ func groupMarks(g *grouping.AlertGroup, s *Site, all []causes) []Mark {
 // beforeRestart reports whether Muster restarted recently and has received no
 // notification about the group since.
 func beforeRestart(g *grouping.AlertGroup, s *Site) bool {
-	return s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarkDuration
+	return !s.isPast() && s.restored() && g.LastNotifiedAt.Before(s.StartedAt) && s.Now.Sub(s.StartedAt) < restartMarkDuration
 }
 
 // silenceEndMark returns a mark if a silence ends soon.

@@ -15,6 +15,7 @@ type ProblemPage struct {
 	LastSeen  Moment
 	History   string // link to the events of the group or alert
 	Search    string // target of the search form
+	Begin     string // leads to the beginning of the history
 	Silences  string // link to the list of silences
 	RequestID string
 }
@@ -22,9 +23,14 @@ type ProblemPage struct {
 // NewGonePage makes the page for a group or an alert that Muster does not have
 // (any more). events are its events in the history, newest first.
 func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grouping.Event) *ProblemPage {
-	what, name := "group", string(id)
+	what, name, page := "group", string(id), GroupView{Range: rangeEpisode}.Page(id)
 	if fp != "" {
-		what, name = "alert", string(fp)
+		what, name, page = "alert", string(fp), AlertView{}.Page(fp)
+	}
+	if s.isPast() {
+		p := newProblem(s, codeNotFound, "No "+what+" "+name+" at that time", "It began later, or it was removed before.")
+		p.setPage(s, page)
+		return p
 	}
 	p := newProblem(s, codeNotFound, "No "+what+" "+name,
 		"It may be deleted. Resolved groups are kept for "+formatDuration(s.Retention)+".")

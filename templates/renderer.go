@@ -52,7 +52,7 @@ func New(prefix string) (*Renderer, error) {
 		return nil, err
 	}
 	r := &Renderer{prefix: NewLinks("", prefix).Prefix, pages: map[string]*template.Template{}, assets: assets}
-	funcs := template.FuncMap{"static": r.assetURL, "rows": r.rows.all}
+	funcs := template.FuncMap{"static": r.assetURL, "rows": r.rows.all, "pastRows": r.rows.once}
 	base, err := template.New("layout").Funcs(funcs).Option("missingkey=error").ParseFS(htmlFiles, sharedFiles...)
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)

@@ -34,7 +34,8 @@ type GroupRow struct {
 	Matched                string // 2 of 6 match
 	Spark                  string // SVG path of 120 × 16 with the activity of the last hours
 	Since                  Moment
-	Verb                   Verb // what happened at Since, if the group is not firing
+	Verb                   Verb   // what happened at Since, if the group is not firing
+	Ago                    string // after an age that counts from a past event
 }
 
 // sharedLabels returns the labels that all groups share and that a row would show.
@@ -137,6 +138,7 @@ func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared grouping.Labels
 		r.InhibitsHref = s.Links.Groups(causeView(grouping.MuteInhibition))
 	}
 	r.Since, r.Verb = groupSince(g, s.Now)
+	r.Ago = s.ago()
 	if len(v.Matchers) > 0 {
 		r.Matched = matchedCount(g, v)
 	}

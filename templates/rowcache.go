@@ -42,7 +42,7 @@ func (c *rowCache) all(rows []GroupRow) (template.HTML, error) {
 			return "", err
 		}
 		// Many pages can be rendered before an age changes.
-		age, err := c.get(&c.ages, &GroupRow{Key: row.Key, Since: rows[i].Since, Verb: row.Verb}, "rowAge")
+		age, err := c.get(&c.ages, &GroupRow{Key: row.Key, Since: rows[i].Since, Verb: row.Verb, Ago: row.Ago}, "rowAge")
 		if err != nil {
 			return "", err
 		}
@@ -58,6 +58,12 @@ func (c *rowCache) all(rows []GroupRow) (template.HTML, error) {
 		b.WriteString(string(age[0]))
 	}
 	return template.HTML(b.String()), nil //nolint:gosec // G203: html/template has escaped it
+}
+
+// once returns the HTML of the rows of a past state. It keeps nothing, so that such a page does
+// not displace the rows of the present.
+func (c *rowCache) once(rows []GroupRow) (template.HTML, error) {
+	return (&rowCache{template: c.template}).all(rows)
 }
 
 // get returns the HTML of a part of a row: that of one template, or of two. The row has only

@@ -89,6 +89,7 @@ func NewSilencePage(s *Site, of grouping.SilenceInfo, events []grouping.Event) *
 		return e.Silence == nil || e.Silence.ID != of.ID || e.Source != of.Source
 	})
 	p.History = newEventRows(s, own, grouping.Labels.MainLabels)
+	s.setThen(p.History, Links.AllGroups)
 	for i := range p.History {
 		p.History[i].Href, p.History[i].Chips, p.History[i].Origin = "", nil, nil // this page shows them
 	}

@@ -49,6 +49,10 @@ type Site struct {
 	Mutes grouping.MuteSummary
 	// Gaps are the times in which Muster was not running, oldest first.
 	Gaps []grouping.Gap
+	// Past is set if the page shows a past state. Now is the time of that state then.
+	Past *Past
+	// BadAt reports that the parameter at cannot be used. The page shows the present.
+	BadAt bool
 	// RejectedNotifications is the number of notifications that were rejected since the start.
 	RejectedNotifications int
 }
@@ -75,6 +79,9 @@ func (n Notice) Alarming() bool { return n.Class == "bad" }
 
 func (s *Site) notices() []Notice {
 	var out []Notice
+	if s.BadAt {
+		out = append(out, Notice{Key: "at", Class: "bad", Text: badAtText})
+	}
 	if s.Demo {
 		out = append(out, Notice{Key: "demo", Class: "note", Text: "Demo data: these alerts are invented. They are kept in memory only."})
 	}
@@ -85,7 +92,7 @@ func (s *Site) notices() []Notice {
 	}
 	if !st.Healthy && !st.DegradedSince.IsZero() {
 		n := Notice{
-			Key: "storage", Class: "bad", Since: newMoment(st.DegradedSince, s.Now),
+			Key: "storage", Class: "bad", Since: newMoment(st.DegradedSince, s.clock()),
 			Text:   atStart(storageName(st.Mode)) + " has not answered since " + st.DegradedSince.UTC().Format("15:04:05") + " UTC",
 			Middle: " (", After: "). New notifications are kept in memory and will be written back.",
 		}
@@ -101,19 +108,22 @@ func (s *Site) notices() []Notice {
 				"The page shows only groups with a notification since the restart.",
 		}))
 	}
-	if st.Healthy && !st.RecoveredAt.IsZero() && s.Now.Sub(st.RecoveredAt) < noticeDuration {
+	if st.Healthy && !st.RecoveredAt.IsZero() && s.clock().Sub(st.RecoveredAt) < noticeDuration {
 		out = append(out, Notice{
 			Key: "recovered", Class: "note",
 			Text: fmt.Sprintf("%s is available since %s UTC. %s written back.", atStart(storageName(st.Mode)),
 				st.RecoveredAt.UTC().Format("15:04:05"), plural(st.WrittenBack, "group was", "groups were")),
 		})
 	}
-	if s.restored() && s.Now.Sub(s.StartedAt) < noticeDuration {
+	if s.restored() && s.clock().Sub(s.StartedAt) < noticeDuration {
 		out = append(out, Notice{
 			Key: "restored", Class: "note",
 			Text: fmt.Sprintf("Restored %s from %s after a restart at %s UTC.", plural(st.Restored, "group", "groups"),
 				storageName(st.Mode), s.StartedAt.UTC().Format("15:04:05")),
 		})
+	}
+	if s.isPast() {
+		return out // the sources are those of now
 	}
 	out = append(out, s.heartbeatNotices()...)
 	return append(out, s.sourceNotices()...)
@@ -158,6 +168,12 @@ type Frame struct {
 	WallURL string
 	Version string
 	Keys    []KeyHelp
+	Ago     string // the word after the age of an event
+	// Past is set if the page shows a past state. Otherwise, Earlier leads to one. HasPast
+	// reports whether that is one of this page.
+	Past    *PastBanner
+	Earlier string
+	HasPast bool
 
 	status int // HTTP status code; 0: 200
 }
@@ -185,9 +201,20 @@ func isolate(s string) string {
 
 func (s *Site) newFrame(section, title string) Frame {
 	f := Frame{
-		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(), Now: newMoment(s.Now, s.Now), NowMs: s.Now.UnixMilli(),
-		Clock: s.Now.UTC().Format("15:04"), Version: s.Version, Keys: keys,
-		WallURL: s.Links.Groups(View{Groups: viewOfState(query.StateFiring).Groups, Wall: true}),
+		Links: s.Links, Place: s.Place, Section: section, Notices: s.notices(),
+		Now: newMoment(s.clock(), s.clock()), NowMs: s.clock().UnixMilli(),
+		Clock: s.clock().UTC().Format("15:04"), Version: s.Version, Keys: keys, Ago: s.ago(),
+		WallURL: s.Links.Now().Groups(View{Groups: viewOfState(query.StateFiring).Groups, Wall: true}),
+	}
+	f.setPage(s, Links.AllGroups)
+	f.HasPast = false
+	f.Title = isolate(title) + " · Muster"
+	if s.isPast() {
+		f.Title, f.Worst = s.pastTitle(f.Title), "past"
+		return f
+	}
+	if s.BadAt {
+		f.status = codeBadRequest
 	}
 	totals := &s.Totals.WithoutHeartbeats
 	firing := totals.Alerts[grouping.StatusFiring]
@@ -202,7 +229,6 @@ func (s *Site) newFrame(section, title string) Frame {
 	default:
 		f.Worst = "ok"
 	}
-	f.Title = isolate(title) + " · Muster"
 	if firing > 0 {
 		f.Title = fmt.Sprintf("(%d) %s", firing, f.Title)
 	}

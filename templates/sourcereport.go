@@ -18,13 +18,17 @@ func (s *Site) report(source string) grouping.SourceReport {
 	return grouping.SourceReport{Source: source}
 }
 
-// polled reports whether the API of an Alertmanager of the source was ever read.
+// polled reports whether the API of an Alertmanager of the source was ever read. It is not known
+// of a past state, and then nothing is said about it.
 func (s *Site) polled(source string) bool {
-	return slices.ContainsFunc(s.report(source).Pollers, func(p grouping.PollReport) bool { return !p.LastAt.IsZero() })
+	return s.isPast() || slices.ContainsFunc(s.report(source).Pollers, func(p grouping.PollReport) bool { return !p.LastAt.IsZero() })
 }
 
 // knowsCauses reports whether Muster hears from the source why alerts are not reported.
 func (s *Site) knowsCauses(source string) bool {
+	if s.isPast() {
+		return s.Past.CausesKnown
+	}
 	r := s.report(source)
 	return len(r.Pollers) > 0 || !r.Recorder.LastAt.IsZero()
 }
@@ -78,7 +82,10 @@ func listAnd(names []string) string {
 	return strings.Join(names, "")
 }
 
-// withoutCauses returns the sources that tell Muster no causes.
+// withoutCauses returns the sources that tell Muster no causes at present.
 func (s *Site) withoutCauses() []string {
+	if s.isPast() {
+		return nil // nothing can be mended any more
+	}
 	return slices.DeleteFunc(sortedKeys(s.Totals.Sources), s.knowsCauses)
 }

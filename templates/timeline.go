@@ -37,8 +37,9 @@ type Timeline struct {
 }
 
 // AxisMark is a time on the axis of the timeline. Format tells the script how to
-// write it in local time: "m" is hours and minutes, "" also has the day.
-type AxisMark struct{ Text, ISO, Format string }
+// write it in local time: "m" is hours and minutes, "" also has the day. Then leads to the state
+// at that time.
+type AxisMark struct{ Text, ISO, Format, Then string }
 
 // RangeLink leads to the timeline with another range.
 type RangeLink struct {
@@ -77,7 +78,10 @@ func newTimeline(
 	episodes []grouping.Episode, events []grouping.Event,
 ) Timeline {
 	sp := timelineSpan(v, g, episodes, s.Now)
-	t := Timeline{Axis: axis(sp), Ranges: rangeLinks(s.Links.Group(g.ID), v)}
+	t := Timeline{
+		Axis:   axis(sp, func(at time.Time) string { return s.Links.Then(at.Truncate(time.Second)).Group(g.ID) }),
+		Ranges: rangeLinks(func(to GroupView) string { return s.Links.GroupOf(g.ID, to) }, v),
+	}
 	sent, more, counts := sentRows(g, events, sp)
 	if t.Sent = sent; more > 0 {
 		t.MoreSent = "+" + plural(more, "receiver", "receivers")
@@ -125,12 +129,12 @@ func (t *Timeline) addKey() {
 }
 
 // rangeLinks returns the links to the other ranges of a group's page.
-func rangeLinks(page string, v GroupView) []RangeLink {
+func rangeLinks(page func(GroupView) string, v GroupView) []RangeLink {
 	links := make([]RangeLink, 0, len(timelineRanges))
 	for _, r := range timelineRanges {
 		to := v
 		to.Range = r.name
-		links = append(links, RangeLink{Text: r.name, Href: page + to.encode(), Current: v.Range == r.name})
+		links = append(links, RangeLink{Text: r.name, Href: page(to), Current: v.Range == r.name})
 	}
 	return links
 }
@@ -219,7 +223,7 @@ func timelineSpan(v GroupView, g *grouping.AlertGroup, eps []grouping.Episode, n
 	return sp
 }
 
-func axis(sp span) []AxisMark {
+func axis(sp span, then func(time.Time) string) []AxisMark {
 	const marks = 5
 	layout, format := "15:04", "m"
 	if sp.to.Sub(sp.from) > 24*time.Hour {
@@ -228,7 +232,7 @@ func axis(sp span) []AxisMark {
 	out := make([]AxisMark, marks)
 	for i := range out {
 		at := sp.from.Add(sp.to.Sub(sp.from) * time.Duration(i) / (marks - 1)).UTC()
-		out[i] = AxisMark{Text: at.Format(layout), ISO: at.Format(time.RFC3339), Format: format}
+		out[i] = AxisMark{Text: at.Format(layout), ISO: at.Format(time.RFC3339), Format: format, Then: then(at)}
 	}
 	return out
 }

@@ -64,6 +64,9 @@ func ParseView(p *query.Params) View {
 	return v
 }
 
+// Page returns the first page of the view.
+func (v View) Page(l Links) string { return l.Groups(v.first()) }
+
 // ListQuery returns the query for the manager.
 func (v View) ListQuery() grouping.ListQuery { return v.Query() }
 

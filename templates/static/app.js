@@ -56,6 +56,7 @@
   }
 
   const body = document.body;
+  const isPast = Boolean(body.dataset.at); // nothing on a page of a past state changes by itself
   const keysDialog = /** @type {HTMLDialogElement} */ (byID('keys'));
   const singleKeys = /** @type {HTMLInputElement} */ (byID('single'));
   const announcement = byID('say'); // screen readers speak its text
@@ -385,6 +386,7 @@
   /** Opens a stream in place of the current one. */
   function connect() {
     disconnect();
+    if (isPast) return;
     triedAt = Date.now();
     const opened = new EventSource(body.dataset.live ?? '');
     stream = opened;
@@ -432,7 +434,9 @@
 
   /** Opens or closes the stream when the page is paused, hidden or shown. */
   function followVisibility() {
-    if (paused || document.hidden) {
+    if (isPast) {
+      disconnect();
+    } else if (paused || document.hidden) {
       disconnect();
       missedEvents = true;
     } else if (!stream) {
@@ -445,7 +449,7 @@
   /** Replaces a stream that is silent or closed, and fetches the page while there is no stream. */
   function keepConnected() {
     const now = Date.now();
-    if (paused) return;
+    if (paused || isPast) return;
     if (document.hidden) {
       if (now - fetchedAt > hiddenFetchInterval) refresh(); // for the tab's title and icon
       return;
@@ -461,10 +465,11 @@
 
   /**
    * Returns the state of the connection: its text, and its class for app.css.
-   * @returns {{ text: string, className: '' | 'live' | 'lost' | 'paused' }}
+   * @returns {{ text: string, className: '' | 'live' | 'lost' | 'paused' | 'past' }}
    */
   function connectionState() {
     const silent = Date.now() - heardAt;
+    if (isPast) return { text: 'Past', className: 'past' };
     if (paused || document.hidden) return { text: 'Paused', className: 'paused' };
     if (connected && silent < liveTimeout) return { text: 'Live', className: 'live' };
     if (silent >= dataTimeout) return { text: `No data for ${Math.round(silent / 1000)}s`, className: 'lost' };
@@ -474,11 +479,15 @@
 
   // ---- Once a second: ages, clock, title and icon
 
-  /** Updates all that changes with time. data-until counts down, in minutes if it has a value. */
+  /**
+   * Updates all that changes with time. data-until counts down, in minutes if it has a value.
+   * data-at is the clock of a past state: only data-passed, the time since then, goes on.
+   */
   function tick() {
-    const now = Date.now() + clockSkew;
-    for (const time of /** @type {HTMLTimeElement[]} */ (findAll('time[data-age]'))) {
-      setText(time, formatAge((now - Date.parse(time.dateTime)) / 1000));
+    const clock = Date.now() + clockSkew;
+    const now = Number(body.dataset.at) || clock;
+    for (const time of /** @type {HTMLTimeElement[]} */ (findAll('time[data-age],time[data-passed]'))) {
+      setText(time, formatAge((('passed' in time.dataset ? clock : now) - Date.parse(time.dateTime)) / 1000));
     }
     for (const time of /** @type {HTMLTimeElement[]} */ (findAll('time[data-until]'))) {
       const left = (Date.parse(time.dateTime) - now) / 1000;
@@ -489,7 +498,7 @@
     const lost = className === 'lost';
     setText(byID('word'), text);
     byID('state').className = className;
-    setText(byID('clock'), formatTime(new Date(now), hourAndMinute) + (localTimes ? ' local' : ' UTC'));
+    setText(byID('clock'), (isPast ? 'now ' : '') + formatTime(new Date(clock), hourAndMinute) + (localTimes ? ' local' : ' UTC'));
     countBelow();
     const marked = (lost ? '(!) ' : '') + title;
     if (document.title !== marked) document.title = marked;
@@ -579,11 +588,13 @@
     warn: { fill: '#ffbf2e', ink: '#2b1a00' },
     info: { fill: '#1b659b', ink: '#fff' },
   };
+  const pastIcon = { fill: '#5f6873', ink: '#fff' };
   const calmIcon = { fill: '#0b6b66', ink: '#fff' };
   let drawnIcon = '';
 
   /**
-   * Draws the icon of the tab: the number of firing groups in the colour of the worst.
+   * Draws the icon of the tab: the number of firing groups in the colour of the worst. That of
+   * a past state has the hands of a clock.
    * @param {number} count
    * @param {string} worst class of the worst severity
    * @param {boolean} lost whether a broken frame says that the connection is lost
@@ -592,18 +603,28 @@
     const icon = `${count} ${worst} ${lost}`;
     if (icon === drawnIcon) return;
     drawnIcon = icon;
-    const { fill, ink } = iconColors[worst] ?? calmIcon;
+    const { fill, ink } = iconColors[worst] ?? (isPast ? pastIcon : calmIcon);
     const frame = lost ? ' stroke="#8a8a8a" stroke-width="4" stroke-dasharray="5 3"' : '';
     const svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">' +
       `<rect x="2" y="2" width="28" height="28" rx="7" fill="${fill}"${frame}/>` +
-      '<text x="16" y="22" text-anchor="middle" font-family="sans-serif" font-weight="700"' +
-      ` font-size="${count > 99 ? 13 : 18}" fill="${ink}">${count || '✓'}</text></svg>`;
+      (isPast ? `<path d="M16 8v9l6 4" fill="none" stroke="${ink}" stroke-width="3"/></svg>`
+        : '<text x="16" y="22" text-anchor="middle" font-family="sans-serif" font-weight="700"' +
+          ` font-size="${count > 99 ? 13 : 18}" fill="${ink}">${count || '✓'}</text></svg>`);
     const link = /** @type {HTMLLinkElement} */ (find('link[rel=icon]'));
     link.href = 'data:image/svg+xml,' + encodeURIComponent(svg);
   }
 
+  /** Makes the address of a past state absolute: -15m means another time soon, also to others. */
+  function fixAddress() {
+    const address = new URL(location.href);
+    if (!/^-?\d+[a-z]/.test(address.searchParams.get('at') ?? '')) return;
+    address.searchParams.set('at', new Date(Number(body.dataset.at)).toISOString());
+    history.replaceState(history.state, '', address);
+  }
+
   /** Completes a page that came from the server: shows what needs this script. */
   function prepare() {
+    if (isPast) fixAddress();
     byID('open-keys').hidden = false;
     for (const button of findAll('[data-copy][hidden],[data-copy-link][hidden]')) button.hidden = false;
     if (localTimes) writeTimes();
@@ -708,12 +729,14 @@
   function actionOf(key) {
     const action = keyActions[key];
     if (action) return action;
-    const element = /^[a-z]$/.test(key) ? find(`[data-k="${key}"]`) : null;
+    const element = /^[a-z0[\]-]$/.test(key) ? find(`[data-k="${key}"]`) : null;
     return element && (() => element.click());
   }
 
   document.addEventListener('keydown', event => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.metaKey || event.isComposing) return;
+    // Many keyboards need AltGr for a bracket, and it counts as Ctrl and Alt.
+    if ((event.ctrlKey || event.altKey) && !event.getModifierState('AltGraph')) return;
     const target = event.target;
     if (target instanceof HTMLElement && target.closest('input:not([type=checkbox]),select,textarea')) {
       if (event.key === 'Escape') target.blur();
