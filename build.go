@@ -90,13 +90,15 @@ func (m *muster) buildDoors(
 	problems := func() []string {
 		return slices.Concat(webConfig.Problems(), m.webhooks.Problems(), m.poller.Problems())
 	}
-	json := api.New(m.manager, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
+	json := api.New(m.manager, m.past, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
 	c.pages.PollInterval = c.poller.Interval
 	renderer, err := c.pages.NewRenderer()
 	if err != nil {
 		return err
 	}
-	html, err := pages.New(m.manager, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages)
+	html, err := pages.New(
+		m.manager, m.past, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages,
+	)
 	if err != nil {
 		return err
 	}

@@ -16,16 +16,22 @@ import (
 // livePath is the path of the stream of live updates.
 const livePath = "/api/v1/live"
 
-// groups is what the API needs from the domain. It is safe for concurrent use, and
-// the returned groups must not be modified. The queries return a
+// state answers queries about the groups of the present or of a past time. It is safe for
+// concurrent use, and the returned groups must not be modified. The queries return a
 // *grouping.GroupNotFoundError if the group or alert does not exist. They return an
 // error that wraps grouping.ErrBadQuery if the query is invalid.
-type groups interface {
+type state interface {
 	Get(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
 	List(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
 	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
-	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
+}
+
+// groups is what the API needs from the domain: the state of the present, and the history.
+type groups interface {
+	state
+
+	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	// Silences returns a page of silences with what they mute. Silence returns one of them, or
 	// a *grouping.SilenceNotFoundError. An empty source means any.
 	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
@@ -55,6 +61,7 @@ type Status struct {
 // Door answers requests for JSON. It is safe for concurrent use.
 type Door struct {
 	groups    groups
+	past      past
 	hub       *Hub
 	readers   *reply.Readers
 	limits    *limit.Registry
@@ -64,8 +71,12 @@ type Door struct {
 }
 
 // New returns the API. Its live updates come from the hub.
-func New(groups groups, hub *Hub, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger) *Door {
-	return &Door{groups: groups, hub: hub, readers: readers, limits: limits, status: status, logger: logger, startedAt: time.Now()}
+func New(
+	groups groups, past past, hub *Hub, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
+) *Door {
+	return &Door{
+		groups: groups, past: past, hub: hub, readers: readers, limits: limits, status: status, logger: logger, startedAt: time.Now(),
+	}
 }
 
 // Routes adds the routes of the API.
@@ -73,13 +84,13 @@ func (d *Door) Routes(r gin.IRouter) {
 	reply.Get(r, livePath, d.serveLive)
 	v1 := r.Group("/api/v1", d.readers.Admit)
 	reply.Get(v1, "/groups", d.serveGroups)
-	reply.Get(v1, "/groups/:id", d.rejectParameters, d.serveGroup)
+	reply.Get(v1, "/groups/:id", d.serveGroup)
 	reply.Get(v1, "/groups/:id/events", d.serveGroupEvents)
 	reply.Get(v1, "/alerts/:fingerprint", d.serveAlert)
 	reply.Get(v1, "/events", d.serveEvents)
 	reply.Get(v1, "/silences", d.serveSilences)
 	reply.Get(v1, "/silences/:id", d.serveSilence)
-	reply.Get(v1, "/stats", d.rejectParameters, d.serveStats)
+	reply.Get(v1, "/stats", d.serveStats)
 	reply.Get(v1, "/status", d.rejectParameters, d.serveStatus)
 	d.v2Routes(r)
 }

@@ -23,6 +23,7 @@ type (
 	StatusView  = statusView
 	BuildView   = buildView
 	StorageView = storageView
+	PastView    = pastView
 
 	SilenceView       = silenceView
 	MutedView         = mutedView

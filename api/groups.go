@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -12,18 +13,23 @@ import (
 
 func (d *Door) serveGroups(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
-	asked := params.Groups(query.StateAll)
+	asked, at := params.Groups(query.StateAll), params.PastTime(time.Now())
 	withAlerts := params.Bool("alerts")
 	if err := queryError(params, &asked.Filter); err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	page, err := d.groups.List(c.Request.Context(), asked.Query())
+	m, ok := d.momentAt(c, at)
+	if !ok {
+		return
+	}
+	page, err := m.List(c.Request.Context(), asked.Query())
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
+		out.enc.mutes = m.details(d.groups)
 		out.writeGroups(page.Groups, func(g *grouping.AlertGroup) []*grouping.Alert {
 			if withAlerts {
 				return g.Alerts
@@ -32,6 +38,7 @@ func (d *Door) serveGroups(c *gin.Context) {
 		})
 		out.writeRaw(`,"total":`)
 		out.writeValue(page.Total)
+		out.writePast(m.of)
 		out.writeNext(page.Next)
 	})
 }
@@ -52,12 +59,19 @@ func (d *Door) serveGroup(c *gin.Context) {
 	if !ok {
 		return
 	}
-	g, err := d.groups.Get(c.Request.Context(), id)
+	m, ok := d.onlyMoment(c)
+	if !ok {
+		return
+	}
+	g, err := m.Get(c.Request.Context(), id)
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	d.streamJSON(c, 0, func(out *jsonStream) { out.writeGroup(g, g.Alerts) })
+	d.streamJSON(c, 0, func(out *jsonStream) {
+		out.enc.mutes = m.details(d.groups)
+		out.writeGroupOf(m.of, g, g.Alerts)
+	})
 }
 
 func (d *Door) serveAlert(c *gin.Context) {
@@ -67,12 +81,16 @@ func (d *Door) serveAlert(c *gin.Context) {
 		return
 	}
 	params := query.Parse(c.Request.URL.RawQuery)
-	source, receiver := params.Text("source"), params.Text("receiver")
+	source, receiver, at := params.Text("source"), params.Text("receiver"), params.PastTime(time.Now())
 	if err := params.Err(); err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	groups, err := d.groups.ByFingerprint(c.Request.Context(), fp)
+	m, ok := d.momentAt(c, at)
+	if !ok {
+		return
+	}
+	groups, err := m.ByFingerprint(c.Request.Context(), fp)
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
@@ -83,7 +101,9 @@ func (d *Door) serveAlert(c *gin.Context) {
 		return
 	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
+		out.enc.mutes = m.details(d.groups)
 		out.writeGroups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
+		out.writePast(m.of)
 		out.writeRaw("}")
 	})
 }

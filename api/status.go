@@ -10,12 +10,19 @@ import (
 )
 
 func (d *Door) serveStats(c *gin.Context) {
-	totals, err := d.groups.Totals(c.Request.Context())
+	m, ok := d.onlyMoment(c)
+	if !ok {
+		return
+	}
+	totals, err := m.Totals(c.Request.Context())
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
-	d.respondJSON(c, viewStats(totals))
+	d.respondJSON(c, struct {
+		statsView
+		*pastView
+	}{viewStats(totals), m.of})
 }
 
 func (d *Door) serveStatus(c *gin.Context) {

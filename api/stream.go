@@ -2,6 +2,7 @@ package api
 
 import (
 	"compress/gzip"
+	"encoding/json"
 	"io"
 	"net/http"
 	"sync"
@@ -198,14 +199,21 @@ func (o *textStream) finish() {
 
 // writeGroup writes a group and the given alerts.
 func (o *jsonStream) writeGroup(g *grouping.AlertGroup, alerts []*grouping.Alert) {
+	o.writeGroupOf(nil, g, alerts)
+}
+
+// writeGroupOf is writeGroup for an answer that is one group. It adds which past state that is,
+// if it is one.
+func (o *jsonStream) writeGroupOf(of *pastView, g *grouping.AlertGroup, alerts []*grouping.Alert) {
 	if o.err != nil {
 		return
 	}
-	if err := o.enc.group(g); err != nil || len(alerts) == 0 {
+	if err := o.enc.group(g); err != nil || len(alerts) == 0 && of == nil {
 		o.finishValue(err)
 		return
 	}
 	o.enc.text = o.enc.text[:len(o.enc.text)-len("}")] // more fields follow
+	o.writePast(of)
 	o.writeRaw(`,"alerts":[`)
 	for i, a := range alerts {
 		if o.failed() {
@@ -229,6 +237,17 @@ func (o *jsonStream) writeGroups(groups []*grouping.AlertGroup, alerts func(*gro
 		o.writeGroup(g, alerts(g))
 	}
 	o.writeRaw("]")
+}
+
+// writePast writes which past state an object has, if it has one.
+func (o *jsonStream) writePast(of *pastView) {
+	if of == nil || o.err != nil {
+		return
+	}
+	fields, err := json.Marshal(of)
+	if o.err = err; err == nil {
+		o.writeRaw("," + string(fields[1:len(fields)-1]))
+	}
 }
 
 // writeNext writes the cursor of the next page, if there is one, and closes the

@@ -6,40 +6,43 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"muster/grouping"
-	"muster/internal/query"
 	"muster/templates"
 )
 
 // maxAlertEvents is the maximum number of events that the page of an alert reads.
 const maxAlertEvents = 100
 
-func (d *Door) alertPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
-	ctx := c.Request.Context()
+func (d *Door) alertPage(c *gin.Context, of *visit) (templates.Page, error) {
 	fp := grouping.Fingerprint(c.Param("fingerprint"))
 	if !fp.Valid() {
-		return templates.NewNotFoundPage(site), nil
+		return templates.NewNotFoundPage(of.site), nil
 	}
-	params := query.Parse(c.Request.URL.RawQuery)
-	v := templates.ParseAlertView(params)
+	v := templates.ParseAlertView(of.params)
 	q := grouping.EventQuery{Fingerprint: fp, Limit: maxAlertEvents, Source: v.Source, Receiver: v.Receiver}
-	if err := params.Err(); err != nil {
+	if err := of.params.Err(); err != nil {
 		return nil, err
 	}
-	groups, err := d.groups.ByFingerprint(ctx, fp)
+	groups, err := of.state.ByFingerprint(of.ctx, fp)
 	if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
 		return nil, err
 	}
 	narrowed := grouping.ListQuery{Source: q.Source, Receiver: q.Receiver}
 	groups = narrowed.Select(groups)
+	if err := d.step(of, q); err != nil {
+		return nil, err
+	}
+	if of.isBeforeHistory() {
+		return templates.NewBeforePage(of.site, v.Page(fp)), nil
+	}
 	if len(groups) == 1 {
 		q.Group = groups[0].ID // the history of one group is faster to search
 	}
-	events, err := d.groups.Events(ctx, q)
+	events, err := d.groups.Events(of.ctx, of.upToNow(q))
 	switch {
 	case err != nil:
 		return nil, err
 	case len(groups) == 0:
-		return templates.NewGonePage(site, "", fp, events.Events), nil
+		return templates.NewGonePage(of.site, "", fp, events.Events), nil
 	}
-	return templates.NewAlertPage(site, v, fp, groups, events.Events), nil
+	return templates.NewAlertPage(of.site, v, fp, groups, events.Events), nil
 }

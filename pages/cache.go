@@ -28,18 +28,28 @@ func (d *Door) serveCached(c *gin.Context) bool {
 	st := d.status.Storage()
 	etag := fmt.Sprintf(`W/"%s-%d-%t-%d-%t-%t"`, d.live.LastEventID(),
 		time.Now().UnixNano()/int64(etagInterval), st.Healthy, st.DirtyGroups, st.Partial, d.limits.Rejected() > 0)
+	return d.serveFrom(&d.cache, c, etag)
+}
+
+// serveFrom answers 304 if the client has the page with the ETag, or answers from a cache.
+// It returns false if the page must be rendered. The page is then added to the cache.
+func (d *Door) serveFrom(cache *pageCache, c *gin.Context, etag string) bool {
 	c.Header("ETag", etag)
 	c.Header("Cache-Control", "no-cache")
 	if c.GetHeader("If-None-Match") == etag {
 		c.Status(http.StatusNotModified)
 		return true
 	}
-	p, ok := d.cache.get(etag, cacheKey(c))
+	p, ok := cache.get(etag, cacheKey(c))
 	if ok {
 		d.sendPage(c, p)
 	}
+	c.Set(cacheOfPage, cache)
 	return ok
 }
+
+// cacheOfPage is the key under which a request has the cache of its page.
+const cacheOfPage = "cache"
 
 // cacheKey returns the key of a page in the cache. It contains the scheme and
 // the host, because links begin with them.
@@ -67,7 +77,7 @@ func (p *renderedPage) gzipped() []byte {
 // its size.
 func (p *renderedPage) size() int { return len(p.body) + len(p.body)/2 }
 
-// pageCache caches rendered pages of the current state. In a storm, many people
+// pageCache caches rendered pages of the current state, or those of past states. In a storm, many people
 // open the same few pages.
 type pageCache struct {
 	mu    sync.Mutex

@@ -11,27 +11,36 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"muster/grouping"
+	"muster/history"
 	"muster/internal/limit"
 	"muster/internal/reply"
 	"muster/templates"
 )
 
-// groups is what the pages need from the domain. It is safe for concurrent use, and
-// the returned groups must not be modified. The queries return a
+// state answers queries about the groups of the present or of a past time. It is safe for
+// concurrent use, and the returned groups must not be modified. The queries return a
 // *grouping.GroupNotFoundError if the group or alert does not exist. They return an
 // error that wraps grouping.ErrBadQuery if the query is invalid.
-type groups interface {
+type state interface {
 	All(ctx context.Context) ([]*grouping.AlertGroup, error)
 	Get(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error)
 	List(ctx context.Context, q grouping.ListQuery) (grouping.GroupPage, error)
 	Selects(ctx context.Context, q grouping.ListQuery) (bool, error)
 	LabelValues(ctx context.Context, name string) ([]string, error)
 	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
-	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
-	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
 	// SummarizeMutes counts the suppressed alerts that the query selects.
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
+	// Heartbeats returns the state of every heartbeat, the worst first.
+	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
+}
+
+// groups is what the pages need from the domain: the state of the present, and the history.
+type groups interface {
+	state
+
+	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
+	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
 	// SilenceOf returns a silence of a source, or nil if it is not known.
 	SilenceOf(source, id string) *grouping.Silence
 	// ListedBy returns the URL of an Alertmanager whose API listed the alert in its last
@@ -45,8 +54,13 @@ type groups interface {
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	// Gaps returns the times in which Muster was not running, oldest first.
 	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
-	// Heartbeats returns the current state of every heartbeat, the worst first.
-	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
+}
+
+// past is what the pages need to know about the past. It is safe for concurrent use.
+type past interface {
+	// At returns the state of all groups at a time. If the time is before the history begins,
+	// it returns a *history.BeforeError.
+	At(ctx context.Context, t time.Time) (*history.Wall, error)
 }
 
 // liveUpdates is what the pages need to know about the live updates. It is safe for
@@ -113,6 +127,7 @@ func (o Options) address() (origin, path string) {
 // Door answers requests for pages. It is safe for concurrent use.
 type Door struct {
 	groups    groups
+	past      past
 	live      liveUpdates
 	readers   *reply.Readers
 	limits    *limit.Registry
@@ -124,6 +139,7 @@ type Door struct {
 	links     templates.Links
 	startedAt time.Time
 	cache     pageCache
+	pastCache pageCache
 }
 
 // NewRenderer returns the renderer that the pages need. It parses all templates.
@@ -137,7 +153,7 @@ func (o Options) NewRenderer() (*templates.Renderer, error) {
 
 // New returns the pages. The renderer is that of the options.
 func New(
-	groups groups, live liveUpdates, readers *reply.Readers, limits *limit.Registry, status Status, renderer *templates.Renderer,
+	groups groups, past past, live liveUpdates, readers *reply.Readers, limits *limit.Registry, status Status, renderer *templates.Renderer,
 	logger *slog.Logger, opts Options,
 ) (*Door, error) {
 	if err := opts.Validate(); err != nil {
@@ -146,7 +162,7 @@ func New(
 	origin, prefix := opts.address()
 	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
 	return &Door{
-		groups: groups, live: live, readers: readers, limits: limits, status: status, logger: logger, opts: opts,
+		groups: groups, past: past, live: live, readers: readers, limits: limits, status: status, logger: logger, opts: opts,
 		renderer: renderer, static: renderer.Static(), links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
 	}, nil
 }
@@ -154,10 +170,10 @@ func New(
 // Routes adds the routes of the pages.
 func (d *Door) Routes(r gin.IRouter) {
 	pages := r.Group("", d.readers.Admit)
-	reply.Get(pages, "/", d.pageHandler(d.groupsPage))
+	reply.Get(pages, "/", d.timedHandler(d.groupsPage))
 	for path, handler := range map[string]gin.HandlerFunc{
-		"/groups/:id":          d.pageHandler(d.groupPage),
-		"/alerts/:fingerprint": d.pageHandler(d.alertPage),
+		"/groups/:id":          d.timedHandler(d.groupPage),
+		"/alerts/:fingerprint": d.timedHandler(d.alertPage),
 		"/history":             d.pageHandler(d.historyPage),
 		"/silences":            d.pageHandler(d.silencesPage),
 		"/silences/:id":        d.pageHandler(d.silencePage),

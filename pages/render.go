@@ -53,8 +53,8 @@ func (d *Door) renderPage(c *gin.Context, p templates.Page) {
 		return
 	}
 	page := &renderedPage{code: p.Code(), body: body}
-	if etag := c.Writer.Header().Get("ETag"); etag != "" && page.code == http.StatusOK {
-		d.cache.put(etag, cacheKey(c), page)
+	if cache, ok := c.Value(cacheOfPage).(*pageCache); ok && page.code == http.StatusOK {
+		cache.put(c.Writer.Header().Get("ETag"), cacheKey(c), page)
 	}
 	d.sendPage(c, page)
 }

@@ -15,15 +15,23 @@ import (
 func (d *Door) site(r *http.Request) (*templates.Site, error) {
 	// Take the place first. Then the page misses no change that came before it.
 	place := d.live.LastEventID()
-	totals, err := d.groups.Totals(r.Context())
+	site, err := d.siteOf(r, d.groups, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	heartbeats, err := d.groups.Heartbeats(r.Context())
+	site.Place, site.ListedBy, site.RejectedNotifications = place, d.groups.ListedBy, d.limits.Rejected()
+	site.Sources, err = d.groups.SourceReports(r.Context())
+	return site, err
+}
+
+// siteOf returns the data that pages about a state show, without what is known of the present
+// only.
+func (d *Door) siteOf(r *http.Request, groups state, at time.Time) (*templates.Site, error) {
+	totals, err := groups.Totals(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	sources, err := d.groups.SourceReports(r.Context())
+	heartbeats, err := groups.Heartbeats(r.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -32,11 +40,10 @@ func (d *Door) site(r *http.Request) (*templates.Site, error) {
 		return nil, err
 	}
 	return &templates.Site{
-		Gaps: gaps, Sources: sources, SilenceOf: d.groups.SilenceOf, ListedBy: d.groups.ListedBy, PollInterval: d.opts.PollInterval,
+		Gaps: gaps, SilenceOf: d.groups.SilenceOf, PollInterval: d.opts.PollInterval,
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
-		Links: d.linksFor(r), Place: place, Now: time.Now(), Totals: totals, Storage: d.status.Storage(),
-		StartedAt: d.startedAt, RejectedNotifications: d.limits.Rejected(),
-		AlertOf:   d.alertOf(r.Context()),
+		Links: d.linksFor(r), Now: at, Totals: totals, Storage: d.status.Storage(), StartedAt: d.startedAt,
+		AlertOf:   alertOf(r.Context(), groups),
 		GroupWait: d.opts.Groups.Wait, GroupInterval: d.opts.Groups.Interval,
 		StaleAfter: d.opts.Groups.StaleAfter, Retention: d.opts.Groups.Retention, Demo: d.opts.Demo, Version: version.Version,
 	}, nil
@@ -44,7 +51,7 @@ func (d *Door) site(r *http.Request) (*templates.Site, error) {
 
 // alertOf returns a function that returns an alert of a source, or nil. Rows can name the
 // same alert many times, so it remembers the alerts.
-func (d *Door) alertOf(ctx context.Context) func(source string, fp grouping.Fingerprint) *grouping.Alert {
+func alertOf(ctx context.Context, of state) func(source string, fp grouping.Fingerprint) *grouping.Alert {
 	known := map[grouping.SourceAlert]*grouping.Alert{}
 	return func(source string, fp grouping.Fingerprint) *grouping.Alert {
 		key := grouping.SourceAlert{Source: source, Fingerprint: fp}
@@ -52,7 +59,7 @@ func (d *Door) alertOf(ctx context.Context) func(source string, fp grouping.Fing
 		if ok {
 			return a
 		}
-		groups, err := d.groups.ByFingerprint(ctx, fp)
+		groups, err := of.ByFingerprint(ctx, fp)
 		if err == nil {
 			q := grouping.ListQuery{Source: source}
 			groups = q.Select(groups)

@@ -19,7 +19,9 @@ import (
 
 	"muster/api"
 	"muster/grouping"
+	"muster/history"
 	"muster/internal/limit"
+	"muster/internal/past"
 	"muster/internal/reply"
 	"muster/pages"
 	"muster/receiver"
@@ -52,6 +54,11 @@ type Groups interface {
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
+}
+
+// Past is all that the doors need to know about the past.
+type Past interface {
+	At(ctx context.Context, t time.Time) (*history.Wall, error)
 }
 
 // Options are the options of a Server. A zero value stands for the default of the
@@ -89,6 +96,7 @@ type Server struct {
 
 	opts   Options
 	groups *domain
+	past   *pastSwitch
 	logs   *logSwitch
 
 	mu     sync.Mutex
@@ -97,6 +105,9 @@ type Server struct {
 
 // domain are the groups that the doors use at the moment.
 type domain struct{ Groups }
+
+// pastSwitch is the past that the doors use at the moment.
+type pastSwitch struct{ Past }
 
 // New returns a server.
 func New(t testing.TB, opts Options) *Server {
@@ -115,7 +126,7 @@ func Build(opts Options) (s *Server, err error) {
 		opts.Storage, opts.Clock = storage.NewMemory(storage.DefaultMemoryOptions()), grouping.NewClock()
 	}
 	s = &Server{
-		opts: opts, Registry: prometheus.NewRegistry(), groups: &domain{}, logs: newLogSwitch(),
+		opts: opts, Registry: prometheus.NewRegistry(), groups: &domain{}, past: &pastSwitch{}, logs: newLogSwitch(),
 		status: grouping.StorageStatus{Mode: "memory", Healthy: true},
 	}
 	s.Logger = slog.New(reply.LogRequestIDs(s.logs))
@@ -132,7 +143,7 @@ func Build(opts Options) (s *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.groups.Groups = s.Manager
+	s.groups.Groups, s.past.Past = s.Manager, past.New(s.Manager)
 	return s, s.buildDoors()
 }
 
@@ -155,12 +166,13 @@ func (s *Server) buildDoors() (err error) {
 	if err != nil {
 		return err
 	}
-	s.API = api.New(s.groups, s.Hub, admission, s.Limits, api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
+	s.API = api.New(s.groups, s.past, s.Hub, admission, s.Limits,
+		api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
 	renderer, err := renderers.at(opts.ExternalURL)
 	if err != nil {
 		return err
 	}
-	s.Pages, err = pages.New(s.groups, s.Hub, admission, s.Limits,
+	s.Pages, err = pages.New(s.groups, s.past, s.Hub, admission, s.Limits,
 		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, renderer, s.Logger, pages.Options{
 			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
 			PollInterval: time.Minute,
@@ -195,6 +207,9 @@ func (s *Server) Drain() {
 // Use makes the doors use other groups.
 func (s *Server) Use(groups Groups) { s.groups.Groups = groups }
 
+// UsePast makes the doors use another past.
+func (s *Server) UsePast(p Past) { s.past.Past = p }
+
 // Reset replaces the groups with an empty set. A new server takes a hundred times as
 // long.
 func (s *Server) Reset(t testing.TB) {
@@ -204,6 +219,7 @@ func (s *Server) Reset(t testing.TB) {
 		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
 	s.Use(s.Manager)
+	s.UsePast(past.New(s.Manager))
 }
 
 func (s *Server) storageStatus() grouping.StorageStatus {
