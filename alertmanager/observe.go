@@ -32,7 +32,7 @@ func (l *alertList) add(g *wire.APIGroup) {
 		o := grouping.ObservedAlert{
 			Group: group, Alert: l.share(notifiedAlert(a)),
 			// An alert that Alertmanager has not processed has no mutes yet.
-			Listed: a.Status.State != "unprocessed", Mutes: mutesOf(&a.Status),
+			Listed: a.Status.State != "unprocessed", Mutes: mutesOf(&a.Status), Until: a.EndsAt,
 		}
 		if n := len(l.alerts); n > 0 {
 			shareWithLast(&o, &l.alerts[n-1])

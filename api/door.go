@@ -40,6 +40,8 @@ type groups interface {
 	// they mute. All returns all groups.
 	AllSilences(ctx context.Context, source string) ([]grouping.SilenceInfo, error)
 	All(ctx context.Context) ([]*grouping.AlertGroup, error)
+	// ListedUntil returns when an alert ends if nobody posts it again, or zero.
+	ListedUntil(source string, fp grouping.Fingerprint) time.Time
 	// SourceReports says for each source what Muster receives.
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	// Gaps returns the times in which Muster was not running, oldest first.

@@ -55,6 +55,7 @@ type v2Alert struct {
 
 	group     *grouping.AlertGroup
 	receivers []string
+	until     time.Time
 	silencedBy, inhibitedBy,
 	mutedBy []string
 }
@@ -172,8 +173,9 @@ func (d *Door) serveV2Alerts(c *gin.Context) {
 				return
 			}
 			selected[i].receivers = receivers.get(selected[i].group, selected[i].Fingerprint)
+			selected[i].until = d.firesUntil(&selected[i], now)
 			out.writeComma(i)
-			out.writeV2Alert(&selected[i], now)
+			out.writeV2Alert(&selected[i])
 		}
 		out.writeRaw("]\n")
 	})
@@ -210,8 +212,9 @@ func (d *Door) serveV2Groups(c *gin.Context) {
 			out.writeRaw(`{"alerts":[`)
 			for k := range alerts {
 				alerts[k].receivers = receivers.get(g, alerts[k].Fingerprint)
+				alerts[k].until = d.firesUntil(&alerts[k], now)
 				out.writeComma(k)
-				out.writeV2Alert(&alerts[k], now)
+				out.writeV2Alert(&alerts[k])
 			}
 			out.writeV2Group(g)
 		}
@@ -265,17 +268,26 @@ func compareAlerts(a, b v2Alert) int {
 	return compareLabels(a.Labels, b.Labels)
 }
 
-// v2FiringTime is how long an alert still fires, as far as is known.
+// v2FiringTime is how long an alert still fires if nobody said it.
 const v2FiringTime = 5 * time.Minute
 
-func (o *jsonStream) writeV2Alert(a *v2Alert, now time.Time) {
+// firesUntil returns when an alert ends if nobody posts it again, which is always to come:
+// Alertmanager lists no others.
+func (d *Door) firesUntil(a *v2Alert, now time.Time) time.Time {
+	if until := d.groups.ListedUntil(a.group.Source, a.Fingerprint); until.After(now) {
+		return until
+	}
+	return now.Add(v2FiringTime)
+}
+
+func (o *jsonStream) writeV2Alert(a *v2Alert) {
 	if o.err != nil {
 		return
 	}
 	e := o.enc
 	seen, _ := a.group.LastSeen(a.Alert)
 	e.labels(`{"annotations":`, a.Annotations)
-	e.v2Time(`,"endsAt":`, now.Add(v2FiringTime))
+	e.v2Time(`,"endsAt":`, a.until)
 	e.string(`,"fingerprint":`, string(a.Fingerprint))
 	e.raw(`,"receivers":[`)
 	for i, receiver := range a.receivers {

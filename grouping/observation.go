@@ -69,6 +69,8 @@ type ObservedAlert struct {
 	// tells mutes one by one, with ObservedMute.
 	Listed bool
 	Mutes  []Mute
+	// Until is when the alert ends if nobody posts it again. It is zero if that is not known.
+	Until time.Time
 }
 
 // ObservedMute says that a flush found the alert muted. It does not say in which group. Since

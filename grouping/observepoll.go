@@ -38,8 +38,9 @@ type pollMemory struct {
 	// at is the time of the last whole answer, and before that of the one before it.
 	at, before time.Time
 	startedAt  time.Time
-	// listed has the alerts that it listed, and mutes what muted them in their groups.
-	listed map[Fingerprint]bool
+	// listed has the alerts that it listed, with the Unix milliseconds at which each ends if
+	// nobody posts it again. mutes is what muted them in their groups.
+	listed map[Fingerprint]int64
 	mutes  map[alertInGroup][]Mute
 	report PollReport
 	// failed are earlier numbers of failed notifications, oldest first.
@@ -261,11 +262,11 @@ func (s *sourceMemory) notePoll(url string, p Poll, groups map[ID]*observedGroup
 		return
 	}
 	known.before, known.at, known.startedAt = known.at, p.At, p.StartedAt
-	known.listed, known.mutes = make(map[Fingerprint]bool, len(p.Alerts)), map[alertInGroup][]Mute{}
+	known.listed, known.mutes = make(map[Fingerprint]int64, len(p.Alerts)), map[alertInGroup][]Mute{}
 	for id, og := range groups {
 		for i := range og.all {
 			oa := og.all[i].Alert
-			if known.listed[oa.Alert.Fingerprint] = true; len(oa.Mutes) > 0 {
+			if known.listed[oa.Alert.Fingerprint] = oa.Until.UnixMilli(); len(oa.Mutes) > 0 {
 				known.mutes[alertInGroup{id, oa.Alert.Fingerprint}] = oa.Mutes
 			}
 		}
@@ -360,13 +361,30 @@ func (m *Manager) ListedBy(source string, fp Fingerprint) string {
 	return s.listedBy(fp)
 }
 
+// ListedUntil returns when an alert ends if nobody posts it again, as the Alertmanagers of the
+// source listed it last. It is zero if no Alertmanager lists it, or none is polled.
+func (m *Manager) ListedUntil(source string, fp Fingerprint) (until time.Time) {
+	s := m.observed.known(source)
+	if s == nil {
+		return until
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.polls {
+		if ms, lists := p.listed[fp]; lists {
+			until = latest(until, time.UnixMilli(ms))
+		}
+	}
+	return until
+}
+
 // listedBy returns the first URL of an Alertmanager that listed the alert in its last answer, or
 // "".
 func (s *sourceMemory) listedBy(fp Fingerprint) (url string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for other, p := range s.polls {
-		if p.listed[fp] && (url == "" || other < url) {
+		if _, lists := p.listed[fp]; lists && (url == "" || other < url) {
 			url = other
 		}
 	}

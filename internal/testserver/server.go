@@ -46,6 +46,7 @@ type Groups interface {
 	Totals(ctx context.Context) (grouping.Totals, error)
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
 	SilenceOf(source, id string) *grouping.Silence
+	ListedUntil(source string, fp grouping.Fingerprint) time.Time
 	ListedBy(source string, fp grouping.Fingerprint) string
 	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
 	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
