@@ -122,7 +122,11 @@ func (r *Reader) before(ctx context.Context, episodes []grouping.Episode, since,
 	if err != nil {
 		return b, err
 	}
-	return history.NewBefore(episodes, nil, latest(since, known), now), nil
+	gaps, err := r.events.Gaps(ctx, now.Add(-history.BeforeWindow), now)
+	if err != nil {
+		return b, err
+	}
+	return history.NewBefore(episodes, gaps, latest(since, known), now), nil
 }
 
 // historySince is knownSince, but reads the history seldom.

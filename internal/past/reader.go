@@ -19,6 +19,8 @@ type events interface {
 	// StreamEvents and Contents are those of grouping.History and grouping.ContentLoader.
 	StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error]
 	Contents(ctx context.Context, events []grouping.Event) (map[string]grouping.Content, error)
+	// Gaps returns the gaps that have any moment from since until before until, oldest first.
+	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
 }
 
 // Reader answers questions about the past. It is safe for concurrent use.
