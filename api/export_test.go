@@ -24,6 +24,7 @@ type (
 	BuildView   = buildView
 	StorageView = storageView
 	PastView    = pastView
+	BeforeView  = beforeView
 
 	SilenceView       = silenceView
 	MutedView         = mutedView

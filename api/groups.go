@@ -38,7 +38,7 @@ func (d *Door) serveGroups(c *gin.Context) {
 		})
 		out.writeRaw(`,"total":`)
 		out.writeValue(page.Total)
-		out.writePast(m.of)
+		out.writeFields(m.of)
 		out.writeNext(page.Next)
 	})
 }
@@ -68,9 +68,20 @@ func (d *Door) serveGroup(c *gin.Context) {
 		reply.Error(c, d.logger, err)
 		return
 	}
+	now := m.time()
+	b, err := d.past.GroupBefore(c.Request.Context(), g, nil, now)
+	if err != nil {
+		reply.Error(c, d.logger, err)
+		return
+	}
+	more := struct {
+		*pastView
+
+		Before beforeView `json:"before"`
+	}{m.of, viewBefore(&b, now)}
 	d.streamJSON(c, 0, func(out *jsonStream) {
 		out.enc.mutes = m.details(d.groups)
-		out.writeGroupOf(m.of, g, g.Alerts)
+		out.writeGroupWith(more, g, g.Alerts)
 	})
 }
 
@@ -100,10 +111,21 @@ func (d *Door) serveAlert(c *gin.Context) {
 		reply.Fail(c, http.StatusNotFound, "alert "+reply.Quoted(string(fp))+" not found in this source and receiver")
 		return
 	}
+	now, before := m.time(), map[string]beforeView{}
+	for source, own := range grouping.BySource(groups) {
+		b, err := d.past.AlertBefore(c.Request.Context(), fp, own, nil, now)
+		if err != nil {
+			reply.Error(c, d.logger, err)
+			return
+		}
+		before[source] = viewBefore(&b, now)
+	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
 		out.enc.mutes = m.details(d.groups)
 		out.writeGroups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
-		out.writePast(m.of)
+		out.writeFields(m.of)
+		out.writeRaw(`,"before":`)
+		out.writeValue(before)
 		out.writeRaw("}")
 	})
 }

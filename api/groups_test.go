@@ -19,7 +19,7 @@ import (
 
 // Timestamps that Muster sets differ between runs.
 var (
-	ourTime = regexp.MustCompile(`"(createdAt|updatedAt|lastNotifiedAt|resolvedAt|firstSeenAt|lastSeenAt|time|` +
+	ourTime = regexp.MustCompile(`"(createdAt|updatedAt|lastNotifiedAt|resolvedAt|firstSeenAt|lastSeenAt|time|since|` +
 		`lastNotification|startedAt|http://am)":"20[0-9T:.-]+Z"`)
 	eventID = regexp.MustCompile(`"id":"[0-9a-f]{38}"`)
 )
@@ -44,10 +44,12 @@ func TestGroupShape(t *testing.T) {
 	group := `{"id":"` + id + `",` + groupShape + `,"state":"firing","settling":true,"stale":false,"truncated":0,
 		"counts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T",
 		"notifications":1,"version":1,"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]`
-	require.JSONEq(t, group+`,"alerts":[`+alert+`]}`, shape(t, h, "/api/v1/groups/"+id))
+	const before = `{"since":"T","secondsWithoutData":0,"firings30d":1,"resolved":0,"longerThanUsual":false}`
+	require.JSONEq(t, group+`,"before":`+before+`,"alerts":[`+alert+`]}`, shape(t, h, "/api/v1/groups/"+id))
 	require.JSONEq(t, `{"groups":[`+group+`}],"total":1}`, shape(t, h, "/api/v1/groups"))
 	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}],"total":1}`, shape(t, h, "/api/v1/groups?alerts=true"))
-	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}]}`, shape(t, h, "/api/v1/alerts/0011223344556677"))
+	require.JSONEq(t, `{"groups":[`+group+`,"alerts":[`+alert+`]}],"before":{"default":`+before+`}}`,
+		shape(t, h, "/api/v1/alerts/0011223344556677"))
 
 	h.PostKept(t, wiretest.Body(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2026-11-23T03:10:00Z", wiretest.Truncated,
 		`"notification_reason":"all alerts resolved"`))
@@ -55,6 +57,7 @@ func TestGroupShape(t *testing.T) {
 		"counts":{"firing":0,"resolved":1,"suppressed":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T","resolvedAt":"T",
 		"notifications":2,"version":2,"lastReason":"all alerts resolved",
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}],
+		"before":{"since":"T","secondsWithoutData":0,"firings30d":0,"resolved":0,"longerThanUsual":false},
 		"alerts":[{"fingerprint":"0011223344556677","status":"resolved","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
 		"generatorURL":"http://p","startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z","firstSeenAt":"T","lastSeenAt":"T",
 		"notified":true,"mutes":[],

@@ -19,6 +19,12 @@ type past interface {
 	// At returns the state of all groups at a time. If the time is before the history begins,
 	// it returns a *history.BeforeError.
 	At(ctx context.Context, t time.Time) (*history.Wall, error)
+	// GroupBefore and AlertBefore say how often a group fired before a time, and an alert in
+	// the groups of a source. read is nil: no event was read.
+	GroupBefore(ctx context.Context, g *grouping.AlertGroup, read *grouping.EventPage, now time.Time) (history.Before, error)
+	AlertBefore(
+		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
+	) (history.Before, error)
 }
 
 // moment is the state that a request asks for: that of the present, or a past one.
@@ -70,6 +76,46 @@ func (d *Door) onlyMoment(c *gin.Context) (m moment, ok bool) {
 		return m, false
 	}
 	return d.momentAt(c, at)
+}
+
+// beforeView says how often a group or an alert fired before.
+type beforeView struct {
+	Since              time.Time    `json:"since"`
+	SecondsWithoutData float64      `json:"secondsWithoutData"`
+	Firings7d          *int         `json:"firings7d,omitempty"`
+	Firings30d         int          `json:"firings30d"`
+	Resolved           int          `json:"resolved"`
+	MedianSeconds      *float64     `json:"medianSeconds,omitempty"`
+	P90Seconds         *float64     `json:"p90Seconds,omitempty"`
+	LongestSeconds     *float64     `json:"longestSeconds,omitempty"`
+	LongerThanUsual    bool         `json:"longerThanUsual"`
+	Last               *episodeView `json:"last,omitempty"`
+}
+
+func viewBefore(b *history.Before, now time.Time) beforeView {
+	v := beforeView{
+		Since: b.KnownSince.UTC(), SecondsWithoutData: b.NoData.Seconds(), Firings30d: b.Firings, Resolved: b.Resolved,
+		LongerThanUsual: b.LongerThanUsual(now),
+	}
+	if b.Covers(history.RecentWindow, now) {
+		v.Firings7d = &b.RecentFirings
+	}
+	if b.Resolved > 0 {
+		median, p90, longest := b.Median.Seconds(), b.P90.Seconds(), b.Longest.Seconds()
+		v.MedianSeconds, v.P90Seconds, v.LongestSeconds = &median, &p90, &longest
+	}
+	if e := b.Last; !e.StartsAt.IsZero() {
+		v.Last = &episodeView{e.StartsAt.UTC(), e.EndsAt.UTC()}
+	}
+	return v
+}
+
+// time returns the time of the state.
+func (m moment) time() time.Time {
+	if m.of == nil {
+		return time.Now()
+	}
+	return m.of.At
 }
 
 // details returns the details of mutes. When a mute was last seen is known of the present only.

@@ -84,7 +84,11 @@ func TestAPastStateThatIsNotKnown(t *testing.T) {
 	})
 }
 
-type gapPast struct{ wall *history.Wall }
+type gapPast struct {
+	testserver.Past
+
+	wall *history.Wall
+}
 
 func (f gapPast) At(context.Context, time.Time) (*history.Wall, error) { return f.wall, nil }
 
@@ -92,7 +96,7 @@ func TestAPastStateWithinAGap(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	at := time.Date(2026, 11, 26, 1, 30, 0, 0, time.UTC)
 	gap := &grouping.Gap{From: at.Add(-2 * time.Minute), To: at.Add(6 * time.Minute)}
-	h.UsePast(gapPast{&history.Wall{At: at, KnownSince: at.Add(-time.Hour), Gap: gap}})
+	h.UsePast(gapPast{wall: &history.Wall{At: at, KnownSince: at.Add(-time.Hour), Gap: gap}})
 	require.JSONEq(t, `{"groups":[],"total":0,"at":"2026-11-26T01:30:00Z","knownSince":"2026-11-26T00:30:00Z",
 		"gap":{"from":"2026-11-26T01:28:00Z","to":"2026-11-26T01:36:00Z"}}`, h.Get("/api/v1/groups?at=-1s").Body.String())
 }

@@ -199,21 +199,21 @@ func (o *textStream) finish() {
 
 // writeGroup writes a group and the given alerts.
 func (o *jsonStream) writeGroup(g *grouping.AlertGroup, alerts []*grouping.Alert) {
-	o.writeGroupOf(nil, g, alerts)
+	o.writeGroupWith(nil, g, alerts)
 }
 
-// writeGroupOf is writeGroup for an answer that is one group. It adds which past state that is,
-// if it is one.
-func (o *jsonStream) writeGroupOf(of *pastView, g *grouping.AlertGroup, alerts []*grouping.Alert) {
+// writeGroupWith is writeGroup for an answer that is one group. It adds the fields of more, or
+// nothing if more is nil.
+func (o *jsonStream) writeGroupWith(more any, g *grouping.AlertGroup, alerts []*grouping.Alert) {
 	if o.err != nil {
 		return
 	}
-	if err := o.enc.group(g); err != nil || len(alerts) == 0 && of == nil {
+	if err := o.enc.group(g); err != nil || len(alerts) == 0 && more == nil {
 		o.finishValue(err)
 		return
 	}
 	o.enc.text = o.enc.text[:len(o.enc.text)-len("}")] // more fields follow
-	o.writePast(of)
+	o.writeFields(more)
 	o.writeRaw(`,"alerts":[`)
 	for i, a := range alerts {
 		if o.failed() {
@@ -239,13 +239,13 @@ func (o *jsonStream) writeGroups(groups []*grouping.AlertGroup, alerts func(*gro
 	o.writeRaw("]")
 }
 
-// writePast writes which past state an object has, if it has one.
-func (o *jsonStream) writePast(of *pastView) {
+// writeFields writes the fields of a struct after those of an object. A nil pointer has none.
+func (o *jsonStream) writeFields(of any) {
 	if of == nil || o.err != nil {
 		return
 	}
 	fields, err := json.Marshal(of)
-	if o.err = err; err == nil {
+	if o.err = err; err == nil && fields[0] == '{' {
 		o.writeRaw("," + string(fields[1:len(fields)-1]))
 	}
 }

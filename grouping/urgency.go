@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -56,6 +57,21 @@ func WorstReports(fp Fingerprint, groups []*AlertGroup) []*AlertGroup {
 		out = append(out, worst[source])
 	}
 	return out
+}
+
+// BySource yields the groups of each source, in the order of the source names.
+func BySource(groups []*AlertGroup) iter.Seq2[string, []*AlertGroup] {
+	of := map[string][]*AlertGroup{}
+	for _, g := range groups {
+		of[g.Source] = append(of[g.Source], g)
+	}
+	return func(yield func(string, []*AlertGroup) bool) {
+		for _, source := range slices.Sorted(maps.Keys(of)) {
+			if !yield(source, of[source]) {
+				return
+			}
+		}
+	}
 }
 
 // WorstReport returns the group that reports the worst state of the alert. groups must

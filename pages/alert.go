@@ -44,5 +44,15 @@ func (d *Door) alertPage(c *gin.Context, of *visit) (templates.Page, error) {
 	case len(groups) == 0:
 		return templates.NewGonePage(of.site, "", fp, events.Events), nil
 	}
-	return templates.NewAlertPage(of.site, v, fp, groups, events.Events), nil
+	p := templates.NewAlertPage(of.site, v, fp, groups, events.Events)
+	var before []templates.SourceBefore
+	for source, own := range grouping.BySource(groups) {
+		b, err := d.past.AlertBefore(of.ctx, fp, own, of.newest(&events), of.site.Now)
+		if err != nil {
+			return nil, err
+		}
+		before = append(before, templates.SourceBefore{Source: source, Before: b})
+	}
+	p.SetBefore(of.site, v, fp, before)
+	return p, nil
 }

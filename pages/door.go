@@ -61,6 +61,12 @@ type past interface {
 	// At returns the state of all groups at a time. If the time is before the history begins,
 	// it returns a *history.BeforeError.
 	At(ctx context.Context, t time.Time) (*history.Wall, error)
+	// GroupBefore and AlertBefore say how often a group fired before a time, and an alert in
+	// the groups of a source. read has their newest events, or is nil.
+	GroupBefore(ctx context.Context, g *grouping.AlertGroup, read *grouping.EventPage, now time.Time) (history.Before, error)
+	AlertBefore(
+		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
+	) (history.Before, error)
 }
 
 // liveUpdates is what the pages need to know about the live updates. It is safe for

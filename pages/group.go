@@ -38,5 +38,11 @@ func (d *Door) groupPage(c *gin.Context, of *visit) (templates.Page, error) {
 	case err != nil:
 		return nil, err
 	}
-	return templates.NewGroupPage(of.site, v, g, events.Events), nil
+	p := templates.NewGroupPage(of.site, v, g, events.Events)
+	before, err := d.past.GroupBefore(of.ctx, g, of.newest(&events), of.site.Now)
+	if err != nil {
+		return nil, err
+	}
+	p.SetBefore(of.site, v, g.ID, &before)
+	return p, nil
 }

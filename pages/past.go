@@ -117,6 +117,14 @@ func (v *visit) upToNow(q grouping.EventQuery) grouping.EventQuery {
 	return q
 }
 
+// newest returns events that were read with upToNow if they are the newest ones, or nil.
+func (v *visit) newest(page *grouping.EventPage) *grouping.EventPage {
+	if v.site.Past != nil {
+		return nil
+	}
+	return page
+}
+
 // step finds the events next to a past time. The query selects those of the page.
 func (d *Door) step(v *visit, q grouping.EventQuery) (err error) {
 	past := v.site.Past

@@ -314,6 +314,8 @@ func TestWaysIntoThePast(t *testing.T) {
 
 // fakePast answers with a wall of the test.
 type fakePast struct {
+	testserver.Past
+
 	wall *history.Wall
 	err  error
 }

@@ -41,6 +41,7 @@ type AlertPage struct {
 	Verb        Verb
 	Where       string // "in prod; resolved in staging"
 	Summary     string
+	Before      []BeforeLine // one for each source
 	Why         Phrases
 	Narrowed    []Chip // active filters; each leads to the page without it
 	Labels      []Chip

@@ -58,8 +58,9 @@ type GroupPage struct {
 	Mix      string
 	Since    Moment
 	Verb     Verb
-	Oldest   Moment  // start of the oldest firing alert, if it is not at Since
-	Summary  string  // summary that is equal on all alerts
+	Oldest   Moment // start of the oldest firing alert, if it is not at Since
+	Summary  string // summary that is equal on all alerts
+	Before   *BeforeLine
 	Note     string  // warnings about the data on the page
 	Setup    string  // leads to how Muster hears of causes; empty if it does
 	Why      Phrases // what mutes all alerts that did not end

@@ -106,6 +106,11 @@ func TestStates(t *testing.T) {
 		"statusgaps": {
 			"Gaps FromToLastedWhyNov 23 02:20Nov 23 02:288m 0sMuster was not runningNov 21 01:02Nov 21 03:422h 40m",
 		},
+		"groupbefore": {
+			"longer than usual", "4th time in 7 days, 6th in 30 days.", "It usually ends within 12m 0s, the longest took 1h 4m.",
+			"The last one was on Nov 21 22:10, for 9m 0s.",
+		},
+		"alertbefore": {"prod-eu1: 4th time in 7 days", "staging: First time in the 4 days that are known."},
 		"groupsilenced": {
 			"Silenced by dana until 03:10 (8m 10s left): deploying db 14.2. Alertmanager sends nothing about this group meanwhile. Silence",
 		},

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -36,6 +37,26 @@ func (s *Server) PostResult(t testing.TB, text string) Kept {
 func (s *Server) PostKept(t testing.TB, text string) string {
 	t.Helper()
 	return string(s.PostResult(t, text).Group)
+}
+
+// FireFor posts to a source that an alert fires. If d is not zero, it posts its end after that
+// time. It returns the ID of the group. body is wiretest.Body. Call it in a bubble of synctest.
+func (s *Server) FireFor(t testing.TB, body func(pairs ...string) string, source string, d time.Duration) string {
+	t.Helper()
+	began := time.Now().UTC().Format(time.RFC3339)
+	post := func(pairs ...string) (kept Kept) {
+		text := body(append(pairs, "2026-11-23T03:00:00Z", began)...)
+		w := s.Do(http.MethodPost, receiver.Path+"/"+source, strings.NewReader(text))
+		require.Equal(t, http.StatusOK, w.Code, w.Body)
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &kept))
+		return kept
+	}
+	kept := post()
+	if d > 0 {
+		time.Sleep(d)
+		post(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", time.Now().UTC().Format(time.RFC3339))
+	}
+	return string(kept.Group)
 }
 
 // Notify posts a notification of a group to a source and returns the group's ID.

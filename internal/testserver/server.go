@@ -60,6 +60,10 @@ type Groups interface {
 // Past is all that the doors need to know about the past.
 type Past interface {
 	At(ctx context.Context, t time.Time) (*history.Wall, error)
+	GroupBefore(ctx context.Context, g *grouping.AlertGroup, read *grouping.EventPage, now time.Time) (history.Before, error)
+	AlertBefore(
+		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
+	) (history.Before, error)
 }
 
 // Options are the options of a Server. A zero value stands for the default of the
