@@ -130,8 +130,10 @@ func (m *Manager) changeSource(ctx context.Context, source string, durableOnly b
 		return err
 	}
 	for attempt := 1; ; attempt++ {
-		if base.Source == "" {
-			base.Source = source
+		if base.Source != source {
+			named := *base // a document is never written again
+			named.Source = source
+			base = &named
 		}
 		m.clock.Observe(base.Stamp)
 		stamp := m.clock.Stamp()
