@@ -90,7 +90,11 @@ func (m *muster) buildDoors(
 	problems := func() []string {
 		return slices.Concat(webConfig.Problems(), m.webhooks.Problems(), m.poller.Problems())
 	}
-	json := api.New(m.manager, m.past, m.hub, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
+	exports, err := api.NewExports(limits, reg, c.exports)
+	if err != nil {
+		return err
+	}
+	json := api.New(m.manager, m.past, m.hub, exports, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
 	c.pages.PollInterval = c.poller.Interval
 	renderer, err := c.pages.NewRenderer()
 	if err != nil {

@@ -40,6 +40,7 @@ type config struct {
 	group    grouping.Options
 	receiver receiver.Options
 	hub      api.HubOptions
+	exports  api.ExportOptions
 	readers  reply.ReaderOptions
 	pages    pages.Options
 	router   web.RouterOptions
@@ -65,6 +66,7 @@ func newFlags(c *config) *kingpin.Application {
 	c.group, c.storage, c.pages = grouping.DefaultOptions, storage.DefaultOptions(), pages.DefaultOptions()
 	c.receiver, c.readers = receiver.DefaultOptions(math.MaxInt64), reply.DefaultReaderOptions(math.MaxInt64)
 	c.hub, c.router, c.poller = api.DefaultHubOptions(), web.DefaultRouterOptions(), alertmanager.DefaultOptions(math.MaxInt64)
+	c.exports = api.DefaultExportOptions()
 	c.web = webflag.AddFlags(app, defaultListenAddress)
 	setFlag(app.Flag("web.max-body-size", "Maximum size of a body that Alertmanager posts. 10,000 alerts are about 9 MB.").
 		Default(units.Base2Bytes(c.receiver.MaxBodySize).String()), &c.receiver.MaxBodySize, size)
@@ -78,6 +80,10 @@ func newFlags(c *config) *kingpin.Application {
 		Default("0"), &c.readers.MaxResponseMemory, memorySize)
 	setFlag(app.Flag("web.max-live-clients", "Maximum number of open pages with live updates. Further pages must be reloaded by hand.").
 		Default(strconv.Itoa(c.hub.MaxClients)), &c.hub.MaxClients, integer(1))
+	setFlag(app.Flag("web.max-exports", "Maximum number of concurrent exports of events, groups and reports. Further requests get 503.").
+		Default(strconv.Itoa(c.exports.MaxExports)), &c.exports.MaxExports, integer(1))
+	setFlag(app.Flag("web.max-tails", "Maximum number of clients that follow the history. Further requests get 503.").
+		Default(strconv.Itoa(c.exports.MaxTails)), &c.exports.MaxTails, integer(1))
 	app.Flag("web.enable-pprof", "Whether to serve profiles of Muster under /debug/pprof.").
 		BoolVar(&c.router.EnablePprof)
 	app.Flag("webhook.token-file", "Path of a file with tokens, one per line. "+

@@ -68,6 +68,9 @@ func (o *csvStream) writeInt(n int64) {
 	}
 }
 
+// writeBool writes a cell with true or false.
+func (o *csvStream) writeBool(is bool) { o.writeText(strconv.FormatBool(is)) }
+
 // writeFloat writes a cell with a number.
 func (o *csvStream) writeFloat(f float64) {
 	if o.err == nil {

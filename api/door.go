@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -32,6 +33,8 @@ type groups interface {
 	state
 
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
+	// StreamEvents streams the history from a time on, as grouping.History describes.
+	StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error]
 	// Silences returns a page of silences with what they mute. Silence returns one of them, or
 	// a *grouping.SilenceNotFoundError. An empty source means any.
 	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
@@ -65,6 +68,7 @@ type Door struct {
 	groups    groups
 	past      past
 	hub       *Hub
+	exports   *Exports
 	readers   *reply.Readers
 	limits    *limit.Registry
 	status    Status
@@ -74,10 +78,11 @@ type Door struct {
 
 // New returns the API. Its live updates come from the hub.
 func New(
-	groups groups, past past, hub *Hub, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
+	groups groups, past past, hub *Hub, exports *Exports, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
 ) *Door {
 	return &Door{
-		groups: groups, past: past, hub: hub, readers: readers, limits: limits, status: status, logger: logger, startedAt: time.Now(),
+		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, status: status, logger: logger,
+		startedAt: time.Now(),
 	}
 }
 

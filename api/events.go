@@ -12,20 +12,31 @@ import (
 
 func (d *Door) serveGroupEvents(c *gin.Context) {
 	if id, ok := groupIDParam(c); ok {
-		d.respondEvents(c, id)
+		d.respondEvents(c, id, "group-"+string(id)+"-events")
 	}
 }
 
-func (d *Door) serveEvents(c *gin.Context) { d.respondEvents(c, "") }
+func (d *Door) serveEvents(c *gin.Context) { d.respondEvents(c, "", "events") }
 
-func (d *Door) respondEvents(c *gin.Context, id grouping.ID) {
+// respondEvents answers with events of a group, or of all groups. name is the name of the file
+// if they are exported.
+func (d *Door) respondEvents(c *gin.Context, id grouping.ID, name string) {
 	params := query.Parse(c.Request.URL.RawQuery)
-	asked := params.Events(time.Now())
+	now := time.Now()
+	asked, format, follow := params.Events(now), params.Format(), params.Follow()
 	if asked.Group = id; id == "" {
 		asked.Group = params.GroupID("group")
 	}
 	if err := queryError(params, &asked.Filter); err != nil {
 		reply.Error(c, d.logger, err)
+		return
+	}
+	if follow {
+		d.followEvents(c, asked.Query(nil), now)
+		return
+	}
+	if format != query.FormatJSON {
+		d.exportEvents(c, asked.Query(nil), format, name)
 		return
 	}
 	page, err := d.groups.Events(c.Request.Context(), asked.Query(nil))

@@ -58,3 +58,15 @@ func (h *Hub) Epoch() string { return h.epoch }
 
 // SetKeepAlive sets the time between keep-alive events.
 func (h *Hub) SetKeepAlive(d time.Duration) { h.opts.KeepAlive = d }
+
+// SeenEvents are the events that a tail wrote.
+type SeenEvents struct{ seen *seenEvents }
+
+// MaxSeen is the number of events that a tail remembers.
+const MaxSeen = maxSeen
+
+// NewSeenEvents returns no events.
+func NewSeenEvents() SeenEvents { return SeenEvents{newSeenEvents()} }
+
+// Add remembers an event, and reports whether it is new.
+func (s SeenEvents) Add(id string) bool { return s.seen.add(id) }

@@ -14,13 +14,20 @@ import (
 func (d *Door) serveGroups(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	asked, at := params.Groups(query.StateAll), params.PastTime(time.Now())
-	withAlerts := params.Bool("alerts")
+	withAlerts, format := params.Bool("alerts"), params.Format()
+	if withAlerts && format == query.FormatCSV {
+		params.AddProblem("alerts", "not possible with format=csv, which has one row for each group")
+	}
 	if err := queryError(params, &asked.Filter); err != nil {
 		reply.Error(c, d.logger, err)
 		return
 	}
 	m, ok := d.momentAt(c, at)
 	if !ok {
+		return
+	}
+	if format != query.FormatJSON {
+		d.exportGroups(c, m, asked.Query(), format, withAlerts)
 		return
 	}
 	page, err := m.List(c.Request.Context(), asked.Query())

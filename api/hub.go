@@ -41,6 +41,8 @@ type Hub struct {
 	following int           // guarded by mu; number of clients
 	nextTurn  time.Time     // guarded by mu; when the next client may begin to send
 	closed    bool          // guarded by mu
+	// news has the readers of the history.
+	news map[*historyNews]bool // guarded by mu
 
 	done chan struct{} // closed by Close
 }
@@ -78,7 +80,8 @@ func NewHub(limits *limit.Registry, reg prometheus.Registerer, opts HubOptions) 
 	}
 	limits.ShowReason("Live pages", limit.Requests, int64(opts.MaxClients), limit.LiveClients)
 	return &Hub{
-		epoch: strings.ToLower(rand.Text()[:10]), opts: opts, newest: map[grouping.ID]*liveUpdate{}, done: make(chan struct{}),
+		epoch: strings.ToLower(rand.Text()[:10]), opts: opts, newest: map[grouping.ID]*liveUpdate{}, news: map[*historyNews]bool{},
+		done: make(chan struct{}),
 		clients: promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 			Name: "muster_live_clients", Help: "Number of clients of live updates.",
 		}),
@@ -90,6 +93,7 @@ func NewHub(limits *limit.Registry, reg prometheus.Registerer, opts HubOptions) 
 func (h *Hub) Publish(u grouping.Update) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.tellNews(&u)
 	h.seq++
 	// What a source knows is part of no group, so no client needs to hear of it. But pages that
 	// were rendered before are out of date.

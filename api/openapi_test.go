@@ -60,7 +60,7 @@ func readContract(t *testing.T) *contract {
 				IncludeResponseStatus: true,
 				AuthenticationFunc:    openapi3filter.NoopAuthenticationFunc,
 				// The validator decodes only JSON and plain text.
-				ExcludeResponseBody: route.Path == testserver.LivePath,
+				ExcludeResponseBody: route.Path == testserver.LivePath || r.URL.Query().Get("format") != "",
 			},
 		}, nil
 	}
@@ -172,9 +172,12 @@ func TestTheContractHasTheShapes(t *testing.T) {
 	} {
 		require.ElementsMatch(t, words, text(doc.Components.Schemas[name].Value.Enum), name)
 	}
-	list := doc.Paths.Find("/api/v1/groups").Get.Parameters
-	require.ElementsMatch(t, text(grouping.Sorts()), text(list.GetByInAndName("query", "sort").Schema.Value.Enum))
-	limit := list.GetByInAndName("query", "limit").Schema.Value
+	groups, silences := doc.Paths.Find("/api/v1/groups").Get.Parameters, doc.Paths.Find("/api/v1/silences").Get.Parameters
+	require.ElementsMatch(t, text(grouping.Sorts()), text(groups.GetByInAndName("query", "sort").Schema.Value.Enum))
+	// The limit of groups and events is larger for a file.
+	require.Contains(t, groups.GetByInAndName("query", "limit").Description,
+		fmt.Sprintf("the default is %d and the maximum %d", grouping.DefaultLimit, grouping.MaxLimit))
+	limit := silences.GetByInAndName("query", "limit").Schema.Value
 	require.InDelta(t, grouping.MaxLimit, *limit.Max, 0)
 	require.InDelta(t, grouping.DefaultLimit, limit.Default, 0)
 }
@@ -184,6 +187,17 @@ func text[T any](words []T) (all []string) {
 		all = append(all, fmt.Sprint(w))
 	}
 	return all
+}
+
+// The file lists the columns of the tables.
+func TestTheContractHasTheColumns(t *testing.T) {
+	doc := readContract(t)
+	h := testserver.New(t, testserver.Options{})
+	for path, name := range map[string]string{"/api/v1/events": "EventTable", "/api/v1/groups": "GroupTable"} {
+		_, columns, _ := strings.Cut(doc.Components.Schemas[name].Value.Description, "The columns:\n\n")
+		columns = strings.NewReplacer("\n", " ", ".", "").Replace(strings.TrimSpace(columns))
+		require.Equal(t, strings.TrimSpace(h.Get(path+"?format=csv").Body.String()), strings.ReplaceAll(columns, ", ", ","), name)
+	}
 }
 
 // A field that is missing in the file is an error. Only what Alertmanager posts may have
@@ -262,6 +276,14 @@ func readersAreAnswered(t *testing.T, c *contract) {
 		"/api/v1/stats?at=0s", "/-/healthy", "/-/ready", "/metrics",
 	} {
 		asks(t, h, c, 200, path)
+	}
+	for _, format := range []string{"csv", "ndjson"} {
+		for _, path := range []string{"/api/v1/groups", "/api/v1/events", "/api/v1/groups/" + firing + "/events"} {
+			asks(t, h, c, 200, path+"?limit=5000&format="+format)
+		}
+	}
+	for _, path := range []string{"/api/v1/events", "/api/v1/groups/" + firing + "/events"} {
+		asks(t, h, c, 200, path+"?format=ndjson&since=1h&follow=true&limit=1") // it ends after one event
 	}
 	h.Silence(t)
 	for _, path := range []string{
@@ -473,7 +495,7 @@ func (f failing) Totals(context.Context) (grouping.Totals, error) { return group
 
 var (
 	example      = regexp.MustCompile(`(?s)curl -s localhost:9095(/(?:webhook|events)\S*) .*? -d '([{[].*?\n[}\]])'`)
-	exampleQuery = regexp.MustCompile(`(?m)^ *curl -sN?( -G)? '?localhost:9095(/[^ '\n]*)'?(.*)$`)
+	exampleQuery = regexp.MustCompile(`(?m)^ *curl -s[NOJ]*(?: --compressed)?( -G)? '?localhost:9095(/[^ '\n]*)'?(.*)$`)
 	exampleParam = regexp.MustCompile(`(?:-d (\S+)|--data-urlencode '([^']*)')`)
 )
 
@@ -495,7 +517,8 @@ func TestTheExamplesOfThePage(t *testing.T) {
 	asked := 0
 	for _, match := range exampleQuery.FindAllStringSubmatch(string(page), -1) {
 		path, query := match[2], url.Values{}
-		if strings.HasPrefix(path, "/webhook") || strings.HasPrefix(path, "/events") || path == testserver.LivePath {
+		if strings.HasPrefix(path, "/webhook") || strings.HasPrefix(path, "/events") || path == testserver.LivePath ||
+			strings.Contains(path, "follow=true") { // it has no end
 			continue
 		}
 		for _, param := range exampleParam.FindAllStringSubmatch(match[3], -1) {
@@ -513,5 +536,5 @@ func TestTheExamplesOfThePage(t *testing.T) {
 		require.NotRegexp(t, `"(groups|alerts|events|silences)":\[\]`, string(text), "%s finds nothing", path)
 		asked++
 	}
-	require.Equal(t, 14, asked)
+	require.Equal(t, 17, asked)
 }

@@ -77,10 +77,14 @@ func (d *Door) stream(c *gin.Context, held int64, head answerHead, write func(*t
 		out.to = out.zipped
 	}
 	defer out.close()
-	write(out)
+	if head.file == "" || c.Request.Method != http.MethodHead { // a file may take long
+		write(out)
+	}
 	out.finish()
 	switch {
 	case out.err == nil || out.disconnected:
+	case out.started && c.Request.Context().Err() != nil: // the client disconnected
+		panic(http.ErrAbortHandler)
 	case out.started:
 		d.logger.ErrorContext(c.Request.Context(), "Writing an answer failed", "handler", c.FullPath(), "err", out.err)
 		panic(http.ErrAbortHandler)
@@ -108,7 +112,20 @@ func (o *textStream) close() {
 // failed reports whether an error ended the stream.
 func (o *textStream) failed() bool { return o.err != nil }
 
-// writeRaw writes JSON text unchanged.
+// fail ends the stream with an error, if it is not nil and nothing else ended it.
+func (o *textStream) fail(err error) {
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+// disconnect ends the stream because the client is gone.
+func (o *textStream) disconnect(err error) {
+	o.fail(err)
+	o.disconnected = true
+}
+
+// writeRaw writes text unchanged.
 func (o *textStream) writeRaw(s string) {
 	if o.err == nil {
 		o.enc.raw(s)
@@ -149,9 +166,9 @@ func (o *textStream) writeBuffered() {
 		return
 	}
 	o.start()
-	_, err := o.to.Write(o.enc.text)
-	o.disconnected = err != nil
-	o.err = err
+	if _, err := o.to.Write(o.enc.text); err != nil {
+		o.disconnect(err)
+	}
 	o.enc.text = o.enc.text[:0]
 }
 
@@ -179,8 +196,9 @@ func (o *textStream) flush() {
 	}
 	o.start()
 	if o.zipped != nil {
-		o.err = o.zipped.Flush()
-		o.disconnected = o.err != nil
+		if err := o.zipped.Flush(); err != nil {
+			o.disconnect(err)
+		}
 	}
 	o.c.Writer.Flush()
 }
@@ -192,8 +210,9 @@ func (o *textStream) finish() {
 	}
 	o.start()
 	if o.zipped != nil {
-		o.err = o.zipped.Close()
-		o.disconnected = o.err != nil
+		if err := o.zipped.Close(); err != nil {
+			o.disconnect(err)
+		}
 	}
 }
 

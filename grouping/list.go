@@ -55,6 +55,9 @@ type ListQuery struct {
 	Sort     Sort   // "": DefaultSort
 	Limit    int    // 0: DefaultLimit
 	Cursor   string // GroupPage.Next of the previous page; "": the first page
+	// NoTotal says that the caller does not need GroupPage.Total. Then all pages together
+	// cost as much as one with a total.
+	NoTotal bool
 }
 
 // MuteQuery selects suppressed alerts by what mutes them. The zero value selects all
@@ -279,13 +282,13 @@ func (x *index) list(q ListQuery) (GroupPage, error) {
 	order, states := x.sortedSnapshot(l.sort)
 	selector := newSelector(&q)
 	visit := func(e indexEntry) bool { return !selector.selects(e.group) || l.add(e) }
-	if len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" || q.Mutes != nil {
+	if !q.NoTotal && (len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" || q.Mutes != nil) {
 		order.Ascend(visit)
 		return l.page, nil
 	}
 	l.totalKnown = true
 	for state, n := range states {
-		if len(q.States) == 0 || slices.Contains(q.States, state) {
+		if !q.NoTotal && (len(q.States) == 0 || slices.Contains(q.States, state)) {
 			l.page.Total += n
 		}
 	}

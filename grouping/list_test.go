@@ -143,6 +143,11 @@ func TestListEqualsTheIndex(t *testing.T) {
 			got, err := List(rapid.Permutation(groups).Draw(t, "order"), q)
 			require.Equal(t, wantErr, err)
 			require.Equal(t, want, got)
+			untotaled := q
+			untotaled.NoTotal, want.Total = true, 0
+			short, err := listPage(groups, untotaled)
+			require.Equal(t, wantErr, err)
+			require.Equal(t, want, short)
 			if q.Cursor = got.Next; q.Cursor == "" {
 				break
 			}

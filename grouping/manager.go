@@ -108,7 +108,8 @@ type Update struct {
 	Group  *AlertGroup // nil: the group was removed
 	Events []Event     // empty if another replica made the change
 
-	// Source is the document of a source that changed. Then there is no group.
+	// Source is the document of a source that changed. Then there is no group, and the events
+	// are those of the source.
 	Source *SourceDocument
 }
 

@@ -53,8 +53,9 @@ func (b *sourceBook) all() []*SourceDocument {
 	return all
 }
 
-// sourceChanged applies a change of a document to the book and the timers.
-func (m *Manager) sourceChanged(d *SourceDocument) {
+// sourceChanged applies a change of a document to the book and the timers. The events are
+// those of the change, if this process made it.
+func (m *Manager) sourceChanged(d *SourceDocument, events ...Event) {
 	if d == nil || d.IsTombstone() {
 		return
 	}
@@ -66,10 +67,10 @@ func (m *Manager) sourceChanged(d *SourceDocument) {
 	} else {
 		m.deadlines.set(d.ID, next)
 	}
-	if before.Equal(d) || d.Source == "" && d.sameGaps(before) {
+	if len(events) == 0 && (before.Equal(d) || d.Source == "" && d.sameGaps(before)) {
 		return // a sign of life changes nothing that is shown
 	}
-	m.watch(Update{ID: d.ID, Source: d})
+	m.watch(Update{ID: d.ID, Source: d, Events: events})
 	for _, g := range m.index.all() {
 		if g.Source == d.Source && g.isMutedByChanged(before, d) {
 			m.watch(Update{ID: g.ID, Before: g, Group: g}) // what is shown of its mutes changed
@@ -148,7 +149,7 @@ func (m *Manager) changeSource(ctx context.Context, source string, durableOnly b
 		}
 		stored, err := m.storage.StoreSource(ctx, c)
 		if err == nil {
-			m.sourceChanged(stored)
+			m.sourceChanged(stored, c.Events...)
 			return nil
 		}
 		theirs, err := m.afterConflict(ctx, err, c.Deferred, attempt)

@@ -49,3 +49,18 @@ func TestADeadlineThatPassesEarly(t *testing.T) {
 		require.Equal(t, EndTime, s.document.Silences["s-1"].End)
 	})
 }
+
+// The watcher gets the events of a source once, and only those of this process.
+func TestUpdatesHaveTheEventsOfASource(t *testing.T) {
+	var updates []Update
+	s := &sourceStorage{document: NewSourceDocument("prod")}
+	m, err := NewManager(s, NewClock(), func(u Update) { updates = append(updates, u) }, nil, promslog.NewNopLogger(), DefaultOptions)
+	require.NoError(t, err)
+	silence := Silence{ID: "s-1", StartsAt: m.clock.Now(), EndsAt: m.clock.Now().Add(time.Hour), UpdatedAt: m.clock.Now()}
+	require.NoError(t, m.putSilences(t.Context(), "prod", []Silence{silence}, true))
+	require.Len(t, updates, 1)
+	require.Len(t, updates[0].Events, 1)
+	require.Equal(t, EventSilenceCreated, updates[0].Events[0].Kind)
+	m.sourceChanged(s.document)
+	require.Len(t, updates, 1)
+}

@@ -45,7 +45,7 @@ type Groups struct {
 func (p *Params) Groups(defaultState string) Groups {
 	g := p.Selection(defaultState)
 	g.Sort = cmp.Or(grouping.Sort(p.Choice("sort", textsOf(grouping.Sorts()))), grouping.DefaultSort)
-	g.Limit, g.Cursor = p.Number("limit", 1, grouping.MaxLimit), p.Text("cursor")
+	g.Limit, g.Cursor = p.limit(), p.Text("cursor")
 	return g
 }
 
@@ -159,7 +159,7 @@ func (p *Params) Events(now time.Time) Events {
 	e := Events{
 		Filter: p.Filter(), Receiver: p.Text("receiver"), Source: p.Text("source"), Fingerprint: grouping.Fingerprint(p.Text("alert")),
 		Since: p.Time("since", now), Until: p.Time("until", now),
-		Limit: p.Number("limit", 1, grouping.MaxLimit), Cursor: p.Text("cursor"),
+		Limit: p.limit(), Cursor: p.Text("cursor"),
 	}
 	for _, kind := range p.Choices("kind", append(textsOf(grouping.EventKinds()), KindAll)) {
 		if kind == KindAll {

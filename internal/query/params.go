@@ -1,7 +1,6 @@
 package query
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -162,22 +161,6 @@ func (p *Params) Choices(name string, allowed []string) []string {
 		}
 	}
 	return all
-}
-
-// Format is the form of an answer of the API.
-type Format string
-
-// The values of the parameter format.
-const (
-	FormatJSON   Format = "json"
-	FormatCSV    Format = "csv"
-	FormatNDJSON Format = "ndjson" // a JSON value per line
-)
-
-// Format reads format. The default is JSON.
-func (p *Params) Format() Format {
-	allowed := textsOf([]Format{FormatJSON, FormatCSV, FormatNDJSON})
-	return cmp.Or(Format(p.Choice("format", allowed)), FormatJSON)
 }
 
 // Number returns a number between minimum and maximum, or 0 if the parameter is not

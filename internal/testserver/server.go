@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"io"
+	"iter"
 	"log/slog"
 	"math"
 	"net/http"
@@ -42,6 +43,7 @@ type Groups interface {
 	LabelValues(ctx context.Context, name string) ([]string, error)
 	ByFingerprint(ctx context.Context, fp grouping.Fingerprint) ([]*grouping.AlertGroup, error)
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
+	StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error]
 	Find(ctx context.Context, receiver string, groupLabels grouping.Labels) ([]*grouping.AlertGroup, error)
 	Totals(ctx context.Context) (grouping.Totals, error)
 	SummarizeMutes(ctx context.Context, q grouping.ListQuery) (grouping.MuteSummary, error)
@@ -74,7 +76,8 @@ type Options struct {
 	MaxEventMemory                                int64
 	MaxEventRequests                              int
 	MaxReaders, MaxLiveClients                    int
-	KeepAlive                                     time.Duration // between two keep-alive events
+	MaxExports, MaxTails                          int
+	KeepAlive                                     time.Duration // between two keep-alive events or empty lines
 	MaxResponseMemory                             int64
 	WebhookTokenFile, ExternalURL, RoutePrefix    string
 	EnablePprof                                   bool
@@ -171,7 +174,14 @@ func (s *Server) buildDoors() (err error) {
 	if err != nil {
 		return err
 	}
-	s.API = api.New(s.groups, s.past, s.Hub, admission, s.Limits,
+	out := api.DefaultExportOptions()
+	out.MaxExports, out.MaxTails = cmp.Or(opts.MaxExports, out.MaxExports), cmp.Or(opts.MaxTails, out.MaxTails)
+	out.KeepAlive = cmp.Or(opts.KeepAlive, out.KeepAlive)
+	exports, err := api.NewExports(s.Limits, s.Registry, out)
+	if err != nil {
+		return err
+	}
+	s.API = api.New(s.groups, s.past, s.Hub, exports, admission, s.Limits,
 		api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
 	renderer, err := renderers.at(opts.ExternalURL)
 	if err != nil {
