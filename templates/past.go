@@ -36,7 +36,9 @@ type PastBanner struct {
 	Action string // of the form
 	Fields []Option
 	Value  string // of the field
-	Says   []string
+	Says   string
+	// Warnings are sentences about what the page does not know.
+	Warnings []string
 }
 
 // PastStep leads to the same page at another time. Href is empty if there is none.
@@ -79,12 +81,12 @@ func (s *Site) pastBanner(page func(Links) string) *PastBanner {
 	b := &PastBanner{
 		Ms: s.Now.UnixMilli(), When: s.Now.UTC().Format("Mon Jan 2, 15:04:05") + " UTC", ISO: s.Now.UTC().Format(time.RFC3339),
 		Ago: newMoment(s.Now, past.Clock), Now: page(s.Links.Now()), Value: s.Now.UTC().Format("2006-01-02T15:04:05"),
-		Says: s.saysOfPast(),
 	}
 	if s.Now.Year() != past.Clock.Year() {
 		b.When = s.Now.UTC().Format("Mon Jan 2 2006, 15:04:05") + " UTC"
 	}
 	b.Steps = s.pastSteps(page)
+	b.Says, b.Warnings = s.saysOfPast()
 	if u, err := url.Parse(b.Now); err == nil {
 		b.Action = u.EscapedPath()
 		query := u.Query()
@@ -98,19 +100,18 @@ func (s *Site) pastBanner(page func(Links) string) *PastBanner {
 }
 
 // saysOfPast returns the sentences of the banner.
-func (s *Site) saysOfPast() []string {
+func (s *Site) saysOfPast() (says string, warnings []string) {
 	past := s.Past
 	if past.Missing {
-		return []string{"That is before the history begins (" + formatClock(past.KnownSince, past.Clock) + ")."}
+		return "", []string{"That is before the history begins (" + formatClock(past.KnownSince, past.Clock) + ")."}
 	}
-	says := []string{"Ages count to that time. Live updates, acknowledging and silencing are off."}
 	if g := past.Gap; g != nil {
-		says = append(says, "No data "+gapSpan(*g, s.Now)+": this is the state of "+clockPhrase(g.From, s.Now).Text+".")
+		warnings = append(warnings, "No data "+gapSpan(*g, s.Now)+": this is the state of "+clockPhrase(g.From, s.Now).Text+".")
 	}
 	if !past.CausesKnown {
-		says = append(says, "Causes of suppression are not known for this time.")
+		warnings = append(warnings, "Causes of suppression are not known for this time.")
 	}
-	return says
+	return "Ages count to that time. Live updates, acknowledging and silencing are off.", warnings
 }
 
 func (s *Site) pastSteps(page func(Links) string) []PastStep {
@@ -124,8 +125,8 @@ func (s *Site) pastSteps(page func(Links) string) []PastStep {
 		return step
 	}
 	before, after := s.eventStep(past.Before, href), s.eventStep(past.After, href)
-	before.Before, before.Name, before.Key = "‹ ", "previous", "["
-	after.After, after.Name, after.Key = " ›", "next", "]"
+	before.Before, before.Name, before.Key = "‹ ", "previous event", "["
+	after.After, after.Name, after.Key = " ›", "next event", "]"
 	return []PastStep{
 		before,
 		by("−1h", "1 hour back", "", -time.Hour), by("−15m", "15 minutes back", "-", -quarter),
@@ -187,6 +188,7 @@ func NewBeforePage(s *Site, page func(Links) string) *ProblemPage {
 	p := newProblem(s, codeNotFound, "Muster does not know this time",
 		"The history begins "+since.UTC().Format("Mon Jan 2 2006, 15:04:05")+" UTC. Events before that are not stored.")
 	p.setPage(s, page)
+	p.Links = s.Links.Now() // the list of that time would be this page again
 	p.Begin = page(s.Links.Then(roundUp(since)))
 	return p
 }

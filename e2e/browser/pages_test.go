@@ -119,6 +119,16 @@ func states(t *testing.T) map[string]string {
 		"muted status":    muted.url + "/status",
 		"none suppressed": night.url + "/?state=suppressed",
 
+		"past":           night.url + "/?at=0s",
+		"past by label":  night.url + "/?by=severity&at=0s",
+		"past group":     night.url + "/groups/" + string(group) + "?at=0s",
+		"past alert":     night.url + "/alerts/" + string(alert) + "?at=0s",
+		"past no match":  night.url + "/?filter=nosuch&at=0s",
+		"past no group":  night.url + "/groups/00000000000000000000?at=0s",
+		"before history": night.url + "/?at=-10d",
+		"bad time":       night.url + "/?at=soon",
+		"gap":            startInGap(t).url + "/?at=-1m",
+
 		"clusters":             clusters.url + "/",
 		"one cluster":          clusters.url + "/?source=staging",
 		"history of clusters":  clusters.url + "/history?source=staging",
@@ -184,7 +194,9 @@ func TestFirstViewIsSmallAndOurs(t *testing.T) {
 		defer mu.Unlock()
 		switch e := ev.(type) {
 		case *network.EventRequestWillBeSent:
-			urls = append(urls, e.Request.URL)
+			if !strings.HasPrefix(e.Request.URL, "data:") { // the picture of a date field is the browser's own
+				urls = append(urls, e.Request.URL)
+			}
 		case *network.EventLoadingFinished:
 			bytes += e.EncodedDataLength
 		}
@@ -197,7 +209,7 @@ func TestFirstViewIsSmallAndOurs(t *testing.T) {
 	require.Less(t, bytes, 50_000.0)
 	require.LessOrEqual(t, len(urls), 5)
 	for _, u := range urls {
-		require.True(t, strings.HasPrefix(u, m.url) || strings.HasPrefix(u, "data:"), u)
+		require.True(t, strings.HasPrefix(u, m.url), u)
 	}
 }
 

@@ -71,6 +71,20 @@ func scenarios() []scenario {
 			s.Heartbeats[0].At, s.Heartbeats[0].State, s.Heartbeats[0].Every = s.Now.Add(-46*time.Minute), grouping.HeartbeatLate, 5*time.Minute
 			s.StaleAfter = 40 * time.Minute
 		}},
+		{"past", func(now time.Time) []*grouping.AlertGroup { return append(fixture.Muted(now), fixture.Groups(now)...) }, func(s *templates.Site) {
+			knowCauses(s)
+			goBack(s)
+		}},
+		{"gap", quiet, func(s *templates.Site) {
+			goBack(s)
+			s.Past.CausesKnown, s.Past.After = false, templates.NextEvent{Searched: s.Now.Add(7 * 24 * time.Hour)}
+			s.Past.Gap = &grouping.Gap{From: s.Now.Add(-2 * time.Minute), To: s.Now.Add(6 * time.Minute)}
+		}},
+		{"before", quiet, func(s *templates.Site) {
+			goBack(s)
+			s.Past.Missing, s.Past.Before, s.Past.KnownSince = true, templates.NextEvent{}, s.Now.Add(3*time.Hour)
+		}},
+		{"badtime", fixture.Groups, func(s *templates.Site) { s.BadAt = true }},
 		{"demo", fixture.Groups, func(s *templates.Site) { s.Demo = true; s.Storage.Mode = "memory" }},
 	}
 }
@@ -78,6 +92,15 @@ func scenarios() []scenario {
 func knowCauses(s *templates.Site) {
 	s.PollInterval = time.Minute
 	s.SilenceOf, s.Sources, s.Gaps = fixture.SilenceOf(s.Now), fixture.Sources(s.Now), fixture.Gaps(s.Now)
+}
+
+// goBack makes the pages show a past state: that of now, seen some time later.
+func goBack(s *templates.Site) {
+	s.Links, s.Sources, s.ListedBy = s.Links.Then(s.Now), nil, nil
+	s.Past = &templates.Past{
+		Clock: s.Now.Add(19*time.Minute + 20*time.Second), KnownSince: s.Now.AddDate(0, 0, -24), CausesKnown: true,
+		Before: templates.NextEvent{At: s.Now.Add(-58 * time.Second)}, After: templates.NextEvent{At: s.Now.Add(41 * time.Second)},
+	}
 }
 
 func main() {
@@ -177,6 +200,9 @@ func (p *preview) serveStatic(w http.ResponseWriter, name string) {
 }
 
 func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path string, q url.Values) templates.Page {
+	if s.Past != nil && s.Past.Missing {
+		return templates.NewBeforePage(s, templates.Links.AllGroups)
+	}
 	switch parts := strings.Split(strings.Trim(path, "/"), "/"); parts[0] {
 	case "":
 		return list(s, groups, q)
@@ -221,6 +247,7 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 }
 
 func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templates.Page {
+	q.Del("at") // a scenario has one time
 	v := templates.ParseView(query.Of(q))
 	lq := v.ListQuery()
 	s.Mutes = grouping.SummarizeMutes(groups, v.OfSuppressed().ListQuery())
