@@ -32,6 +32,7 @@ type muster struct {
 	poller   *alertmanager.Poller
 	webhooks *receiver.Door
 	hub      *api.Hub
+	log      *api.HistoryLog
 	router   *web.Router
 	http     *http.Server
 	server   *web.Server
@@ -70,6 +71,9 @@ func (m *muster) buildDoors(
 		return err
 	}
 	if m.hub, err = api.NewHub(limits, reg, c.hub); err != nil {
+		return err
+	}
+	if m.log, err = api.NewHistoryLog(reg, logger, c.historyLog); err != nil {
 		return err
 	}
 	if m.poller, err = alertmanager.New(reg, logger, c.poller); err != nil {
@@ -116,10 +120,11 @@ func (m *muster) buildDoors(
 	return nil
 }
 
-// groupChanged publishes the change of a group. If an alert became unreported, an Alertmanager
+// groupChanged publishes the change of a group, and logs its events. If an alert became unreported, an Alertmanager
 // may know why.
 func (m *muster) groupChanged(u grouping.Update) {
 	m.hub.Publish(u)
+	m.log.Publish(u)
 	if becameUnreported(u) {
 		m.poller.Poke(u.Group.Source)
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -41,10 +42,13 @@ type config struct {
 	receiver receiver.Options
 	hub      api.HubOptions
 	exports  api.ExportOptions
-	readers  reply.ReaderOptions
-	pages    pages.Options
-	router   web.RouterOptions
-	poller   alertmanager.Options
+
+	historyLog api.HistoryLogOptions
+
+	readers reply.ReaderOptions
+	pages   pages.Options
+	router  web.RouterOptions
+	poller  alertmanager.Options
 
 	shutdownTimeout time.Duration
 	memoryRatio     float64
@@ -66,7 +70,7 @@ func newFlags(c *config) *kingpin.Application {
 	c.group, c.storage, c.pages = grouping.DefaultOptions, storage.DefaultOptions(), pages.DefaultOptions()
 	c.receiver, c.readers = receiver.DefaultOptions(math.MaxInt64), reply.DefaultReaderOptions(math.MaxInt64)
 	c.hub, c.router, c.poller = api.DefaultHubOptions(), web.DefaultRouterOptions(), alertmanager.DefaultOptions(math.MaxInt64)
-	c.exports = api.DefaultExportOptions()
+	c.exports, c.historyLog = api.DefaultExportOptions(), api.DefaultHistoryLogOptions()
 	c.web = webflag.AddFlags(app, defaultListenAddress)
 	setFlag(app.Flag("web.max-body-size", "Maximum size of a body that Alertmanager posts. 10,000 alerts are about 9 MB.").
 		Default(units.Base2Bytes(c.receiver.MaxBodySize).String()), &c.receiver.MaxBodySize, size)
@@ -191,6 +195,9 @@ func newFlags(c *config) *kingpin.Application {
 		Default(strconv.Itoa(c.group.MaxGroups)), &c.group.MaxGroups, integer(0))
 	setFlag(app.Flag("retention.history", "How long to keep the history.").
 		Default(c.storage.HistoryRetention.String()), &c.storage.HistoryRetention, duration(time.Millisecond))
+	setFlag(app.Flag("history.log", "Path of a file to which each event of this process is appended as a line of JSON, "+
+		"or - for the standard output. If the file is moved away, it is created again.").
+		PlaceHolder("FILE"), &c.historyLog.Path, logFile)
 	setFlag(app.Flag("auto-gomemlimit.ratio", "Ratio of the container's memory limit that GOMEMLIMIT is set to. "+
 		"0 leaves GOMEMLIMIT unchanged.").
 		Default("0.9"), &c.memoryRatio, ratio)
@@ -383,6 +390,18 @@ func secretFile(name string) (string, error) {
 		return "", nil
 	}
 	_, err := redis.ReadSecret(name)
+	return name, err
+}
+
+// logFile checks that the folder of the file exists, and returns the name of the file.
+func logFile(name string) (string, error) {
+	if name == "" || name == api.StandardOutput {
+		return name, nil
+	}
+	info, err := os.Stat(filepath.Dir(name))
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a folder", filepath.Dir(name))
+	}
 	return name, err
 }
 

@@ -119,6 +119,7 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 		lost = m.storage.Drain(ctx)
 		return cmp.Or(lost, err)
 	})
+	addRun(&group, m.log.Run)
 
 	signal.Ignore(syscall.SIGHUP)  // operators send it to reload a config file, which Muster does not have
 	signal.Ignore(syscall.SIGXFSZ) // if the file may not grow, the write fails and the storage handles it

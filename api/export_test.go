@@ -1,6 +1,7 @@
 package api
 
 import (
+	"io"
 	"time"
 
 	"muster/grouping"
@@ -70,3 +71,6 @@ func NewSeenEvents() SeenEvents { return SeenEvents{newSeenEvents()} }
 
 // Add remembers an event, and reports whether it is new.
 func (s SeenEvents) Add(id string) bool { return s.seen.add(id) }
+
+// SetStandardOutput sets what stands for the standard output. Call it before Run.
+func (l *HistoryLog) SetStandardOutput(w io.Writer) { l.standard = w }
