@@ -51,6 +51,9 @@ func build(c config, logger *slog.Logger) (*muster, error) {
 	clock := grouping.NewClock()
 	c.storage.GroupRetention = c.group.Retention
 	c.group.HistoryRetention, c.group.OnlyMuster = c.storage.HistoryRetention, c.storage.Redis.URL == ""
+	if c.storage.Redis.URL == "" && c.storage.File.Path == "" {
+		c.group.CheckpointBytes /= 4 // they are in memory too
+	}
 	store, err := storage.Open(c.storage, clock, reg, logger)
 	if err != nil {
 		return nil, err

@@ -111,6 +111,7 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 	}
 	addRun(&group, func(ctx context.Context) error { return m.poll(ctx, restored) })
 	addRun(&group, func(ctx context.Context) error { return m.recordLife(ctx, restored) })
+	addRun(&group, func(ctx context.Context) error { return m.keepCheckpoints(ctx, restored) })
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
 		err := m.storage.Run(ctx)
@@ -150,6 +151,16 @@ func (m *muster) recordLife(ctx context.Context, restored <-chan struct{}) error
 	select {
 	case <-restored:
 		return m.manager.RecordLife(ctx, m.storage.Restored())
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// keepCheckpoints keeps checkpoints of the groups until the context ends.
+func (m *muster) keepCheckpoints(ctx context.Context, restored <-chan struct{}) error {
+	select {
+	case <-restored:
+		return m.manager.KeepCheckpoints(ctx, m.storage.Restored())
 	case <-ctx.Done():
 		return nil
 	}

@@ -112,13 +112,18 @@ func (s StoredDocument) Decode() (Document, error) {
 	if s.ID.IsSource() {
 		return s.decodeSource()
 	}
-	return s.decodeGroup()
+	g, err := s.decodeGroup(nil)
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
 }
 
-func (s StoredDocument) decodeGroup() (Document, error) {
+// decodeGroup returns a group. It has the known alerts besides those of the records.
+func (s StoredDocument) decodeGroup(known []*Alert) (*AlertGroup, error) {
 	g := &AlertGroup{
 		ID: s.ID, Deleted: s.Deleted, Version: s.Version, Notifications: s.Notifications,
-		Alerts: slices.Grow([]*Alert(nil), max(0, len(s.Records)-1)), Removed: map[Fingerprint]Stamp{},
+		Alerts: slices.Grow(known, max(0, len(s.Records)-1)), Removed: map[Fingerprint]Stamp{},
 	}
 	if err := decodeDocument(groupKinds, g, s.Records, decodeHead); err != nil {
 		return nil, &DamagedGroupError{ID: s.ID, Err: err}

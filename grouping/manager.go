@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -44,6 +45,8 @@ type Options struct {
 	OnlyMuster bool
 	// HistoryRetention is how long events are kept, and so expired silences and gaps.
 	HistoryRetention time.Duration
+	// CheckpointBytes is the maximum size of all checkpoints. 0: none are taken.
+	CheckpointBytes int64
 }
 
 // DefaultHistoryRetention is the default of the time for which events are kept.
@@ -63,6 +66,7 @@ var DefaultOptions = Options{
 	Heartbeats: DefaultHeartbeats(),
 
 	HistoryRetention: DefaultHistoryRetention,
+	CheckpointBytes:  DefaultCheckpointBytes,
 }
 
 func (o Options) validate() error {
@@ -129,6 +133,7 @@ type managerStorage interface {
 	SourceStore
 	History
 	ContentLoader
+	CheckpointStore
 	Follower
 }
 
@@ -153,6 +158,8 @@ type Manager struct {
 	sources   sourceBook
 	observed  observerMemory
 	deadlines deadlines
+	// eventsWritten is the number of events that this process wrote since its last checkpoint.
+	eventsWritten atomic.Int64
 }
 
 // NewManager returns a manager of the groups in the storage. It neither loads
@@ -462,6 +469,7 @@ func backOff(ctx context.Context, attempt int) error {
 // groupChanged applies a change to the index and the timers, and passes it to the
 // watcher. u.Before is the state from which u.Group was made, or nil.
 func (m *Manager) groupChanged(u Update) {
+	m.eventsWritten.Add(int64(len(u.Events)))
 	if u.Group != nil && u.Group.IsTombstone() {
 		u.Group = nil
 	}

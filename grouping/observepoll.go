@@ -112,16 +112,21 @@ func (m *Manager) AcquirePolling(ctx context.Context, source string, interval ti
 	if err := m.startOperation(ctx, "acquire_polling"); err != nil {
 		return false, err
 	}
+	return m.acquire(ctx, source, pollingLease, interval)
+}
+
+// acquire takes or renews a lease for two intervals. It reports whether this Muster has it.
+func (m *Manager) acquire(ctx context.Context, source, lease string, interval time.Duration) (acquired bool, err error) {
 	err = m.writeSource(ctx, source, func(base *SourceDocument, log *eventLog) *SourceDocument {
 		now := m.clock.Now()
-		l := base.Leases[pollingLease]
+		l := base.Leases[lease]
 		if acquired = l == nil || m.opts.OnlyMuster || l.Holder == m.clock.Writer() || now.Sub(l.RenewedAt).Abs() >= 2*interval; !acquired {
 			return nil
 		}
 		if l != nil && l.Holder == m.clock.Writer() && now.Sub(l.RenewedAt).Abs() < interval/2 {
 			return nil // it was renewed for another Alertmanager of the source
 		}
-		return leaseRecords.put(base, log.stamp, Lease{Name: pollingLease, Holder: m.clock.Writer(), RenewedAt: now})
+		return leaseRecords.put(base, log.stamp, Lease{Name: lease, Holder: m.clock.Writer(), RenewedAt: now})
 	})
 	return acquired && err == nil, err
 }

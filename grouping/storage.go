@@ -24,6 +24,7 @@ type GroupStorage interface {
 	SourceStore
 	History
 	ContentLoader
+	CheckpointStore
 	Follower
 	GroupKeys
 
@@ -100,6 +101,34 @@ type History interface {
 	// reads a part at a time, and holds neither a lock nor a transaction while it
 	// yields. A fault ends the stream.
 	StreamEvents(ctx context.Context, from time.Time) iter.Seq2[Event, error]
+
+	// HistorySince returns the time since which the history is whole: the later of the
+	// retention and of what a limit removed. Changed events have a smaller limit, which does
+	// not count.
+	HistorySince(ctx context.Context) (time.Time, error)
+}
+
+// CheckpointStore keeps checkpoints. For a storage they are bytes under a name. It does not
+// limit their number and size.
+type CheckpointStore interface {
+	// Checkpoints returns the stored checkpoints, the oldest first. A checkpoint is stored as a
+	// whole or not at all.
+	Checkpoints(ctx context.Context) ([]StoredCheckpoint, error)
+
+	// LoadCheckpoint returns the bytes of a checkpoint, or nil if it is not stored as a whole.
+	LoadCheckpoint(ctx context.Context, name Stamp) ([]byte, error)
+
+	// StoreCheckpoint stores a checkpoint, which must not be empty.
+	StoreCheckpoint(ctx context.Context, name Stamp, data []byte) error
+
+	// DeleteCheckpoint deletes a checkpoint. If it is not stored, DeleteCheckpoint succeeds.
+	DeleteCheckpoint(ctx context.Context, name Stamp) error
+}
+
+// StoredCheckpoint is a checkpoint in a storage. Its name is the stamp at which it was taken.
+type StoredCheckpoint struct {
+	Name Stamp
+	Size int // in bytes
 }
 
 // ContentLoader reads what alerts said when their events happened.

@@ -14,6 +14,8 @@ type Contents func(events []grouping.Event) (map[string]grouping.Content, error)
 // before the first event.
 type Base struct {
 	Groups []*grouping.AlertGroup
+	// Until is set if the base has every event until then.
+	Until time.Time
 	// CausesKnown says that the event recorder or a poll had told of causes.
 	CausesKnown bool
 }
@@ -30,7 +32,9 @@ func At(base Base, events iter.Seq2[grouping.Event, error], t time.Time, content
 		if e.Time.After(t) {
 			break
 		}
-		r.apply(&e)
+		if e.Time.After(base.Until) {
+			r.apply(&e)
+		}
 	}
 	known, err := contents(r.wanted())
 	if err != nil {

@@ -19,6 +19,8 @@ type eventStore struct {
 	events []*grouping.PackedEvent
 	// contents are those of the events, by hash.
 	contents map[string]*usedContent
+	// evicted is the ID of the newest event that a limit removed, or "".
+	evicted string
 }
 
 // usedContent is a content that events have.
@@ -55,6 +57,7 @@ func (s *eventStore) add(events []grouping.Event, contents grouping.ContentTexts
 	}
 	for _, e := range s.events[:first] {
 		s.release(e.Content)
+		s.evicted = e.ID
 	}
 	s.events = s.events[first:]
 }

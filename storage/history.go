@@ -85,3 +85,14 @@ func (t *Tiered) Contents(ctx context.Context, events []grouping.Event) (map[str
 	}
 	return contents, nil
 }
+
+// HistorySince implements grouping.GroupStorage. If the backend fails, it answers for the copy.
+func (t *Tiered) HistorySince(ctx context.Context) (time.Time, error) {
+	if _, reason := t.breaker.state(); reason == "" {
+		since, err := t.backend.HistorySince(ctx)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, grouping.ErrStorage) {
+			return since, err
+		}
+	}
+	return t.memory.HistorySince(ctx)
+}

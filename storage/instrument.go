@@ -166,6 +166,31 @@ func (s *instrumented) StreamEvents(ctx context.Context, from time.Time) iter.Se
 	}
 }
 
+func (s *instrumented) HistorySince(ctx context.Context) (since time.Time, err error) {
+	defer s.record(ctx, "history_since", time.Now(), &err)
+	return s.GroupStorage.HistorySince(ctx)
+}
+
+func (s *instrumented) Checkpoints(ctx context.Context) (stored []grouping.StoredCheckpoint, err error) {
+	defer s.record(ctx, "checkpoints", time.Now(), &err)
+	return s.GroupStorage.Checkpoints(ctx)
+}
+
+func (s *instrumented) LoadCheckpoint(ctx context.Context, name grouping.Stamp) (data []byte, err error) {
+	defer s.record(ctx, "load_checkpoint", time.Now(), &err)
+	return s.GroupStorage.LoadCheckpoint(ctx, name)
+}
+
+func (s *instrumented) StoreCheckpoint(ctx context.Context, name grouping.Stamp, data []byte) (err error) {
+	defer s.record(ctx, "store_checkpoint", time.Now(), &err)
+	return s.GroupStorage.StoreCheckpoint(ctx, name, data)
+}
+
+func (s *instrumented) DeleteCheckpoint(ctx context.Context, name grouping.Stamp) (err error) {
+	defer s.record(ctx, "delete_checkpoint", time.Now(), &err)
+	return s.GroupStorage.DeleteCheckpoint(ctx, name)
+}
+
 func (s *instrumented) Contents(ctx context.Context, events []grouping.Event) (contents map[string]grouping.Content, err error) {
 	defer s.record(ctx, "contents", time.Now(), &err)
 	return s.GroupStorage.Contents(ctx, events)

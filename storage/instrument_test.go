@@ -49,6 +49,14 @@ func TestInstrument(t *testing.T) {
 	require.NoError(t, err)
 	_, err = w.Contents(t.Context(), nil)
 	require.NoError(t, err)
+	_, err = w.HistorySince(t.Context())
+	require.NoError(t, err)
+	_, err = w.Checkpoints(t.Context())
+	require.NoError(t, err)
+	_, err = w.LoadCheckpoint(t.Context(), w.Stamp())
+	require.NoError(t, err)
+	require.NoError(t, w.StoreCheckpoint(t.Context(), w.Stamp(), []byte("x")))
+	require.NoError(t, w.DeleteCheckpoint(t.Context(), w.Stamp()))
 	require.Equal(t, "redis", d.Name())
 	from, err := d.Position(t.Context())
 	require.NoError(t, err)
@@ -80,10 +88,13 @@ func TestInstrument(t *testing.T) {
 # TYPE muster_storage_operations_total counter
 muster_storage_operations_total{backend="memory",operation="store",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="absent",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="checkpoints",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="contents",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="delete",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="delete_checkpoint",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="events",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="events_of",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="history_since",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="index",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="lacking",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="list_keys",result="ok"} 1
@@ -91,6 +102,7 @@ muster_storage_operations_total{backend="redis",operation="load",result="cancell
 muster_storage_operations_total{backend="redis",operation="load",result="not_found"} 1
 muster_storage_operations_total{backend="redis",operation="load_all",result="error"} 1
 muster_storage_operations_total{backend="redis",operation="load_all",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="load_checkpoint",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="load_many",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="ping",result="cancelled"} 1
 muster_storage_operations_total{backend="redis",operation="ping",result="error"} 1
@@ -100,10 +112,11 @@ muster_storage_operations_total{backend="redis",operation="size",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="store",result="conflict"} 1
 muster_storage_operations_total{backend="redis",operation="store",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="store_all",result="ok"} 1
+muster_storage_operations_total{backend="redis",operation="store_checkpoint",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="time",result="ok"} 1
 muster_storage_operations_total{backend="redis",operation="trace",result="ok"} 1
 `), "muster_storage_operations_total"))
 	n, err := testutil.GatherAndCount(reg, "muster_storage_duration_seconds")
 	require.NoError(t, err)
-	require.Equal(t, 20, n)
+	require.Equal(t, 25, n)
 }

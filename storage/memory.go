@@ -42,6 +42,8 @@ type Memory struct {
 	lastWrites map[grouping.ID]grouping.Stamp // guarded by mu
 	history    eventStore                     // guarded by mu
 	changed    eventStore                     // guarded by mu; the changed events
+	// checkpoints are the checkpoints by their names.
+	checkpoints map[grouping.Stamp][]byte // guarded by mu
 }
 
 // NewMemory returns an empty Memory.
@@ -49,7 +51,8 @@ func NewMemory(opts MemoryOptions) *Memory {
 	return &Memory{
 		documents: map[grouping.ID]grouping.Document{}, tombstones: map[grouping.ID]grouping.Document{},
 		lastWrites: map[grouping.ID]grouping.Stamp{}, history: newEventStore(opts.MaxEvents, opts.HistoryRetention),
-		changed: newEventStore(durable.MaxChanged(opts.MaxEvents), opts.HistoryRetention),
+		changed:     newEventStore(durable.MaxChanged(opts.MaxEvents), opts.HistoryRetention),
+		checkpoints: map[grouping.Stamp][]byte{},
 	}
 }
 

@@ -162,6 +162,10 @@ func TestMemoryEventsWhileOthersCome(t *testing.T) {
 	wg.Wait()
 }
 
+func TestMemorySaysSinceWhenItsHistoryIsWhole(t *testing.T) {
+	storagetest.RunHistorySince(t, NewMemory(MemoryOptions{MaxEvents: 200, HistoryRetention: time.Hour}))
+}
+
 func TestMemoryKeepsChangedEventsApart(t *testing.T) {
 	m := NewMemory(MemoryOptions{MaxEvents: 200, HistoryRetention: time.Hour})
 	require.Len(t, storagetest.RunChangedFlood(t, m), 20)

@@ -171,3 +171,13 @@ func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 	}
 	return page, nil
 }
+
+// HistorySince implements grouping.GroupStorage.
+func (m *Memory) HistorySince(ctx context.Context) (time.Time, error) {
+	if ctx.Err() != nil {
+		return time.Time{}, context.Cause(ctx)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return durable.HistorySince(time.Now(), m.history.retention, m.history.evicted), nil
+}

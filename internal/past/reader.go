@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"muster/grouping"
-	"muster/history"
 )
 
 // maxConcurrent is the maximum number of questions that read the history at the same time.
@@ -21,6 +20,12 @@ type events interface {
 	Contents(ctx context.Context, events []grouping.Event) (map[string]grouping.Content, error)
 	// Gaps returns the gaps that have any moment from since until before until, oldest first.
 	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
+	// HistorySince is that of grouping.History.
+	HistorySince(ctx context.Context) (time.Time, error)
+	// Checkpoints returns the stored checkpoints, the oldest first. LoadCheckpoint returns one, or
+	// nil if it is not stored or damaged.
+	Checkpoints(ctx context.Context) ([]grouping.StoredCheckpoint, error)
+	LoadCheckpoint(ctx context.Context, name grouping.Stamp) (*grouping.Checkpoint, error)
 }
 
 // Reader answers questions about the past. It is safe for concurrent use.
@@ -28,6 +33,7 @@ type Reader struct {
 	events events
 	slots  chan struct{}
 
+	walls   walls
 	tracks  tracks
 	digests digests
 }
@@ -35,60 +41,6 @@ type Reader struct {
 // New returns a reader of the manager's history.
 func New(events events) *Reader {
 	return &Reader{events: events, slots: make(chan struct{}, maxConcurrent)}
-}
-
-// At returns the state of all groups at time t, by the time of the writes. If t is before
-// the history begins, it returns a *history.BeforeError.
-func (r *Reader) At(ctx context.Context, t time.Time) (*history.Wall, error) {
-	if err := r.acquire(ctx); err != nil {
-		return nil, err
-	}
-	defer r.release()
-	since, err := r.knownSince(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if t.Before(since) {
-		return nil, &history.BeforeError{At: t, KnownSince: since}
-	}
-	wall, err := history.At(history.Base{}, r.events.StreamEvents(ctx, since), t, func(events []grouping.Event) (map[string]grouping.Content, error) {
-		return r.events.Contents(ctx, events)
-	})
-	if err != nil {
-		return nil, err
-	}
-	wall.KnownSince = since
-	wall.Gap, err = r.gapAt(ctx, t)
-	return wall, err
-}
-
-// gapAt returns the gap that contains the time, or nil. Its event was written at its end, so it is
-// the first one after the time.
-func (r *Reader) gapAt(ctx context.Context, t time.Time) (*grouping.Gap, error) {
-	q := grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventGap}, Since: t, Limit: grouping.MaxLimit}
-	for {
-		page, err := r.events.Events(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page.Events {
-			if g := page.Events[i].Gap; g != nil && g.Contains(t) {
-				return g, nil
-			}
-		}
-		if q.Cursor = page.Next; q.Cursor == "" {
-			return nil, nil
-		}
-	}
-}
-
-// knownSince returns the earliest time of which the state is known. Without any event it is
-// now.
-func (r *Reader) knownSince(ctx context.Context) (time.Time, error) {
-	for e, err := range r.events.StreamEvents(ctx, time.Time{}) {
-		return e.Time, err
-	}
-	return time.Now(), nil
 }
 
 // acquire takes a slot, or waits for one until the context ends.

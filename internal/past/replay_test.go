@@ -278,20 +278,43 @@ func (l *live) at(base history.Base, from, t time.Time) []*grouping.AlertGroup {
 	return wall.Groups
 }
 
+// checkpoint returns what was shown at a moment, after it was stored as a checkpoint.
+func (l *live) checkpoint(m moment) []*grouping.AlertGroup {
+	c := grouping.Checkpoint{Stamp: l.manager.Stamp(), Groups: m.groups}
+	data, err := c.Encode()
+	require.NoError(l.t, err)
+	now := map[grouping.ID]*grouping.AlertGroup{}
+	groups, err := l.manager.All(l.t.Context())
+	require.NoError(l.t, err)
+	if rapid.Bool().Draw(l.t, "shared") {
+		for _, g := range groups {
+			now[g.ID] = g
+		}
+	}
+	read, err := grouping.DecodeCheckpoint(data, func(id grouping.ID) *grouping.AlertGroup { return now[id] })
+	require.NoError(l.t, err)
+	return read.Groups
+}
+
 // The state that is replayed is the one that was live at that moment, whatever happened. This
-// also holds from a base in between, also if some events before the base come again.
+// also holds from a checkpoint in between, and if events before it come again.
 func TestTheReplayedStateIsThatOfThatTime(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newLive(t)
 		l.run()
 		base := rapid.IntRange(0, len(l.shown)-1).Draw(t, "base")
+		groups := l.checkpoint(l.shown[base])
 		for i, m := range l.shown {
 			require.Equal(t, shown(m.groups), shown(l.at(history.Base{}, time.Time{}, m.at)), "after step %d (%s) at %s", i, m.step, m.at)
-			if i >= base {
-				b := l.shown[base]
-				from := b.at.Add(-rapid.SampledFrom([]time.Duration{0, time.Minute, 100 * time.Hour}).Draw(t, "before"))
-				require.Equal(t, shown(m.groups), shown(l.at(history.Base{Groups: b.groups}, from, m.at)), "after step %d (%s) at %s, from step %d", i, m.step, m.at, base)
+			if i < base {
+				continue
 			}
+			from := l.shown[base].at.Add(-rapid.SampledFrom([]time.Duration{0, time.Minute, 100 * time.Hour}).Draw(t, "before"))
+			require.Equal(t, shown(m.groups), shown(l.at(history.Base{Groups: groups}, from, m.at)),
+				"after step %d (%s) at %s, from step %d", i, m.step, m.at, base)
+			wall := history.Base{Groups: l.at(history.Base{}, time.Time{}, l.shown[base].at), Until: l.shown[base].at}
+			require.Equal(t, shown(m.groups), shown(l.at(wall, wall.Until, m.at)),
+				"after step %d (%s) at %s, from the wall at step %d", i, m.step, m.at, base)
 		}
 	})
 }

@@ -50,3 +50,22 @@ func SplitEvents(events []grouping.Event) (history, changed []grouping.Event) {
 func RoundUp(t time.Time) time.Time {
 	return t.Add(time.Millisecond - 1)
 }
+
+// HistorySince returns the time since which a history is whole. removed is the ID of the newest
+// event that a limit removed, or "".
+func HistorySince(now time.Time, retention time.Duration, removed string) time.Time {
+	since := now.Add(-retention)
+	if removed == "" {
+		return since
+	}
+	e := grouping.Event{ID: removed}
+	// Another event of the same millisecond may be there.
+	if after := e.Stamp().Time().Add(time.Millisecond); after.After(since) {
+		return after
+	}
+	return since
+}
+
+// CheckpointPart is the number of bytes of a checkpoint that are stored as one value. It is small
+// enough not to delay other writes.
+const CheckpointPart = 512 << 10

@@ -67,6 +67,10 @@ func TestFileContentsGoWithTheHistory(t *testing.T) {
 	require.Less(t, s.countKeys(t, bucketContents), 11)
 }
 
+func TestFileSaysSinceWhenItsHistoryIsWhole(t *testing.T) {
+	storagetest.RunHistorySince(t, simulate(t, Options{HistoryRetention: time.Hour, MaxHistory: 60_000}))
+}
+
 func TestFileKeepsChangedEventsApart(t *testing.T) {
 	s := simulate(t, Options{HistoryRetention: time.Hour, MaxHistory: 50_000})
 	changed := storagetest.RunChangedFlood(t, s)

@@ -128,11 +128,13 @@ func (f *Storage) addEvents(tx *bbolt.Tx, events []encodedEvent) error {
 func (f *Storage) trim(b *eventBuckets, added int) error {
 	oldest := []byte(grouping.NewStamp(f.now().Add(-f.opts.HistoryRetention), 0, ""))
 	removed := 0
+	var last []byte
 	for range 2*added + 1 {
 		id, _ := b.events.Cursor().First()
 		if id == nil || b.bytes <= b.maxBytes && bytes.Compare(id, oldest) >= 0 {
 			break
 		}
+		last = bytes.Clone(id)
 		if err := b.removeOldest(); err != nil {
 			return err
 		}
@@ -140,6 +142,11 @@ func (f *Storage) trim(b *eventBuckets, added int) error {
 	}
 	if added == 0 && removed == 0 {
 		return nil
+	}
+	if b.timeline != nil && last != nil {
+		if err := b.meta.Put(keyRemoved, last); err != nil {
+			return err
+		}
 	}
 	return b.meta.Put(b.keyBytes, binary.BigEndian.AppendUint64(nil, uint64(max(b.bytes, 0))))
 }
@@ -357,4 +364,17 @@ func (f *Storage) readAfter(name []byte) durable.ReadAfter {
 		})
 		return events, last, err
 	}
+}
+
+// HistorySince implements grouping.GroupStorage.
+func (f *Storage) HistorySince(ctx context.Context) (since time.Time, err error) {
+	if ctx.Err() != nil {
+		return since, context.Cause(ctx)
+	}
+	err = f.view("history since", func(tx *bbolt.Tx) error {
+		removed := string(tx.Bucket(bucketMeta).Get(keyRemoved))
+		since = durable.HistorySince(f.now(), f.opts.HistoryRetention, removed)
+		return nil
+	})
+	return since, err
 }

@@ -122,7 +122,7 @@ func (*damagedFileError) Is(target error) bool { return target == durable.ErrDat
 func (f *Storage) prepare(tx *bbolt.Tx) error {
 	for _, name := range [][]byte{
 		bucketGroups, bucketHistory, bucketTimeline, bucketContents, bucketUses,
-		bucketChanged, bucketChangedContents, bucketChangedUses, bucketMeta,
+		bucketChanged, bucketChangedContents, bucketChangedUses, bucketCheckpoints, bucketMeta,
 	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err

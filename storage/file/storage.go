@@ -57,7 +57,9 @@ func (o Options) Validate() error {
 //	uses      <event id>     the hash of the content that has this newest event
 //	changed, changedContents, changedUses
 //	                         the same for changed events, which have no timeline
-//	meta      durable.Schema, epoch, bytes (of the history), changedBytes
+//	checkpoints <stamp><number> a part of the checkpoint with the stamp
+//	meta      durable.Schema, epoch, bytes (of the history), changedBytes, removed (the
+//	          ID of the newest event of the history that a limit removed)
 type Storage struct {
 	grouping.NoFollow
 
@@ -107,6 +109,9 @@ var (
 	keyEpoch       = []byte("epoch")
 	keyBytes       = []byte("bytes")
 	keyProbe       = []byte("probe")
+
+	bucketCheckpoints = []byte("checkpoints")
+	keyRemoved        = []byte("removed")
 
 	bucketChangedContents = []byte("changedContents")
 	bucketChangedUses     = []byte("changedUses")

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
+	"muster/storage/durable"
 	"muster/storage/storagetest"
 )
 
@@ -108,6 +109,33 @@ func TestRedisLosesContents(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, losses, "it is repaired")
 		}
+	}
+}
+
+func TestRedisSaysSinceWhenItsHistoryIsWhole(t *testing.T) {
+	_, r, _ := mini(t, Options{MaxHistory: 200, HistoryRetention: time.Hour})
+	storagetest.RunHistorySince(t, r)
+}
+
+// A checkpoint of which Redis evicted a part does not exist.
+func TestACheckpointIsWholeOrAbsent(t *testing.T) {
+	server, r, w := mini(t, Options{})
+	for name, lose := range map[string]func(key string){
+		"all parts": func(key string) { server.Del(key) },
+		"a part":    func(key string) { server.HDel(key, "1") },
+		"bytes":     func(key string) { server.HSet(key, "1", "short") },
+		"the entry": func(string) { server.Del(r.checkpointsKey(0)) },
+	} {
+		checkpoint := w.Stamp()
+		require.NoError(t, r.StoreCheckpoint(t.Context(), checkpoint, make([]byte, 2*durable.CheckpointPart)))
+		key := r.checkpointKey(checkpoint)
+		require.NotZero(t, server.TTL(key), "it expires if its entry is never written")
+		lose(key)
+		data, err := r.LoadCheckpoint(t.Context(), checkpoint)
+		require.NoError(t, err)
+		require.Nil(t, data, name)
+		require.NoError(t, r.DeleteCheckpoint(t.Context(), checkpoint))
+		require.False(t, server.Exists(key), name)
 	}
 }
 

@@ -47,6 +47,8 @@ import (
 //	prefix:{n}:x        ZSET    the changed events, like h. They have no timeline
 //	prefix:{n}:xc       HASH    the contents of the changed events
 //	prefix:{n}:xu       ZSET    their hashes, like cu
+//	prefix:{n}:cp:<stamp> HASH  the parts of a checkpoint
+//	prefix:{n}:checkpoints HASH the number of parts and the size of each checkpoint
 //	prefix:{n}:log      STREAM  a capped log of the last writes. Each entry names
 //	                            the entry before it, and the changed records
 //	prefix:{n}:meta     HASH    epoch, sequence, the last entry of the log with its

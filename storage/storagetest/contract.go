@@ -53,6 +53,8 @@ func Run(t *testing.T, open func(t *testing.T) grouping.GroupStorage) {
 		"contents: pushed":                       contractPushedContents,
 		"changed events: apart from others":      contractChangedEvents,
 		"changed events: pushed":                 contractPushedChanges,
+		"checkpoints":                            contractCheckpoints,
+		"events: since when they are all there":  contractHistorySince,
 		"a cancelled context changes nothing":    contractCancelled,
 		"sources: every field is stored":         contractSourceRoundTrip,
 		"sources: records":                       contractSourceRecords,

@@ -406,12 +406,17 @@ func contractCancelled(t *testing.T, w *Writer) {
 			_, err := w.StoreSource(ctx, w.SourceChange(grouping.NewSourceDocument("prod"), a("x", "1")))
 			return err
 		},
-		"LoadSource": func() error { _, err := w.LoadSource(ctx, "prod"); return err },
-		"Size":       func() error { _, err := w.Size(ctx); return err },
-		"StoreAll":   func() error { return w.StoreAll(ctx, []*grouping.AlertGroup{c.Group}) },
-		"Ping":       func() error { return w.Ping(ctx) },
-		"Events":     func() error { _, err := w.Events(ctx, grouping.EventQuery{}); return err },
-		"Contents":   func() error { _, err := w.Contents(ctx, c.Events); return err },
+		"LoadSource":       func() error { _, err := w.LoadSource(ctx, "prod"); return err },
+		"Size":             func() error { _, err := w.Size(ctx); return err },
+		"StoreAll":         func() error { return w.StoreAll(ctx, []*grouping.AlertGroup{c.Group}) },
+		"Ping":             func() error { return w.Ping(ctx) },
+		"Events":           func() error { _, err := w.Events(ctx, grouping.EventQuery{}); return err },
+		"Contents":         func() error { _, err := w.Contents(ctx, c.Events); return err },
+		"HistorySince":     func() error { _, err := w.HistorySince(ctx); return err },
+		"Checkpoints":      func() error { _, err := w.Checkpoints(ctx); return err },
+		"LoadCheckpoint":   func() error { _, err := w.LoadCheckpoint(ctx, c.Stamp); return err },
+		"StoreCheckpoint":  func() error { return w.StoreCheckpoint(ctx, c.Stamp, []byte("x")) },
+		"DeleteCheckpoint": func() error { return w.DeleteCheckpoint(ctx, c.Stamp) },
 		"StreamEvents": func() error {
 			n, last := 0, error(nil)
 			for e, err := range w.StreamEvents(ctx, time.Time{}) {
