@@ -95,6 +95,7 @@ func (d *Door) Routes(r gin.IRouter) {
 	reply.Get(v1, "/groups/:id/events", d.serveGroupEvents)
 	reply.Get(v1, "/alerts/:fingerprint", d.serveAlert)
 	reply.Get(v1, "/events", d.serveEvents)
+	reply.Get(v1, "/report", d.serveReport)
 	reply.Get(v1, "/silences", d.serveSilences)
 	reply.Get(v1, "/silences/:id", d.serveSilence)
 	reply.Get(v1, "/stats", d.serveStats)

@@ -33,6 +33,12 @@ type (
 	SilenceChangeView = silenceChangeView
 	GapView           = gapView
 	SourceStatusView  = sourceStatusView
+
+	ReportView         = reportView
+	WindowView         = windowView
+	ReportRowView      = reportRowView
+	ReportReceiverView = receiverView
+	ReportDayView      = reportDayView
 )
 
 // The functions that make them.

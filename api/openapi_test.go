@@ -26,6 +26,7 @@ import (
 
 	"muster/api"
 	"muster/grouping"
+	"muster/history"
 	"muster/internal/testserver"
 	"muster/internal/wire/wiretest"
 	"muster/receiver"
@@ -129,7 +130,7 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, got)
-	require.Len(t, want, 21)
+	require.Len(t, want, 22)
 }
 
 // The schemas have the same field names as view.go. A field is required if it
@@ -144,6 +145,8 @@ func TestTheContractHasTheShapes(t *testing.T) {
 		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Gap": api.GapView{}, "Build": api.BuildView{}, "Storage": api.StorageView{},
 		"Counts": grouping.Counts{}, "Silence": api.SilenceView{}, "Muted": api.MutedView{}, "Mute": api.MuteView{},
 		"SilenceChange": api.SilenceChangeView{}, "SourceStatus": api.SourceStatusView{}, "Before": api.BeforeView{},
+		"Report": api.ReportView{}, "Window": api.WindowView{}, "ReportRow": api.ReportRowView{},
+		"ReportReceiver": api.ReportReceiverView{}, "ReportDay": api.ReportDayView{},
 	} {
 		var names, required []string
 		if name == "Group" || name == "Groups" || name == "Stats" { // they can be answers about a past state
@@ -288,6 +291,7 @@ func readersAreAnswered(t *testing.T, c *contract) {
 	h.Silence(t)
 	for _, path := range []string{
 		"/api/v1/groups?alerts=true&state=suppressed", "/api/v1/silences", "/api/v1/silences?state=active&source=default&filter=mira&limit=1",
+		"/api/v1/report", "/api/v1/report?since=30d&until=-1h&by=receiver&format=json&" + filter,
 		"/api/v1/silences/s1?source=default", "/api/v1/events?kind=suppressed&kind=silenceCreated", "/api/v1/status",
 	} {
 		asks(t, h, c, 200, path)
@@ -400,7 +404,7 @@ func badQueriesAreAnswered(t *testing.T, c *contract) {
 		"/api/v1/groups?cursor=x", "/api/v1/groups?alerts=maybe", "/api/v1/events?since=yesterday", "/api/v1/events?kind=explode",
 		"/api/v1/groups/00000000000000000000/events?cursor=x", "/api/v1/groups/00000000000000000000?a;b", "/api/v1/alerts/0000000000000000?a;b",
 		"/api/v1/silences?state=open", "/api/v1/silences?cursor=x", "/api/v1/silences/s1?a;b",
-		"/api/v1/stats?a;b", "/api/v1/status?a;b", testserver.LivePath + "?a;b",
+		"/api/v1/report?since=yesterday", "/api/v1/stats?a;b", "/api/v1/status?a;b", testserver.LivePath + "?a;b",
 	} {
 		answers(t, h, c, 400, http.MethodGet, path, "")
 	}
@@ -425,10 +429,11 @@ func badQueriesAreAnswered(t *testing.T, c *contract) {
 func anOutageIsAnswered(t *testing.T, c *contract) {
 	h := testserver.NewStub(t, testserver.Options{}, nil)
 	h.Use(failing{err: &grouping.StorageError{Backend: "redis", Op: "load", Err: errors.New("refused")}})
+	h.UsePast(failingPast{err: grouping.ErrBusy})
 	id, fingerprint := strings.Repeat("0", 20), strings.Repeat("0", 16)
 	for _, path := range []string{
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/" + fingerprint,
-		"/api/v1/events", "/api/v1/stats", "/api/v1/status", "/api/v1/silences", "/api/v1/silences/s1",
+		"/api/v1/events", "/api/v1/stats", "/api/v1/status", "/api/v1/silences", "/api/v1/silences/s1", "/api/v1/report",
 	} {
 		answers(t, h, c, 503, http.MethodGet, path, "")
 	}
@@ -481,6 +486,17 @@ func (f failing) ByFingerprint(context.Context, grouping.Fingerprint) ([]*groupi
 
 func (f failing) Events(context.Context, grouping.EventQuery) (grouping.EventPage, error) {
 	return grouping.EventPage{}, f.err
+}
+
+// failingPast answers every report with an error.
+type failingPast struct {
+	testserver.Past
+
+	err error
+}
+
+func (f failingPast) Report(context.Context, history.ReportQuery) (*history.Report, error) {
+	return nil, f.err
 }
 
 func (f failing) Silences(context.Context, grouping.SilenceQuery) (grouping.SilencePage, error) {

@@ -25,6 +25,9 @@ type past interface {
 	AlertBefore(
 		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
 	) (history.Before, error)
+	// Report returns a report of the history. If too many reports are asked for, it returns
+	// grouping.ErrBusy.
+	Report(ctx context.Context, q history.ReportQuery) (*history.Report, error)
 }
 
 // moment is the state that a request asks for: that of the present, or a past one.

@@ -29,6 +29,22 @@ const (
 // not rank below values that are known to be harmless. It ranks like a warning.
 func (a Severity) Compare(b Severity) int { return cmp.Compare(a.urgency(), b.urgency()) }
 
+// String returns the name of the severity. That of an unknown value is "other".
+func (a Severity) String() string {
+	switch a {
+	case SeverityCritical:
+		return "critical"
+	case SeverityWarning:
+		return "warning"
+	case SeverityInfo:
+		return "info"
+	case SeverityNone:
+		return "none"
+	default:
+		return "other"
+	}
+}
+
 func (a Severity) urgency() int {
 	switch a {
 	case SeverityCritical:

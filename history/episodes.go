@@ -208,4 +208,3 @@ func (a *alertLine) find(start millis, e *grouping.Event, other int32) int32 {
 	}
 	return -1
 }
-

@@ -43,7 +43,7 @@ type Report struct {
 	Window
 
 	// KnownSince is when the history begins, if that is later than the window. Otherwise it
-	// is zero.
+	// is zero. Alerts that started before and were seen later are counted.
 	KnownSince time.Time
 	// Before is the window before, or nil if the history does not have all of it.
 	Before       *Window

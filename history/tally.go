@@ -8,10 +8,11 @@ import (
 	"muster/grouping"
 )
 
-// Report answers the query. What happened before the digest begins is not counted.
+// Report answers the query. Of the time before the digest begins, only that is counted of
+// which its beginning or its events tell.
 func (d *Digest) Report(q ReportQuery) *Report {
 	t := tally{
-		d: d, q: q, window: stretchOf(Window{latest(q.Since, d.since), q.Until}),
+		d: d, q: q, window: stretchOf(Window{q.Since, q.Until}),
 		report: &Report{Window: Window{q.Since, q.Until}, By: q.By}, rowOf: map[string]int{},
 	}
 	if before := q.Before(); !before.Since.Before(d.since) && before.Since.Before(before.Until) {
@@ -38,7 +39,11 @@ func (d *Digest) Report(q ReportQuery) *Report {
 // stretch is a Window in milliseconds.
 type stretch struct{ since, until millis }
 
-func stretchOf(w Window) stretch { return stretch{millis(w.Since.UnixMilli()), millis(w.Until.UnixMilli())} }
+// stretchOf rounds up, so that a window until now has what happened just before.
+func stretchOf(w Window) stretch {
+	up := func(t time.Time) millis { return millis(t.Add(time.Millisecond - 1).UnixMilli()) }
+	return stretch{up(w.Since), up(w.Until)}
+}
 
 func (s stretch) has(t millis) bool { return s.since <= t && t < s.until }
 
@@ -174,9 +179,11 @@ func (t *tally) add(o *occurrence) {
 	}
 	at := o.begin.time()
 	t.report.Heat[(int(at.Weekday())+6)%7][at.Hour()]++ // Sunday is 0
-	day := &t.report.Days[at.Truncate(24*time.Hour).Sub(t.report.Days[0].Day)/(24*time.Hour)]
-	day.Firings++
-	day.BySeverity[o.severity]++
+	if first := t.report.Days[0].Day; !at.Before(first) {
+		day := &t.report.Days[at.Sub(first)/(24*time.Hour)]
+		day.Firings++
+		day.BySeverity[o.severity]++
+	}
 }
 
 // add counts an episode in a window.
@@ -249,10 +256,11 @@ func (t *tally) finish() {
 	})
 }
 
-// addDays adds the days of the window, as far as the digest has them.
+// addDays adds the days of the window. An alert can have started before the history begins,
+// but not many did so long before.
 func (t *tally) addDays() {
-	const day = 24 * time.Hour
-	for at := latest(t.q.Since, t.d.since).UTC().Truncate(day); at.Before(t.q.Until) || len(t.report.Days) == 0; at = at.Add(day) {
+	const day, earlier = 24 * time.Hour, 31
+	for at := latest(t.q.Since, t.d.since.AddDate(0, 0, -earlier)).UTC().Truncate(day); at.Before(t.q.Until) || len(t.report.Days) == 0; at = at.Add(day) {
 		t.report.Days = append(t.report.Days, Day{Day: at})
 	}
 }

@@ -67,6 +67,9 @@ type past interface {
 	AlertBefore(
 		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
 	) (history.Before, error)
+	// Report returns a report of the history. If too many reports are asked for, it returns
+	// grouping.ErrBusy.
+	Report(ctx context.Context, q history.ReportQuery) (*history.Report, error)
 }
 
 // liveUpdates is what the pages need to know about the live updates. It is safe for

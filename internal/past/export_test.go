@@ -12,3 +12,13 @@ func (r *Reader) Digests() int {
 	defer r.digests.mu.Unlock()
 	return len(r.digests.kept)
 }
+
+// DigestBytes returns the size of the kept digests.
+func (r *Reader) DigestBytes() (bytes int) {
+	r.digests.mu.Lock()
+	defer r.digests.mu.Unlock()
+	for _, k := range r.digests.kept {
+		bytes += k.size
+	}
+	return bytes
+}

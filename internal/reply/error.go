@@ -25,6 +25,8 @@ func Error(c *gin.Context, logger *slog.Logger, err error) {
 		Fail(c, http.StatusNotFound, err.Error())
 	case c.Request.Context().Err() != nil:
 		Cancelled(c)
+	case errors.Is(err, grouping.ErrBusy):
+		Fail(c, http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, grouping.ErrStorage):
 		Fail(c, http.StatusServiceUnavailable, "storage is unavailable, try again")
 	default:

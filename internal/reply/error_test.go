@@ -27,6 +27,7 @@ func TestErrorsHaveTheirStatusCode(t *testing.T) {
 		"bad query":    {t.Context(), fmt.Errorf("%w: limit", grouping.ErrBadQuery), 400, `{"error":"bad query: limit"}`},
 		"unknown":      {t.Context(), &grouping.GroupNotFoundError{ID: "0123"}, 404, ""},
 		"storage":      {t.Context(), &grouping.StorageError{Err: errors.New("hunter2")}, 503, `{"error":"storage is unavailable, try again"}`},
+		"busy":         {t.Context(), grouping.ErrBusy, 503, `{"error":"too many concurrent requests, try again"}`},
 		"anything":     {t.Context(), errors.New("hunter2"), 503, `{"error":"internal error"}`},
 		"disconnected": {cancelled, &grouping.StorageError{Err: cancelled.Err()}, 503, ""},
 	} {
