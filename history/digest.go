@@ -70,6 +70,7 @@ type episode struct {
 	// firing and muted are the numbers of groups that list it, or say that it is muted.
 	firing, muted int16
 	suppressed    bool // it was, at any time
+	gone          bool // endsAt is when the API listed it last
 }
 
 // begin returns the start. A start in the future is that of a broken clock.

@@ -28,9 +28,9 @@ func (d *Digest) addKnown(g *grouping.AlertGroup, a *grouping.Alert) {
 	}
 	switch {
 	case a.Status == grouping.StatusResolved:
-		ep.endsAt = max(ep.endsAt, min(millisOf(a.EndsAt), at))
+		ep.endAt(min(millisOf(a.EndsAt), at), false)
 	case !a.GoneFrom.IsZero():
-		ep.endsAt = max(ep.endsAt, millisOf(a.GoneFrom))
+		ep.endAt(millisOf(a.GoneFrom), true)
 	case a.ShownStatus() == grouping.StatusSuppressed:
 		d.mute(&m, ep)
 	}
@@ -55,18 +55,13 @@ func (d *Digest) addOfAlert(e *grouping.Event) {
 	switch e.Kind {
 	case grouping.EventFired, grouping.EventRefired, grouping.EventReopened, grouping.EventReturned:
 		// A group can list an alert for the first time after another one reported its end.
-		if e.Kind == grouping.EventReopened || ep.endsAt != 0 && now-ep.endsAt > startTolerance {
-			ep.endsAt = 0
+		if e.Kind == grouping.EventReopened || ep.gone || ep.endsAt != 0 && now-ep.endsAt > startTolerance {
+			ep.endsAt, ep.gone = 0, false
 		}
 		d.list(g, a, &m, ep, now)
 	case grouping.EventResolved:
-		end := now
-		if !e.EndsAt.IsZero() {
-			end = min(millisOf(e.EndsAt), now)
-		}
-		ep.endsAt, ep.suppressed = max(ep.endsAt, end), ep.suppressed || e.Mute != nil
-		d.unlist(g, &m, ep, now)
-		d.unmute(&m, ep)
+		ep.suppressed = ep.suppressed || e.Mute != nil
+		d.resolve(g, &m, ep, e)
 	case grouping.EventUnreported:
 		d.unlist(g, &m, ep, now)
 	case grouping.EventSuppressed:
@@ -75,8 +70,62 @@ func (d *Digest) addOfAlert(e *grouping.Event) {
 		d.unmute(&m, ep)
 	default: // its start can have moved
 	}
+	if e.Alert != nil {
+		d.applyDetail(g, a, &m, ep, e)
+	}
 	ep.noteLoss(now)
 	d.groups[g].members[a] = m
+}
+
+// applyDetail applies what only the detail of an event says: that the alert is gone from the
+// API, which side of a dispute was heard last, or what mutes it.
+func (d *Digest) applyDetail(group, alert int32, m *member, ep *episode, e *grouping.Event) {
+	now := millisOf(e.Time)
+	switch status := e.Alert.Status; {
+	case !e.Alert.GoneFrom.IsZero():
+		ep.endAt(min(millisOf(e.Alert.GoneFrom), now), true)
+		d.unlist(group, m, ep, now)
+		d.unmute(m, ep)
+	case status == grouping.StatusFiring:
+		ep.endsAt = 0
+		d.list(group, alert, m, ep, now)
+	case status == grouping.StatusResolved && e.Kind != grouping.EventResolved:
+		d.resolve(group, m, ep, e)
+	case status == grouping.StatusUnreported:
+		d.unlist(group, m, ep, now)
+	}
+	if len(e.Alert.Mutes) == 0 {
+		return
+	}
+	muted := false
+	for _, mute := range e.Alert.Mutes {
+		muted = muted || mute.Active()
+		ep.suppressed = ep.suppressed || mute.Active() || millisOf(mute.Ended) > ep.begin()
+	}
+	if muted && ep.endsAt == 0 {
+		d.mute(m, ep)
+	} else {
+		d.unmute(m, ep)
+	}
+}
+
+// endAt notes an end that was reported, or when the API listed the alert last.
+func (e *episode) endAt(at millis, gone bool) {
+	if e.endsAt == 0 || e.gone || !gone {
+		e.endsAt, e.gone = max(e.endsAt, at), gone
+	}
+}
+
+// resolve applies that the group reports the end of an episode.
+func (d *Digest) resolve(group int32, m *member, ep *episode, e *grouping.Event) {
+	now := millisOf(e.Time)
+	end := now
+	if !e.EndsAt.IsZero() {
+		end = min(millisOf(e.EndsAt), now)
+	}
+	ep.endAt(end, false)
+	d.unlist(group, m, ep, now)
+	d.unmute(m, ep)
 }
 
 // noteLoss notes that no group lists an episode any more, and nobody reported its end.

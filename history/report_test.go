@@ -300,6 +300,54 @@ func TestReport(t *testing.T) {
 	require.Equal(t, []grouping.Gap{{From: monday, To: at("23 00:05:00")}, {From: at("23 03:30:00"), To: at("23 04:00:00")}}, r.Gaps)
 }
 
+// An alert that is gone from the API ended when it was listed last, also if it was
+// unreported or suppressed before. If it returns, it did not end.
+func TestReportOfAlertsThatAreGone(t *testing.T) {
+	s := &stream{}
+	gone := &grouping.AlertDetail{Status: grouping.StatusUnreported, GoneFrom: at("23 02:00:00"), GoneBy: at("23 02:01:00")}
+	s.alert("23 01:00:00", fired, groupA, cpuA, "23 01:00:00", "")
+	s.alert("23 01:00:00", fired, groupA, mem1, "23 01:00:00", "")
+	s.alert("23 01:10:00", unreported, groupA, cpuA, "23 01:00:00", "")
+	s.alert("23 01:10:00", suppressed, groupA, mem1, "23 01:00:00", "")
+	s.alert("23 02:01:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "").Alert = gone
+	s.alert("23 02:01:00", unreported, groupA, mem1, "23 01:00:00", "").Alert = gone
+	r, err := history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	require.NoError(t, err)
+	require.Equal(t, 2, r.Totals.Ended)
+	require.Zero(t, r.Totals.UnknownEnds)
+	require.Equal(t, time.Hour, r.Totals.Median)
+	require.Equal(t, 2*time.Hour, r.Totals.Firing)
+	require.Equal(t, 1, r.Totals.Suppressed)
+
+	s.alert("23 02:30:00", grouping.EventReturned, groupA, cpuA, "23 01:00:00", "")
+	s.alert("23 03:00:00", resolved, groupA, cpuA, "23 01:00:00", "23 02:59:00")
+	r, err = history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	require.NoError(t, err)
+	require.Equal(t, 2, r.Totals.Firings)
+	require.Equal(t, (119+60)*time.Minute, r.Totals.Firing)
+}
+
+// The sides of a dispute are one episode. It ends when the last side says so.
+func TestReportOfADispute(t *testing.T) {
+	s := &stream{}
+	s.alert("23 01:00:00", fired, groupA, cpuA, "23 01:00:00", "")
+	s.alert("23 01:10:00", resolved, groupA, cpuA, "23 01:00:00", "23 01:09:00")
+	s.alert("23 01:12:00", reopened, groupA, cpuA, "23 01:00:00", "")
+	s.alert("23 01:14:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "23 01:09:00").Alert =
+		&grouping.AlertDetail{Status: grouping.StatusResolved}
+	s.alert("23 01:16:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "").Alert =
+		&grouping.AlertDetail{Status: grouping.StatusFiring}
+	r, err := history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Totals.Firings)
+	require.Zero(t, r.Totals.Ended)
+	s.alert("23 02:00:00", resolved, groupA, cpuA, "23 01:00:00", "23 01:59:00")
+	r, err = history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Totals.Ended)
+	require.Equal(t, 59*time.Minute, r.Totals.Median)
+}
+
 func TestReportByReceiver(t *testing.T) {
 	r := report(t, ofMonday(history.ByReceiver))
 	require.Equal(t, 6, r.Totals.Firings)
