@@ -98,6 +98,8 @@ func (h *Hub) Publish(u grouping.Update) {
 	// What a source knows is part of no group, so no client needs to hear of it. But pages that
 	// were rendered before are out of date.
 	update := &liveUpdate{seq: h.seq, id: u.ID, group: u.Group, before: u.Before, untold: u.Source != nil}
+	// A gap is part of everything, so clients load everything again.
+	update.resync = u.Source != nil && u.Source.Source == ""
 	place := &h.ring[h.seq%ringSize]
 	if oldest := *place; oldest != nil {
 		if oldest.next == nil {
@@ -177,7 +179,8 @@ type news struct {
 	updates []groupNews
 	// last is the sequence that the client has after the updates.
 	last uint64
-	// missed reports that the ring no longer holds all updates.
+	// missed reports that the client must load everything again: the ring no longer holds all
+	// updates, or one of them is about everything.
 	missed bool
 	// changed is closed by the next update. It is nil if there are news already.
 	changed <-chan struct{}
@@ -207,6 +210,9 @@ func (h *Hub) since(seq uint64) news {
 	var updates []groupNews
 	for n := seq + 1; n <= h.seq; n++ {
 		u := h.ring[n%ringSize]
+		if u.resync {
+			return news{last: h.seq, missed: true}
+		}
 		if u.next != nil || u.untold {
 			continue
 		}
@@ -256,6 +262,7 @@ type liveUpdate struct {
 	group  *grouping.AlertGroup // nil: the group was removed
 	before *grouping.AlertGroup // nil: there was no group
 	untold bool                 // no client is told
+	resync bool                 // clients must load everything again
 
 	// The updates of the same group before and after this one, as far as the ring has them.
 	previous, next *liveUpdate // guarded by Hub.mu

@@ -23,7 +23,7 @@ import (
 //	group   a group changed; data is the group without its alerts
 //	gone    a group was removed, or the filter of the client does not select it
 //	        any more; data is {"id": …}
-//	resync  events were missed, the client must reload; data is {}
+//	resync  events were missed or a gap was found, the client must reload; data is {}
 //	hb      keep-alive; data is {}
 //
 // The ID of an event is "<epoch>-<sequence>". Each process has its own epoch. A

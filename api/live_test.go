@@ -102,6 +102,29 @@ func TestClientThatFallsBehindResyncs(t *testing.T) {
 	require.Equal(t, "resync", c.NextEvent().Event)
 }
 
+// A gap is on every page, so a client loads everything again. What a source knows is on few
+// pages.
+func TestAGapIsForEveryClient(t *testing.T) {
+	h := testserver.New(t, testserver.Options{})
+	srv := h.Listen(t)
+	c := testserver.FollowLive(t, srv.URL, "")
+	c.NextEvent()
+	before := h.Hub.LastEventID()
+	h.Publish(grouping.Update{ID: grouping.SourceID("prod"), Source: grouping.NewSourceDocument("prod")})
+	h.PostKept(t, wiretest.Body())
+	c.NextGroup() // no other event came between
+	h.Publish(grouping.Update{ID: grouping.SourceID(""), Source: grouping.NewSourceDocument("")})
+	e := c.NextEvent()
+	require.Equal(t, []string{"resync", h.Hub.LastEventID()}, []string{e.Event, e.ID})
+
+	late := testserver.FollowLive(t, srv.URL, before)
+	require.Equal(t, "hb", late.NextEvent().Event)
+	require.Equal(t, "resync", late.NextEvent().Event)
+	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"next"`))
+	c.NextGroup()
+	late.NextGroup()
+}
+
 func TestHostileLabelsStayOnOneLine(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	srv := h.Listen(t)

@@ -16,42 +16,60 @@ import (
 	"muster/grouping"
 )
 
-// muster is a storage with a manager that records its life and takes itself for the only one.
+// muster is a storage with a manager that takes itself for the only one.
 type muster struct {
 	*grouping.Manager
 
+	t       *testing.T
 	storage Storage
-	stop    func()
+	clock   *grouping.Clock
+	ctx     context.Context //nolint:containedctx // of the goroutines below
+	ended   chan error
+	end     func()
 }
 
-// live starts a Muster whose host's clock is behind by some time.
-func live(t *testing.T, opts Options, behind time.Duration) muster {
+// open opens a Muster whose host's clock is behind by some time.
+func open(t *testing.T, opts Options, behind time.Duration) *muster {
 	t.Helper()
-	host := func() time.Time { return time.Now().Add(-behind) }
 	began := time.Now()
-	clock := grouping.NewClockOf(host, func() time.Duration { return time.Since(began) })
-	s, err := Open(opts, clock, prometheus.NewRegistry(), promslog.NewNopLogger())
+	m := &muster{t: t, ended: make(chan error, 2), clock: grouping.NewClockOf(
+		func() time.Time { return time.Now().Add(-behind) }, func() time.Duration { return time.Since(began) })}
+	m.ctx, m.end = context.WithCancel(context.Background())
+	var err error
+	m.storage, err = Open(opts, m.clock, prometheus.NewRegistry(), promslog.NewNopLogger())
 	require.NoError(t, err)
 	settings := grouping.DefaultOptions
 	settings.OnlyMuster = true
-	m, err := grouping.NewManager(s, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), settings)
+	m.Manager, err = grouping.NewManager(m.storage, m.clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), settings)
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 2)
-	go func() { ended <- s.Run(ctx) }()
-	<-s.Restored()
+	go func() { m.ended <- m.storage.Run(m.ctx) }()
+	<-m.storage.Restored()
 	_, err = m.RestoreGroups(t.Context())
 	require.NoError(t, err)
-	go func() { ended <- m.RecordLife(ctx, s.Restored()) }()
-	require.Eventually(t, func() bool { return ownDocument(t, s).Lives[clock.Writer()] != nil }, 10*time.Second, time.Millisecond)
-	stop := func() {
-		cancel()
-		require.NoError(t, <-ended)
-		require.NoError(t, <-ended)
-		require.NoError(t, s.Drain(t.Context()))
-		require.NoError(t, s.Close())
-	}
-	return muster{m, s, stop}
+	return m
+}
+
+// recordLife begins to record the life of the Muster.
+func (m *muster) recordLife() {
+	go func() { m.ended <- m.RecordLife(m.ctx, m.storage.Restored()) }()
+}
+
+func (m *muster) stop() {
+	m.t.Helper()
+	m.end()
+	require.NoError(m.t, <-m.ended)
+	require.NoError(m.t, <-m.ended)
+	require.NoError(m.t, m.storage.Drain(m.t.Context()))
+	require.NoError(m.t, m.storage.Close())
+}
+
+// live starts a Muster and waits for its first sign of life.
+func live(t *testing.T, opts Options, behind time.Duration) *muster {
+	t.Helper()
+	m := open(t, opts, behind)
+	m.recordLife()
+	require.Eventually(t, func() bool { return ownDocument(t, m.storage).Lives[m.clock.Writer()] != nil }, 10*time.Second, time.Millisecond)
+	return m
 }
 
 func ownDocument(t *testing.T, s grouping.SourceStore) *grouping.SourceDocument {
@@ -62,7 +80,7 @@ func ownDocument(t *testing.T, s grouping.SourceStore) *grouping.SourceDocument 
 }
 
 // gaps returns the lengths of the gaps, which the history has too.
-func (m muster) gaps(t *testing.T) (lengths []time.Duration) {
+func (m *muster) gaps(t *testing.T) (lengths []time.Duration) {
 	t.Helper()
 	known, err := m.Gaps(t.Context(), time.Time{}, time.Time{})
 	require.NoError(t, err)
@@ -91,7 +109,7 @@ func fileOptions(path string) Options {
 func TestGapsOfARestoredFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "muster.db")
 	live(t, fileOptions(path), 5*time.Hour).stop()
-	old, err := os.ReadFile(path) //nolint:gosec // G304: a file of the test
+	old, err := os.ReadFile(path)
 	require.NoError(t, err)
 	m := live(t, fileOptions(path), 4*time.Hour)
 	require.Equal(t, []time.Duration{time.Hour}, m.gaps(t))
@@ -118,12 +136,11 @@ func TestOneGapFromTwoReplicas(t *testing.T) {
 	server.SetTime(time.Now().Add(-time.Hour))
 	live(t, opts, 0).stop()
 	server.SetTime(time.Time{})
-	both := make(chan muster, 2)
-	for range 2 {
-		go func() { both <- live(t, opts, 0) }()
-	}
-	for range 2 {
-		m := <-both
+	// Both have their storages before either of them looks for gaps.
+	first, second := open(t, opts, 0), open(t, opts, 0)
+	first.recordLife()
+	second.recordLife()
+	for _, m := range []*muster{first, second} {
 		defer m.stop()
 		require.Eventually(t, func() bool {
 			known, err := m.Gaps(t.Context(), time.Time{}, time.Time{})
