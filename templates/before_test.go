@@ -13,26 +13,10 @@ import (
 
 const day = 24 * time.Hour
 
-// oftenBefore fired four times within seven days.
-func oftenBefore() history.Before {
-	var episodes []grouping.Episode
-	for _, e := range []struct{ ago, took time.Duration }{
-		{20 * day, 8 * time.Minute}, {9 * day, 14 * time.Minute}, {6 * day, 64 * time.Minute}, {4 * day, 12 * time.Minute},
-		{28*time.Hour + 52*time.Minute, 9 * time.Minute}, {65 * time.Minute, 0},
-	} {
-		episode := grouping.Episode{StartsAt: night.Add(-e.ago)}
-		if e.took > 0 {
-			episode.EndsAt = episode.StartsAt.Add(e.took)
-		}
-		episodes = append(episodes, episode)
-	}
-	return history.NewBefore(episodes, nil, night.Add(-40*day), night)
-}
-
 // beforeStates returns the pages of a group and of an alert that fired before.
 func beforeStates(groups []*grouping.AlertGroup, g *grouping.AlertGroup) map[string]Page {
 	s, v, fp := newSite(groups), GroupView{Range: rangeEpisode}, g.Alerts[0].Fingerprint
-	often := oftenBefore()
+	often := history.NewBefore(fixture.EpisodesBefore(night), nil, night.Add(-40*day), night)
 	group := NewGroupPage(s, v, g, fixture.Events(g))
 	group.SetBefore(s, v, g.ID, &often)
 	alert := NewAlertPage(s, AlertView{}, fp, []*grouping.AlertGroup{g}, fixture.Events(g))

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/history"
 	"muster/internal/query"
 	"muster/templates"
 	"muster/templates/internal/fixture"
@@ -217,7 +218,11 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 				if len(s.Sources) > 0 {
 					events = fixture.Deliveries(events)
 				}
-				return templates.NewGroupPage(s, templates.ParseGroupView(query.Of(q)), g, events)
+				v := templates.ParseGroupView(query.Of(q))
+				page := templates.NewGroupPage(s, v, g, events)
+				before := history.NewBefore(fixture.EpisodesBefore(s.Now), nil, s.Now.Add(-history.BeforeWindow), s.Now)
+				page.SetBefore(s, v, g.ID, &before)
+				return page
 			}
 		}
 		return templates.NewGonePage(s, id, "", fixture.Events(groups[0])[:1])
@@ -225,14 +230,17 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		for i, g := range groups {
 			for j, a := range g.Alerts {
 				if string(a.Fingerprint) == parts[1] || parts[1] == strconv.Itoa(i)+"-"+strconv.Itoa(j) {
-					return templates.NewAlertPage(s, templates.ParseAlertView(query.Of(q)), a.Fingerprint, []*grouping.AlertGroup{g},
-						fixture.Events(g)[:min(20, len(fixture.Events(g)))])
+					v, events := templates.ParseAlertView(query.Of(q)), fixture.Events(g)
+					page := templates.NewAlertPage(s, v, a.Fingerprint, []*grouping.AlertGroup{g}, events[:min(20, len(events))])
+					before := history.NewBefore(a.Episodes(), nil, s.Now.Add(-4*24*time.Hour), s.Now)
+					page.SetBefore(s, v, a.Fingerprint, []templates.SourceBefore{{Source: g.Source, Before: before}})
+					return page
 				}
 			}
 		}
 		return templates.NewGonePage(s, "", grouping.Fingerprint(parts[1]), nil)
 	case "history":
-		return history(s, groups, templates.ParseHistoryView(query.Of(q), s.Now))
+		return historyPage(s, groups, templates.ParseHistoryView(query.Of(q), s.Now))
 	case "silences":
 		return silences(s, groups, parts, query.Of(q))
 	case "status":
@@ -295,7 +303,7 @@ func silences(s *templates.Site, groups []*grouping.AlertGroup, parts []string, 
 	return templates.NewSilencesPage(s, v, pages)
 }
 
-func history(s *templates.Site, groups []*grouping.AlertGroup, v templates.HistoryView) templates.Page {
+func historyPage(s *templates.Site, groups []*grouping.AlertGroup, v templates.HistoryView) templates.Page {
 	q := v.EventQuery()
 	var page grouping.EventPage
 	for _, g := range groups[:min(40, len(groups))] {
