@@ -119,6 +119,7 @@ check-examples: $(ALERTMANAGER) $(OLDER_ALERTMANAGER) $(KUBECTL_VALIDATE) $(CRDS
 	promtool check rules examples/alerts.yml
 	promtool test rules examples/check/alerts_test.yml
 	node examples/check/dashboard.mjs $(GRAFANA_TYPES) $(TYPESCRIPT) examples/grafana/muster.json
+	node examples/check/dashboard.mjs $(GRAFANA_TYPES) $(TYPESCRIPT) examples/grafana/muster-history.json
 	cd examples/check && AMTOOL=$(dir $(ALERTMANAGER))amtool KUBECTL_VALIDATE=$(KUBECTL_VALIDATE) CRDS=$(CRDS) \
 		go test -count=1 -timeout 5m ./...
 

@@ -1,5 +1,6 @@
-// Checks the dashboard against the types that Grafana publishes: TypeScript compiles
-// it. A field that Grafana does not know is an error.
+// Checks a dashboard against the types that Grafana publishes: TypeScript compiles
+// it. A field that Grafana does not know is an error. Queries of the data source Infinity
+// are checked against infinity.d.ts.
 //
 //   node dashboard.mjs FOLDER TYPESCRIPT DASHBOARD
 //
@@ -13,11 +14,20 @@ const [folder, typescript, file] = process.argv.slice(2);
 const dashboard = JSON.parse(readFileSync(file, 'utf8'));
 const raw = './grafana-schema/dist/types/raw';
 
+const infinity = 'yesoreyeram-infinity-datasource';
+const queries = dashboard.panels.flatMap((panel) => panel.targets ?? []).filter((query) => query.datasource.type === infinity);
+for (const annotation of dashboard.annotations.list.filter(({ datasource }) => datasource.type === infinity)) {
+  queries.push(annotation.target);
+  delete annotation.target; // Grafana's type knows only those of Grafana itself
+}
+
 const lines = [
   `import type { Dashboard } from '${raw}/dashboard/x/types.gen';`,
+  `import type { InfinityQuery } from ${JSON.stringify(join(import.meta.dirname, 'infinity.d.ts'))};`,
   // Grafana's types use enums, but JSON has plain strings.
   'type Plain<T> = T extends string ? `${T}` : T extends Array<infer U> ? Array<Plain<U>> : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;',
   `export const dashboard: Plain<Dashboard> = ${JSON.stringify(dashboard, null, 1)};`,
+  ...queries.map((query, i) => `export const query${i}: InfinityQuery = ${JSON.stringify(query, null, 1)};`),
 ];
 const kinds = new Set();
 for (const panel of dashboard.panels) {
@@ -46,6 +56,6 @@ const { status } = spawnSync(process.execPath,
   [compiler, '--noEmit', '--strict', '--skipLibCheck', '--target', 'es2022', '--module', 'esnext', '--moduleResolution', 'bundler', source],
   { stdio: 'inherit' });
 if (status === 0) {
-  console.log(`${file}: ${dashboard.panels.length} panels match the types of Grafana`);
+  console.log(`${file}: ${dashboard.panels.length} panels match the types of Grafana, ${queries.length} queries those of Infinity`);
 }
 process.exit(status ?? 1);
