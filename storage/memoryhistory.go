@@ -132,6 +132,23 @@ func (m *Memory) eventsSince() time.Time {
 	return m.history.events[0].Time()
 }
 
+// eventsBetween returns the events before the cursor of a query and between its times. The
+// caller holds mu.
+func (m *Memory) eventsBetween(q *grouping.EventQuery) []*grouping.PackedEvent {
+	first, end := 0, len(m.history.events)
+	if q.Cursor != "" {
+		end, _ = m.history.find(q.Cursor)
+	}
+	if !q.Until.IsZero() {
+		i, _ := m.history.find(durable.FirstID(durable.RoundUp(q.Until)))
+		end = min(end, i)
+	}
+	if !q.Since.IsZero() {
+		first, _ = m.history.find(durable.FirstID(q.Since))
+	}
+	return m.history.events[min(first, end):end]
+}
+
 // Events implements grouping.GroupStorage.
 func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error) {
 	var page grouping.EventPage
@@ -139,11 +156,7 @@ func (m *Memory) Events(ctx context.Context, q grouping.EventQuery) (grouping.Ev
 		return page, context.Cause(ctx)
 	}
 	m.mu.RLock()
-	end := len(m.history.events)
-	if q.Cursor != "" {
-		end, _ = m.history.find(q.Cursor)
-	}
-	events := slices.Clone(m.history.events[:end])
+	events := slices.Clone(m.eventsBetween(&q))
 	m.mu.RUnlock()
 	limit := cmp.Or(q.Limit, grouping.DefaultLimit)
 	last, read := "", 0 // of the group's events
