@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"muster/templates/internal/fixture"
 )
 
 // The row cache does not change a page, even if the same groups were rendered
@@ -23,6 +25,16 @@ func TestRowCacheDoesNotChangePages(t *testing.T) {
 	require.NotEmpty(t, used.rows.heads)
 	require.NotEmpty(t, used.rows.whys)
 	require.NotEmpty(t, used.rows.ages)
+}
+
+// A page of the past leaves the rows of the present in the cache.
+func TestPagesOfThePastKeepNoRows(t *testing.T) {
+	r := newRenderer(t)
+	r.rows.heads, r.rows.ages = nil, nil // the row that was rendered at the start
+	body := renderPage(t, r, listPage(t, fixture.Groups(night), "", goBack))
+	require.Contains(t, body, "<article")
+	require.Empty(t, r.rows.heads)
+	require.Empty(t, r.rows.ages)
 }
 
 func TestRowCacheIsLimited(t *testing.T) {
