@@ -193,6 +193,7 @@ func (d *Door) Routes(r gin.IRouter) {
 		reply.Get(pages, path, handler)
 		reply.Get(r, path+"/", d.redirectWithoutSlash)
 	}
+	reply.Get(pages, "/groups/:id/postmortem.md", d.servePostmortem)
 	for _, path := range []string{"/groups", "/groups/", "/alerts", "/alerts/"} {
 		reply.Get(r, path, d.redirectHome)
 	}

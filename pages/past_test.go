@@ -269,7 +269,7 @@ func TestLinksOfThePastKeepTheTime(t *testing.T) {
 				found++
 				u, err := url.Parse(href)
 				require.NoError(t, err)
-				require.NotEmpty(t, u.Query().Get("at"), "%s: %s", path, href)
+				require.NotEmpty(t, u.Query().Get("at")+u.Query().Get("until"), "%s: %s", path, href)
 				w := n.h.Get(href, "Accept", testserver.HTML)
 				require.NotEqual(t, http.StatusBadRequest, w.Code, "%s: %s: %s", path, href, w.Body)
 			}

@@ -68,10 +68,12 @@ type GroupPage struct {
 	AsOf     string  // since when the causes may have changed
 	Remark   string  // explanation of the marks that are not warnings
 
-	Actions  []Action
-	JSON     string
-	Link     string // permalink
-	Markdown string // for the copy button
+	Actions []Action
+	JSON    string
+	// Postmortem is the address of a report about the last episode.
+	Postmortem string
+	Link       string // permalink
+	Markdown   string // for the copy button
 
 	Timeline      Timeline
 	Shared        []Chip // labels that are equal on all alerts
@@ -161,7 +163,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	}
 	p.Link = s.Links.Absolute(s.Links.Group(g.ID))
 	p.Actions = groupActions(s, g, annotations)
-	p.JSON = s.Links.GroupJSON(g.ID)
+	p.JSON, p.Postmortem = s.Links.GroupJSON(g.ID), s.Links.Postmortem(g.ID)
 
 	sorted := grouping.SortByUrgency(g.Alerts)
 	p.Markdown = markdown(s, p, g, sorted, shared)

@@ -60,6 +60,7 @@ type FilterForm struct {
 	Chips     []Chip // active filters; each leads to the view without it
 	Clear     string // leads to the view without any filter
 	Open      bool   // the options are open
+	Files     []File
 }
 
 // Option is an entry of a select.
@@ -263,7 +264,7 @@ func countLinks(s *Site, v View) []CountLink {
 
 func newFilterForm(s *Site, v View) FilterForm {
 	f := FilterForm{
-		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall, At: s.Links.At,
+		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall, At: s.Links.At, Files: v.files(s.Links),
 		Sources:   selectOptions(s.Totals.Sources, v.Source, "all sources"),
 		Receivers: selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers"),
 		Open: v.Source != "" || v.Receiver != "" || v.State != query.StateFiring && v.State != query.StateSuppressed ||

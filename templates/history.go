@@ -84,6 +84,7 @@ type HistoryPage struct {
 	Days               []HistoryDay
 	Empty              *Empty
 	Pager              *Pager
+	Files              []File
 
 	Since, Until      string // hidden fields of the form
 	WithNotifications string // leads to the history with notifications
@@ -101,7 +102,7 @@ func NewHistoryPage(s *Site, v HistoryView, events grouping.EventPage) *HistoryP
 	p := &HistoryPage{
 		Frame:  s.newFrame("history", titleWithSource("History", v.Source)),
 		Action: s.Links.History(HistoryView{}), Text: v.Text(), Err: v.Err,
-		Group: string(v.Group), Alert: string(v.Fingerprint),
+		Group: string(v.Group), Alert: string(v.Fingerprint), Files: v.files(s.Links),
 	}
 	if v.Err != nil {
 		p.status = codeBadRequest

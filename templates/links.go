@@ -110,6 +110,14 @@ func (l Links) GroupJSON(id grouping.ID) string {
 	return l.timed(l.path("api", "v1", "groups", string(id)))
 }
 
+// Postmortem is a report about the last episode of a group as Markdown. The last one is that
+// before the time of a past state.
+func (l Links) Postmortem(id grouping.ID) string {
+	var q parameters
+	q.add("until", l.At)
+	return l.path("groups", string(id), "postmortem.md") + q.String()
+}
+
 // Alert is the page of one alert.
 func (l Links) Alert(fp grouping.Fingerprint) string { return l.AlertView(fp, AlertView{}) }
 
