@@ -186,6 +186,7 @@ func (d *Door) Routes(r gin.IRouter) {
 		"/history":             d.pageHandler(d.historyPage),
 		"/silences":            d.pageHandler(d.silencesPage),
 		"/silences/:id":        d.pageHandler(d.silencePage),
+		"/report":              d.uncachedPageHandler(d.reportPage),
 		"/status":              d.uncachedPageHandler(d.statusPage),
 		"/help":                d.uncachedPageHandler(helpPage),
 		"/go":                  d.redirectToGroup,

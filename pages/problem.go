@@ -24,7 +24,9 @@ func (d *Door) failPage(c *gin.Context, err error) {
 		d.renderPage(c, templates.NewBadQueryPage(site, problemTexts(err)))
 		return
 	}
-	d.logger.ErrorContext(c.Request.Context(), "Building a page failed", "handler", c.FullPath(), "err", err)
+	if !errors.Is(err, grouping.ErrBusy) {
+		d.logger.ErrorContext(c.Request.Context(), "Building a page failed", "handler", c.FullPath(), "err", err)
+	}
 	d.renderPage(c, templates.NewErrorPage(site, http.StatusServiceUnavailable, reply.RequestID(c.Request.Context())))
 }
 

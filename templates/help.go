@@ -11,6 +11,7 @@ var keys = []KeyHelp{
 	{"u", "back to the list"},
 	{"m", "silences"},
 	{"h", "history"},
+	{"e", "report"},
 	{"o", "runbook"},
 	{"s", "silence in Alertmanager"},
 	{"y", "copy the link of the page"},

@@ -192,6 +192,7 @@ func states(t testing.TB) map[string]Page {
 		"error":       NewErrorPage(newSite(groups), 503, "01JD8Z6Q3V"),
 	}
 	maps.Copy(pages, mutedStates(t, groups))
+	maps.Copy(pages, reportStates(t, groups))
 	maps.Copy(pages, beforeStates(groups, crash))
 	return pages
 }

@@ -242,6 +242,9 @@ func hostilePages(s string) map[string]Page {
 			Problems: []string{s},
 			Build:    []Fact{{s, s}}, Settings: []Fact{{s, s}}, Limits: []Limit{{s, s, 1}}, Rejected: []Rejection{{night, s, 400, s, 2}},
 		}),
+		"report": NewReportPage(site, ReportView{Report: query.Report{
+			Filter: q("filter").with(equals(s, s)).Filter, By: s, Since: night, Until: night,
+		}}, exampleReport(2, s), func(View) bool { return true }),
 		"help":  NewHelpPage(site),
 		"gone":  NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),
 		"error": NewErrorPage(site, http.StatusBadRequest, s),

@@ -28,6 +28,7 @@ func (*AlertPage) templateName() string    { return "alert" }
 func (*HistoryPage) templateName() string  { return "history" }
 func (*SilencesPage) templateName() string { return "silences" }
 func (*SilencePage) templateName() string  { return "silence" }
+func (*ReportPage) templateName() string   { return "report" }
 func (*StatusPage) templateName() string   { return "status" }
 func (*HelpPage) templateName() string     { return "help" }
 func (*ProblemPage) templateName() string  { return "problem" }
@@ -80,7 +81,7 @@ func New(prefix string) (*Renderer, error) {
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
 	for _, p := range []Page{
-		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &StatusPage{}, &HelpPage{},
+		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &ReportPage{}, &StatusPage{}, &HelpPage{},
 		&ProblemPage{},
 	} {
 		// html/template checks the escaping at the first execution. An unsafe

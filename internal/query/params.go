@@ -115,6 +115,14 @@ func (p *Params) Text(name string) string {
 	}
 }
 
+// KeepLast ignores all values of a parameter but the last one that is not empty. A form can
+// have two fields with one name.
+func (p *Params) KeepLast(name string) {
+	if all := p.All(name); len(all) > 1 {
+		p.values[name] = all[len(all)-1:]
+	}
+}
+
 // List returns the values of a parameter that may be repeated or separated by
 // commas, without duplicates.
 func (p *Params) List(name string) []string {

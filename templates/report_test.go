@@ -1,0 +1,95 @@
+package templates
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"muster/grouping"
+	"muster/history"
+	"muster/templates/internal/fixture"
+)
+
+// exampleReport is a report of a week with the rows, of which one has the name.
+func exampleReport(rows int, name string) *history.Report {
+	window := history.Window{Since: night.AddDate(0, 0, -7), Until: night}
+	r := &history.Report{
+		Window: window, Before: &history.Window{Since: window.Since.AddDate(0, 0, -7), Until: window.Since}, By: "alertname",
+		Totals: history.Row{
+			Firings: 412, FiringsBefore: 349, Firing: 318 * time.Hour, Ended: 400, SelfResolved: 152, Suppressed: 48, Median: 724 * time.Second,
+			P90: 64 * time.Minute, UnknownEnds: 90, Flaps: 60, Flapped: 9, Notifications: 231,
+		},
+		TotalsBefore: history.Row{Firings: 349, Firing: 340 * time.Hour, Ended: 100, SelfResolved: 32, Suppressed: 15, Flapped: 7, Notifications: 245},
+		Receivers:    []history.ReceiverCount{{Receiver: name, Notifications: 96, ByReason: map[string]int{"first notification": 21, "": 5, "new alerts added": 70}}},
+		Gaps:         []grouping.Gap{{From: night.Add(-time.Hour), To: night.Add(-38 * time.Minute)}},
+	}
+	for i := range rows {
+		row := history.Row{
+			Key: fmt.Sprint(name, i), Firings: 96 - i%90, FiringsBefore: 50 - i%50, Firing: 21 * time.Hour, Ended: 90, SelfResolved: 37, Suppressed: 8,
+			Median: 9 * time.Minute, P90: time.Hour, Flaps: 3, Flapped: 2, Notifications: 48, Severity: grouping.Severity(i % history.Severities), SeverityWord: name,
+		}
+		r.Rows = append(r.Rows, row)
+	}
+	for i := range 8 {
+		day := history.Day{Day: window.Since.Truncate(24*time.Hour).AddDate(0, 0, i), Firings: 40 + i}
+		day.BySeverity = [history.Severities]int{9, 20, 11 + i}
+		r.Days = append(r.Days, day)
+		r.Heat[i%7][i] = i * i
+	}
+	return r
+}
+
+func reportStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Page {
+	t.Helper()
+	page := func(raw string, r *history.Report) Page {
+		return NewReportPage(newSite(groups), ParseReportView(params(t, raw), night), r, func(View) bool { return true })
+	}
+	quiet := &history.Report{Window: history.Window{Since: night.AddDate(0, 0, -1), Until: night}, KnownSince: night.Add(-time.Hour)}
+	long := exampleReport(3, "Long")
+	for i := range 60 {
+		long.Days = append(long.Days, history.Day{Day: night.AddDate(0, 0, i), Firings: 1})
+	}
+	return map[string]Page{
+		"report":       page("", exampleReport(31, "KubePodCrashLooping")),
+		"reportby":     page("by=receiver&sort=time&since=2026-11-01&until=2026-11-20", long),
+		"reportfilter": page(`filter=namespace="payments"&all=true&since=24h`, exampleReport(31, "Down")),
+		"reportquiet":  page("since=24h", quiet),
+		"reportbad":    page(`filter=a=="b"`, exampleReport(3, "Down")),
+	}
+}
+
+func TestReportPage(t *testing.T) {
+	r := newRenderer(t)
+	pages := reportStates(t, fixture.Groups(night))
+	for name, want := range map[string][]string{
+		"report": {
+			"Nov 16 03:02 to Nov 23 03:02 UTC, compared with the 7 days before.", "No data for 22m 0s of it (1 gap): the numbers are lower bounds.",
+			"firings412 ↑ 63, before 349", "median time to resolve12m 4s 90 % within 1h 4m", "over within 5m by itself38 % ↑ 6 points: 152 firings",
+			"90 firings without a known end are left out", "20 of 31, by firings", "Show all 31", "flapped9 alerts ↑ 2", "now",
+		},
+		"reportby":     {"Receiver", "Week by week", "by time firing"},
+		"reportfilter": {`namespace="payments"`, "31 of 31", "last 24 hours"},
+		"reportquiet":  {"Nothing fired in this time", "The 24 hours before are not in the history. The history begins Nov 23 02:02."},
+		"reportbad":    {"Invalid filter", "Noisiest"},
+	} {
+		shown := text(t, renderPage(t, r, pages[name]))
+		for _, w := range want {
+			require.Contains(t, shown, w, name)
+		}
+	}
+	require.Equal(t, codeBadRequest, pages["reportbad"].Code())
+}
+
+// The links of a report keep its filter and its time.
+func TestLinksOfReports(t *testing.T) {
+	l := NewLinks("", "/m")
+	v := ParseReportView(params(t, `filter=namespace="payments"&since=7d&by=pod`), night)
+	const times = "since=2026-11-16T03%3A02%3A14Z&until=2026-11-23T03%3A02%3A14Z"
+	require.Equal(t, "/m/report?filter=namespace%3D%22payments%22&since=7d&by=pod", l.Report(v))
+	require.Equal(t, "/m/api/v1/report?filter=namespace%3D%22payments%22&"+times+"&by=pod&format=csv", l.ReportData(v, "csv"))
+	v = ParseReportView(params(t, "since=7d&since=2026-11-01T10:00&until=2026-11-02"), night)
+	require.Equal(t, "/m/report?since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z", l.Report(v))
+	require.Equal(t, "/m/history?kind=fired&since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z", l.History(v.events(grouping.EventFired)))
+}
