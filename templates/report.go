@@ -202,6 +202,7 @@ func NewReportPage(s *Site, v ReportView, r *history.Report, fires func(View) bo
 		Text: v.Text(), Err: v.Err, CSV: s.Links.ReportData(v, "csv"), JSON: s.Links.ReportData(v, ""),
 	}
 	p.Action, _, _ = strings.Cut(p.Action, "?")
+	p.Still = true
 	if v.Err != nil {
 		p.status = codeBadRequest
 	}
@@ -239,9 +240,12 @@ func (p *ReportPage) setForm(v ReportView) {
 	if !slices.ContainsFunc(p.Bys, func(o Option) bool { return o.Selected }) {
 		p.Bys = append(p.Bys, Option{v.By, "by " + shorten(v.By), true})
 	}
-	p.By = v.By
-	if v.By == "alertname" {
-		p.By = "alert"
+	p.By = shorten(v.By)
+	switch v.By {
+	case "alertname":
+		p.By = "Alert"
+	case history.ByReceiver:
+		p.By = "Receiver"
 	}
 }
 

@@ -80,6 +80,9 @@ func TestReportPage(t *testing.T) {
 		}
 	}
 	require.Equal(t, codeBadRequest, pages["reportbad"].Code())
+	page := renderPage(t, r, pages["report"])
+	require.NotContains(t, page, "data-live", "it does not follow live updates")
+	require.Less(t, zipped([]byte(page)), 25_000)
 }
 
 // The links of a report keep its filter and its time.

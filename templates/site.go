@@ -174,6 +174,8 @@ type Frame struct {
 	Past    *PastBanner
 	Earlier string
 	HasPast bool
+	// Still is true if the page does not follow live updates.
+	Still bool
 
 	status int // HTTP status code; 0: 200
 }

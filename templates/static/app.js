@@ -57,6 +57,7 @@
 
   const body = document.body;
   const isPast = Boolean(body.dataset.at); // nothing on a page of a past state changes by itself
+  const isStill = !body.dataset.live; // nor does a report
   const keysDialog = /** @type {HTMLDialogElement} */ (byID('keys'));
   const singleKeys = /** @type {HTMLInputElement} */ (byID('single'));
   const announcement = byID('say'); // screen readers speak its text
@@ -386,7 +387,7 @@
   /** Opens a stream in place of the current one. */
   function connect() {
     disconnect();
-    if (isPast) return;
+    if (isStill) return;
     triedAt = Date.now();
     const opened = new EventSource(body.dataset.live ?? '');
     stream = opened;
@@ -434,7 +435,7 @@
 
   /** Opens or closes the stream when the page is paused, hidden or shown. */
   function followVisibility() {
-    if (isPast) {
+    if (isStill) {
       disconnect();
     } else if (paused || document.hidden) {
       disconnect();
@@ -449,7 +450,7 @@
   /** Replaces a stream that is silent or closed, and fetches the page while there is no stream. */
   function keepConnected() {
     const now = Date.now();
-    if (paused || isPast) return;
+    if (paused || isStill) return;
     if (document.hidden) {
       if (now - fetchedAt > hiddenFetchInterval) refresh(); // for the tab's title and icon
       return;
@@ -470,6 +471,7 @@
   function connectionState() {
     const silent = Date.now() - heardAt;
     if (isPast) return { text: 'Past', className: 'past' };
+    if (isStill) return { text: 'as of', className: '' };
     if (paused || document.hidden) return { text: 'Paused', className: 'paused' };
     if (connected && silent < liveTimeout) return { text: 'Live', className: 'live' };
     if (silent >= dataTimeout) return { text: `No data for ${Math.round(silent / 1000)}s`, className: 'lost' };
