@@ -98,6 +98,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 		{"reads and restores of 10,000 × 10", b.large},
 		{"restores of 50,000 × 2", b.restoreMany},
 		{"a long history", b.history},
+		{"reports", b.reports},
 		{"live clients", b.live},
 		{"a replica", b.replica},
 		{"idle", b.idle},
