@@ -144,9 +144,12 @@ func TestEpisodesOfAGroup(t *testing.T) {
 		events []grouping.Event
 		want   []grouping.Episode
 	}{
-		"two":            {[]grouping.Event{opened(2, 1), closed(12, 10), opened(22, 21)}, spans([2]int{1, 10}, [2]int{21, 0})},
-		"without a time": {[]grouping.Event{{Kind: grouping.EventOpened, Time: minute(2)}, {Kind: grouping.EventClosed, Time: minute(12)}}, spans([2]int{2, 12})},
-		"reopened":       {[]grouping.Event{opened(2, 1), closed(12, 10), opened(15, 1), closed(22, 20)}, spans([2]int{1, 20})},
+		"two": {[]grouping.Event{opened(2, 1), closed(12, 10), opened(22, 21)}, spans([2]int{1, 10}, [2]int{21, 0})},
+		"without a time": {
+			[]grouping.Event{{Kind: grouping.EventOpened, Time: minute(2)}, {Kind: grouping.EventClosed, Time: minute(12)}},
+			spans([2]int{2, 12}),
+		},
+		"reopened": {[]grouping.Event{opened(2, 1), closed(12, 10), opened(15, 1), closed(22, 20)}, spans([2]int{1, 20})},
 		"an alert of an older episode is reopened": {
 			[]grouping.Event{opened(2, 1), closed(12, 10), opened(22, 21), closed(32, 30), opened(42, 1), closed(52, 50)},
 			spans([2]int{1, 10}, [2]int{21, 30}, [2]int{42, 50}),
@@ -156,7 +159,9 @@ func TestEpisodesOfAGroup(t *testing.T) {
 			[]grouping.Event{opened(2, 1), {Kind: grouping.EventExpired, Time: minute(100)}, closed(200, 190)},
 			spans([2]int{1, 0}),
 		},
-		"an alert expired":          {[]grouping.Event{opened(2, 1), {Kind: grouping.EventExpired, Fingerprint: "f"}, closed(12, 10)}, spans([2]int{1, 10})},
+		"an alert expired": {
+			[]grouping.Event{opened(2, 1), {Kind: grouping.EventExpired, Fingerprint: "f"}, closed(12, 10)}, spans([2]int{1, 10}),
+		},
 		"the history begins inside": {[]grouping.Event{closed(12, 10), opened(22, 21)}, spans([2]int{21, 0})},
 	} {
 		require.Equal(t, test.want, episodesOf(test.events).List, name)
@@ -189,14 +194,35 @@ func TestEpisodesOfAnAlert(t *testing.T) {
 		events []grouping.Event
 		want   []grouping.Episode
 	}{
-		"two":                   {[]grouping.Event{event(fired, 1, 0), event(resolved, 1, 5), event(refired, 10, 0)}, spans([2]int{1, 5}, [2]int{10, 0})},
-		"reopened":              {[]grouping.Event{event(fired, 1, 0), event(resolved, 1, 5), event(reopened, 1, 0)}, spans([2]int{1, 0})},
-		"the start moved back":  {[]grouping.Event{event(fired, 3, 0), event(resolved, 1, 5)}, spans([2]int{1, 5})},
-		"the end alone":         {[]grouping.Event{event(resolved, 1, 5), event(resolved, 8, 9)}, spans([2]int{1, 5}, [2]int{8, 9})},
-		"no end":                {[]grouping.Event{event(fired, 1, 0), event(refired, 8, 0), event(resolved, 8, 9)}, spans([2]int{1, 0}, [2]int{8, 9})},
-		"an end is told late":   {[]grouping.Event{event(fired, 1, 0), event(refired, 8, 0), event(resolved, 1, 5)}, spans([2]int{1, 5}, [2]int{8, 0})},
-		"an unknown older one":  {[]grouping.Event{event(fired, 3, 0), event(resolved, 3, 5), event(refired, 8, 0), event(resolved, 1, 2)}, spans([2]int{3, 5}, [2]int{8, 0})},
-		"a second Prometheus":   {[]grouping.Event{event(fired, 1, 0), event(resolved, 1, 9), event(reopened, 5, 0)}, spans([2]int{1, 0})},
+		"two": {
+			[]grouping.Event{event(fired, 1, 0), event(resolved, 1, 5), event(refired, 10, 0)},
+			spans([2]int{1, 5}, [2]int{10, 0}),
+		},
+		"reopened": {
+			[]grouping.Event{event(fired, 1, 0), event(resolved, 1, 5), event(reopened, 1, 0)},
+			spans([2]int{1, 0}),
+		},
+		"the start moved back": {[]grouping.Event{event(fired, 3, 0), event(resolved, 1, 5)}, spans([2]int{1, 5})},
+		"the end alone": {
+			[]grouping.Event{event(resolved, 1, 5), event(resolved, 8, 9)},
+			spans([2]int{1, 5}, [2]int{8, 9}),
+		},
+		"no end": {
+			[]grouping.Event{event(fired, 1, 0), event(refired, 8, 0), event(resolved, 8, 9)},
+			spans([2]int{1, 0}, [2]int{8, 9}),
+		},
+		"an end is told late": {
+			[]grouping.Event{event(fired, 1, 0), event(refired, 8, 0), event(resolved, 1, 5)},
+			spans([2]int{1, 5}, [2]int{8, 0}),
+		},
+		"an unknown older one": {
+			[]grouping.Event{event(fired, 3, 0), event(resolved, 3, 5), event(refired, 8, 0), event(resolved, 1, 2)},
+			spans([2]int{3, 5}, [2]int{8, 0}),
+		},
+		"a second Prometheus": {
+			[]grouping.Event{event(fired, 1, 0), event(resolved, 1, 9), event(reopened, 5, 0)},
+			spans([2]int{1, 0}),
+		},
 		"an end before a start": {[]grouping.Event{event(resolved, 5, 4)}, spans([2]int{5, 5})},
 	} {
 		require.Equal(t, test.want, episodesOf(test.events).List, name)
@@ -205,8 +231,10 @@ func TestEpisodesOfAnAlert(t *testing.T) {
 
 func TestEpisodesSince(t *testing.T) {
 	all := episodesOf([]grouping.Event{
-		{Kind: grouping.EventOpened, StartsAt: minute(1)}, {Kind: grouping.EventClosed, EndsAt: minute(5)},
-		{Kind: grouping.EventOpened, StartsAt: minute(11)}, {Kind: grouping.EventClosed, EndsAt: minute(15)},
+		{Kind: grouping.EventOpened, StartsAt: minute(1)},
+		{Kind: grouping.EventClosed, EndsAt: minute(5)},
+		{Kind: grouping.EventOpened, StartsAt: minute(11)},
+		{Kind: grouping.EventClosed, EndsAt: minute(15)},
 		{Kind: grouping.EventOpened, StartsAt: minute(21)},
 	})
 	some := all.Since(minute(12))

@@ -46,7 +46,8 @@ func newBeforeLine(s *Site, b *history.Before, page func(Links) string) (l Befor
 	return l, true
 }
 
-// timesBefore says how often something fired: "4th time in 7 days, 11th in 30 days."
+// timesBefore says how often something fired, for example "4th time in 7 days, 11th in 30
+// days.".
 func timesBefore(b *history.Before, now time.Time) string {
 	window := "30 days"
 	if !b.Covers(history.BeforeWindow-24*time.Hour, now) { // a quiet history begins a little later

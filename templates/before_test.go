@@ -33,15 +33,21 @@ func TestTimesBefore(t *testing.T) {
 		"3rd time in 7 days, 3rd in 30 days.":                             {Firings: 3, RecentFirings: 3, KnownSince: night.Add(-30 * day)},
 		"3 times in 30 days, but not in the last 7 days.":                 {Firings: 3, KnownSince: night.Add(-30 * day)},
 		"Once in the 12 days that are known, but not in the last 7 days.": {Firings: 1, KnownSince: night.Add(-12*day - time.Hour)},
-		"2nd time in the 4 days that are known.":                          {Firings: 2, RecentFirings: 2, KnownSince: night.Add(-4*day - 23*time.Hour)},
-		"First time in the 5h 12m that are known.":                        {Firings: 1, RecentFirings: 1, KnownSince: night.Add(-5*time.Hour - 12*time.Minute)},
+		"2nd time in the 4 days that are known.": {
+			Firings: 2, RecentFirings: 2, KnownSince: night.Add(-4*day - 23*time.Hour),
+		},
+		"First time in the 5h 12m that are known.": {
+			Firings: 1, RecentFirings: 1, KnownSince: night.Add(-5*time.Hour - 12*time.Minute),
+		},
 		"First time in 30 days, of which 22m 0s are without data.": {
 			Firings: 1, RecentFirings: 1, KnownSince: night.Add(-30 * day), NoData: 22 * time.Minute,
 		},
 	} {
 		require.Equal(t, want, timesBefore(&b, night))
 	}
-	for n, want := range map[int]string{1: "First", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 112: "112th", 122: "122nd"} {
+	for n, want := range map[int]string{
+		1: "First", 2: "2nd", 3: "3rd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 112: "112th", 122: "122nd",
+	} {
 		require.Equal(t, want, ordinal(n))
 	}
 }
