@@ -23,7 +23,8 @@ func TestTheBannerOfThePast(t *testing.T) {
 	r := newRenderer(t)
 	groups := fixture.Groups(night)
 	body := renderPage(t, r, listPage(t, groups, "state=all", goBack))
-	require.Contains(t, text(t, body), "Mon Nov 23, 03:02:14 UTC as it was, 19m 20s ago ‹ event 03:01:16 −1h −15m +15m +1h event Nov 24 03:02:14 › Now "+
+	require.Contains(t, text(t, body), "Mon Nov 23, 03:02:14 UTC as it was, 19m 20s ago "+
+		"‹ event 03:01:16 −1h −15m +15m +1h event Nov 24 03:02:14 › Now "+
 		"Ages count to that time. Live updates, acknowledging and silencing are off. Go to (UTC) Go")
 	require.Contains(t, body, `<a class="btn" href="/am/?state=all&amp;at=2026-11-23T02:47:14Z" title="15 minutes back" data-k="-">`)
 	require.Contains(t, body, `<a class="btn first" href="/am/?state=all" data-k="0">Now</a>`)

@@ -72,7 +72,9 @@ func scenarios() []scenario {
 			s.Heartbeats[0].At, s.Heartbeats[0].State, s.Heartbeats[0].Every = s.Now.Add(-46*time.Minute), grouping.HeartbeatLate, 5*time.Minute
 			s.StaleAfter = 40 * time.Minute
 		}},
-		{"past", func(now time.Time) []*grouping.AlertGroup { return append(fixture.Muted(now), fixture.Groups(now)...) }, func(s *templates.Site) {
+		{"past", func(now time.Time) []*grouping.AlertGroup {
+			return append(fixture.Muted(now), fixture.Groups(now)...)
+		}, func(s *templates.Site) {
 			knowCauses(s)
 			goBack(s)
 		}},
