@@ -26,5 +26,6 @@ type Wall struct {
 type BeforeError struct{ At, KnownSince time.Time }
 
 func (e *BeforeError) Error() string {
-	return fmt.Sprintf("nothing is known of %s: the history begins at %s", e.At.UTC().Format(time.RFC3339), e.KnownSince.UTC().Format(time.RFC3339))
+	text := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	return fmt.Sprintf("nothing is known of %s: the history begins at %s", text(e.At), text(e.KnownSince))
 }

@@ -74,7 +74,8 @@ func labelsOf(pairs ...string) grouping.Labels {
 }
 
 func (l *live) key() grouping.Key {
-	return grouping.Key{Source: source, Receiver: "team", GroupKey: rapid.SampledFrom([]string{"{}:{g=\"a\"}", "{}:{g=\"b\"}", "{}/{x}:{g=\"a\"}"}).Draw(l.t, "key")}
+	keys := []string{"{}:{g=\"a\"}", "{}:{g=\"b\"}", "{}/{x}:{g=\"a\"}"}
+	return grouping.Key{Source: source, Receiver: "team", GroupKey: rapid.SampledFrom(keys).Draw(l.t, "key")}
 }
 
 func groupLabels(k grouping.Key) grouping.Labels {
@@ -86,7 +87,8 @@ func (l *live) alert(k grouping.Key) grouping.NotifiedAlert {
 	name := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(l.t, "alert")
 	a := grouping.NotifiedAlert{
 		Status: grouping.StatusFiring, GeneratorURL: rapid.SampledFrom([]string{"", "http://prometheus"}).Draw(l.t, "generator"),
-		Labels:      labelsOf("g", groupLabels(k).Get("g"), "alertname", name, "severity", rapid.SampledFrom([]string{"critical", "warning"}).Draw(l.t, "severity")),
+		Labels:      labelsOf("g", groupLabels(k).Get("g"), "alertname", name,
+			"severity", rapid.SampledFrom([]string{"critical", "warning"}).Draw(l.t, "severity")),
 		Annotations: labelsOf("summary", rapid.SampledFrom([]string{"1", "2"}).Draw(l.t, "summary")),
 		StartsAt: l.now.Add(-rapid.SampledFrom([]time.Duration{
 			time.Second, time.Minute, 6 * time.Minute, time.Hour, 27 * time.Hour,
@@ -97,7 +99,8 @@ func (l *live) alert(k grouping.Key) grouping.NotifiedAlert {
 	}
 	a.Fingerprint = grouping.Fingerprint(fmt.Sprintf("%016x", name+groupLabels(k).Get("g"))[:16])
 	if rapid.IntRange(0, 2).Draw(l.t, "ends") == 0 {
-		a.Status, a.EndsAt = grouping.StatusResolved, l.now.Add(-rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Minute}).Draw(l.t, "end"))
+		ago := rapid.SampledFrom([]time.Duration{0, time.Millisecond, time.Minute}).Draw(l.t, "end")
+		a.Status, a.EndsAt = grouping.StatusResolved, l.now.Add(-ago)
 	}
 	return a
 }

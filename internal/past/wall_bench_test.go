@@ -114,7 +114,8 @@ func benchNotification(group, turn int, now time.Time) grouping.Notification {
 		a := grouping.NotifiedAlert{
 			Status: grouping.StatusFiring, StartsAt: now.Add(-time.Minute), GeneratorURL: "http://prometheus:9090/graph?g0.expr=up",
 			Labels: grouping.NewLabels(map[string]string{
-				"alertname": name, "instance": fmt.Sprint("host-", i, ".example.com:9100"), "job": "node", "severity": "warning", "cluster": "eu-west-1",
+				"alertname": name, "instance": fmt.Sprint("host-", i, ".example.com:9100"), "job": "node", "severity": "warning",
+				"cluster": "eu-west-1",
 			}),
 			Annotations: grouping.NewLabels(map[string]string{
 				"summary": fmt.Sprint("host-", i, " is down"), "description": "The target has not been scraped for more than five minutes.",
