@@ -87,7 +87,7 @@ func (l *live) alert(k grouping.Key) grouping.NotifiedAlert {
 	name := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(l.t, "alert")
 	a := grouping.NotifiedAlert{
 		Status: grouping.StatusFiring, GeneratorURL: rapid.SampledFrom([]string{"", "http://prometheus"}).Draw(l.t, "generator"),
-		Labels:      labelsOf("g", groupLabels(k).Get("g"), "alertname", name,
+		Labels: labelsOf("g", groupLabels(k).Get("g"), "alertname", name,
 			"severity", rapid.SampledFrom([]string{"critical", "warning"}).Draw(l.t, "severity")),
 		Annotations: labelsOf("summary", rapid.SampledFrom([]string{"1", "2"}).Draw(l.t, "summary")),
 		StartsAt: l.now.Add(-rapid.SampledFrom([]time.Duration{
