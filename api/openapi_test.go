@@ -552,5 +552,5 @@ func TestTheExamplesOfThePage(t *testing.T) {
 		require.NotRegexp(t, `"(groups|alerts|events|silences)":\[\]`, string(text), "%s finds nothing", path)
 		asked++
 	}
-	require.Equal(t, 17, asked)
+	require.Equal(t, 20, asked)
 }
