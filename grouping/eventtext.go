@@ -31,6 +31,9 @@ func (e *Event) Encode() (string, error) {
 // DecodeEvent decodes the stored text of an event.
 func DecodeEvent(text string) (Event, error) { return decodeEvent([]byte(text)) }
 
+// DecodeEventBytes is DecodeEvent for bytes. It does not keep them.
+func DecodeEventBytes(text []byte) (Event, error) { return decodeEvent(text) }
+
 func decodeEvent(text []byte) (e Event, err error) {
 	i := bytes.IndexByte(text, '{')
 	if i < 0 {

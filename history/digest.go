@@ -18,6 +18,7 @@ import (
 type Digest struct {
 	since time.Time // nothing is known before
 	last  string    // ID of the last event
+	read  time.Time // of the last event, or since
 
 	alerts    []alertLine
 	alertOf   map[grouping.SourceAlert]int32
@@ -121,7 +122,7 @@ type note struct {
 // Add the events since then to it.
 func NewDigest(since time.Time, groups []*grouping.AlertGroup) *Digest {
 	d := &Digest{
-		since: since, alertOf: map[grouping.SourceAlert]int32{}, groupOf: map[grouping.ID]int32{},
+		since: since, read: since, alertOf: map[grouping.SourceAlert]int32{}, groupOf: map[grouping.ID]int32{},
 		receivers: newReceiverSets(), reasons: newNames(), sent: grouping.NewSent(),
 	}
 	for _, g := range groups {
@@ -147,6 +148,9 @@ func DigestOf(since time.Time, groups []*grouping.AlertGroup, events iter.Seq2[g
 // Since returns the beginning of the digest.
 func (d *Digest) Since() time.Time { return d.since }
 
+// Read returns the time of the last event. No event that is missing is older.
+func (d *Digest) Read() time.Time { return d.read }
+
 // Size returns about how many bytes of memory the digest has.
 func (d *Digest) Size() int {
 	// The labels of an alert are a list of strings, most of which are shared.
@@ -159,7 +163,7 @@ func (d *Digest) Add(e *grouping.Event) {
 	if e.ID <= d.last && d.last != "" {
 		return
 	}
-	d.last = e.ID
+	d.last, d.read = e.ID, e.Time
 	switch {
 	case e.Gap != nil:
 		d.gaps = append(d.gaps, *e.Gap)

@@ -24,8 +24,6 @@ const (
 	// endsLate is how much later than a window its ends can be written. A notification waits
 	// for the group_interval.
 	endsLate = time.Hour
-	// overlap is how much earlier than the last event the next ones can be.
-	overlap = time.Minute
 )
 
 // digests keeps the last digests, so that a report reads only new events.
@@ -108,11 +106,7 @@ func (r *Reader) extend(ctx context.Context, k *keptDigest, to time.Time) error 
 		return err
 	}
 	defer r.release()
-	since := k.read
-	if since.After(k.digest.Since()) {
-		since = since.Add(-overlap)
-	}
-	for e, err := range r.events.StreamEvents(ctx, since) {
+	for e, err := range r.events.StreamEvents(ctx, k.digest.Read()) {
 		if err != nil {
 			return err
 		}

@@ -353,9 +353,12 @@ func (f *Storage) readAfter(name []byte) durable.ReadAfter {
 			if string(k) == after {
 				k, v = cursor.Next()
 			}
+			if k != nil {
+				events = make([]grouping.Event, 0, durable.StreamChunk)
+			}
 			for n := 0; k != nil && n < durable.StreamChunk; n++ {
 				last = string(k)
-				if e, err := grouping.DecodeEvent(string(v)); err == nil {
+				if e, err := grouping.DecodeEventBytes(v); err == nil {
 					events = append(events, e)
 				}
 				k, v = cursor.Next()
