@@ -23,9 +23,9 @@ type HistoryLogOptions struct {
 	Path string
 	// MaxQueue is the maximum number of events that wait for the file.
 	MaxQueue int
-	// Retry is the time after which a failed write is tried again. It is also the maximum time
-	// for the last write at a stop.
-	Retry time.Duration
+	// Retry is the time after which a failed write is tried again. LastWrite is the maximum
+	// time for what still waits at a stop.
+	Retry, LastWrite time.Duration
 }
 
 // StandardOutput is the path that stands for the standard output.
@@ -34,13 +34,14 @@ const StandardOutput = "-"
 // DefaultHistoryLogOptions returns the default options. The queue is enough for a second of a
 // storm, and needs some ten megabytes.
 func DefaultHistoryLogOptions() HistoryLogOptions {
-	return HistoryLogOptions{MaxQueue: 20_000, Retry: time.Second}
+	return HistoryLogOptions{MaxQueue: 20_000, Retry: time.Second, LastWrite: 2 * time.Second}
 }
 
 // Validate returns an error for an option that is not positive.
 func (o HistoryLogOptions) Validate() error {
-	if o.MaxQueue < 1 || o.Retry <= 0 {
-		return fmt.Errorf("limits of the history log must be positive: %d events, %s between tries", o.MaxQueue, o.Retry)
+	if o.MaxQueue < 1 || o.Retry <= 0 || o.LastWrite <= 0 {
+		return fmt.Errorf("limits of the history log must be positive: %d events, %s between tries, %s for the last write",
+			o.MaxQueue, o.Retry, o.LastWrite)
 	}
 	return nil
 }
@@ -116,7 +117,7 @@ func (l *HistoryLog) Run(ctx context.Context) error {
 	<-ctx.Done()
 	select {
 	case <-done:
-	case <-time.After(l.opts.Retry):
+	case <-time.After(l.opts.LastWrite):
 		l.logger.WarnContext(ctx, "The history log does not accept the last events")
 	}
 	return nil

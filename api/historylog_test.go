@@ -53,6 +53,9 @@ func runHistoryLog(t *testing.T, path string, maxQueue int, standard io.Writer) 
 	l := &logged{registry: prometheus.NewRegistry(), lines: &lockedBuffer{}}
 	opts := api.DefaultHistoryLogOptions()
 	opts.Path, opts.Retry, opts.MaxQueue = path, 20*time.Millisecond, maxQueue
+	if opts.LastWrite = time.Minute; standard != nil {
+		opts.LastWrite = 100 * time.Millisecond // it may block for ever
+	}
 	var err error
 	l.HistoryLog, err = api.NewHistoryLog(l.registry, slog.New(slog.NewTextHandler(l.lines, nil)), opts)
 	require.NoError(t, err)
@@ -175,6 +178,7 @@ func TestHistoryLogOnStandardOutput(t *testing.T) {
 	out := &lockedBuffer{}
 	l := runHistoryLog(t, api.StandardOutput, 100, out)
 	l.publish(0, 10)
+	require.Eventually(t, func() bool { return strings.Count(out.String(), "\n") == 10 }, 5*time.Second, time.Millisecond)
 	l.stop()
 	require.Len(t, lines[api.EventView](t, strings.NewReader(out.String())), 10)
 	problems, err := testutil.GatherAndLint(l.registry)
