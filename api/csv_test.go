@@ -77,7 +77,8 @@ func readByPython(t *testing.T, file string) (rows [][]string) {
 		t.Skip("SHORT=1: without Python")
 	}
 	path, err := exec.LookPath("python3")
-	require.NoError(t, err, "python3 is not installed: run scripts/install.sh python3 python3 (Debian: apt-get install python3), or set SHORT=1")
+	require.NoError(t, err,
+		"python3 is not installed: run scripts/install.sh python3 python3 (Debian: apt-get install python3), or set SHORT=1")
 	cmd := exec.CommandContext(t.Context(), path, "-c", pythonCSV)
 	var out, errors bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(file), &out, &errors

@@ -119,5 +119,5 @@ func writeOptional[T int | uint64](o *csvStream, n *T) {
 		o.writeText("")
 		return
 	}
-	o.writeInt(int64(*n)) //nolint:gosec // G115: a number of alerts
+	o.writeInt(int64(*n))
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -182,7 +183,8 @@ func TestEventsAsTableWithDetails(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rows, 5, "a changed event is not part of the answer")
 	cell := func(row int, column string) string { return rows[row][slices.Index(rows[0], column)] }
-	require.Equal(t, "ops slack 1 2", strings.Join([]string{cell(1, "receiver"), cell(1, "integration"), cell(1, "index"), cell(1, "firing")}, " "))
+	require.Equal(t, "ops slack 1 2",
+		strings.Join([]string{cell(1, "receiver"), cell(1, "integration"), cell(1, "index"), cell(1, "firing")}, " "))
 	require.Equal(t, "inhibition a1 r", strings.Join([]string{cell(2, "muteKind"), cell(2, "muteId"), cell(2, "muteRule")}, " "))
 	require.Equal(t, "s '=mira c", strings.Join([]string{cell(3, "silenceId"), cell(3, "silenceCreatedBy"), cell(3, "silenceComment")}, " "))
 	require.Equal(t, "1970-01-01T00:00:00Z 1970-01-01T00:01:00Z", cell(4, "from")+" "+cell(4, "to"))
@@ -232,9 +234,7 @@ func TestGroupsAsFiles(t *testing.T) {
 	rows := readByPython(t, w.Body.String())
 	requireTable(t, rows, flat(t, h.Get("/api/v1/groups?format=ndjson"+some).Body, func(v map[string]any) {
 		counts, _ := v["counts"].(map[string]any)
-		for name, n := range counts {
-			v[name] = n
-		}
+		maps.Copy(v, counts)
 	}))
 }
 
@@ -310,7 +310,9 @@ func TestFailingExport(t *testing.T) {
 
 func TestExportsAreLimited(t *testing.T) {
 	h := testserver.New(t, testserver.Options{MaxExports: 1, MaxTails: 1})
-	for path, name := range map[string]string{"events?format=csv": "export", "groups?format=ndjson": "export", "events?format=ndjson&follow=1": "tail"} {
+	for path, name := range map[string]string{
+		"events?format=csv": "export", "groups?format=ndjson": "export", "events?format=ndjson&follow=1": "tail",
+	} {
 		slot, ok := h.Limits.Limit(name + "s").Take(1)
 		require.True(t, ok)
 		w := h.Get("/api/v1/" + path)

@@ -67,6 +67,6 @@ func TestExportsNeedLittleMemory(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
 		require.Greater(t, size, int64(25<<20))
-		require.Less(t, int64(history.heap)-int64(before), int64(4<<20), format) //nolint:gosec // G115: sizes of a test
+		require.Less(t, int64(history.heap)-int64(before), int64(4<<20), format)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -172,7 +173,7 @@ func (l *HistoryLog) take() bool {
 		l.queue = nil
 	}
 	if len(l.text) >= maxLogText { // write first
-		l.queue = append(events[:len(events):len(events)], l.queue...)
+		l.queue = append(slices.Clip(events), l.queue...)
 		events = nil
 	}
 	l.mu.Unlock()

@@ -96,7 +96,7 @@ func (l *logged) count(t *testing.T, name string) (n float64) {
 // numbers returns the numbers of the events in a file.
 func numbers(t *testing.T, path string) (all []string) {
 	t.Helper()
-	text, err := os.ReadFile(path) //nolint:gosec // G304: a file of the test
+	text, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
 		return nil
 	}

@@ -111,7 +111,8 @@ func TestTailHasEventsOfOtherReplicas(t *testing.T) {
 	memory := storage.NewMemory(storage.DefaultMemoryOptions())
 	h := testserver.New(t, testserver.Options{Storage: memory, Clock: grouping.NewClock(), KeepAlive: 200 * time.Millisecond})
 	srv := h.Listen(t)
-	other, err := grouping.NewManager(memory, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	registry, logger := prometheus.NewRegistry(), promslog.NewNopLogger()
+	other, err := grouping.NewManager(memory, grouping.NewClock(), nil, registry, logger, grouping.DefaultOptions)
 	require.NoError(t, err)
 	add := func(key string) *grouping.AlertGroup {
 		g, err := other.AddAlertToGroup(t.Context(), grouping.Key{Source: "other", GroupKey: key},

@@ -29,12 +29,13 @@ type Postmortem struct {
 func LastEpisode(events []grouping.Event, now time.Time) (since, until time.Time, ok bool) {
 	until = now
 	for i := range events {
-		switch e := &events[i]; e.Kind {
-		case grouping.EventClosed:
+		e := &events[i]
+		if e.Kind == grouping.EventOpened {
+			return e.Time, until, true
+		}
+		if e.Kind == grouping.EventClosed {
 			// Deliveries of the resolution follow within a minute.
 			until = minTime(e.Time.Add(time.Minute), now)
-		case grouping.EventOpened:
-			return e.Time, until, true
 		}
 	}
 	return time.Time{}, until, false

@@ -22,7 +22,9 @@ func TestPostmortem(t *testing.T) {
 	w := h.Get(path)
 	require.Equal(t, http.StatusOK, w.Code, w.Body)
 	require.Equal(t, "text/markdown; charset=utf-8", w.Header().Get("Content-Type"))
-	for _, text := range []string{"# Post-mortem: team\n", "- Alerts: 1, which fired 1 times\n", "still firing", "| opened |", "- Notifications: 1\n"} {
+	for _, text := range []string{
+		"# Post-mortem: team\n", "- Alerts: 1, which fired 1 times\n", "still firing", "| opened |", "- Notifications: 1\n",
+	} {
 		require.Contains(t, w.Body.String(), text)
 	}
 	require.NotContains(t, h.Get(path+"?until=7d").Body.String(), "| opened |")
@@ -46,7 +48,9 @@ func TestPostmortem(t *testing.T) {
 func TestLinksToFiles(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	h.PostKept(t, wiretest.Body())
-	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"other"`, wiretest.Labels, `{"alertname":"Other"}`, wiretest.Fingerprint, `"fingerprint":""`))
+	h.PostKept(t, wiretest.Body(
+		wiretest.Key, `"groupKey":"other"`, wiretest.Labels, `{"alertname":"Other"}`, wiretest.Fingerprint, `"fingerprint":""`,
+	))
 	link := regexp.MustCompile(`<a href="(/api/v1/[^"]*format=(?:csv|ndjson))" download>`)
 	for path, want := range map[string]struct {
 		rows int
