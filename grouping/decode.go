@@ -180,7 +180,7 @@ func (r *objectReader) int(name string, to *int) {
 	var n uint64
 	r.uint(name, &n)
 	r.declined = r.declined || n > math.MaxInt
-	*to = int(n) //nolint:gosec // G115: a greater number is declined
+	*to = int(n)
 }
 
 func (r *objectReader) labels(name string, to *Labels) {

@@ -77,16 +77,15 @@ type episode struct {
 // begin returns the start. A start in the future is that of a broken clock.
 func (e *episode) begin() millis { return min(e.startsAt, e.seenAt) }
 
-// end returns the end, and whether it was reported. An episode that goes on has an endless
-// end.
-func (e *episode) end() (at millis, reported bool) {
+// end returns the end, reported or not. An episode that goes on has an endless end.
+func (e *episode) end() millis {
 	switch {
 	case e.endsAt != 0:
-		return max(e.endsAt, e.begin()), true
+		return max(e.endsAt, e.begin())
 	case e.lostAt != 0:
-		return max(e.lostAt, e.begin()), false
+		return max(e.lostAt, e.begin())
 	}
-	return endless, false
+	return endless
 }
 
 // groupLine is a group with what its notifications listed.

@@ -250,9 +250,10 @@ func (a *alertLine) find(start millis, e *grouping.Event, other int32) int32 {
 	}
 	for i := last; i >= 0 && i > last-maxRecent; i-- {
 		ep := &a.episodes[i]
-		end, _ := ep.end()
-		if int32(i) != other && max(ep.startsAt, start)-min(ep.startsAt, start) <= startTolerance && max(ep.startsAt, start) < min(end, ends) { //nolint:gosec // G115
-			return int32(i) //nolint:gosec // G115: memory ends before
+		first, second := min(ep.startsAt, start), max(ep.startsAt, start)
+		number := int32(i) //nolint:gosec // G115: memory ends before
+		if number != other && second-first <= startTolerance && second < min(ep.end(), ends) {
+			return number
 		}
 	}
 	return -1

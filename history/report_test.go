@@ -2,7 +2,6 @@ package history_test
 
 import (
 	"errors"
-	"fmt"
 	"iter"
 	"testing"
 	"time"
@@ -253,7 +252,7 @@ const (
 
 // The numbers are counted by hand from the list above.
 func TestReport(t *testing.T) {
-	require.Equal(t, 55, len(night().events))
+	require.Len(t, night().events, 55)
 	r := report(t, ofMonday("alertname"))
 	require.Equal(t, history.Window{Since: monday, Until: tuesday}, r.Window)
 	require.Equal(t, &history.Window{Since: sunday, Until: monday}, r.Before)
@@ -333,10 +332,9 @@ func TestReportOfADispute(t *testing.T) {
 	s.alert("23 01:00:00", fired, groupA, cpuA, "23 01:00:00", "")
 	s.alert("23 01:10:00", resolved, groupA, cpuA, "23 01:00:00", "23 01:09:00")
 	s.alert("23 01:12:00", reopened, groupA, cpuA, "23 01:00:00", "")
-	s.alert("23 01:14:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "23 01:09:00").Alert =
-		&grouping.AlertDetail{Status: grouping.StatusResolved}
-	s.alert("23 01:16:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "").Alert =
-		&grouping.AlertDetail{Status: grouping.StatusFiring}
+	later := s.alert("23 01:14:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "23 01:09:00")
+	later.Alert = &grouping.AlertDetail{Status: grouping.StatusResolved}
+	s.alert("23 01:16:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "").Alert = &grouping.AlertDetail{Status: grouping.StatusFiring}
 	r, err := history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Totals.Firings)
@@ -393,7 +391,7 @@ func TestReportWithAFilter(t *testing.T) {
 func TestReportByALabelThatAlertsDoNotHave(t *testing.T) {
 	r := report(t, ofMonday("pod"))
 	require.Len(t, r.Rows, 5)
-	require.Equal(t, "", r.Rows[0].Key, "Edge and Odd")
+	require.Empty(t, r.Rows[0].Key, "Edge and Odd")
 	require.Equal(t, 2, r.Rows[0].Firings)
 }
 
@@ -511,7 +509,7 @@ func TestReportOfAnyEvents(t *testing.T) {
 				x.Firings, x.FiringsBefore, int(x.Firing), x.Ended - x.SelfResolved, x.Ended - x.Suppressed, int(x.Median), int(x.P90 - x.Median),
 				x.UnknownEnds, x.Flaps - x.Flapped, x.Firings - x.Flaps, x.Notifications,
 			} {
-				require.GreaterOrEqual(t, n, 0, fmt.Sprintf("%+v", x))
+				require.GreaterOrEqual(t, n, 0, "%+v", x)
 			}
 		}
 		days := 0

@@ -127,7 +127,7 @@ func (t *tally) addAlert(index int) {
 	for i := range episodes {
 		ep := &episodes[i]
 		begin := ep.begin()
-		end, _ := ep.end()
+		end := ep.end()
 		if i+1 < len(episodes) && end == endless {
 			end = max(begin, episodes[i+1].begin()) // it is not firing twice
 		}
@@ -260,7 +260,8 @@ func (t *tally) finish() {
 // but not many did so long before.
 func (t *tally) addDays() {
 	const day, earlier = 24 * time.Hour, 31
-	for at := latest(t.q.Since, t.d.since.AddDate(0, 0, -earlier)).UTC().Truncate(day); at.Before(t.q.Until) || len(t.report.Days) == 0; at = at.Add(day) {
+	first := latest(t.q.Since, t.d.since.AddDate(0, 0, -earlier)).UTC().Truncate(day)
+	for at := first; at.Before(t.q.Until) || len(t.report.Days) == 0; at = at.Add(day) {
 		t.report.Days = append(t.report.Days, Day{Day: at})
 	}
 }

@@ -42,7 +42,8 @@ func TestReportPage(t *testing.T) {
 	// Each link of the page leads to a page or to data.
 	for _, part := range strings.Split(page, `href="`)[1:] {
 		href, _, _ := strings.Cut(part, `"`)
-		if strings.HasPrefix(href, "/") && !strings.HasPrefix(href, "/static") && !strings.HasPrefix(href, "/api/v1/live") && href != "/?at=-15m" {
+		if strings.HasPrefix(href, "/") && !strings.HasPrefix(href, "/static") &&
+			!strings.HasPrefix(href, "/api/v1/live") && href != "/?at=-15m" {
 			require.Equal(t, http.StatusOK, h.Get(html.UnescapeString(href), "Accept", testserver.HTML).Code, href)
 		}
 	}

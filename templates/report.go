@@ -526,8 +526,11 @@ func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 
 // reasonTitles are the columns of the reasons that Alertmanager sends, in their order.
 var reasonTitles = []struct{ reason, title string }{
-	{"first notification", "First"}, {"new alerts added", "New alerts"}, {"some alerts resolved", "Some resolved"},
-	{"all alerts resolved", "All resolved"}, {"repeat interval elapsed", "Repeats"},
+	{"first notification", "First"},
+	{"new alerts added", "New alerts"},
+	{"some alerts resolved", "Some resolved"},
+	{"all alerts resolved", "All resolved"},
+	{"repeat interval elapsed", "Repeats"},
 }
 
 func (p *ReportPage) setReceivers(s *Site, v ReportView, r *history.Report) {

@@ -21,14 +21,20 @@ func exampleReport(rows int, name string) *history.Report {
 			Firings: 412, FiringsBefore: 349, Firing: 318 * time.Hour, Ended: 400, SelfResolved: 152, Suppressed: 48, Median: 724 * time.Second,
 			P90: 64 * time.Minute, UnknownEnds: 90, Flaps: 60, Flapped: 9, Notifications: 231,
 		},
-		TotalsBefore: history.Row{Firings: 349, Firing: 340 * time.Hour, Ended: 100, SelfResolved: 32, Suppressed: 15, Flapped: 7, Notifications: 245},
-		Receivers:    []history.ReceiverCount{{Receiver: name, Notifications: 96, ByReason: map[string]int{"first notification": 21, "": 5, "new alerts added": 70}}},
-		Gaps:         []grouping.Gap{{From: night.Add(-time.Hour), To: night.Add(-38 * time.Minute)}},
+		TotalsBefore: history.Row{
+			Firings: 349, Firing: 340 * time.Hour, Ended: 100, SelfResolved: 32, Suppressed: 15, Flapped: 7, Notifications: 245,
+		},
+		Receivers: []history.ReceiverCount{{
+			Receiver: name, Notifications: 96, ByReason: map[string]int{"first notification": 21, "": 5, "new alerts added": 70},
+		}},
+		Gaps: []grouping.Gap{{From: night.Add(-time.Hour), To: night.Add(-38 * time.Minute)}},
 	}
 	for i := range rows {
 		row := history.Row{
-			Key: fmt.Sprint(name, i), Firings: 96 - i%90, FiringsBefore: 50 - i%50, Firing: 21 * time.Hour, Ended: 90, SelfResolved: 37, Suppressed: 8,
-			Median: 9 * time.Minute, P90: time.Hour, Flaps: 3, Flapped: 2, Notifications: 48, Severity: grouping.Severity(i % history.Severities), SeverityWord: name,
+			Key: fmt.Sprint(name, i), Firings: 96 - i%90, FiringsBefore: 50 - i%50, Firing: 21 * time.Hour,
+			Ended: 90, SelfResolved: 37, Suppressed: 8,
+			Median: 9 * time.Minute, P90: time.Hour, Flaps: 3, Flapped: 2, Notifications: 48,
+			Severity: grouping.Severity(i % history.Severities), SeverityWord: name,
 		}
 		r.Rows = append(r.Rows, row)
 	}
@@ -94,5 +100,6 @@ func TestLinksOfReports(t *testing.T) {
 	require.Equal(t, "/m/api/v1/report?filter=namespace%3D%22payments%22&"+times+"&by=pod&format=csv", l.ReportData(v, "csv"))
 	v = ParseReportView(params(t, "since=7d&since=2026-11-01T10:00&until=2026-11-02"), night)
 	require.Equal(t, "/m/report?since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z", l.Report(v))
-	require.Equal(t, "/m/history?kind=fired&since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z", l.History(v.events(grouping.EventFired)))
+	require.Equal(t, "/m/history?kind=fired&since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z",
+		l.History(v.events(grouping.EventFired)))
 }

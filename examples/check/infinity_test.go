@@ -66,7 +66,9 @@ func infinityQueries(t *testing.T) map[string]infinityQuery {
 // postEpisodes posts notifications about an alert that resolved and fires again.
 func postEpisodes(t *testing.T, muster string, now time.Time) {
 	t.Helper()
-	at := func(minutes int) string { return now.Add(time.Duration(minutes) * time.Minute).UTC().Format(time.RFC3339) }
+	at := func(minutes int) string {
+		return now.Add(time.Duration(minutes) * time.Minute).UTC().Format(time.RFC3339)
+	}
 	for _, post := range []struct{ status, startsAt, endsAt string }{
 		{"firing", at(-60), "0001-01-01T00:00:00Z"},
 		{"resolved", at(-60), at(-58)},
