@@ -39,7 +39,7 @@ func TestObservedAlerts(t *testing.T) {
 	group := grouping.ObservedGroup{Receiver: "team.a|b", GroupLabels: grouping.Labels{{Name: "alertname", Value: "Down"}}}
 	labels := grouping.Labels{{Name: "alertname", Value: "Down"}}
 	require.Equal(t, []grouping.ObservedAlert{{
-		Group: group, Listed: true,
+		Group: group, Listed: true, Until: time.Date(2026, 11, 27, 10, 9, 0, 0, time.UTC),
 		Alert: grouping.NotifiedAlert{
 			Fingerprint: "0123456789abcdef", Status: grouping.StatusFiring,
 			Labels:      grouping.Labels{{Name: "alertname", Value: "Down"}, {Name: "i", Value: "1"}},

@@ -60,8 +60,9 @@ func (m *Manager) TakeCheckpoint(ctx context.Context) error {
 	if err != nil || !m.checkpointIsDue(stored) {
 		return err
 	}
-	// A lease is of a source, and this is one without a name: that of Muster itself.
-	if acquired, err := m.acquire(ctx, "", checkpointLease, checkpointCheck); err != nil || !acquired {
+	// A lease is of a source, and this is one without a name: that of Muster itself. Without the
+	// storage, no checkpoint can be kept either.
+	if acquired, err := m.acquire(ctx, "", checkpointLease, checkpointCheck, true); err != nil || !acquired {
 		return err
 	}
 	c := Checkpoint{CausesKnown: m.knowsCauses(), Groups: m.index.all()}

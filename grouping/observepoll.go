@@ -112,12 +112,15 @@ func (m *Manager) AcquirePolling(ctx context.Context, source string, interval ti
 	if err := m.startOperation(ctx, "acquire_polling"); err != nil {
 		return false, err
 	}
-	return m.acquire(ctx, source, pollingLease, interval)
+	return m.acquire(ctx, source, pollingLease, interval, false)
 }
 
 // acquire takes or renews a lease for two intervals. It reports whether this Muster has it.
-func (m *Manager) acquire(ctx context.Context, source, lease string, interval time.Duration) (acquired bool, err error) {
-	err = m.writeSource(ctx, source, func(base *SourceDocument, log *eventLog) *SourceDocument {
+// durableOnly is that of a Write: then there is no lease while the storage fails.
+func (m *Manager) acquire(
+	ctx context.Context, source, lease string, interval time.Duration, durableOnly bool,
+) (acquired bool, err error) {
+	err = m.changeSource(ctx, source, durableOnly, func(base *SourceDocument, log *eventLog) *SourceDocument {
 		now := m.clock.Now()
 		l := base.Leases[lease]
 		if acquired = l == nil || m.opts.OnlyMuster || l.Holder == m.clock.Writer() || now.Sub(l.RenewedAt).Abs() >= 2*interval; !acquired {

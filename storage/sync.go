@@ -91,14 +91,21 @@ func (t *Tiered) Drain(ctx context.Context) error {
 }
 
 // nameDirty says how many documents are dirty, with the IDs of at most maxNamed of them.
-// It returns "" if nothing is dirty.
+// It returns "" if nothing is dirty. The document of Muster itself does not count: it has
+// nothing that anybody sent.
 func (t *Tiered) nameDirty() string {
+	own := grouping.SourceID("")
 	t.mu.Lock()
 	ids := make([]string, 0, len(t.dirty))
 	for id := range t.dirty {
-		ids = append(ids, string(id))
+		if id != own {
+			ids = append(ids, string(id))
+		}
 	}
 	sources := t.dirtySources
+	if _, ownIsDirty := t.dirty[own]; ownIsDirty {
+		sources--
+	}
 	t.mu.Unlock()
 	if len(ids) == 0 {
 		return ""
