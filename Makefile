@@ -90,11 +90,12 @@ demo: build $(ALERTMANAGER) ## run a real Alertmanager, Muster and a story of al
 .PHONY: test
 test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager, browser or Python
 	@# Tests with servers mostly wait, so more of them run at the same time than there
-	@# are cores. They come first, because they take longest. Vet runs in lint.
+	@# are cores. What takes longest comes first. Vet runs in lint.
 	go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m -p 3 -parallel 4 \
-		$(WITH_SERVERS) $(filter-out $(WITH_SERVERS),$(shell go list -tags $(TAGS) ./...))
+		$(LONGEST) $(filter-out $(LONGEST),$(shell go list -tags $(TAGS) ./...))
 
-WITH_SERVERS := muster/e2e muster/e2e/browser muster/storage muster/storage/redis muster/storage/file
+LONGEST := muster/e2e muster/e2e/browser muster/storage muster/storage/redis muster/storage/file \
+	muster/templates muster/api muster/receiver
 
 .PHONY: test-tools
 test-tools: ## install the programs that the tests need
