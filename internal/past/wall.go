@@ -179,10 +179,14 @@ func (r *Reader) knownSince(ctx context.Context) (time.Time, error) {
 	return k.since, err
 }
 
-// firstEvent returns the time of the first event, or now.
+// emptyLag is how much earlier than now an empty history begins. The first event can have a time
+// that is earlier than now: the clock that all replicas share can be behind that of this host.
+const emptyLag = time.Minute
+
+// firstEvent returns the time of the first event. Without any, it is a little before now.
 func (r *Reader) firstEvent(ctx context.Context) (time.Time, error) {
 	for e, err := range r.events.StreamEvents(ctx, time.Time{}) {
 		return e.Time, err
 	}
-	return time.Now(), nil
+	return time.Now().Add(-emptyLag), nil
 }
