@@ -415,13 +415,20 @@ func (m *Manager) recordAlertmanager(ctx context.Context, source, url string, p 
 // key, which has the same source, receiver and labels, and deletes the group of the API. g is
 // either of them. Each writer calls it after its write, so that of two at once one sees both.
 func (m *Manager) joinAPIGroup(ctx context.Context, g *AlertGroup) {
-	if g.isFromAPI() {
-		if g = m.withRealKey(g); g == nil {
-			return
+	var old, newest *AlertGroup
+	for _, o := range m.index.withLabels(g.Receiver, g.GroupLabels) {
+		switch {
+		case o.Source != g.Source:
+		case o.isFromAPI():
+			old = o
+		case newest == nil || newest.isOlderThan(o):
+			newest = o
 		}
 	}
-	old := m.index.get(apiKey(g.Source, g.Receiver, g.GroupLabels).ID())
-	if old == nil {
+	if g.isFromAPI() {
+		g = newest
+	}
+	if old == nil || g == nil {
 		return
 	}
 	og := &observedGroup{key: g.Key}
@@ -442,17 +449,6 @@ func (m *Manager) joinAPIGroup(ctx context.Context, g *AlertGroup) {
 	if err != nil {
 		m.logger.Info("Failed to move alerts to the real key of their group, the next notification will retry", "group", g.ID, "err", err)
 	}
-}
-
-// withRealKey returns the newest group with the source, the receiver and the labels of a group
-// that only the API told of, or nil.
-func (m *Manager) withRealKey(old *AlertGroup) (newest *AlertGroup) {
-	for _, g := range m.index.withLabels(old.Receiver, old.GroupLabels) {
-		if g.Source == old.Source && !g.isFromAPI() && (newest == nil || newest.isOlderThan(g)) {
-			newest = g
-		}
-	}
-	return newest
 }
 
 // movedFromAPI returns the group that had the ID while only the API told of it, or nil.
