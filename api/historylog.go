@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -161,22 +160,13 @@ func (l *HistoryLog) writeAll() error {
 // maxLogText is the number of bytes from which text is written before more is encoded.
 const maxLogText = 64 << 10
 
-// take encodes the next events of the queue. It returns false if there is nothing to write.
+// take encodes the next events of the queue, unless enough text waits. It returns false if there
+// is nothing to write.
 func (l *HistoryLog) take() bool {
-	l.mu.Lock()
-	events := l.queue
-	const atOnce = 256
-	if len(events) > atOnce {
-		l.queue = events[atOnce:]
-		events = events[:atOnce]
-	} else {
-		l.queue = nil
+	if len(l.text) >= maxLogText {
+		return true
 	}
-	if len(l.text) >= maxLogText { // write first
-		l.queue = append(slices.Clip(events), l.queue...)
-		events = nil
-	}
-	l.mu.Unlock()
+	events := l.next()
 	for i := range events {
 		line, err := json.Marshal(viewEvent(&events[i]))
 		if err != nil {
@@ -186,6 +176,19 @@ func (l *HistoryLog) take() bool {
 		l.text = append(append(l.text, line...), '\n')
 	}
 	return len(l.text) > 0
+}
+
+// next removes the next events from the queue.
+func (l *HistoryLog) next() (events []grouping.Event) {
+	const atOnce = 256
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := min(len(l.queue), atOnce)
+	events, l.queue = l.queue[:n], l.queue[n:]
+	if len(l.queue) == 0 {
+		l.queue = nil // it keeps no memory
+	}
+	return events
 }
 
 // tryWrite writes the text. What is left after a failure is written later.
