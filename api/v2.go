@@ -146,11 +146,6 @@ func (p *v2Params) answered(c *gin.Context) bool {
 	return p.err != nil
 }
 
-// matchAll reports whether the labels match all matchers.
-func matchAll(ms labels.Matchers, l grouping.Labels) bool {
-	return !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return !m.Matches(l.Get(m.Name)) })
-}
-
 // v2Time is how Alertmanager writes times.
 const v2Time = "2006-01-02T15:04:05.000Z07:00"
 

@@ -46,7 +46,7 @@ func (q *v2Query) selectsReceiver(receiver string) bool {
 	if q.receiver != nil && !q.receiver.MatchString(receiver) {
 		return false
 	}
-	return len(q.receiverMatchers) == 0 || matchAll(q.receiverMatchers, receiverLabels(receiver))
+	return len(q.receiverMatchers) == 0 || grouping.AllMatch(q.receiverMatchers, receiverLabels(receiver))
 }
 
 // v2Alert is an alert in an answer.
@@ -70,7 +70,7 @@ func (a *v2Alert) state() string {
 
 // alert returns an alert that fires or is suppressed, if the query selects it.
 func (q *v2Query) alert(g *grouping.AlertGroup, a *grouping.Alert) (v v2Alert, ok bool) {
-	if shown := a.ShownStatus(); shown != grouping.StatusFiring && shown != grouping.StatusSuppressed || !matchAll(q.matchers, a.Labels) {
+	if shown := a.ShownStatus(); shown != grouping.StatusFiring && shown != grouping.StatusSuppressed || !grouping.AllMatch(q.matchers, a.Labels) {
 		return v, false
 	}
 	v = v2Alert{Alert: a, group: g}

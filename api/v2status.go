@@ -7,6 +7,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/common/version"
 
+	"muster/grouping"
 	"muster/internal/reply"
 )
 
@@ -86,7 +87,7 @@ func (d *Door) serveV2Receivers(c *gin.Context) {
 	}
 	receivers := []v2Receiver{}
 	for _, name := range names {
-		if matchAll(matchers, receiverLabels(name)) {
+		if grouping.AllMatch(matchers, receiverLabels(name)) {
 			receivers = append(receivers, v2Receiver{map[string]string{"name": name}, name})
 		}
 	}

@@ -96,7 +96,7 @@ const (
 // IsHeartbeat reports whether an element of matchers selects an alert with the labels.
 // An element without a matcher selects nothing.
 func IsHeartbeat(matchers []labels.Matchers, l Labels) bool {
-	return slices.ContainsFunc(matchers, func(m labels.Matchers) bool { return len(m) > 0 && allMatch(m, l) })
+	return slices.ContainsFunc(matchers, func(m labels.Matchers) bool { return len(m) > 0 && AllMatch(m, l) })
 }
 
 // IsHeartbeatGroup reports whether a group contains only heartbeats, and at least one.

@@ -94,7 +94,7 @@ func (q *ListQuery) Selects(g *AlertGroup) bool { return newSelector(q).selects(
 // same alert must satisfy both: a query for firing groups does not find a group by a
 // resolved alert.
 func (q *ListQuery) MatchesAlert(a *Alert) bool {
-	return q.wantsAlert(a) && allMatch(q.Matchers, a.Labels)
+	return q.wantsAlert(a) && AllMatch(q.Matchers, a.Labels)
 }
 
 // CountMatches returns how many alerts of the group have a status that the query's

@@ -116,7 +116,7 @@ func selectedByMatchers(q ListQuery, g *AlertGroup) bool {
 	case len(q.States) > 0 && !slices.Contains(q.States, g.State):
 		return false
 	case len(g.Alerts) == 0:
-		return allMatch(q.Matchers, g.GroupLabels)
+		return AllMatch(q.Matchers, g.GroupLabels)
 	default:
 		return len(q.Matchers) == 0 || slices.ContainsFunc(g.Alerts, q.MatchesAlert)
 	}

@@ -277,5 +277,5 @@ func compileMatchers(sets [][]SilenceMatcher) (compiled silenceMatchers) {
 }
 
 func (sm silenceMatchers) match(l Labels) bool {
-	return slices.ContainsFunc(sm, func(ms labels.Matchers) bool { return allMatch(ms, l) })
+	return slices.ContainsFunc(sm, func(ms labels.Matchers) bool { return AllMatch(ms, l) })
 }

@@ -281,7 +281,7 @@ func (q *EventQuery) Matches(e *Event) bool {
 		return false
 	}
 	missing := func(word string) bool { return !e.mentions(strings.ToLower(word)) }
-	return allMatch(q.Matchers, e.Labels) && !slices.ContainsFunc(q.Words, missing)
+	return AllMatch(q.Matchers, e.Labels) && !slices.ContainsFunc(q.Words, missing)
 }
 
 func (e *Event) mentions(word string) bool {
@@ -289,8 +289,8 @@ func (e *Event) mentions(word string) bool {
 		labelsMention(e.Labels, word)
 }
 
-// allMatch reports whether all matchers match. A missing label counts as empty.
-func allMatch(ms labels.Matchers, l Labels) bool {
+// AllMatch reports whether all matchers match. A missing label counts as empty.
+func AllMatch(ms labels.Matchers, l Labels) bool {
 	for _, m := range ms {
 		if !m.Matches(l.Get(m.Name)) {
 			return false
