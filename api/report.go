@@ -15,13 +15,6 @@ import (
 // reportRowSize is about the memory of a row of a report.
 const reportRowSize = 500
 
-// The formats of a report. CSV and lines of JSON have its rows only.
-const (
-	reportJSON   = "json"
-	reportCSV    = "csv"
-	reportNDJSON = "ndjson"
-)
-
 // reportView is a report as the API answers it. Fields are omitted if nothing is known to
 // say: the numbers of the window before if the history does not have it, and durations and
 // shares if no episode ended.
@@ -77,10 +70,11 @@ type reportDayView struct {
 // unknownReason stands for a reason that Alertmanager did not send.
 const unknownReason = "unknown"
 
+// serveReport answers with a report. As CSV and as lines of JSON it has its rows only.
 func (d *Door) serveReport(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	asked := params.Report(time.Now())
-	format := params.Choice("format", []string{reportJSON, reportCSV, reportNDJSON})
+	format := params.Format()
 	if err := queryError(params, &asked.Filter); err != nil {
 		reply.Error(c, d.logger, err)
 		return
@@ -92,7 +86,7 @@ func (d *Door) serveReport(c *gin.Context) {
 	}
 	held := int64(len(report.Rows)) * reportRowSize
 	switch format {
-	case reportCSV:
+	case query.FormatCSV:
 		d.streamCSV(c, held, "report", reportColumns, func(out *csvStream) {
 			for i := range report.Rows {
 				if out.failed() {
@@ -101,8 +95,8 @@ func (d *Door) serveReport(c *gin.Context) {
 				writeReportRow(out, viewReportRow(&report.Rows[i], report.Before != nil))
 			}
 		})
-	case reportNDJSON:
-		head := answerHead{media: "application/x-ndjson", file: fileName("report", reportNDJSON, time.Now())}
+	case query.FormatNDJSON:
+		head := answerHead{media: ndjsonMedia, file: fileName("report", string(query.FormatNDJSON), time.Now())}
 		d.stream(c, held, head, func(text *textStream) {
 			out := &jsonStream{text}
 			for i := range report.Rows {
@@ -110,7 +104,7 @@ func (d *Door) serveReport(c *gin.Context) {
 					return
 				}
 				out.writeValue(viewReportRow(&report.Rows[i], report.Before != nil))
-				out.writeRaw("\n")
+				out.endLine()
 			}
 		})
 	default:
