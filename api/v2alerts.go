@@ -70,7 +70,9 @@ func (a *v2Alert) state() string {
 
 // alert returns an alert that fires or is suppressed, if the query selects it.
 func (q *v2Query) alert(g *grouping.AlertGroup, a *grouping.Alert) (v v2Alert, ok bool) {
-	if shown := a.ShownStatus(); shown != grouping.StatusFiring && shown != grouping.StatusSuppressed || !grouping.AllMatch(q.matchers, a.Labels) {
+	shown := a.ShownStatus()
+	isListed := shown == grouping.StatusFiring || shown == grouping.StatusSuppressed
+	if !isListed || !grouping.AllMatch(q.matchers, a.Labels) {
 		return v, false
 	}
 	v = v2Alert{Alert: a, group: g}
