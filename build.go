@@ -48,6 +48,10 @@ func build(c config, logger *slog.Logger) (*muster, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.people.HasUsers = webConfig.HasUsers
+	if err := c.people.Validate(); err != nil {
+		return nil, err
+	}
 	clock := grouping.NewClock()
 	c.storage.GroupRetention = c.group.Retention
 	c.group.HistoryRetention, c.group.OnlyMuster = c.storage.HistoryRetention, c.storage.Redis.URL == ""
@@ -89,6 +93,8 @@ func (m *muster) buildDoors(
 	if m.webhooks, err = receiver.New(m.manager, limits, reg, logger, c.receiver); err != nil {
 		return err
 	}
+	people := &c.people
+	people.IsSender = m.webhooks.HasToken
 	readers, err := reply.NewReaders(limits, c.readers)
 	if err != nil {
 		return err
@@ -101,14 +107,14 @@ func (m *muster) buildDoors(
 	if err != nil {
 		return err
 	}
-	json := api.New(m.manager, m.past, m.hub, exports, readers, limits, api.Status{Storage: status, Problems: problems}, logger)
+	json := api.New(m.manager, m.past, m.hub, exports, readers, limits, people, api.Status{Storage: status, Problems: problems}, logger)
 	c.pages.PollInterval = c.poller.Interval
 	renderer, err := c.pages.NewRenderer()
 	if err != nil {
 		return err
 	}
 	html, err := pages.New(
-		m.manager, m.past, m.hub, readers, limits, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages,
+		m.manager, m.past, m.hub, readers, limits, people, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages,
 	)
 	if err != nil {
 		return err

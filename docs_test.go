@@ -280,7 +280,7 @@ func TestArchitecturePicturesTheImports(t *testing.T) {
 			}
 		}
 	}
-	require.Len(t, paths, 16)
+	require.Len(t, paths, 17)
 	require.ElementsMatch(t, real, drawn)
 }
 

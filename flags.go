@@ -26,6 +26,7 @@ import (
 	"muster/alertmanager"
 	"muster/api"
 	"muster/grouping"
+	"muster/internal/person"
 	"muster/internal/reply"
 	"muster/pages"
 	"muster/receiver"
@@ -48,6 +49,7 @@ type config struct {
 	readers reply.ReaderOptions
 	pages   pages.Options
 	router  web.RouterOptions
+	people  person.Policy
 	poller  alertmanager.Options
 
 	shutdownTimeout time.Duration
@@ -88,6 +90,17 @@ func newFlags(c *config) *kingpin.Application {
 		Default(strconv.Itoa(c.exports.MaxExports)), &c.exports.MaxExports, integer(1))
 	setFlag(app.Flag("web.max-tails", "Maximum number of clients that follow the history. Further requests get 503.").
 		Default(strconv.Itoa(c.exports.MaxTails)), &c.exports.MaxTails, integer(1))
+	setFlag(app.Flag("web.user-header", "Name of the header in which an authenticating proxy names the user. "+
+		"It needs --web.user-header-from.").
+		PlaceHolder("HEADER"), &c.people.Header, person.ParseHeader)
+	addFlag(app.Flag("web.user-header-from", "Address or network of the proxy that sets --web.user-header. Repeatable. "+
+		"The header is ignored in all other requests.").
+		PlaceHolder("ADDRESS"), &c.people.HeaderFrom, person.ParseFrom)
+	addFlag(app.Flag("web.writers", "Name of a verified user who may acknowledge, write notes and silence. Repeatable. "+
+		"The default is everyone.").
+		PlaceHolder("NAME"), &c.people.Writers, person.ParseWriter)
+	app.Flag("web.read-only", "Whether nobody may acknowledge, write notes and silence. Notifications are kept as always.").
+		BoolVar(&c.people.ReadOnly)
 	app.Flag("web.enable-pprof", "Whether to serve profiles of Muster under /debug/pprof.").
 		BoolVar(&c.router.EnablePprof)
 	app.Flag("webhook.token-file", "Path of a file with tokens, one per line. "+
@@ -227,8 +240,9 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 	if err := c.poller.Validate(); err != nil {
 		return err
 	}
-	if external, err := url.Parse(c.pages.ExternalURL); err == nil && c.router.RoutePrefix == "" {
-		c.router.RoutePrefix = external.Path
+	if external, err := url.Parse(c.pages.ExternalURL); err == nil {
+		c.router.ExternalOrigin = originOf(external)
+		c.router.RoutePrefix = cmp.Or(c.router.RoutePrefix, external.Path)
 	}
 	c.poller.MaxLabels = c.receiver.MaxLabels
 	c.pages.RoutePrefix, c.pages.Groups, c.pages.Settings = c.router.RoutePrefix, c.group, settings(app)
@@ -416,6 +430,20 @@ func webURL(text string) (string, error) {
 	}
 	_, err = routePrefix(u.Path)
 	return text, err
+}
+
+// originOf returns the origin of a URL as a browser writes it, or "" if the URL has no host.
+func originOf(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	for scheme, port := range map[string]string{"http": ":80", "https": ":443"} {
+		if u.Scheme == scheme {
+			host = strings.TrimSuffix(host, port)
+		}
+	}
+	if host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + host
 }
 
 // routePattern matches paths without characters that the router treats as wildcards.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 
 	"muster/storage"
@@ -23,6 +26,10 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 		{"--web.max-requests=0", "--web.max-requests: 0 is less than 1"},
 		{"--web.max-readers=0", "--web.max-readers: 0 is less than 1"},
 		{"--web.max-live-clients=0", "--web.max-live-clients: 0 is less than 1"},
+		{"--web.user-header=X User", `--web.user-header: "X User" is not the name of a header`},
+		{"--web.user-header=cookie", "--web.user-header: a browser sets Cookie itself"},
+		{"--web.user-header-from=proxy", `--web.user-header-from: "proxy" is neither an address nor a network such as 10.0.0.0/8`},
+		{"--web.writers= ", "--web.writers: a name is required"},
 		{"--web.max-exports=0", "--web.max-exports: 0 is less than 1"},
 		{"--web.max-tails=0", "--web.max-tails: 0 is less than 1"},
 		{"--history.log=/no/such/folder/log", "--history.log: stat /no/such/folder: no such file or directory"},
@@ -209,6 +216,58 @@ func TestRoutePrefix(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, tc.want, c.router.RoutePrefix, tc)
 	}
+}
+
+// The origin is written as a browser writes it.
+func TestExternalOrigin(t *testing.T) {
+	for external, want := range map[string]string{
+		"":                           "",
+		"http://host":                "http://host",
+		"https://Muster.Example/a/b": "https://muster.example",
+		"https://host:443/":          "https://host",
+		"http://host:80":             "http://host",
+		"http://host:443":            "http://host:443",
+		"https://host:8443":          "https://host:8443",
+		"http://[::1]:9095/":         "http://[::1]:9095",
+	} {
+		c, err := parseFlags([]string{"--web.external-url=" + external})
+		require.NoError(t, err)
+		require.Equal(t, want, c.router.ExternalOrigin)
+	}
+}
+
+// Muster does not start if everyone could write as another person, or if nobody could.
+func TestWhoMayWriteMustMakeSense(t *testing.T) {
+	users := filepath.Join(t.TempDir(), "web.yml")
+	require.NoError(t, os.WriteFile(users, []byte("basic_auth_users: {mira: $2a$04$9mK3Z533dmg19ybAmjgpy.QTuPuE6jn545vTyoba4Qd2faqd3OUTG}\n"), 0o600))
+	for want, args := range map[string][]string{
+		"--web.user-header needs --web.user-header-from": {"--web.user-header=X-User"},
+		"--web.user-header-from has no effect":           {"--web.user-header-from=10.0.0.1"},
+		"--web.writers needs verified names":             {"--web.writers=mira"},
+	} {
+		c, err := parseFlags(append(args, "--storage.path="))
+		require.NoError(t, err)
+		_, err = build(c, promslog.NewNopLogger())
+		require.ErrorContains(t, err, want)
+	}
+	for _, args := range [][]string{
+		{"--web.user-header=x-user", "--web.user-header-from=10.0.0.0/8", "--web.user-header-from=::1", "--web.writers=mira", "--web.writers=rob"},
+		{"--web.config.file=" + users, "--web.writers=mira"},
+		{"--web.read-only"},
+		{"--web.user-header="},
+	} {
+		c, err := parseFlags(append(args, "--storage.path="))
+		require.NoError(t, err)
+		c.applyMemoryLimit(math.MaxInt64)
+		m, err := build(c, promslog.NewNopLogger())
+		require.NoError(t, err, args)
+		require.NoError(t, m.storage.Close())
+	}
+	c, err := parseFlags([]string{"--web.user-header=x-user", "--web.user-header-from=10.1.2.3/8", "--web.writers=mira", "--web.writers=rob"})
+	require.NoError(t, err)
+	require.Equal(t, "X-User", c.people.Header)
+	require.Equal(t, "[10.0.0.0/8]", fmt.Sprint(c.people.HeaderFrom))
+	require.Equal(t, []string{"mira", "rob"}, c.people.Writers)
 }
 
 func TestDemoKeepsToItself(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"muster/grouping"
 	"muster/internal/limit"
+	"muster/internal/person"
 	"muster/internal/query"
 	"muster/internal/reply"
 )
@@ -71,18 +72,20 @@ type Door struct {
 	exports   *Exports
 	readers   *reply.Readers
 	limits    *limit.Registry
+	people    *person.Policy
 	status    Status
 	logger    *slog.Logger
 	startedAt time.Time
 }
 
-// New returns the API. Its live updates come from the hub.
+// New returns the API. Its live updates come from the hub. The policy says who may write.
 func New(
-	groups groups, past past, hub *Hub, exports *Exports, readers *reply.Readers, limits *limit.Registry, status Status, logger *slog.Logger,
+	groups groups, past past, hub *Hub, exports *Exports, readers *reply.Readers, limits *limit.Registry, people *person.Policy,
+	status Status, logger *slog.Logger,
 ) *Door {
 	return &Door{
-		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, status: status, logger: logger,
-		startedAt: time.Now(),
+		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, people: people, status: status,
+		logger: logger, startedAt: time.Now(),
 	}
 }
 

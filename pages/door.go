@@ -13,6 +13,7 @@ import (
 	"muster/grouping"
 	"muster/history"
 	"muster/internal/limit"
+	"muster/internal/person"
 	"muster/internal/reply"
 	"muster/templates"
 )
@@ -140,6 +141,7 @@ type Door struct {
 	live      liveUpdates
 	readers   *reply.Readers
 	limits    *limit.Registry
+	people    *person.Policy
 	status    Status
 	logger    *slog.Logger
 	opts      Options
@@ -160,10 +162,10 @@ func (o Options) NewRenderer() (*templates.Renderer, error) {
 	return templates.New(prefix)
 }
 
-// New returns the pages. The renderer is that of the options.
+// New returns the pages. The policy says who may write. The renderer is that of the options.
 func New(
-	groups groups, past past, live liveUpdates, readers *reply.Readers, limits *limit.Registry, status Status, renderer *templates.Renderer,
-	logger *slog.Logger, opts Options,
+	groups groups, past past, live liveUpdates, readers *reply.Readers, limits *limit.Registry, people *person.Policy, status Status,
+	renderer *templates.Renderer, logger *slog.Logger, opts Options,
 ) (*Door, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
@@ -171,7 +173,7 @@ func New(
 	origin, prefix := opts.address()
 	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
 	return &Door{
-		groups: groups, past: past, live: live, readers: readers, limits: limits, status: status, logger: logger, opts: opts,
+		groups: groups, past: past, live: live, readers: readers, limits: limits, people: people, status: status, logger: logger, opts: opts,
 		renderer: renderer, static: renderer.Static(), links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
 	}, nil
 }

@@ -143,11 +143,7 @@ func (a *admission) checkToken(c *gin.Context) *refusal {
 	if a.tokens.path == "" {
 		return nil
 	}
-	given, ok := bearerToken(c.GetHeader("Authorization"))
-	if !ok {
-		_, given, ok = c.Request.BasicAuth()
-	}
-	if ok && a.tokens.accepts(given) {
+	if a.tokens.acceptsRequest(c.Request) {
 		return nil
 	}
 	c.Header("WWW-Authenticate", "Bearer")

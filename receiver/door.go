@@ -101,6 +101,10 @@ func (d *Door) Problems() []string {
 	return nil
 }
 
+// HasToken reports whether a request has a token of the webhook. Such a request is of a
+// sender, not of a person.
+func (d *Door) HasToken(r *http.Request) bool { return d.webhook.tokens.acceptsRequest(r) }
+
 // rejecter counts a rejected request and lists it on the status page.
 type rejecter func(ctx context.Context, remote string, code int, reason limit.Reason, text string)
 

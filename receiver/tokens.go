@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -136,4 +137,14 @@ func (t *webhookTokens) accepts(given string) bool {
 		same |= subtle.ConstantTimeCompare(hash[:], want[:])
 	}
 	return same == 1
+}
+
+// acceptsRequest reports whether a request has a valid token. Without a file there is no
+// token.
+func (t *webhookTokens) acceptsRequest(r *http.Request) bool {
+	given, ok := bearerToken(r.Header.Get("Authorization"))
+	if !ok {
+		_, given, ok = r.BasicAuth()
+	}
+	return ok && t.accepts(given)
 }

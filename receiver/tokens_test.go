@@ -1,6 +1,7 @@
 package receiver_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,6 +37,14 @@ func TestWebhookToken(t *testing.T) {
 	h.ServeHTTP(w, r)
 	require.Equal(t, http.StatusUnauthorized, w.Code, "only the first header counts")
 	require.Equal(t, http.StatusOK, h.Get("/api/v1/groups").Code, "reading requires no token")
+
+	for header, want := range map[string]bool{
+		"": false, "Bearer wrong": false, "Bearer first secret": true, "Basic " + base64.StdEncoding.EncodeToString([]byte("am:first secret")): true,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("Authorization", header)
+		require.Equal(t, want, h.Receiver.HasToken(r), header)
+	}
 
 	// Rewriting the file rotates the token. After the file is removed, a
 	// revoked token stays invalid.

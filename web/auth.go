@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"muster/internal/person"
 )
 
 // Limits of the work for passwords that are not in the cache. One bcrypt
@@ -137,16 +139,19 @@ func (p *passwords) remember(key [sha256.Size]byte, user string, right bool) {
 }
 
 // authorize checks the user and the password of a request, if the config has
-// users.
-func (s *Server) authorize(r *http.Request, c *settings) error {
+// users. The returned request then says who the user is.
+func (s *Server) authorize(r *http.Request, c *settings) (*http.Request, error) {
 	if len(c.Users) == 0 {
-		return nil
+		return r, nil
 	}
 	user, password, ok := r.BasicAuth()
 	if !ok {
-		return errWrongPassword
+		return nil, errWrongPassword
 	}
-	return s.passwords.verify(r.Context(), hostOf(r.RemoteAddr), user, string(c.Users[user]), password)
+	if err := s.passwords.verify(r.Context(), hostOf(r.RemoteAddr), user, string(c.Users[user]), password); err != nil {
+		return nil, err
+	}
+	return r.WithContext(person.WithUser(r.Context(), user)), nil
 }
 
 func hostOf(address string) string {

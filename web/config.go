@@ -102,6 +102,9 @@ func (s *settings) isEmpty() bool {
 // UsesTLS reports whether the server speaks TLS.
 func (c *Config) UsesTLS() bool { return c.get().tls != nil }
 
+// HasUsers reports whether requests need the password of a user.
+func (c *Config) HasUsers() bool { return len(c.get().Users) > 0 }
+
 // Problems returns sentences that say what is wrong with the current file.
 func (c *Config) Problems() []string {
 	c.get()

@@ -26,9 +26,15 @@ func setSecurityHeaders(h http.Header) {
 }
 
 // rejectCrossOrigin wraps a handler and rejects requests that a browser sends from
-// another site, unless they only read.
-func (r *Router) rejectCrossOrigin(next http.Handler) http.Handler {
+// another site, unless they only read. The address at which people reach Muster is no
+// other site, also if a proxy in front of Muster changes the Host header.
+func (r *Router) rejectCrossOrigin(next http.Handler) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
+	if origin := r.opts.ExternalOrigin; origin != "" {
+		if err := protection.AddTrustedOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.limits.Reject(req.Context(), req.RemoteAddr, http.StatusForbidden, limit.CrossOrigin, "sent by a browser from another site")
 		setSecurityHeaders(w.Header())
@@ -36,5 +42,5 @@ func (r *Router) rejectCrossOrigin(next http.Handler) http.Handler {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = io.WriteString(w, `{"error":"requests from a browser on another site are not allowed"}`+"\n")
 	}))
-	return protection.Handler(next)
+	return protection.Handler(next), nil
 }

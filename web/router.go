@@ -43,6 +43,9 @@ type Door interface {
 type RouterOptions struct {
 	// RoutePrefix is the path prefix of all routes.
 	RoutePrefix string
+	// ExternalOrigin is the origin at which people reach Muster, such as
+	// https://muster.example.net, or "". It is written as a browser writes it.
+	ExternalOrigin string
 	// EnablePprof enables profiles of the process.
 	EnablePprof bool
 	// WriteTimeout is the time after which a client that reads nothing is
@@ -115,7 +118,11 @@ func NewRouter(
 	for _, door := range doors {
 		door.Routes(routes)
 	}
-	r.handler = withRequestID(r.withDeadlines(r.rejectCrossOrigin(r.engine)))
+	sameOrigin, err := r.rejectCrossOrigin(r.engine)
+	if err != nil {
+		return nil, err
+	}
+	r.handler = withRequestID(r.withDeadlines(sameOrigin))
 	return r, nil
 }
 

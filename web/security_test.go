@@ -444,6 +444,31 @@ func TestCrossSitePostsAreRejected(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.Post(wiretest.Body()).Code, "Alertmanager sends neither")
 }
 
+// People post forms from the external URL, also if a proxy changes the Host header.
+func TestTheExternalOriginIsNoOtherSite(t *testing.T) {
+	h := testserver.New(t, testserver.Options{ExternalOrigin: "https://muster.example.net"})
+	for want, all := range map[int][][]string{
+		http.StatusOK: {
+			{"Origin", "https://muster.example.net"},
+			{"Origin", "https://muster.example.net", "Sec-Fetch-Site", "cross-site"},
+			{"Origin", "http://example.com"}, // the Host of the request
+		},
+		http.StatusForbidden: {
+			{"Origin", "http://muster.example.net"},
+			{"Origin", "https://muster.example.net:8443"},
+			{"Origin", "https://muster.example.net.evil.example"},
+			{"Origin", "https://evil.example"},
+			{"Sec-Fetch-Site", "cross-site"},
+		},
+	} {
+		for _, headers := range all {
+			require.Equal(t, want, h.Post(wiretest.Body(), headers...).Code, headers)
+		}
+	}
+	_, err := testserver.Build(testserver.Options{ExternalOrigin: "https://muster.example.net/path"})
+	require.ErrorContains(t, err, "invalid origin")
+}
+
 func TestProbes(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	for _, method := range []string{http.MethodGet, http.MethodHead} {

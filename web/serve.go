@@ -67,11 +67,12 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(name, value)
 	}
 	if !s.isOpen(r) {
-		err := s.admit(r, c)
+		admitted, err := s.admit(r, c)
 		if err != nil {
 			s.reject(w, r, err)
 			return
 		}
+		r = admitted
 	}
 	s.handler.ServeHTTP(w, r)
 }
@@ -79,9 +80,10 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
 var errRateLimit = errors.New("rate limit of the web config file reached, try again")
 
 // admit returns an error if the rate limit or the password rejects the request.
-func (s *Server) admit(r *http.Request, c *settings) error {
+// Otherwise it returns the request with its user.
+func (s *Server) admit(r *http.Request, c *settings) (*http.Request, error) {
 	if c.limiter != nil && !c.limiter.Allow() {
-		return errRateLimit
+		return nil, errRateLimit
 	}
 	return s.authorize(r, c)
 }

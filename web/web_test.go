@@ -21,6 +21,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"muster/internal/limit"
+	"muster/internal/person"
 	"muster/internal/testtls"
 )
 
@@ -69,7 +70,7 @@ func start(t *testing.T, dir, config string) *edge {
 	e.write(config)
 	loaded, err := Load(e.file, e.reg, promslog.NewNopLogger())
 	require.NoError(t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(e.serve)}
 	e.Server = New(loaded, server, e, promslog.NewNopLogger(), Options{Open: []string{HealthyPath}})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -87,6 +88,13 @@ func start(t *testing.T, dir, config string) *edge {
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
 	})
 	return e
+}
+
+// serve answers who sent the request, as a header.
+func (e *edge) serve(w http.ResponseWriter, r *http.Request) {
+	if who, err := (&person.Policy{}).Writer(r, ""); err == nil {
+		w.Header().Set("Who", fmt.Sprintf("%s %t", who.Name, who.Verified))
+	}
 }
 
 // Reject implements rejecter.
@@ -109,6 +117,13 @@ func (e *edge) seen() []refusal {
 
 func (e *edge) ask(method, path, user, password string) int {
 	e.t.Helper()
+	code, _ := e.askWho(method, path, user, password)
+	return code
+}
+
+// askWho also returns who sent the request.
+func (e *edge) askWho(method, path, user, password string) (code int, who string) {
+	e.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), method, e.url+path, nil)
 	require.NoError(e.t, err)
 	if user != "" {
@@ -117,7 +132,7 @@ func (e *edge) ask(method, path, user, password string) int {
 	res, err := e.client.Do(r)
 	require.NoError(e.t, err)
 	require.NoError(e.t, res.Body.Close())
-	return res.StatusCode
+	return res.StatusCode, res.Header.Get("Who")
 }
 
 // look makes the next request check the file again.

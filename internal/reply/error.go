@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"muster/grouping"
+	"muster/internal/person"
 )
 
 // Fail ends a request with an error as JSON.
@@ -18,9 +19,12 @@ func Fail(c *gin.Context, code int, message string) {
 // Error ends a request with the status code that matches the error. It logs only
 // errors that Muster does not expect.
 func Error(c *gin.Context, logger *slog.Logger, err error) {
+	refused, _ := errors.AsType[*person.RefusedError](err)
 	switch {
 	case errors.Is(err, grouping.ErrBadQuery):
 		Fail(c, http.StatusBadRequest, err.Error())
+	case refused != nil:
+		refuse(c, refused)
 	case errors.Is(err, grouping.ErrGroupNotFound), errors.Is(err, grouping.ErrSilenceNotFound):
 		Fail(c, http.StatusNotFound, err.Error())
 	case c.Request.Context().Err() != nil:
@@ -33,6 +37,14 @@ func Error(c *gin.Context, logger *slog.Logger, err error) {
 		logger.ErrorContext(c.Request.Context(), "Request failed", "handler", c.FullPath(), "err", err)
 		Fail(c, http.StatusServiceUnavailable, "internal error")
 	}
+}
+
+// refuse answers a person who may not write.
+func refuse(c *gin.Context, refused *person.RefusedError) {
+	if refused.Status == http.StatusMethodNotAllowed {
+		c.Header("Allow", "") // no method is allowed, and the client must learn that
+	}
+	Fail(c, refused.Status, refused.Text)
 }
 
 // Cancelled ends a request whose client went away. A client that closed only its

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
+	"muster/internal/person"
 )
 
 func TestErrorsHaveTheirStatusCode(t *testing.T) {
@@ -24,10 +25,15 @@ func TestErrorsHaveTheirStatusCode(t *testing.T) {
 		code int
 		text string
 	}{
-		"bad query":    {t.Context(), fmt.Errorf("%w: limit", grouping.ErrBadQuery), 400, `{"error":"bad query: limit"}`},
-		"unknown":      {t.Context(), &grouping.GroupNotFoundError{ID: "0123"}, 404, ""},
-		"storage":      {t.Context(), &grouping.StorageError{Err: errors.New("hunter2")}, 503, `{"error":"storage is unavailable, try again"}`},
-		"busy":         {t.Context(), grouping.ErrBusy, 503, `{"error":"too many concurrent requests, try again"}`},
+		"bad query": {t.Context(), fmt.Errorf("%w: limit", grouping.ErrBadQuery), 400, `{"error":"bad query: limit"}`},
+		"unknown":   {t.Context(), &grouping.GroupNotFoundError{ID: "0123"}, 404, ""},
+		"storage":   {t.Context(), &grouping.StorageError{Err: errors.New("hunter2")}, 503, `{"error":"storage is unavailable, try again"}`},
+		"busy":      {t.Context(), grouping.ErrBusy, 503, `{"error":"too many concurrent requests, try again"}`},
+		"not a writer": {
+			t.Context(), fmt.Errorf("x: %w", &person.RefusedError{Status: 403, Text: "\"dana\" may not write here"}), 403,
+			`{"error":"\"dana\" may not write here"}`,
+		},
+		"read-only":    {t.Context(), &person.RefusedError{Status: 405, Text: "this Muster is read-only"}, 405, `{"error":"this Muster is read-only"}`},
 		"anything":     {t.Context(), errors.New("hunter2"), 503, `{"error":"internal error"}`},
 		"disconnected": {cancelled, &grouping.StorageError{Err: cancelled.Err()}, 503, ""},
 	} {

@@ -54,6 +54,7 @@ func (s *Server) ListenGuarded(t testing.TB) string {
 	srv.RegisterOnShutdown(s.Drain)
 	config, err := web.Load(file, nil, s.Logger)
 	require.NoError(t, err)
+	s.opts.People.HasUsers = config.HasUsers
 	edge := web.New(config, srv, s.Limits, s.Logger, web.Options{Open: []string{web.HealthyPath, web.ReadyPath}})
 	done := make(chan error, 1)
 	go func() { done <- edge.Serve(listener) }()

@@ -23,6 +23,7 @@ import (
 	"muster/history"
 	"muster/internal/limit"
 	"muster/internal/past"
+	"muster/internal/person"
 	"muster/internal/reply"
 	"muster/pages"
 	"muster/receiver"
@@ -81,7 +82,9 @@ type Options struct {
 	KeepAlive                                     time.Duration // between two keep-alive events or empty lines
 	MaxResponseMemory                             int64
 	WebhookTokenFile, ExternalURL, RoutePrefix    string
+	ExternalOrigin                                string
 	EnablePprof                                   bool
+	People                                        person.Policy
 	Groups                                        grouping.Options
 	Settings                                      []pages.Setting
 	WriteTimeout                                  time.Duration
@@ -168,6 +171,7 @@ func (s *Server) buildDoors() (err error) {
 	if s.Receiver, err = receiver.New(s.groups, s.Limits, s.Registry, s.Logger, in); err != nil {
 		return err
 	}
+	s.opts.People.IsSender = s.Receiver.HasToken
 	readers := reply.DefaultReaderOptions(math.MaxInt64)
 	readers.MaxReaders = cmp.Or(opts.MaxReaders, readers.MaxReaders)
 	readers.MaxResponseMemory = cmp.Or(opts.MaxResponseMemory, readers.MaxResponseMemory)
@@ -182,13 +186,13 @@ func (s *Server) buildDoors() (err error) {
 	if err != nil {
 		return err
 	}
-	s.API = api.New(s.groups, s.past, s.Hub, exports, admission, s.Limits,
+	s.API = api.New(s.groups, s.past, s.Hub, exports, admission, s.Limits, &s.opts.People,
 		api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
 	renderer, err := renderers.at(opts.ExternalURL)
 	if err != nil {
 		return err
 	}
-	s.Pages, err = pages.New(s.groups, s.past, s.Hub, admission, s.Limits,
+	s.Pages, err = pages.New(s.groups, s.past, s.Hub, admission, s.Limits, &s.opts.People,
 		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, renderer, s.Logger, pages.Options{
 			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
 			PollInterval: time.Minute,
@@ -197,7 +201,7 @@ func (s *Server) buildDoors() (err error) {
 		return err
 	}
 	router := web.DefaultRouterOptions()
-	router.RoutePrefix, router.EnablePprof = opts.RoutePrefix, opts.EnablePprof
+	router.RoutePrefix, router.EnablePprof, router.ExternalOrigin = opts.RoutePrefix, opts.EnablePprof, opts.ExternalOrigin
 	router.WriteTimeout = cmp.Or(opts.WriteTimeout, router.WriteTimeout)
 	router.WebhookPath, router.EventsPath, router.NotFound = receiver.Path, receiver.EventsPath, s.Pages.NotFound
 	router.ReadyNote = func() string {
