@@ -517,5 +517,8 @@ func TestReportOfAnyEvents(t *testing.T) {
 			days += d.Firings
 		}
 		require.Equal(t, r.Totals.Firings, days)
+		d, err := history.DigestOf(sunday, begin(), s.all())
+		require.NoError(t, err)
+		requireCounted(t, d, history.ReportQuery{Since: since, Until: until, By: by})
 	})
 }

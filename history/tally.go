@@ -11,10 +11,7 @@ import (
 // Report answers the query. Of the time before the digest begins, only that is counted of
 // which its beginning or its events tell.
 func (d *Digest) Report(q ReportQuery) *Report {
-	t := tally{
-		d: d, q: q, window: stretchOf(Window{q.Since, q.Until}),
-		report: &Report{Window: Window{q.Since, q.Until}, By: q.By}, rowOf: map[string]int{},
-	}
+	t := d.newTally(q)
 	if before := q.Before(); !before.Since.Before(d.since) && before.Since.Before(before.Until) {
 		t.report.Before, t.before = &before, stretchOf(before)
 	}
@@ -23,17 +20,29 @@ func (d *Digest) Report(q ReportQuery) *Report {
 	}
 	t.addDays()
 	t.addGaps()
-	t.selected = make([]int32, len(d.alerts))
-	for i := range d.alerts {
+	t.addAlerts()
+	t.addNotes()
+	t.finish()
+	return t.report
+}
+
+func (d *Digest) newTally(q ReportQuery) tally {
+	return tally{
+		d: d, q: q, window: stretchOf(Window{q.Since, q.Until}),
+		report: &Report{Window: Window{q.Since, q.Until}, By: q.By}, rowOf: map[string]int{},
+	}
+}
+
+// addAlerts counts the episodes of the selected alerts.
+func (t *tally) addAlerts() {
+	t.selected = make([]int32, len(t.d.alerts))
+	for i := range t.d.alerts {
 		t.selected[i] = notSelected
-		if t.selects(&d.alerts[i]) {
+		if t.selects(&t.d.alerts[i]) {
 			t.selected[i] = 0
 			t.addAlert(i)
 		}
 	}
-	t.addNotes()
-	t.finish()
-	return t.report
 }
 
 // stretch is a Window in milliseconds.
@@ -66,6 +75,10 @@ type tally struct {
 	selected []int32
 	sorted   []episode // memory for the episodes of one alert
 	of       []int     // memory for the rows of one episode
+	// visit gets the selected episodes instead, and visitNote the notifications of the window
+	// with the group, if they are not nil. An occurrence is valid during the call.
+	visit     func(*occurrence)
+	visitNote func(group int, n *note)
 }
 
 // count counts for one row.
@@ -161,7 +174,35 @@ type occurrence struct {
 	word       string
 }
 
+// presence is what an episode is in a window, and so in which numbers it is.
+type presence struct {
+	inside                          millis
+	began, flap                     bool
+	ended, selfResolved, suppressed bool // it ended inside, and its end is known
+	lost                            bool // it was no longer reported inside, and its end is not known
+}
+
+// counted reports whether any number has the episode.
+func (p *presence) counted() bool { return p.began || p.ended || p.lost || p.inside > 0 }
+
+// in returns what the episode is in a window.
+func (o *occurrence) in(w stretch) presence {
+	p := presence{inside: w.inside(o.begin, o.end), began: w.has(o.begin)}
+	p.flap = p.began && o.flap
+	if o.end == endless || !w.has(o.end) {
+		return p
+	}
+	p.ended, p.lost = o.endsAt != 0, o.endsAt == 0
+	p.selfResolved = p.ended && o.end-o.begin <= millis(SelfResolved.Milliseconds())
+	p.suppressed = p.ended && o.suppressed
+	return p
+}
+
 func (t *tally) add(o *occurrence) {
+	if t.visit != nil {
+		t.visit(o)
+		return
+	}
 	t.totals.add(o, t.window)
 	t.totalsBefore.add(o, t.before)
 	began := t.window.has(o.begin)
@@ -188,40 +229,39 @@ func (t *tally) add(o *occurrence) {
 
 // add counts an episode in a window.
 func (c *count) add(o *occurrence, w stretch) {
-	inside := w.inside(o.begin, o.end)
-	began, ended := w.has(o.begin), o.end != endless && w.has(o.end)
-	if !began && !ended && inside == 0 {
+	is := o.in(w)
+	if !is.counted() {
 		return
 	}
 	if !c.active || o.severity.Compare(c.Severity) < 0 {
 		c.Severity, c.SeverityWord = o.severity, o.word
 	}
 	c.active = true
-	c.firing += inside
-	if began {
+	c.firing += is.inside
+	if is.began {
 		c.Firings++
 		c.last = max(c.last, o.begin)
-		if o.flap {
-			c.Flaps++
-			if c.flapOf != o.alert+1 {
-				c.flapOf = o.alert + 1
-				c.Flapped++
-			}
+	}
+	if is.flap {
+		c.Flaps++
+		if c.flapOf != o.alert+1 {
+			c.flapOf = o.alert + 1
+			c.Flapped++
 		}
 	}
-	switch {
-	case !ended:
-	case o.endsAt == 0:
+	if is.lost {
 		c.UnknownEnds++
-	default:
-		c.Ended++
-		c.durations = append(c.durations, o.end-o.begin)
-		if o.end-o.begin <= millis(SelfResolved.Milliseconds()) {
-			c.SelfResolved++
-		}
-		if o.suppressed {
-			c.Suppressed++
-		}
+	}
+	if !is.ended {
+		return
+	}
+	c.Ended++
+	c.durations = append(c.durations, o.end-o.begin)
+	if is.selfResolved {
+		c.SelfResolved++
+	}
+	if is.suppressed {
+		c.Suppressed++
 	}
 }
 

@@ -25,6 +25,7 @@ func (t *tally) addNotes() {
 	}
 	for i := range t.d.groups {
 		if g := &t.d.groups[i]; len(g.notes) > 0 {
+			n.group = i
 			n.addGroup(g)
 		}
 	}
@@ -40,6 +41,7 @@ type noteTally struct {
 	seen      []bool            // by note
 	seenBy    map[[2]int32]bool // by row and note, if the note is in several groups
 	receivers map[int32]*ReceiverCount
+	group     int       // the one that is counted now
 	listings  []listing // memory for those of one group
 }
 
@@ -109,6 +111,8 @@ func (n *noteTally) addNote(number, row int32) {
 	}
 	n.seen[number] = true
 	switch {
+	case inside && n.visitNote != nil:
+		n.visitNote(n.group, note)
 	case inside:
 		n.totals.Notifications++
 		n.addReceived(note)

@@ -52,7 +52,20 @@ type keptDigest struct {
 
 // Report returns the report of the query. It reads the part of the history that no kept
 // digest has. If too many reports are asked for, it returns grouping.ErrBusy.
-func (r *Reader) Report(ctx context.Context, q history.ReportQuery) (*history.Report, error) {
+func (r *Reader) Report(ctx context.Context, q history.ReportQuery) (report *history.Report, err error) {
+	err = r.ask(ctx, &q, func(d *history.Digest) { report = d.Report(q) })
+	return report, err
+}
+
+// Counted returns what a number of a report counts. It reads what Report reads.
+func (r *Reader) Counted(ctx context.Context, q history.CountedQuery) (counted *history.Counted, err error) {
+	err = r.ask(ctx, &q.ReportQuery, func(d *history.Digest) { counted = d.Counted(q) })
+	return counted, err
+}
+
+// ask calls a function with a digest that has the window of the query and the one before.
+// It ends the window now if it ends later. The function must not keep the digest.
+func (r *Reader) ask(ctx context.Context, q *history.ReportQuery, question func(*history.Digest)) error {
 	now := time.Now()
 	if q.Until.After(now) {
 		q.Until = now
@@ -63,7 +76,7 @@ func (r *Reader) Report(ctx context.Context, q history.ReportQuery) (*history.Re
 	}
 	k, err := r.digests.take(ctx, q.Before().Since, to, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer r.digests.release(k)
 	if k.digest == nil {
@@ -75,9 +88,10 @@ func (r *Reader) Report(ctx context.Context, q history.ReportQuery) (*history.Re
 	if err != nil {
 		k.digest, k.read = nil, time.Time{}
 		r.digests.drop(k)
-		return nil, err
+		return err
 	}
-	return k.digest.Report(q), nil
+	question(k.digest)
+	return nil
 }
 
 // begin makes the digest with the state at its beginning.

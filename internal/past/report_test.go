@@ -151,6 +151,10 @@ func TestReportOfAnAlertThatHasNoEventInTheWindow(t *testing.T) {
 		require.Equal(t, 24*time.Hour, report.TotalsBefore.Firing)
 		require.Zero(t, report.Totals.Firings)
 		require.Len(t, report.Rows, 1)
+		counted, err := r.Counted(t.Context(), history.CountedQuery{ReportQuery: lastDays(1), Number: history.NumberFiring, Limit: 10})
+		require.NoError(t, err)
+		require.Equal(t, 24*time.Hour, counted.Firing)
+		require.Len(t, counted.Firings, 1)
 	})
 }
 

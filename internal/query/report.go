@@ -1,8 +1,11 @@
 package query
 
 import (
+	"math"
+	"slices"
 	"time"
 
+	"muster/grouping"
 	"muster/history"
 )
 
@@ -46,4 +49,57 @@ func (p *Params) Report(now time.Time) Report {
 // Query returns the query for the history.
 func (r *Report) Query() history.ReportQuery {
 	return history.ReportQuery{Since: r.Since, Until: r.Until, Matchers: r.Matchers, Words: r.Words, By: r.By}
+}
+
+// Counted has the parameters of the list behind a number of a report.
+type Counted struct {
+	Report
+
+	Number   history.Number
+	Receiver string
+	Reason   string
+	Hour     *history.WeekHour
+	Severity *grouping.Severity
+	From     int // number of rows before this page
+}
+
+// Weekdays are the words of the weekdays. Monday is first.
+func Weekdays() []string { return []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"} }
+
+// Counted reads the parameters of Report, and number, receiver, reason, weekday and hour,
+// severity, and from.
+func (p *Params) Counted(now time.Time) Counted {
+	c := Counted{
+		Report: p.Report(now), Number: history.Number(p.Choice("number", textsOf(history.Numbers()))), Receiver: p.Text("receiver"),
+		Reason: p.Choice("reason", append(history.KnownReasons(), history.OtherReasons)), From: p.Number("from", 0, math.MaxInt32),
+	}
+	if c.Number == "" {
+		c.Number = history.NumberFirings
+	}
+	hour := p.Number("hour", 0, 23)
+	if day := p.Choice("weekday", Weekdays()); day != "" {
+		c.Hour = &history.WeekHour{Day: slices.Index(Weekdays(), day), Hour: hour}
+	}
+	if word := p.Choice("severity", severityWords()); word != "" {
+		severity := grouping.Severity(slices.Index(severityWords(), word))
+		c.Severity = &severity
+	}
+	return c
+}
+
+// severityWords are the words of the severities, by grouping.Severity.
+func severityWords() []string {
+	words := make([]string, history.Severities)
+	for i := range words {
+		words[i] = grouping.Severity(i).String()
+	}
+	return words
+}
+
+// Query returns the query for the history.
+func (c *Counted) Query(limit int) history.CountedQuery {
+	return history.CountedQuery{
+		ReportQuery: c.Report.Query(), Number: c.Number, Receiver: c.Receiver, Reason: c.Reason, Hour: c.Hour, Severity: c.Severity,
+		Offset: c.From, Limit: limit,
+	}
 }
