@@ -36,6 +36,8 @@ type silenceChangeView struct {
 	EndsAt    time.Time `json:"endsAt,omitzero"`
 	OldEndsAt time.Time `json:"oldEndsAt,omitzero"`
 	Early     bool      `json:"early,omitempty"`
+	By        string    `json:"by,omitempty"` // who made the change through Muster
+	Verified  bool      `json:"verified,omitempty"`
 }
 
 // muteDetails has details of what mutes alerts.

@@ -24,8 +24,18 @@ type silenceView struct {
 	UpdatedAt   time.Time              `json:"updatedAt,omitzero"`
 	Ended       grouping.SilenceEnd    `json:"ended"`
 	Annotations grouping.Labels        `json:"annotations,omitempty"`
+	LastChange  *silenceWriteView      `json:"lastChange,omitempty"`
 	Expected    []grouping.Fingerprint `json:"expected"`
 	Muted       []mutedView            `json:"muted"`
+}
+
+// silenceWriteView is the last change of a silence through Muster.
+type silenceWriteView struct {
+	Kind      grouping.EventKind `json:"kind"`
+	By        string             `json:"by"`
+	Verified  bool               `json:"verified"`
+	At        time.Time          `json:"at"`
+	Confirmed bool               `json:"confirmed"`
 }
 
 // silenceWithAlerts is a silence with the alerts that it names.
@@ -46,8 +56,11 @@ type mutedView struct {
 func viewSilence(of *grouping.SilenceInfo) silenceView {
 	v := silenceView{
 		ID: of.ID, Source: of.Source, State: of.State, CreatedBy: of.CreatedBy, Comment: of.Comment, Matchers: []string{},
-		StartsAt: of.StartsAt.UTC(), EndsAt: of.EndsAt.UTC(), UpdatedAt: of.UpdatedAt.UTC(), Ended: of.End, Annotations: of.Annotations,
+		StartsAt: of.StartsAt.UTC(), EndsAt: of.EndsAt.UTC(), UpdatedAt: of.ChangedAt().UTC(), Ended: of.End, Annotations: of.Annotations,
 		Expected: []grouping.Fingerprint{}, Muted: []mutedView{},
+	}
+	if w := of.Write; w != nil {
+		v.LastChange = &silenceWriteView{w.Kind, w.By.Name, w.By.Verified, w.At.UTC(), w.Confirmed}
 	}
 	for i, set := range of.MatcherSets {
 		if i == 0 {

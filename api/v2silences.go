@@ -132,7 +132,7 @@ type v2Matcher struct {
 func (o *jsonStream) writeV2Silence(s *grouping.SilenceInfo) {
 	formatted := func(at time.Time) string { return at.UTC().Format(v2Time) }
 	v := v2Silence{
-		ID: s.ID, Status: v2SilenceStatus{s.State}, UpdatedAt: formatted(s.UpdatedAt), Comment: s.Comment, CreatedBy: s.CreatedBy,
+		ID: s.ID, Status: v2SilenceStatus{s.State}, UpdatedAt: formatted(s.ChangedAt()), Comment: s.Comment, CreatedBy: s.CreatedBy,
 		EndsAt: formatted(s.EndsAt), StartsAt: formatted(s.StartsAt), Matchers: []v2Matcher{}, Annotations: s.Annotations,
 	}
 	for _, set := range s.MatcherSets {

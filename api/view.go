@@ -164,6 +164,9 @@ func viewEvent(e *grouping.Event) eventView {
 			ID: c.ID, CreatedBy: c.CreatedBy, Comment: c.Comment, Matchers: matcherTexts(c.Matchers),
 			StartsAt: c.StartsAt, EndsAt: c.EndsAt, OldEndsAt: c.OldEndsAt, Early: c.Early,
 		}
+		if c.By != nil {
+			view.Silence.By, view.Silence.Verified = c.By.Name, c.By.Verified
+		}
 	}
 	return view
 }

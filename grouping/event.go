@@ -127,6 +127,8 @@ type SilenceChange struct {
 	EndsAt    time.Time        `json:"endsAt,omitzero"`
 	OldEndsAt time.Time        `json:"oldEndsAt,omitzero"`
 	Early     bool             `json:"early,omitzero"` // it ended before its planned end
+	// By made the change through Muster. It is nil if Muster does not know who did it.
+	By *Person `json:",embed"`
 }
 
 // Notified says what a notification said about its group.

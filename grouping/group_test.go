@@ -171,6 +171,10 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 				f.Set(reflect.ValueOf(base))
 			case Labels:
 				f.Set(reflect.ValueOf(Labels{{"a", ""}}))
+			case *SilenceWrite:
+				f.Set(reflect.ValueOf(&SilenceWrite{}))
+			case Person:
+				f.Set(reflect.ValueOf(Person{Verified: true}))
 			case *Grafana:
 				f.Set(reflect.ValueOf(&Grafana{}))
 			case map[string]float64:

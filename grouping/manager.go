@@ -158,6 +158,8 @@ type Manager struct {
 	sources   sourceBook
 	observed  observerMemory
 	deadlines deadlines
+
+	silenceWrites silenceWrites
 	// eventsWritten is the number of events that this process wrote since its last checkpoint.
 	eventsWritten atomic.Int64
 }

@@ -39,6 +39,9 @@ type Silence struct {
 	EndedAt time.Time  `json:"endedAt,omitzero"`
 	End     SilenceEnd `json:"end,omitempty"`
 
+	// Write is the last change through Muster, or nil.
+	Write *SilenceWrite `json:"write,omitempty"`
+
 	// Stamp is the stamp of the write that last changed the silence.
 	Stamp Stamp `json:"-"`
 	// Unknown holds unknown stored fields, as in an Alert.
@@ -89,5 +92,6 @@ func (s *Silence) Equal(o *Silence) bool {
 	return s.ID == o.ID && s.Stamp == o.Stamp && s.Unknown == o.Unknown && s.CreatedBy == o.CreatedBy && s.Comment == o.Comment &&
 		s.StartsAt.Equal(o.StartsAt) && s.EndsAt.Equal(o.EndsAt) && s.UpdatedAt.Equal(o.UpdatedAt) &&
 		s.Annotations.Equal(o.Annotations) && s.FromAPI == o.FromAPI && s.EndedAt.Equal(o.EndedAt) && s.End == o.End &&
+		s.Write.equal(o.Write) &&
 		slices.EqualFunc(s.MatcherSets, o.MatcherSets, slices.Equal[[]SilenceMatcher])
 }

@@ -55,7 +55,9 @@ func TestRecordsMakeTheSource(t *testing.T) {
 	first := NewSourceDocument("prod").WithSilences(at(1), Silence{
 		ID: "5f1d", CreatedBy: "ann", Comment: "<deploy>", StartsAt: base, EndsAt: base.Add(time.Hour), UpdatedAt: base,
 		MatcherSets: [][]SilenceMatcher{{{"alertname", "=~", "Down|Up"}}, {{"a", "!=", ""}}}, Annotations: Labels{{"a", "b"}},
-	}, Silence{ID: "77aa"}).WithAlertmanagers(at(1), Alertmanager{
+	}, Silence{ID: "77aa", Write: &SilenceWrite{
+		By: Person{Name: "<mira>", Verified: true}, ID: "w", Request: "r", Kind: EventSilenceChanged, At: base, Confirmed: true,
+	}}).WithAlertmanagers(at(1), Alertmanager{
 		ExternalURL: "http://am:9093/?a=b", Version: "0.35.0", StartedAt: base, PolledAt: base,
 		Failed: map[string]uint64{"slack": 1<<64 - 1},
 	})
@@ -170,6 +172,11 @@ func TestEqualSeesEveryFieldOfASource(t *testing.T) {
 		var a, b Silence
 		change(&b)
 		return a.Equal(&b) || b.Equal(&a)
+	})
+	eachField(t, reflect.TypeFor[SilenceWrite](), func(change func(v any)) bool {
+		var a, b SilenceWrite
+		change(&b)
+		return a.equal(&b) || b.equal(&a)
 	})
 	eachField(t, reflect.TypeFor[Alertmanager](), func(change func(v any)) bool {
 		var a, b Alertmanager

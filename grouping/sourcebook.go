@@ -196,6 +196,7 @@ func (m *Manager) putSilences(ctx context.Context, source string, silences []Sil
 			if !isNews(old, &s) {
 				continue
 			}
+			s.Write = m.silenceWrites.find(source, old, &s, now).confirmed()
 			s.recordChange(old, announced, now, log)
 			news = append(news, s)
 		}
@@ -218,6 +219,10 @@ func (d *SourceDocument) hasNews(silences []Silence) bool {
 // isNews reports whether a silence says more than the known one, which may be nil. The times
 // of the API have milliseconds only.
 func isNews(old, s *Silence) bool {
+	if old != nil && old.Unconfirmed() != nil {
+		// What is older than the change through Muster does not confirm it.
+		return s.UpdatedAt.Truncate(time.Millisecond).After(old.UpdatedAt)
+	}
 	return old == nil || s.UpdatedAt.Truncate(time.Millisecond).After(old.UpdatedAt) || s.FromAPI && !old.FromAPI
 }
 
@@ -234,18 +239,25 @@ func (s *Silence) recordChange(old *Silence, announced bool, now time.Time, log 
 	}
 	s.FromAPI = s.FromAPI || old.FromAPI
 	s.EndedAt, s.End, s.Unknown = old.EndedAt, old.End, old.Unknown
-	ended := s.StateAt(now) == SilenceExpired
+	var by *Person
+	if s.Write != nil {
+		by = &s.Write.By
+	} else {
+		s.Write = old.Write.confirmed()
+	}
+	// Its clock can be a little ahead, and then the end that a person made is still to come.
+	ended := s.StateAt(now) == SilenceExpired || old.Unconfirmed() != nil && old.End == EndEarly && s.endedEarly()
 	switch {
 	case !known && ended:
 		s.setEnd() // it was over at the first word of it
-	case !known && announced:
-		log.addForSilence(EventSilenceCreated, s, time.Time{})
+	case !known && (announced || s.Write != nil):
+		log.addForSilence(EventSilenceCreated, s, time.Time{}, by)
 	case known && ended && s.EndedAt.IsZero():
 		s.setEnd()
-		log.addForSilence(EventSilenceExpired, s, old.EndsAt)
+		log.addForSilence(EventSilenceExpired, s, old.EndsAt, by)
 	case known && !ended && (!s.EndsAt.Equal(old.EndsAt) || s.Comment != old.Comment || s.CreatedBy != old.CreatedBy):
 		s.EndedAt, s.End = time.Time{}, EndNone
-		log.addForSilence(EventSilenceChanged, s, old.EndsAt)
+		log.addForSilence(EventSilenceChanged, s, old.EndsAt, by)
 	}
 }
 
@@ -257,10 +269,10 @@ func (s *Silence) setEnd() {
 	}
 }
 
-// addForSilence adds an event about a silence.
-func (l *eventLog) addForSilence(kind EventKind, s *Silence, oldEnd time.Time) {
+// addForSilence adds an event about a silence. by made the change through Muster, or is nil.
+func (l *eventLog) addForSilence(kind EventKind, s *Silence, oldEnd time.Time, by *Person) {
 	d := &SilenceChange{
-		ID: s.ID, CreatedBy: s.CreatedBy, Comment: s.Comment, StartsAt: s.StartsAt, EndsAt: s.EndsAt, Early: s.End == EndEarly,
+		By: by, ID: s.ID, CreatedBy: s.CreatedBy, Comment: s.Comment, StartsAt: s.StartsAt, EndsAt: s.EndsAt, Early: s.End == EndEarly,
 	}
 	if len(s.MatcherSets) > 0 {
 		d.Matchers = s.MatcherSets[0]
@@ -313,7 +325,7 @@ func (m *Manager) expireSilences(ctx context.Context, id ID) error {
 		}
 		slices.SortFunc(changed, func(a, b Silence) int { return a.EndsAt.Compare(b.EndsAt) })
 		for i := range changed {
-			log.addForSilence(EventSilenceExpired, &changed[i], changed[i].EndsAt)
+			log.addForSilence(EventSilenceExpired, &changed[i], changed[i].EndsAt, nil)
 		}
 		return base.WithSilences(log.stamp, changed...)
 	})

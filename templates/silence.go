@@ -207,7 +207,7 @@ func (p *SilencePage) setFacts(s *Site, of *grouping.SilenceInfo) {
 	p.Facts = append(p.Facts, SilenceFact{Name: "ID", Value: of.ID, Code: true})
 	add("Starts", formatClock(of.StartsAt, s.Now)+" UTC")
 	add("Ends", formatClock(of.EndsAt, s.Now)+" UTC")
-	add("Last changed", formatClock(of.UpdatedAt, s.Now)+" UTC")
+	add("Last changed", formatClock(of.ChangedAt(), s.Now)+" UTC")
 	var from []string
 	if r := s.report(of.Source); !r.Recorder.LastAt.IsZero() {
 		from = append(from, "the event recorder")
