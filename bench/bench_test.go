@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
 	"testing"
 	"time"
@@ -52,6 +53,24 @@ func TestBodiesAreJSON(t *testing.T) {
 		var posted []struct{ Labels map[string]string }
 		require.NoError(t, json.Unmarshal(n.posted(), &posted))
 		require.Equal(t, message.Alerts[0].Labels, posted[0].Labels)
+	}
+}
+
+// A body says what is common to its alerts as Alertmanager does.
+func TestBodiesSayWhatIsCommon(t *testing.T) {
+	for _, alerts := range []int{1, 2} {
+		var message struct {
+			CommonLabels, CommonAnnotations map[string]string
+			Alerts                          []struct{ Labels, Annotations map[string]string }
+		}
+		require.NoError(t, json.Unmarshal(notification{group: "g", first: 3, alerts: alerts, startsAt: time.Now()}.webhook(), &message))
+		ls, annotations := message.Alerts[0].Labels, message.Alerts[0].Annotations
+		for _, a := range message.Alerts[1:] {
+			maps.DeleteFunc(ls, func(name, value string) bool { return a.Labels[name] != value })
+			maps.DeleteFunc(annotations, func(name, value string) bool { return a.Annotations[name] != value })
+		}
+		require.Equal(t, ls, message.CommonLabels, "of %d alerts", alerts)
+		require.Equal(t, annotations, message.CommonAnnotations, "of %d alerts", alerts)
 	}
 }
 

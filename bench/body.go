@@ -17,13 +17,16 @@ type notification struct {
 	rare          string // the value of one more label, or ""
 }
 
+// What is common to several alerts is in commonLabels and commonAnnotations. The rest is in
+// alertLabels and alertAnnotations, which a single alert has in common with itself.
 const (
-	commonLabels = `"alertname":"KubePodCrashLooping","cluster":"eu-1","container":"app","job":"kube-state-metrics",` +
-		`"namespace":"ns-%s","prometheus":"monitoring/k8s","severity":"warning"`
-	alertLabels      = `"instance":"10.0.0.1:8443","pod":"app-7c9d8b6f5d-%05d","uid":"%s-%d",`
+	commonLabels = `"alertname":"KubePodCrashLooping","cluster":"eu-1","container":"app","instance":"10.0.0.1:8443",` +
+		`"job":"kube-state-metrics","namespace":"ns-%s","prometheus":"monitoring/k8s","severity":"warning"`
+	alertLabels      = `"pod":"app-7c9d8b6f5d-%05d","uid":"%s-%d",`
 	alertAnnotations = `"description":"Pod app-7c9d8b6f5d-%05d (app) is in waiting state (reason: CrashLoopBackOff) on cluster eu-1.",` +
-		`"runbook_url":"https://runbooks.example.com/kubernetes/kubepodcrashlooping","summary":"Pod is crash looping."`
-	generatorURL = "http://prometheus-k8s-0:9090/graph" +
+		commonAnnotations
+	commonAnnotations = `"runbook_url":"https://runbooks.example.com/kubernetes/kubepodcrashlooping","summary":"Pod is crash looping."`
+	generatorURL      = "http://prometheus-k8s-0:9090/graph" +
 		"?g0.expr=max_over_time%28kube_pod_container_status_waiting_reason%5B5m%5D%29+%3E%3D+1"
 )
 
@@ -52,9 +55,9 @@ func (n notification) webhook() []byte {
 		panic(err) // a text can always be encoded
 	}
 	text := fmt.Appendf(nil, `{"version":"4","groupKey":%s,"truncatedAlerts":%d,"receiver":"team","status":%q,`+
-		`"notification_reason":"first notification","groupLabels":{"namespace":"ns-%s"},"commonLabels":{`+commonLabels+`},`+
-		`"commonAnnotations":{},"externalURL":"http://alertmanager:9093","alerts":[`,
-		key, n.truncated, status, n.group, n.group)
+		`"notification_reason":"first notification","groupLabels":{"namespace":"ns-%s"},`,
+		key, n.truncated, status, n.group)
+	text = append(n.appendCommon(text), `,"externalURL":"http://alertmanager:9093","alerts":[`...)
 	for i := range n.alerts {
 		if i > 0 {
 			text = append(text, ',')
@@ -66,6 +69,15 @@ func (n notification) webhook() []byte {
 		text = fmt.Appendf(text, `,"status":%q,"fingerprint":"%016x"}`, status, n.first+i)
 	}
 	return append(text, "]}"...)
+}
+
+// appendCommon appends what is common to all alerts of the group.
+func (n notification) appendCommon(text []byte) []byte {
+	if n.alerts+n.truncated > 1 {
+		return fmt.Appendf(text, `"commonLabels":{`+commonLabels+`},"commonAnnotations":{`+commonAnnotations+`}`, n.group)
+	}
+	return fmt.Appendf(text, `"commonLabels":{`+alertLabels+commonLabels+`},"commonAnnotations":{`+alertAnnotations+`}`,
+		n.first, n.group, n.first, n.group, n.first)
 }
 
 // appendEvent appends the event of an alert that was posted at the time.

@@ -64,3 +64,40 @@ func TestEpisodesBeginWithTheirContent(t *testing.T) {
 	c = notify(nil, 0, list(bad))
 	require.Empty(t, c.Contents.Decode(), "two annotations have one name")
 }
+
+// What is common to the alerts is a content of its own only if the alerts do not say it.
+func TestAnOpenedEventSaysWhatAlertsShareWithoutAContent(t *testing.T) {
+	alert := func(name, summary string) NotifiedAlert {
+		a := fires(name, 0)
+		a.Labels = NewLabels(map[string]string{"alertname": "Disk", "host": name})
+		a.Annotations = NewLabels(map[string]string{"summary": summary, "runbook": "http://runbook"})
+		return a
+	}
+	disk, runbook := NewLabels(map[string]string{"alertname": "Disk"}), NewLabels(map[string]string{"runbook": "http://runbook"})
+	one := alert("a", "1")
+	for _, tc := range []struct {
+		name   string
+		n      Notification
+		shared bool
+	}{
+		{"of one alert", Notification{Alerts: list(one), CommonLabels: one.Labels, CommonAnnotations: one.Annotations}, true},
+		{"of two alerts", Notification{Alerts: list(one, alert("b", "2")), CommonLabels: disk, CommonAnnotations: runbook}, true},
+		{"other labels", Notification{Alerts: list(one), CommonLabels: disk, CommonAnnotations: one.Annotations}, false},
+		{"other annotations", Notification{Alerts: list(one), CommonLabels: one.Labels, CommonAnnotations: runbook}, false},
+		{"labels of the route", Notification{
+			Alerts: list(one), CommonLabels: one.Labels, CommonAnnotations: one.Annotations, RouteLabels: disk,
+		}, false},
+	} {
+		tc.n.Key, tc.n.ExternalURL, tc.n.Stamp = testKey, am0, NewStamp(base, 0, testWriter)
+		c := apply(nil, tc.n, testRules)
+		opened, notified := c.Events[0], c.Events[len(c.Events)-1]
+		require.Equal(t, tc.shared, opened.Opened.Shared, tc.name)
+		require.Equal(t, tc.shared, notified.Content == "", tc.name)
+		require.Len(t, c.Contents, len(tc.n.Alerts)+map[bool]int{true: 0, false: 1}[tc.shared], tc.name)
+
+		tc.n.Stamp = NewStamp(base.Add(minute), 0, testWriter)
+		tc.n.CommonLabels = NewLabels(map[string]string{"new": "1"})
+		c = apply(c.Group, tc.n, testRules)
+		require.NotEmpty(t, c.Events[len(c.Events)-1].Content, "%s: a change is said", tc.name)
+	}
+}

@@ -327,6 +327,7 @@ func (e *Event) decode(r *objectReader) {
 		r.begin()
 		r.string("groupKey", &e.Opened.GroupKey)
 		r.shared("externalURL", &e.Opened.ExternalURL)
+		r.isTrue("shared", &e.Opened.Shared)
 		r.end()
 	}
 	var n Notified

@@ -244,6 +244,7 @@ func (e *Event) encode(o *objectText) {
 		o.begin()
 		o.string("groupKey", e.Opened.GroupKey)
 		o.nonEmpty("externalURL", e.Opened.ExternalURL)
+		o.isTrue("shared", e.Opened.Shared)
 		o.end()
 	}
 	if n := e.Notified; n != nil {

@@ -86,7 +86,8 @@ type Event struct {
 	EndsAt   time.Time `json:"endsAt,omitzero"`
 	// Content is the hash of the alert's content after the event. It is set if an episode
 	// begins, and if the content changed. In an event of a group it is what is common to the
-	// alerts, if that changed. The contents themselves are stored beside the events.
+	// alerts, if that changed and Opened does not say it. The contents themselves are stored
+	// beside the events.
 	Content string `json:"content,omitempty"`
 	// ObservedAt is when the source observed the event, in its own clock. It is zero
 	// if the source did not say.
@@ -114,6 +115,9 @@ type Event struct {
 type Opened struct {
 	GroupKey    string `json:"groupKey"`
 	ExternalURL string `json:"externalURL,omitempty"`
+	// Shared says that after the write what is common to the alerts is what they share. So no
+	// content needs to say it.
+	Shared bool `json:"shared,omitzero"`
 }
 
 // SilenceChange says what a silence is after an event about it. OldEndsAt is its end before,

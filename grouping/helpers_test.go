@@ -133,7 +133,7 @@ func checkEvents(t fataler, g *AlertGroup, s Stamp, events []Event) {
 		switch e.Kind {
 		case EventOpened:
 			require.Zero(t, i, "opened must be the first event")
-			require.Equal(t, &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}, e.Opened)
+			require.Equal(t, &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL, Shared: e.Opened.Shared}, e.Opened)
 		case EventClosed:
 			require.Equal(t, len(events)-1, i, "closed must be the last event")
 		case EventFired, EventRefired, EventReopened, EventResolved, EventUnreported, EventReturned:

@@ -103,13 +103,15 @@ func (tr *transition) tellGroup(g *AlertGroup) {
 		says = !b.CommonAnnotations.Equal(common.Annotations) || !b.CommonLabels.Equal(common.Labels) || !b.RouteLabels.Equal(common.RouteLabels)
 	}
 	var last *Event
+	var opened *Opened
 	for i := range tr.log.events {
 		e := &tr.log.events[i]
-		isNew = isNew && e.Opened == nil
+		opened = cmp.Or(opened, e.Opened)
 		if e.Fingerprint == "" && e.Kind != EventDelivered {
 			last = e
 		}
 	}
+	isNew = isNew && opened == nil
 	if !says && !isNew {
 		return
 	}
@@ -118,9 +120,21 @@ func (tr *transition) tellGroup(g *AlertGroup) {
 		last = &tr.log.changed[len(tr.log.changed)-1]
 	}
 	if isNew {
-		last.Opened = &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}
+		opened = &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}
+		last.Opened = opened
 	}
-	if says {
+	switch {
+	case !says:
+	case opened != nil && g.isCommonShared():
+		opened.Shared = true
+	default:
 		tr.log.addContent(last, common)
 	}
+}
+
+// isCommonShared reports whether what is common to the alerts, by the last notification, is what
+// the alerts of the group share.
+func (g *AlertGroup) isCommonShared() bool {
+	ls, annotations := SharedByAlerts(g.Alerts)
+	return len(g.RouteLabels) == 0 && g.CommonLabels.Equal(ls) && g.CommonAnnotations.Equal(annotations)
 }

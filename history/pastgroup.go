@@ -15,7 +15,7 @@ type pastGroup struct {
 	base    *grouping.AlertGroup
 	meta    grouping.Meta
 	changed bool
-	common  contentRef
+	common  pastCommon
 	// notifiedAt is the time of the last notification after the base.
 	notifiedAt time.Time
 	// alerts are those that differ from the base. An alert that was removed is nil.
@@ -71,6 +71,7 @@ func mutesOf(g *grouping.AlertGroup, a *grouping.Alert) grouping.AlertMutes {
 }
 
 func (g *pastGroup) apply(e *grouping.Event) {
+	g.common.take(g, e.Stamp())
 	g.changed = true
 	g.meta.Stamp, g.meta.UpdatedAt = max(g.meta.Stamp, e.Stamp()), latest(g.meta.UpdatedAt, e.Time)
 	if e.Fingerprint != "" {
@@ -81,9 +82,7 @@ func (g *pastGroup) apply(e *grouping.Event) {
 	if e.Opened != nil {
 		m.GroupKey, m.ExternalURL, m.GroupLabels = e.Opened.GroupKey, e.Opened.ExternalURL, e.Labels
 	}
-	if e.Content != "" {
-		g.common = contentRef{e.Content, e.Kind}
-	}
+	g.common.apply(e)
 	switch e.Kind {
 	case grouping.EventNotified:
 		n := e.Notification()

@@ -51,6 +51,7 @@ func (r *replay) apply(e *grouping.Event) {
 // wanted returns events that have the contents which the groups need.
 func (r *replay) wanted() (events []grouping.Event) {
 	for _, g := range r.groups {
+		g.common.take(g, "")
 		events = g.common.wanted(events, g)
 		for _, p := range g.alerts {
 			if p != nil {

@@ -117,6 +117,11 @@ func (l *live) notify() {
 	if len(n.Alerts) > 0 {
 		n.CommonAnnotations = n.Alerts[0].Annotations
 	}
+	if rapid.Bool().Draw(l.t, "common") { // as Alertmanager says it
+		shared := func(of func(i int) grouping.Labels) grouping.Labels { return grouping.SharedLabels(len(n.Alerts), of) }
+		n.CommonLabels = shared(func(i int) grouping.Labels { return n.Alerts[i].Labels })
+		n.CommonAnnotations = shared(func(i int) grouping.Labels { return n.Alerts[i].Annotations })
+	}
 	if rapid.IntRange(0, 3).Draw(l.t, "route") == 0 {
 		n.RouteLabels = labelsOf("route", "x")
 	}
