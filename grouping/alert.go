@@ -59,6 +59,10 @@ type Alert struct {
 	LastSeenAt  time.Time `json:"lastSeenAt,omitzero"`
 	ChangedAt   time.Time `json:"changedAt,omitzero"`
 
+	// RecordedAt is when the newest episode was first recorded, or zero if it is the first one
+	// of the alert. It is a time of Muster's clock. See EpisodeSeenAt.
+	RecordedAt time.Time `json:"recordedAt,omitzero"`
+
 	// ReportedBy is the external URL of the Alertmanager that sent the last recorded
 	// report.
 	ReportedBy string `json:"reportedBy,omitempty"`
@@ -98,6 +102,15 @@ type Alert struct {
 
 // Name returns the alert's name, or "" if it has none.
 func (a *Alert) Name() string { return a.Labels.Get("alertname") }
+
+// EpisodeSeenAt returns when the alert's newest episode was first recorded. An alert that was
+// reopened, or that returned, still has the same episode.
+func (a *Alert) EpisodeSeenAt() time.Time {
+	if a.RecordedAt.IsZero() {
+		return a.FirstSeenAt
+	}
+	return a.RecordedAt
+}
 
 // Began returns the time at which the alert started, for ages and sort orders. If
 // StartsAt is in the future, it returns the time of the report instead. Otherwise
@@ -189,7 +202,7 @@ func (a *Alert) Equal(b *Alert) bool {
 	return a.Stamp == b.Stamp && a.RemovalStamp == b.RemovalStamp && a.Fingerprint == b.Fingerprint && a.Status == b.Status &&
 		a.GeneratorURL == b.GeneratorURL && a.Grafana.Equal(b.Grafana) && a.ReportedBy == b.ReportedBy && a.Disputed == b.Disputed &&
 		a.Unnotified == b.Unnotified && a.ObservedAt.Equal(b.ObservedAt) && a.GoneFrom.Equal(b.GoneFrom) && a.GoneBy.Equal(b.GoneBy) &&
-		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) &&
+		a.StartsAt.Equal(b.StartsAt) && a.EndsAt.Equal(b.EndsAt) && a.FirstSeenAt.Equal(b.FirstSeenAt) && a.RecordedAt.Equal(b.RecordedAt) &&
 		a.Unknown == b.Unknown && a.LastSeenAt.Equal(b.LastSeenAt) && a.ChangedAt.Equal(b.ChangedAt) &&
 		a.Labels.Equal(b.Labels) && a.Annotations.Equal(b.Annotations) &&
 		slices.EqualFunc(a.Recorded, b.Recorded, equalEpisode)

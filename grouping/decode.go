@@ -128,6 +128,13 @@ func (r *objectReader) shared(name string, to *string) {
 	}
 }
 
+// stamp is string for a stamp.
+func (r *objectReader) stamp(name string, to *Stamp) {
+	if r.has(name) {
+		*to = Stamp(r.text())
+	}
+}
+
 func (r *objectReader) isTrue(name string, to *bool) {
 	if !r.has(name) {
 		return
@@ -254,6 +261,7 @@ func (s *storedAlert) decode(r *objectReader) {
 	r.time("startsAt", &a.StartsAt)
 	r.time("endsAt", &a.EndsAt)
 	r.time("firstSeenAt", &a.FirstSeenAt)
+	r.time("recordedAt", &a.RecordedAt)
 	r.shared("reportedBy", &a.ReportedBy)
 	r.isTrue("disputed", &a.Disputed)
 	r.isTrue("unnotified", &a.Unnotified)
@@ -302,6 +310,8 @@ func (m *Meta) decode(r *objectReader) {
 	r.isTrue("settling", &m.Settling)
 	r.isTrue("stale", &m.Stale)
 	r.time("flushAt", &m.FlushAt)
+	r.stamp("opened", &m.Opened)
+	r.stamp("ended", &m.Ended)
 	// A group of heartbeats is left to the library.
 }
 

@@ -162,6 +162,7 @@ func (a *Alert) encode(o *objectText) {
 	o.nonZero("startsAt", a.StartsAt)
 	o.nonZero("endsAt", a.EndsAt)
 	o.nonZero("firstSeenAt", a.FirstSeenAt)
+	o.nonZero("recordedAt", a.RecordedAt)
 	o.nonEmpty("reportedBy", a.ReportedBy)
 	o.isTrue("disputed", a.Disputed)
 	o.isTrue("unnotified", a.Unnotified)
@@ -188,7 +189,7 @@ func (a *Alert) encode(o *objectText) {
 
 // encode adds the fields of a group, like the library does.
 func (m *Meta) encode(o *objectText) {
-	o.declined = o.declined || m.Unknown != ""
+	o.declined = o.declined || m.Unknown != "" || m.ClosedBy != nil
 	o.begin()
 	o.string("source", m.Source)
 	o.string("receiver", m.Receiver)
@@ -210,6 +211,8 @@ func (m *Meta) encode(o *objectText) {
 	o.isTrue("settling", m.Settling)
 	o.isTrue("stale", m.Stale)
 	o.nonZero("flushAt", m.FlushAt)
+	o.nonEmpty("opened", string(m.Opened))
+	o.nonEmpty("ended", string(m.Ended))
 	if len(m.Beats) > 0 {
 		o.objects("beats", len(m.Beats), func(i int) {
 			b := &m.Beats[i]

@@ -8,6 +8,9 @@ import (
 // These errors are for errors.Is. The types below have the details, for errors.As.
 var (
 	ErrGroupNotFound   = errors.New("group not found")
+	ErrAckNotFound     = errors.New("acknowledgement not found")
+	ErrInvalid         = errors.New("invalid input")
+	ErrEpisodeOver     = errors.New("episode is over")
 	ErrSilenceNotFound = errors.New("silence not found")
 	ErrVersionMismatch = errors.New("group was changed by another writer")
 	ErrStorage         = errors.New("storage failed")
@@ -45,6 +48,44 @@ func (e *SilenceNotFoundError) Error() string { return fmt.Sprintf("silence %s n
 
 // Is makes errors.Is(err, ErrSilenceNotFound) true.
 func (*SilenceNotFoundError) Is(target error) bool { return target == ErrSilenceNotFound }
+
+// AckNotFoundError means that a group does not have an acknowledgement. It is an answer, not a
+// fault.
+type AckNotFoundError struct {
+	Group ID
+	Ack   string
+}
+
+func (e *AckNotFoundError) Error() string {
+	return fmt.Sprintf("acknowledgement %q not found in group %s", e.Ack, e.Group)
+}
+
+// Is makes errors.Is(err, ErrAckNotFound) true.
+func (*AckNotFoundError) Is(target error) bool { return target == ErrAckNotFound }
+
+// InvalidError means that what a person wrote cannot be taken. The sentence says why.
+type InvalidError struct{ Field, Sentence string }
+
+func (e *InvalidError) Error() string { return e.Field + ": " + e.Sentence }
+
+// Is makes errors.Is(err, ErrInvalid) true.
+func (*InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// EpisodeOverError means that the episode of a group that a person meant is over. It is an
+// answer, not a fault.
+type EpisodeOverError struct {
+	Group *AlertGroup // as it is now
+}
+
+func (e *EpisodeOverError) Error() string {
+	if e.Group.IsOpen() {
+		return "the episode of group " + string(e.Group.ID) + " is over, and a new one began"
+	}
+	return "the episode of group " + string(e.Group.ID) + " is over"
+}
+
+// Is makes errors.Is(err, ErrEpisodeOver) true.
+func (*EpisodeOverError) Is(target error) bool { return target == ErrEpisodeOver }
 
 // VersionMismatchError means that a compare-and-set found records that another
 // writer changed. It is an answer, not a fault.

@@ -20,7 +20,7 @@ const (
 	EventUnreported EventKind = "unreported" // a firing alert is no longer reported
 	EventReturned   EventKind = "returned"   // an unreported alert is reported firing again
 	EventNotified   EventKind = "notified"   // a notification arrived
-	EventClosed     EventKind = "closed"     // all alerts of a group are resolved
+	EventClosed     EventKind = "closed"     // all alerts of a group are resolved, or a person closed it
 	EventStale      EventKind = "stale"      // a firing group had no notification for a long time
 	EventExpired    EventKind = "expired"    // a group or an alert exceeded its retention, or was removed
 
@@ -31,6 +31,10 @@ const (
 	EventSilenceCreated EventKind = "silenceCreated" // of the source: a silence is new
 	EventSilenceChanged EventKind = "silenceChanged" // of the source: its end, its comment or its creator changed
 	EventSilenceExpired EventKind = "silenceExpired" // of the source: it ended
+
+	EventAcknowledged   EventKind = "acknowledged"   // a person acknowledged the group
+	EventUnacknowledged EventKind = "unacknowledged" // a person undid an acknowledgement
+	EventNoted          EventKind = "noted"          // a person wrote a note
 
 	EventGap EventKind = "gap" // of Muster itself: a time in which it could not hear of anything
 )
@@ -47,7 +51,8 @@ func EventKinds() []EventKind {
 	return []EventKind{
 		EventOpened, EventFired, EventRefired, EventReopened, EventResolved, EventUnreported,
 		EventReturned, EventNotified, EventClosed, EventStale, EventExpired, EventSuppressed, EventUnsuppressed,
-		EventDelivered, EventSilenceCreated, EventSilenceChanged, EventSilenceExpired, EventGap,
+		EventDelivered, EventSilenceCreated, EventSilenceChanged, EventSilenceExpired,
+		EventAcknowledged, EventUnacknowledged, EventNoted, EventGap,
 	}
 }
 
@@ -95,7 +100,7 @@ type Event struct {
 
 	// An event has at most one of the details below: Opened only in the first event of a group,
 	// Notified only in notified events, Delivery only in delivered ones, Silence only in
-	// those about a silence, Gap only in gap events. Mute says what mutes the alert of a suppressed event, or muted
+	// those about a silence, Gap only in gap events, People only in those of a person. Mute says what mutes the alert of a suppressed event, or muted
 	// that of an unsuppressed or resolved one. Alert can be beside Mute: it says what the other
 	// fields do not say about the alert. The stored fields of Notified are those of the
 	// event itself, because they are older than details.
@@ -104,6 +109,7 @@ type Event struct {
 	Mute     *Mute          `json:"mute,omitempty"`
 	Silence  *SilenceChange `json:"silence,omitempty"`
 	Gap      *Gap           `json:"gap,omitempty"`
+	People   *PeopleDetail  `json:"people,omitempty"`
 	Alert    *AlertDetail   `json:"alert,omitempty"`
 	Notified *Notified      `json:",embed"`
 

@@ -63,6 +63,15 @@ type Meta struct {
 	Stale    bool      `json:"stale,omitzero"`
 	FlushAt  time.Time `json:"flushAt,omitzero"`
 
+	// Opened is the stamp of the opened event of the group's last episode. It names the
+	// episode, so a start that moves back does not change it. Earlier versions did not write
+	// it. Ended is the stamp of the write that ended the episode before, or the last one if none
+	// runs.
+	Opened Stamp `json:"opened,omitzero"`
+	Ended  Stamp `json:"ended,omitzero"`
+	// ClosedBy is set if a person closed the group, until an alert fires again.
+	ClosedBy *Closing `json:"closedBy,omitempty"`
+
 	// Beats holds the arrivals at a group of heartbeats, one element per
 	// Alertmanager.
 	Beats []Beat `json:"beats,omitempty"`
@@ -84,6 +93,10 @@ type AlertGroup struct {
 	// Mutes is sorted by fingerprint. It may hold the mutes of an alert that the group does
 	// not hold, if the record of the alert is not known yet.
 	Mutes []*AlertMutes
+	// Acks are the last acknowledgements, and Notes all notes, oldest first. Most groups have
+	// neither.
+	Acks  []*Ack
+	Notes []*Note
 	// Removed holds the removal stamps of removed alerts for a while. So an older
 	// copy of the group does not restore them.
 	Removed map[Fingerprint]Stamp
@@ -320,6 +333,7 @@ func equalMeta(m, o *Meta) bool {
 	return m.Stamp == o.Stamp && m.Unknown == o.Unknown && m.Key == o.Key && m.ExternalURL == o.ExternalURL && m.LastReason == o.LastReason &&
 		m.Truncated == o.Truncated && m.CompleteBy == o.CompleteBy && m.Settling == o.Settling && m.Stale == o.Stale &&
 		m.CreatedAt.Equal(o.CreatedAt) && m.UpdatedAt.Equal(o.UpdatedAt) && m.FlushAt.Equal(o.FlushAt) &&
+		m.Opened == o.Opened && m.Ended == o.Ended && equalClosing(m.ClosedBy, o.ClosedBy) &&
 		m.LastNotifiedAt.Equal(o.LastNotifiedAt) && slices.EqualFunc(m.Beats, o.Beats, equalBeat) && m.CompleteAt.Equal(o.CompleteAt) &&
 		m.GroupLabels.Equal(o.GroupLabels) && m.CommonLabels.Equal(o.CommonLabels) &&
 		m.CommonAnnotations.Equal(o.CommonAnnotations) && m.RouteLabels.Equal(o.RouteLabels)

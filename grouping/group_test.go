@@ -145,13 +145,34 @@ func TestEqualSeesEveryField(t *testing.T) {
 		change(&b)
 		return (&AlertMutes{Mutes: []Mute{{}}}).equal(&AlertMutes{Mutes: []Mute{b}})
 	})
+	eachField(t, reflect.TypeFor[Ack](), func(change func(v any)) bool {
+		var a, b Ack
+		change(&b)
+		return a.Equal(&b) || b.Equal(&a)
+	})
+	eachField(t, reflect.TypeFor[Undone](), func(change func(v any)) bool {
+		var a, b Undone
+		change(&b)
+		return equalUndone(&a, &b) || equalUndone(nil, &b)
+	})
+	eachField(t, reflect.TypeFor[Closing](), func(change func(v any)) bool {
+		var a, b Closing
+		change(&b)
+		return equalClosing(&a, &b) || equalClosing(nil, &b)
+	})
+	eachField(t, reflect.TypeFor[Note](), func(change func(v any)) bool {
+		var a, b Note
+		change(&b)
+		return a.Equal(&b) || b.Equal(&a)
+	})
 	eachField(t, reflect.TypeFor[Grafana](), func(change func(v any)) bool {
 		var a, b Grafana
 		change(&b)
 		return a.Equal(&b) || b.Equal(&a)
 	})
 	for _, b := range []*AlertGroup{
-		{ID: "x"}, {Deleted: "x"}, {Removed: map[Fingerprint]Stamp{"a": "x"}}, {Alerts: []*Alert{{}}}, {Mutes: []*AlertMutes{{}}}, nil,
+		{ID: "x"}, {Deleted: "x"}, {Removed: map[Fingerprint]Stamp{"a": "x"}}, {Alerts: []*Alert{{}}}, {Mutes: []*AlertMutes{{}}},
+		{Acks: []*Ack{{}}}, {Notes: []*Note{{}}}, nil,
 	} {
 		require.False(t, (&AlertGroup{}).Equal(b))
 	}
@@ -177,6 +198,10 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 				f.Set(reflect.ValueOf(Person{Verified: true}))
 			case *Grafana:
 				f.Set(reflect.ValueOf(&Grafana{}))
+			case *Closing:
+				f.Set(reflect.ValueOf(&Closing{At: base}))
+			case *Undone:
+				f.Set(reflect.ValueOf(&Undone{At: base}))
 			case map[string]float64:
 				f.Set(reflect.ValueOf(map[string]float64{"a": 0}))
 			case map[string]uint64:

@@ -77,7 +77,7 @@ func (e *Event) Pack(previous *PackedEvent) PackedEvent {
 
 // hasRareDetail reports whether the event has a detail that no notification causes.
 func (e *Event) hasRareDetail() bool {
-	return e.Delivery != nil || e.Mute != nil || e.Silence != nil || e.Gap != nil || e.Alert != nil
+	return e.Delivery != nil || e.Mute != nil || e.Silence != nil || e.Gap != nil || e.People != nil || e.Alert != nil
 }
 
 // Time returns the time of the event.

@@ -66,7 +66,7 @@ type groupRecordKind interface {
 // groupKinds and sourceKinds are all kinds of records of groups and of sources, except
 // the heads. The lists never change.
 var (
-	groupKinds  = []groupRecordKind{alertRecords{}, muteRecords{}} // mutes are merged after their alerts
+	groupKinds  = []groupRecordKind{alertRecords{}, muteRecords{}, ackRecords, noteRecords} // mutes are merged after their alerts
 	sourceKinds = []recordKind[SourceDocument]{silenceRecords, alertmanagerRecords, leaseRecords, lifeRecords, gapRecords}
 )
 

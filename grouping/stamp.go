@@ -108,5 +108,11 @@ func deletionStamp(g *AlertGroup, s Stamp) Stamp {
 	for _, m := range g.Mutes {
 		s = s.supersedes(m.Stamp)
 	}
+	for _, a := range g.Acks {
+		s = s.supersedes(a.Stamp)
+	}
+	for _, n := range g.Notes {
+		s = s.supersedes(n.Stamp)
+	}
 	return s
 }

@@ -20,6 +20,7 @@ type transition struct {
 	observed     bool   // observations are applied, and no notification
 	inDispute    bool   // a status change belongs to a dispute between Alertmanagers
 	disputeEnded bool   // a dispute about an already resolved alert ended
+	personal     bool   // a person writes a record of their own
 
 	id      ID
 	deleted Stamp
@@ -28,6 +29,8 @@ type transition struct {
 	meta    Meta
 	alerts  []*Alert      // sorted by fingerprint
 	mutes   []*AlertMutes // sorted by fingerprint
+	acks    []*Ack        // never changed in place
+	notes   []*Note       // never changed in place
 	removed map[Fingerprint]Stamp
 	log     eventLog
 
@@ -42,6 +45,7 @@ func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
 		maps.Copy(tr.removed, g.Removed)
 		if !g.IsTombstone() {
 			tr.before, tr.meta, tr.alerts, tr.mutes = g, g.Meta, slices.Clone(g.Alerts), slices.Clone(g.Mutes)
+			tr.acks, tr.notes = g.Acks, g.Notes
 		}
 	}
 	tr.log = eventLog{stamp: stamp, key: key, id: tr.id}
@@ -59,8 +63,10 @@ func (tr *transition) finish() Change {
 		tr.meta.CreatedAt, tr.meta.FlushAt = tr.at, tr.at.Add(tr.groupWait)
 	}
 	if !tr.outdated {
-		tr.meta.Stamp = tr.stamp.supersedes(tr.meta.Stamp)
 		tr.meta.UpdatedAt = tr.at
+	}
+	if !tr.outdated && !tr.personal {
+		tr.meta.Stamp = tr.stamp.supersedes(tr.meta.Stamp)
 	}
 	if tr.hasMutes() {
 		linkMutes(tr.alerts, tr.mutes)
@@ -77,7 +83,7 @@ func (tr *transition) finish() Change {
 		}
 	}
 	g := nextAlertGroup(tr.before, AlertGroup{
-		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Mutes: tr.mutes, Removed: tr.removed, Deleted: tr.deleted,
+		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Mutes: tr.mutes, Acks: tr.acks, Notes: tr.notes, Removed: tr.removed, Deleted: tr.deleted,
 		Version: tr.version, Notifications: tr.counter,
 	}, replaced)
 	if tr.setShared || tr.before != nil && tr.before.shared != nil {

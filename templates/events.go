@@ -49,6 +49,10 @@ var eventLooks = map[grouping.EventKind]eventLook{
 	grouping.EventSilenceChanged: {"info", "silence changed", ""},
 	grouping.EventSilenceExpired: {"info", "silence ended", ""},
 
+	grouping.EventAcknowledged:   {"info", "acknowledged", "acknowledged"},
+	grouping.EventUnacknowledged: {"info", "unacknowledged", "acknowledgement undone"},
+	grouping.EventNoted:          {"info", "noted", "note"},
+
 	grouping.EventGap: {"warn", "gap", ""},
 }
 

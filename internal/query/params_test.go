@@ -58,7 +58,7 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 		{
 			events, `kind=explode`, `kind: "explode" is not one of opened, fired, refired, reopened, resolved, unreported, ` +
 				`returned, notified, closed, stale, expired, suppressed, unsuppressed, delivered, ` +
-				`silenceCreated, silenceChanged, silenceExpired, gap, all`,
+				`silenceCreated, silenceChanged, silenceExpired, acknowledged, unacknowledged, noted, gap, all`,
 		},
 		{events, `group=x`, `group: "x" is not the ID of a group: 20 hex digits`},
 		{events, `alert=x`, `alert: "x" is not a fingerprint: 16 hex digits`},

@@ -1,0 +1,201 @@
+package grouping
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// groupRecord is the type of a record of a group that people wrote, which is a *T.
+type groupRecord[T any] interface {
+	*T
+
+	// stampedFields returns the fields that are not in the JSON of the record.
+	stampedFields() stampedFields
+
+	// Equal reports whether both records are equal in every field, including stamps.
+	Equal(o *T) bool
+
+	// compare orders the records of a group: the oldest is the least.
+	compare(o *T) int
+}
+
+// groupRecords is a groupRecordKind: one kind of record of a group that people wrote. The
+// records are in a short sorted list, which most groups do not have. Only the deletion of the
+// group removes a record before the limit does, so they need no tombstones.
+type groupRecords[T any, R groupRecord[T]] struct {
+	namePrefix string
+	// of returns the list of these records in a group.
+	of func(g *AlertGroup) *[]R
+	// limit is the maximum number of records that are kept, the newest ones. 0: no limit.
+	limit int
+}
+
+func (k groupRecords[T, R]) prefix() string { return k.namePrefix }
+
+func (k groupRecords[T, R]) decode(g *AlertGroup, key, text string) error {
+	if len(text) <= StampLen {
+		return nil
+	}
+	var stored storedRecord[T]
+	stored.Record = new(T)
+	stamp, err := decodeText(text, &stored)
+	if err != nil {
+		return err
+	}
+	f := R(stored.Record).stampedFields()
+	*f.key, *f.stamp, *f.unknown = key, stamp, string(stored.Unknown)
+	list := k.of(g)
+	*list = k.put(*list, stored.Record)
+	return nil
+}
+
+func (k groupRecords[T, R]) encode(r R) (string, error) {
+	f := r.stampedFields()
+	if n := len(*f.key); n == 0 || n > maxRecordKey {
+		return "", fmt.Errorf("record %s: the key has %d bytes, the minimum is 1 and the maximum %d", k.namePrefix, n, maxRecordKey)
+	}
+	text, err := encodeRecord(*f.stamp, storedRecord[T]{r, jsontext.Value(*f.unknown)})
+	if err != nil {
+		return "", fmt.Errorf("record %s%s: %w", k.namePrefix, *f.key, err)
+	}
+	return text, nil
+}
+
+// find returns the record with the key, or nil.
+func (k groupRecords[T, R]) find(list []R, key string) R {
+	for _, r := range list {
+		if *r.stampedFields().key == key {
+			return r
+		}
+	}
+	return nil
+}
+
+// put returns a copy of the list with the record, which replaces one with the same key.
+func (k groupRecords[T, R]) put(list []R, r R) []R {
+	next := make([]R, 0, len(list)+1)
+	for _, known := range list {
+		if *known.stampedFields().key != *r.stampedFields().key {
+			next = append(next, known)
+		}
+	}
+	return k.sorted(append(next, r))
+}
+
+// sorted sorts the list, and returns it without the oldest records beyond the limit.
+func (k groupRecords[T, R]) sorted(list []R) []R {
+	slices.SortFunc(list, func(x, y R) int { return x.compare(y) })
+	if k.limit > 0 {
+		list = list[max(0, len(list)-k.limit):]
+	}
+	return list
+}
+
+// changed calls fn for each record that differs between two states of a group. It is nil in a
+// state that does not have it. next is nil if the group is deleted.
+func (k groupRecords[T, R]) changed(base, next *AlertGroup, fn func(before, after R)) {
+	was := *k.of(base)
+	is := *k.of(orNew(next))
+	for _, before := range was {
+		after := k.find(is, *before.stampedFields().key)
+		if before != after && (after == nil || !before.Equal(after)) {
+			fn(before, after)
+		}
+	}
+	for _, after := range is {
+		if k.find(was, *after.stampedFields().key) == nil {
+			fn(nil, after)
+		}
+	}
+}
+
+func (k groupRecords[T, R]) writes(base, next *AlertGroup) (writes []RecordWrite, failed error) {
+	k.changed(base, next, func(before, after R) {
+		w := RecordWrite{Name: k.namePrefix + *cmp.Or(before, after).stampedFields().key}
+		if before != nil {
+			w.Expected = *before.stampedFields().stamp
+		}
+		if after != nil {
+			var err error
+			if w.Text, err = k.encode(after); err != nil {
+				failed = err
+			}
+		}
+		writes = append(writes, w)
+	})
+	return writes, failed
+}
+
+func (k groupRecords[T, R]) conflicts(base, next, stored *AlertGroup) (conflict bool) {
+	lastWrite := func(g *AlertGroup, key string) Stamp {
+		if r := k.find(*k.of(g), key); r != nil && *r.stampedFields().stamp > base.Deleted {
+			return *r.stampedFields().stamp
+		}
+		return ""
+	}
+	k.changed(base, next, func(before, after R) {
+		key := *cmp.Or(before, after).stampedFields().key
+		conflict = conflict || lastWrite(stored, key) != lastWrite(base, key)
+	})
+	return conflict
+}
+
+func (k groupRecords[T, R]) merge(merged, a, b *AlertGroup) {
+	x, y := *k.of(a), *k.of(b)
+	*k.of(merged) = nil
+	if len(x)+len(y) == 0 {
+		return
+	}
+	all := make([]R, 0, len(x)+len(y))
+	keep := func(r R) {
+		if *r.stampedFields().stamp > merged.Deleted {
+			all = append(all, r)
+		}
+	}
+	for _, r := range x {
+		keep(k.newer(r, k.find(y, *r.stampedFields().key)))
+	}
+	for _, r := range y {
+		if k.find(x, *r.stampedFields().key) == nil {
+			keep(r)
+		}
+	}
+	if len(all) > 0 {
+		*k.of(merged) = k.sorted(all)
+	}
+}
+
+// newer returns the newer one of two records with the same key. y may be nil.
+func (k groupRecords[T, R]) newer(x, y R) R {
+	if y == nil || x == y || x.Equal(y) {
+		return x
+	}
+	f, o := x.stampedFields(), y.stampedFields()
+	order := cmp.Compare(*f.stamp, *o.stamp)
+	if order == 0 {
+		order = cmp.Or(compareContent(x, y), cmp.Compare(*f.unknown, *o.unknown))
+	}
+	if order < 0 {
+		return y
+	}
+	return x
+}
+
+func (k groupRecords[T, R]) equal(a, b *AlertGroup) bool {
+	return slices.EqualFunc(*k.of(a), *k.of(b), func(x, y R) bool { return x == y || x.Equal(y) })
+}
+
+func (k groupRecords[T, R]) dropDeleted(g *AlertGroup) {
+	list := k.of(g)
+	*list = slices.DeleteFunc(*list, func(r R) bool { return *r.stampedFields().stamp <= g.Deleted })
+}
+
+func (k groupRecords[T, R]) sameStamps(a, b *AlertGroup) bool {
+	return slices.EqualFunc(*k.of(a), *k.of(b), func(x, y R) bool {
+		f, o := x.stampedFields(), y.stampedFields()
+		return *f.key == *o.key && *f.stamp == *o.stamp
+	})
+}

@@ -1,0 +1,107 @@
+package grouping
+
+import "time"
+
+// sameUntil is the difference of two ends below which an acknowledgement is repeated: a form
+// says "for 1h", and somebody presses its button twice.
+const sameUntil = time.Minute
+
+// acknowledge applies that a person takes the episode on.
+func (tr *transition) acknowledge(r AckRequest) error {
+	g := tr.before
+	if !g.IsOpen() || r.Episode != "" && r.Episode != g.Opened {
+		return &EpisodeOverError{Group: g}
+	}
+	if a := g.Ack(tr.at); a != nil && a.repeatedBy(r) && g.NewSince(a) == 0 {
+		return errNoChange
+	}
+	a := &Ack{ID: string(tr.stamp), Person: r.By, At: tr.at, Until: r.Until.UTC(), Note: r.Note, Episode: g.Opened}
+	if n := len(g.Acks); n > 0 {
+		a.ID = string(tr.stamp.supersedes(Stamp(g.Acks[n-1].ID)))
+	}
+	a.Stamp = tr.personalStamp("")
+	tr.acks = ackRecords.put(tr.acks, a)
+	tr.logPerson(EventAcknowledged, PeopleDetail{Person: r.By, Ack: a.ID, Text: a.Note, Until: a.Until})
+	return nil
+}
+
+// repeatedBy reports whether the request asks for the acknowledgement once more.
+func (a *Ack) repeatedBy(r AckRequest) bool {
+	return a.Person == r.By && a.Note == r.Note && a.Until.IsZero() == r.Until.IsZero() && a.Until.Sub(r.Until).Abs() < sameUntil
+}
+
+// unacknowledge applies that a person undoes an acknowledgement.
+func (tr *transition) unacknowledge(r UnackRequest) error {
+	a := ackRecords.find(tr.acks, r.Ack)
+	switch {
+	case a == nil:
+		return &AckNotFoundError{Group: tr.id, Ack: r.Ack}
+	case a.Undone != nil || !tr.before.IsOpen() || a.Stamp <= tr.before.Ended:
+		return errNoChange
+	}
+	next := *a
+	next.Undone, next.Stamp = &Undone{r.By, tr.at}, tr.personalStamp(a.Stamp)
+	tr.acks = ackRecords.put(tr.acks, &next)
+	tr.logPerson(EventUnacknowledged, PeopleDetail{Person: r.By, Ack: a.ID})
+	return nil
+}
+
+// addNote applies that a person writes a note.
+func (tr *transition) addNote(r NoteRequest) error {
+	if r.ID == "" {
+		r.ID = string(tr.stamp)
+	}
+	switch {
+	case noteRecords.find(tr.notes, r.ID) != nil:
+		return errNoChange
+	case len(tr.notes) >= MaxNotes:
+		return &InvalidError{"text", "the group has the maximum number of 200 notes"}
+	}
+	n := &Note{ID: r.ID, Person: r.By, At: tr.at, Text: r.Text, Stamp: tr.personalStamp("")}
+	tr.notes = noteRecords.put(tr.notes, n)
+	tr.logPerson(EventNoted, PeopleDetail{Person: r.By, Note: n.ID, Text: n.Text})
+	return nil
+}
+
+// close applies that a person closes the group.
+func (tr *transition) close(r CloseRequest) error {
+	g := tr.before
+	switch {
+	case !g.IsOpen():
+		return errNoChange
+	case r.Episode != "" && r.Episode != g.Opened:
+		return &EpisodeOverError{Group: g}
+	}
+	for i, a := range tr.alerts {
+		if a.Status != StatusFiring {
+			continue
+		}
+		next := *a
+		next.Status, next.ChangedAt, next.Stamp, next.Disputed = StatusUnreported, tr.at, tr.stamp.supersedes(a.Stamp), false
+		next.LastSeenAt, next.ReportedBy = tr.lastSeen(a)
+		tr.alerts[i] = &next
+		tr.log.addForAlert(EventUnreported, a, &next)
+	}
+	tr.meta.ClosedBy = &Closing{r.By, tr.at}
+	return nil
+}
+
+// personalStamp returns the stamp of a record that a person writes. It makes it the stamp of
+// the group's own fields too.
+//
+// It is the next one after what is known of the group, and not that of the write. Otherwise the
+// group's own fields, which are part of every write, would replace those of a notification that
+// another replica wrote a moment before.
+func (tr *transition) personalStamp(old Stamp) Stamp {
+	tr.personal = true
+	last := max(old, tr.meta.Stamp, tr.meta.Ended, tr.deleted)
+	for _, a := range tr.acks {
+		last = max(last, a.Stamp)
+	}
+	tr.meta.Stamp = stampOfReading(last.reading()+1, tr.stamp.Writer())
+	return tr.meta.Stamp
+}
+
+func (tr *transition) logPerson(kind EventKind, d PeopleDetail) {
+	tr.log.add(Event{Kind: kind, Labels: tr.meta.GroupLabels, People: &d})
+}
