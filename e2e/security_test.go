@@ -70,7 +70,7 @@ func everyPath(t *testing.T) []string {
 	}
 	require.Greater(t, len(paths), 10)
 	return append(paths, "/", "/groups/"+strings.Repeat("0", 20), "/alerts/"+strings.Repeat("0", 16),
-		"/history", "/report", "/status", "/help", "/go", "/static/app.css",
+		"/history", "/report", "/report/list", "/status", "/help", "/go", "/static/app.css",
 		"/debug/pprof/", "/debug/pprof/heap", "/debug/vars", "/-/reload", "/nothing", "//", "/webhook/", "//webhook", "/favicon.ico")
 }
 

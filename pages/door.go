@@ -71,6 +71,8 @@ type past interface {
 	// Report returns a report of the history. If too many reports are asked for, it returns
 	// grouping.ErrBusy.
 	Report(ctx context.Context, q history.ReportQuery) (*history.Report, error)
+	// Counted returns what a number of such a report counts.
+	Counted(ctx context.Context, q history.CountedQuery) (*history.Counted, error)
 }
 
 // liveUpdates is what the pages need to know about the live updates. It is safe for
@@ -189,6 +191,7 @@ func (d *Door) Routes(r gin.IRouter) {
 		"/silences":            d.pageHandler(d.silencesPage),
 		"/silences/:id":        d.pageHandler(d.silencePage),
 		"/report":              d.uncachedPageHandler(d.reportPage),
+		"/report/list":         d.uncachedPageHandler(d.reportListPage),
 		"/status":              d.uncachedPageHandler(d.statusPage),
 		"/help":                d.uncachedPageHandler(helpPage),
 		"/go":                  d.redirectToGroup,

@@ -19,6 +19,10 @@ import (
 // busyPast has no time for reports.
 type busyPast struct{ testserver.Past }
 
+func (busyPast) Counted(context.Context, history.CountedQuery) (*history.Counted, error) {
+	return nil, grouping.ErrBusy
+}
+
 func (busyPast) Report(context.Context, history.ReportQuery) (*history.Report, error) {
 	return nil, grouping.ErrBusy
 }

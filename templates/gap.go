@@ -96,8 +96,10 @@ func (p *StatusPage) addGaps(s *Site) {
 			p.MoreGaps = s.Links.History(HistoryView{query.Events{Kinds: []grouping.EventKind{grouping.EventGap}}})
 			return
 		}
-		p.Gaps = append(p.Gaps, GapRow{
-			From: newMoment(g.From, s.Now), To: newMoment(g.To, s.Now), Lasted: Age(g.To.Sub(g.From)), Why: "Muster was not running",
-		})
+		p.Gaps = append(p.Gaps, newGapRow(g, s.Now))
 	}
+}
+
+func newGapRow(g grouping.Gap, now time.Time) GapRow {
+	return GapRow{From: newMoment(g.From, now), To: newMoment(g.To, now), Lasted: Age(g.To.Sub(g.From)), Why: "Muster was not running"}
 }

@@ -193,6 +193,7 @@ func states(t testing.TB) map[string]Page {
 	}
 	maps.Copy(pages, mutedStates(t, groups))
 	maps.Copy(pages, reportStates(t, groups))
+	maps.Copy(pages, reportListStates(t, groups))
 	maps.Copy(pages, beforeStates(groups, crash))
 	return pages
 }

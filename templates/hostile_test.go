@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/html"
 
 	"muster/grouping"
+	"muster/history"
 	"muster/internal/query"
 )
 
@@ -245,9 +246,13 @@ func hostilePages(s string) map[string]Page {
 		"report": NewReportPage(site, ReportView{Report: query.Report{
 			Filter: q("filter").with(equals(s, s)).Filter, By: s, Since: night, Until: night,
 		}}, exampleReport(2, s), func(View) bool { return true }),
-		"help":  NewHelpPage(site),
-		"gone":  NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),
-		"error": NewErrorPage(site, http.StatusBadRequest, s),
+		"reportlist": NewReportListPage(site, CountedView{query.Counted{Report: query.Report{
+			Filter: q("filter").with(equals(s, s)).Filter, By: s, Since: night, Until: night,
+		}, Number: history.Number(s), Receiver: s, Reason: s}}, exampleCounted(history.NumberFirings, s)),
+		"reportnotes": NewReportListPage(site, CountedView{}, exampleCounted(history.NumberNotifications, s)),
+		"help":        NewHelpPage(site),
+		"gone":        NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),
+		"error":       NewErrorPage(site, http.StatusBadRequest, s),
 	}
 }
 

@@ -186,7 +186,7 @@ func TestStates(t *testing.T) {
 	}
 	for name, p := range pages {
 		code := map[string]int{
-			"badfilter": 400, "historybad": 400, "silencesbad": 400, "reportbad": 400, "nosilence": 404, "gone": 404, "gonealert": 404,
+			"badfilter": 400, "historybad": 400, "silencesbad": 400, "reportbad": 400, "reportlistbadfil": 400, "nosilence": 404, "gone": 404, "gonealert": 404,
 			"notfound": 404, "error": 503,
 		}[name]
 		require.Equal(t, max(code, 200), p.Code(), name)

@@ -22,16 +22,17 @@ type Page interface {
 	templateName() string
 }
 
-func (*GroupsPage) templateName() string   { return "groups" }
-func (*GroupPage) templateName() string    { return "group" }
-func (*AlertPage) templateName() string    { return "alert" }
-func (*HistoryPage) templateName() string  { return "history" }
-func (*SilencesPage) templateName() string { return "silences" }
-func (*SilencePage) templateName() string  { return "silence" }
-func (*ReportPage) templateName() string   { return "report" }
-func (*StatusPage) templateName() string   { return "status" }
-func (*HelpPage) templateName() string     { return "help" }
-func (*ProblemPage) templateName() string  { return "problem" }
+func (*GroupsPage) templateName() string     { return "groups" }
+func (*GroupPage) templateName() string      { return "group" }
+func (*AlertPage) templateName() string      { return "alert" }
+func (*HistoryPage) templateName() string    { return "history" }
+func (*SilencesPage) templateName() string   { return "silences" }
+func (*SilencePage) templateName() string    { return "silence" }
+func (*ReportPage) templateName() string     { return "report" }
+func (*ReportListPage) templateName() string { return "reportlist" }
+func (*StatusPage) templateName() string     { return "status" }
+func (*HelpPage) templateName() string       { return "help" }
+func (*ProblemPage) templateName() string    { return "problem" }
 
 // Renderer renders pages and has the static files. It is safe for concurrent
 // use.
@@ -81,8 +82,8 @@ func New(prefix string) (*Renderer, error) {
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
 	for _, p := range []Page{
-		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &ReportPage{}, &StatusPage{}, &HelpPage{},
-		&ProblemPage{},
+		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &ReportPage{},
+		&ReportListPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{},
 	} {
 		// html/template checks the escaping at the first execution. An unsafe
 		// template must fail at the start, not for a reader.

@@ -12,103 +12,6 @@ import (
 	"muster/internal/query"
 )
 
-// ReportView is the query of the report page.
-type ReportView struct {
-	query.Report
-
-	// Window is the duration of a report until now, such as 7d, or "".
-	Window string
-	Sort   string // one of reportSorts, or ""
-	All    bool   // all rows
-}
-
-// reportRows is the number of rows that a report shows first.
-const reportRows = 20
-
-// reportWindows are the durations that the form offers.
-var reportWindows = []Option{{"24h", "last 24 hours", false}, {"7d", "last 7 days", false}, {"30d", "last 30 days", false}}
-
-const (
-	sortFirings       = "firings"
-	sortTime          = "time"
-	sortNotifications = "notifications"
-)
-
-// reportSorts are the orders of the rows.
-var reportSorts = []string{sortFirings, sortTime, sortNotifications}
-
-// ParseReportView reads the query of the report's URL. It collects the errors in p.
-func ParseReportView(p *query.Params, now time.Time) ReportView {
-	p.KeepLast("since") // the form has a list and a field
-	v := ReportView{Sort: p.Choice("sort", reportSorts), All: p.Bool("all")}
-	since, until := p.Text("since"), p.Text("until")
-	if until == "" {
-		v.Window = cmp.Or(since, "7d")
-		if !slices.ContainsFunc(reportWindows, func(o Option) bool { return o.Value == v.Window }) {
-			v.Window = ""
-		}
-	}
-	v.Report = p.Report(now)
-	return v
-}
-
-func (v ReportView) encode() string {
-	q := make(parameters, 0, 6)
-	q.addFilter(v.Filter)
-	if v.Window != "" {
-		q.add("since", v.Window)
-	} else {
-		q.addTimes(v.Since, v.Until)
-	}
-	q.addReport(v)
-	q.add("sort", v.Sort)
-	if v.All {
-		q.add("all", "true")
-	}
-	return q.String()
-}
-
-func (q *parameters) addTimes(since, until time.Time) {
-	q.add("since", since.Format(time.RFC3339))
-	q.add("until", until.Format(time.RFC3339))
-}
-
-func (q *parameters) addReport(v ReportView) {
-	if v.By != "alertname" {
-		q.add("by", v.By)
-	}
-}
-
-// ReportData is the report as CSV or JSON. Its times are absolute.
-func (l Links) ReportData(v ReportView, format string) string {
-	q := make(parameters, 0, 5)
-	q.addFilter(v.Filter)
-	q.addTimes(v.Since, v.Until)
-	q.addReport(v)
-	q.add("format", format)
-	return l.path("api", "v1", "report") + q.String()
-}
-
-// Report is the report that the view asks for.
-func (l Links) Report(v ReportView) string { return l.path("report") + v.encode() }
-
-// with returns the view with one more matcher.
-func (v ReportView) with(name, value string) ReportView {
-	v.Filter = withMatcher(v.Filter, name, value)
-	v.All = false
-	return v
-}
-
-func withMatcher(f query.Filter, name, value string) query.Filter {
-	f.Matchers = append(slices.Clone(f.Matchers), equals(name, value))
-	return f
-}
-
-// events is the history of the report's window with the kinds.
-func (v ReportView) events(kinds ...grouping.EventKind) HistoryView {
-	return HistoryView{query.Events{Filter: v.Filter, Since: v.Since, Until: v.Until, Kinds: kinds}}
-}
-
 // ReportPage says what the alerts of a time cost.
 type ReportPage struct {
 	Frame
@@ -121,10 +24,7 @@ type ReportPage struct {
 	Windows, Bys []Option
 	Since, Until string // of the fields
 	CSV, JSON    string
-	Says         string
-	Gaps         string // "2 gaps"
-	GapsHref     string
-	AfterGaps    string
+	Says         Phrases
 	Figures      []Figure
 	By           string // heading of the first column
 	Shown        string
@@ -135,10 +35,10 @@ type ReportPage struct {
 	Heat         []HeatRow
 	Days         []DayRow
 	DaysTitle    string
+	Legend       []Severity // of the bars
 	Reasons      []string
 	Receivers    []ReceiverRow
 	Empty        *Empty
-	UnknownEnds  string
 }
 
 // Figure is one number of a report.
@@ -151,18 +51,14 @@ type ReportRow struct {
 	Name     string
 	Href     string
 	Now      string // the list of what fires now, or ""
-	Firings  string
+	Firings  NumberLink
 	Change   string
-	Events   string // href of the firings
-	Bar      string // width in percent
-	Time     string
-	Median   string
-	P90      string
-	Flaps    string
-	Self     string
-	Muted    string
-	Notified string
+	Bar      string       // width in percent
+	Numbers  []NumberLink // the other columns
 }
+
+// NumberLink is a number with the heading of its column. It leads to what it counts.
+type NumberLink struct{ Label, Text, Href string }
 
 // HeatRow has the firings of a weekday by hour.
 type HeatRow struct {
@@ -172,14 +68,15 @@ type HeatRow struct {
 
 // HeatCell has the firings of an hour. Level is from 0 to 4.
 type HeatCell struct {
-	Text  string
-	Level int
+	Text, Href string
+	Level      int
 }
 
 // DayRow has the firings of a day or a week.
 type DayRow struct {
-	Day, Href, Total, Critical string
-	Bars                       []Bar
+	Day             string
+	Total, Critical NumberLink // Critical has no text if there is none
+	Bars            []Bar
 }
 
 // Bar is a part of a bar, in percent.
@@ -187,12 +84,9 @@ type Bar struct{ Class, X, Width string }
 
 // ReceiverRow has the notifications to a receiver, by the reasons of the page.
 type ReceiverRow struct {
-	Receiver, All, Href string
-	Counts              []LabeledCount
+	Receiver string
+	Counts   []NumberLink
 }
-
-// LabeledCount is a number with the heading of its column.
-type LabeledCount struct{ Label, Text string }
 
 // NewReportPage makes the report. fires reports whether a view of the list has firing groups.
 // If v.Err is set, the report is that without the filter.
@@ -215,7 +109,7 @@ func NewReportPage(s *Site, v ReportView, r *history.Report, fires func(View) bo
 	}
 	p.Figures = figures(s, v, r)
 	p.setRows(s, v, r, fires)
-	p.setHeat(r)
+	p.setHeat(s, v, r)
 	p.setDays(s, v, r)
 	p.setReceivers(s, v, r)
 	return p
@@ -262,29 +156,33 @@ func (p *ReportPage) setChips(s *Site, v ReportView) {
 func (p *ReportPage) setSays(s *Site, v ReportView, r *history.Report) {
 	length := r.Until.Sub(r.Since)
 	window := windowText(length)
-	p.Says = formatClock(r.Since.UTC(), s.Now) + " to " + formatClock(r.Until.UTC(), s.Now) + " UTC"
+	p.Says.say(formatClock(r.Since.UTC(), s.Now) + " to " + formatClock(r.Until.UTC(), s.Now) + " UTC")
 	switch {
 	case r.Before != nil:
-		p.Says += ", compared with the " + window + " before."
+		p.Says.say(", compared with ")
+		p.Says = append(p.Says, Phrase{Text: "the " + window + " before", Href: s.Links.Report(v.before())})
+		p.Says.say(".")
 	default:
-		p.Says += ". The " + window + " before are not in the history."
+		p.Says.say(". The " + window + " before are not in the history.")
 	}
 	if !r.KnownSince.IsZero() {
-		p.Says += " The history begins " + formatClock(r.KnownSince.UTC(), s.Now) + "."
+		p.Says.say(" The history begins " + formatClock(r.KnownSince.UTC(), s.Now) + ".")
 	}
 	if len(r.Gaps) > 0 {
 		missing := time.Duration(0)
 		for _, g := range r.Gaps {
 			missing += g.To.Sub(g.From)
 		}
-		p.Says += " No data for " + Age(missing) + " of it ("
-		gaps := v.events(grouping.EventGap)
-		gaps.Filter = query.Filter{}
-		p.Gaps, p.GapsHref = plural(len(r.Gaps), "gap", "gaps"), s.Links.History(gaps)
-		p.AfterGaps = "): the numbers are lower bounds."
+		p.Says.say(" No data for " + Age(missing) + " of it (")
+		p.Says = append(p.Says, Phrase{Text: plural(len(r.Gaps), "gap", "gaps"), Href: s.Links.Counted(v.counted(history.NumberGaps))})
+		p.Says.say("): the numbers are lower bounds.")
 	}
 	if n := r.Totals.UnknownEnds; n*10 > r.Totals.Ended+n {
-		p.UnknownEnds = plural(n, "firing", "firings") + " without a known end " + plainly(n, "is", "are") + " left out of median and shares."
+		p.Says.say(" ")
+		p.Says = append(p.Says, Phrase{
+			Text: plural(n, "firing", "firings") + " without a known end", Href: s.Links.Counted(v.counted(history.NumberUnknownEnds)),
+		})
+		p.Says.say(" " + plainly(n, "is", "are") + " left out of median and shares.")
 	}
 }
 
@@ -304,7 +202,7 @@ func windowText(d time.Duration) string {
 // figures returns the numbers at the top.
 func figures(s *Site, v ReportView, r *history.Report) []Figure {
 	t, b, compared := &r.Totals, &r.TotalsBefore, r.Before != nil
-	href := func(kinds ...grouping.EventKind) string { return s.Links.History(v.events(kinds...)) }
+	href := func(n history.Number) string { return s.Links.Counted(v.counted(n)) }
 	count := func(now, before int) string {
 		if !compared {
 			return ""
@@ -339,16 +237,13 @@ func figures(s *Site, v ReportView, r *history.Report) []Figure {
 		flapped = arrow(t.Flapped-b.Flapped, formatCount)
 	}
 	return []Figure{
-		{"firings", formatCount(t.Firings), count(t.Firings, b.Firings), href(grouping.EventFired, grouping.EventRefired)},
-		{"time firing", Age(t.Firing), duration(t.Firing, b.Firing), href()},
-		{"median time to resolve", median, resolve, href(grouping.EventResolved)},
-		{
-			"notifications", formatCount(t.Notifications), count(t.Notifications, b.Notifications),
-			href(grouping.EventNotified, grouping.EventDelivered),
-		},
-		{"over within 5m by itself", self, selfSmall, href(grouping.EventResolved)},
-		{"suppressed", muted, mutedSmall, href(grouping.EventSuppressed)},
-		{"flapped", plural(t.Flapped, "alert", "alerts"), flapped, href(grouping.EventRefired)},
+		{"firings", formatCount(t.Firings), count(t.Firings, b.Firings), href(history.NumberFirings)},
+		{"time firing", Age(t.Firing), duration(t.Firing, b.Firing), href(history.NumberFiring)},
+		{"median time to resolve", median, resolve, href(history.NumberEnded)},
+		{"notifications", formatCount(t.Notifications), count(t.Notifications, b.Notifications), href(history.NumberNotifications)},
+		{"over within 5m by itself", self, selfSmall, href(history.NumberSelfResolved)},
+		{"suppressed", muted, mutedSmall, href(history.NumberSuppressed)},
+		{"flapped", plural(t.Flapped, "alert", "alerts"), flapped, href(history.NumberFlaps)},
 	}
 }
 
@@ -415,14 +310,7 @@ func (p *ReportPage) setRows(s *Site, v ReportView, r *history.Report, fires fun
 }
 
 func newReportRow(s *Site, v ReportView, r *history.Row, compared bool, most int, fires func(View) bool) ReportRow {
-	row := ReportRow{
-		Key: r.Key, Name: shorten(r.Key), Firings: formatCount(r.Firings), Bar: strconv.Itoa(100 * r.Firings / most), Time: Age(r.Firing),
-		Median: "none ended", P90: "–", Flaps: formatCount(r.Flaps), Self: shareText(r, r.SelfResolved), Muted: shareText(r, r.Suppressed),
-		Notified: formatCount(r.Notifications),
-	}
-	if r.Ended > 0 {
-		row.Median, row.P90 = Age(r.Median), Age(r.P90)
-	}
+	row := ReportRow{Key: r.Key, Name: shorten(r.Key), Bar: strconv.Itoa(100 * r.Firings / most)}
 	switch {
 	case !compared:
 	case r.FiringsBefore == 0 && r.Firings > 0:
@@ -430,13 +318,10 @@ func newReportRow(s *Site, v ReportView, r *history.Row, compared bool, most int
 	default:
 		row.Change = arrow(r.Firings-r.FiringsBefore, formatCount)
 	}
-	events, list := v.events(grouping.EventFired, grouping.EventRefired), viewOfState(query.StateFiring)
+	counted, list, linked := v.counted(""), viewOfState(query.StateFiring), true
 	list.Filter = v.Filter
 	if v.By == history.ByReceiver {
-		events.Receiver, list.Receiver = r.Key, r.Key
-		all := v.events()
-		all.Receiver = r.Key
-		row.Href = s.Links.History(all)
+		counted.Receiver, list.Receiver = r.Key, r.Key
 	} else {
 		look := severities[r.Severity]
 		look.Word = cmp.Or(shorten(r.SeverityWord), look.Word)
@@ -444,19 +329,45 @@ func newReportRow(s *Site, v ReportView, r *history.Row, compared bool, most int
 		if row.Name == "" {
 			row.Name = "no " + shorten(v.By)
 		}
-		if len(r.Key) <= maxLinkLength {
+		if linked = len(r.Key) <= maxLinkLength; linked {
 			row.Href = s.Links.Report(v.with(v.By, r.Key))
-			events.Filter, list.Filter = withMatcher(v.Filter, v.By, r.Key), withMatcher(v.Filter, v.By, r.Key)
+			counted.Filter, list.Filter = withMatcher(v.Filter, v.By, r.Key), withMatcher(v.Filter, v.By, r.Key)
 		}
 	}
-	row.Events = s.Links.History(events)
+	number := func(label, text string, n history.Number, of int) NumberLink {
+		link := NumberLink{Label: label, Text: text}
+		if linked && of > 0 {
+			to := counted
+			to.Number = n
+			link.Href = s.Links.Counted(to)
+		}
+		return link
+	}
+	row.setNumbers(r, number)
 	if fires != nil && fires(list) {
 		row.Now = s.Links.Groups(list)
 	}
 	return row
 }
 
-func (p *ReportPage) setHeat(r *history.Report) {
+func (row *ReportRow) setNumbers(r *history.Row, number func(label, text string, n history.Number, of int) NumberLink) {
+	median, p90 := "none ended", "–"
+	if r.Ended > 0 {
+		median, p90 = Age(r.Median), Age(r.P90)
+	}
+	row.Firings = number("firings", formatCount(r.Firings), history.NumberFirings, r.Firings)
+	row.Numbers = []NumberLink{
+		number("time firing", Age(r.Firing), history.NumberFiring, int(r.Firing)),
+		number("median", median, history.NumberEnded, r.Ended),
+		number("90 % within", p90, history.NumberEnded, r.Ended),
+		number("flaps", formatCount(r.Flaps), history.NumberFlaps, r.Flaps),
+		number("over in 5m", shareText(r, r.SelfResolved), history.NumberSelfResolved, r.SelfResolved),
+		number("suppressed", shareText(r, r.Suppressed), history.NumberSuppressed, r.Suppressed),
+		number("notified", formatCount(r.Notifications), history.NumberNotifications, r.Notifications),
+	}
+}
+
+func (p *ReportPage) setHeat(s *Site, v ReportView, r *history.Report) {
 	most := 0
 	for _, day := range r.Heat {
 		most = max(most, slices.Max(day[:]))
@@ -466,10 +377,12 @@ func (p *ReportPage) setHeat(r *history.Report) {
 	}
 	for i, day := range r.Heat {
 		row := HeatRow{Day: []string{"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"}[i]}
-		for _, n := range day {
+		for hour, n := range day {
 			cell := HeatCell{Text: "·"}
 			if n > 0 {
-				cell = HeatCell{formatCount(n), max(1, (4*n+most-1)/most)}
+				to := v.counted(history.NumberFirings)
+				to.Hour = &history.WeekHour{Day: i, Hour: hour}
+				cell = HeatCell{formatCount(n), s.Links.Counted(to), max(1, (4*n+most-1)/most)}
 			}
 			row.Cells = append(row.Cells, cell)
 		}
@@ -487,6 +400,7 @@ func (p *ReportPage) setDays(s *Site, v ReportView, r *history.Report) {
 		step, p.DaysTitle = 7, "Week by week"
 	}
 	var joined []history.Day
+	var all [history.Severities]int
 	most := 1
 	for i, day := range days {
 		if i%step == 0 {
@@ -496,20 +410,28 @@ func (p *ReportPage) setDays(s *Site, v ReportView, r *history.Report) {
 		d.Firings += day.Firings
 		for severity, n := range day.BySeverity {
 			d.BySeverity[severity] += n
+			all[severity] += n
 		}
 		most = max(most, d.Firings)
 	}
+	for severity, n := range all {
+		if n > 0 {
+			p.Legend = append(p.Legend, severities[severity])
+		}
+	}
 	for _, day := range joined {
-		events := v.events(grouping.EventFired, grouping.EventRefired)
+		to := v.counted(history.NumberFirings)
 		if day.Day.After(v.Since) {
-			events.Since = day.Day
+			to.Since = day.Day
 		}
 		if end := day.Day.AddDate(0, 0, step); end.Before(v.Until) {
-			events.Until = end
+			to.Until = end
 		}
-		row := DayRow{Day: day.Day.Format("Mon Jan 2"), Href: s.Links.History(events), Total: formatCount(day.Firings)}
+		row := DayRow{Day: day.Day.Format("Mon Jan 2"), Total: NumberLink{Text: formatCount(day.Firings), Href: s.Links.Counted(to)}}
 		if n := day.BySeverity[grouping.SeverityCritical]; n > 0 {
-			row.Critical = formatCount(n) + " critical"
+			critical := grouping.SeverityCritical
+			to.Severity = &critical
+			row.Critical = NumberLink{Text: formatCount(n) + " critical", Href: s.Links.Counted(to)}
 		}
 		x := 0.0
 		for severity, n := range day.BySeverity {
@@ -524,31 +446,29 @@ func (p *ReportPage) setDays(s *Site, v ReportView, r *history.Report) {
 
 func decimal(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
 
-// reasonTitles are the columns of the reasons that Alertmanager sends, in their order.
-var reasonTitles = []struct{ reason, title string }{
-	{"first notification", "First"},
-	{"new alerts added", "New alerts"},
-	{"some alerts resolved", "Some resolved"},
-	{"all alerts resolved", "All resolved"},
-	{"repeat interval elapsed", "Repeats"},
-}
+// reasonTitles are the columns of history.KnownReasons.
+var reasonTitles = []string{"First", "New alerts", "Some resolved", "All resolved", "Repeats"}
 
 func (p *ReportPage) setReceivers(s *Site, v ReportView, r *history.Report) {
-	for _, c := range reasonTitles {
-		p.Reasons = append(p.Reasons, c.title)
-	}
-	p.Reasons = append(p.Reasons, "Other")
+	p.Reasons = append(append([]string{"All"}, reasonTitles...), "Other")
 	for _, c := range r.Receivers {
-		events := v.events(grouping.EventNotified)
-		events.Receiver = c.Receiver
-		row := ReceiverRow{Receiver: shorten(c.Receiver), All: formatCount(c.Notifications), Href: s.Links.History(events)}
-		rest := c.Notifications
-		for _, known := range reasonTitles {
-			n := c.ByReason[known.reason]
-			rest -= n
-			row.Counts = append(row.Counts, LabeledCount{strings.ToLower(known.title), formatCount(n)})
+		row := ReceiverRow{Receiver: shorten(c.Receiver)}
+		add := func(title string, n int, reason string) {
+			to := v.counted(history.NumberNotifications)
+			to.Receiver, to.Reason = c.Receiver, reason
+			link := NumberLink{Label: strings.ToLower(title), Text: formatCount(n)}
+			if n > 0 {
+				link.Href = s.Links.Counted(to)
+			}
+			row.Counts = append(row.Counts, link)
 		}
-		row.Counts = append(row.Counts, LabeledCount{"other", formatCount(rest)})
+		add("All", c.Notifications, "")
+		rest := c.Notifications
+		for i, reason := range history.KnownReasons() {
+			rest -= c.ByReason[reason]
+			add(reasonTitles[i], c.ByReason[reason], reason)
+		}
+		add("Other", rest, history.OtherReasons)
 		p.Receivers = append(p.Receivers, row)
 	}
 }

@@ -2,6 +2,7 @@ package templates
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"muster/grouping"
 	"muster/history"
+	"muster/internal/query"
 	"muster/templates/internal/fixture"
 )
 
@@ -88,6 +90,7 @@ func TestReportPage(t *testing.T) {
 	require.Equal(t, codeBadRequest, pages["reportbad"].Code())
 	page := renderPage(t, r, pages["report"])
 	require.NotContains(t, page, "data-live", "it does not follow live updates")
+	require.Contains(t, page, "weekday=tue&amp;hour=1", "a cell leads to its firings")
 	require.Less(t, zipped([]byte(page)), 25_000)
 }
 
@@ -100,6 +103,85 @@ func TestLinksOfReports(t *testing.T) {
 	require.Equal(t, "/m/api/v1/report?filter=namespace%3D%22payments%22&"+times+"&by=pod&format=csv", l.ReportData(v, "csv"))
 	v = ParseReportView(params(t, "since=7d&since=2026-11-01T10:00&until=2026-11-02"), night)
 	require.Equal(t, "/m/report?since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z", l.Report(v))
-	require.Equal(t, "/m/history?kind=fired&since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z",
-		l.History(v.events(grouping.EventFired)))
+	const list = "/m/report/list?since=2026-11-01T10%3A00%3A00Z&until=2026-11-02T00%3A00%3A00Z&number="
+	require.Equal(t, list+"flaps", l.Counted(v.counted(history.NumberFlaps)))
+	require.Equal(t, "/m/report?since=2026-10-31T20%3A00%3A00Z&until=2026-11-01T10%3A00%3A00Z", l.Report(v.before()))
+	all := list + "firings&receiver=a&reason=other&weekday=sun&hour=3&severity=critical&from=100"
+	_, raw, _ := strings.Cut(all, "?")
+	require.Equal(t, all, l.Counted(ParseCountedView(query.Parse(raw), night)), "what a link says is read again")
+	// The window until now has what happened in this millisecond.
+	exact := night.Add(1234567 * time.Nanosecond)
+	require.Equal(t, night.Add(2*time.Millisecond), ParseReportView(params(t, ""), exact).Until)
+	require.Contains(t, l.Counted(ParseReportView(params(t, ""), exact).counted(history.NumberFirings)), "until=2026-11-23T03%3A02%3A14.002Z")
+}
+
+// A list has the rows that its number counts, and says how many there are.
+func TestReportListPage(t *testing.T) {
+	r := newRenderer(t)
+	pages := reportListStates(t, fixture.Groups(night))
+	for name, want := range map[string][]string{
+		"reportlist": {
+			"← Report300 firings, 9h 0m in this timeNov 16 03:02 to Nov 23 03:02 UTC, newest first", "Down", "namespace=payments",
+			"Nov 23 02:02Nov 23 02:1412m 0s3m 0sevents", "was suppressed flapped", "still firing", "end not known", "101 to 103 of 300",
+		},
+		"reportlistflaps":  {"2 alerts flapped: 3 firings within an hour after the last end", "severity: critical", "began Sun 23:00 to 00:00 UTC"},
+		"reportlistnotes":  {"2 notifications", "pager", "first notification", "Down, Up, +4", "not known", "its group", "receiver: pager"},
+		"reportlistgaps":   {"1 gap without data", "Nov 23 02:02Nov 23 02:2422m 0s"},
+		"reportlistnone":   {"0 firings without a known end", "Nothing is counted here"},
+		"reportlistbadfil": {"Invalid filter", "3 firings were over within 5m"},
+	} {
+		shown := text(t, renderPage(t, r, pages[name]))
+		for _, w := range want {
+			require.Contains(t, shown, w, name)
+		}
+	}
+	require.Equal(t, codeBadRequest, pages["reportlistbadfil"].Code())
+	page := renderPage(t, r, pages["reportlist"])
+	require.Contains(t, page, "/am/history?alert=", "a firing leads to its events")
+	require.Contains(t, page, "until=2026-11-23T03%3A14%3A14Z", "its end can be written late")
+	require.Contains(t, page, "from=103", "the next page")
+}
+
+func reportListStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Page {
+	t.Helper()
+	page := func(raw string, c *history.Counted) Page {
+		return NewReportListPage(newSite(groups), ParseCountedView(params(t, raw), night), c)
+	}
+	return map[string]Page{
+		"reportlist":       page("number=firing&from=100", exampleCounted(history.NumberFiring, "Down")),
+		"reportlistflaps":  page("number=flaps&severity=critical&weekday=sun&hour=23", exampleCounted(history.NumberFlaps, "Down")),
+		"reportlistnotes":  page("number=notifications&receiver=pager", exampleCounted(history.NumberNotifications, "Down")),
+		"reportlistgaps":   page("number=gaps", exampleCounted(history.NumberGaps, "")),
+		"reportlistnone":   page("number=unknownEnds", &history.Counted{}),
+		"reportlistbadfil": page(`number=selfResolved&filter=a=="b"`, exampleCounted(history.NumberFlaps, "Down")),
+	}
+}
+
+// exampleCounted is a list with the name in all its texts.
+func exampleCounted(number history.Number, name string) *history.Counted {
+	labels := grouping.NewLabels(map[string]string{"alertname": name, "namespace": "payments", "severity": "critical"})
+	up := grouping.NewLabels(map[string]string{"alertname": "Up"})
+	switch number {
+	case history.NumberGaps:
+		return &history.Counted{Total: 1, Gaps: []grouping.Gap{{From: night.Add(-time.Hour), To: night.Add(-38 * time.Minute)}}}
+	case history.NumberNotifications:
+		return &history.Counted{Total: 2, Notifications: []history.CountedNotification{
+			{At: night, Receiver: "pager", Reason: "first notification", Group: "g", Alerts: []grouping.Labels{labels, up}, Listed: 6},
+			{At: night, Receiver: name, Group: "h"},
+		}}
+	default:
+	}
+	id := grouping.SourceAlert{Source: name, Fingerprint: labels.Fingerprint()}
+	counted := &history.Counted{Total: 3, Alerts: 2, Firing: 9 * time.Hour, Firings: []history.CountedFiring{
+		{
+			SourceAlert: id, Labels: labels, BeganAt: night.Add(-time.Hour), EndsAt: night.Add(-48 * time.Minute), EndKnown: true,
+			Suppressed: true, Flap: true, Inside: 3 * time.Minute,
+		},
+		{SourceAlert: id, Labels: labels, BeganAt: night.Add(-2 * time.Hour)},
+		{SourceAlert: id, Labels: up, BeganAt: night.Add(-3 * time.Hour), EndsAt: night.Add(-2 * time.Hour)},
+	}}
+	if number == history.NumberFiring {
+		counted.Total = 300
+	}
+	return counted
 }

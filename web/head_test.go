@@ -44,7 +44,7 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 		return resp, string(text)
 	}
 	for _, path := range []string{
-		"/", "/groups/" + id, "/groups/" + id + "/postmortem.md", "/alerts/0011223344556677", "/history", "/report",
+		"/", "/groups/" + id, "/groups/" + id + "/postmortem.md", "/alerts/0011223344556677", "/history", "/report", "/report/list",
 		"/status", "/help", "/go?receiver=team", "/metrics", "/-/healthy",
 		"/-/ready",
 		"/api/v1/groups", "/api/v1/groups/" + id, "/api/v1/groups/" + id + "/events", "/api/v1/alerts/0011223344556677", "/api/v1/events",

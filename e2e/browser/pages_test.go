@@ -93,6 +93,8 @@ func states(t *testing.T) map[string]string {
 		"alert":       night.url + "/alerts/" + string(alert),
 		"history":     night.url + "/history",
 		"report":      night.url + "/report?since=24h",
+		"report list": night.url + "/report/list?since=24h&number=firing",
+		"report note": night.url + "/report/list?since=24h&number=notifications",
 		"no report":   night.url + "/report?since=24h&filter=nosuch",
 		"bad report":  night.url + "/report?by=severity&filter=severity%3D%3D%221%22",
 		"status":      night.url + "/status",

@@ -68,6 +68,7 @@ type Past interface {
 		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
 	) (history.Before, error)
 	Report(ctx context.Context, q history.ReportQuery) (*history.Report, error)
+	Counted(ctx context.Context, q history.CountedQuery) (*history.Counted, error)
 }
 
 // Options are the options of a Server. A zero value stands for the default of the

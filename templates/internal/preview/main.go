@@ -245,6 +245,8 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		return historyPage(s, groups, templates.ParseHistoryView(query.Of(q), s.Now))
 	case "silences":
 		return silences(s, groups, parts, query.Of(q))
+	case "report":
+		return report(s, groups, parts, query.Of(q))
 	case "status":
 		return templates.NewStatusPage(s, status(s))
 	case "help":
@@ -285,6 +287,24 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 		p.AddOthers(s, v, len(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !unreported.Selects(g) })))
 	}
 	return p
+}
+
+// report shows numbers of a made-up history, or of an empty one if there are no groups.
+func report(s *templates.Site, groups []*grouping.AlertGroup, parts []string, q *query.Params) templates.Page {
+	digest := history.NewDigest(s.Now.Add(-time.Hour), nil)
+	if len(groups) > 0 {
+		digest = fixture.History(s.Now)
+	}
+	if len(parts) > 1 {
+		v := templates.ParseCountedView(q, s.Now)
+		return templates.NewReportListPage(s, v, digest.Counted(v.CountedQuery()))
+	}
+	v := templates.ParseReportView(q, s.Now)
+	return templates.NewReportPage(s, v, digest.Report(v.Query()), func(of templates.View) bool {
+		of.State = query.StateFiring
+		list := of.ListQuery()
+		return slices.ContainsFunc(groups, list.Selects)
+	})
 }
 
 func silences(s *templates.Site, groups []*grouping.AlertGroup, parts []string, q *query.Params) templates.Page {
