@@ -30,8 +30,12 @@ type Client struct {
 
 // NewClient returns a client for the Alertmanager with the URL, which may have a path.
 func NewClient(base *url.URL, cfg config.HTTPClientConfig, opts ClientOptions) (*Client, error) {
+	return newClient(base, cfg, opts)
+}
+
+func newClient(base *url.URL, cfg config.HTTPClientConfig, opts ClientOptions, more ...config.HTTPClientOption) (*Client, error) {
 	cfg.FollowRedirects = false
-	client, err := config.NewClientFromConfig(cfg, "alertmanager", config.WithUserAgent("Muster/"+version.Version))
+	client, err := config.NewClientFromConfig(cfg, "alertmanager", append(more, config.WithUserAgent("Muster/"+version.Version))...)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +81,7 @@ func (f *RequestError) Error() string { return f.What }
 // Unwrap returns the cause.
 func (f *RequestError) Unwrap() error { return f.Err }
 
-// reading says what a request reads.
+// reading says what a request reads, or what it changes.
 type reading string
 
 const (
@@ -85,11 +89,18 @@ const (
 	readingAlerts   reading = "alerts"
 	readingSilences reading = "silences"
 	readingMetrics  reading = "metrics"
+
+	readingSilence  reading = "silence"
+	settingSilence  reading = "set_silence"
+	expiringSilence reading = "expire_silence"
 )
 
 func readings() []reading {
 	return []reading{readingStatus, readingAlerts, readingSilences, readingMetrics}
 }
+
+// silencings are the requests that change silences.
+func silencings() []reading { return []reading{readingSilence, settingSilence, expiringSilence} }
 
 // path returns the path of the request. /api/v2/alerts would hide what time intervals mute.
 func (r reading) path() string {
@@ -185,7 +196,7 @@ func (c *Client) get(caller context.Context, what reading, maxBytes int64, read 
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return badStatus(resp)
+		return badStatus(resp.StatusCode)
 	}
 	body := &limitedBody{r: resp.Body, left: maxBytes + 1}
 	if err := read(body); err != nil {
@@ -214,8 +225,7 @@ func (c *Client) noAnswer(ctx context.Context, err error) *RequestError {
 }
 
 // badStatus returns the fault of an answer that is no success.
-func badStatus(resp *http.Response) *RequestError {
-	code := resp.StatusCode
+func badStatus(code int) *RequestError {
 	what := fmt.Sprintf("the answer is %d %s", code, http.StatusText(code))
 	switch {
 	case code >= 300 && code < 400:

@@ -138,22 +138,33 @@ func (i *instance) poll(ctx context.Context, to observer) time.Duration {
 // context ended, the result does not matter and does not count.
 func (i *instance) request(ctx context.Context, what reading, read func() error) error {
 	started := time.Now()
-	err := read()
+	err := i.measured(ctx, what, read)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return fmt.Errorf("GET %s: %w", what.path(), err)
+	}
+	i.cost += time.Since(started)
+	return nil
+}
+
+// measured makes a request and counts it, unless the context ends. It is safe for concurrent use.
+func (i *instance) measured(ctx context.Context, what reading, request func() error) error {
+	started := time.Now()
+	err := request()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	duration := time.Since(started)
-	i.metrics.record(what, duration)
-	if err == nil {
-		i.cost += duration
-		return nil
+	i.metrics.record(what, time.Since(started))
+	if err != nil {
+		reason := ReasonUnreachable
+		if fault, ok := errors.AsType[*RequestError](err); ok {
+			reason = fault.Reason
+		}
+		i.metrics.failures.WithLabelValues(string(reason)).Inc()
 	}
-	reason := ReasonUnreachable
-	if fault, ok := errors.AsType[*RequestError](err); ok {
-		reason = fault.Reason
-	}
-	i.metrics.failures.WithLabelValues(string(reason)).Inc()
-	return fmt.Errorf("GET %s: %w", what.path(), err)
+	return err
 }
 
 // succeeded reports whether there is no error. Otherwise the error is a problem of the poll.

@@ -20,7 +20,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		requests: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_alertmanager_requests_total",
-			Help: "Total number of requests to Alertmanagers, by source, Alertmanager and what was read.",
+			Help: "Total number of requests to Alertmanagers, by source, Alertmanager and what was read or changed.",
 		}, []string{"source", "alertmanager", "request"}),
 		failures: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "muster_alertmanager_failures_total",
@@ -28,7 +28,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"source", "alertmanager", "reason"}),
 		duration: factory.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "muster_alertmanager_request_duration_seconds",
-			Help: "Duration of requests to Alertmanagers in seconds with reading the answer, by source, Alertmanager and what was read.",
+			Help: "Duration of requests to Alertmanagers in seconds with reading the answer, by source, Alertmanager and what was read or changed.",
 			// 1 ms to 66 s: the limit of a request is 30 s.
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
 		}, []string{"source", "alertmanager", "request"}),
@@ -58,14 +58,19 @@ func (m *metrics) of(source, name string) *targetMetrics {
 		requests: m.requests.MustCurryWith(labels), failures: m.failures.MustCurryWith(labels),
 		duration: m.duration.MustCurryWith(labels), lastSuccess: m.lastSuccess.With(labels),
 	}
-	for _, what := range readings() {
-		t.requests.WithLabelValues(string(what))
-		t.duration.WithLabelValues(string(what))
-	}
+	t.create(readings())
 	for _, reason := range Reasons() {
 		t.failures.WithLabelValues(string(reason))
 	}
 	return t
+}
+
+// create creates the values of some requests.
+func (t *targetMetrics) create(all []reading) {
+	for _, what := range all {
+		t.requests.WithLabelValues(string(what))
+		t.duration.WithLabelValues(string(what))
+	}
 }
 
 // record counts a request.

@@ -36,8 +36,9 @@ const extraInterval = 10 * time.Second
 
 // Poller polls the Alertmanagers of all sources. It is safe for concurrent use.
 type Poller struct {
-	sources []*source
-	logger  *slog.Logger
+	sources  []*source
+	maxBytes int64 // of an answer
+	logger   *slog.Logger
 }
 
 // source is one source with its Alertmanagers. Only one Muster polls them.
@@ -62,7 +63,7 @@ func newPoller(reg prometheus.Registerer, logger *slog.Logger, opts Options, con
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Poller{logger: logger}
+	p := &Poller{logger: logger, maxBytes: opts.Client.MaxBytes}
 	metrics := newMetrics(reg)
 	files := map[string]string{}
 	for _, f := range opts.ConfigFiles {

@@ -62,6 +62,18 @@ type APISilence struct {
 	Annotations grouping.Labels  `json:"annotations,omitempty"`
 }
 
+// PostedSilence is a silence, as POST /api/v2/silences takes it. With the ID of a silence it
+// changes that one.
+type PostedSilence struct {
+	ID          string          `json:"id,omitempty"`
+	Matchers    []APIMatcher    `json:"matchers"`
+	StartsAt    time.Time       `json:"startsAt"`
+	EndsAt      time.Time       `json:"endsAt"`
+	CreatedBy   string          `json:"createdBy"`
+	Comment     string          `json:"comment"`
+	Annotations grouping.Labels `json:"annotations,omitempty"`
+}
+
 // APISilenceStatus is the state of a silence: active, pending or expired.
 type APISilenceStatus struct {
 	State string `json:"state"`
@@ -87,6 +99,12 @@ func (m APIMatcher) Type() MatcherType {
 		return "="
 	}
 	return "!="
+}
+
+// NewAPIMatcher returns the matcher with the operator "=", "!=", "=~" or "!~".
+func NewAPIMatcher(name, operator, value string) APIMatcher {
+	equal := operator == "=" || operator == "=~"
+	return APIMatcher{Name: name, Value: value, IsRegex: operator == "=~" || operator == "!~", IsEqual: &equal}
 }
 
 // APIStatus is the answer of GET /api/v2/status.
