@@ -49,7 +49,7 @@ func build(c config, logger *slog.Logger) (*muster, error) {
 		return nil, err
 	}
 	c.people.HasUsers = webConfig.HasUsers
-	if err := c.people.Validate(); err != nil {
+	if err := errors.Join(c.people.Validate(), c.people.ValidateSilences()); err != nil {
 		return nil, err
 	}
 	clock := grouping.NewClock()
@@ -99,6 +99,12 @@ func (m *muster) buildDoors(
 	if err != nil {
 		return err
 	}
+	silences := alertmanager.DefaultSilencerOptions()
+	silences.Allowed = people.MaySilence()
+	silencer, err := alertmanager.NewSilencer(m.poller, m.manager, logger, silences)
+	if err != nil {
+		return err
+	}
 	status := m.storage.Status
 	problems := func() []string {
 		return slices.Concat(webConfig.Problems(), m.webhooks.Problems(), m.poller.Problems())
@@ -107,7 +113,8 @@ func (m *muster) buildDoors(
 	if err != nil {
 		return err
 	}
-	json := api.New(m.manager, m.past, m.hub, exports, readers, limits, people, api.Status{Storage: status, Problems: problems}, logger)
+	json := api.New(m.manager, m.past, m.hub, exports, readers, limits, people, silencer,
+		api.Status{Storage: status, Problems: problems}, logger)
 	c.pages.PollInterval = c.poller.Interval
 	renderer, err := c.pages.NewRenderer()
 	if err != nil {

@@ -101,6 +101,9 @@ func newFlags(c *config) *kingpin.Application {
 		PlaceHolder("NAME"), &c.people.Writers, person.ParseWriter)
 	app.Flag("web.read-only", "Whether nobody may acknowledge, write notes and silence. Notifications are kept as always.").
 		BoolVar(&c.people.ReadOnly)
+	app.Flag("web.allow-unverified-silences", "Whether people may silence whose names nobody verified. "+
+		"Then everyone who reaches Muster may silence alerts under any name.").
+		BoolVar(&c.people.Silences.Unverified)
 	app.Flag("web.enable-pprof", "Whether to serve profiles of Muster under /debug/pprof.").
 		BoolVar(&c.router.EnablePprof)
 	app.Flag("webhook.token-file", "Path of a file with tokens, one per line. "+
@@ -137,6 +140,9 @@ func newFlags(c *config) *kingpin.Application {
 	addFlag(app.Flag("alertmanager.receiver", "Name of a receiver whose groups Muster keeps before it gets a notification for it, "+
 		"as [source=]NAME. Repeatable.").
 		PlaceHolder("NAME"), &c.group.Receivers, alertmanagerReceiver)
+	app.Flag("alertmanager.allow-silences", "Whether people may make, extend and expire silences in Alertmanager through Muster. "+
+		"It needs --alertmanager.url and verified names.").
+		BoolVar(&c.people.Silences.Allowed)
 	app.Flag("ui.heartbeat-matcher", "Matchers of alerts that always fire (heartbeats), in the syntax of a filter. "+
 		"Repeatable, one match is enough. The default matches Watchdog and names that contain DeadMansSwitch.").
 		PlaceHolder("MATCHERS").SetValue(&heartbeatFlag{to: &c.group.Heartbeats})
@@ -239,6 +245,12 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 	}
 	if err := c.poller.Validate(); err != nil {
 		return err
+	}
+	switch {
+	case c.people.Silences.Allowed && len(c.poller.Targets) == 0:
+		return errors.New("--alertmanager.allow-silences needs --alertmanager.url: the Alertmanager that makes the silences")
+	case c.people.Silences.Unverified && !c.people.Silences.Allowed:
+		return errors.New("--web.allow-unverified-silences has no effect without --alertmanager.allow-silences")
 	}
 	if external, err := url.Parse(c.pages.ExternalURL); err == nil {
 		c.router.ExternalOrigin = originOf(external)

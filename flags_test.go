@@ -50,6 +50,8 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 		{"--web.route-prefix=/*all", `--web.route-prefix: the path "/*all" may contain only letters`},
 		{"--web.route-prefix=/a/../b", `--web.route-prefix: the path "/a/../b" may contain only letters`},
 		{"--web.route-prefix=/a//b", `--web.route-prefix: the path "/a//b" may contain only letters`},
+		{"--alertmanager.allow-silences", "--alertmanager.allow-silences needs --alertmanager.url"},
+		{"--web.allow-unverified-silences", "--web.allow-unverified-silences has no effect without --alertmanager.allow-silences"},
 		{"--alertmanager.url=prod=", "--alertmanager.url: the value is empty"},
 		{"--alertmanager.url=alertmanager:9093", "--alertmanager.url: the URL must have the form [source=]http://alertmanager:9093"},
 		{"--alertmanager.url=prod=ftp://me:secret@host", "--alertmanager.url: the URL must have the form"},

@@ -15,6 +15,8 @@ import (
 
 // SilencerOptions are the settings of a Silencer.
 type SilencerOptions struct {
+	// Allowed reports whether anybody may change silences.
+	Allowed bool
 	// Timeout is the time limit of one request with its answer, and DialTimeout that of its
 	// connection. A person waits for it.
 	Timeout, DialTimeout time.Duration
@@ -73,7 +75,9 @@ func NewSilencer(p *Poller, keeper silenceKeeper, logger *slog.Logger, opts Sile
 	}
 	for _, source := range p.sources {
 		for _, i := range source.instances {
-			i.metrics.create(silencings())
+			if opts.Allowed {
+				i.metrics.create(silencings())
+			}
 		}
 	}
 	return &Silencer{
@@ -82,8 +86,21 @@ func NewSilencer(p *Poller, keeper silenceKeeper, logger *slog.Logger, opts Sile
 	}, nil
 }
 
-// CanSilence reports whether an Alertmanager of the source is known.
-func (s *Silencer) CanSilence(source string) bool { return s.poller.source(source) != nil }
+// Sources returns the sources whose silences can be changed.
+func (s *Silencer) Sources() (names []string) {
+	if !s.opts.Allowed {
+		return nil
+	}
+	for _, source := range s.poller.sources {
+		names = append(names, source.name)
+	}
+	return names
+}
+
+// CanSilence reports whether silences of the source can be changed.
+func (s *Silencer) CanSilence(source string) bool {
+	return s.opts.Allowed && s.poller.source(source) != nil
+}
 
 // repeatInterval is the time within which the same question is a repeat, for example a button
 // that was pressed twice.

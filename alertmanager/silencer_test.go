@@ -183,6 +183,7 @@ func newSilencing(t *testing.T, urls ...string) *silencing {
 	poller, err := alertmanager.New(s.registry, promslog.NewNopLogger(), opts)
 	require.NoError(t, err)
 	limits := alertmanager.DefaultSilencerOptions()
+	limits.Allowed = true
 	limits.Timeout = 500 * time.Millisecond
 	s.Silencer, err = alertmanager.NewSilencer(poller, s.keeper, promslog.NewNopLogger(), limits)
 	require.NoError(t, err)
@@ -393,7 +394,10 @@ func TestARequestWithoutAnAnswerIsNotRepeated(t *testing.T) {
 			first.before = unlocked(first, lost)
 			for _, change := range []func() error{
 				func() error { _, err := s.create("another"); return err },
-				func() error { _, err := s.ExtendSilence(t.Context(), "prod", id, time.Now().Add(9*time.Hour), mira); return err },
+				func() error {
+					_, err := s.ExtendSilence(t.Context(), "prod", id, time.Now().Add(9*time.Hour), mira)
+					return err
+				},
 				func() error { return s.ExpireSilence(t.Context(), "prod", id, mira) },
 			} {
 				err := change()
@@ -521,4 +525,3 @@ func TestSilenceIDs(t *testing.T) {
 	require.Empty(t, am.requests)
 	require.ErrorContains(t, s.ExpireSilence(t.Context(), "prod", "unknown", mira), "it does not know the silence")
 }
-

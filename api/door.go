@@ -56,6 +56,18 @@ type groups interface {
 	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
 }
 
+// silencer changes silences in the Alertmanagers of a source. It is safe for concurrent use. The
+// answers are those of Alertmanager, also if it refuses. If none answers, the error is a
+// *grouping.SilenceFailedError. If too many changes are on their way, it is grouping.ErrBusy.
+type silencer interface {
+	// Sources returns the sources whose silences can be changed. There is one at least, if
+	// silences may be changed. CanSilence reports whether the source is one of them.
+	Sources() []string
+	CanSilence(source string) bool
+	PassPost(ctx context.Context, source, contentType string, body []byte, by grouping.Person) (grouping.SilenceAnswer, error)
+	PassDelete(ctx context.Context, source, id string, by grouping.Person) (grouping.SilenceAnswer, error)
+}
+
 // Status is what the API says about Muster itself. Both functions are safe for
 // concurrent use.
 type Status struct {
@@ -73,6 +85,7 @@ type Door struct {
 	readers   *reply.Readers
 	limits    *limit.Registry
 	people    *person.Policy
+	silencer  silencer
 	status    Status
 	logger    *slog.Logger
 	startedAt time.Time
@@ -81,10 +94,10 @@ type Door struct {
 // New returns the API. Its live updates come from the hub. The policy says who may write.
 func New(
 	groups groups, past past, hub *Hub, exports *Exports, readers *reply.Readers, limits *limit.Registry, people *person.Policy,
-	status Status, logger *slog.Logger,
+	silencer silencer, status Status, logger *slog.Logger,
 ) *Door {
 	return &Door{
-		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, people: people, status: status,
+		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, people: people, silencer: silencer, status: status,
 		logger: logger, startedAt: time.Now(),
 	}
 }

@@ -19,8 +19,8 @@ import (
 )
 
 // The API of Alertmanager, answered from what Muster knows, so that its clients still see the
-// alerts after a restart of Alertmanager. It reads only, and adds nothing to Alertmanager's
-// JSON: clients decode it strictly.
+// alerts after a restart of Alertmanager. It adds nothing to Alertmanager's JSON: clients decode it
+// strictly. Only changes of silences are passed on to Alertmanager.
 
 const (
 	v2Path       = "/api/v2"
@@ -37,6 +37,8 @@ func (d *Door) v2Routes(r gin.IRouter) {
 		reply.Get(v2, "/alerts/groups", d.serveV2Groups)
 		reply.Get(v2, "/silences", d.serveV2Silences)
 		reply.Get(v2, "/silence/:id", d.serveV2Silence)
+		v2.POST("/silences", d.passV2Silence)
+		v2.DELETE("/silence/:id", d.passV2Expiry)
 		reply.Get(v2, "/:unknown", serveV2Unknown)
 		reply.Get(v2, "/:unknown/:path", serveV2Unknown)
 	}
@@ -46,6 +48,14 @@ func (d *Door) v2Routes(r gin.IRouter) {
 // own code are only texts.
 func v2Fail(c *gin.Context, code, number int, message string) {
 	c.AbortWithStatusJSON(code, gin.H{"code": number, "message": message})
+}
+
+// v2FailText answers with an error in the form that Alertmanager's own code has.
+func v2FailText(c *gin.Context, code int, text string) {
+	var e encoder
+	e.quote(text)
+	c.Data(code, "application/json", append(e.text, '\n'))
+	c.Abort()
 }
 
 // serveV2Unknown answers a request for a path that Alertmanager's API does not have.
@@ -138,10 +148,7 @@ func (p *v2Params) fail(format string, args ...any) {
 // answered reports whether the parameters have a problem, and answers with it.
 func (p *v2Params) answered(c *gin.Context) bool {
 	if p.err != nil {
-		var e encoder
-		e.quote(p.err.Error())
-		c.Data(http.StatusBadRequest, "application/json", append(e.text, '\n'))
-		c.Abort()
+		v2FailText(c, http.StatusBadRequest, p.err.Error())
 	}
 	return p.err != nil
 }

@@ -82,11 +82,20 @@ func compareSilences(a, b grouping.SilenceInfo) int {
 	}
 }
 
-func (d *Door) serveV2Silence(c *gin.Context) {
+// validV2SilenceID reports whether the path has the ID of a silence. Otherwise it answers.
+func validV2SilenceID(c *gin.Context) bool {
 	id := c.Param("id")
-	if !v2SilenceID.MatchString(id) {
+	ok := v2SilenceID.MatchString(id)
+	if !ok {
 		const notUUID = 601 // a number of Alertmanager's framework
 		v2Fail(c, http.StatusUnprocessableEntity, notUUID, "silenceID in path must be of type uuid: "+reply.Quoted(id))
+	}
+	return ok
+}
+
+func (d *Door) serveV2Silence(c *gin.Context) {
+	id := c.Param("id")
+	if !validV2SilenceID(c) {
 		return
 	}
 	all, err := d.groups.AllSilences(c.Request.Context(), c.Param("source"))

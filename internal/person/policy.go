@@ -33,6 +33,8 @@ type Policy struct {
 	Writers []string
 	// ReadOnly reports whether nobody may write.
 	ReadOnly bool
+	// Silences says who of them may change silences in Alertmanager.
+	Silences Silences
 	// HasUsers reports whether requests need the password of a user. nil means that they
 	// do not.
 	HasUsers func() bool

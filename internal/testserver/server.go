@@ -86,6 +86,7 @@ type Options struct {
 	ExternalOrigin                                string
 	EnablePprof                                   bool
 	People                                        person.Policy
+	Silencer                                      Silencer // nil: there is none
 	Groups                                        grouping.Options
 	Settings                                      []pages.Setting
 	WriteTimeout                                  time.Duration
@@ -162,6 +163,9 @@ func Build(opts Options) (s *Server, err error) {
 
 func (s *Server) buildDoors() (err error) {
 	opts := s.opts
+	if opts.Silencer == nil {
+		s.opts.Silencer = &FakeSilencer{}
+	}
 	in := receiver.DefaultOptions(math.MaxInt64)
 	in.MaxBodySize, in.MaxMemory = cmp.Or(opts.MaxBodySize, in.MaxBodySize), cmp.Or(opts.MaxNotificationMemory, in.MaxMemory)
 	in.MaxRequests, in.MaxSources = cmp.Or(opts.MaxRequests, in.MaxRequests), cmp.Or(opts.MaxSources, in.MaxSources)
@@ -187,7 +191,7 @@ func (s *Server) buildDoors() (err error) {
 	if err != nil {
 		return err
 	}
-	s.API = api.New(s.groups, s.past, s.Hub, exports, admission, s.Limits, &s.opts.People,
+	s.API = api.New(s.groups, s.past, s.Hub, exports, admission, s.Limits, &s.opts.People, s.opts.Silencer,
 		api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
 	renderer, err := renderers.at(opts.ExternalURL)
 	if err != nil {
