@@ -28,7 +28,7 @@ type longHistory struct {
 func (s *longHistory) StreamEvents(context.Context, time.Time) iter.Seq2[grouping.Event, error] {
 	return func(yield func(grouping.Event, error) bool) {
 		for i := range s.events {
-			if i%50_000 == 0 {
+			if i%15_000 == 0 {
 				s.heap = max(s.heap, liveHeap())
 			}
 			e := grouping.Event{
@@ -55,7 +55,7 @@ func TestExportsNeedLittleMemory(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
 	srv := h.Listen(t)
 	for _, format := range []string{"ndjson", "csv"} {
-		history := &longHistory{events: 200_000}
+		history := &longHistory{events: 60_000}
 		h.Use(history)
 		before := liveHeap()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v1/events?format="+format, nil)
@@ -66,7 +66,7 @@ func TestExportsNeedLittleMemory(t *testing.T) {
 		size, err := io.Copy(io.Discard, res.Body)
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
-		require.Greater(t, size, int64(25<<20))
+		require.Greater(t, size, int64(8<<20))
 		require.Less(t, int64(history.heap)-int64(before), int64(4<<20), format)
 	}
 }

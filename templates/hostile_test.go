@@ -48,7 +48,7 @@ var hostile = []string{
 	"line\u2028sep\u2029par", "\ufeff<script>", "\xff\xfe<script>\xc3", "\xc0\xbcscript\xc0\xbe",
 	`expression(alert(1))`, `url(javascript:alert(1))`, `;background:url(//evil.example)`, `+ADw-script+AD4-alert(1)`,
 	`" style="position:fixed;inset:0`, `"><style>@import '//evil.example'</style>`, `x" data-copy="y`, `x" data-key="z" id="main`,
-	strings.Repeat("A", 20000), strings.Repeat("<b>", 2000), strings.Repeat("é", 300), "\n\r\t", "",
+	strings.Repeat("A", 2500), strings.Repeat("<b>", 500), strings.Repeat("é", 300), "\n\r\t", "",
 }
 
 // parts returns the elements, attributes and links of a page.
