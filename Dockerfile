@@ -1,4 +1,4 @@
-# The image contains the binary, CA certificates to verify Redis, and a folder for the
+# The image contains the binaries, CA certificates to verify Redis, and a folder for the
 # file with the groups. It has no shell. It runs without root, and writes only to /data.
 ARG BUILDER=golang:1.26
 ARG BASE=gcr.io/distroless/static-debian13:nonroot
@@ -9,7 +9,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG TARGETOS TARGETARCH VERSION=unknown REVISION=unknown
-RUN make build GOOS=$TARGETOS GOARCH=$TARGETARCH VERSION=$VERSION REVISION=$REVISION && mkdir -p /out/data && mv muster /out/
+RUN make build GOOS=$TARGETOS GOARCH=$TARGETARCH VERSION=$VERSION REVISION=$REVISION && mkdir -p /out/data && mv muster muster-mcp /out/
 
 FROM ${BASE}
 ARG VERSION=unknown REVISION=unknown SOURCE=
@@ -19,7 +19,7 @@ LABEL org.opencontainers.image.title="muster" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /out/muster /bin/muster
+COPY --from=build /out/muster /out/muster-mcp /bin/
 COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 WORKDIR /

@@ -74,11 +74,18 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build ./muster
+build: muster muster-mcp ## build ./muster and ./muster-mcp
+
+.PHONY: muster
+muster: ## build ./muster
 	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o muster .
 
+.PHONY: muster-mcp
+muster-mcp: ## build ./muster-mcp, the program for assistants
+	CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '$(LDFLAGS)' -o muster-mcp ./cmd/muster-mcp
+
 .PHONY: run
-run: build ## build and start Muster on :9095; ARGS='--redis.url=…' adds flags
+run: muster ## build and start Muster on :9095; ARGS='--redis.url=…' adds flags
 	./muster $(ARGS)
 
 .PHONY: demo
@@ -227,7 +234,7 @@ vendor-axe: ## download axe-core for the browser tests
 
 .PHONY: clean
 clean: ## remove all build results
-	rm -rf muster coverage.out coverage.log $(TOOLS)
+	rm -rf muster muster-mcp coverage.out coverage.log $(TOOLS)
 
 $(GOLANGCI_LINT):
 	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_LINT_VERSION)
