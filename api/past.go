@@ -34,7 +34,8 @@ type past interface {
 type moment struct {
 	state
 
-	of *pastView // nil: the present
+	of   *pastView // nil: the present
+	wall *history.Wall
 }
 
 // pastView says which past state an answer has.
@@ -62,6 +63,7 @@ func (d *Door) momentAt(c *gin.Context, at time.Time) (m moment, ok bool) {
 	}
 	m = moment{
 		state: grouping.NewBook(wall.Groups, nil, at), // no answer tells heartbeats apart
+		wall:  wall,
 		of:    &pastView{At: wall.At.UTC(), KnownSince: wall.KnownSince.UTC()},
 	}
 	if g := wall.Gap; g != nil {
@@ -126,10 +128,20 @@ func (m moment) details(present muteDetails) muteDetails {
 	if m.of == nil {
 		return present
 	}
-	return pastDetails{present}
+	return pastDetails{present, m.wall}
 }
 
-type pastDetails struct{ muteDetails }
+// pastDetails has the silences as they were.
+type pastDetails struct {
+	muteDetails
+
+	wall *history.Wall
+}
+
+// SilenceOf returns a silence as it was at that time.
+func (d pastDetails) SilenceOf(source, id string) *grouping.Silence {
+	return d.wall.Silence(source, id, d.muteDetails.SilenceOf(source, id))
+}
 
 // MuteSeen returns zero.
 func (pastDetails) MuteSeen(string, grouping.Fingerprint, grouping.Mute) time.Time {

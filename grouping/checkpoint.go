@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,15 @@ type Checkpoint struct {
 	// CausesKnown says whether the event recorder or a poll had told of causes.
 	CausesKnown bool
 	Groups      []*AlertGroup
+	// Silences are those that had not expired. Those of a checkpoint that an earlier version
+	// stored are not known.
+	Silences []SourceSilence
+}
+
+// SourceSilence is a silence with its source.
+type SourceSilence struct {
+	Source  string   `json:"source"`
+	Silence *Silence `json:"silence"`
 }
 
 // checkpointLag is the maximum age of a write that a checkpoint does not have: a report waits for
@@ -37,7 +47,8 @@ func replayFrom(s Stamp) time.Time { return s.Time().Add(-checkpointLag) }
 
 // A checkpoint is stored as a compressed list of texts, each one after its length: the head, and
 // then for each group its ID, its other parts and its records. The records are those that
-// storages keep, so that versions of Muster read each other's checkpoints.
+// storages keep, so that versions of Muster read each other's checkpoints. The last text has the
+// silences. It can be missing.
 
 const (
 	checkpointVersion = "1"
@@ -67,6 +78,11 @@ func (c *Checkpoint) Encode() ([]byte, error) {
 			return nil, err
 		}
 	}
+	silences, err := json.Marshal(c.Silences)
+	if err != nil {
+		return nil, err
+	}
+	w.texts(string(silences))
 	if err := errors.Join(w.Flush(), z.Close()); err != nil {
 		return nil, err
 	}
@@ -129,11 +145,13 @@ func DecodeCheckpoint(data []byte, live func(ID) *AlertGroup) (*Checkpoint, erro
 	for i := uint64(0); i < groups && r.err == nil; i++ {
 		c.Groups = append(c.Groups, r.group(live))
 	}
-	if r.err == nil {
-		// The end of the data has its checksum.
-		if _, r.err = r.ReadByte(); errors.Is(r.err, io.EOF) {
-			return c, nil
+	if r.err == nil && !r.ends() {
+		if text := r.bytes(); r.err == nil {
+			r.err = json.Unmarshal(text, &c.Silences)
 		}
+	}
+	if r.err == nil && r.ends() {
+		return c, nil
 	}
 	return nil, fmt.Errorf("%w: %w", errDamagedCheckpoint, r.err)
 }
@@ -144,6 +162,18 @@ type checkpointReader struct {
 
 	err  error
 	data []byte
+}
+
+// ends reports whether all was read. The end of the data has its checksum.
+func (r *checkpointReader) ends() bool {
+	_, err := r.Peek(1)
+	if err == nil {
+		return false
+	}
+	if !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return r.err == nil
 }
 
 func (r *checkpointReader) number() (n uint64) {

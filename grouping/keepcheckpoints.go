@@ -65,7 +65,7 @@ func (m *Manager) TakeCheckpoint(ctx context.Context) error {
 	if acquired, err := m.acquire(ctx, "", checkpointLease, checkpointCheck, true); err != nil || !acquired {
 		return err
 	}
-	c := Checkpoint{CausesKnown: m.knowsCauses(), Groups: m.index.all()}
+	c := Checkpoint{CausesKnown: m.knowsCauses(), Groups: m.index.all(), Silences: m.sources.openSilences(m.clock.Now())}
 	c.Stamp = m.clock.Stamp() // it is newer than what the index has
 	written := m.eventsWritten.Swap(0)
 	data, err := c.Encode()

@@ -44,7 +44,8 @@ func TestCheckpointsAreThinnedWithAge(t *testing.T) {
 // A damaged checkpoint is an error, and never a wrong state.
 func TestDamagedCheckpoints(t *testing.T) {
 	g := apply(nil, Notification{Key: testKey, Alerts: bigGroup(20), Stamp: NewStamp(base, 0, testWriter)}, testRules).Group
-	c := Checkpoint{Stamp: NewStamp(base, 1, testWriter), CausesKnown: true, Groups: []*AlertGroup{g}}
+	silences := []SourceSilence{{"prod", &Silence{ID: "s1", Comment: "canary", EndsAt: base}}}
+	c := Checkpoint{Stamp: NewStamp(base, 1, testWriter), CausesKnown: true, Groups: []*AlertGroup{g}, Silences: silences}
 	data, err := c.Encode()
 	require.NoError(t, err)
 	none := func(ID) *AlertGroup { return nil }
@@ -53,6 +54,7 @@ func TestDamagedCheckpoints(t *testing.T) {
 	require.Equal(t, c.Stamp, read.Stamp)
 	require.True(t, read.CausesKnown)
 	require.True(t, g.Equal(read.Groups[0]))
+	require.Equal(t, silences, read.Silences)
 	require.Equal(t, c.Stamp.Time().Add(-checkpointLag), read.ReplayFrom())
 	read, err = DecodeCheckpoint(data, func(ID) *AlertGroup { return g })
 	require.NoError(t, err)

@@ -53,6 +53,18 @@ func (b *sourceBook) all() []*SourceDocument {
 	return all
 }
 
+// openSilences returns the silences that have not expired.
+func (b *sourceBook) openSilences(now time.Time) (open []SourceSilence) {
+	for _, d := range b.all() {
+		for _, s := range d.Silences {
+			if s.StateAt(now) != SilenceExpired {
+				open = append(open, SourceSilence{d.Source, s})
+			}
+		}
+	}
+	return open
+}
+
 // sourceChanged applies a change of a document to the book and the timers. The events are
 // those of the change, if this process made it.
 func (m *Manager) sourceChanged(d *SourceDocument, events ...Event) {

@@ -18,6 +18,7 @@ type Base struct {
 	Until time.Time
 	// CausesKnown says that the event recorder or a poll had told of causes.
 	CausesKnown bool
+	Silences    Silences
 }
 
 // At returns the state of the groups at time t. The events are oldest first. They may begin
@@ -40,5 +41,5 @@ func At(base Base, events iter.Seq2[grouping.Event, error], t time.Time, content
 	if err != nil {
 		return nil, err
 	}
-	return &Wall{At: t, Groups: r.alertGroups(known), CausesKnown: r.causesKnown}, nil
+	return &Wall{At: t, Groups: r.alertGroups(known), CausesKnown: r.causesKnown, Silences: r.silences}, nil
 }

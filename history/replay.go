@@ -1,6 +1,7 @@
 package history
 
 import (
+	"maps"
 	"time"
 
 	"muster/grouping"
@@ -9,11 +10,13 @@ import (
 // replay applies events to the groups of the past.
 type replay struct {
 	groups      map[grouping.ID]*pastGroup
+	silences    Silences
 	causesKnown bool
 }
 
 func newReplay(base Base) *replay {
-	r := &replay{groups: make(map[grouping.ID]*pastGroup, len(base.Groups)), causesKnown: base.CausesKnown}
+	r := &replay{groups: make(map[grouping.ID]*pastGroup, len(base.Groups)), causesKnown: base.CausesKnown, silences: Silences{}}
+	maps.Copy(r.silences, base.Silences)
 	for _, g := range base.Groups {
 		r.groups[g.ID] = &pastGroup{id: g.ID, base: g, meta: g.Meta}
 	}
@@ -29,6 +32,7 @@ func (r *replay) apply(e *grouping.Event) {
 		r.causesKnown = true
 	}
 	if e.GroupID == "" {
+		r.silences.apply(e)
 		return
 	}
 	g := r.groups[e.GroupID]

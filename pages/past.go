@@ -106,6 +106,9 @@ func (d *Door) goBack(c *gin.Context, v *visit, at time.Time) error {
 		return err
 	}
 	v.site.Links, v.site.Past = v.site.Links.Then(at), past
+	v.site.SilenceOf = func(source, id string) *grouping.Silence {
+		return wall.Silence(source, id, d.groups.SilenceOf(source, id))
+	}
 	return nil
 }
 

@@ -113,11 +113,11 @@ func (r *Reader) base(ctx context.Context, t time.Time, usable []grouping.Stored
 			return history.Base{}, time.Time{}, err
 		}
 		if c != nil {
-			return history.Base{Groups: c.Groups, CausesKnown: c.CausesKnown}, c.ReplayFrom(), nil
+			return history.Base{Groups: c.Groups, CausesKnown: c.CausesKnown, Silences: history.SilencesOf(c.Silences)}, c.ReplayFrom(), nil
 		}
 	}
 	if warm != nil {
-		return history.Base{Groups: warm.Groups, CausesKnown: warm.CausesKnown, Until: warm.At}, warm.At, nil
+		return history.Base{Groups: warm.Groups, CausesKnown: warm.CausesKnown, Silences: warm.Silences, Until: warm.At}, warm.At, nil
 	}
 	return history.Base{}, time.Time{}, nil
 }
