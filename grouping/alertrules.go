@@ -108,7 +108,7 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		// The alert ended and fired again between two notifications: the new start
 		// is after the last report of the old episode. An observation has the start that
 		// Alertmanager merged from all its senders.
-		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
+		next.StartsAt, next.Disputed, next.ChangedAt, next.RecordedAt = na.StartsAt, false, tr.at, tr.at
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 		tr.log.addForAlert(EventRefired, a, &next)
 
@@ -125,7 +125,7 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		}
 
 	case na.StartsAt.After(a.StartsAt):
-		next.StartsAt, next.Disputed = na.StartsAt, false
+		next.StartsAt, next.Disputed, next.RecordedAt = na.StartsAt, false, tr.at
 		tr.log.addForAlert(EventRefired, a, &next)
 
 	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt), tr.at.Sub(a.ObservedAt) < tr.settle:
@@ -169,14 +169,14 @@ func (tr *transition) resolve(a *Alert, na NotifiedAlert) *Alert {
 			}
 			return tr.recordIfChanged(a, &next, na)
 		}
-		next.StartsAt, next.Disputed, next.ChangedAt = na.StartsAt, false, tr.at
+		next.StartsAt, next.Disputed, next.ChangedAt, next.RecordedAt = na.StartsAt, false, tr.at, tr.at
 		tr.logResolved(a, &next)
 		return tr.recordIfChanged(a, &next, na)
 	}
 	next.ChangedAt = tr.at
 	if na.StartsAt.After(a.StartsAt) && (tr.observed || na.StartsAt.After(seenAt)) {
 		// The end of an episode whose start was never reported.
-		next.StartsAt = na.StartsAt
+		next.StartsAt, next.RecordedAt = na.StartsAt, tr.at
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 	} else {
 		next.StartsAt = earliest(a.StartsAt, na.StartsAt)
@@ -278,7 +278,7 @@ func (tr *transition) recordAlert(a *Alert, na NotifiedAlert) *Alert {
 		a.ReportedBy = tr.sender
 		a.Unnotified, a.GoneFrom, a.GoneBy, a.ObservedAt = false, time.Time{}, time.Time{}, time.Time{}
 	}
-	a.FirstSeenAt, a.ChangedAt = tr.correctFuture(a.FirstSeenAt), tr.correctFuture(a.ChangedAt)
+	a.FirstSeenAt, a.ChangedAt, a.RecordedAt = tr.correctFuture(a.FirstSeenAt), tr.correctFuture(a.ChangedAt), tr.correctFuture(a.RecordedAt)
 	a.Stamp = tr.stamp.supersedes(a.Stamp)
 	e := Episode{StartsAt: a.StartsAt, EndsAt: a.EndsAt, Stamp: a.Stamp}
 	if a.EndsAt.IsZero() {

@@ -172,6 +172,7 @@ func TestApplyMeta(t *testing.T) {
 		Key: testKey, GroupLabels: n.GroupLabels, CommonLabels: n.CommonLabels, RouteLabels: n.RouteLabels,
 		ExternalURL: am0, CreatedAt: base, UpdatedAt: base, LastNotifiedAt: base, LastReason: n.Reason,
 		CompleteAt: base, CompleteBy: am0, Settling: true, FlushAt: base.Add(testRules.groupWait), Stamp: n.Stamp,
+		Opened: n.Stamp,
 	}, g.Meta)
 	last := events[len(events)-1]
 	require.Equal(t, EventNotified, last.Kind)

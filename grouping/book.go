@@ -41,10 +41,14 @@ func (b *Book) Get(_ context.Context, id ID) (*AlertGroup, error) {
 
 // List returns a page of the groups that the query selects. If the query is not valid,
 // it returns an error that wraps ErrBadQuery.
-func (b *Book) List(_ context.Context, q ListQuery) (GroupPage, error) { return List(b.groups, q) }
+func (b *Book) List(_ context.Context, q ListQuery) (GroupPage, error) {
+	q.Now = b.at
+	return List(b.groups, q)
+}
 
 // Selects reports whether the query selects any group.
 func (b *Book) Selects(_ context.Context, q ListQuery) (bool, error) {
+	q.Now = b.at
 	return slices.ContainsFunc(b.groups, q.Selection()), nil
 }
 
@@ -81,7 +85,9 @@ func (b *Book) ByFingerprint(_ context.Context, fp Fingerprint) ([]*AlertGroup, 
 }
 
 // Totals returns the numbers of all groups and alerts.
-func (b *Book) Totals(context.Context) (Totals, error) { return TotalsOf(b.groups, b.heartbeats), nil }
+func (b *Book) Totals(context.Context) (Totals, error) {
+	return TotalsOf(b.groups, b.heartbeats, b.at), nil
+}
 
 // SummarizeMutes counts the suppressed alerts of all groups. The query selects suppressed
 // alerts.

@@ -78,10 +78,11 @@ type EpisodeOverError struct {
 }
 
 func (e *EpisodeOverError) Error() string {
+	text := fmt.Sprintf("group %s: the episode is over", e.Group.ID)
 	if e.Group.IsOpen() {
-		return "the episode of group " + string(e.Group.ID) + " is over, and a new one began"
+		text += ", another runs"
 	}
-	return "the episode of group " + string(e.Group.ID) + " is over"
+	return text
 }
 
 // Is makes errors.Is(err, ErrEpisodeOver) true.

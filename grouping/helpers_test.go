@@ -54,6 +54,17 @@ func checkGroup(t fataler, g *AlertGroup) {
 		require.Greater(t, m.Stamp, g.Deleted)
 		require.LessOrEqual(t, m.Stamp, g.Meta.Stamp, "mutes must not be newer than their group")
 	}
+	for i, a := range g.Acks {
+		require.True(t, i == 0 || g.Acks[i-1].ID < a.ID, "acknowledgements must be sorted")
+		require.Greater(t, a.Stamp, g.Deleted)
+		require.LessOrEqual(t, a.Stamp, g.Meta.Stamp, "an acknowledgement must not be newer than its group")
+	}
+	require.LessOrEqual(t, len(g.Acks), maxAcks)
+	for i, n := range g.Notes {
+		require.True(t, i == 0 || g.Notes[i-1].compare(n) < 0, "notes must be sorted")
+		require.Greater(t, n.Stamp, g.Deleted)
+		require.LessOrEqual(t, n.Stamp, g.Meta.Stamp, "a note must not be newer than its group")
+	}
 	require.Equal(t, c, g.Counts)
 	require.Equal(t, wantState(c, g.Truncated), g.State)
 	checkEpisodes(t, g.Episodes(), maxGroupEpisodes)
@@ -170,7 +181,13 @@ func snapshot(t fataler, g *AlertGroup) string {
 	if g == nil {
 		return ""
 	}
-	stamps := make([]Stamp, 0, len(g.Alerts))
+	stamps := make([]Stamp, 0, len(g.Alerts)+len(g.Acks)+len(g.Notes))
+	for _, a := range g.Acks {
+		stamps = append(stamps, a.Stamp)
+	}
+	for _, n := range g.Notes {
+		stamps = append(stamps, n.Stamp)
+	}
 	for _, a := range g.Alerts {
 		stamps = append(stamps, a.Stamp)
 	}

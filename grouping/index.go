@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/btree"
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -23,6 +24,9 @@ type index struct {
 	values labelValues                        // guarded by mu; of the labels of all alerts
 	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu; those that were asked for
 	totals Totals                             // guarded by mu; never handed out
+	// acknowledged holds the groups that were acknowledged when they were indexed. An
+	// acknowledgement can run out, so this does not follow from the groups.
+	acknowledged map[ID]bool // guarded by mu
 	// notified holds the receivers that ever sent a notification, by source.
 	notified map[SourceReceiver]bool // guarded by mu
 	// heartbeats holds the groups that contain only heartbeats.
@@ -33,6 +37,7 @@ type index struct {
 
 	matchers []labels.Matchers // they select heartbeats; never changed
 	seed     maphash.Seed      // of labelsKey; never changed
+	now      func() time.Time  // never changed
 }
 
 // indexEntry is a group with its position in a sort order.
@@ -64,11 +69,11 @@ func (s idSets[K]) remove(key K, id ID) {
 // treeDegree gives tree nodes a size of a few kilobytes.
 const treeDegree = 32
 
-func newIndex(heartbeats []labels.Matchers) *index {
+func newIndex(heartbeats []labels.Matchers, now func() time.Time) *index {
 	return &index{
 		groups: map[ID]*AlertGroup{}, alerts: idSets[Fingerprint]{}, labels: idSets[uint64]{}, values: labelValues{},
 		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{}, notified: map[SourceReceiver]bool{},
-		matchers: heartbeats, seed: maphash.MakeSeed(),
+		acknowledged: map[ID]bool{}, matchers: heartbeats, seed: maphash.MakeSeed(), now: now,
 	}
 }
 
@@ -82,7 +87,7 @@ func (x *index) order(s Sort) *btree.BTreeG[indexEntry] {
 	}
 	entries := make([]indexEntry, 0, len(x.groups))
 	for _, g := range x.groups {
-		entries = append(entries, indexEntry{s.positionOf(g), g})
+		entries = append(entries, indexEntry{s.positionOf(g, x.acknowledged[g.ID]), g})
 	}
 	slices.SortFunc(entries, compareEntries)
 	tree := btree.NewG(treeDegree, func(a, b indexEntry) bool { return compareEntries(a, b) < 0 })
@@ -108,9 +113,16 @@ func (x *index) update(id ID, base, g *AlertGroup) (before, after *AlertGroup) {
 		// until its next flush does not find it.
 		g = Merge(before, g).PruneRemovals()
 	}
-	x.updateTotals(id, before, g)
+	was := x.acknowledged[id]
+	is := g != nil && g.IsAcknowledged(x.now())
+	x.updateTotals(id, before, g, was, is)
 	for s, tree := range x.orders {
-		s.move(tree, before, g)
+		s.move(tree, before, g, was, is)
+	}
+	if is {
+		x.acknowledged[id] = true
+	} else {
+		delete(x.acknowledged, id)
 	}
 	x.updateSets(id, before, g)
 	if g != nil {
@@ -124,7 +136,7 @@ func (x *index) update(id ID, base, g *AlertGroup) (before, after *AlertGroup) {
 // updateTotals updates the totals and the heartbeats. The new state is counted before
 // the old one is subtracted, so that no count becomes zero in between. The caller holds
 // mu.
-func (x *index) updateTotals(id ID, before, after *AlertGroup) {
+func (x *index) updateTotals(id ID, before, after *AlertGroup, wasAcknowledged, isAcknowledged bool) {
 	_, wasHeartbeat := x.heartbeats[id]
 	isHeartbeat := after != nil && IsHeartbeatGroup(x.matchers, after)
 	if isHeartbeat {
@@ -133,13 +145,13 @@ func (x *index) updateTotals(id ID, before, after *AlertGroup) {
 		delete(x.heartbeats, id)
 	}
 	if after != nil {
-		x.totals.add(after, isHeartbeat, 1)
+		x.totals.add(after, isHeartbeat, isAcknowledged, 1)
 		if !after.LastNotifiedAt.IsZero() && (before == nil || before.LastNotifiedAt.IsZero()) {
 			x.notified[SourceReceiver{after.Source, after.Receiver}] = true
 		}
 	}
 	if before != nil {
-		x.totals.add(before, wasHeartbeat, -1)
+		x.totals.add(before, wasHeartbeat, wasAcknowledged, -1)
 	}
 	x.snapshot.Store(nil)
 }
@@ -187,13 +199,13 @@ func (x *index) labelsKey(receiver string, l Labels) uint64 {
 
 // move moves a group to its new position in the sort order. before is nil for a new
 // group, after for a removed one.
-func (s Sort) move(tree *btree.BTreeG[indexEntry], before, after *AlertGroup) {
+func (s Sort) move(tree *btree.BTreeG[indexEntry], before, after *AlertGroup, wasAcknowledged, isAcknowledged bool) {
 	var oldPosition, newPosition position
 	if before != nil {
-		oldPosition = s.positionOf(before)
+		oldPosition = s.positionOf(before, wasAcknowledged)
 	}
 	if after != nil {
-		newPosition = s.positionOf(after)
+		newPosition = s.positionOf(after, isAcknowledged)
 	}
 	if before != nil && oldPosition != newPosition {
 		tree.Delete(indexEntry{position: oldPosition})
@@ -208,6 +220,16 @@ func (x *index) get(id ID) *AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.groups[id]
+}
+
+// outdated returns the group if an acknowledgement of it ran out since it was indexed, or nil.
+func (x *index) outdated(id ID) *AlertGroup {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if g := x.groups[id]; g != nil && x.acknowledged[id] != g.IsAcknowledged(x.now()) {
+		return g
+	}
+	return nil
 }
 
 // hasNotified reports whether the receiver ever sent a notification of the source, as far as

@@ -14,7 +14,7 @@ import (
 // After any updates, the index equals a new index of the remaining groups.
 func TestAnIndexMatchesItsGroups(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, held := newIndex(testHeartbeats), map[ID]*AlertGroup{}
+		x, held := newIndex(testHeartbeats, time.Now), map[ID]*AlertGroup{}
 		for range rapid.IntRange(1, 4).Draw(t, "rounds") {
 			// The index keeps the orders that were asked for.
 			_, err := x.list(ListQuery{Sort: rapid.SampledFrom(Sorts()).Draw(t, "asked")})
@@ -37,7 +37,7 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 				}
 			}
 		}
-		fresh := newIndex(testHeartbeats)
+		fresh := newIndex(testHeartbeats, time.Now)
 		fresh.seed = x.seed
 		for id, g := range held {
 			fresh.update(id, nil, g)
@@ -49,7 +49,7 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 		require.Equal(t, fresh.values, x.values)
 		require.Equal(t, fresh.heartbeats, x.heartbeats)
 		require.Equal(t, countsOf(fresh.currentTotals()), countsOf(x.currentTotals()))
-		require.Equal(t, countsOf(x.currentTotals()), countsOf(new(TotalsOf(slices.Collect(maps.Values(held)), testHeartbeats))))
+		require.Equal(t, countsOf(x.currentTotals()), countsOf(new(TotalsOf(slices.Collect(maps.Values(held)), testHeartbeats, time.Now()))))
 		for _, s := range Sorts() {
 			want, err := fresh.list(ListQuery{Sort: s, Limit: MaxLimit})
 			require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestTotalOfAList(t *testing.T) {
 
 // A state that was made from the indexed one replaces it. Another one is merged.
 func TestIndexMergesOnlyWhatItDoesNotKnow(t *testing.T) {
-	x := newIndex(nil)
+	x := newIndex(nil, time.Now)
 	with := func(g *AlertGroup, name string, seconds time.Duration) *AlertGroup {
 		fires := NotifiedAlert{Fingerprint: fp(name), Status: StatusFiring}
 		g, _ = appliedAlert(g, testKey, fires, NewStamp(base.Add(seconds*second), 0, testWriter), testRules)
@@ -136,7 +136,7 @@ func TestIndexMergesOnlyWhatItDoesNotKnow(t *testing.T) {
 // Senders choose fingerprints. A group with the same fingerprint and other labels is not
 // looked at when an alert is resolved.
 func TestOnlyAlertsWithTheSameLabelsAreOpenUnderOtherKeys(t *testing.T) {
-	x := newIndex(nil)
+	x := newIndex(nil, time.Now)
 	group := func(key, pod string) *AlertGroup {
 		g := AlertGroup{ID: ID(key)}
 		g.GroupKey, g.Stamp = key, "1"

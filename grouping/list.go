@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
 )
@@ -21,7 +22,7 @@ type Sort string
 // The sort orders of a list of groups. Equal groups are sorted by the first 200 bytes
 // of the name, then by ID.
 const (
-	SortSeverity Sort = "severity" // firing before not firing, the most urgent first, then the newest
+	SortSeverity Sort = "severity" // those that nobody acknowledged first, firing before not firing, the most urgent first, then the newest
 	SortNewest   Sort = "newest"   // the group with the newest alert first
 	SortName     Sort = "name"
 	SortCount    Sort = "count"   // the group with the most firing alerts first
@@ -50,14 +51,24 @@ type ListQuery struct {
 	// Mutes selects the groups with a suppressed alert that the mutes match, instead of
 	// those with an alert in one of the States. nil: any alert.
 	Mutes    *MuteQuery
-	Receiver string // "": all
-	Source   string // "": all
-	Sort     Sort   // "": DefaultSort
-	Limit    int    // 0: DefaultLimit
-	Cursor   string // GroupPage.Next of the previous page; "": the first page
+	Receiver string   // "": all
+	Source   string   // "": all
+	Ack      AckState // "": any
+	Sort     Sort     // "": DefaultSort
+	Limit    int      // 0: DefaultLimit
+	Cursor   string   // GroupPage.Next of the previous page; "": the first page
 	// NoTotal says that the caller does not need GroupPage.Total. Then all pages together
 	// cost as much as one with a total.
 	NoTotal bool
+	// Now is the time at which acknowledgements count. Zero means the present.
+	Now time.Time
+}
+
+func (q *ListQuery) now() time.Time {
+	if q.Now.IsZero() {
+		return time.Now()
+	}
+	return q.Now
 }
 
 // MuteQuery selects suppressed alerts by what mutes them. The zero value selects all
@@ -150,7 +161,11 @@ type position struct {
 // name is part of the cursor, and the cursor is part of a URL.
 const maxSortName = 200
 
-func (s Sort) positionOf(g *AlertGroup) position {
+// acknowledgedRank makes the acknowledged groups follow all others.
+const acknowledgedRank = int64(SeverityNone+1) * 8
+
+// positionOf returns the position of a group. acknowledged is what IsAcknowledged says.
+func (s Sort) positionOf(g *AlertGroup, acknowledged bool) position {
 	p := position{name: g.Name[:min(len(g.Name), maxSortName)], id: g.ID}
 	switch s {
 	case SortNewest:
@@ -164,6 +179,9 @@ func (s Sort) positionOf(g *AlertGroup) position {
 		p.rank, p.number = int64(g.Severity.urgency()), -g.NewestAt.Unix()
 		if g.Counts.Firing == 0 {
 			p.rank += int64(SeverityNone+1) * int64(1+slices.Index([]State{StateSuppressed, StateUnreported, StateResolved}, g.State))
+		}
+		if acknowledged {
+			p.rank += acknowledgedRank
 		}
 	}
 	return p
@@ -207,10 +225,10 @@ func List(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
 		return GroupPage{}, err
 	}
 	var entries []indexEntry
-	selector := newSelector(&q)
+	selector, now := newSelector(&q), q.now()
 	for _, g := range groups {
 		if selector.selects(g) {
-			entries = append(entries, indexEntry{l.sort.positionOf(g), g})
+			entries = append(entries, indexEntry{l.sort.positionOf(g, g.IsAcknowledged(now)), g})
 		}
 	}
 	slices.SortFunc(entries, compareEntries)
@@ -282,7 +300,7 @@ func (x *index) list(q ListQuery) (GroupPage, error) {
 	order, states := x.sortedSnapshot(l.sort)
 	selector := newSelector(&q)
 	visit := func(e indexEntry) bool { return !selector.selects(e.group) || l.add(e) }
-	if !q.NoTotal && (len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" || q.Mutes != nil) {
+	if !q.NoTotal && (len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" || q.Ack != "" || q.Mutes != nil) {
 		order.Ascend(visit)
 		return l.page, nil
 	}
@@ -323,6 +341,9 @@ func (q *ListQuery) pageSettings() (Sort, int, error) {
 		if !slices.Contains(States(), s) {
 			return "", 0, fmt.Errorf("%w: state: %q is not one of %v", ErrBadQuery, s, States())
 		}
+	}
+	if q.Ack != "" && !slices.Contains(AckStates(), q.Ack) {
+		return "", 0, fmt.Errorf("%w: ack: %q is not one of %v", ErrBadQuery, q.Ack, AckStates())
 	}
 	return sort, cmp.Or(q.Limit, DefaultLimit), validateLimit(q.Limit)
 }

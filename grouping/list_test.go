@@ -17,7 +17,7 @@ import (
 
 // listPage returns the page of the groups that the query asks for.
 func listPage(groups []*AlertGroup, q ListQuery) (GroupPage, error) {
-	x := newIndex(nil)
+	x := newIndex(nil, time.Now)
 	for _, g := range groups {
 		x.update(g.ID, nil, g)
 	}
@@ -51,6 +51,9 @@ func drawGroups(t *rapid.T) []*AlertGroup {
 			n.Alerts = append(n.Alerts, a)
 		}
 		g, _ := applied(nil, n, testRules)
+		if g.IsOpen() && rapid.IntRange(0, 3).Draw(t, "acknowledged") == 0 {
+			g, _ = person(t, g, minute, func(tr *transition) error { tr.id = g.ID; return tr.acknowledge(AckRequest{By: jo}) })
+		}
 		groups = append(groups, g)
 	}
 	return groups
@@ -107,8 +110,11 @@ func requireSorted(t *rapid.T, s Sort, groups []*AlertGroup) {
 			tie = true
 		default:
 			urgency := func(g *AlertGroup) int {
-				stateRank := slices.Index([]State{StateUnreported, StateResolved}, g.State) + 1
-				return stateRank*10 + g.Severity.urgency()
+				rank := 10 * (slices.Index([]State{StateUnreported, StateResolved}, g.State) + 1)
+				if g.Ack(base) != nil {
+					rank += 100
+				}
+				return rank + g.Severity.urgency()
 			}
 			before = urgency(a) < urgency(b) || urgency(a) == urgency(b) && a.NewestAt.After(b.NewestAt)
 			tie = urgency(a) == urgency(b) && a.NewestAt.Equal(b.NewestAt)
@@ -134,6 +140,7 @@ func TestListEqualsTheIndex(t *testing.T) {
 			States:   rapid.SliceOfDistinct(rapid.SampledFrom(States()), func(s State) State { return s }).Draw(t, "states"),
 			Receiver: rapid.SampledFrom([]string{"", "team", "other"}).Draw(t, "receiver"),
 			Source:   rapid.SampledFrom([]string{"", "default", "other"}).Draw(t, "source"),
+			Ack:      rapid.SampledFrom([]AckState{"", "", AckYes, AckNo, AckNew, "odd"}).Draw(t, "ack"),
 			Sort:     rapid.SampledFrom(append(Sorts(), "", "odd")).Draw(t, "sort"),
 			Limit:    rapid.IntRange(-1, 12).Draw(t, "limit"),
 			Cursor:   rapid.SampledFrom([]string{"", "", "", "odd"}).Draw(t, "cursor"),
@@ -346,7 +353,7 @@ func BenchmarkListOf10000(b *testing.B) {
 		}, testRules)
 		groups = append(groups, g)
 	}
-	x := newIndex(nil)
+	x := newIndex(nil, time.Now)
 	for _, g := range groups {
 		x.update(g.ID, nil, g)
 	}

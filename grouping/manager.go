@@ -181,7 +181,7 @@ func NewManager(
 	}
 	m := &Manager{
 		storage: storage, clock: clock, logger: logger, opts: opts, watch: watch, started: clock.Now(), startedUptime: clock.uptime(),
-		index: newIndex(opts.Heartbeats), deadlines: newDeadlines(),
+		index: newIndex(opts.Heartbeats, clock.Now), deadlines: newDeadlines(),
 	}
 	m.metrics = newManagerMetrics(reg, m)
 	storage.Follow(func(id ID, before, g *AlertGroup) {

@@ -60,7 +60,8 @@ func (h *history) act(t *rapid.T) {
 	var stamp Stamp
 	var events []Event
 	ops := rapid.SampledFrom(
-		[]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap", "mute", "mute"},
+		[]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap", "mute", "mute",
+			"ack", "ack", "undo", "note", "close"},
 	)
 	switch op := ops.Draw(t, "op"); {
 	case op == "merge":
@@ -92,6 +93,9 @@ func (h *history) act(t *rapid.T) {
 		tr.setMutes(rapid.SampledFrom(r.group.Alerts).Draw(t, "alert").Fingerprint, drawMutes(t))
 		c := tr.finish()
 		r.group, events = c.Group, c.Events
+	case live && slices.Contains([]string{"ack", "undo", "note", "close"}, op):
+		stamp = r.stamp(now)
+		r.group, events = drawPerson(t, op, r.group, stamp)
 	case op == "add":
 		stamp = r.stamp(now)
 		r.group, events = appliedAlert(r.group, testKey, drawAlert(t), stamp, testRules)
@@ -116,6 +120,34 @@ func (h *history) act(t *rapid.T) {
 		checkEvents(t, r.group, stamp, events)
 	}
 	h.states = append(h.states, r.group)
+}
+
+// drawPerson applies what a person does to a group.
+func drawPerson(t *rapid.T, op string, g *AlertGroup, stamp Stamp) (*AlertGroup, []Event) {
+	tr := newTransition(g, testKey, stamp)
+	tr.rules = testRules
+	by := rapid.SampledFrom([]Person{mira, jo}).Draw(t, "person")
+	var err error
+	switch op {
+	case "ack":
+		until := rapid.SampledFrom([]time.Time{{}, base.Add(20 * second), base.Add(day)}).Draw(t, "until")
+		err = tr.acknowledge(AckRequest{By: by, Until: until, Note: rapid.SampledFrom([]string{"", "on it"}).Draw(t, "note")})
+	case "undo":
+		if len(g.Acks) == 0 {
+			return g, nil
+		}
+		err = tr.unacknowledge(UnackRequest{By: by, Ack: rapid.SampledFrom(g.Acks).Draw(t, "ack").ID})
+	case "note":
+		id := rapid.SampledFrom([]string{"x", "y", ""}).Draw(t, "id")
+		err = tr.addNote(NoteRequest{By: by, ID: id, Text: "text"})
+	case "close":
+		err = tr.close(CloseRequest{By: by})
+	}
+	if err != nil {
+		return g, nil
+	}
+	c := tr.finish()
+	return c.Group, c.Events
 }
 
 func drawAlert(t *rapid.T) NotifiedAlert {
@@ -201,6 +233,12 @@ func drawLater(t *rapid.T, g *AlertGroup) *AlertGroup {
 	for _, a := range g.Alerts {
 		a.Unknown = later.Draw(t, "alert")
 	}
+	for _, a := range g.Acks {
+		a.Unknown = later.Draw(t, "acknowledgement")
+	}
+	for _, n := range g.Notes {
+		n.Unknown = later.Draw(t, "note")
+	}
 	return g
 }
 
@@ -215,6 +253,15 @@ func clone(g *AlertGroup) *AlertGroup {
 	for _, a := range g.Alerts {
 		b := *a
 		c.Alerts = append(c.Alerts, &b)
+	}
+	c.Acks, c.Notes = nil, nil
+	for _, a := range g.Acks {
+		b := *a
+		c.Acks = append(c.Acks, &b)
+	}
+	for _, n := range g.Notes {
+		b := *n
+		c.Notes = append(c.Notes, &b)
 	}
 	return &c
 }

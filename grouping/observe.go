@@ -102,7 +102,10 @@ func (tr *transition) addObserved(o *Observation, na NotifiedAlert) bool {
 // observeFiring applies that a known alert fires.
 func (tr *transition) observeFiring(o *Observation, a *Alert, na NotifiedAlert) *Alert {
 	start := tr.startOf(a, na)
+	stays, opens := tr.afterClosing(o, a, start)
 	switch {
+	case stays:
+		return a
 	case start.Before(a.StartsAt) && !o.At.After(a.StartsAt):
 		return tr.fillEpisode(a, Episode{StartsAt: start}) // it is reported late
 	case start.Before(a.StartsAt):
@@ -121,13 +124,13 @@ func (tr *transition) observeFiring(o *Observation, a *Alert, na NotifiedAlert) 
 		return &next
 	case a.Status == StatusResolved && !tr.undoesEnd(o, a):
 		return a
-	case a.Status == StatusResolved, !a.GoneFrom.IsZero() && o.At.After(a.GoneBy), a.Unnotified && tr.saysMore(o, a, na):
+	case a.Status == StatusResolved, opens, !a.GoneFrom.IsZero() && o.At.After(a.GoneBy), a.Unnotified && tr.saysMore(o, a, na):
 	default:
 		return a
 	}
 	next := *a
 	next.GoneFrom, next.GoneBy = time.Time{}, time.Time{}
-	if a.Status == StatusResolved || a.Unnotified {
+	if a.Status == StatusResolved || a.Unnotified || opens {
 		// Otherwise the alert stays unreported: no notification lists it.
 		next.Status, next.EndsAt, next.ObservedAt = StatusFiring, time.Time{}, o.At
 	}
@@ -144,6 +147,19 @@ func (tr *transition) observeFiring(o *Observation, a *Alert, na NotifiedAlert) 
 		content.Annotations = na.Annotations
 	}
 	return tr.recordAlert(&next, content)
+}
+
+// afterClosing reports what the observation of a firing alert means in a group that a person
+// closed: the alert stays as it is, or it fires and opens the group again. A poll lists what
+// Alertmanager still knows, so only a new episode counts there. The event recorder says that a
+// client sent the alert again.
+func (tr *transition) afterClosing(o *Observation, a *Alert, start time.Time) (stays, opens bool) {
+	closing := tr.meta.ClosedBy
+	if closing == nil || a.Status != StatusUnreported {
+		return false, false
+	}
+	opens = o.Origin == OriginEvent && o.At.After(closing.At)
+	return !opens && !start.After(closing.At), opens
 }
 
 // saysMore reports whether the observation of an alert that no notification listed has other

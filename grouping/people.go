@@ -60,6 +60,7 @@ func (m *Manager) Unacknowledge(ctx context.Context, id ID, r UnackRequest) (*Al
 // AddNote adds a note to a group, and returns the group. If the group has a note with the ID,
 // nothing changes.
 func (m *Manager) AddNote(ctx context.Context, id ID, r NoteRequest) (*AlertGroup, error) {
+	r.Text = strings.ReplaceAll(r.Text, "\r\n", "\n") // forms send these
 	if err := r.validate(); err != nil {
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (r *NoteRequest) validate() error {
 		return &InvalidError{"text", "a note without text cannot be added"}
 	}
 	if len(r.ID) > maxNoteID || strings.ContainsFunc(r.ID, func(c rune) bool { return !isKeyRune(c) }) {
-		return &InvalidError{"id", "an ID has letters, digits, - and _ only, and no more than 64"}
+		return &InvalidError{"id", "an ID has letters, digits, - and _ only, and at most 64"}
 	}
 	return validateText("text", r.Text)
 }

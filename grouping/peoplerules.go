@@ -1,6 +1,9 @@
 package grouping
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // sameUntil is the difference of two ends below which an acknowledgement is repeated: a form
 // says "for 1h", and somebody presses its button twice.
@@ -55,7 +58,7 @@ func (tr *transition) addNote(r NoteRequest) error {
 	case noteRecords.find(tr.notes, r.ID) != nil:
 		return errNoChange
 	case len(tr.notes) >= MaxNotes:
-		return &InvalidError{"text", "the group has the maximum number of 200 notes"}
+		return &InvalidError{"text", fmt.Sprintf("the group has %d notes, which is the limit", MaxNotes)}
 	}
 	n := &Note{ID: r.ID, Person: r.By, At: tr.at, Text: r.Text, Stamp: tr.personalStamp("")}
 	tr.notes = noteRecords.put(tr.notes, n)

@@ -33,6 +33,7 @@ func (m *Manager) List(ctx context.Context, q ListQuery) (GroupPage, error) {
 	if err := m.startOperation(ctx, "list"); err != nil {
 		return GroupPage{}, err
 	}
+	q.Now = m.clock.Now()
 	return m.index.list(q)
 }
 
@@ -41,6 +42,7 @@ func (m *Manager) Selects(ctx context.Context, q ListQuery) (bool, error) {
 	if err := m.startOperation(ctx, "selects"); err != nil {
 		return false, err
 	}
+	q.Now = m.clock.Now()
 	return m.index.selects(q), nil
 }
 

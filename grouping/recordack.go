@@ -103,7 +103,28 @@ func (g *AlertGroup) NewSince(a *Ack) int {
 }
 
 // IsAcknowledged reports whether an acknowledgement counts and no alert is new since.
-func (g *AlertGroup) IsAcknowledged(now time.Time) bool {
-	a := g.Ack(now)
-	return a != nil && g.NewSince(a) == 0
+func (g *AlertGroup) IsAcknowledged(now time.Time) bool { return g.AckState(now) == AckYes }
+
+// AckState says whether somebody took the present episode of a group on.
+type AckState string
+
+// The states of a group. Each group has one of them.
+const (
+	AckYes AckState = "yes" // it is acknowledged, and no alert is new since
+	AckNo  AckState = "no"  // no acknowledgement counts
+	AckNew AckState = "new" // it is acknowledged, and an alert is new since
+)
+
+// AckStates lists every state.
+func AckStates() []AckState { return []AckState{AckYes, AckNo, AckNew} }
+
+// AckState returns the state of the group at a time.
+func (g *AlertGroup) AckState(now time.Time) AckState {
+	switch a := g.Ack(now); {
+	case a == nil:
+		return AckNo
+	case g.NewSince(a) > 0:
+		return AckNew
+	}
+	return AckYes
 }

@@ -14,7 +14,7 @@ import (
 // filledIndex returns an index of groups with ten alerts each, whose strings are shared
 // like those of decoded notifications.
 func filledIndex(groups int) *index {
-	x := newIndex(nil)
+	x := newIndex(nil, time.Now)
 	text := func(format string, args ...any) string { return Intern(fmt.Appendf(nil, format, args...)) }
 	for i := range groups {
 		g := AlertGroup{ID: ID(fmt.Sprintf("%020x", i))}
@@ -125,7 +125,7 @@ func selectedByMatchers(q ListQuery, g *AlertGroup) bool {
 // What a selector remembers, and what the index knows about labels, changes no answer.
 func TestSelectorsAgreeWithMatchers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, q := newIndex(nil), drawQuery(t)
+		x, q := newIndex(nil, time.Now), drawQuery(t)
 		var groups, want []*AlertGroup
 		for i := range rapid.IntRange(0, 4).Draw(t, "groups") {
 			g := drawLabelled(t, i, nil)

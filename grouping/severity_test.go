@@ -53,7 +53,7 @@ func TestAnUnknownSeverityRanksLikeAWarning(t *testing.T) {
 	require.Equal(t, SeverityCritical, group(alert("a", "info", time.Hour), alert("b", "crit", 0)).Severity)
 	require.Equal(t, SeverityOther, group(alert("a", "info", 0), alert("b", "ticket", time.Hour)).Severity)
 	before := func(a, b *AlertGroup) bool {
-		return comparePositions(SortSeverity.positionOf(a), SortSeverity.positionOf(b)) < 0
+		return comparePositions(SortSeverity.positionOf(a, false), SortSeverity.positionOf(b, false)) < 0
 	}
 	require.True(t, before(group(alert("w", "ticket", time.Hour)), group(alert("i", "info", 0))))
 	require.True(t, before(group(alert("w", "", time.Hour)), group(alert("i", "info", 0))), "a missing label is unknown too")

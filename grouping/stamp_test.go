@@ -232,7 +232,7 @@ func checkExtremeTimes(t *testing.T, start, end time.Time, arrival int) {
 		checkGroup(t, next)
 		checkEvents(t, next, n.Stamp, events)
 		for _, s := range Sorts() {
-			_, err := parseCursor(s.positionOf(next).cursor(s), s)
+			_, err := parseCursor(s.positionOf(next, false).cursor(s), s)
 			require.NoError(t, err)
 		}
 		next.ResolvedAt()

@@ -49,6 +49,10 @@ func (m *Manager) flush(ctx context.Context, id ID) {
 	default:
 		m.deadlines.set(id, m.nextFlush(g))
 	}
+	if g := m.index.outdated(id); g != nil {
+		// Every replica notices itself that an acknowledgement ran out, so nothing is written.
+		m.groupChanged(Update{ID: id, Before: g, Group: g})
+	}
 }
 
 // flushRetry is the delay before a failed flush is retried. It is short enough to
@@ -59,9 +63,12 @@ const flushRetry = 10 * time.Second
 // the next multiple of the interval after the deadline. So replicas agree on the time
 // without a write at each interval.
 //
-// An observed end that is not final can be due before.
+// An observed end that is not final, and the end of an acknowledgement, can be due before.
 func (m *Manager) nextFlush(g *AlertGroup) time.Time {
 	next := m.nextRegularFlush(g)
+	if a := g.Ack(m.clock.Now()); a != nil && !a.Until.IsZero() {
+		next = earliest(next, a.Until)
+	}
 	if s := m.observed.known(g.Source); s != nil {
 		if end := s.nextEnd(g.ID); !end.IsZero() && end.Before(next) {
 			return end

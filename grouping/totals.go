@@ -31,6 +31,10 @@ type GroupTotals struct {
 	// Severities holds the number of firing alerts by the value of their severity
 	// label.
 	Severities map[string]int
+	// Acknowledged is the number of firing groups that are acknowledged and have no new alert
+	// since, and TakenOn is Severities of these groups alone.
+	Acknowledged int
+	TakenOn      map[string]int
 }
 
 // SourceTotals counts the groups of one source.
@@ -46,11 +50,11 @@ type SourceTotals struct {
 	groupsOf map[string]int // number of groups by external URL
 }
 
-// TotalsOf counts the groups. The matchers select heartbeats.
-func TotalsOf(groups []*AlertGroup, heartbeats []labels.Matchers) Totals {
+// TotalsOf counts the groups at a time. The matchers select heartbeats.
+func TotalsOf(groups []*AlertGroup, heartbeats []labels.Matchers, now time.Time) Totals {
 	t := newTotals()
 	for _, g := range groups {
-		t.add(g, IsHeartbeatGroup(heartbeats, g), 1)
+		t.add(g, IsHeartbeatGroup(heartbeats, g), g.IsAcknowledged(now), 1)
 	}
 	return t
 }
@@ -68,9 +72,17 @@ func (t *GroupTotals) Size() int {
 func (t *GroupTotals) Firing() int { return t.Groups[StateFiring] + t.Groups[StateMixed] }
 
 // FiringAlerts returns the number of firing alerts with the severity.
-func (t *GroupTotals) FiringAlerts(s Severity) int {
+func (t *GroupTotals) FiringAlerts(s Severity) int { return alertsOf(t.Severities, s) }
+
+// WaitingAlerts returns the number of firing alerts with the severity in groups that are not
+// acknowledged. They wait for somebody.
+func (t *GroupTotals) WaitingAlerts(s Severity) int {
+	return alertsOf(t.Severities, s) - alertsOf(t.TakenOn, s)
+}
+
+func alertsOf(severities map[string]int, s Severity) int {
 	n := 0
-	for word, alerts := range t.Severities {
+	for word, alerts := range severities {
 		if SeverityOf(word) == s {
 			n += alerts
 		}
@@ -117,11 +129,11 @@ func newGroupTotals() GroupTotals {
 }
 
 // add counts a group if sign is 1, and subtracts it if sign is -1. heartbeats reports
-// whether the group contains only heartbeats.
-func (t *Totals) add(g *AlertGroup, heartbeats bool, sign int) {
-	t.GroupTotals.add(g, sign)
+// whether the group contains only heartbeats, and acknowledged what IsAcknowledged says.
+func (t *Totals) add(g *AlertGroup, heartbeats, acknowledged bool, sign int) {
+	t.GroupTotals.add(g, acknowledged, sign)
 	if !heartbeats {
-		t.WithoutHeartbeats.add(g, sign)
+		t.WithoutHeartbeats.add(g, acknowledged, sign)
 	}
 	t.LastNotification = latest(t.LastNotification, g.LastNotifiedAt)
 	source := t.Sources[g.Source]
@@ -132,7 +144,7 @@ func (t *Totals) add(g *AlertGroup, heartbeats bool, sign int) {
 	}
 }
 
-func (t *GroupTotals) add(g *AlertGroup, sign int) {
+func (t *GroupTotals) add(g *AlertGroup, acknowledged bool, sign int) {
 	t.Groups[g.State] += sign
 	t.Alerts[StatusFiring] += sign * g.Counts.Firing
 	t.Alerts[StatusResolved] += sign * g.Counts.Resolved
@@ -141,6 +153,22 @@ func (t *GroupTotals) add(g *AlertGroup, sign int) {
 	addCount(t.Receivers, g.Receiver, sign)
 	for word, n := range g.Severities {
 		addCount(t.Severities, word, sign*n)
+	}
+	if acknowledged && g.Counts.Firing > 0 {
+		t.addAcknowledged(g, sign)
+	}
+}
+
+// addAcknowledged counts a firing group that is acknowledged.
+func (t *GroupTotals) addAcknowledged(g *AlertGroup, sign int) {
+	if t.TakenOn == nil {
+		t.TakenOn = map[string]int{}
+	}
+	for word, n := range g.Severities {
+		addCount(t.TakenOn, word, sign*n)
+	}
+	if t.Acknowledged += sign; t.Acknowledged == 0 {
+		t.TakenOn = nil
 	}
 }
 
@@ -190,6 +218,7 @@ func (t *GroupTotals) clone() GroupTotals {
 	return GroupTotals{
 		Groups: maps.Clone(t.Groups), Alerts: maps.Clone(t.Alerts),
 		Receivers: maps.Clone(t.Receivers), Severities: maps.Clone(t.Severities),
+		Acknowledged: t.Acknowledged, TakenOn: maps.Clone(t.TakenOn),
 	}
 }
 

@@ -28,7 +28,7 @@ func TestTotals(t *testing.T) {
 	beat, again := group("Watchdog", "none", false, 0), group("Watchdog", "none", false, minute)
 	states := []*AlertGroup{down, up, paged, slow, beat, again}
 	for range 20 {
-		x := newIndex(DefaultHeartbeats())
+		x := newIndex(DefaultHeartbeats(), time.Now)
 		for _, g := range states {
 			x.update(g.ID, nil, g)
 		}
@@ -67,7 +67,7 @@ func TestTotals(t *testing.T) {
 
 // Readers share one copy of the totals until the next change.
 func TestTotalsAreCopiedOncePerChange(t *testing.T) {
-	x := newIndex(nil)
+	x := newIndex(nil, time.Now)
 	g, _ := applied(nil, Notification{Key: testKey, Alerts: list(fires("a", 0)), Stamp: NewStamp(base, 0, testWriter)}, testRules)
 	x.update(g.ID, nil, g)
 	first := x.currentTotals()

@@ -56,8 +56,7 @@ func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
 	return tr
 }
 
-// finish returns the change to the group. The opened event comes first, the closed
-// event last.
+// finish returns the change to the group.
 func (tr *transition) finish() Change {
 	if tr.before == nil || tr.fromFuture(tr.meta.CreatedAt) {
 		tr.meta.CreatedAt, tr.meta.FlushAt = tr.at, tr.at.Add(tr.groupWait)
@@ -92,8 +91,17 @@ func (tr *transition) finish() Change {
 	if tr.setShared {
 		g.CommonLabels, g.CommonAnnotations = g.shared.labels, g.shared.annotations
 	}
-	wasOpen := tr.before != nil && tr.before.State != StateResolved
-	isOpen := g.State != StateResolved
+	tr.endEpisode(g)
+	tr.tellRest(g, replaced)
+	return Change{Group: g, Stamp: tr.stamp, Events: tr.log.events, Changed: tr.log.takeChanged(), Contents: tr.log.contents}
+}
+
+// endEpisode begins or ends the episode of the group g that the transition makes, and writes
+// that into the history. The opened event comes first, the closed event last.
+func (tr *transition) endEpisode(g *AlertGroup) {
+	wasOpen := tr.before != nil && tr.before.IsOpen()
+	isOpen := g.IsOpen() || g.Counts.Firing > 0
+	closed := wasOpen && g.ClosedBy != nil // by a person
 	switch {
 	case tr.inDispute && !slices.ContainsFunc(tr.log.events, func(e Event) bool { return e.Kind != EventNotified }):
 		// If a dispute wrote no event for its alert, it writes no opened or closed
@@ -106,11 +114,32 @@ func (tr *transition) finish() Change {
 		for _, e := range events {
 			tr.log.add(e)
 		}
-	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded):
-		tr.log.add(Event{Kind: EventClosed, Labels: g.GroupLabels, EndsAt: g.lastEnd()})
+		g.beginEpisode(tr.stamp)
+	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded && g.ClosedBy == nil):
+		e := Event{Kind: EventClosed, Labels: g.GroupLabels, EndsAt: g.lastEnd()}
+		if closed {
+			e.People, e.EndsAt = &PeopleDetail{Person: g.ClosedBy.Person}, g.ClosedBy.At
+		}
+		tr.log.add(e)
+		g.Ended = g.endOfAcks(tr.stamp)
 	}
-	tr.tellRest(g, replaced)
-	return Change{Group: g, Stamp: tr.stamp, Events: tr.log.events, Changed: tr.log.takeChanged(), Contents: tr.log.contents}
+}
+
+// beginEpisode makes the stamp the name of the episode of the group. What was acknowledged
+// before is over, also if another replica ended that episode and this one did not hear of it.
+func (g *AlertGroup) beginEpisode(opened Stamp) {
+	g.Opened, g.ClosedBy = opened, nil
+	if len(g.Acks) > 0 {
+		g.Ended = g.endOfAcks(g.Ended)
+	}
+}
+
+// endOfAcks returns the stamp, or the greatest one of the acknowledgements if that is greater.
+func (g *AlertGroup) endOfAcks(s Stamp) Stamp {
+	for _, a := range g.Acks {
+		s = max(s, a.Stamp)
+	}
+	return s
 }
 
 // firstStart returns the earliest start of the alerts that did not end.

@@ -32,7 +32,7 @@ func newSite(groups []*grouping.AlertGroup) *Site {
 	s.PollInterval = time.Minute
 	s.SilenceOf, s.AlertOf, s.Sources = fixture.SilenceOf(night), fixture.AlertOf(groups), fixture.Sources(night)
 	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
-	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers)
+	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers, s.Now)
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
 		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
 	}), time.Time{}, s.Now)

@@ -152,7 +152,7 @@ func (p *preview) site(r *http.Request, groups []*grouping.AlertGroup) *template
 		StartedAt: p.base.Add(-50 * time.Hour),
 	}
 	s.HeartbeatMatchers = grouping.DefaultHeartbeats()
-	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers)
+	s.Totals = grouping.TotalsOf(groups, s.HeartbeatMatchers, s.Now)
 	s.Heartbeats = grouping.HeartbeatsOf(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool {
 		return !grouping.IsHeartbeatGroup(s.HeartbeatMatchers, g)
 	}), time.Time{}, s.Now)
