@@ -12,6 +12,8 @@ type PastAlert struct {
 	Status           Status
 	StartsAt, EndsAt time.Time
 	ChangedAt        time.Time
+	// RecordedAt is that of the alert.
+	RecordedAt       time.Time
 	GoneFrom, GoneBy time.Time
 	Mutes            []Mute
 }
@@ -34,7 +36,7 @@ func (a *Alert) Past() PastAlert {
 	}
 	p := PastAlert{
 		Labels: a.Labels, Status: a.Status, StartsAt: a.StartsAt, EndsAt: a.EndsAt, ChangedAt: a.ChangedAt,
-		GoneFrom: a.GoneFrom, GoneBy: a.GoneBy,
+		RecordedAt: a.RecordedAt, GoneFrom: a.GoneFrom, GoneBy: a.GoneBy,
 	}
 	if a.muted != nil {
 		p.Mutes = a.muted.Mutes
@@ -69,6 +71,9 @@ func (p *PastAlert) Apply(e *Event) {
 	}
 	if status != p.Status || e.Kind == EventRefired || e.Kind == EventResolved && e.StartsAt.After(p.StartsAt) {
 		p.ChangedAt = e.Time
+	}
+	if p.Status != "" && e.StartsAt.After(p.StartsAt) {
+		p.RecordedAt = e.Time // another episode
 	}
 	p.Labels, p.Status, p.StartsAt, p.EndsAt = e.Labels, status, e.StartsAt, e.EndsAt
 }

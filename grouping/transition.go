@@ -115,7 +115,7 @@ func (tr *transition) endEpisode(g *AlertGroup) {
 			tr.log.add(e)
 		}
 		g.beginEpisode(tr.stamp)
-	case !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded && g.ClosedBy == nil):
+	case closed && !isOpen, !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded && g.ClosedBy == nil):
 		e := Event{Kind: EventClosed, Labels: g.GroupLabels, EndsAt: g.lastEnd()}
 		if closed {
 			e.People, e.EndsAt = &PeopleDetail{Person: g.ClosedBy.Person}, g.ClosedBy.At

@@ -18,6 +18,7 @@ type pastGroup struct {
 	common  pastCommon
 	// notifiedAt is the time of the last notification after the base.
 	notifiedAt time.Time
+	people     grouping.PastPeople
 	// alerts are those that differ from the base. An alert that was removed is nil.
 	alerts map[grouping.Fingerprint]*pastAlert
 }
@@ -44,9 +45,12 @@ func (g *pastGroup) has(e *grouping.Event) bool {
 		return false
 	}
 	stamp := e.Stamp()
+	has, ofPeople := g.base.HasOfPeople(e)
 	switch {
 	case stamp <= g.base.Deleted:
 		return true
+	case ofPeople:
+		return has
 	case e.Kind == grouping.EventNotified:
 		return !e.Time.After(g.base.LastNotifiedAt)
 	case e.Fingerprint == "":
@@ -83,6 +87,7 @@ func (g *pastGroup) apply(e *grouping.Event) {
 		m.GroupKey, m.ExternalURL, m.GroupLabels = e.Opened.GroupKey, e.Opened.ExternalURL, e.Labels
 	}
 	g.common.apply(e)
+	g.people.Apply(e)
 	switch e.Kind {
 	case grouping.EventNotified:
 		n := e.Notification()
@@ -176,6 +181,7 @@ func (p *pastAlert) alert(fp grouping.Fingerprint, contents map[string]grouping.
 	}
 	a.Fingerprint, a.Labels, a.Status, a.StartsAt, a.EndsAt = fp, p.Labels, p.Status, p.StartsAt, p.EndsAt
 	a.GoneFrom, a.GoneBy, a.ChangedAt = p.GoneFrom, p.GoneBy, p.ChangedAt
+	a.RecordedAt = p.RecordedAt
 	a.FirstSeenAt, a.LastSeenAt, a.Stamp, a.Recorded = p.firstSeen, p.seen, p.stamp, p.recorded
 	if c, ok := p.content.lookUp(contents); ok {
 		a.Annotations, a.GeneratorURL = c.Annotations, c.GeneratorURL
@@ -195,6 +201,7 @@ func (g *pastGroup) alertGroup(contents map[string]grouping.Content) *grouping.A
 	if c, ok := g.common.lookUp(contents); ok {
 		next.CommonLabels, next.CommonAnnotations, next.RouteLabels = c.Labels, c.Annotations, c.RouteLabels
 	}
+	next.SetPastPeople(g.people)
 	g.addUnchanged(&next)
 	for fp, p := range g.alerts {
 		if p == nil {

@@ -18,7 +18,7 @@ func newReplay(base Base) *replay {
 	r := &replay{groups: make(map[grouping.ID]*pastGroup, len(base.Groups)), causesKnown: base.CausesKnown, silences: Silences{}}
 	maps.Copy(r.silences, base.Silences)
 	for _, g := range base.Groups {
-		r.groups[g.ID] = &pastGroup{id: g.ID, base: g, meta: g.Meta}
+		r.groups[g.ID] = &pastGroup{id: g.ID, base: g, meta: g.Meta, people: g.PastPeople()}
 	}
 	return r
 }

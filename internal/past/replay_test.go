@@ -205,6 +205,34 @@ func (l *live) add() {
 	}
 }
 
+// person lets a person write. What is refused or repeated changes nothing.
+func (l *live) person() {
+	id, by := l.key().ID(), grouping.Person{Name: rapid.SampledFrom([]string{"mira", "jo"}).Draw(l.t, "person")}
+	g, err := l.manager.Get(l.t.Context(), id)
+	if err != nil {
+		return
+	}
+	switch rapid.SampledFrom([]string{"ack", "ack", "undo", "note", "close"}).Draw(l.t, "what") {
+	case "ack":
+		r := grouping.AckRequest{By: by, Note: "on it", Episode: g.Opened}
+		if rapid.Bool().Draw(l.t, "ends") {
+			r.Until = l.now.Add(time.Hour)
+		}
+		_, err = l.manager.Acknowledge(l.t.Context(), id, r)
+	case "undo":
+		if len(g.Acks) > 0 {
+			_, err = l.manager.Unacknowledge(l.t.Context(), id, grouping.UnackRequest{By: by, Ack: rapid.SampledFrom(g.Acks).Draw(l.t, "ack").ID})
+		}
+	case "note":
+		_, err = l.manager.AddNote(l.t.Context(), id, grouping.NoteRequest{By: by, ID: rapid.SampledFrom([]string{"", "x"}).Draw(l.t, "id"), Text: "text"})
+	case "close":
+		_, err = l.manager.Close(l.t.Context(), id, grouping.CloseRequest{By: by})
+	}
+	if err != nil {
+		require.ErrorIs(l.t, err, grouping.ErrEpisodeOver)
+	}
+}
+
 func (l *live) flush() {
 	_, err := l.manager.CleanupExpiredGroups(l.t.Context())
 	require.NoError(l.t, err)
@@ -215,6 +243,7 @@ func (l *live) run() {
 	steps := map[string]func(){
 		"notify": l.notify, "notify again": l.notify, "observe": l.observe, "poll": l.poll, "silences": l.silences,
 		"remove": l.remove, "add": l.add, "flush": l.flush, "restart": l.restart,
+		"person": l.person, "person again": l.person,
 	}
 	names := slices.Sorted(maps.Keys(steps))
 	for range rapid.IntRange(1, 14).Draw(l.t, "steps") {
@@ -246,10 +275,14 @@ type shownGroup struct {
 	Stale                                         bool
 	Truncated                                     uint64
 	LastNotified                                  string
+	Opened                                        grouping.Stamp
+	ClosedBy                                      string
+	Acks, Notes                                   []string
+	Acknowledged                                  string
 	Alerts                                        map[grouping.Fingerprint]shownAlert
 }
 
-func shown(groups []*grouping.AlertGroup) map[grouping.ID]shownGroup {
+func shown(groups []*grouping.AlertGroup, at time.Time) map[grouping.ID]shownGroup {
 	text := func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 	all := map[grouping.ID]shownGroup{}
 	for _, g := range groups {
@@ -258,7 +291,19 @@ func shown(groups []*grouping.AlertGroup) map[grouping.ID]shownGroup {
 			CommonAnnotations: maps.Collect(g.CommonAnnotations.All()), Route: maps.Collect(g.RouteLabels.All()),
 			ExternalURL: g.ExternalURL, Name: g.Name, State: g.State, Counts: g.Counts, Severity: g.Severity, Severities: maps.Clone(g.Severities),
 			Newest: text(g.NewestAt), Stale: g.Stale, Truncated: g.Truncated, LastNotified: text(g.LastNotifiedAt),
-			Alerts: map[grouping.Fingerprint]shownAlert{},
+			Alerts: map[grouping.Fingerprint]shownAlert{}, Opened: g.Opened,
+		}
+		if c := g.ClosedBy; c != nil {
+			s.ClosedBy = c.Name + text(c.At)
+		}
+		for _, a := range g.Acks {
+			s.Acks = append(s.Acks, fmt.Sprint(a.ID, a.Person, text(a.At), text(a.Until), a.Note, a.Episode, a.Undone))
+		}
+		for _, n := range g.Notes {
+			s.Notes = append(s.Notes, fmt.Sprint(n.ID, n.Person, text(n.At), n.Text))
+		}
+		if a := g.Ack(at); a != nil {
+			s.Acknowledged = fmt.Sprint(a.ID, " new since: ", g.NewSince(a))
 		}
 		for _, a := range g.Alerts {
 			sa := shownAlert{
@@ -313,15 +358,15 @@ func TestTheReplayedStateIsThatOfThatTime(t *testing.T) {
 		base := rapid.IntRange(0, len(l.shown)-1).Draw(t, "base")
 		groups := l.checkpoint(l.shown[base])
 		for i, m := range l.shown {
-			require.Equal(t, shown(m.groups), shown(l.at(history.Base{}, time.Time{}, m.at)), "after step %d (%s) at %s", i, m.step, m.at)
+			require.Equal(t, shown(m.groups, m.at), shown(l.at(history.Base{}, time.Time{}, m.at), m.at), "after step %d (%s) at %s", i, m.step, m.at)
 			if i < base {
 				continue
 			}
 			from := l.shown[base].at.Add(-rapid.SampledFrom([]time.Duration{0, time.Minute, 100 * time.Hour}).Draw(t, "before"))
-			require.Equal(t, shown(m.groups), shown(l.at(history.Base{Groups: groups}, from, m.at)),
+			require.Equal(t, shown(m.groups, m.at), shown(l.at(history.Base{Groups: groups}, from, m.at), m.at),
 				"after step %d (%s) at %s, from step %d", i, m.step, m.at, base)
 			wall := history.Base{Groups: l.at(history.Base{}, time.Time{}, l.shown[base].at), Until: l.shown[base].at}
-			require.Equal(t, shown(m.groups), shown(l.at(wall, wall.Until, m.at)),
+			require.Equal(t, shown(m.groups, m.at), shown(l.at(wall, wall.Until, m.at), m.at),
 				"after step %d (%s) at %s, from the wall at step %d", i, m.step, m.at, base)
 		}
 	})
