@@ -311,7 +311,8 @@ func TestFailingExport(t *testing.T) {
 func TestExportsAreLimited(t *testing.T) {
 	h := testserver.New(t, testserver.Options{MaxExports: 1, MaxTails: 1})
 	for path, name := range map[string]string{
-		"events?format=csv": "export", "groups?format=ndjson": "export", "events?format=ndjson&follow=1": "tail",
+		"events?format=csv": "export", "groups?format=ndjson": "export", "report?format=csv": "export", "report?format=ndjson": "export",
+		"events?format=ndjson&follow=1": "tail",
 	} {
 		slot, ok := h.Limits.Limit(name + "s").Take(1)
 		require.True(t, ok)
@@ -321,7 +322,7 @@ func TestExportsAreLimited(t *testing.T) {
 		require.Equal(t, http.StatusOK, h.Get("/api/v1/events").Code, "pages have other slots")
 		slot.Release()
 	}
-	require.Equal(t, 2, h.Limits.Limit("exports").Rejected())
+	require.Equal(t, 4, h.Limits.Limit("exports").Rejected())
 }
 
 // endless streams events without end.

@@ -114,6 +114,7 @@ func (e *Exports) countSlow(kind string, out *textStream) {
 // tableOrLines writes rows in one of two forms.
 type tableOrLines struct {
 	name    string   // the first part of the name of the file
+	held    int64    // about how many bytes of memory the rows hold
 	columns []string // of the table
 	// table writes the rows, and lines the same as JSON values.
 	table func(*csvStream)
@@ -128,14 +129,14 @@ func (d *Door) export(c *gin.Context, format query.Format, file tableOrLines) {
 	}
 	defer slot.Release()
 	if format == query.FormatCSV {
-		d.streamCSV(c, 0, file.name, file.columns, func(out *csvStream) {
+		d.streamCSV(c, file.held, file.name, file.columns, func(out *csvStream) {
 			file.table(out)
 			d.exports.countSlow(kindExport, out.textStream)
 		})
 		return
 	}
 	head := answerHead{media: ndjsonMedia, file: fileName(file.name, "ndjson", time.Now())}
-	d.stream(c, 0, head, func(text *textStream) {
+	d.stream(c, file.held, head, func(text *textStream) {
 		file.lines(&jsonStream{text})
 		d.exports.countSlow(kindExport, text)
 	})

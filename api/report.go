@@ -85,20 +85,21 @@ func (d *Door) serveReport(c *gin.Context) {
 		return
 	}
 	held := int64(len(report.Rows)) * reportRowSize
-	switch format {
-	case query.FormatCSV:
-		d.streamCSV(c, held, "report", reportColumns, func(out *csvStream) {
+	if format == query.FormatJSON {
+		d.streamJSON(c, held, func(out *jsonStream) { out.writeValue(viewReport(report)) })
+		return
+	}
+	d.export(c, format, tableOrLines{
+		name: "report", held: held, columns: reportColumns,
+		table: func(out *csvStream) {
 			for i := range report.Rows {
 				if out.failed() {
 					return
 				}
 				writeReportRow(out, viewReportRow(&report.Rows[i], report.Before != nil))
 			}
-		})
-	case query.FormatNDJSON:
-		head := answerHead{media: ndjsonMedia, file: fileName("report", string(query.FormatNDJSON), time.Now())}
-		d.stream(c, held, head, func(text *textStream) {
-			out := &jsonStream{text}
+		},
+		lines: func(out *jsonStream) {
 			for i := range report.Rows {
 				if out.failed() {
 					return
@@ -106,10 +107,8 @@ func (d *Door) serveReport(c *gin.Context) {
 				out.writeValue(viewReportRow(&report.Rows[i], report.Before != nil))
 				out.endLine()
 			}
-		})
-	default:
-		d.streamJSON(c, held, func(out *jsonStream) { out.writeValue(viewReport(report)) })
-	}
+		},
+	})
 }
 
 func viewReport(r *history.Report) reportView {
