@@ -81,12 +81,6 @@ func NewBefore(episodes []grouping.Episode, gaps []grouping.Gap, knownSince, now
 	return b
 }
 
-// nearestRank returns the least of the sorted durations that this percentage of them does not
-// exceed.
-func nearestRank(sorted []time.Duration, percent int) time.Duration {
-	return sorted[max(0, (len(sorted)*percent+99)/100-1)]
-}
-
 // Covers reports whether the count reaches back for the duration.
 func (b *Before) Covers(d time.Duration, now time.Time) bool { return !b.KnownSince.After(now.Add(-d)) }
 

@@ -263,7 +263,7 @@ func TestReport(t *testing.T) {
 		Severity: critical, SeverityWord: "critical",
 	}, r.Totals)
 	require.Equal(t, history.Row{
-		Firings: 2, Firing: 23880 * time.Second, Ended: 2, Median: 18810 * time.Second, P90: 35940 * time.Second,
+		Firings: 2, Firing: 23880 * time.Second, Ended: 2, Median: 28 * time.Minute, P90: 35940 * time.Second,
 		Flaps: 1, Flapped: 1, Notifications: 4, LastAt: at("22 23:49:00"), Severity: critical, SeverityWord: "critical",
 	}, r.TotalsBefore)
 	require.Equal(t, []history.Row{

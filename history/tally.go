@@ -272,10 +272,10 @@ func (c *count) finished() Row {
 	if c.last != 0 {
 		r.LastAt = c.last.time()
 	}
-	if n := len(c.durations); n > 0 {
+	if len(c.durations) > 0 {
 		slices.Sort(c.durations)
-		r.Median = time.Duration(c.durations[(n-1)/2]+c.durations[n/2]) * time.Millisecond / 2
-		r.P90 = time.Duration(c.durations[(9*n+9)/10-1]) * time.Millisecond // the least one that 90 % do not exceed
+		r.Median = time.Duration(nearestRank(c.durations, 50)) * time.Millisecond
+		r.P90 = time.Duration(nearestRank(c.durations, 90)) * time.Millisecond
 	}
 	return r
 }
