@@ -90,12 +90,17 @@ func (g *AlertGroup) AckThatEnded(now time.Time) *Ack {
 
 func (a *Ack) ranOut(now time.Time) bool { return !a.Until.IsZero() && !now.Before(a.Until) }
 
-// NewSince returns the number of firing alerts whose episode was first recorded after the
+// Precedes reports whether an alert fires, and its episode was first recorded after the
 // acknowledgement. An alert that was reopened, or that returned, is not new.
+func (a *Ack) Precedes(alert *Alert) bool {
+	return alert.ShownStatus() == StatusFiring && alert.EpisodeSeenAt().After(a.At)
+}
+
+// NewSince returns the number of alerts that the acknowledgement precedes.
 func (g *AlertGroup) NewSince(a *Ack) int {
 	n := 0
 	for _, alert := range g.Alerts {
-		if alert.ShownStatus() == StatusFiring && alert.EpisodeSeenAt().After(a.At) {
+		if a.Precedes(alert) {
 			n++
 		}
 	}

@@ -68,6 +68,7 @@ func (p *Postmortem) Markdown() string {
 	p.listNotifications(&b)
 	p.listDeliveries(&b)
 	p.listMutes(&b)
+	p.listPeople(&b)
 	table(&b, "Gaps", []string{"From", "To"}, p.Gaps, func(g *grouping.Gap) []string {
 		return []string{moment(g.From), moment(g.To)}
 	})
@@ -239,6 +240,22 @@ func (p *Postmortem) listMutes(b *strings.Builder) {
 				m = &grouping.Mute{}
 			}
 			return []string{moment(e.Time), string(e.Kind), labelsCode(e.Labels, e.Fingerprint), string(m.Kind), code(cmp.Or(m.Rule, m.ID))}
+		})
+}
+
+func (p *Postmortem) listPeople(b *strings.Builder) {
+	table(b, "People", []string{"Time", "Event", "By", "Until", "Text"},
+		slices.DeleteFunc(slices.Clone(p.Events), func(e grouping.Event) bool { return e.People == nil }),
+		func(e *grouping.Event) []string {
+			d, until := e.People, ""
+			if !d.Until.IsZero() {
+				until = moment(d.Until)
+			}
+			by := plain(d.Name)
+			if !d.Verified {
+				by += " (not verified)"
+			}
+			return []string{moment(e.Time), string(e.Kind), by, until, plain(d.Text)}
 		})
 }
 

@@ -37,6 +37,10 @@ func outage(name string) []grouping.Event {
 		alert(6, grouping.EventResolved, "a", one, 0, 5),
 		alert(11, grouping.EventFired, "b", two, 10, 0),
 		mute,
+		{Time: at(13), Kind: grouping.EventAcknowledged, People: &grouping.PeopleDetail{
+			Person: grouping.Person{Name: name}, Text: name, Until: at(50),
+		}},
+		{Time: at(14), Kind: grouping.EventNoted, People: &grouping.PeopleDetail{Person: grouping.Person{Name: "mira", Verified: true}, Text: name}},
 		alert(21, grouping.EventRefired, "a", one, 20, 0),
 		alert(31, grouping.EventResolved, "a", one, 20, 30),
 	}
@@ -72,6 +76,8 @@ func TestPostmortem(t *testing.T) {
 		"| `{pod=\"b\"}` | 1 | 2026-11-26 02:10:00 UTC | still firing | 50m0s |",
 		"| 2026-11-26 02:01:00 UTC | Down | 1 | 0 | 0 | `Down` |",
 		"| 2026-11-26 02:02:00 UTC | `Down` | `slack` | Down | 1 | 0 |",
+		"| 2026-11-26 02:13:00 UTC | acknowledged | Down (not verified) | 2026-11-26 02:50:00 UTC | Down |",
+		"| 2026-11-26 02:14:00 UTC | noted | mira |  | Down |",
 		"| 2026-11-26 02:12:00 UTC | suppressed | `{pod=\"b\"}` | silence | `Down` |",
 		"| 2026-11-26 02:30:00 UTC | 2026-11-26 02:31:00 UTC |",
 		"| 2026-11-26 02:21:00 UTC | refired | `{alertname=\"Down\", pod=\"a\"}` |",
@@ -79,10 +85,10 @@ func TestPostmortem(t *testing.T) {
 		require.Contains(t, "\n"+text, "\n"+line+"\n", line)
 	}
 	html := asHTML(t, text)
-	require.Equal(t, 6, strings.Count(html, "<table>"))
-	require.Equal(t, 7, strings.Count(html, "<h2"))
+	require.Equal(t, 7, strings.Count(html, "<table>"))
+	require.Equal(t, 8, strings.Count(html, "<h2"))
 	empty := (&history.Postmortem{ID: "225777a52aa9d7901520", Cut: true}).Markdown()
-	require.Equal(t, 6, strings.Count(empty, "None."))
+	require.Equal(t, 7, strings.Count(empty, "None."))
 	require.Contains(t, empty, "- Not complete: only the last 0 events are listed\n")
 }
 

@@ -51,6 +51,13 @@ type groups interface {
 	// a *grouping.SilenceNotFoundError. An empty source means any.
 	Silences(ctx context.Context, q grouping.SilenceQuery) (grouping.SilencePage, error)
 	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
+	// Acknowledge, Unacknowledge, AddNote and Close are the writes of people. They return the
+	// group. If an episode is over, the error is a *grouping.EpisodeOverError. Input that cannot be
+	// taken is a *grouping.InvalidError. To repeat a write changes nothing.
+	Acknowledge(ctx context.Context, id grouping.ID, r grouping.AckRequest) (*grouping.AlertGroup, error)
+	Unacknowledge(ctx context.Context, id grouping.ID, r grouping.UnackRequest) (*grouping.AlertGroup, error)
+	AddNote(ctx context.Context, id grouping.ID, r grouping.NoteRequest) (*grouping.AlertGroup, error)
+	Close(ctx context.Context, id grouping.ID, r grouping.CloseRequest) (*grouping.AlertGroup, error)
 	// SourceReports says for each source what Muster receives.
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
 	// Gaps returns the times in which Muster was not running, oldest first.
@@ -206,6 +213,7 @@ func (d *Door) Routes(r gin.IRouter) {
 	if d.opts.RoutePrefix != "" {
 		reply.Get(r, "", d.redirectHome)
 	}
+	d.peopleRoutes(r)
 	reply.Get(r, "/static/:name", d.serveStatic)
 }
 

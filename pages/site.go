@@ -45,6 +45,7 @@ func (d *Door) siteOf(r *http.Request, groups state, at time.Time) (*templates.S
 		Links: d.linksFor(r), Now: at, Totals: totals, Storage: d.status.Storage(), StartedAt: d.startedAt,
 		AlertOf:   alertOf(r.Context(), groups),
 		GroupWait: d.opts.Groups.Wait, GroupInterval: d.opts.Groups.Interval,
+		ReadOnly: d.people.ReadOnly, AsksNames: !d.people.Verified(),
 		StaleAfter: d.opts.Groups.StaleAfter, Retention: d.opts.Groups.Retention, Demo: d.opts.Demo, Version: version.Version,
 	}, nil
 }
@@ -75,5 +76,8 @@ func alertOf(ctx context.Context, of state) func(source string, fp grouping.Fing
 // bareSite returns the data of a page that describes an error. It asks the domain for
 // nothing.
 func (d *Door) bareSite(r *http.Request) *templates.Site {
-	return &templates.Site{Links: d.linksFor(r), Now: time.Now(), Storage: d.status.Storage(), Version: version.Version}
+	return &templates.Site{
+		Links: d.linksFor(r), Now: time.Now(), Storage: d.status.Storage(), Version: version.Version,
+		ReadOnly: d.people.ReadOnly, AsksNames: !d.people.Verified(),
+	}
 }

@@ -63,6 +63,11 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	}
 	row.Why = s.why(r.group.Source, a)
 	row.setTimes(s, r.group, a)
+	if ack := r.group.Ack(s.Now); ack != nil && ack.Precedes(a) {
+		row.Marks = append(row.Marks, Mark{
+			Text: "new since acknowledged", Title: "It began after somebody acknowledged the group", Href: s.Links.Word("new-since"), Loud: true,
+		})
+	}
 	if a.Unnotified && a.Status != grouping.StatusResolved {
 		row.Marks = append(row.Marks, s.notNotifiedMark())
 	}
@@ -189,6 +194,9 @@ func markTexts(marks []Mark) []string {
 // maxMarkdownAlerts is the maximum number of alerts in a chat message.
 const maxMarkdownAlerts = 20
 
+// maxMarkdownNotes is the maximum number of notes in a chat message.
+const maxMarkdownNotes = 5
+
 // markdown returns the group as Markdown, to paste into a chat.
 func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.Alert, shared grouping.Labels) string {
 	var b strings.Builder
@@ -216,6 +224,7 @@ func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.
 	if p.Since.Known() {
 		fmt.Fprintf(&b, "Since %s UTC (%s)\n", p.Since.At.Format("2006-01-02 15:04"), p.Since.Age)
 	}
+	b.WriteString(markdownPeople(s, g))
 	for i, a := range alerts {
 		if i == maxMarkdownAlerts {
 			fmt.Fprintf(&b, "- and %s more\n", formatCount(len(alerts)-i))
@@ -241,6 +250,28 @@ func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.
 		b.WriteString("As it was at " + s.Now.UTC().Format("2006-01-02 15:04:05") + " UTC\n")
 	}
 	b.WriteString(p.Link + "\n")
+	return b.String()
+}
+
+// markdownPeople says who acknowledged the group, and has the newest notes.
+func markdownPeople(s *Site, g *grouping.AlertGroup) string {
+	var b strings.Builder
+	if a := g.Ack(s.Now); a != nil {
+		fmt.Fprintf(&b, "Acknowledged by %s at %s UTC", markdownText(personText(a.Person)), a.At.UTC().Format("2006-01-02 15:04"))
+		if !a.Until.IsZero() {
+			b.WriteString(" until " + a.Until.UTC().Format("2006-01-02 15:04") + " UTC")
+		}
+		if a.Note != "" {
+			b.WriteString(": " + markdownText(a.Note))
+		}
+		if n := g.NewSince(a); n > 0 {
+			b.WriteString(" (" + formatCount(n) + " new since)")
+		}
+		b.WriteByte('\n')
+	}
+	for _, n := range g.Notes[max(0, len(g.Notes)-maxMarkdownNotes):] {
+		fmt.Fprintf(&b, "Note by %s at %s UTC: %s\n", markdownText(personText(n.Person)), n.At.UTC().Format("2006-01-02 15:04"), markdownText(n.Text))
+	}
 	return b.String()
 }
 

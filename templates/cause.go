@@ -18,11 +18,12 @@ type Phrase struct {
 	// Foreign says that somebody else wrote the text, so that it may change the direction
 	// of writing.
 	Foreign bool
-	Name    bool // Foreign is a name
+	Name    bool // it stands out, as a name does
 	// ISO is the time that the text says. Left says that the text is the duration until
 	// then, and Form is the form of an absolute time for the script.
 	ISO, Form string
 	Left      bool
+	Age       bool // the text is the duration since then
 }
 
 // Phrases are a sentence about what mutes alerts.
@@ -41,7 +42,7 @@ func (ps Phrases) String() string {
 func (ps Phrases) identity() string {
 	var b strings.Builder
 	for _, p := range ps {
-		if !p.Left {
+		if !p.Left && !p.Age {
 			b.WriteString(p.Text)
 		}
 		b.WriteString(p.Href + p.ISO)
@@ -55,6 +56,9 @@ func (ps *Phrases) say(text string) { *ps = append(*ps, Phrase{Text: text}) }
 func (ps *Phrases) name(text string) {
 	*ps = append(*ps, Phrase{Text: text, Foreign: true, Name: true})
 }
+
+// strong adds a text that stands out.
+func (ps *Phrases) strong(text string) { *ps = append(*ps, Phrase{Text: text, Name: true}) }
 
 // quote adds a text of somebody else.
 func (ps *Phrases) quote(text string) { *ps = append(*ps, Phrase{Text: text, Foreign: true}) }
@@ -82,11 +86,14 @@ func (ps *Phrases) left(at, now time.Time) {
 const maxQuoted = 120
 
 // shorten cuts a text of somebody else for a list.
-func shorten(s string) string {
-	if utf8.RuneCountInString(s) <= maxQuoted {
+func shorten(s string) string { return shortenTo(s, maxQuoted) }
+
+// shortenTo cuts a text after a number of characters.
+func shortenTo(s string, maximum int) string {
+	if utf8.RuneCountInString(s) <= maximum {
 		return s
 	}
-	return string([]rune(s)[:maxQuoted]) + "…"
+	return string([]rune(s)[:maximum]) + "…"
 }
 
 // causes are the active mutes of one alert, or of several that have the same ones.

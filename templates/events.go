@@ -50,8 +50,8 @@ var eventLooks = map[grouping.EventKind]eventLook{
 	grouping.EventSilenceExpired: {"info", "silence ended", ""},
 
 	grouping.EventAcknowledged:   {"info", "acknowledged", "acknowledged"},
-	grouping.EventUnacknowledged: {"info", "unacknowledged", "acknowledgement undone"},
-	grouping.EventNoted:          {"info", "noted", "note"},
+	grouping.EventUnacknowledged: {"info", "undone", "acknowledgement undone"},
+	grouping.EventNoted:          {"info", "note", "note"},
 
 	grouping.EventGap: {"warn", "gap", ""},
 }
@@ -132,6 +132,8 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 		return r
 	case e.Mute != nil:
 		r.setMute(s, e)
+	case e.People != nil:
+		r.Says = s.peopleSentence(e)
 	}
 	r.Origin = s.originChips(e.Source, e.Receiver, allGroups())
 	r.Chips = labelChips(show(e.Labels), allGroups(), s.Links, func(name string) bool { return name == "alertname" })

@@ -68,6 +68,8 @@ type GroupPage struct {
 	AsOf     string  // since when the causes may have changed
 	Remark   string  // explanation of the marks that are not warnings
 
+	Closed  Phrases // who closed the group
+	Ack     *AckSection
 	Actions []Action
 	JSON    string
 	// Postmortem is the address of a report about the last episode.
@@ -81,6 +83,11 @@ type GroupPage struct {
 	AlertCount    string
 	AlertNumber   string
 	Pager         *Pager
+	Notes         []NoteRow
+	NoteCount     string
+	NotesRemark   string // why the notes have no form
+	NoteForm      *NoteForm
+	Close         *CloseForm
 	Notifications []NotificationRow
 	Recorder      bool     // the event recorder tells of other receivers
 	Failures      []string // sentences about failed notifications
@@ -161,6 +168,8 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	if len(g.Alerts) == 1 {
 		p.Summary = cmp.Or(annotations.Get("description"), annotations.Get("message"), annotations.Get("summary"))
 	}
+	p.Closed, p.Ack, p.Close = closedNote(s, g), newAckSection(s, g), newCloseForm(s, g)
+	p.setNotes(s, g)
 	p.Link = s.Links.Absolute(s.Links.Group(g.ID))
 	p.Actions = groupActions(s, g, annotations)
 	p.JSON, p.Postmortem = s.Links.GroupJSON(g.ID), s.Links.Postmortem(g.ID)

@@ -24,6 +24,13 @@ type GroupsPage struct {
 	Form   FilterForm
 	Shared []Chip // labels that are equal in all rows
 	Rows   []GroupRow
+	Acked  []GroupRow // below Rows: those that somebody acknowledged
+	// AckedCount is the number of acknowledged groups of the view, on all pages.
+	AckedCount string
+	CanAck     bool
+	List       string // the query of the view, for the forms of the rows
+	AckAll     string // leads to the page that acknowledges all groups of the view
+	AckAllText string
 	ByRows []ByRow
 	Foot   string       // sentence below the rows
 	Other  *OtherGroups // groups that are not in the view's state
@@ -113,10 +120,7 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 	shared := sharedLabels(listed)
 	origin, rowView := s.sharedOrigin(listed, v)
 	p.Shared = append(origin, labelChips(shared, v, s.Links, nil)...)
-	p.Rows = make([]GroupRow, 0, len(listed))
-	for _, g := range listed {
-		p.Rows = append(p.Rows, NewGroupRow(g, rowView, s, shared))
-	}
+	p.addRows(s, v, rowView, listed, shared)
 	p.Pager = newPager(s, v, len(listed), groups.Total-hidden, groups.Next)
 	if groups.Next != "" {
 		p.Rest = max(0, groups.Total-hidden-v.From-len(listed))
@@ -128,6 +132,22 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 			"These alerts fired, but Alertmanager sent no notifications about them.")
 	}
 	return p
+}
+
+// addRows adds the rows. In the default order the acknowledged groups are the last ones, and have a
+// heading.
+func (p *GroupsPage) addRows(s *Site, v, rowView View, groups []*grouping.AlertGroup, shared grouping.Labels) {
+	p.Rows = make([]GroupRow, 0, len(groups))
+	for i, g := range groups {
+		if v.Sort == grouping.SortSeverity && g.IsAcknowledged(s.Now) {
+			for _, g := range groups[i:] {
+				p.Acked = append(p.Acked, NewGroupRow(g, rowView, s, shared))
+			}
+			break
+		}
+		p.Rows = append(p.Rows, NewGroupRow(g, rowView, s, shared))
+	}
+	p.CanAck, p.List = slices.ContainsFunc(p.Rows, func(r GroupRow) bool { return r.Ack != nil }), v.encode()
 }
 
 // groupsPageWithoutRows makes the page except for its rows.

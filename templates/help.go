@@ -14,6 +14,8 @@ var keys = []KeyHelp{
 	{"e", "report"},
 	{"o", "runbook"},
 	{"s", "silence in Alertmanager"},
+	{"a", "to the field that acknowledges the group"},
+	{"n", "to the field for a note"},
 	{"y", "copy the link of the page"},
 	{"t", "switch between UTC and local time"},
 	{"r", "refresh"},
@@ -89,6 +91,12 @@ func NewHelpPage(s *Site) *HelpPage {
 				"Alertmanager does not say whether it is muted within the interval or outside of it."},
 			{"delivery", "no delivery seen", "The event recorder reported no delivery to this receiver. " +
 				"Events can be lost, so it does not mean that the delivery failed."},
+			{"acknowledged", "acknowledged", "Somebody took care of the group. The list shows it below the others. This ends with the episode of " +
+				"the group, at the time that was set, or if somebody undoes it."},
+			{"new-since", "new since", "Alerts began to fire after somebody acknowledged the group. So the list shows it among the others again."},
+			{"not-verified", "not verified", "Somebody typed the name. Muster cannot tell whether it is theirs."},
+			{"closed-by", "closed by", "Somebody closed a group that its sender never closes. Its firing alerts became unreported. " +
+				"The next notification about it opens it again."},
 			{"stale", "stale", "The group is firing, but no notification about it has arrived for a long time."},
 			{"settling", "settling", "The first notification about the group has just arrived. " +
 				"Alertmanager reports further alerts after group_interval."},

@@ -191,6 +191,7 @@ func states(t testing.TB) map[string]Page {
 		"notfound":    NewNotFoundPage(newSite(groups)),
 		"error":       NewErrorPage(newSite(groups), 503, "01JD8Z6Q3V"),
 	}
+	maps.Copy(pages, peopleStates(t))
 	maps.Copy(pages, mutedStates(t, groups))
 	maps.Copy(pages, reportStates(t, groups))
 	maps.Copy(pages, reportListStates(t, groups))

@@ -88,8 +88,12 @@ func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 	g := grouping.AlertGroup{ID: key.ID(), Meta: grouping.Meta{
 		Key: key, GroupLabels: all, CommonLabels: all, CommonAnnotations: all, RouteLabels: all, ExternalURL: s, LastReason: s,
 		CreatedAt: night.Add(-time.Hour), UpdatedAt: night, LastNotifiedAt: night.Add(-time.Minute), Truncated: 1, Stale: true,
-		Settling: true, Stamp: "x",
+		Settling: true, Stamp: "x", Opened: grouping.Stamp(s),
 	}}
+	g.Acks = []*grouping.Ack{{
+		ID: s, Stamp: "y", Person: grouping.Person{Name: s}, At: night.Add(-2 * time.Hour), Note: s, Until: night.Add(time.Hour),
+	}}
+	g.Notes = []*grouping.Note{{ID: s, Person: grouping.Person{Name: s, Verified: true}, At: night.Add(-time.Minute), Text: s}}
 	var events []grouping.Event
 	for i, status := range []grouping.Status{
 		grouping.StatusFiring, grouping.StatusFiring, grouping.StatusResolved,
@@ -183,6 +187,8 @@ func hostileDetail(e *grouping.Event, i int, s string) {
 		e.Silence = &grouping.SilenceChange{
 			ID: s, CreatedBy: s, Comment: s, Matchers: []grouping.SilenceMatcher{{Name: s, Type: s, Value: s}}, EndsAt: night,
 		}
+	case grouping.EventAcknowledged, grouping.EventUnacknowledged, grouping.EventNoted, grouping.EventClosed:
+		e.People = &grouping.PeopleDetail{Person: grouping.Person{Name: s}, Ack: s, Note: s, Text: s, Until: night}
 	case grouping.EventGap:
 		e.Gap = &grouping.Gap{From: night.Add(-time.Hour), To: night}
 	default:
@@ -253,7 +259,28 @@ func hostilePages(s string) map[string]Page {
 		"help":        NewHelpPage(site),
 		"gone":        NewGonePage(site, grouping.ID(s), grouping.Fingerprint(s), events),
 		"error":       NewErrorPage(site, http.StatusBadRequest, s),
+		"acked":       NewGroupPage(site, GroupView{}, hostilePeople(noName, s, night), events),
+		"closed":      NewGroupPage(site, GroupView{}, hostilePeople(noName, s, time.Time{}), events),
+		"ackedls":     NewGroupsPage(site, q("filter"), grouping.GroupPage{Groups: []*grouping.AlertGroup{hostilePeople(noName, s, night)}, Total: 1}),
+		"form": NewFormPage(site, FormAck, g.ID, http.StatusBadRequest, "the name "+s, PersonInput{
+			Name: s, Text: s, Until: s, Episode: s, Ack: s, ID: s, List: s,
+		}),
+		"refused": NewFormPage(site, FormNote, g.ID, http.StatusForbidden, s, PersonInput{Name: s, Text: s}),
+		"ackall":  NewAckAllPage(site, q("filter"), groups),
+		"ackalls": NewAckAllAgain(site, q("filter"), groups, http.StatusBadRequest, s, PersonInput{Name: s, Text: s, Until: s}),
+		"someack": NewAckedPage(site, q("filter"), 1, groups, 1),
 	}
+}
+
+// hostilePeople returns the group as it is after a person acknowledged it at a time, or closed it.
+func hostilePeople(g *grouping.AlertGroup, s string, at time.Time) *grouping.AlertGroup {
+	next := *g
+	if at.IsZero() {
+		next.ClosedBy = &grouping.Closing{Person: grouping.Person{Name: s}, At: night}
+	} else {
+		next.Acks = []*grouping.Ack{{ID: s, Stamp: "z", Person: grouping.Person{Name: s}, At: at, Note: s}}
+	}
+	return grouping.NewAlertGroup(next)
 }
 
 // parseSuppressed returns the view of what a silence mutes.

@@ -110,6 +110,22 @@ func (l Links) GroupJSON(id grouping.ID) string {
 	return l.timed(l.path("api", "v1", "groups", string(id)))
 }
 
+// Ack is where the form posts that acknowledges a group. It and the next ones are of the present
+// only.
+func (l Links) Ack(id grouping.ID) string { return l.path("groups", string(id), "ack") }
+
+// AckAll is the page that acknowledges all groups of a view, and where its form posts.
+func (l Links) AckAll(v View) string { return l.path("ack") + v.encode() }
+
+// Unack is where the form posts that undoes an acknowledgement.
+func (l Links) Unack(id grouping.ID) string { return l.path("groups", string(id), "unack") }
+
+// Notes is where the form posts that adds a note to a group.
+func (l Links) Notes(id grouping.ID) string { return l.path("groups", string(id), "notes") }
+
+// CloseGroup is where the form posts that closes a group.
+func (l Links) CloseGroup(id grouping.ID) string { return l.path("groups", string(id), "close") }
+
 // Postmortem is a report about the last episode of a group as Markdown. The last one is that
 // before the time of a past state.
 func (l Links) Postmortem(id grouping.ID) string {

@@ -12,7 +12,9 @@ import (
 type Mark struct {
 	Text, Title, Href string
 	Loud              bool
-	Left              Phrase // a duration after the text
+	Own               bool    // it is about what a person did
+	Says              Phrases // in place of Text
+	Left              Phrase  // a duration after the text
 	After             string // text after the duration
 }
 

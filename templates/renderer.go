@@ -33,6 +33,8 @@ func (*ReportListPage) templateName() string { return "reportlist" }
 func (*StatusPage) templateName() string     { return "status" }
 func (*HelpPage) templateName() string       { return "help" }
 func (*ProblemPage) templateName() string    { return "problem" }
+func (*FormPage) templateName() string       { return "form" }
+func (*AckAllPage) templateName() string     { return "ackall" }
 
 // Renderer renders pages and has the static files. It is safe for concurrent
 // use.
@@ -83,7 +85,7 @@ func New(prefix string) (*Renderer, error) {
 	}
 	for _, p := range []Page{
 		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &ReportPage{},
-		&ReportListPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{},
+		&ReportListPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}, &FormPage{}, &AckAllPage{},
 	} {
 		// html/template checks the escaping at the first execution. An unsafe
 		// template must fail at the start, not for a reader.

@@ -33,6 +33,7 @@ type GroupRow struct {
 	Inhibits, InhibitsHref string // inhibits 12 alerts
 	Matched                string // 2 of 6 match
 	Spark                  string // SVG path of 120 × 16 with the activity of the last hours
+	Ack                    *RowAck
 	Since                  Moment
 	Verb                   Verb   // what happened at Since, if the group is not firing
 	Ago                    string // after an age that counts from a past event
@@ -141,6 +142,12 @@ func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared grouping.Labels
 	r.Ago = s.ago()
 	if len(v.Matchers) > 0 {
 		r.Matched = matchedCount(g, v)
+	}
+	if m, ok := s.ackMark(g); ok {
+		r.Marks = append([]Mark{m}, r.Marks...)
+	}
+	if !v.Wall {
+		r.Ack = s.rowAck(g, r.Title)
 	}
 	r.setVersions()
 	return r
@@ -260,9 +267,12 @@ func (r *GroupRow) setVersions() {
 	}
 	say(r.Title, r.Severity.Word, r.Says, r.Values, r.Why.identity(), r.Count, r.Counted, r.Since.ISO)
 	for _, m := range r.Marks {
-		say(m.Text)
+		say(m.Text + m.Says.identity())
 	}
 	r.Change = fmt.Sprintf("%08x", h.Sum32())
+	if r.Ack != nil {
+		say(r.Ack.Episode)
+	}
 	say(r.Mix, r.Inhibits, r.Matched, r.Spark, r.Href, string(r.Verb), r.Severity.Shape)
 	for _, c := range r.Chips {
 		say(c.Text, c.Href)

@@ -53,6 +53,9 @@ type Site struct {
 	Past *Past
 	// BadAt reports that the parameter at cannot be used. The page shows the present.
 	BadAt bool
+	// ReadOnly reports whether nobody may write. AsksNames reports whether Muster cannot verify
+	// names, so that people type them.
+	ReadOnly, AsksNames bool
 	// RejectedNotifications is the number of notifications that were rejected since the start.
 	RejectedNotifications int
 }
@@ -185,6 +188,7 @@ const (
 	codeOK         = 200
 	codeBadRequest = 400
 	codeNotFound   = 404
+	codeConflict   = 409
 )
 
 // Code is the HTTP status code of the page.

@@ -25,6 +25,7 @@ type Timeline struct {
 	Axis     []AxisMark // times at equal distances; the last is the right edge
 	Sent     []SentRow  // notifications by receiver
 	MoreSent string     // number of receivers that are not drawn
+	People   []Tick     // acknowledgements and notes
 	Gaps     string     // SVG path of the times without data, in every row
 	Rows     []TimelineRow
 	Key      []TimelineKey // what the pictures mean
@@ -86,6 +87,7 @@ func newTimeline(
 	if t.Sent = sent; more > 0 {
 		t.MoreSent = "+" + plural(more, "receiver", "receivers")
 	}
+	t.People = peopleTicks(g, sp)
 	inRange := t.addAlerts(sorted, rowLabel(sorted, shared), sp, s.Now)
 	t.shortenLabels()
 	if len(t.Rows) > maxNarrowRows {
@@ -95,8 +97,12 @@ func newTimeline(
 		t.More = "+" + formatCount(left) + " more alerts"
 		t.TableCut = true
 	}
-	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s.", plural(inRange, "alert", "alerts"),
+	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s", plural(inRange, "alert", "alerts"),
 		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), counts)
+	if n := len(t.People); n > 0 {
+		t.Says += "; " + plural(n, "acknowledgement or note", "acknowledgements and notes")
+	}
+	t.Says += "."
 	t.addGaps(s.Gaps, sp, s.Now)
 	t.addKey()
 	return t

@@ -29,7 +29,9 @@ func TestHeadWorksWhereGetDoes(t *testing.T) {
 	}
 	for path, has := range methods {
 		require.Equal(t, has[http.MethodGet], has[http.MethodHead], path)
-		require.False(t, has[http.MethodGet] && has[http.MethodPost], path)
+		if strings.HasPrefix(path, "/webhook") || strings.HasPrefix(path, "/events") { // a redirect must not look like a success
+			require.False(t, has[http.MethodGet], path)
+		}
 	}
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	ask := func(method, path string) (*http.Response, string) {

@@ -41,10 +41,16 @@ func Error(c *gin.Context, logger *slog.Logger, err error) {
 
 // refuse answers a person who may not write.
 func refuse(c *gin.Context, refused *person.RefusedError) {
-	if refused.Status == http.StatusMethodNotAllowed {
-		c.Header("Allow", "") // no method is allowed, and the client must learn that
-	}
+	RefusedHeader(c, refused)
 	Fail(c, refused.Status, refused.Text)
+}
+
+// RefusedHeader sets the header that belongs to the status code of a refusal: with 405 the
+// methods that are allowed, which are none.
+func RefusedHeader(c *gin.Context, refused *person.RefusedError) {
+	if refused.Status == http.StatusMethodNotAllowed {
+		c.Writer.Header()["Allow"] = []string{""}
+	}
 }
 
 // Cancelled ends a request whose client went away. A client that closed only its

@@ -44,6 +44,7 @@ func TestErrorsHaveTheirStatusCode(t *testing.T) {
 		c.Writer.WriteHeaderNow()
 		require.Equal(t, tc.code, w.Code, name)
 		require.True(t, c.IsAborted(), name)
+		require.Equal(t, tc.code == http.StatusMethodNotAllowed, w.Header()["Allow"] != nil, name)
 		if tc.text != "" {
 			require.JSONEq(t, tc.text, w.Body.String(), name)
 		}

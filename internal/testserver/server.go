@@ -56,6 +56,10 @@ type Groups interface {
 	AllSilences(ctx context.Context, source string) ([]grouping.SilenceInfo, error)
 	Silence(ctx context.Context, source, id string) (grouping.SilenceInfo, error)
 	SourceReports(ctx context.Context) ([]grouping.SourceReport, error)
+	Acknowledge(ctx context.Context, id grouping.ID, r grouping.AckRequest) (*grouping.AlertGroup, error)
+	Unacknowledge(ctx context.Context, id grouping.ID, r grouping.UnackRequest) (*grouping.AlertGroup, error)
+	AddNote(ctx context.Context, id grouping.ID, r grouping.NoteRequest) (*grouping.AlertGroup, error)
+	Close(ctx context.Context, id grouping.ID, r grouping.CloseRequest) (*grouping.AlertGroup, error)
 	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }

@@ -158,7 +158,16 @@
       if ('age' in data || 'until' in data || (localTimes && 'abs' in data)) return true;
     }
     // The reader is about to type or choose here.
-    return current === document.activeElement && /INPUT|SELECT/.test(current.nodeName);
+    return current === document.activeElement && /INPUT|SELECT|TEXTAREA/.test(current.nodeName);
+  }
+
+  /**
+   * Reports whether a node has, or is, a form that the reader edited.
+   * @param {Node} node
+   * @returns {boolean}
+   */
+  function isEdited(node) {
+    return isElement(node) && (node.matches('form[data-keep]') || Boolean(find('form[data-keep]', node)));
   }
 
   /**
@@ -227,19 +236,19 @@
       const key = keyOf(child);
       if (!key) continue;
       if (wantedKeys.has(key)) keyed.set(key, child);
-      else child.remove();
+      else removeNode(child);
     }
     return keyed;
   }
 
   /**
-   * Removes a node and returns its next sibling.
+   * Removes a node, unless the reader edited it, and returns its next sibling.
    * @param {ChildNode} node
    * @returns {ChildNode | null}
    */
   function removeNode(node) {
     const next = node.nextSibling;
-    node.remove();
+    if (!isEdited(node)) node.remove();
     return next;
   }
 
@@ -316,6 +325,7 @@
     if (!find('#main', page) || !page.body.dataset.now) return; // the page of a login or a proxy
     for (const name of ['badge', 'worst', 'now', 'live']) body.dataset[name] = page.body.dataset[name];
     const focused = document.activeElement;
+    const saidBefore = find('#ack')?.dataset.say;
     changedElements = [];
     for (const id of ['notices', 'main']) morph(byID(id), byID(id, page));
     if (focused instanceof HTMLElement && focused !== document.activeElement && focused.isConnected) {
@@ -323,7 +333,9 @@
     }
     title = page.title;
     const critical = changedElements.filter(element => element.matches('.row.crit:not(.mute)')).length;
-    if (critical) announcement.textContent = `${critical}${critical > 1 ? ' critical groups are' : ' critical group is'} new or changed`;
+    const said = find('#ack')?.dataset.say;
+    if (said && said !== saidBefore) announcement.textContent = said;
+    else if (critical) announcement.textContent = `${critical}${critical > 1 ? ' critical groups are' : ' critical group is'} new or changed`;
     prepare();
     tick();
   }
@@ -630,6 +642,19 @@
     byID('open-keys').hidden = false;
     for (const button of findAll('[data-copy][hidden],[data-copy-link][hidden]')) button.hidden = false;
     if (localTimes) writeTimes();
+    for (const field of /** @type {HTMLInputElement[]} */ (findAll('input[name=by]'))) field.value ||= keptName();
+  }
+
+  /**
+   * Returns the name that the reader typed before, or "".
+   * @returns {string}
+   */
+  function keptName() {
+    try {
+      return decodeURIComponent(/(?:^|; )muster-name=([^;]*)/.exec(document.cookie)?.[1] ?? '');
+    } catch {
+      return '';
+    }
   }
 
   // ---- Copying
@@ -732,7 +757,7 @@
     const action = keyActions[key];
     if (action) return action;
     const element = /^[a-z0[\]-]$/.test(key) ? find(`[data-k="${key}"]`) : null;
-    return element && (() => element.click());
+    return element && (() => element.matches('input,textarea') ? element.focus() : element.click());
   }
 
   document.addEventListener('keydown', event => {
@@ -763,6 +788,13 @@
       if (!value) event.formData.delete(name);
     }
   });
+
+  // A form that the reader edits stays as it is, whatever happens to the page around it.
+  document.addEventListener('input', event => {
+    const form = /** @type {HTMLInputElement} */ (event.target).form;
+    if (form?.method === 'post') form.dataset.keep = '';
+  });
+  document.addEventListener('reset', event => delete /** @type {HTMLElement} */ (event.target).dataset.keep);
 
   // ---- Start
 

@@ -47,6 +47,10 @@ func scenarios() []scenario {
 			return slices.DeleteFunc(fixture.Muted(now), func(g *grouping.AlertGroup) bool { return g.Counts.Firing > 0 })
 		}, knowCauses},
 		{"unset", func(now time.Time) []*grouping.AlertGroup { return append(fixture.Muted(now), fixture.Groups(now)...) }, nil},
+		{"people", fixture.People, func(s *templates.Site) { s.AsksNames = true }},
+		{"signedin", fixture.People, nil},
+		{"readonly", fixture.People, func(s *templates.Site) { s.ReadOnly = true }},
+		{"peoplepast", fixture.People, goBack},
 		{"first", func(time.Time) []*grouping.AlertGroup { return nil }, nil},
 		{"quiet", quiet, nil},
 		{"nobeat", func(now time.Time) []*grouping.AlertGroup { return quiet(now)[:1] }, nil},
@@ -251,6 +255,11 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		return templates.NewStatusPage(s, status(s))
 	case "help":
 		return templates.NewHelpPage(s)
+	case "who":
+		return templates.NewFormPage(s, templates.FormAck, groups[0].ID, http.StatusBadRequest, "a name is required",
+			templates.PersonInput{Text: "rollback of checkout 2.31 started", Until: "4h"})
+	case "ack":
+		return templates.NewAckAllPage(s, templates.ParseView(query.Of(q)), groups[:min(3, len(groups))])
 	case "error":
 		return templates.NewErrorPage(s, http.StatusServiceUnavailable, "01JD8Z6Q3V")
 	default:
@@ -274,7 +283,13 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 	}
 	slices.SortStableFunc(selected, func(a, b *grouping.AlertGroup) int {
 		quiet := func(g *grouping.AlertGroup) int { return min(1, max(0, 1-g.Counts.Firing)) }
-		return cmp.Or(cmp.Compare(quiet(a), quiet(b)), cmp.Compare(a.Severity, b.Severity), b.NewestAt.Compare(a.NewestAt))
+		acked := func(g *grouping.AlertGroup) int {
+			if g.IsAcknowledged(s.Now) {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(cmp.Compare(acked(a), acked(b)), cmp.Compare(quiet(a), quiet(b)), cmp.Compare(a.Severity, b.Severity), b.NewestAt.Compare(a.NewestAt))
 	})
 	from, _ := strconv.Atoi(v.Cursor)
 	page := grouping.GroupPage{Total: len(selected), Groups: selected[min(from, len(selected)):min(from+grouping.DefaultLimit, len(selected))]}
