@@ -112,6 +112,7 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 	addRun(&group, func(ctx context.Context) error { return m.poll(ctx, restored) })
 	addRun(&group, func(ctx context.Context) error { return m.recordLife(ctx, restored) })
 	addRun(&group, func(ctx context.Context) error { return m.keepCheckpoints(ctx, restored) })
+	addRun(&group, m.past.Run)
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
 		err := m.storage.Run(ctx)

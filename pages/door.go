@@ -75,6 +75,9 @@ type past interface {
 	AlertBefore(
 		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
 	) (history.Before, error)
+	// ListedBefore is GroupBefore for a row of the list. It reads nothing, so it returns false if
+	// the answer is not known yet.
+	ListedBefore(ctx context.Context, g *grouping.AlertGroup, now time.Time) (before history.Before, ok bool)
 	// Report returns a report of the history. If too many reports are asked for, it returns
 	// grouping.ErrBusy.
 	Report(ctx context.Context, q history.ReportQuery) (*history.Report, error)

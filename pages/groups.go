@@ -6,6 +6,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"muster/grouping"
+	"muster/history"
 	"muster/templates"
 )
 
@@ -48,6 +49,9 @@ func (of *visit) listPage(v templates.View) (*templates.GroupsPage, error) {
 	page, err := of.state.List(of.ctx, v.ListQuery())
 	if err != nil {
 		return nil, err
+	}
+	of.site.BeforeOf = func(g *grouping.AlertGroup) (history.Before, bool) {
+		return of.past.ListedBefore(of.ctx, g, of.site.Now)
 	}
 	p := templates.NewGroupsPage(of.site, v, page)
 	if len(page.Groups) > 0 || len(v.Matchers) == 0 {

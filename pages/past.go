@@ -22,6 +22,7 @@ type visit struct {
 	site   *templates.Site
 	// state has the groups of that time.
 	state state
+	past  past
 }
 
 // isBeforeHistory reports whether the visit is one of a time before the history begins. Then
@@ -54,7 +55,7 @@ func asksForPast(raw string) bool {
 func (d *Door) presentVisit(c *gin.Context, site *templates.Site) *visit {
 	params := query.Parse(c.Request.URL.RawQuery)
 	params.All("at") // it may be empty
-	return &visit{ctx: c.Request.Context(), params: params, site: site, state: d.groups}
+	return &visit{ctx: c.Request.Context(), params: params, site: site, state: d.groups, past: d.past}
 }
 
 // servePast answers with a page of a past state. If the time cannot be used, the page shows the

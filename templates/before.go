@@ -115,6 +115,34 @@ func longerMark(s *Site, b *history.Before) (Mark, bool) {
 	}, true
 }
 
+// minForOften is the number of episodes within RecentWindow from which a row says how often.
+const minForOften = 3
+
+// withBeforeMarks adds what the earlier episodes of a group say to the marks of its row.
+func (s *Site) withBeforeMarks(g *grouping.AlertGroup, marks []Mark) []Mark {
+	if s.BeforeOf == nil || g.Counts.Firing+g.Counts.Suppressed == 0 {
+		return marks
+	}
+	b, known := s.BeforeOf(g)
+	if !known {
+		return marks
+	}
+	if m, ok := longerMark(s, &b); ok {
+		marks = append([]Mark{m}, marks...)
+	}
+	if b.RecentFirings >= minForOften {
+		window := "7 days"
+		if !b.Covers(history.RecentWindow, s.Now) {
+			window = daysKnown(s.Now.Sub(b.KnownSince))
+		}
+		marks = append(marks, Mark{
+			Text: ordinal(b.RecentFirings) + " in " + window, Href: s.Links.Word("often"),
+			Title: "How often the group fired in this time, with this one",
+		})
+	}
+	return marks
+}
+
 // SetBefore says on the page how often the group fired before.
 func (p *GroupPage) SetBefore(s *Site, v GroupView, id grouping.ID, b *history.Before) {
 	if l, ok := newBeforeLine(s, b, v.Page(id)); ok {

@@ -104,6 +104,8 @@ func NewHelpPage(s *Site) *HelpPage {
 				"The counts are minimums."},
 			{"disagree", "Alertmanagers disagree", "One replica reports an alert as firing, another reports it as resolved."},
 			{"flapping", "flapping", "An alert started firing at least 4 times within the last hour."},
+			{"often", "4th in 7 days", "The group fires for the fourth time within seven days. " +
+				"Its page says more. Rows say so from the third time on."},
 			{"longer", "longer than usual", "The alert or the group fires for longer than 90 % of its earlier episodes did."},
 			{"before-restart", "before restart", "Restored from the storage. No notification has arrived since Muster started."},
 			{"future", "starts in the future", "The start time of the alert is ahead of Muster's clock. " +

@@ -138,6 +138,7 @@ func NewGroupRow(g *grouping.AlertGroup, v View, s *Site, shared grouping.Labels
 		r.Inhibits = "inhibits " + plural(n, "alert", "alerts")
 		r.InhibitsHref = s.Links.Groups(causeView(grouping.MuteInhibition))
 	}
+	r.Marks = s.withBeforeMarks(g, r.Marks)
 	r.Since, r.Verb = groupSince(g, s.Now)
 	r.Ago = s.ago()
 	if len(v.Matchers) > 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/alertmanager/pkg/labels"
 
 	"muster/grouping"
+	"muster/history"
 	"muster/internal/query"
 )
 
@@ -36,6 +37,9 @@ type Site struct {
 	// known. Both functions may be nil.
 	SilenceOf func(source, id string) *grouping.Silence
 	AlertOf   func(source string, fp grouping.Fingerprint) *grouping.Alert
+	// BeforeOf says how often a group fired before, for its row. It returns false if that is not
+	// known yet. It may be nil.
+	BeforeOf func(*grouping.AlertGroup) (before history.Before, ok bool)
 	// ListedBy returns the URL of an Alertmanager whose API listed the alert in its last
 	// answer, or "". It may be nil.
 	ListedBy func(source string, fp grouping.Fingerprint) string

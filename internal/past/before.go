@@ -129,6 +129,13 @@ func (r *Reader) before(ctx context.Context, episodes []grouping.Episode, since,
 	return history.NewBefore(episodes, gaps, latest(since, known), now), nil
 }
 
+// lastSince returns what historySince returned last, however long ago.
+func (t *tracks) lastSince() (since time.Time, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.knownSince, !t.knownAt.IsZero()
+}
+
 // historySince is knownSince, but reads the history seldom.
 func (r *Reader) historySince(ctx context.Context) (time.Time, error) {
 	t := &r.tracks

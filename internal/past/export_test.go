@@ -22,3 +22,6 @@ func (r *Reader) DigestBytes() (bytes int) {
 	}
 	return bytes
 }
+
+// MaxWanted is the maximum number of groups that wait to be read.
+const MaxWanted = maxWanted

@@ -28,7 +28,8 @@ type events interface {
 	LoadCheckpoint(ctx context.Context, name grouping.Stamp) (*grouping.Checkpoint, error)
 }
 
-// Reader answers questions about the past. It is safe for concurrent use.
+// Reader answers questions about the past. It is safe for concurrent use. What Run has not read is
+// missing in lists.
 type Reader struct {
 	events events
 	slots  chan struct{}
@@ -36,11 +37,12 @@ type Reader struct {
 	walls   walls
 	tracks  tracks
 	digests digests
+	listed  listed
 }
 
 // New returns a reader of the manager's history.
 func New(events events) *Reader {
-	return &Reader{events: events, slots: make(chan struct{}, maxConcurrent)}
+	return &Reader{events: events, slots: make(chan struct{}, maxConcurrent), listed: newListed()}
 }
 
 // acquire takes a slot, or waits for one until the context ends.

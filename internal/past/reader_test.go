@@ -17,7 +17,7 @@ import (
 	"muster/storage"
 )
 
-func newManager(t *testing.T) *grouping.Manager {
+func newManager(t testing.TB) *grouping.Manager {
 	t.Helper()
 	m, err := grouping.NewManager(storage.NewMemory(storage.DefaultMemoryOptions()), grouping.NewClock(), nil,
 		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)

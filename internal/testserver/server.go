@@ -71,6 +71,7 @@ type Past interface {
 	AlertBefore(
 		ctx context.Context, fp grouping.Fingerprint, groups []*grouping.AlertGroup, read *grouping.EventPage, now time.Time,
 	) (history.Before, error)
+	ListedBefore(ctx context.Context, g *grouping.AlertGroup, now time.Time) (before history.Before, ok bool)
 	Report(ctx context.Context, q history.ReportQuery) (*history.Report, error)
 	Counted(ctx context.Context, q history.CountedQuery) (*history.Counted, error)
 }
