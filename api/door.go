@@ -32,6 +32,7 @@ type state interface {
 // groups is what the API needs from the domain: the state of the present, and the history.
 type groups interface {
 	state
+	peopleWriter
 
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
 	// StreamEvents streams the history from a time on, as grouping.History describes.
@@ -66,6 +67,16 @@ type silencer interface {
 	CanSilence(source string) bool
 	PassPost(ctx context.Context, source, contentType string, body []byte, by grouping.Person) (grouping.SilenceAnswer, error)
 	PassDelete(ctx context.Context, source, id string, by grouping.Person) (grouping.SilenceAnswer, error)
+}
+
+// peopleWriter makes the writes of people to groups. Each returns the group after the write. The
+// errors are a *grouping.GroupNotFoundError, an *EpisodeOverError, an *InvalidError or an
+// *AckNotFoundError. A repeated write changes nothing.
+type peopleWriter interface {
+	Acknowledge(ctx context.Context, id grouping.ID, r grouping.AckRequest) (*grouping.AlertGroup, error)
+	Unacknowledge(ctx context.Context, id grouping.ID, r grouping.UnackRequest) (*grouping.AlertGroup, error)
+	AddNote(ctx context.Context, id grouping.ID, r grouping.NoteRequest) (*grouping.AlertGroup, error)
+	Close(ctx context.Context, id grouping.ID, r grouping.CloseRequest) (*grouping.AlertGroup, error)
 }
 
 // Status is what the API says about Muster itself. Both functions are safe for
@@ -116,6 +127,7 @@ func (d *Door) Routes(r gin.IRouter) {
 	reply.Get(v1, "/silences/:id", d.serveSilence)
 	reply.Get(v1, "/stats", d.serveStats)
 	reply.Get(v1, "/status", d.rejectParameters, d.serveStatus)
+	d.peopleRoutes(r)
 	d.v2Routes(r)
 }
 

@@ -20,6 +20,10 @@ type encoder struct {
 	unusual bool
 	// mutes has the details of what mutes alerts.
 	mutes muteDetails // set before the first alert
+	// now is the time at which acknowledgements count. withNotes says whether groups have
+	// their notes.
+	now       time.Time
+	withNotes bool
 	// episodes is memory for the episodes of one alert or group.
 	episodes []grouping.Episode
 }
@@ -50,7 +54,7 @@ func (e *encoder) usual(encode func(), view func() any) error {
 
 // group appends a group without its alerts.
 func (e *encoder) group(g *grouping.AlertGroup) error {
-	return e.usual(func() { e.usualGroup(g) }, func() any { return viewGroup(g) })
+	return e.usual(func() { e.usualGroup(g) }, func() any { return viewGroup(g, e.now, e.withNotes) })
 }
 
 func (e *encoder) usualGroup(g *grouping.AlertGroup) {
@@ -82,6 +86,18 @@ func (e *encoder) usualGroup(g *grouping.AlertGroup) {
 		e.string(`,"lastReason":`, g.LastReason)
 	}
 	e.int(`,"version":`, g.Version)
+	if g.Opened != "" {
+		e.string(`,"episode":`, string(g.Opened))
+	}
+	if g.ClosedBy != nil {
+		e.rare(`,"closedBy":`, viewClosing(g))
+	}
+	if ack := viewAck(g, e.now); ack != nil {
+		e.rare(`,"ack":`, ack)
+	}
+	if e.withNotes && len(g.Notes) > 0 {
+		e.rare(`,"notes":`, viewNotes(g))
+	}
 	e.episodes = g.AppendEpisodes(e.episodes[:0])
 	e.listEpisodes()
 	e.raw("}")

@@ -85,8 +85,26 @@ func drawGroup(t *rapid.T) *grouping.AlertGroup {
 			g.Mutes = append(g.Mutes, &grouping.AlertMutes{Fingerprint: a.Fingerprint, Mutes: drawMutes(t)})
 		}
 	}
+	drawPeople(t, &g)
 	slices.SortFunc(g.Mutes, func(x, y *grouping.AlertMutes) int { return cmp.Compare(x.Fingerprint, y.Fingerprint) })
 	return grouping.NewAlertGroup(g)
+}
+
+// drawPeople sets what people wrote, in some groups.
+func drawPeople(t *rapid.T, g *grouping.AlertGroup) {
+	if !rapid.Bool().Draw(t, "people") {
+		return
+	}
+	by := grouping.Person{Name: anyText.Draw(t, "name"), Verified: rapid.Bool().Draw(t, "verified")}
+	g.Opened = grouping.Stamp(anyText.Draw(t, "episode"))
+	g.Acks = []*grouping.Ack{{
+		ID: anyText.Draw(t, "ack"), Person: by, At: anyTime.Draw(t, "acknowledged"), Until: anyTime.Draw(t, "until"),
+		Note: anyText.Draw(t, "text"), Stamp: "1",
+	}}
+	g.Notes = []*grouping.Note{{ID: anyText.Draw(t, "note"), Person: by, At: anyTime.Draw(t, "noted"), Text: anyText.Draw(t, "note text")}}
+	if rapid.Bool().Draw(t, "closed") {
+		g.ClosedBy = &grouping.Closing{Person: by, At: anyTime.Draw(t, "closed at")}
+	}
 }
 
 // anyDetails knows every silence.
@@ -114,7 +132,8 @@ func TestGroupsAreEncodedAsByPackageJSON(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		g := drawGroup(t)
-		check(t, viewGroup(g), func() error { return e.group(g) })
+		e.now, e.withNotes = anyTime.Draw(t, "now"), rapid.Bool().Draw(t, "with notes")
+		check(t, viewGroup(g, e.now, e.withNotes), func() error { return e.group(g) })
 		for _, a := range g.Alerts {
 			check(t, viewAlert(g, a, e.mutes), func() error { return e.alert(g, a) })
 		}

@@ -15,6 +15,7 @@ var eventColumns = []string{
 	"id", "time", "kind", "groupId", "source", "receiver", "fingerprint", "alertname", "labels", "was", "startsAt", "endsAt",
 	"reason", "externalURL", "firing", "resolved", "truncated", "integration", "index", "muteKind", "muteId", "muteRule",
 	"silenceId", "silenceCreatedBy", "silenceComment", "from", "to",
+	"by", "verified", "text", "until",
 }
 
 // exportEvents answers with the events that the query selects, oldest first.
@@ -103,6 +104,14 @@ func (o *csvStream) writeEvent(e *grouping.Event) {
 	o.writeText(s.Comment)
 	o.writeTime(v.From)
 	o.writeTime(v.To)
+	o.writeText(v.By)
+	if v.Verified == nil {
+		o.writeText("")
+	} else {
+		o.writeBool(*v.Verified)
+	}
+	o.writeText(v.Text)
+	o.writeTime(v.Until)
 	o.endRow()
 }
 

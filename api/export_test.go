@@ -34,6 +34,10 @@ type (
 	GapView           = gapView
 	SourceStatusView  = sourceStatusView
 
+	AckView     = ackView
+	NoteView    = noteView
+	ClosingView = closingView
+
 	ReportView         = reportView
 	WindowView         = windowView
 	ReportRowView      = reportRowView
@@ -43,7 +47,7 @@ type (
 
 // The functions that make them.
 var (
-	ViewGroup = viewGroup
+	ViewGroup = func(g *grouping.AlertGroup) GroupView { return viewGroup(g, time.Now(), true) }
 	ViewAlert = func(g *grouping.AlertGroup, a *grouping.Alert) alertView { return viewAlert(g, a, nil) }
 	ViewEvent = viewEvent
 

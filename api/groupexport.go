@@ -12,6 +12,7 @@ var groupColumns = []string{
 	"id", "source", "receiver", "groupKey", "groupLabels", "commonLabels", "commonAnnotations", "routeLabels", "externalURL", "state",
 	"settling", "stale", "truncated", "firing", "resolved", "suppressed", "unreported", "createdAt", "updatedAt", "lastNotifiedAt",
 	"resolvedAt", "notifications", "lastReason", "version",
+	"ackBy", "ackAt", "ackUntil", "ackNote", "newSince", "closedBy", "notes",
 }
 
 // exportGroups answers with the groups that the query selects at a moment.
@@ -20,13 +21,14 @@ func (d *Door) exportGroups(c *gin.Context, m moment, q grouping.ListQuery, form
 	d.export(c, format, tableOrLines{
 		name: "groups", columns: groupColumns,
 		table: func(out *csvStream) {
+			out.enc.now = m.time()
 			out.fail(eachGroup(q, list, func(g *grouping.AlertGroup) bool {
 				out.writeGroup(g)
 				return !out.failed()
 			}))
 		},
 		lines: func(out *jsonStream) {
-			out.enc.mutes = m.details(d.groups)
+			out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
 			out.fail(eachGroup(q, list, func(g *grouping.AlertGroup) bool {
 				var alerts []*grouping.Alert
 				if withAlerts {
@@ -94,5 +96,28 @@ func (o *csvStream) writeGroup(g *grouping.AlertGroup) {
 	o.writeInt(g.Notifications)
 	o.writeText(g.LastReason)
 	o.writeInt(g.Version)
+	o.writePeople(g)
 	o.endRow()
+}
+
+// writePeople writes the cells about what people wrote. Those of an acknowledgement are empty
+// if no acknowledgement counts.
+func (o *csvStream) writePeople(g *grouping.AlertGroup) {
+	if a := viewAck(g, o.enc.now); a != nil {
+		o.writeText(a.By)
+		o.writeTime(a.At)
+		o.writeTime(a.Until)
+		o.writeText(a.Note)
+		o.writeInt(int64(a.NewSince))
+	} else {
+		for range 5 {
+			o.writeText("")
+		}
+	}
+	closedBy := ""
+	if g.ClosedBy != nil {
+		closedBy = g.ClosedBy.Name
+	}
+	o.writeText(closedBy)
+	o.writeInt(int64(len(g.Notes)))
 }

@@ -36,7 +36,7 @@ func (d *Door) serveGroups(c *gin.Context) {
 		return
 	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
-		out.enc.mutes = m.details(d.groups)
+		out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
 		out.writeGroups(page.Groups, func(g *grouping.AlertGroup) []*grouping.Alert {
 			if withAlerts {
 				return g.Alerts
@@ -87,7 +87,7 @@ func (d *Door) serveGroup(c *gin.Context) {
 		Before beforeView `json:"before"`
 	}{m.of, viewBefore(&b, now)}
 	d.streamJSON(c, 0, func(out *jsonStream) {
-		out.enc.mutes = m.details(d.groups)
+		out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
 		out.writeGroupWith(more, g, g.Alerts)
 	})
 }
@@ -128,7 +128,7 @@ func (d *Door) serveAlert(c *gin.Context) {
 		before[source] = viewBefore(&b, now)
 	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
-		out.enc.mutes = m.details(d.groups)
+		out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
 		out.writeGroups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
 		out.writeFields(m.of)
 		out.writeRaw(`,"before":`)

@@ -292,7 +292,7 @@ func (u *liveUpdate) gone(epoch string) ([]byte, error) {
 
 func (t *eventText) encode(event, id string, add func(*encoder) error) ([]byte, error) {
 	t.once.Do(func() {
-		var data encoder
+		data := encoder{now: time.Now()}
 		if t.err = add(&data); t.err == nil {
 			t.text = appendEvent(make([]byte, 0, len(data.text)+64), event, id, data.text)
 		}

@@ -57,6 +57,11 @@ func (d *Door) serveLive(c *gin.Context) {
 	if !asked.SelectsAll() {
 		selected := asked.Query()
 		client.selects = selected.Selection()
+		// An acknowledgement that ran out changes what is selected, and not the group. So the
+		// state before could have had any.
+		before := selected
+		before.Ack = ""
+		client.selected = before.Selection()
 	}
 	if client.begin(cmp.Or(c.GetHeader("Last-Event-ID"), after)) == nil {
 		client.follow(c.Request.Context())
@@ -84,6 +89,8 @@ type liveClient struct {
 	seq uint64 // sequence of the last event that the client has
 	// selects reports whether the client asked for a group. It is nil for all groups.
 	selects func(*grouping.AlertGroup) bool
+	// selected reports whether the client may have been told of a group.
+	selected func(*grouping.AlertGroup) bool
 }
 
 // begin sends the first event, which tells the client the ID to resume from. id is
@@ -189,7 +196,7 @@ func (l *liveClient) eventOf(u groupNews) ([]byte, error) {
 	switch {
 	case l.selects == nil, u.group != nil && l.selects(u.group):
 		return u.event(l.hub.epoch)
-	case u.before != nil && l.selects(u.before):
+	case u.before != nil && l.selected(u.before):
 		return u.gone(l.hub.epoch)
 	}
 	return nil, nil

@@ -109,7 +109,7 @@ var ginParam = regexp.MustCompile(`:(\w+)`)
 // Pages and profiles are for people and not part of the API.
 // notInContract has the pages, and what Alertmanager's own description describes.
 var notInContract = regexp.MustCompile(
-	`^(/|/(groups|alerts|silences|static|debug/pprof)(/.*)?|/(history|report|status|help|go)/?|(/source/:source)?/api/v2/.*)$`)
+	`^(/|/(groups|alerts|silences|static|debug/pprof)(/.*)?|/(history|report|report/list|status|help|go)/?|(/source/:source)?/api/v2/.*)$`)
 
 // The file lists every route of the API and no other route.
 func TestTheContractHasTheRoutes(t *testing.T) {
@@ -130,7 +130,7 @@ func TestTheContractHasTheRoutes(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, got)
-	require.Len(t, want, 22)
+	require.Len(t, want, 26)
 }
 
 // The schemas have the same field names as view.go. A field is required if it
@@ -140,6 +140,7 @@ func TestTheContractHasTheShapes(t *testing.T) {
 	for name, shape := range map[string]any{
 		"Kept": testserver.Kept{}, "KeptEvents": receiver.KeptEvents{},
 		"Group": api.GroupView{}, "Episode": api.EpisodeView{}, "Alert": api.AlertView{},
+		"Ack": api.AckView{}, "Note": api.NoteView{}, "Closing": api.ClosingView{},
 		"Groups": groupsView{}, "Event": api.EventView{},
 		"Events": eventsView{},
 		"Stats":  api.StatsView{}, "Source": api.SourceView{}, "Status": api.StatusView{}, "Gap": api.GapView{},
@@ -222,6 +223,7 @@ func TestTheContractHasTheAnswers(t *testing.T) {
 	t.Run("readers", func(t *testing.T) { readersAreAnswered(t, c) })
 	t.Run("pages", func(t *testing.T) { pagesAreAnswered(t, c) })
 	t.Run("notifications", func(t *testing.T) { notificationsAreAnswered(t, c) })
+	t.Run("people", func(t *testing.T) { peopleAreAnswered(t, c) })
 	t.Run("live", func(t *testing.T) { followersAreAnswered(t, c) })
 	t.Run("bad queries", func(t *testing.T) { badQueriesAreAnswered(t, c) })
 	t.Run("storage", func(t *testing.T) { anOutageIsAnswered(t, c) })
@@ -376,7 +378,7 @@ func notificationsAreAnswered(t *testing.T, c *contract) {
 func followersAreAnswered(t *testing.T, c *contract) {
 	h := testserver.New(t, testserver.Options{})
 	srv := h.Listen(t)
-	const asked = testserver.LivePath + "?after=foreign&filter=Down&state=firing&receiver=team&source=default"
+	const asked = testserver.LivePath + "?after=foreign&filter=Down&state=firing&receiver=team&source=default&ack=no"
 	client := testserver.Follow(t, srv.URL+asked, "")
 	c.validate(t, httptest.NewRequest(http.MethodGet, asked, nil), client.Status, client.Header, nil)
 	events := []testserver.LiveEvent{client.NextEvent()}

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"io"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -39,7 +41,10 @@ type textStream struct {
 type answerHead struct {
 	media string // its media type
 	file  string // the name under which a browser saves it; "": it is shown
+	code  int    // 0: 200
 }
+
+const jsonMedia = "application/json; charset=utf-8"
 
 // jsonStream writes one JSON value to a client in parts. A list of any length
 // uses no more memory than its largest element.
@@ -51,7 +56,7 @@ var encoders = sync.Pool{New: func() any { return &encoder{text: make([]byte, 0,
 // streamJSON answers with the JSON that the function write writes. Held is the
 // number of other bytes that the answer keeps in memory until it is sent.
 func (d *Door) streamJSON(c *gin.Context, held int64, write func(*jsonStream)) {
-	d.stream(c, held, answerHead{media: "application/json; charset=utf-8"}, func(out *textStream) { write(&jsonStream{out}) })
+	d.stream(c, held, answerHead{media: jsonMedia}, func(out *textStream) { write(&jsonStream{out}) })
 }
 
 // stream answers with the text that the function write writes. Held is as in streamJSON. A
@@ -70,7 +75,7 @@ func (d *Door) stream(c *gin.Context, held int64, head answerHead, write func(*t
 		return
 	}
 	enc, _ := encoders.Get().(*encoder)
-	enc.mutes = d.groups
+	enc.mutes, enc.now, enc.withNotes = d.groups, time.Now(), true
 	out := &textStream{c: c, head: head, to: c.Writer, hold: hold, enc: enc}
 	if compress {
 		out.zipped = reply.NewGzipWriter(c.Writer)
@@ -186,7 +191,7 @@ func (o *textStream) start() {
 	if o.zipped != nil {
 		o.c.Header("Content-Encoding", "gzip")
 	}
-	o.c.Status(http.StatusOK)
+	o.c.Status(cmp.Or(o.head.code, http.StatusOK))
 }
 
 // flush sends what was written so far.

@@ -32,6 +32,10 @@ type GroupView struct {
 	Notifications     int64           `json:"notifications"`
 	LastReason        string          `json:"lastReason,omitempty"`
 	Version           int64           `json:"version"`
+	Episode           grouping.Stamp  `json:"episode,omitempty"`
+	ClosedBy          *closingView    `json:"closedBy,omitempty"`
+	Ack               *ackView        `json:"ack,omitempty"`
+	Notes             []noteView      `json:"notes,omitempty"`
 	Episodes          []episodeView   `json:"episodes"`
 	Alerts            []alertView     `json:"alerts,omitempty"`
 }
@@ -68,18 +72,22 @@ type alertView struct {
 	Episodes     []episodeView        `json:"episodes"`
 }
 
-// viewGroup converts a group without its alerts. A stream writes the alerts one
-// by one.
-func viewGroup(g *grouping.AlertGroup) GroupView {
-	return GroupView{
+// viewGroup converts a group without its alerts, and without its notes if these are not
+// wanted. A stream writes the alerts one by one. Acknowledgements are those that count now.
+func viewGroup(g *grouping.AlertGroup, now time.Time, withNotes bool) GroupView {
+	v := GroupView{
 		ID: g.ID, Source: g.Source, Receiver: g.Receiver, GroupKey: g.GroupKey,
 		GroupLabels: emptyIfNil(g.GroupLabels), CommonLabels: emptyIfNil(g.CommonLabels),
 		CommonAnnotations: emptyIfNil(g.CommonAnnotations), RouteLabels: emptyIfNil(g.RouteLabels),
 		ExternalURL: g.ExternalURL, State: g.State, Settling: g.Settling, Stale: g.Stale, Truncated: g.Truncated,
 		Counts: g.Counts, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt, LastNotifiedAt: g.LastNotifiedAt,
 		ResolvedAt: g.ResolvedAt(), Notifications: g.Notifications, LastReason: g.LastReason, Version: g.Version,
-		Episodes: viewEpisodes(g.Episodes()),
+		Episode: g.Opened, ClosedBy: viewClosing(g), Ack: viewAck(g, now), Episodes: viewEpisodes(g.Episodes()),
 	}
+	if withNotes {
+		v.Notes = viewNotes(g)
+	}
+	return v
 }
 
 func viewAlert(g *grouping.AlertGroup, a *grouping.Alert, of muteDetails) alertView {
@@ -137,6 +145,12 @@ type eventView struct {
 	Silence     *silenceChangeView   `json:"silence,omitempty"`
 	From        time.Time            `json:"from,omitzero"`
 	To          time.Time            `json:"to,omitzero"`
+	By          string               `json:"by,omitempty"`
+	Verified    *bool                `json:"verified,omitempty"`
+	Ack         string               `json:"ack,omitempty"`
+	Note        string               `json:"note,omitempty"`
+	Text        string               `json:"text,omitempty"`
+	Until       time.Time            `json:"until,omitzero"`
 }
 
 func viewEvent(e *grouping.Event) eventView {
@@ -159,6 +173,9 @@ func viewEvent(e *grouping.Event) eventView {
 	if g := e.Gap; g != nil {
 		view.From, view.To = g.From, g.To
 	}
+	if p := e.People; p != nil {
+		view.By, view.Verified, view.Ack, view.Note, view.Text, view.Until = p.Name, &p.Verified, p.Ack, p.Note, p.Text, p.Until
+	}
 	if c := e.Silence; c != nil {
 		view.Silence = &silenceChangeView{
 			ID: c.ID, CreatedBy: c.CreatedBy, Comment: c.Comment, Matchers: matcherTexts(c.Matchers),
@@ -175,6 +192,7 @@ type statsView struct {
 	Groups           map[grouping.State]int  `json:"groups"`
 	Alerts           map[grouping.Status]int `json:"alerts"`
 	Receivers        map[string]int          `json:"receivers"`
+	Acknowledged     int                     `json:"acknowledged"`
 	Sources          map[string]sourceView   `json:"sources"`
 	LastNotification time.Time               `json:"lastNotification,omitzero"`
 }
@@ -187,7 +205,7 @@ type sourceView struct {
 
 func viewStats(t grouping.Totals) statsView {
 	v := statsView{
-		Groups: t.Groups, Alerts: t.Alerts, Receivers: t.Receivers, Sources: make(map[string]sourceView, len(t.Sources)),
+		Groups: t.Groups, Alerts: t.Alerts, Receivers: t.Receivers, Acknowledged: t.Acknowledged, Sources: make(map[string]sourceView, len(t.Sources)),
 		LastNotification: t.LastNotification,
 	}
 	for name, source := range t.Sources {

@@ -72,7 +72,7 @@ func (v View) ListQuery() grouping.ListQuery { return v.Query() }
 
 // Filtered reports whether the view has a filter besides the state.
 func (v View) Filtered() bool {
-	return len(v.Matchers)+len(v.Words) > 0 || v.Receiver != "" || v.Source != "" || v.Silence != ""
+	return len(v.Matchers)+len(v.Words) > 0 || v.Receiver != "" || v.Source != "" || v.Silence != "" || v.Ack != ""
 }
 
 func (v View) encode() string {
@@ -85,6 +85,7 @@ func (v View) encode() string {
 	q.add("silence", v.Silence)
 	q.add("receiver", v.Receiver)
 	q.add("source", v.Source)
+	q.add("ack", string(v.Ack))
 	if v.Sort != grouping.DefaultSort {
 		q.add("sort", string(v.Sort))
 	}

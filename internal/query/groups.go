@@ -35,12 +35,13 @@ type Groups struct {
 	Cause            grouping.MuteKind
 	Silence          string
 	Receiver, Source string
+	Ack              grouping.AckState
 	Sort             grouping.Sort
 	Limit            int
 	Cursor           string
 }
 
-// Groups reads filter, state, cause, silence, receiver, source, sort, limit and cursor. If the query
+// Groups reads filter, state, cause, silence, receiver, source, ack, sort, limit and cursor. If the query
 // has no state, it uses defaultState, or suppressed if it asks for a cause.
 func (p *Params) Groups(defaultState string) Groups {
 	g := p.Selection(defaultState)
@@ -50,7 +51,7 @@ func (p *Params) Groups(defaultState string) Groups {
 }
 
 // Selection reads those parameters of Groups that select groups: filter, state, cause, silence,
-// receiver and source.
+// receiver, source and ack.
 func (p *Params) Selection(defaultState string) Groups {
 	cause, silence := grouping.MuteKind(p.Choice("cause", textsOf(grouping.MuteKinds()))), p.Text("silence")
 	if cause != "" || silence != "" {
@@ -59,13 +60,14 @@ func (p *Params) Selection(defaultState string) Groups {
 	return Groups{
 		Filter: p.Filter(), State: p.groupStates(defaultState), Cause: cause, Silence: silence,
 		Receiver: p.Text("receiver"), Source: p.Text("source"),
+		Ack: grouping.AckState(p.Choice("ack", textsOf(grouping.AckStates()))),
 	}
 }
 
 // SelectsAll reports whether the parameters select all groups.
 func (g *Groups) SelectsAll() bool {
 	return len(g.Matchers) == 0 && len(g.Words) == 0 && len(States(g.State)) == 0 && g.Cause == "" && g.Silence == "" &&
-		g.Receiver == "" && g.Source == ""
+		g.Receiver == "" && g.Source == "" && g.Ack == ""
 }
 
 // maxByLabels is the maximum number of labels to group by.
@@ -121,7 +123,7 @@ func States(words string) []grouping.State {
 func (g *Groups) Query() grouping.ListQuery {
 	q := grouping.ListQuery{
 		Matchers: g.Matchers, Words: g.Words, States: States(g.State), Receiver: g.Receiver, Source: g.Source,
-		Sort: g.Sort, Limit: g.Limit, Cursor: g.Cursor,
+		Ack: g.Ack, Sort: g.Sort, Limit: g.Limit, Cursor: g.Cursor,
 	}
 	if g.State == StateSuppressed || g.Cause != "" || g.Silence != "" {
 		q.Mutes = &grouping.MuteQuery{Cause: g.Cause, Silence: g.Silence}

@@ -21,12 +21,14 @@ func Fail(c *gin.Context, code int, message string) {
 func Error(c *gin.Context, logger *slog.Logger, err error) {
 	refused, _ := errors.AsType[*person.RefusedError](err)
 	switch {
-	case errors.Is(err, grouping.ErrBadQuery):
+	case errors.Is(err, grouping.ErrBadQuery), errors.Is(err, grouping.ErrInvalid):
 		Fail(c, http.StatusBadRequest, err.Error())
 	case refused != nil:
 		refuse(c, refused)
-	case errors.Is(err, grouping.ErrGroupNotFound), errors.Is(err, grouping.ErrSilenceNotFound):
+	case errors.Is(err, grouping.ErrGroupNotFound), errors.Is(err, grouping.ErrSilenceNotFound), errors.Is(err, grouping.ErrAckNotFound):
 		Fail(c, http.StatusNotFound, err.Error())
+	case errors.Is(err, grouping.ErrEpisodeOver):
+		Fail(c, http.StatusConflict, err.Error())
 	case c.Request.Context().Err() != nil:
 		Cancelled(c)
 	case errors.Is(err, grouping.ErrBusy):

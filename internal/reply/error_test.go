@@ -25,10 +25,13 @@ func TestErrorsHaveTheirStatusCode(t *testing.T) {
 		code int
 		text string
 	}{
-		"bad query": {t.Context(), fmt.Errorf("%w: limit", grouping.ErrBadQuery), 400, `{"error":"bad query: limit"}`},
-		"unknown":   {t.Context(), &grouping.GroupNotFoundError{ID: "0123"}, 404, ""},
-		"storage":   {t.Context(), &grouping.StorageError{Err: errors.New("hunter2")}, 503, `{"error":"storage is unavailable, try again"}`},
-		"busy":      {t.Context(), grouping.ErrBusy, 503, `{"error":"too many concurrent requests, try again"}`},
+		"bad query":   {t.Context(), fmt.Errorf("%w: limit", grouping.ErrBadQuery), 400, `{"error":"bad query: limit"}`},
+		"invalid":     {t.Context(), &grouping.InvalidError{Field: "by", Sentence: "a name is required"}, 400, `{"error":"by: a name is required"}`},
+		"no such ack": {t.Context(), &grouping.AckNotFoundError{}, 404, ""},
+		"over":        {t.Context(), &grouping.EpisodeOverError{Group: &grouping.AlertGroup{State: grouping.StateResolved}}, 409, ""},
+		"unknown":     {t.Context(), &grouping.GroupNotFoundError{ID: "0123"}, 404, ""},
+		"storage":     {t.Context(), &grouping.StorageError{Err: errors.New("hunter2")}, 503, `{"error":"storage is unavailable, try again"}`},
+		"busy":        {t.Context(), grouping.ErrBusy, 503, `{"error":"too many concurrent requests, try again"}`},
 		"not a writer": {
 			t.Context(), fmt.Errorf("x: %w", &person.RefusedError{Status: 403, Text: "\"dana\" may not write here"}), 403,
 			`{"error":"\"dana\" may not write here"}`,
