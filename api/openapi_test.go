@@ -109,7 +109,7 @@ var ginParam = regexp.MustCompile(`:(\w+)`)
 // Pages and profiles are for people and not part of the API.
 // notInContract has the pages, and what Alertmanager's own description describes.
 var notInContract = regexp.MustCompile(
-	`^(/|/(groups|alerts|silences|static|debug/pprof)(/.*)?|/(history|report|report/list|status|help|go)/?|(/source/:source)?/api/v2/.*)$`)
+	`^(/|/(groups|alerts|silences|static|debug/pprof)(/.*)?|/(ack|history|report|report/list|status|help|go)/?|(/source/:source)?/api/v2/.*)$`)
 
 // The file lists every route of the API and no other route.
 func TestTheContractHasTheRoutes(t *testing.T) {

@@ -24,23 +24,21 @@ func (d *Door) ackAllPage(c *gin.Context, site *templates.Site) (templates.Page,
 	if v.Err != nil {
 		return nil, &query.Error{Problems: []query.Problem{{Parameter: "filter", Sentence: v.Err.Brief()}}}
 	}
-	groups, err := d.unacknowledged(c, v)
-	if err != nil {
-		return nil, err
-	}
-	return templates.NewAckAllPage(site, v, groups), nil
-}
-
-// unacknowledged returns the firing groups of a view that wait for somebody.
-func (d *Door) unacknowledged(c *gin.Context, v templates.View) ([]*grouping.AlertGroup, error) {
 	all, err := d.groups.All(c.Request.Context())
 	if err != nil {
 		return nil, err
 	}
-	now, q := time.Now(), v.ListQuery()
-	return slices.DeleteFunc(q.Select(all), func(g *grouping.AlertGroup) bool {
-		return g.Counts.Firing == 0 || g.IsAcknowledged(now) || !v.Filtered() && grouping.IsHeartbeatGroup(d.opts.Groups.Heartbeats, g)
-	}), nil
+	// Only firing groups wait for somebody.
+	waiting := slices.DeleteFunc(slices.Clone(all), func(g *grouping.AlertGroup) bool {
+		return g.Counts.Firing == 0 || g.IsAcknowledged(site.Now) || !v.Filtered() && grouping.IsHeartbeatGroup(d.opts.Groups.Heartbeats, g)
+	})
+	q := v.ListQuery()
+	q.Cursor, q.Limit = "", templates.MaxAckAll
+	page, err := grouping.List(waiting, q)
+	if err != nil {
+		return nil, err
+	}
+	return templates.NewAckAllPage(site, v, page.Groups, page.Total), nil
 }
 
 // ackAll acknowledges the groups of a form.

@@ -54,10 +54,32 @@ func (of *visit) listPage(v templates.View) (*templates.GroupsPage, error) {
 		return of.past.ListedBefore(of.ctx, g, of.site.Now)
 	}
 	p := templates.NewGroupsPage(of.site, v, page)
+	if err := of.countAcknowledged(p, v, page.Total); err != nil {
+		return nil, err
+	}
 	if len(page.Groups) > 0 || len(v.Matchers) == 0 {
 		return p, nil
 	}
 	return p, of.suggest(p, v)
+}
+
+// countAcknowledged says how many groups of the view are acknowledged, if the page says so.
+func (of *visit) countAcknowledged(p *templates.GroupsPage, v templates.View, total int) error {
+	switch {
+	case !p.CountsAcknowledged(v):
+		p.SetAcknowledged(of.site, v, total, 0)
+	case of.site.Totals.WithoutHeartbeats.Acknowledged == 0 && len(p.Acked) == 0:
+		p.SetAcknowledged(of.site, v, total, 0)
+	default:
+		q := v.ListQuery()
+		q.Ack, q.Limit, q.Cursor = grouping.AckYes, 1, ""
+		acknowledged, err := of.state.List(of.ctx, q)
+		if err != nil {
+			return err
+		}
+		p.SetAcknowledged(of.site, v, total, acknowledged.Total)
+	}
+	return nil
 }
 
 // suggest adds a filter that matches something to a page whose filter matches nothing.

@@ -331,3 +331,62 @@ func TestAcknowledgeFromTheList(t *testing.T) {
 	}
 	require.NotContains(t, page(t, h, "/"), `class="btn small ack"`)
 }
+
+// One form acknowledges all groups of a filter, after a page that names them. What changed meanwhile is
+// left out.
+func TestAcknowledgeAllGroupsOfAFilter(t *testing.T) {
+	h := testserver.New(t, testserver.Options{})
+	ids := map[string]string{}
+	alert := func(name string) string {
+		return `{"status":"firing","labels":{"alertname":"` + name + `","team":"db"},"annotations":{},"startsAt":"2026-11-23T03:00:00Z",` +
+			`"endsAt":"0001-01-01T00:00:00Z","fingerprint":"00112233445566` + name + `"}`
+	}
+	for _, name := range []string{"a1", "a2", "a3", "b4"} {
+		ids[name] = h.Notify(t, "default", "team", `{"alertname":"`+name+`"}`, alert(name))
+	}
+	postForm(h, "/groups/"+ids["a1"]+"/ack", "by", "mira")
+	const filter = `?filter=alertname%3D~%22a.%22`
+	list := page(t, h, "/"+filter)
+	require.Contains(t, list, `<a href="/ack`+filter+`">Acknowledge these 2 groups…</a>`)
+	require.Contains(t, list, `Acknowledged <small>1 group</small>`)
+	require.Contains(t, list, "4 groups firing, 1 acknowledged")
+	require.NotContains(t, page(t, h, "/"), "Acknowledge these")
+	require.Contains(t, page(t, h, "/"+filter+"&ack=yes"), ids["a1"])
+	require.NotContains(t, page(t, h, "/"+filter+"&ack=no"), ids["a1"])
+
+	ask := page(t, h, "/ack"+filter)
+	require.Contains(t, ask, "<h1>Acknowledge 2 groups</h1>")
+	require.NotContains(t, ask, ids["a1"])
+	require.NotContains(t, ask, ids["b4"])
+	require.Equal(t, "no-store", h.Get("/ack"+filter).Header().Get("Cache-Control"))
+	fields := []string{"list", filter, "note", "storm"}
+	for _, m := range regexp.MustCompile(`name="group" value="([^"]+)"`).FindAllStringSubmatch(ask, -1) {
+		fields = append(fields, "group", m[1])
+	}
+	require.Len(t, fields, 8)
+	w := postForm(h, "/ack", fields...)
+	require.Equal(t, http.StatusBadRequest, w.Code)
+	require.Contains(t, w.Body.String(), "<h1>Who are you?</h1>")
+	require.Contains(t, w.Body.String(), `value="storm"`)
+	require.Equal(t, 2, strings.Count(w.Body.String(), `name="group"`))
+
+	postForm(h, "/groups/"+ids["a3"]+"/close", "by", "jo")
+	w = postForm(h, "/ack", append(fields, "by", "rob", "group", strings.Repeat("0", 20)+":x", "group", "nonsense")...)
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Contains(t, w.Body.String(), "<h1>1 group acknowledged</h1>")
+	require.Contains(t, w.Body.String(), "2 groups changed meanwhile and were left out.")
+	require.Contains(t, w.Body.String(), ids["a3"])
+	require.Contains(t, w.Header().Get("Set-Cookie"), "muster-name=rob")
+	for range 2 {
+		requireRedirect(t, postForm(h, "/ack", "by", "rob", "list", filter, "note", "storm", "group", fields[5]), "/"+filter)
+	}
+	require.Equal(t, []grouping.EventKind{grouping.EventAcknowledged}, kinds(t, h, ids["a2"]))
+	require.Empty(t, kinds(t, h, ids["b4"]))
+	require.Contains(t, page(t, h, "/ack"+filter), "No firing group of this view waits for somebody.")
+	require.Equal(t, http.StatusBadRequest, h.Get("/ack?filter=a%3D%3D%22", "Accept", testserver.HTML).Code)
+
+	readOnly := testserver.New(t, testserver.Options{People: person.Policy{ReadOnly: true}})
+	w = postForm(readOnly, "/ack", fields...)
+	require.Equal(t, http.StatusMethodNotAllowed, w.Code)
+	require.Contains(t, w.Body.String(), "This Muster is read-only.")
+}

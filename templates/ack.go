@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // AckSection says who acknowledged a group, with the forms to acknowledge it and to undo that.
@@ -401,4 +402,46 @@ func peopleTicks(g *grouping.AlertGroup, sp span) []Tick {
 		add(n.At, n.Person, "note")
 	}
 	return ticks[max(0, len(ticks)-maxTimelineTicks):]
+}
+
+// acknowledgedCount is the part of the list's head about acknowledged groups.
+func acknowledgedCount(s *Site) string {
+	if n := s.Totals.WithoutHeartbeats.Acknowledged; n > 0 {
+		return ", " + formatCount(n) + " acknowledged"
+	}
+	return ""
+}
+
+// ackOptions are the choices of the list's filter.
+func ackOptions(selected grouping.AckState) []Option {
+	var options []Option
+	for _, o := range [][2]string{
+		{"", "acknowledged or not"},
+		{string(grouping.AckYes), "acknowledged"},
+		{string(grouping.AckNo), "not acknowledged"},
+		{string(grouping.AckNew), "new since acknowledged"},
+	} {
+		options = append(options, Option{o[0], o[1], o[0] == string(selected)})
+	}
+	return options
+}
+
+// CountsAcknowledged reports whether the page says how many groups of the view are acknowledged.
+// SetAcknowledged tells it.
+func (p *GroupsPage) CountsAcknowledged(v View) bool {
+	return v.Ack == "" && (len(p.Acked) > 0 || v.Filtered() && v.State == query.StateFiring)
+}
+
+// SetAcknowledged adds the number of acknowledged groups of the view, and leads to the page that
+// acknowledges all others. total is the number of groups of the view.
+func (p *GroupsPage) SetAcknowledged(s *Site, v View, total, acknowledged int) {
+	if len(p.Acked) > 0 {
+		p.AckedCount = plural(acknowledged, "group", "groups")
+	}
+	waiting := total - acknowledged
+	if waiting <= 0 || s.isPast() || s.ReadOnly || v.Wall || !v.Filtered() || v.Err != nil || v.State != query.StateFiring || v.Ack == grouping.AckYes {
+		return
+	}
+	p.AckAll = s.Links.AckAll(v.first())
+	p.AckAllText = "Acknowledge " + plainly(waiting, "this group", "these "+formatCount(waiting)+" groups") + "…"
 }

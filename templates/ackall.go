@@ -39,22 +39,21 @@ type AckAllRow struct {
 	Count    string
 }
 
-// NewAckAllPage makes the page that asks. groups are those of the view that nobody has acknowledged.
-func NewAckAllPage(s *Site, v View, groups []*grouping.AlertGroup) *AckAllPage {
+// NewAckAllPage makes the page that asks. groups are those of the view that nobody has acknowledged: the
+// first ones of a total.
+func NewAckAllPage(s *Site, v View, groups []*grouping.AlertGroup, total int) *AckAllPage {
 	p := newAckAllPage(s, v)
-	total := len(groups)
 	if total == 0 {
 		p.Says = "No firing group of this view waits for somebody."
 		return p
 	}
-	groups = groups[:min(total, MaxAckAll)]
 	for _, g := range groups {
 		p.Rows = append(p.Rows, s.ackAllRow(g))
 	}
 	n := plural(len(groups), "group", "groups")
 	p.Heading, p.Button, p.Action = "Acknowledge "+n, "Acknowledge "+n, s.Links.AckAll(View{Groups: viewOfState("firing").Groups})
-	if p.Says = "Groups that begin to fire meanwhile are not included."; total > MaxAckAll {
-		p.Says = "These are the first " + formatCount(MaxAckAll) + " of " + plural(total, "group", "groups") + ". " + p.Says
+	if p.Says = "Groups that begin to fire meanwhile are not included."; total > len(groups) {
+		p.Says = "These are the first " + formatCount(len(groups)) + " of " + plural(total, "group", "groups") + ". " + p.Says
 	}
 	p.Title = isolate(p.Heading) + " · Muster"
 	return p
@@ -96,7 +95,7 @@ func ParseAckAllRow(value string) (id grouping.ID, episode grouping.Stamp, ok bo
 
 // NewAckAllAgain makes the page that asks again. The sentence says why Muster could not take the form.
 func NewAckAllAgain(s *Site, v View, groups []*grouping.AlertGroup, status int, sentence string, kept PersonInput) *AckAllPage {
-	p := NewAckAllPage(s, v, groups)
+	p := NewAckAllPage(s, v, groups, len(groups))
 	p.status, p.Bad, p.Says, p.Kept = status, true, atStartOfSentence(sentence)+".", kept
 	p.Until = untilChoices(kept.Until)
 	switch status {

@@ -60,6 +60,7 @@ type FilterForm struct {
 	States    []Option
 	Sources   []Option // empty if there is one source only
 	Receivers []Option // empty if there is one receiver only
+	Acks      []Option // empty if nobody acknowledged anything
 	Sorts     []Option
 	By        string
 	At        string // time of a past state, as a field that is not shown has it
@@ -138,14 +139,19 @@ func NewGroupsPage(s *Site, v View, groups grouping.GroupPage) *GroupsPage {
 // heading.
 func (p *GroupsPage) addRows(s *Site, v, rowView View, groups []*grouping.AlertGroup, shared grouping.Labels) {
 	p.Rows = make([]GroupRow, 0, len(groups))
-	for i, g := range groups {
-		if v.Sort == grouping.SortSeverity && g.IsAcknowledged(s.Now) {
-			for _, g := range groups[i:] {
-				p.Acked = append(p.Acked, NewGroupRow(g, rowView, s, shared))
-			}
-			break
+	apart := v.Sort == grouping.SortSeverity && v.Ack != grouping.AckYes
+	for _, g := range groups {
+		row := NewGroupRow(g, rowView, s, shared)
+		if apart && g.IsAcknowledged(s.Now) {
+			p.Acked = append(p.Acked, row)
+			continue
 		}
-		p.Rows = append(p.Rows, NewGroupRow(g, rowView, s, shared))
+		p.Rows = append(p.Rows, row)
+	}
+	if s.Totals.WithoutHeartbeats.Acknowledged > 0 || v.Ack != "" || slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool {
+		return g.Ack(s.Now) != nil
+	}) {
+		p.Form.Acks = ackOptions(v.Ack)
 	}
 	p.CanAck, p.List = slices.ContainsFunc(p.Rows, func(r GroupRow) bool { return r.Ack != nil }), v.encode()
 }
@@ -156,7 +162,7 @@ func groupsPageWithoutRows(s *Site, v View) *GroupsPage {
 	p := &GroupsPage{
 		Frame:  s.newFrame("groups", titleWithSource("Groups", v.Source)),
 		Counts: countLinks(s, v), Form: newFilterForm(s, v),
-		Groups: plural(firing, "group", "groups") + s.was("", plainly(firing, " was", " were")) + " firing",
+		Groups: plural(firing, "group", "groups") + s.was("", plainly(firing, " was", " were")) + " firing" + acknowledgedCount(s),
 		Last:   newMoment(s.Totals.LastNotification, s.Now),
 	}
 	p.setPage(s, v.Page)
@@ -287,7 +293,7 @@ func newFilterForm(s *Site, v View) FilterForm {
 		Action: s.Links.Home(), Text: v.Text(), Err: v.Err, By: joinBy(v.By), Wall: v.Wall, At: s.Links.At, Files: v.files(s.Links),
 		Sources:   selectOptions(s.Totals.Sources, v.Source, "all sources"),
 		Receivers: selectOptions(s.Totals.WithoutHeartbeats.Receivers, v.Receiver, "all receivers"),
-		Open: v.Source != "" || v.Receiver != "" || v.State != query.StateFiring && v.State != query.StateSuppressed ||
+		Open: v.Source != "" || v.Receiver != "" || v.Ack != "" || v.State != query.StateFiring && v.State != query.StateSuppressed ||
 			v.Sort != grouping.DefaultSort || len(v.By) > 0,
 	}
 	for _, o := range [][2]string{
@@ -315,11 +321,12 @@ func newFilterForm(s *Site, v View) FilterForm {
 	c.addFilter(func(to *View) *query.Filter { return &to.Filter })
 	c.addNamed("source: ", v.Source, func(to *View) { to.Source = "" })
 	c.addNamed("silence: ", v.Silence, func(to *View) { to.Silence = "" })
+	c.addNamed("acknowledged: ", string(v.Ack), func(to *View) { to.Ack = "" })
 	c.addNamed("receiver: ", v.Receiver, func(to *View) { to.Receiver = "" })
 	f.Chips = c.list
 	if len(f.Chips) > 0 || v.Err != nil {
 		to := v.first()
-		to.Filter, to.Source, to.Receiver, to.Silence = query.Filter{}, "", "", ""
+		to.Filter, to.Source, to.Receiver, to.Silence, to.Ack = query.Filter{}, "", "", "", ""
 		f.Clear = s.Links.Groups(to)
 	}
 	return f

@@ -47,6 +47,7 @@ func parseView(t testing.TB, text string) View {
 // selected returns the answer of a manager to the view, except for the order.
 func selected(groups []*grouping.AlertGroup, v View) grouping.GroupPage {
 	q := v.ListQuery()
+	q.Now = night
 	var page grouping.GroupPage
 	for _, g := range groups {
 		if q.Selects(g) {
@@ -56,6 +57,13 @@ func selected(groups []*grouping.AlertGroup, v View) grouping.GroupPage {
 	page.Total = len(page.Groups)
 	page.Groups = page.Groups[:min(page.Total, grouping.DefaultLimit)]
 	return page
+}
+
+// countSelected counts the groups that a view selects at a time.
+func countSelected(groups []*grouping.AlertGroup, v View, now time.Time) int {
+	q := v.ListQuery()
+	q.Now = now
+	return len(q.Select(groups))
 }
 
 func renderPage(t testing.TB, r *Renderer, p Page) string {
@@ -88,6 +96,9 @@ func listPage(t testing.TB, groups []*grouping.AlertGroup, query string, change 
 	}
 	s.Mutes = grouping.SummarizeMutes(groups, v.OfSuppressed().ListQuery())
 	p := NewGroupsPage(s, v, selected(groups, v))
+	acked := v
+	acked.Ack = grouping.AckYes
+	p.SetAcknowledged(s, v, selected(groups, v).Total, countSelected(groups, acked, s.Now))
 	if v.LeavesOutOthers() {
 		p.AddOthers(s, v, selected(groups, v.OfUnreported()).Total)
 	}

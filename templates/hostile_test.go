@@ -266,7 +266,7 @@ func hostilePages(s string) map[string]Page {
 			Name: s, Text: s, Until: s, Episode: s, Ack: s, ID: s, List: s,
 		}),
 		"refused": NewFormPage(site, FormNote, g.ID, http.StatusForbidden, s, PersonInput{Name: s, Text: s}),
-		"ackall":  NewAckAllPage(site, q("filter"), groups),
+		"ackall":  NewAckAllPage(site, q("filter"), groups, 2),
 		"ackalls": NewAckAllAgain(site, q("filter"), groups, http.StatusBadRequest, s, PersonInput{Name: s, Text: s, Until: s}),
 		"someack": NewAckedPage(site, q("filter"), 1, groups, 1),
 	}

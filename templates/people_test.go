@@ -55,15 +55,15 @@ func peopleStates(t testing.TB) map[string]Page {
 		"ackresolved": acked("RedisDown", nil, burn),
 		"ackconflict": conflict,
 		"acklist":     listPage(t, people, "", nil),
-		"acklistname": listPage(t, people, "filter=cluster%3D%22prod-eu1%22", asksNames),
+		"acklistname": listPage(t, people, `filter=cluster="prod-eu1"`, asksNames),
 		"ackwall":     listPage(t, people, "view=wall", nil),
 		"whoareyou":   NewFormPage(named, FormAck, g.ID, 400, "a name is required", kept),
 		"longnote":    NewFormPage(newSite(people), FormNote, g.ID, 400, "the text has 4097 bytes, the maximum is 4096", kept),
 		"notwriter":   NewFormPage(newSite(people), FormNote, g.ID, 403, `"dana" may not write here`, kept),
 		"longform":    NewLongFormPage(newSite(people)),
-		"ackall":      NewAckAllPage(named, parseView(t, "filter=cluster%3D%22prod-eu1%22"), people[:3]),
+		"ackall":      NewAckAllPage(named, parseView(t, `filter=cluster="prod-eu1"`), people[:3], 300),
 		"ackallagain": NewAckAllAgain(named, parseView(t, ""), people[:3], 400, "a name is required", kept),
-		"ackallnone":  NewAckAllPage(named, parseView(t, ""), nil),
+		"ackallnone":  NewAckAllPage(named, parseView(t, ""), nil, 0),
 		"ackedsome":   NewAckedPage(named, parseView(t, ""), 2, people[:1], 1),
 	}
 }
@@ -116,6 +116,19 @@ func TestNotesOfAGroup(t *testing.T) {
 // The list has acknowledged groups below the others, and says who has them.
 func TestAcknowledgedRows(t *testing.T) {
 	p := peopleStates(t)["acklist"].(*GroupsPage)
+	require.Contains(t, p.Groups, ", 2 acknowledged")
+	require.Len(t, p.Acked, 2)
+	require.Equal(t, "2 groups", p.AckedCount)
+	require.Empty(t, listPage(t, fixture.People(night), "sort=name", nil).(*GroupsPage).Acked, "other orders ignore it")
+	require.Empty(t, listPage(t, fixture.People(night), "ack=yes", nil).(*GroupsPage).Acked, "one heading is enough")
+	require.Equal(t, 15-5, p.Badge, "nobody waits for five critical alerts")
+	require.Empty(t, p.AckAll, "there is no filter")
+	named := peopleStates(t)["acklistname"].(*GroupsPage)
+	require.Equal(t, "Acknowledge these 13 groups…", named.AckAllText)
+	require.Equal(t, `/am/ack?filter=cluster%3D%22prod-eu1%22`, named.AckAll)
+	require.Equal(t, "acknowledged or not", named.Form.Acks[0].Text)
+	require.Empty(t, listPage(t, fixture.Groups(night), "", nil).(*GroupsPage).Form.Acks, "nobody acknowledged anything")
+	require.Equal(t, "/am/?ack=new&sort=name", NewLinks("", "am").Groups(parseView(t, "sort=name&ack=new")))
 	var marks []string
 	for _, rows := range [][]GroupRow{p.Rows, p.Acked} {
 		for _, row := range rows {

@@ -167,8 +167,8 @@ type Frame struct {
 	Now     Moment
 	NowMs   int64
 	Clock   string
-	// Badge is the number on the icon of the tab: the alerts of the worst firing
-	// severity. Worst is the color of the badge.
+	// Badge is the number on the icon of the tab: the alerts of the worst severity that fire
+	// and that nobody acknowledged. Worst is the color of the badge.
 	Badge   int
 	Worst   string
 	Wall    bool
@@ -227,20 +227,24 @@ func (s *Site) newFrame(section, title string) Frame {
 		f.status = codeBadRequest
 	}
 	totals := &s.Totals.WithoutHeartbeats
-	firing := totals.Alerts[grouping.StatusFiring]
-	critical, warning := totals.FiringAlerts(grouping.SeverityCritical), totals.FiringAlerts(grouping.SeverityWarning)
+	// Only what waits for somebody counts.
+	critical, warning := totals.WaitingAlerts(grouping.SeverityCritical), totals.WaitingAlerts(grouping.SeverityWarning)
+	waiting := critical + warning
+	for _, severity := range []grouping.Severity{grouping.SeverityInfo, grouping.SeverityOther, grouping.SeverityNone} {
+		waiting += totals.WaitingAlerts(severity)
+	}
 	switch {
 	case critical > 0:
 		f.Badge, f.Worst = critical, "crit"
 	case warning > 0:
 		f.Badge, f.Worst = warning, "warn"
-	case firing > 0:
-		f.Badge, f.Worst = firing, "info"
+	case waiting > 0:
+		f.Badge, f.Worst = waiting, "info"
 	default:
 		f.Worst = "ok"
 	}
-	if firing > 0 {
-		f.Title = fmt.Sprintf("(%d) %s", firing, f.Title)
+	if waiting > 0 {
+		f.Title = fmt.Sprintf("(%d) %s", waiting, f.Title)
 	}
 	return f
 }

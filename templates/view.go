@@ -53,7 +53,7 @@ func LabelsView(of grouping.Labels, source, receiver string) View {
 }
 
 // ParseView reads the query of the list's URL: filter (repeatable), state, receiver,
-// source, sort, limit, by, view, cursor and from. It stores an error in the filter
+// source, ack, sort, limit, by, view, cursor and from. It stores an error in the filter
 // in the view, because the page shows it beside the list. It collects all other
 // errors in p.
 func ParseView(p *query.Params) View {

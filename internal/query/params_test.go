@@ -35,7 +35,7 @@ func TestWhatIsNotUnderstoodIsNamed(t *testing.T) {
 		{groups, `source=%zz`, `the query cannot be decoded: invalid URL escape "%zz"`},
 		{
 			groups, `filters=a`,
-			`unknown parameter "filters", supported are alerts, cause, cursor, filter, limit, receiver, silence, sort, source, state`,
+			`unknown parameter "filters", supported are ack, alerts, cause, cursor, filter, limit, receiver, silence, sort, source, state`,
 		},
 		{groups, `source=a&source=b`, "source: given 2 times, only one value is allowed"},
 		{groups, `sort=colour`, `sort: "colour" is not one of severity, newest, name, count, updated`},

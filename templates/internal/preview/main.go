@@ -259,7 +259,7 @@ func (p *preview) page(s *templates.Site, groups []*grouping.AlertGroup, path st
 		return templates.NewFormPage(s, templates.FormAck, groups[0].ID, http.StatusBadRequest, "a name is required",
 			templates.PersonInput{Text: "rollback of checkout 2.31 started", Until: "4h"})
 	case "ack":
-		return templates.NewAckAllPage(s, templates.ParseView(query.Of(q)), groups[:min(3, len(groups))])
+		return templates.NewAckAllPage(s, templates.ParseView(query.Of(q)), groups[:min(3, len(groups))], 3)
 	case "error":
 		return templates.NewErrorPage(s, http.StatusServiceUnavailable, "01JD8Z6Q3V")
 	default:
@@ -297,6 +297,9 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 		page.Next = strconv.Itoa(from + grouping.DefaultLimit)
 	}
 	p := templates.NewGroupsPage(s, v, page)
+	p.SetAcknowledged(s, v, len(selected), len(slices.DeleteFunc(slices.Clone(selected), func(g *grouping.AlertGroup) bool {
+		return !g.IsAcknowledged(s.Now)
+	})))
 	if v.LeavesOutOthers() {
 		unreported := v.OfUnreported().ListQuery()
 		p.AddOthers(s, v, len(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !unreported.Selects(g) })))
