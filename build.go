@@ -121,7 +121,7 @@ func (m *muster) buildDoors(
 		return err
 	}
 	html, err := pages.New(
-		m.manager, m.past, m.hub, readers, limits, people, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages,
+		m.manager, m.past, m.hub, readers, limits, people, silencer, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages,
 	)
 	if err != nil {
 		return err

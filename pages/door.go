@@ -154,6 +154,7 @@ type Door struct {
 	readers   *reply.Readers
 	limits    *limit.Registry
 	people    *person.Policy
+	silencer  silencer
 	status    Status
 	logger    *slog.Logger
 	opts      Options
@@ -176,8 +177,8 @@ func (o Options) NewRenderer() (*templates.Renderer, error) {
 
 // New returns the pages. The policy says who may write. The renderer is that of the options.
 func New(
-	groups groups, past past, live liveUpdates, readers *reply.Readers, limits *limit.Registry, people *person.Policy, status Status,
-	renderer *templates.Renderer, logger *slog.Logger, opts Options,
+	groups groups, past past, live liveUpdates, readers *reply.Readers, limits *limit.Registry, people *person.Policy, silencer silencer,
+	status Status, renderer *templates.Renderer, logger *slog.Logger, opts Options,
 ) (*Door, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
@@ -185,7 +186,7 @@ func New(
 	origin, prefix := opts.address()
 	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
 	return &Door{
-		groups: groups, past: past, live: live, readers: readers, limits: limits, people: people, status: status, logger: logger, opts: opts,
+		groups: groups, past: past, live: live, readers: readers, limits: limits, people: people, silencer: silencer, status: status, logger: logger, opts: opts,
 		renderer: renderer, static: renderer.Static(), links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
 	}, nil
 }
@@ -210,6 +211,7 @@ func (d *Door) Routes(r gin.IRouter) {
 		reply.Get(r, path+"/", d.redirectWithoutSlash)
 	}
 	reply.Get(pages, "/groups/:id/postmortem.md", d.servePostmortem)
+	d.silencingRoutes(r)
 	for _, path := range []string{"/groups", "/groups/", "/alerts", "/alerts/"} {
 		reply.Get(r, path, d.redirectHome)
 	}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"errors"
 
 	"github.com/gin-gonic/gin"
@@ -44,10 +45,15 @@ func (d *Door) silencePage(c *gin.Context, site *templates.Site) (templates.Page
 	if err := params.Err(); err != nil {
 		return nil, err
 	}
-	s, err := d.groups.Silence(ctx, source, c.Param("id"))
+	return d.silencePageOf(ctx, site, source, c.Param("id"))
+}
+
+// silencePageOf returns the page of a silence. An empty source means any.
+func (d *Door) silencePageOf(ctx context.Context, site *templates.Site, source, id string) (templates.Page, error) {
+	s, err := d.groups.Silence(ctx, source, id)
 	switch {
 	case errors.Is(err, grouping.ErrSilenceNotFound):
-		return templates.NewNoSilencePage(site, c.Param("id")), nil
+		return templates.NewNoSilencePage(site, id), nil
 	case err != nil:
 		return nil, err
 	}

@@ -44,6 +44,7 @@ func (d *Door) siteOf(r *http.Request, groups state, at time.Time) (*templates.S
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
 		Links: d.linksFor(r), Now: at, Totals: totals, Storage: d.status.Storage(), StartedAt: d.startedAt,
 		AlertOf:   alertOf(r.Context(), groups),
+		Silencing: d.silencing(),
 		GroupWait: d.opts.Groups.Wait, GroupInterval: d.opts.Groups.Interval,
 		ReadOnly: d.people.ReadOnly, AsksNames: !d.people.Verified(),
 		StaleAfter: d.opts.Groups.StaleAfter, Retention: d.opts.Groups.Retention, Demo: d.opts.Demo, Version: version.Version,

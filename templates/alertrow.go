@@ -163,10 +163,9 @@ func (r *alertRows) actions(a *grouping.Alert) []Action {
 		silence := r.site.Links.SilenceOf(id, r.site.manySource(r.group.Source))
 		return append(out, Action{Text: "Silence", Href: silence}, Action{Text: historyText, Href: page})
 	}
-	comment := r.site.silenceComment(page, r.group.Source, r.group.Receiver)
 	over := a.Status == grouping.StatusResolved || !a.GoneBy.IsZero() || r.site.isPast()
-	if href := r.site.Links.Silence(r.group.ExternalURL, a.Labels, comment); href != "" && !over {
-		out = append(out, Action{Text: silenceText, Href: href, Outside: true})
+	if silence := r.site.silenceAction(r.group, a.Labels, page); silence.Href != "" && !over {
+		out = append(out, silence)
 	}
 	return append(out, Action{Text: historyText, Href: page})
 }

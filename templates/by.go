@@ -23,8 +23,12 @@ func formatDuration(d time.Duration) string {
 		return "a while"
 	case d%(24*time.Hour) == 0:
 		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d%time.Hour == 0:
+		return strings.TrimSuffix(d.String(), "0m0s")
+	case d%time.Minute == 0:
+		return strings.TrimSuffix(d.String(), "0s")
 	default:
-		return strings.TrimSuffix(strings.TrimSuffix(d.String(), "0s"), "0m")
+		return d.String()
 	}
 }
 

@@ -196,6 +196,9 @@ func (r *EventRow) setSilence(s *Site, e *grouping.Event) {
 			r.Says += ": " + shorten(c.Comment)
 		}
 	}
+	if c.By != nil {
+		r.Says += ", " + through(*c.By) + " through Muster"
+	}
 	r.Origin = s.originChips(e.Source, "", allGroups())
 	for _, m := range c.Matchers {
 		r.Chips = append(r.Chips, Chip{Text: shorten(m.String())})

@@ -319,9 +319,9 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 	if s.isPast() {
 		return out
 	}
-	comment := s.silenceComment(s.Links.Group(g.ID), g.Source, g.Receiver)
-	if href := s.Links.Silence(g.ExternalURL, g.GroupLabels, comment); href != "" && len(g.GroupLabels) > 0 {
-		out = append(out, Action{Text: silenceText, Href: href, Key: "s", Outside: true})
+	a := s.silenceAction(g, g.GroupLabels, s.Links.Group(g.ID))
+	if a.Key = "s"; a.Href != "" && len(g.GroupLabels) > 0 {
+		out = append(out, a)
 	}
 	return out
 }

@@ -13,7 +13,7 @@ var keys = []KeyHelp{
 	{"h", "history"},
 	{"e", "report"},
 	{"o", "runbook"},
-	{"s", "silence in Alertmanager"},
+	{"s", "silence"},
 	{"a", "to the field that acknowledges the group"},
 	{"n", "to the field for a note"},
 	{"y", "copy the link of the page"},

@@ -231,7 +231,10 @@ func hostilePages(s string) map[string]Page {
 		"silences":  hostileList(site, g, s),
 		"silence":   NewSilencePage(site, hostileSilences(g, s, grouping.SilenceActive).Silences[0], events),
 		"nosilence": NewNoSilencePage(site, s),
-		"muted":     list(parseSuppressed(s)), "nomuted": NewGroupsPage(site, viewOfState(query.StateSuppressed), grouping.GroupPage{}),
+
+		"newsilence": hostileForm(site, g, s), "notallowed": NewRefusedPage(site, http.StatusForbidden, s),
+		"changed": hostileChanged(site, g, s),
+		"muted":   list(parseSuppressed(s)), "nomuted": NewGroupsPage(site, viewOfState(query.StateSuppressed), grouping.GroupPage{}),
 		"byall":  NewByPage(site, View{Groups: viewOfState(query.StateAll).Groups, By: []string{"pod", s}}, groups),
 		"empty":  NewGroupsPage(site, q("filter"), grouping.GroupPage{}),
 		"group":  NewGroupPage(site, GroupView{Range: s}, g, events),
@@ -281,6 +284,39 @@ func hostilePeople(g *grouping.AlertGroup, s string, at time.Time) *grouping.Ale
 		next.Acks = []*grouping.Ack{{ID: s, Stamp: "z", Person: grouping.Person{Name: s}, At: at, Note: s}}
 	}
 	return grouping.NewAlertGroup(next)
+}
+
+// hostileForm makes the form for a new silence with hostile texts in all fields.
+func hostileForm(site *Site, g *grouping.AlertGroup, s string) Page {
+	writing := *site
+	writing.Silencing, writing.Sources = Silencing{Sources: []string{s, "b"}}, nil
+	f := query.ParseSilenceForm(map[string][]string{
+		"filter": {s}, "comment": {s}, "by": {s}, "length": {s}, "until": {s}, "for": {query.SilenceForOther}, "previewed": {s},
+	})
+	f.Source = s
+	return NewSilenceFormPage(&writing, &SilenceFormInput{
+		Form: f, Group: g, Checked: true, Status: http.StatusBadRequest, Problem: s, Answered: s, BadName: s,
+		Preview: &grouping.SilencePreview{
+			Alerts: []grouping.ExpectedAlert{{Group: g, Alert: g.Alerts[0]}}, Others: 1, OtherGroups: []*grouping.AlertGroup{g}, Hash: s,
+		},
+	})
+}
+
+// hostileChanged makes the page of a silence that somebody changed through Muster.
+func hostileChanged(site *Site, g *grouping.AlertGroup, s string) Page {
+	writing := *site
+	writing.Silencing, writing.Sources = Silencing{Sources: []string{s}, AsksName: true}, nil
+	of := hostileSilences(g, s, grouping.SilenceActive).Silences[0]
+	changed := *of.Silence
+	changed.MatcherSets = changed.MatcherSets[:1]
+	changed.Write = &grouping.SilenceWrite{By: grouping.Person{Name: s}, Kind: grouping.EventSilenceChanged, At: night}
+	of.Silence, of.EndsAt = &changed, night
+	p := NewSilencePage(&writing, of, []grouping.Event{{
+		Kind: grouping.EventSilenceChanged, Source: s,
+		Silence: &grouping.SilenceChange{ID: changed.ID, CreatedBy: s, By: &grouping.Person{Name: s}},
+	}})
+	p.Refuse(http.StatusBadRequest, s, s)
+	return p
 }
 
 // parseSuppressed returns the view of what a silence mutes.

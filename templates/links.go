@@ -178,6 +178,15 @@ func (l Links) SilenceOf(id, source string) string {
 	return l.path("silences", id) + sourceQuery(source)
 }
 
+// NewSilence is the form for a new silence.
+func (l Links) NewSilence() string { return l.path("silences", "new") }
+
+// ExtendSilence is the target of the form that changes the end of a silence.
+func (l Links) ExtendSilence(id string) string { return l.path("silences", id, "extend") }
+
+// ExpireSilence is the target of the form that ends a silence now.
+func (l Links) ExpireSilence(id string) string { return l.path("silences", id, "expire") }
+
 // Status is the status page.
 func (l Links) Status() string { return l.path("status") }
 

@@ -1,6 +1,8 @@
 package templates
 
 import (
+	"strings"
+
 	"muster/grouping"
 	"muster/internal/query"
 )
@@ -48,6 +50,13 @@ func NewGonePage(s *Site, id grouping.ID, fp grouping.Fingerprint, events []grou
 // NewNoSilencePage makes the page for a silence that Muster does not know.
 func NewNoSilencePage(s *Site, id string) *ProblemPage {
 	p := newProblem(s, codeNotFound, "No silence "+shorten(id), "Muster does not know it. Alertmanager may have removed it long ago.")
+	p.Silences = s.Links.Silences()
+	return p
+}
+
+// NewRefusedPage makes the page for a person who may not do something.
+func NewRefusedPage(s *Site, code int, text string) *ProblemPage {
+	p := newProblem(s, code, "You cannot do this", strings.ToUpper(text[:min(1, len(text))])+text[min(1, len(text)):]+".")
 	p.Silences = s.Links.Silences()
 	return p
 }

@@ -22,19 +22,20 @@ type Page interface {
 	templateName() string
 }
 
-func (*GroupsPage) templateName() string     { return "groups" }
-func (*GroupPage) templateName() string      { return "group" }
-func (*AlertPage) templateName() string      { return "alert" }
-func (*HistoryPage) templateName() string    { return "history" }
-func (*SilencesPage) templateName() string   { return "silences" }
-func (*SilencePage) templateName() string    { return "silence" }
-func (*ReportPage) templateName() string     { return "report" }
-func (*ReportListPage) templateName() string { return "reportlist" }
-func (*StatusPage) templateName() string     { return "status" }
-func (*HelpPage) templateName() string       { return "help" }
-func (*ProblemPage) templateName() string    { return "problem" }
-func (*FormPage) templateName() string       { return "form" }
-func (*AckAllPage) templateName() string     { return "ackall" }
+func (*GroupsPage) templateName() string      { return "groups" }
+func (*GroupPage) templateName() string       { return "group" }
+func (*AlertPage) templateName() string       { return "alert" }
+func (*HistoryPage) templateName() string     { return "history" }
+func (*SilencesPage) templateName() string    { return "silences" }
+func (*SilencePage) templateName() string     { return "silence" }
+func (*SilenceFormPage) templateName() string { return "silenceform" }
+func (*ReportPage) templateName() string      { return "report" }
+func (*ReportListPage) templateName() string  { return "reportlist" }
+func (*StatusPage) templateName() string      { return "status" }
+func (*HelpPage) templateName() string        { return "help" }
+func (*ProblemPage) templateName() string     { return "problem" }
+func (*FormPage) templateName() string        { return "form" }
+func (*AckAllPage) templateName() string      { return "ackall" }
 
 // Renderer renders pages and has the static files. It is safe for concurrent
 // use.
@@ -84,7 +85,7 @@ func New(prefix string) (*Renderer, error) {
 		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
 	}
 	for _, p := range []Page{
-		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &ReportPage{},
+		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &SilenceFormPage{}, &ReportPage{},
 		&ReportListPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}, &FormPage{}, &AckAllPage{},
 	} {
 		// html/template checks the escaping at the first execution. An unsafe

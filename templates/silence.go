@@ -21,10 +21,17 @@ type SilencePage struct {
 	Marks   []Mark
 	Sets    [][]Chip
 	Comment []TextLink // the whole comment in parts, of which addresses are links
-	Actions []Action
-	Tables  []SilencedTable
-	History []EventRow
-	Facts   []SilenceFact
+	// Changed says what was changed through Muster and is not confirmed. Problem says why a
+	// change was not made, and Answered what Alertmanager said.
+	Changed           string
+	ChangedAt         Moment
+	Problem, Answered string
+	Cannot            string // why nothing can be changed now
+	Changes           *SilenceChanges
+	Actions           []Action
+	Tables            []SilencedTable
+	History           []EventRow
+	Facts             []SilenceFact
 }
 
 // SilenceFact is a fact about a silence with a remark.
@@ -53,6 +60,14 @@ type SilencedRow struct {
 	GroupHref string
 }
 
+// againText leads to the form for a new silence, filled with what an expired one had.
+const againText = "Again…"
+
+// Refuse makes the page say why a change was not made.
+func (p *SilencePage) Refuse(status int, problem, answered string) {
+	p.status, p.Problem, p.Answered, p.Still = status, problem, answered, true
+}
+
 // maxSilenced is the maximum number of rows of a table of silenced alerts.
 const maxSilenced = 100
 
@@ -73,12 +88,24 @@ func NewSilencePage(s *Site, of grouping.SilenceInfo, events []grouping.Event) *
 		Sets: matcherSets(of.MatcherSets), Comment: splitLinks(of.Comment), State: silenceLooks[of.State],
 	}
 	p.setTimes(s, &of)
+	n := countMuted(&of, s.Now)
 	if of.State == grouping.SilenceActive {
-		p.Marks = s.silenceMarks(&of, countMuted(&of, s.Now))
+		p.Marks = s.silenceMarks(&of, n)
+	}
+	if w := of.Unconfirmed(); w != nil {
+		p.Changed, p.ChangedAt = unconfirmedWords[w.Kind], newMoment(w.At, s.Now)
+	}
+	p.Changes, p.Cannot = s.newSilenceChanges(&of, n), s.cannotAsk(of.Source)
+	if href := s.copySilence(&of); href != "" {
+		text := "Copy to a new one…"
+		if of.State == grouping.SilenceExpired {
+			text = againText
+		}
+		p.Actions = append(p.Actions, Action{Text: text, Href: href, Primary: of.State == grouping.SilenceExpired})
 	}
 	if href := s.alertmanagerPage(of.Source, "/#/silences/"+escape(of.ID)); href != "" {
 		text := "Change in Alertmanager"
-		if of.State == grouping.SilenceExpired {
+		if of.State == grouping.SilenceExpired || p.Changes != nil {
 			text = "In Alertmanager"
 		}
 		p.Actions = append(p.Actions, Action{Text: text, Href: href, Outside: true})
@@ -208,6 +235,9 @@ func (p *SilencePage) setFacts(s *Site, of *grouping.SilenceInfo) {
 	add("Starts", formatClock(of.StartsAt, s.Now)+" UTC")
 	add("Ends", formatClock(of.EndsAt, s.Now)+" UTC")
 	add("Last changed", formatClock(of.ChangedAt(), s.Now)+" UTC")
+	if w := of.Write; w != nil {
+		add("Through Muster", strings.ToLower(unconfirmedWords[w.Kind])+" "+through(w.By)+", "+formatClock(w.At, s.Now)+" UTC")
+	}
 	var from []string
 	if r := s.report(of.Source); !r.Recorder.LastAt.IsZero() {
 		from = append(from, "the event recorder")

@@ -36,6 +36,7 @@ type ExpiredSilence struct {
 	Ended     Moment
 	Lasted    string
 	Muted     string
+	Again     string // leads to the form for a new silence like this one, or ""
 }
 
 func (s *Site) newCard(of *grouping.SilenceInfo) SilenceCard {
@@ -193,6 +194,9 @@ func (s *Site) silenceMarks(of *grouping.SilenceInfo, n mutedCounts) []Mark {
 	add := func(loud bool, text, title string) {
 		out = append(out, Mark{Text: text, Title: title, Href: s.Links.Word("silence"), Loud: loud})
 	}
+	if of.Unconfirmed() != nil {
+		add(false, "not confirmed yet", "Somebody changed it through Muster, and Alertmanager has not told of it since then")
+	}
 	if left := of.EndsAt.Sub(s.Now); left <= endsSoon && n.alerts > 0 {
 		back := plural(n.alerts, "alert comes back", "alerts come back")
 		if n.critical > 0 {
@@ -227,6 +231,9 @@ func onlyMatcher(sets [][]grouping.SilenceMatcher) string {
 func (s *Site) pendingCard(of *grouping.SilenceInfo) SilenceCard {
 	c := s.newCard(of)
 	c.Says = "would mute " + plural(countExpected(of), "alert", "alerts") + " now"
+	if of.Unconfirmed() != nil {
+		c.Marks = s.silenceMarks(of, mutedCounts{alerts: -1})[:1]
+	}
 	c.Left.say("in ")
 	c.Left.left(of.StartsAt, s.Now)
 	c.Until.clock(of.StartsAt, s.Now)
@@ -256,6 +263,10 @@ func (s *Site) expiredRow(of *grouping.SilenceInfo) ExpiredSilence {
 	if of.End == grouping.EndEarly {
 		r.Lasted += ", ended early"
 	}
+	if w := of.Write; w != nil && w.Kind == grouping.EventSilenceExpired {
+		r.Lasted += ", " + through(w.By)
+	}
+	r.Again = s.copySilence(of)
 	seen := map[grouping.Fingerprint]bool{}
 	var spans []span
 	for _, m := range of.Muted {

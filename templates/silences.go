@@ -77,6 +77,7 @@ type SilencesPage struct {
 	AllExpired      string // leads to the expired silences that the page does not show
 	AllExpiredText  string
 	NoneActive      bool
+	CanSilence      bool
 	Unknown         *SilencesUnknown
 	Pager           *Pager
 }
@@ -90,6 +91,7 @@ func NewSilencesPage(s *Site, v SilencesView, pages []grouping.SilencePage) *Sil
 	p := &SilencesPage{
 		Frame: s.newFrame("silences", titleWithSource("Silences", v.Source)), Action: s.Links.Silences(), Text: v.Text(), Err: v.Err,
 		State: string(v.State), Sources: selectOptions(s.Totals.Sources, v.Source, "all sources"), New: s.newSilenceActions(v.Source),
+		CanSilence: len(s.Silencing.Sources) > 0,
 	}
 	if v.Err != nil {
 		p.status = codeBadRequest
@@ -151,9 +153,8 @@ func (p *SilencesPage) setRead(s *Site, v SilencesView) {
 		if s.manySources() {
 			of = " of source " + isolate(r.Source)
 		}
-		if last, failing := s.failing(r.Source); len(failing) > 0 {
-			p.Notes = append(p.Notes, "Silences"+of+" as of "+clockPhrase(last, s.Now).Text+" UTC ("+Age(s.Now.Sub(last))+" ago): "+
-				listAnd(failing)+" "+plainly(len(failing), "does", "do")+" not answer.")
+		if cannot := s.cannotAsk(r.Source); cannot != "" {
+			p.Notes = append(p.Notes, strings.Replace(cannot, "Silences", "Silences"+of, 1))
 		}
 		if len(r.Pollers) == 0 && !r.Recorder.LastAt.IsZero() {
 			p.Notes = append(p.Notes, "Only the silences"+of+" that the event recorder reported are known: it does not send older ones.")
@@ -165,7 +166,7 @@ func (p *SilencesPage) setRead(s *Site, v SilencesView) {
 	if len(read) > 0 {
 		p.Read, p.ReadAt = "read from "+listAnd(read), newMoment(newest, s.Now)
 	}
-	if !known && !heard {
+	if !known && !heard && len(s.Silencing.Sources) == 0 {
 		source := cmp.Or(v.Source, "default")
 		p.Unknown = &SilencesUnknown{"--alertmanager.url=" + source + "=http://alertmanager:9093", s.Links.Word("sources")}
 	}
@@ -197,6 +198,9 @@ func (p *SilencesPage) add(s *Site, of *grouping.SilenceInfo) {
 func (s *Site) newSilenceActions(source string) []Action {
 	const maximum = 3
 	var out []Action
+	if len(s.Silencing.Sources) > 0 && (source == "" || s.canSilence(source)) {
+		return []Action{{Text: "New silence…", Href: s.silenceForm(source, query.SilenceForm{}), Primary: true}}
+	}
 	for _, name := range sortedKeys(s.Totals.Sources) {
 		if source != "" && source != name || len(out) == maximum {
 			continue

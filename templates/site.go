@@ -53,6 +53,8 @@ type Site struct {
 	Mutes grouping.MuteSummary
 	// Gaps are the times in which Muster was not running, oldest first.
 	Gaps []grouping.Gap
+	// Silencing says whose silences people may change through Muster.
+	Silencing Silencing
 	// Past is set if the page shows a past state. Now is the time of that state then.
 	Past *Past
 	// BadAt reports that the parameter at cannot be used. The page shows the present.

@@ -1,6 +1,9 @@
 package query
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -126,6 +129,13 @@ func (f *SilenceForm) CommentProblem() string {
 		return "The comment is not valid UTF-8."
 	}
 	return ""
+}
+
+// Request returns a hash of what the person asked for.
+func (f *SilenceForm) Request() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %q %q %q %q", f.Source, f.Text(), f.For, f.Until, f.Length, f.Comment)
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // SilenceMatchers returns the matchers as those of a silence.

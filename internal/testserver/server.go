@@ -202,7 +202,7 @@ func (s *Server) buildDoors() (err error) {
 	if err != nil {
 		return err
 	}
-	s.Pages, err = pages.New(s.groups, s.past, s.Hub, admission, s.Limits, &s.opts.People,
+	s.Pages, err = pages.New(s.groups, s.past, s.Hub, admission, s.Limits, &s.opts.People, s.opts.Silencer,
 		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, renderer, s.Logger, pages.Options{
 			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
 			PollInterval: time.Minute,

@@ -783,6 +783,12 @@
 
   // ---- Forms: leave empty fields out of the address
 
+  // Who fills in a field of a choice means that choice.
+  document.addEventListener('input', event => {
+    const choice = event.target instanceof HTMLInputElement && event.target.dataset.picks;
+    if (choice) /** @type {HTMLInputElement} */ (byID(choice)).checked = true;
+  });
+
   document.addEventListener('formdata', event => {
     for (const [name, value] of [...event.formData]) {
       if (!value) event.formData.delete(name);
