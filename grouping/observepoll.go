@@ -438,6 +438,9 @@ func (m *Manager) joinAPIGroup(ctx context.Context, g *AlertGroup) {
 		}
 	}
 	err := m.observeGroup(ctx, g.ID, og)
+	if err == nil && len(old.Acks)+len(old.Notes) > 0 {
+		err = m.takeOver(ctx, g.ID, old)
+	}
 	if err == nil {
 		_, err = m.write(ctx, old.ID, func(base *AlertGroup) (Change, error) {
 			if base == nil || base.IsTombstone() {

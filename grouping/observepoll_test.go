@@ -100,6 +100,44 @@ func TestAGroupOfTheAPIGetsItsKey(t *testing.T) {
 	})
 }
 
+// What people wrote moves with the group, and its alerts are not new because of that.
+func TestWhatPeopleWroteMovesToTheRealKey(t *testing.T) {
+	opts := grouping.DefaultOptions
+	opts.Receivers = []grouping.SourceReceiver{{Source: key.Source, Receiver: key.Receiver}}
+	observing(t, opts, func(o observatory) {
+		a, b, ctx := alert("a"), alert("b"), o.t.Context()
+		o.poll("http://am-0", listed(a), listed(b))
+		groups, err := o.ByFingerprint(ctx, a.Fingerprint)
+		require.NoError(o.t, err)
+		old := groups[0].ID
+		g, err := o.Acknowledge(ctx, old, grouping.AckRequest{By: jo, Note: "undone"})
+		require.NoError(o.t, err)
+		_, err = o.Unacknowledge(ctx, old, grouping.UnackRequest{By: jo, Ack: g.Acks[0].ID})
+		require.NoError(o.t, err)
+		g, err = o.Acknowledge(ctx, old, grouping.AckRequest{By: mira, Note: "on it"})
+		require.NoError(o.t, err)
+		_, err = o.AddNote(ctx, old, grouping.NoteRequest{By: jo, ID: "n", Text: "text"})
+		require.NoError(o.t, err)
+		taken := g.Ack(time.Now())
+
+		time.Sleep(time.Minute)
+		o.notify(a, b, alert("c"))
+		g, err = o.Get(ctx, key.ID())
+		require.NoError(o.t, err)
+		moved := g.Ack(time.Now())
+		require.NotNil(o.t, moved)
+		require.Equal(o.t, []any{taken.ID, mira, "on it"}, []any{moved.ID, moved.Person, moved.Note})
+		require.True(o.t, taken.At.Equal(moved.At))
+		require.Equal(o.t, 1, g.NewSince(moved), "only c is new")
+		require.Len(o.t, g.Notes, 1)
+		// A person who still has the old page writes to the group too.
+		g, err = o.AddNote(ctx, old, grouping.NoteRequest{By: jo, ID: "n2", Text: "text"})
+		require.NoError(o.t, err)
+		require.Equal(o.t, key.ID(), g.ID)
+		require.Len(o.t, g.Notes, 2)
+	})
+}
+
 // Two groups of one receiver can have equal labels.
 func TestTheAPICannotTellTwoGroupsApart(t *testing.T) {
 	observing(t, grouping.DefaultOptions, func(o observatory) {

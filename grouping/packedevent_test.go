@@ -42,6 +42,7 @@ func TestPackedEventsAreTheEvents(t *testing.T) {
 		changed(func(e *Event) { e.Mute = &Mute{Kind: MuteSilence, ID: "s"} }),
 		changed(func(e *Event) { e.Silence = &SilenceChange{ID: "s"} }),
 		changed(func(e *Event) { e.Alert = &AlertDetail{Status: StatusFiring} }),
+		changed(func(e *Event) { e.People = &PeopleDetail{Note: "n"} }),
 		changed(func(e *Event) { e.Gap = &Gap{From: e.Time.Add(-time.Hour), To: e.Time} }),
 	} {
 		packed := e.Pack(nil)

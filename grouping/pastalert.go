@@ -24,6 +24,8 @@ type AlertDetail struct {
 	Status   Status    `json:"status"`
 	GoneFrom time.Time `json:"goneFrom,omitzero"`
 	GoneBy   time.Time `json:"goneBy,omitzero"`
+	// RecordedAt is that of the alert, if it does not follow from the events.
+	RecordedAt time.Time `json:"recordedAt,omitzero"`
 	// Mutes are the active ones and those that ended. It is empty if they follow from the
 	// other fields.
 	Mutes []Mute `json:"mutes,omitempty"`
@@ -75,6 +77,9 @@ func (p *PastAlert) Apply(e *Event) {
 	if p.Status != "" && e.StartsAt.After(p.StartsAt) {
 		p.RecordedAt = e.Time // another episode
 	}
+	if e.Alert != nil && !e.Alert.RecordedAt.IsZero() {
+		p.RecordedAt = e.Alert.RecordedAt
+	}
 	p.Labels, p.Status, p.StartsAt, p.EndsAt = e.Labels, status, e.StartsAt, e.EndsAt
 }
 
@@ -115,10 +120,13 @@ func (p *PastAlert) sameEpisode(o *PastAlert) bool {
 // says it all.
 func (p *PastAlert) lacks(o *PastAlert) *AlertDetail {
 	sameMutes := slices.EqualFunc(p.Mutes, o.Mutes, equalMute)
-	if sameMutes && p.Status == o.Status && p.GoneFrom.Equal(o.GoneFrom) && p.GoneBy.Equal(o.GoneBy) {
+	if sameMutes && p.Status == o.Status && p.GoneFrom.Equal(o.GoneFrom) && p.GoneBy.Equal(o.GoneBy) && p.RecordedAt.Equal(o.RecordedAt) {
 		return nil
 	}
 	d := &AlertDetail{Status: o.Status, GoneFrom: o.GoneFrom, GoneBy: o.GoneBy}
+	if !p.RecordedAt.Equal(o.RecordedAt) {
+		d.RecordedAt = o.RecordedAt
+	}
 	if !sameMutes {
 		d.Mutes = o.Mutes
 	}

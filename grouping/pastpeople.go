@@ -62,11 +62,14 @@ func (p *PastPeople) Apply(e *Event) {
 // applyPeople applies an event with which a person wrote a record.
 func (g *AlertGroup) applyPeople(e *Event) {
 	d := e.People
-	stamp := e.Stamp().supersedes(g.endOfAcks(g.Ended))
+	stamp, at := e.Stamp().supersedes(g.endOfAcks(g.Ended)), d.At
+	if at.IsZero() {
+		at = e.Time
+	}
 	switch e.Kind {
 	case EventAcknowledged:
 		g.Acks = ackRecords.put(g.Acks, &Ack{
-			ID: d.Ack, Person: d.Person, At: e.Time, Until: d.Until, Note: d.Text, Episode: g.Opened, Stamp: stamp,
+			ID: d.Ack, Person: d.Person, At: at, Until: d.Until, Note: d.Text, Episode: g.Opened, Stamp: stamp,
 		})
 	case EventUnacknowledged:
 		if a := ackRecords.find(g.Acks, d.Ack); a != nil {
@@ -75,6 +78,6 @@ func (g *AlertGroup) applyPeople(e *Event) {
 			g.Acks = ackRecords.put(g.Acks, &next)
 		}
 	case EventNoted:
-		g.Notes = noteRecords.put(g.Notes, &Note{ID: d.Note, Person: d.Person, At: e.Time, Text: d.Text, Stamp: stamp})
+		g.Notes = noteRecords.put(g.Notes, &Note{ID: d.Note, Person: d.Person, At: at, Text: d.Text, Stamp: stamp})
 	}
 }

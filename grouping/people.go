@@ -143,3 +143,20 @@ func (m *Manager) writeOfPerson(
 	}
 	return g, err
 }
+
+// takeOver moves what people wrote in a group that only the API told of to the group with the
+// real key.
+func (m *Manager) takeOver(ctx context.Context, id ID, old *AlertGroup) error {
+	_, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
+		if base == nil || base.IsTombstone() {
+			return Change{}, &GroupNotFoundError{ID: id}
+		}
+		tr := newTransition(base, base.Key, m.clock.Stamp())
+		tr.rules = m.rules()
+		if !tr.takeOver(old) {
+			return Change{}, errNoChange
+		}
+		return tr.finish(), nil
+	})
+	return err
+}

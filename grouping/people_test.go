@@ -383,3 +383,19 @@ func TestTheIndexFollowsTheTime(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, page.Groups)
 }
+
+func TestEventsOfPeopleAreFound(t *testing.T) {
+	_, events := person(t, heard(nil, 0, list(fires("a", 0))), minute, func(tr *transition) error {
+		return tr.acknowledge(AckRequest{By: mira, Note: "Rollback of checkout"})
+	})
+	text, err := events[0].Encode()
+	require.NoError(t, err)
+	for word, want := range map[string]bool{"MIRA": true, "rollback": true, "jo": false} {
+		q := EventQuery{Words: []string{word}}
+		e, ok := q.Filter().Select([]byte(text))
+		require.Equal(t, want, ok, word)
+		if ok {
+			require.Equal(t, events[0], e)
+		}
+	}
+}

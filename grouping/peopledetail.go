@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -60,4 +61,10 @@ type PeopleDetail struct {
 	// Text is that of the note, also of the acknowledgement's.
 	Text  string    `json:"text,omitempty"`
 	Until time.Time `json:"until,omitzero"`
+	// At is when the person wrote it, if that was before the event: another group had it.
+	At time.Time `json:"at,omitzero"`
+}
+
+func (d *PeopleDetail) mentions(word string) bool {
+	return strings.Contains(strings.ToLower(d.Name), word) || strings.Contains(strings.ToLower(d.Text), word)
 }

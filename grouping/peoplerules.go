@@ -89,6 +89,45 @@ func (tr *transition) close(r CloseRequest) error {
 	return nil
 }
 
+// takeOver applies that the group has the alerts of another one, whose notes it gets. If both
+// are open, it gets the acknowledgements of the present episode too. An alert is not new because
+// of that. takeOver reports whether something changed.
+func (tr *transition) takeOver(old *AlertGroup) bool {
+	for _, n := range old.Notes {
+		if noteRecords.find(tr.notes, n.ID) != nil {
+			continue
+		}
+		moved := *n
+		moved.Stamp = tr.personalStamp("")
+		tr.notes = noteRecords.put(tr.notes, &moved)
+		tr.logPerson(EventNoted, PeopleDetail{Person: n.Person, Note: n.ID, Text: n.Text, At: n.At})
+	}
+	for _, a := range old.Acks {
+		if !old.IsOpen() || !tr.before.IsOpen() || a.Undone != nil || a.Stamp <= old.Ended || ackRecords.find(tr.acks, a.ID) != nil {
+			continue
+		}
+		moved := *a
+		moved.Stamp, moved.Episode = tr.personalStamp(""), tr.before.Opened
+		tr.acks = ackRecords.put(tr.acks, &moved)
+		tr.logPerson(EventAcknowledged, PeopleDetail{Person: a.Person, Ack: a.ID, Text: a.Note, Until: a.Until, At: a.At})
+		tr.takeOverTimes(old)
+	}
+	return tr.personal
+}
+
+// takeOverTimes makes the episodes of alerts as old as they are in another group.
+func (tr *transition) takeOverTimes(old *AlertGroup) {
+	for _, known := range old.Alerts {
+		i, has := tr.find(known.Fingerprint)
+		if !has || !sameMillisecond(known.StartsAt, tr.alerts[i].StartsAt) || !known.EpisodeSeenAt().Before(tr.alerts[i].EpisodeSeenAt()) {
+			continue
+		}
+		next := *tr.alerts[i]
+		next.RecordedAt, next.Stamp = known.EpisodeSeenAt(), tr.stamp.supersedes(next.Stamp)
+		tr.alerts[i] = &next
+	}
+}
+
 // personalStamp returns the stamp of a record that a person writes. It makes it the stamp of
 // the group's own fields too.
 //

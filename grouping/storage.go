@@ -286,7 +286,7 @@ func (q *EventQuery) Matches(e *Event) bool {
 
 func (e *Event) mentions(word string) bool {
 	return strings.Contains(strings.ToLower(e.Receiver), word) || strings.Contains(strings.ToLower(e.Source), word) ||
-		labelsMention(e.Labels, word)
+		labelsMention(e.Labels, word) || e.People != nil && e.People.mentions(word)
 }
 
 // AllMatch reports whether all matchers match. A missing label counts as empty.

@@ -1,6 +1,7 @@
 package past_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -207,11 +208,14 @@ func (l *live) add() {
 
 // person lets a person write. What is refused or repeated changes nothing.
 func (l *live) person() {
-	id, by := l.key().ID(), grouping.Person{Name: rapid.SampledFrom([]string{"mira", "jo"}).Draw(l.t, "person")}
-	g, err := l.manager.Get(l.t.Context(), id)
-	if err != nil {
+	groups, err := l.manager.All(l.t.Context())
+	require.NoError(l.t, err)
+	if len(groups) == 0 {
 		return
 	}
+	slices.SortFunc(groups, func(x, y *grouping.AlertGroup) int { return cmp.Compare(x.ID, y.ID) })
+	g := rapid.SampledFrom(groups).Draw(l.t, "group")
+	id, by := g.ID, grouping.Person{Name: rapid.SampledFrom([]string{"mira", "jo"}).Draw(l.t, "person")}
 	switch rapid.SampledFrom([]string{"ack", "ack", "undo", "note", "close"}).Draw(l.t, "what") {
 	case "ack":
 		r := grouping.AckRequest{By: by, Note: "on it", Episode: g.Opened}

@@ -56,6 +56,7 @@ func RunLaterVersion(t *testing.T, s grouping.GroupStorage, fields Fields) {
 	}
 	fields.Set(id, unknownName, unknownText)
 
+	fields.people(t, start(), id)
 	ended := alert
 	ended.Status, ended.EndsAt = grouping.StatusResolved, ended.StartsAt.Add(time.Minute)
 	g, err := start().AddAlertToGroup(t.Context(), key, ended)
@@ -75,6 +76,23 @@ func RunLaterVersion(t *testing.T, s grouping.GroupStorage, fields Fields) {
 	require.NoError(t, start().RemoveAlertFromGroup(t.Context(), id, alert.Fingerprint))
 	_, err = s.Load(t.Context(), id)
 	require.ErrorIs(t, err, grouping.ErrGroupNotFound)
+}
+
+// people checks that what a later version added to an acknowledgement stays if somebody undoes
+// it.
+func (f Fields) people(t *testing.T, m *grouping.Manager, id grouping.ID) {
+	g, err := m.Acknowledge(t.Context(), id, grouping.AckRequest{By: mira})
+	require.NoError(t, err)
+	name := "ack:" + g.Acks[0].ID
+	before := strings.Replace(f.Get(id, name), "{", "{"+added+",", 1)
+	f.Set(id, name, before)
+	_, err = m.Unacknowledge(t.Context(), id, grouping.UnackRequest{By: jo, Ack: g.Acks[0].ID})
+	require.NoError(t, err)
+	require.NotEqual(t, before, f.Get(id, name))
+	require.Contains(t, f.Get(id, name), added)
+	_, err = m.AddNote(t.Context(), id, grouping.NoteRequest{By: jo, ID: "n", Text: "text"})
+	require.NoError(t, err)
+	require.Contains(t, f.Get(id, "n:n"), `"text":"text"`)
 }
 
 // runLaterSource is RunLaterVersion for the document of a source.
