@@ -39,20 +39,24 @@ type windowView struct {
 
 // reportRowView has the numbers of all alerts, or of those with a key.
 type reportRowView struct {
-	Key               string    `json:"key"`
-	Firings           int       `json:"firings"`
-	FiringsBefore     *int      `json:"firingsBefore,omitempty"`
-	SecondsFiring     float64   `json:"secondsFiring"`
-	Ended             int       `json:"ended"`
-	MedianSeconds     *float64  `json:"medianSeconds,omitempty"`
-	P90Seconds        *float64  `json:"p90Seconds,omitempty"`
-	UnknownEnds       int       `json:"unknownEnds"`
-	Flaps             int       `json:"flaps"`
-	FlappedAlerts     int       `json:"flappedAlerts"`
-	SelfResolvedShare *float64  `json:"selfResolvedShare,omitempty"`
-	SuppressedShare   *float64  `json:"suppressedShare,omitempty"`
-	Notifications     int       `json:"notifications"`
-	LastAt            time.Time `json:"lastAt,omitzero"`
+	Key               string   `json:"key"`
+	Firings           int      `json:"firings"`
+	FiringsBefore     *int     `json:"firingsBefore,omitempty"`
+	SecondsFiring     float64  `json:"secondsFiring"`
+	Ended             int      `json:"ended"`
+	MedianSeconds     *float64 `json:"medianSeconds,omitempty"`
+	P90Seconds        *float64 `json:"p90Seconds,omitempty"`
+	UnknownEnds       int      `json:"unknownEnds"`
+	Flaps             int      `json:"flaps"`
+	FlappedAlerts     int      `json:"flappedAlerts"`
+	SelfResolvedShare *float64 `json:"selfResolvedShare,omitempty"`
+	SuppressedShare   *float64 `json:"suppressedShare,omitempty"`
+	Acknowledged      *float64 `json:"acknowledged,omitempty"` // the share
+	AckMedianSeconds  *float64 `json:"acknowledgedMedianSeconds,omitempty"`
+	// CriticalAcknowledged is the share of the critical ones.
+	CriticalAcknowledged *float64  `json:"criticalAcknowledged,omitempty"`
+	Notifications        int       `json:"notifications"`
+	LastAt               time.Time `json:"lastAt,omitzero"`
 }
 
 type receiverView struct {
@@ -155,13 +159,23 @@ func viewReportRow(r *history.Row, compared bool) reportRowView {
 		suppressed, _ := r.Share(r.Suppressed)
 		median, p90 := r.Median.Seconds(), r.P90.Seconds()
 		v.MedianSeconds, v.P90Seconds, v.SelfResolvedShare, v.SuppressedShare = &median, &p90, &selfResolved, &suppressed
+		acknowledged, _ := r.Share(r.Acknowledged)
+		v.Acknowledged = &acknowledged
+	}
+	if r.Acknowledged > 0 {
+		after := r.AckMedian.Seconds()
+		v.AckMedianSeconds = &after
+	}
+	if r.Critical > 0 {
+		critical := float64(r.CriticalAcknowledged) / float64(r.Critical)
+		v.CriticalAcknowledged = &critical
 	}
 	return v
 }
 
 var reportColumns = []string{
 	"key", "firings", "firingsBefore", "secondsFiring", "ended", "medianSeconds", "p90Seconds", "unknownEnds", "flaps", "flappedAlerts",
-	"selfResolvedShare", "suppressedShare", "notifications", "lastAt",
+	"selfResolvedShare", "suppressedShare", "acknowledged", "acknowledgedMedianSeconds", "criticalAcknowledged", "notifications", "lastAt",
 }
 
 // writeReportRow writes a row in the order of reportColumns. What is not known is empty.
@@ -189,6 +203,9 @@ func writeReportRow(out *csvStream, v reportRowView) {
 	out.writeInt(int64(v.FlappedAlerts))
 	number(v.SelfResolvedShare)
 	number(v.SuppressedShare)
+	number(v.Acknowledged)
+	number(v.AckMedianSeconds)
+	number(v.CriticalAcknowledged)
 	out.writeInt(int64(v.Notifications))
 	out.writeTime(v.LastAt)
 	out.endRow()

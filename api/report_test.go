@@ -48,7 +48,7 @@ func TestReportOfPostedNotifications(t *testing.T) {
 	require.WithinDuration(t, time.Now().Add(-30*time.Minute), started, time.Minute)
 	require.Equal(t, api.ReportRowView{
 		Key: "Down", Firings: 1, SecondsFiring: 1200, Ended: 1, MedianSeconds: &minutes, P90Seconds: &minutes,
-		SelfResolvedShare: &share, SuppressedShare: &share, Notifications: 2, LastAt: started,
+		SelfResolvedShare: &share, SuppressedShare: &share, Acknowledged: &share, CriticalAcknowledged: &share, Notifications: 2, LastAt: started,
 	}, r.By[1])
 
 	w = h.Get("/api/v1/report?format=csv&since=1d")

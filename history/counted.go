@@ -12,14 +12,15 @@ import (
 // Number names a number of a report.
 type Number string
 
-// The numbers of a report. Those of episodes that ended are Ended, SelfResolved and
-// Suppressed.
+// The numbers of a report. Those of episodes that ended are Ended, SelfResolved,
+// Suppressed and Acknowledged.
 const (
 	NumberFirings       Number = "firings"
 	NumberFiring        Number = "firing" // the time firing: each episode with any part inside
 	NumberEnded         Number = "ended"
 	NumberSelfResolved  Number = "selfResolved"
 	NumberSuppressed    Number = "suppressed"
+	NumberAcknowledged  Number = "acknowledged"
 	NumberUnknownEnds   Number = "unknownEnds"
 	NumberFlaps         Number = "flaps"
 	NumberNotifications Number = "notifications"
@@ -29,7 +30,7 @@ const (
 // Numbers lists all numbers.
 func Numbers() []Number {
 	return []Number{
-		NumberFirings, NumberFiring, NumberEnded, NumberSelfResolved, NumberSuppressed, NumberUnknownEnds, NumberFlaps, NumberNotifications,
+		NumberFirings, NumberFiring, NumberEnded, NumberSelfResolved, NumberSuppressed, NumberAcknowledged, NumberUnknownEnds, NumberFlaps, NumberNotifications,
 		NumberGaps,
 	}
 }
@@ -83,6 +84,7 @@ type CountedFiring struct {
 	// EndsAt is zero if the episode goes on. EndKnown reports whether the end was reported.
 	BeganAt, EndsAt  time.Time
 	EndKnown         bool
+	AcknowledgedAt   time.Time // or zero
 	Suppressed, Flap bool
 	Inside           time.Duration // the part in the window
 }
@@ -135,9 +137,9 @@ type counting struct {
 }
 
 type foundFiring struct {
-	alert                  int32
-	begin, end, inside     millis
-	known, muted, flapping bool
+	alert                       int32
+	begin, end, inside, ackedAt millis
+	known, muted, flapping      bool
 }
 
 type foundNote struct {
@@ -160,6 +162,8 @@ func (c *counting) addFiring(o *occurrence) {
 		has = is.selfResolved
 	case NumberSuppressed:
 		has = is.suppressed
+	case NumberAcknowledged:
+		has = is.acknowledged
 	case NumberUnknownEnds:
 		has = is.lost
 	case NumberFlaps:
@@ -178,7 +182,7 @@ func (c *counting) addFiring(o *occurrence) {
 		c.lastAlert = o.alert + 1
 		c.alerts++
 	}
-	c.found = append(c.found, foundFiring{o.alert, o.begin, o.end, is.inside, o.endsAt != 0, o.suppressed, o.flap})
+	c.found = append(c.found, foundFiring{o.alert, o.begin, o.end, is.inside, o.ackedAt, o.endsAt != 0, o.suppressed, o.flap})
 }
 
 // isOf reports whether a set of receivers has one.
@@ -196,6 +200,9 @@ func (c *counting) firings() *Counted {
 		one := CountedFiring{
 			SourceAlert: a.id, Labels: a.labels, BeganAt: f.begin.time(), EndKnown: f.known, Suppressed: f.muted, Flap: f.flapping,
 			Inside: time.Duration(f.inside) * time.Millisecond,
+		}
+		if f.ackedAt != 0 {
+			one.AcknowledgedAt = f.ackedAt.time()
 		}
 		if f.end != endless {
 			one.EndsAt = f.end.time()

@@ -28,12 +28,19 @@ func requireCounted(t require.TestingT, d *history.Digest, q history.ReportQuery
 	requireRow := func(row *history.Row, of history.CountedQuery) {
 		for number, n := range map[history.Number]int{
 			history.NumberFirings: row.Firings, history.NumberEnded: row.Ended, history.NumberSelfResolved: row.SelfResolved,
-			history.NumberSuppressed: row.Suppressed, history.NumberUnknownEnds: row.UnknownEnds, history.NumberFlaps: row.Flaps,
+			history.NumberAcknowledged: row.Acknowledged, history.NumberSuppressed: row.Suppressed, history.NumberUnknownEnds: row.UnknownEnds, history.NumberFlaps: row.Flaps,
 			history.NumberNotifications: row.Notifications,
 		} {
 			of.Number = number
 			require.Equal(t, n, list(of).Total, "%s of %q", number, row.Key)
 		}
+		of.Number = history.NumberAcknowledged
+		worst := grouping.SeverityCritical
+		of.Severity = &worst
+		require.Equal(t, row.CriticalAcknowledged, list(of).Total)
+		of.Number = history.NumberEnded
+		require.Equal(t, row.Critical, list(of).Total)
+		of.Severity = nil
 		of.Number = history.NumberFiring
 		require.Equal(t, row.Firing, list(of).Firing)
 		of.Number = history.NumberFlaps

@@ -26,6 +26,7 @@ type Digest struct {
 	groupOf   map[grouping.ID]int32
 	receivers receiverSets
 	reasons   names
+	acks      names // their IDs
 	sent      *grouping.Sent
 	notes     []note // by the numbers of grouping.Sent
 	gaps      []grouping.Gap
@@ -67,6 +68,8 @@ type episode struct {
 	seenAt    millis // of the first report
 	endsAt    millis // if an end was reported
 	lostAt    millis // if it is no longer reported, and its end is not known
+	ackedAt   millis // if a person acknowledged it
+	ack       int32  // the number of that acknowledgement
 	receivers int32  // a set of the groups' receivers
 	// firing and muted are the numbers of groups that list it, or say that it is muted.
 	firing, muted int16
@@ -94,6 +97,7 @@ type groupLine struct {
 	members  map[int32]member // by alert
 	spans    []span
 	notes    []int32
+	acks     []ackLine // of its present episode, oldest first
 }
 
 // member is an alert in a group. episode is its newest one there, span the time in which the
@@ -122,12 +126,13 @@ type note struct {
 func NewDigest(since time.Time, groups []*grouping.AlertGroup) *Digest {
 	d := &Digest{
 		since: since, read: since, alertOf: map[grouping.SourceAlert]int32{}, groupOf: map[grouping.ID]int32{},
-		receivers: newReceiverSets(), reasons: newNames(), sent: grouping.NewSent(),
+		receivers: newReceiverSets(), reasons: newNames(), acks: newNames(), sent: grouping.NewSent(),
 	}
 	for _, g := range groups {
 		for _, a := range g.Alerts {
 			d.addKnown(g, a)
 		}
+		d.addKnownAcks(g)
 	}
 	return d
 }
@@ -153,7 +158,7 @@ func (d *Digest) Read() time.Time { return d.read }
 // Size returns about how many bytes of memory the digest has.
 func (d *Digest) Size() int {
 	// The labels of an alert are a list of strings, most of which are shared.
-	const perAlert, perEpisode, perSpan, perNote, perGroup = 700, 60, 40, 32, 500
+	const perAlert, perEpisode, perSpan, perNote, perGroup = 700, 76, 40, 32, 500
 	return len(d.alerts)*perAlert + d.episodes*perEpisode + d.spans*perSpan + len(d.notes)*perNote + len(d.groups)*perGroup
 }
 
@@ -171,6 +176,8 @@ func (d *Digest) Add(e *grouping.Event) {
 		d.addNote(e)
 	case e.Fingerprint != "":
 		d.addOfAlert(e)
+	case e.People != nil, e.Kind == grouping.EventOpened, e.Kind == grouping.EventClosed:
+		d.addPeople(e)
 	case e.Kind == grouping.EventExpired: // the group was removed with all its alerts
 		g := d.group(e.GroupID, e.Receiver)
 		for alert := range d.groups[g].members {

@@ -67,8 +67,12 @@ type Row struct {
 	Firing time.Duration
 	// Ended is the number of episodes whose end is known. Median and P90 are how long they
 	// fired. SelfResolved ended within five minutes, Suppressed were suppressed at any time.
-	Ended, SelfResolved, Suppressed int
-	Median, P90                     time.Duration
+	// Acknowledged were acknowledged before they ended, half of them within AckMedian after
+	// they began. Critical, CriticalAcknowledged and CriticalAckMedian are the same numbers of
+	// critical alerts.
+	Ended, SelfResolved, Suppressed, Acknowledged, Critical, CriticalAcknowledged int
+	AckMedian, CriticalAckMedian                                                  time.Duration
+	Median, P90                                                                   time.Duration
 	// UnknownEnds is the number of episodes that are no longer reported, and whose end is not
 	// known. They are not in Ended.
 	UnknownEnds int

@@ -258,7 +258,7 @@ func TestReport(t *testing.T) {
 	require.Equal(t, &history.Window{Since: sunday, Until: monday}, r.Before)
 	require.Zero(t, r.KnownSince)
 	require.Equal(t, history.Row{
-		Firings: 6, FiringsBefore: 2, Firing: 100860 * time.Second, Ended: 5, SelfResolved: 1, Suppressed: 1,
+		Firings: 6, FiringsBefore: 2, Firing: 100860 * time.Second, Ended: 5, SelfResolved: 1, Suppressed: 1, Critical: 3,
 		Median: 20 * time.Minute, P90: time.Hour, UnknownEnds: 1, Flaps: 1, Flapped: 1, Notifications: 16, LastAt: at("23 11:58:00"),
 		Severity: critical, SeverityWord: "critical",
 	}, r.Totals)
@@ -272,7 +272,7 @@ func TestReport(t *testing.T) {
 			UnknownEnds: 1, Notifications: 4, LastAt: at("23 05:20:00"), Severity: warning, SeverityWord: "warning",
 		},
 		{
-			Key: "CPU", Firings: 2, FiringsBefore: 1, Firing: 4320 * time.Second, Ended: 3, SelfResolved: 1, Median: 20 * time.Minute,
+			Key: "CPU", Firings: 2, FiringsBefore: 1, Firing: 4320 * time.Second, Ended: 3, Critical: 3, SelfResolved: 1, Median: 20 * time.Minute,
 			P90: time.Hour, Flaps: 1, Flapped: 1, Notifications: 9, LastAt: at("23 01:58:00"), Severity: critical, SeverityWord: "critical",
 		},
 		{
@@ -495,6 +495,9 @@ func TestReportOfAnyEvents(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "of the group") == 0 {
 				e.Fingerprint = ""
 			}
+			if id := rapid.SampledFrom([]string{"", "k1", "k2"}).Draw(t, "ack"); id != "" && e.Fingerprint == "" {
+				e.People = &grouping.PeopleDetail{Ack: id}
+			}
 			if kind == grouping.EventDelivered && rapid.Bool().Draw(t, "detail") {
 				e.Delivery = &grouping.Delivery{Receiver: "pager", Flush: rapid.SampledFrom([]string{"", "f"}).Draw(t, "flush")}
 			}
@@ -506,7 +509,8 @@ func TestReportOfAnyEvents(t *testing.T) {
 		require.NoError(t, err)
 		for _, x := range append(r.Rows, r.Totals, r.TotalsBefore) {
 			for _, n := range []int{
-				x.Firings, x.FiringsBefore, int(x.Firing), x.Ended - x.SelfResolved, x.Ended - x.Suppressed, int(x.Median), int(x.P90 - x.Median),
+				x.Firings, x.FiringsBefore, int(x.Firing), x.Ended - x.SelfResolved, x.Ended - x.Suppressed, x.Ended - x.Acknowledged,
+				x.Critical - x.CriticalAcknowledged, x.Acknowledged - x.CriticalAcknowledged, int(x.AckMedian), int(x.Median), int(x.P90 - x.Median),
 				x.UnknownEnds, x.Flaps - x.Flapped, x.Firings - x.Flaps, x.Notifications,
 			} {
 				require.GreaterOrEqual(t, n, 0, "%+v", x)

@@ -87,9 +87,11 @@ type count struct {
 
 	firing    millis
 	durations []millis // of the ended episodes
-	last      millis
-	active    bool  // the row has anything in the window
-	flapOf    int32 // the last alert with a flap, plus 1
+	// acked and criticalAcked are how long after their begin episodes were acknowledged.
+	acked, criticalAcked []millis
+	last                 millis
+	active               bool  // the row has anything in the window
+	flapOf               int32 // the last alert with a flap, plus 1
 }
 
 // selects reports whether the query selects the alert.
@@ -179,6 +181,7 @@ type presence struct {
 	inside                          millis
 	began, flap                     bool
 	ended, selfResolved, suppressed bool // it ended inside, and its end is known
+	acknowledged                    bool // and a person acknowledged it before
 	lost                            bool // it was no longer reported inside, and its end is not known
 }
 
@@ -195,6 +198,7 @@ func (o *occurrence) in(w stretch) presence {
 	p.ended, p.lost = o.endsAt != 0, o.endsAt == 0
 	p.selfResolved = p.ended && o.end-o.begin <= millis(SelfResolved.Milliseconds())
 	p.suppressed = p.ended && o.suppressed
+	p.acknowledged = p.ended && o.ackedAt != 0 && o.ackedAt <= o.end
 	return p
 }
 
@@ -263,6 +267,24 @@ func (c *count) add(o *occurrence, w stretch) {
 	if is.suppressed {
 		c.Suppressed++
 	}
+	c.addAcknowledged(o, is.acknowledged)
+}
+
+// addAcknowledged counts an episode that ended.
+func (c *count) addAcknowledged(o *occurrence, acknowledged bool) {
+	critical := o.severity == grouping.SeverityCritical
+	if critical {
+		c.Critical++
+	}
+	if !acknowledged {
+		return
+	}
+	c.Acknowledged++
+	c.acked = append(c.acked, o.ackedAt-o.begin)
+	if critical {
+		c.CriticalAcknowledged++
+		c.criticalAcked = append(c.criticalAcked, o.ackedAt-o.begin)
+	}
 }
 
 // finished returns the row.
@@ -272,12 +294,19 @@ func (c *count) finished() Row {
 	if c.last != 0 {
 		r.LastAt = c.last.time()
 	}
-	if len(c.durations) > 0 {
-		slices.Sort(c.durations)
-		r.Median = time.Duration(nearestRank(c.durations, 50)) * time.Millisecond
-		r.P90 = time.Duration(nearestRank(c.durations, 90)) * time.Millisecond
-	}
+	r.Median, r.P90 = ranksOf(c.durations)
+	r.AckMedian, _ = ranksOf(c.acked)
+	r.CriticalAckMedian, _ = ranksOf(c.criticalAcked)
 	return r
+}
+
+// ranksOf sorts durations, and returns what half of them, and nine of ten, do not exceed.
+func ranksOf(durations []millis) (median, p90 time.Duration) {
+	if len(durations) == 0 {
+		return 0, 0
+	}
+	slices.Sort(durations)
+	return time.Duration(nearestRank(durations, 50)) * time.Millisecond, time.Duration(nearestRank(durations, 90)) * time.Millisecond
 }
 
 func (t *tally) finish() {

@@ -152,7 +152,7 @@ func TestNumbersOfAReportLeadToWhatTheyCount(t *testing.T) {
 			switch number {
 			case "firing": // the duration is in the heading
 				require.Contains(t, title, text, href)
-			case "ended", "selfResolved", "suppressed": // shares and durations say of how many
+			case "ended", "selfResolved", "suppressed", "acknowledged": // shares and durations say of how many
 				if word, is := strings.CutSuffix(small, " firings"); is {
 					words := strings.Fields(word)
 					require.Equal(t, words[len(words)-1], strconv.Itoa(rows), href)

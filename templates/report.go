@@ -243,8 +243,29 @@ func figures(s *Site, v ReportView, r *history.Report) []Figure {
 		{"notifications", formatCount(t.Notifications), count(t.Notifications, b.Notifications), href(history.NumberNotifications)},
 		{"over within 5m by itself", self, selfSmall, href(history.NumberSelfResolved)},
 		{"suppressed", muted, mutedSmall, href(history.NumberSuppressed)},
+		acknowledged(s, v, t),
 		{"flapped", plural(t.Flapped, "alert", "alerts"), flapped, href(history.NumberFlaps)},
 	}
+}
+
+// acknowledged returns the share that people acknowledged: of the critical firings that ended, or
+// of all if none of them was critical.
+func acknowledged(s *Site, v ReportView, t *history.Row) Figure {
+	to := v.counted(history.NumberAcknowledged)
+	n, of, after, what := t.Acknowledged, t.Ended, t.AckMedian, "of all"
+	if t.Critical > 0 {
+		worst := grouping.SeverityCritical
+		to.Severity = &worst
+		n, of, after, what = t.CriticalAcknowledged, t.Critical, t.CriticalAckMedian, "of critical"
+	}
+	f := Figure{Label: "acknowledged", Value: "–", Small: what, Href: s.Links.Counted(to)}
+	if of > 0 {
+		f.Value = strconv.Itoa(percent(n, of)) + " %"
+	}
+	if n > 0 {
+		f.Small += ", median after " + Age(after)
+	}
+	return f
 }
 
 func secondsText(n int) string { return Age(time.Duration(n) * time.Second) }
@@ -363,6 +384,7 @@ func (row *ReportRow) setNumbers(r *history.Row, number func(label, text string,
 		number("flaps", formatCount(r.Flaps), history.NumberFlaps, r.Flaps),
 		number("over in 5m", shareText(r, r.SelfResolved), history.NumberSelfResolved, r.SelfResolved),
 		number("suppressed", shareText(r, r.Suppressed), history.NumberSuppressed, r.Suppressed),
+		number("acknowledged", shareText(r, r.Acknowledged), history.NumberAcknowledged, r.Acknowledged),
 		number("notified", formatCount(r.Notifications), history.NumberNotifications, r.Notifications),
 	}
 }

@@ -21,7 +21,8 @@ func exampleReport(rows int, name string) *history.Report {
 		Window: window, Before: &history.Window{Since: window.Since.AddDate(0, 0, -7), Until: window.Since}, By: "alertname",
 		Totals: history.Row{
 			Firings: 412, FiringsBefore: 349, Firing: 318 * time.Hour, Ended: 400, SelfResolved: 152, Suppressed: 48, Median: 724 * time.Second,
-			P90: 64 * time.Minute, UnknownEnds: 90, Flaps: 60, Flapped: 9, Notifications: 231,
+			P90: 64 * time.Minute, Acknowledged: 90, AckMedian: time.Minute, Critical: 100, CriticalAcknowledged: 64,
+			CriticalAckMedian: 250 * time.Second, UnknownEnds: 90, Flaps: 60, Flapped: 9, Notifications: 231,
 		},
 		TotalsBefore: history.Row{
 			Firings: 349, Firing: 340 * time.Hour, Ended: 100, SelfResolved: 32, Suppressed: 15, Flapped: 7, Notifications: 245,
@@ -75,7 +76,7 @@ func TestReportPage(t *testing.T) {
 		"report": {
 			"Nov 16 03:02 to Nov 23 03:02 UTC, compared with the 7 days before.", "No data for 22m 0s of it (1 gap): the numbers are lower bounds.",
 			"firings412 ↑ 63, before 349", "median time to resolve12m 4s 90 % within 1h 4m", "over within 5m by itself38 % ↑ 6 points: 152 firings",
-			"90 firings without a known end are left out", "20 of 31, by firings", "Show all 31", "flapped9 alerts ↑ 2", "now",
+			"90 firings without a known end are left out", "20 of 31, by firings", "Show all 31", "flapped9 alerts ↑ 2", "now", "acknowledged64 % of critical, median after 4m 10s",
 		},
 		"reportby":     {"Receiver", "Week by week", "by time firing"},
 		"reportfilter": {`namespace="payments"`, "31 of 31", "last 24 hours"},
@@ -122,7 +123,7 @@ func TestReportListPage(t *testing.T) {
 	for name, want := range map[string][]string{
 		"reportlist": {
 			"← Report300 firings, 9h 0m in this timeNov 16 03:02 to Nov 23 03:02 UTC, newest first", "Down", "namespace=payments",
-			"Nov 23 02:02Nov 23 02:1412m 0s3m 0sevents", "was suppressed flapped", "still firing", "end not known", "101 to 103 of 300",
+			"Nov 23 02:02Nov 23 02:1412m 0s3m 0sevents", "was suppressed acknowledged after 10m 0s flapped", "still firing", "end not known", "101 to 103 of 300",
 		},
 		"reportlistflaps":  {"2 alerts flapped: 3 firings within an hour after the last end", "severity: critical", "began Sun 23:00 to 00:00 UTC"},
 		"reportlistnotes":  {"2 notifications", "pager", "first notification", "Down, Up, +4", "not known", "its group", "receiver: pager"},
@@ -175,7 +176,7 @@ func exampleCounted(number history.Number, name string) *history.Counted {
 	counted := &history.Counted{Total: 3, Alerts: 2, Firing: 9 * time.Hour, Firings: []history.CountedFiring{
 		{
 			SourceAlert: id, Labels: labels, BeganAt: night.Add(-time.Hour), EndsAt: night.Add(-48 * time.Minute), EndKnown: true,
-			Suppressed: true, Flap: true, Inside: 3 * time.Minute,
+			AcknowledgedAt: night.Add(-50 * time.Minute), Suppressed: true, Flap: true, Inside: 3 * time.Minute,
 		},
 		{SourceAlert: id, Labels: labels, BeganAt: night.Add(-2 * time.Hour)},
 		{SourceAlert: id, Labels: up, BeganAt: night.Add(-3 * time.Hour), EndsAt: night.Add(-2 * time.Hour)},

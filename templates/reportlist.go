@@ -102,6 +102,8 @@ func countedHeading(v CountedView, c *history.Counted) string {
 		return firings + " " + plainly(c.Total, "was", "were") + " over within 5m"
 	case history.NumberSuppressed:
 		return firings + " ended and " + plainly(c.Total, "was", "were") + " suppressed"
+	case history.NumberAcknowledged:
+		return firings + " ended and " + plainly(c.Total, "was", "were") + " acknowledged"
 	case history.NumberUnknownEnds:
 		return firings + " without a known end"
 	case history.NumberFlaps:
@@ -160,6 +162,9 @@ func newFiringRow(s *Site, f *history.CountedFiring) FiringRow {
 	}
 	if f.Suppressed {
 		row.Marks = append(row.Marks, "was suppressed")
+	}
+	if !f.AcknowledgedAt.IsZero() {
+		row.Marks = append(row.Marks, "acknowledged after "+Age(f.AcknowledgedAt.Sub(f.BeganAt)))
 	}
 	if f.Flap {
 		row.Marks = append(row.Marks, "flapped")
