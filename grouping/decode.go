@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -71,6 +72,20 @@ func (r *objectReader) has(name string) bool {
 	}
 	r.rest, r.later = rest[end+2:], true
 	return true
+}
+
+// hasText reads the next field if it has this name, and its value has this text.
+func (r *objectReader) hasText(name string, text []byte) bool {
+	before, later := r.rest, r.later
+	if !r.has(name) {
+		return false
+	}
+	if rest, ok := bytes.CutPrefix(r.rest, text); ok {
+		r.rest = rest
+		return true
+	}
+	r.rest, r.later = before, later
+	return false
 }
 
 // text reads a string. The result is valid until the next one is read.
@@ -154,8 +169,8 @@ func (r *objectReader) time(name string, to *time.Time) bool {
 		return false
 	}
 	if r.timeText == nil || !bytes.Equal(text, r.timeText) {
-		// UTC is always written as Z. Another zone is not usual.
-		if !bytes.HasSuffix(text, []byte("Z")) || r.lastTime.UnmarshalText(text) != nil {
+		// UTC is always written as Z. Another zone is not usual, and JSON has no decimal comma.
+		if !bytes.HasSuffix(text, []byte("Z")) || bytes.IndexByte(text, ',') >= 0 || r.lastTime.UnmarshalText(text) != nil {
 			r.declined = true
 			return false
 		}
@@ -316,16 +331,19 @@ func (m *Meta) decode(r *objectReader) {
 }
 
 // decode reads an event. Rare details are left to the library.
-func (e *Event) decode(r *objectReader) {
+func (e *Event) decode(r *objectReader) { e.decodeWith(r, nil) }
+
+// decodeWith is decode with what a decoder knows. The decoder may be nil.
+func (e *Event) decodeWith(r *objectReader, d *EventDecoder) {
 	var kind, group, fingerprint, was string
 	r.string("id", &e.ID)
 	r.time("time", &e.Time)
 	r.shared("kind", &kind)
-	r.shared("groupId", &group)
+	d.shared(r, "groupId", &group)
 	r.shared("source", &e.Source)
 	r.shared("receiver", &e.Receiver)
-	r.shared("fingerprint", &fingerprint)
-	r.labels("labels", &e.Labels)
+	d.shared(r, "fingerprint", &fingerprint)
+	d.labels(r, cmp.Or(fingerprint, group), &e.Labels)
 	r.shared("was", &was)
 	r.time("startsAt", &e.StartsAt)
 	r.time("endsAt", &e.EndsAt)

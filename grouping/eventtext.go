@@ -31,25 +31,28 @@ func (e *Event) Encode() (string, error) {
 // DecodeEvent decodes the stored text of an event.
 func DecodeEvent(text string) (Event, error) { return decodeEvent([]byte(text)) }
 
-// DecodeEventBytes is DecodeEvent for bytes. It does not keep them.
-func DecodeEventBytes(text []byte) (Event, error) { return decodeEvent(text) }
-
 func decodeEvent(text []byte) (e Event, err error) {
+	err = e.decodeText(text, nil)
+	return e, err
+}
+
+// decodeText decodes the event, which is zero before. The decoder may be nil.
+func (e *Event) decodeText(text []byte, d *EventDecoder) error {
 	i := bytes.IndexByte(text, '{')
 	if i < 0 {
-		return e, fmt.Errorf("%q is not an event", text)
+		return fmt.Errorf("%q is not an event", text)
 	}
-	if decodedObject(text[i:], e.decode) {
-		return e, nil
+	if decodedObject(text[i:], func(r *objectReader) { e.decodeWith(r, d) }) {
+		return nil
 	}
-	e = Event{}
-	s := storedEvent{Event: &e}
-	err = json.Unmarshal(text[i:], &s)
+	*e = Event{}
+	s := storedEvent{Event: e}
+	err := json.Unmarshal(text[i:], &s)
 	e.Unknown = string(s.Unknown)
 	if e.Kind != EventNotified && e.Notification() == (Notified{}) {
 		e.Notified = nil // earlier versions wrote its numbers, zero, into every event
 	}
-	return e, err
+	return err
 }
 
 // EncodeEvents returns the stored texts of events.

@@ -105,11 +105,11 @@ func (s *eventStore) newest() string {
 	return s.events[len(s.events)-1].ID
 }
 
-// from returns up to limit events with this ID and with greater IDs, oldest first.
-func (s *eventStore) from(id string, limit int) []grouping.Event {
+// from appends up to limit events with this ID and with greater IDs, oldest first.
+func (s *eventStore) from(id string, limit int, events []grouping.Event) []grouping.Event {
 	i, _ := s.find(id)
 	n := min(len(s.events)-i, limit)
-	events := make([]grouping.Event, 0, n)
+	events = slices.Grow(events, n)
 	for _, e := range s.events[i : i+n] {
 		events = append(events, e.Event())
 	}

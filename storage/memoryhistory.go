@@ -34,7 +34,7 @@ func (m *Memory) addEvents(history, changed []grouping.Event, contents grouping.
 func (m *Memory) EventsSince(id string) []grouping.Event {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	history, changed := m.history.from(id, math.MaxInt), m.changed.from(id, math.MaxInt)
+	history, changed := m.history.from(id, math.MaxInt, nil), m.changed.from(id, math.MaxInt, nil)
 	if len(changed) == 0 {
 		return history
 	}
@@ -107,14 +107,14 @@ func (m *Memory) newestEvent(context.Context) (string, error) {
 
 // readAfter returns a function that reads the next events of a store.
 func (m *Memory) readAfter(store *eventStore) durable.ReadAfter {
-	return func(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
+	return func(ctx context.Context, after string, memory durable.Memory) (events []grouping.Event, last string, err error) {
 		if ctx.Err() != nil {
 			return nil, "", context.Cause(ctx)
 		}
 		m.mu.RLock()
 		defer m.mu.RUnlock()
 		// No ID is between an ID and the same one with a zero byte.
-		events = store.from(after+"\x00", durable.StreamChunk)
+		events = store.from(after+"\x00", durable.StreamChunk, memory.Events[:0])
 		if len(events) > 0 {
 			last = events[len(events)-1].ID
 		}

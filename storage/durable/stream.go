@@ -22,8 +22,14 @@ type EventReader struct {
 
 // ReadAfter returns the next events with greater IDs than after, oldest first. last is
 // the greatest ID that was read, or "" if nothing is left. An event that cannot be
-// decoded is left out, but counts for last.
-type ReadAfter func(ctx context.Context, after string) (events []grouping.Event, last string, err error)
+// decoded is left out, but counts for last. The result may use the memory.
+type ReadAfter func(ctx context.Context, after string, memory Memory) (events []grouping.Event, last string, err error)
+
+// Memory is what one part of a stream leaves to the next one.
+type Memory struct {
+	Decoder *grouping.EventDecoder
+	Events  []grouping.Event // may be overwritten
+}
 
 // StreamEvents implements StreamEvents of grouping.GroupStorage. It merges the places by
 // the IDs of their events.
@@ -38,9 +44,10 @@ func (r EventReader) StreamEvents(ctx context.Context, from time.Time) iter.Seq2
 			yield(grouping.Event{}, err)
 			return
 		}
+		var decoder grouping.EventDecoder
 		places := make([]place, len(r.After))
 		for i, read := range r.After {
-			places[i] = place{read: read, after: FirstID(from)}
+			places[i] = place{read: read, memory: Memory{Decoder: &decoder}, after: FirstID(from)}
 		}
 		for {
 			e, err := nextEvent(ctx, places, newest)
@@ -57,10 +64,11 @@ func (r EventReader) StreamEvents(ctx context.Context, from time.Time) iter.Seq2
 
 // place is a place in which events are kept, and how far it was read.
 type place struct {
-	read  ReadAfter
-	after string
-	next  []grouping.Event // read, but not yet returned
-	ended bool
+	read   ReadAfter
+	memory Memory
+	after  string
+	next   []grouping.Event // read, but not yet returned
+	ended  bool
 }
 
 // nextEvent returns the oldest event of all places that was not returned yet. It returns
@@ -87,12 +95,12 @@ func nextEvent(ctx context.Context, places []place, newest string) (*grouping.Ev
 // fill reads until there is a next event, or until nothing is left.
 func (p *place) fill(ctx context.Context, newest string) error {
 	for len(p.next) == 0 && !p.ended && p.after < newest {
-		events, last, err := p.read(ctx, p.after)
+		events, last, err := p.read(ctx, p.after, p.memory)
 		if err != nil {
 			return err
 		}
 		p.ended = last <= p.after
-		p.next, p.after = events, max(p.after, last)
+		p.next, p.memory.Events, p.after = events, events, max(p.after, last)
 	}
 	return nil
 }

@@ -343,7 +343,7 @@ func (f *Storage) newestEvent(context.Context) (id string, err error) {
 
 // readAfter returns a function that reads the next events of a bucket.
 func (f *Storage) readAfter(name []byte) durable.ReadAfter {
-	return func(ctx context.Context, after string) (events []grouping.Event, last string, err error) {
+	return func(ctx context.Context, after string, memory durable.Memory) (events []grouping.Event, last string, err error) {
 		if ctx.Err() != nil {
 			return nil, "", context.Cause(ctx)
 		}
@@ -354,15 +354,14 @@ func (f *Storage) readAfter(name []byte) durable.ReadAfter {
 				k, v = cursor.Next()
 			}
 			if k != nil {
-				events = make([]grouping.Event, 0, durable.StreamChunk)
+				events = slices.Grow(memory.Events[:0], durable.StreamChunk)
 			}
+			var read []byte
 			for n := 0; k != nil && n < durable.StreamChunk; n++ {
-				last = string(k)
-				if e, err := grouping.DecodeEventBytes(v); err == nil {
-					events = append(events, e)
-				}
+				events, read = memory.Decoder.Append(events, v), k
 				k, v = cursor.Next()
 			}
+			last = string(read)
 			return nil
 		})
 		return events, last, err

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"muster/grouping"
+	"muster/storage/durable"
 )
 
 // An entry is a member of the history. It has one event, or some events of one write that
@@ -51,14 +52,13 @@ func splitEntries(entries []string) []string {
 
 // decodeEntries returns the events of entries, sorted by their IDs. It leaves out those that
 // cannot be read. An event that was written back after a loss has an entry of its own,
-// even if the write came late and added it with others.
-func decodeEntries(entries []string) []grouping.Event {
+// even if the write came late and added it with others. The result uses the
+// memory.
+func decodeEntries(entries []string, memory durable.Memory) []grouping.Event {
 	texts := splitEntries(entries)
-	events := make([]grouping.Event, 0, len(texts))
+	events := slices.Grow(memory.Events[:0], len(texts))
 	for _, text := range texts {
-		if e, err := grouping.DecodeEvent(text); err == nil {
-			events = append(events, e)
-		}
+		events = memory.Decoder.Append(events, []byte(text))
 	}
 	return distinct(events, oldestFirst)
 }

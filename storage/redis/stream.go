@@ -40,8 +40,8 @@ func (r *Storage) newestEvent(ctx context.Context) (newest string, err error) {
 
 // readAfter returns a function that reads the next events of these keys of all shards.
 func (r *Storage) readAfter(keys func(shard int) eventKeys) durable.ReadAfter {
-	return func(ctx context.Context, after string) ([]grouping.Event, string, error) {
-		return r.eventsAfter(ctx, keys, after)
+	return func(ctx context.Context, after string, memory durable.Memory) ([]grouping.Event, string, error) {
+		return r.eventsAfter(ctx, keys, after, memory)
 	}
 }
 
@@ -56,9 +56,9 @@ const entryChunk = durable.StreamChunk / 4
 
 // eventsAfter returns the next events with greater IDs of all shards, and the last ID
 // up to which all shards were read. What was read beyond it is read again.
-func (r *Storage) eventsAfter(ctx context.Context, keys func(shard int) eventKeys, after string) (
-	events []grouping.Event, last string, err error,
-) {
+func (r *Storage) eventsAfter(
+	ctx context.Context, keys func(shard int) eventKeys, after string, memory durable.Memory,
+) (events []grouping.Event, last string, err error) {
 	chunk := max(entryChunk/r.opts.Shards, 50)
 	var all []string
 	end := "" // the least ID at which a shard has more
@@ -81,5 +81,5 @@ func (r *Storage) eventsAfter(ctx context.Context, keys func(shard int) eventKey
 	}
 	// An entry of one event begins with its ID, so it is greater than the ID alone.
 	read := func(e grouping.Event) bool { return e.ID <= after }
-	return slices.DeleteFunc(decodeEntries(all), read), last, nil
+	return slices.DeleteFunc(decodeEntries(all, memory), read), last, nil
 }

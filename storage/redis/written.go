@@ -123,7 +123,7 @@ func decodeEvents(entries []*redis.StringSliceCmd) (events []grouping.Event, err
 		if err := part.Err(); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return nil, err
 		}
-		events = append(events, decodeEntries(part.Val())...)
+		events = append(events, decodeEntries(part.Val(), durable.Memory{})...)
 	}
 	return events, nil
 }

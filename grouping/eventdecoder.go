@@ -1,0 +1,83 @@
+package grouping
+
+import "bytes"
+
+// EventDecoder decodes the events of a stream. The events of one alert repeat its labels, so it
+// decodes equal labels once, and its events share them. It is not safe for concurrent use. The
+// zero value is ready. A nil decoder decodes each event alone.
+type EventDecoder struct {
+	known map[string]*knownLabels // by the fingerprint of an alert, or by a group
+	bytes int                     // of the texts of known
+}
+
+// knownLabels are the last labels that the events of an alert or of a group have.
+type knownLabels struct {
+	of     string // the key
+	text   []byte
+	labels Labels
+}
+
+// maxKnownBytes is the maximum size of the texts that an EventDecoder keeps. That of an alert has
+// some 300 bytes. What was decoded from them has about twice the size.
+const maxKnownBytes = 4 << 20
+
+// Append appends the event with the stored text, unless it cannot be read. It does not keep the
+// text.
+func (d *EventDecoder) Append(events []Event, text []byte) []Event {
+	events = append(events, Event{})
+	last := len(events) - 1
+	if err := events[last].decodeText(text, d); err != nil {
+		return events[:last]
+	}
+	return events
+}
+
+// labels reads the labels of an alert or of a group.
+func (d *EventDecoder) labels(r *objectReader, of string, to *Labels) {
+	const name = "labels"
+	if d == nil {
+		r.labels(name, to)
+		return
+	}
+	known := d.known[of]
+	if known != nil && r.hasText(name, known.text) {
+		*to = known.labels
+		return
+	}
+	before := r.rest
+	r.labels(name, to)
+	if r.declined || len(r.rest) == len(before) {
+		return
+	}
+	_, text, _ := bytes.Cut(before[:len(before)-len(r.rest)], []byte(`:`))
+	if known == nil {
+		known = &knownLabels{of: of}
+	}
+	d.bytes += len(text) - len(known.text)
+	if d.bytes > maxKnownBytes {
+		clear(d.known)
+		d.bytes = len(text)
+	}
+	if d.known == nil {
+		d.known = map[string]*knownLabels{}
+	}
+	known.text, known.labels = append(known.text[:0], text...), *to
+	d.known[of] = known
+}
+
+// shared reads a text that can be the key of known labels.
+func (d *EventDecoder) shared(r *objectReader, name string, to *string) {
+	if d == nil {
+		r.shared(name, to)
+		return
+	}
+	if !r.has(name) {
+		return
+	}
+	text := r.text()
+	if known := d.known[string(text)]; known != nil {
+		*to = known.of
+		return
+	}
+	*to = Intern(text)
+}

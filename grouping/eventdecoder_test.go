@@ -1,0 +1,97 @@
+package grouping
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+// Events of a stream are decoded as each of them alone, also if alerts change their labels, and
+// if a text is damaged.
+func TestEventsOfAStreamAreDecodedAsEachAlone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		labels := []Labels{
+			nil, NewLabels(map[string]string{"a": "1"}), NewLabels(map[string]string{"a": "1", "b": `"}<&` + "\xff\u2028"}),
+			NewLabels(map[string]string{"a": "11"}), {},
+		}
+		var decoder EventDecoder
+		got, want := []Event{}, []Event{}
+		for range rapid.IntRange(1, 20).Draw(t, "events") {
+			var e Event
+			drawFields(t, reflect.ValueOf(&e).Elem())
+			e.Fingerprint = rapid.SampledFrom([]Fingerprint{"", "a", "b"}).Draw(t, "fingerprint")
+			e.GroupID = rapid.SampledFrom([]ID{"", "a", "g"}).Draw(t, "group")
+			e.Labels = rapid.SampledFrom(labels).Draw(t, "labels")
+			stored, err := e.Encode()
+			if err != nil {
+				continue
+			}
+			text := []byte(stored)
+			if at := rapid.IntRange(-len(text), len(text)-1).Draw(t, "damage"); at >= 0 {
+				text[at] = rapid.SampledFrom([]byte("\"\\{}[],:x0 \xff")).Draw(t, "byte")
+			}
+			got = decoder.Append(got, text)
+			if alone, err := DecodeEvent(string(text)); err == nil {
+				want = append(want, alone)
+			}
+			clear(text) // it is not kept
+		}
+		require.Equal(t, want, got)
+	})
+}
+
+func TestEventsOfAlertsShareTheirLabels(t *testing.T) {
+	var decoder EventDecoder
+	var events []Event
+	for range 2 {
+		e := Event{ID: string(NewStamp(base, 0, testWriter)) + "000000", Kind: EventFired, Fingerprint: "a", Labels: testLabels("a")}
+		text, err := e.Encode()
+		require.NoError(t, err)
+		events = decoder.Append(events, []byte(text))
+	}
+	require.Len(t, events, 2)
+	require.Same(t, &events[0].Labels[0], &events[1].Labels[0])
+	require.Equal(t, testLabels("a"), events[1].Labels)
+}
+
+func testLabels(name string) Labels { return NewLabels(map[string]string{"alertname": name}) }
+
+func TestADecoderKeepsFewLabels(t *testing.T) {
+	var decoder EventDecoder
+	long := strings.Repeat("x", 1<<20)
+	for i := range 20 {
+		e := Event{Kind: EventFired, Fingerprint: Fingerprint(fmt.Sprint(i % 7)), Labels: testLabels(long + fmt.Sprint(i))}
+		text, err := e.Encode()
+		require.NoError(t, err)
+		require.Equal(t, e.Labels, decoder.Append(nil, []byte(text))[0].Labels)
+		kept := 0
+		for _, known := range decoder.known {
+			kept += len(known.text)
+		}
+		require.Equal(t, decoder.bytes, kept)
+		require.LessOrEqual(t, kept, maxKnownBytes)
+	}
+}
+
+func BenchmarkDecodeEvents(b *testing.B) {
+	made := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(10_000)}, testRules)
+	var texts [][]byte
+	for i := range made.Events {
+		text, err := made.Events[i].Encode()
+		require.NoError(b, err)
+		texts = append(texts, []byte(text))
+	}
+	for name, decoder := range map[string]*EventDecoder{"each alone": nil, "of a stream": {}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var events []Event
+			for n := 0; b.Loop(); n++ {
+				events = decoder.Append(events[:0], texts[n%len(texts)])
+			}
+		})
+	}
+}
