@@ -50,6 +50,20 @@ func (s *Silence) Unconfirmed() *SilenceWrite {
 	return s.Write
 }
 
+// maxUnconfirmed is how long a change through Muster outweighs an older state that Alertmanager
+// tells of late. Its clock can differ, so it is not for ever.
+const maxUnconfirmed = time.Minute
+
+// yieldsTo reports whether a state that Alertmanager tells of replaces the unconfirmed change of s.
+// The event recorder can tell of the state before the change only after it.
+func (s *Silence) yieldsTo(told *Silence, now time.Time) bool {
+	agrees := s.IsSame(told)
+	if s.Write.Kind == EventSilenceExpired {
+		agrees = told.endedEarly()
+	}
+	return agrees || told.UpdatedAt.After(s.Write.At) || now.Sub(s.Write.At) > maxUnconfirmed
+}
+
 // ChangedAt returns when the silence was last changed, as far as it is known.
 func (s *Silence) ChangedAt() time.Time {
 	if w := s.Unconfirmed(); w != nil {

@@ -114,6 +114,30 @@ func TestASilenceThroughMuster(t *testing.T) {
 	})
 }
 
+// The event recorder can tell of a change after the next one was made.
+func TestALateEventUndoesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSilenceBook(t)
+		s := b.record(newTestSilence(), EventSilenceCreated, "w-1")
+		require.NoError(t, b.ObserveSilences(t.Context(), "prod", "http://am", time.Now(), []Silence{told(s)}))
+		time.Sleep(time.Minute)
+		s.EndsAt = s.EndsAt.Add(time.Hour)
+		s = b.record(s, EventSilenceChanged, "w-2")
+		late := told(s)
+		late.UpdatedAt = time.Now()
+		time.Sleep(30 * time.Millisecond)
+		s.EndsAt = time.Now()
+		b.record(s, EventSilenceExpired, "w-3")
+		require.NoError(t, b.Observe(t.Context(), "prod", []Observation{{At: time.Now(), Silence: &late}}))
+		require.Equal(t, EndEarly, b.SilenceOf("prod", "s-1").End)
+		require.Equal(t, []EventKind{EventSilenceCreated, EventSilenceChanged, EventSilenceExpired}, b.kinds())
+		// What nobody confirms for a minute is overruled.
+		time.Sleep(2 * time.Minute)
+		require.NoError(t, b.Observe(t.Context(), "prod", []Observation{{At: time.Now(), Silence: &late}}))
+		require.Equal(t, EndNone, b.SilenceOf("prod", "s-1").End)
+	})
+}
+
 // The event recorder can tell of a silence before Alertmanager's answer to Muster arrives.
 func TestASilenceThatIsToldBeforeTheAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -196,7 +196,7 @@ const MaxSilences = 10_000
 // putSilences records silences of a source. announced is false if what told of them does not
 // say that they are new.
 func (m *Manager) putSilences(ctx context.Context, source string, silences []Silence, announced bool) error {
-	if !m.sources.get(source).hasNews(silences) {
+	if !m.sources.get(source).hasNews(silences, m.clock.Now()) {
 		return nil
 	}
 	return m.writeSource(ctx, source, func(base *SourceDocument, log *eventLog) *SourceDocument {
@@ -205,7 +205,7 @@ func (m *Manager) putSilences(ctx context.Context, source string, silences []Sil
 		for i := range silences {
 			s := silences[i]
 			old := base.Silences[s.ID]
-			if !isNews(old, &s) {
+			if !isNews(old, &s, now) {
 				continue
 			}
 			s.Write = m.silenceWrites.find(source, old, &s, now).confirmed()
@@ -224,16 +224,15 @@ func (m *Manager) putSilences(ctx context.Context, source string, silences []Sil
 }
 
 // hasNews reports whether one of the silences says more than the document.
-func (d *SourceDocument) hasNews(silences []Silence) bool {
-	return slices.ContainsFunc(silences, func(s Silence) bool { return isNews(d.Silences[s.ID], &s) })
+func (d *SourceDocument) hasNews(silences []Silence, now time.Time) bool {
+	return slices.ContainsFunc(silences, func(s Silence) bool { return isNews(d.Silences[s.ID], &s, now) })
 }
 
 // isNews reports whether a silence says more than the known one, which may be nil. The times
 // of the API have milliseconds only.
-func isNews(old, s *Silence) bool {
+func isNews(old, s *Silence, now time.Time) bool {
 	if old != nil && old.Unconfirmed() != nil {
-		// What is older than the change through Muster does not confirm it.
-		return s.UpdatedAt.Truncate(time.Millisecond).After(old.UpdatedAt)
+		return s.UpdatedAt.Truncate(time.Millisecond).After(old.UpdatedAt) && old.yieldsTo(s, now)
 	}
 	return old == nil || s.UpdatedAt.Truncate(time.Millisecond).After(old.UpdatedAt) || s.FromAPI && !old.FromAPI
 }
