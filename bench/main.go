@@ -99,6 +99,7 @@ func (b *bench) all(ctx context.Context) (err error) {
 		{"restores of 50,000 × 2", b.restoreMany},
 		{"a long history", b.history},
 		{"reports", b.reports},
+		{"the past of a million events", b.past},
 		{"live clients", b.live},
 		{"a replica", b.replica},
 		{"idle", b.idle},

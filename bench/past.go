@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+)
+
+// The rows of the past of a million events. They take long to fill, so they are measured on
+// request only.
+const (
+	wallRow   = "wall/1000000"
+	exportRow = "export/1000000"
+)
+
+// pastTurns make almost a million events of alerts.
+const pastTurns = 98
+
+// past measures groups as they were at earlier times, and an export of all events after a
+// restart. The history is filled as fast as Muster accepts it. A checkpoint is taken after 50,000
+// events, so each wall replays up to as many.
+func (b *bench) past(ctx context.Context) error {
+	ps, err := b.begin(ctx, []string{wallRow, exportRow}, fileMuster, redisMuster)
+	defer func() { ps.stop() }()
+	if err != nil {
+		return err
+	}
+	for _, p := range ps {
+		began := time.Now()
+		if err := p.fillHistory(ctx, pastTurns); err != nil {
+			return err
+		}
+		took := time.Since(began)
+		if b.needs(exportRow, p.name) {
+			p.process.stop()
+			if err := p.start(ctx); err != nil {
+				return err
+			}
+			if err := b.measureGrowth(ctx, exportRow, p, "/api/v1/events?format=ndjson", `"kind":"resolved"`); err != nil {
+				return err
+			}
+		}
+		if !b.needs(wallRow, p.name) {
+			continue
+		}
+		const walls = 10
+		for i := range walls {
+			at := began.Add(took * time.Duration(2*i+1) / (2 * walls)).UTC().Format(time.RFC3339Nano)
+			path := "/api/v1/groups?" + url.Values{"at": {at}, "limit": {"10"}, "state": {"all"}}.Encode()
+			if err := b.measureGrowth(ctx, wallRow, p, path, `"groupKey"`); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// measureGrowth measures one answer, and by how much the memory of the program grew, without
+// what it maps from its file. The answer must have the text.
+func (b *bench) measureGrowth(ctx context.Context, row string, p *program, path, text string) error {
+	own := func() int64 { m := p.memory(); return m.resident - m.mapped }
+	before := own()
+	err := b.measure(ctx, row, p, func() (outcome, error) {
+		started := time.Now()
+		answer, err := get(ctx, p.address, path)
+		took := time.Since(started)
+		if err == nil && !bytes.Contains(answer, []byte(text)) {
+			err = fmt.Errorf("the answer has no %s: %.200s", text, answer)
+		}
+		return outcome{took: took, latencies: []time.Duration{took}}, err
+	})
+	if err == nil {
+		b.results.last(row, p).size = max(0, own()-before)
+	}
+	return err
+}
