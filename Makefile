@@ -51,7 +51,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BRANCH ?= $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
 PROM_VERSION := github.com/prometheus/common/version
-LDFLAGS := -s -w \
+# Functions begin at multiples of 16 bytes, as compilers of C align them. With the 32 of Go on
+# amd64, the binary is 0.4 MB larger, and not faster.
+LDFLAGS := -s -w -funcalign=16 \
 	-X $(PROM_VERSION).Version=$(VERSION) \
 	-X $(PROM_VERSION).Revision=$(REVISION) \
 	-X $(PROM_VERSION).Branch=$(BRANCH)
@@ -60,13 +62,13 @@ TAGS := nomsgpack
 # go-redis has three methods for each command. Without inlining them into each other,
 # the binary is 2 MB smaller, and commands are not slower. The other packages work at the
 # start, at a scrape, a poll or a new connection, or not at all. Without inlining in them,
-# the binary is 0.9 MB smaller.
+# the binary is 1.1 MB smaller. A TLS handshake takes the same CPU time.
 NOT_INLINED := github.com/redis/go-redis/v9 github.com/redis/go-redis/v9/... \
 	google.golang.org/protobuf/... github.com/tdewolff/... gopkg.in/yaml.v3 go.yaml.in/yaml/... github.com/pelletier/... \
 	github.com/go-playground/... github.com/leodido/... github.com/alecthomas/... github.com/gabriel-vasile/... \
 	golang.org/x/net/... golang.org/x/text/... encoding/xml \
 	github.com/prometheus/common/... golang.org/x/oauth2/... github.com/golang-jwt/... github.com/google/uuid github.com/mwitkow/... \
-	crypto/x509 encoding/asn1 net/http/pprof runtime/pprof internal/profile mime/multipart
+	crypto/tls crypto/x509 math/big encoding/asn1 text/template/parse regexp/syntax net/http/pprof runtime/pprof internal/profile mime/multipart
 GCFLAGS := $(foreach package,$(NOT_INLINED),-gcflags '$(package)=-l')
 
 .PHONY: help
@@ -207,7 +209,7 @@ BENCH_DIR := $(TOOLS)/bench-compare
 bench-compare: build bench-tools $(BENCHSTAT) ## compare this tree with BASE=<commit>, with ROUNDS=10 measurements of each row; RUN=regexp selects rows
 	rm -rf $(BENCH_DIR) && mkdir -p $(BENCH_DIR)/source
 	git archive $(BASE) | tar x -C $(BENCH_DIR)/source
-	cd $(BENCH_DIR)/source && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '-s -w' -o ../muster-base .
+	cd $(BENCH_DIR)/source && CGO_ENABLED=0 go build -trimpath -tags $(TAGS) $(GCFLAGS) -ldflags '-s -w -funcalign=16' -o ../muster-base .
 	$(BENCH_TOOLS)/bench -base $(BENCH_DIR)/muster-base -head ./muster -out $(BENCH_DIR) -rounds $(or $(ROUNDS),10) -run '$(RUN)'
 	cd $(BENCH_DIR) && $(BENCHSTAT) base.txt head.txt
 
