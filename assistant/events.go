@@ -28,6 +28,10 @@ type Event struct {
 	Silence     *SilenceChange    `json:"silence,omitempty"`
 	From        string            `json:"from,omitempty"`
 	To          string            `json:"to,omitempty"`
+	By          string            `json:"by,omitempty" jsonschema:"the person who acknowledged, wrote a note or closed"`
+	Verified    *bool             `json:"verified,omitempty" jsonschema:"whether the person signed in under this name"`
+	Text        string            `json:"text,omitempty" jsonschema:"what the person wrote"`
+	Until       string            `json:"until,omitempty"`
 }
 
 // Mute is what mutes an alert.
@@ -60,6 +64,8 @@ func (m Mute) text() string {
 type SilenceChange struct {
 	ID        string   `json:"id"`
 	CreatedBy string   `json:"createdBy,omitempty"`
+	By        string   `json:"by,omitempty" jsonschema:"the person who changed it through Muster"`
+	Verified  bool     `json:"verified,omitempty"`
 	Comment   string   `json:"comment,omitempty"`
 	Matchers  []string `json:"matchers,omitempty"`
 	StartsAt  string   `json:"startsAt,omitempty"`
@@ -73,7 +79,7 @@ const maxMatchers = 10
 func (e Event) shape(s *shaper) Event {
 	for _, field := range []*string{
 		&e.Time, &e.Kind, &e.GroupID, &e.Source, &e.Receiver, &e.Fingerprint, &e.Was, &e.StartsAt, &e.EndsAt, &e.Reason, &e.Integration,
-		&e.From, &e.To,
+		&e.From, &e.To, &e.By, &e.Text, &e.Until,
 	} {
 		*field = s.text(*field)
 	}
@@ -84,7 +90,7 @@ func (e Event) shape(s *shaper) Event {
 	}
 	if c := e.Silence; c != nil {
 		e.Silence = &SilenceChange{
-			ID: s.text(c.ID), CreatedBy: s.text(c.CreatedBy), Comment: s.text(c.Comment), Matchers: s.texts(c.Matchers, maxMatchers),
+			ID: s.text(c.ID), CreatedBy: s.text(c.CreatedBy), By: s.text(c.By), Verified: c.Verified, Comment: s.text(c.Comment), Matchers: s.texts(c.Matchers, maxMatchers),
 			StartsAt: s.text(c.StartsAt), EndsAt: s.text(c.EndsAt),
 		}
 	}
@@ -110,11 +116,15 @@ func (e *Event) write(t *text) {
 	add("reason", data(e.Reason), e.Reason)
 	add("from", word(e.From), e.From)
 	add("to", word(e.To), e.To)
+	add("by", data(e.By)+verified(e.Verified == nil || *e.Verified), e.By)
+	add("until", word(e.Until), e.Until)
+	add("text", data(e.Text), e.Text)
 	if e.Mute != nil {
 		said += ", " + e.Mute.text()
 	}
 	if c := e.Silence; c != nil {
 		said += ", silence " + data(c.ID) + " of " + data(c.CreatedBy) + ", comment " + data(c.Comment) + " " + list(c.Matchers) + until(c.EndsAt)
+		add("changed through Muster by", data(c.By)+verified(c.Verified), c.By)
 	}
 	t.line("%s %s", said, pairs(e.Labels))
 	if e.Firing != nil && e.Resolved != nil {
@@ -138,7 +148,7 @@ type eventsInput struct {
 
 // eventKinds are the kinds of events.
 const eventKinds = "opened, closed, fired, refired, reopened, resolved, unreported, returned, notified, delivered, suppressed, " +
-	"unsuppressed, silenceCreated, silenceChanged, silenceExpired, stale, expired, gap"
+	"unsuppressed, silenceCreated, silenceChanged, silenceExpired, acknowledged, unacknowledged, noted, stale, expired, gap"
 
 // Events is a page of the history.
 type Events struct {

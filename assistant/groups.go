@@ -39,6 +39,13 @@ type Ack struct {
 	NewSince int    `json:"newSince" jsonschema:"number of alerts that began to fire after it"`
 }
 
+// Closing says who closed a group that its sender did not close.
+type Closing struct {
+	By       string `json:"by"`
+	Verified bool   `json:"verified"`
+	At       string `json:"at"`
+}
+
 // Group is an alert group.
 type Group struct {
 	ID                string            `json:"id"`
@@ -59,6 +66,7 @@ type Group struct {
 	LastReason        string            `json:"lastReason,omitempty"`
 	Episodes          []Span            `json:"episodes" jsonschema:"the last times in which the group fired"`
 	Ack               *Ack              `json:"ack,omitempty"`
+	ClosedBy          *Closing          `json:"closedBy,omitempty" jsonschema:"the person who closed it, because its sender did not"`
 	URL               string            `json:"url" jsonschema:"the page of the group, for people"`
 }
 
@@ -78,6 +86,9 @@ func (g Group) shape(s *shaper, c *Client, at string) Group {
 		g.Ack = &Ack{
 			By: s.text(ack.By), Verified: ack.Verified, At: s.text(ack.At), Until: s.text(ack.Until), Note: s.text(ack.Note), NewSince: ack.NewSince,
 		}
+	}
+	if c := g.ClosedBy; c != nil {
+		g.ClosedBy = &Closing{s.text(c.By), c.Verified, s.text(c.At)}
 	}
 	query := url.Values{}
 	if at != "" {
@@ -118,6 +129,9 @@ func (g *Group) write(t *text) {
 	if a := g.Ack; a != nil {
 		t.line("  acknowledged by %s%s at %s%s, note %s. %d alerts are new since then.",
 			data(a.By), verified(a.Verified), word(a.At), until(a.Until), data(a.Note), a.NewSince)
+	}
+	if c := g.ClosedBy; c != nil {
+		t.line("  closed by %s%s at %s, because its sender did not", data(c.By), verified(c.Verified), word(c.At))
 	}
 }
 
@@ -174,6 +188,7 @@ type groupsInput struct {
 	State    []string `json:"state,omitempty"`
 	Receiver string   `json:"receiver,omitempty"`
 	Source   string   `json:"source,omitempty"`
+	Ack      string   `json:"ack,omitempty"`
 	Sort     string   `json:"sort,omitempty"`
 	Limit    int      `json:"limit,omitempty"`
 	Cursor   string   `json:"cursor,omitempty"`
@@ -201,6 +216,7 @@ func groupProperties() map[string]property {
 		"at": {about: aTime}, "filter": filterProperty, "receiver": receiverProperty, "source": sourceProperty,
 		"state": oneOf("states of groups. firing selects every group with a firing alert. Without it, all",
 			"firing", "mixed", "suppressed", "unreported", "resolved"),
+		"ack":   oneOf("only groups that a person acknowledged (yes) or did not (no), or that have new alerts since (new)", "yes", "no", "new"),
 		"sort":  {about: "order of the groups", words: []any{"severity", "newest", "name", "count", "updated"}, usual: "severity"},
 		"limit": atMost("groups"), "cursor": cursorProperty,
 	}
@@ -258,6 +274,7 @@ func (in groupsInput) query() url.Values {
 	set(query, "filter", in.Filter)
 	set(query, "receiver", in.Receiver)
 	set(query, "source", in.Source)
+	set(query, "ack", in.Ack)
 	set(query, "sort", in.Sort)
 	for _, state := range in.State {
 		query.Add("state", state)

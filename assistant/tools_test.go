@@ -132,6 +132,34 @@ func TestShowGroupWithPeople(t *testing.T) {
 	require.Contains(t, text, "Not shown: 2 older notes.")
 }
 
+// What people wrote in a real Muster is in the answers.
+func TestPeople(t *testing.T) {
+	m := testserver.New(t, testserver.Options{})
+	id := m.PostKept(t, wiretest.Body())
+	for path, body := range map[string]string{"ack": `{"by":"mira","note":"on it"}`, "notes": `{"by":"ben","text":"saw it too"}`} {
+		w := m.Do(http.MethodPost, "/api/v1/groups/"+id+"/"+path, strings.NewReader(body))
+		require.Equal(t, http.StatusOK, w.Code, w.Body)
+	}
+	s := connect(t, m.Listen(t).URL)
+	for ack, total := range map[string]int{"yes": 1, "no": 0, "new": 0} {
+		var got Groups
+		s.call(t, "list_groups", map[string]any{"ack": ack}, &got)
+		require.Equal(t, total, got.Total, ack)
+	}
+	var got GroupDetail
+	text := s.call(t, "show_group", map[string]any{"id": id}, &got)
+	require.Contains(t, text, "  acknowledged by «mira» (name not verified) at ")
+	require.Contains(t, text, "note «on it». 0 alerts are new since then.")
+	require.Contains(t, text, "Note by «ben» (name not verified) at ")
+	require.Contains(t, text, " acknowledged, source «default», receiver «team», by «mira» (name not verified), text «on it»")
+
+	w := m.Do(http.MethodPost, "/api/v1/groups/"+id+"/close", strings.NewReader(`{"by":"mira"}`))
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	text = s.call(t, "show_group", map[string]any{"id": id}, &got)
+	require.Equal(t, "mira", got.Group.ClosedBy.By)
+	require.Contains(t, text, "  closed by «mira» (name not verified) at ")
+}
+
 func TestListEvents(t *testing.T) {
 	address, id := muster(t)
 	s := connect(t, address)
