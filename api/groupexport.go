@@ -1,6 +1,8 @@
 package api
 
 import (
+	"strconv"
+
 	"github.com/gin-gonic/gin"
 
 	"muster/grouping"
@@ -114,10 +116,13 @@ func (o *csvStream) writePeople(g *grouping.AlertGroup) {
 			o.writeText("")
 		}
 	}
-	closedBy := ""
+	closedBy, notes := "", ""
 	if g.ClosedBy != nil {
 		closedBy = g.ClosedBy.Name
 	}
+	if len(g.Notes) > 0 {
+		notes = strconv.Itoa(len(g.Notes))
+	}
 	o.writeText(closedBy)
-	o.writeInt(int64(len(g.Notes)))
+	o.writeText(notes)
 }

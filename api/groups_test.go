@@ -29,8 +29,10 @@ func shape(t *testing.T, h *testserver.Server, path string) string {
 	w := h.Get(path)
 	require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
 	require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
-	return eventID.ReplaceAllString(ourTime.ReplaceAllString(w.Body.String(), `"$1":"T"`), `"id":"E"`)
+	return episodeName.ReplaceAllString(eventID.ReplaceAllString(ourTime.ReplaceAllString(w.Body.String(), `"$1":"T"`), `"id":"E"`), `"episode":"O"`)
 }
+
+var episodeName = regexp.MustCompile(`"episode":"[0-9a-f]{32}"`)
 
 const groupShape = `"source":"default","receiver":"team","groupKey":"{}:{}","groupLabels":{},
 	"commonLabels":{},"commonAnnotations":{},"routeLabels":{},"externalURL":"http://am"`
@@ -43,7 +45,7 @@ func TestGroupShape(t *testing.T) {
 		"notified":true,"mutes":[],"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]}`
 	group := `{"id":"` + id + `",` + groupShape + `,"state":"firing","settling":true,"stale":false,"truncated":0,
 		"counts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T",
-		"notifications":1,"version":1,"episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]`
+		"notifications":1,"version":1,"episode":"O","episodes":[{"startsAt":"2026-11-23T03:00:00Z"}]`
 	const before = `{"since":"T","secondsWithoutData":0,"firings30d":1,"resolved":0,"longerThanUsual":false}`
 	require.JSONEq(t, group+`,"before":`+before+`,"alerts":[`+alert+`]}`, shape(t, h, "/api/v1/groups/"+id))
 	require.JSONEq(t, `{"groups":[`+group+`}],"total":1}`, shape(t, h, "/api/v1/groups"))
@@ -55,7 +57,7 @@ func TestGroupShape(t *testing.T) {
 		`"notification_reason":"all alerts resolved"`))
 	require.JSONEq(t, `{"id":"`+id+`",`+groupShape+`,"state":"resolved","settling":true,"stale":false,"truncated":0,
 		"counts":{"firing":0,"resolved":1,"suppressed":0,"unreported":0},"createdAt":"T","updatedAt":"T","lastNotifiedAt":"T","resolvedAt":"T",
-		"notifications":2,"version":2,"lastReason":"all alerts resolved",
+		"notifications":2,"version":2,"episode":"O","lastReason":"all alerts resolved",
 		"episodes":[{"startsAt":"2026-11-23T03:00:00Z","endsAt":"2026-11-23T03:10:00Z"}],
 		"before":{"since":"T","secondsWithoutData":0,"firings30d":0,"resolved":0,"longerThanUsual":false},
 		"alerts":[{"fingerprint":"0011223344556677","status":"resolved","labels":{"alertname":"Down"},"annotations":{"summary":"s"},
@@ -192,7 +194,7 @@ func TestStatsAndStatus(t *testing.T) {
 	h.PostKept(t, wiretest.Body())
 	require.JSONEq(t, `{"groups":{"firing":1,"mixed":0,"resolved":0,"suppressed":0,"unreported":0},
 		"alerts":{"firing":1,"resolved":0,"suppressed":0,"unreported":0},
-		"receivers":{"team":1},"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},
+		"receivers":{"team":1},"acknowledged":0,"sources":{"default":{"groups":1,"lastNotification":"T","alertmanagers":{"http://am":"T"}}},
 		"lastNotification":"T"}`,
 		shape(t, h, "/api/v1/stats"))
 	h.SetStatus(grouping.StorageStatus{
