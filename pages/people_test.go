@@ -323,8 +323,9 @@ func TestAcknowledgeFromTheList(t *testing.T) {
 	list := page(t, h, "/?filter=Down&sort=name")
 	require.Contains(t, list, `aria-label="Acknowledge receiver: team"`)
 	require.Contains(t, list, `name="list" value="?filter=Down&amp;sort=name"`)
+	require.Contains(t, page(t, h, "/"), `name="list" value="?"`, "a form of the group's page has no such field")
 	for list, want := range map[string]string{
-		"?filter=Down&sort=name": "/?filter=Down&sort=name", "": "/", "https://evil.example": "/", "//evil.example/?a=b": "/",
+		"?": "/", "?filter=Down&sort=name": "/?filter=Down&sort=name", "": "/", "https://evil.example": "/", "//evil.example/?a=b": "/",
 		"?state=firing": "/", "\r\nX: y": "/",
 	} {
 		requireRedirect(t, postForm(h, "/groups/"+id+"/ack", "by", "jo", "list", list, "episode", episodeOf(t, page(t, h, "/groups/"+id))), want)

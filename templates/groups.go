@@ -31,13 +31,13 @@ type GroupsPage struct {
 	List       string // the query of the view, for the forms of the rows
 	AckAll     string // leads to the page that acknowledges all groups of the view
 	AckAllText string
-	ByRows []ByRow
-	Foot   string       // sentence below the rows
-	Other  *OtherGroups // groups that are not in the view's state
-	Empty  *Empty
-	Setup  *Setup
-	Pager  *Pager
-	Rest   int // groups on the pages after this one
+	ByRows     []ByRow
+	Foot       string       // sentence below the rows
+	Other      *OtherGroups // groups that are not in the view's state
+	Empty      *Empty
+	Setup      *Setup
+	Pager      *Pager
+	Rest       int // groups on the pages after this one
 }
 
 // CountLink is a number of alerts and a link to their list.
@@ -153,7 +153,8 @@ func (p *GroupsPage) addRows(s *Site, v, rowView View, groups []*grouping.AlertG
 	}) {
 		p.Form.Acks = ackOptions(v.Ack)
 	}
-	p.CanAck, p.List = slices.ContainsFunc(p.Rows, func(r GroupRow) bool { return r.Ack != nil }), v.encode()
+	p.CanAck = slices.ContainsFunc(p.Rows, func(r GroupRow) bool { return r.Ack != nil })
+	p.List = "?" + strings.TrimPrefix(v.encode(), "?") // the script leaves out fields without a value
 }
 
 // groupsPageWithoutRows makes the page except for its rows.

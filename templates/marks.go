@@ -15,7 +15,7 @@ type Mark struct {
 	Own               bool    // it is about what a person did
 	Says              Phrases // in place of Text
 	Left              Phrase  // a duration after the text
-	After             string // text after the duration
+	After             string  // text after the duration
 }
 
 // restartMarkDuration is how long after a start a group without a new notification

@@ -17,6 +17,8 @@ import (
 
 	"muster/grouping"
 	"muster/internal/demo"
+	"muster/internal/person"
+	"muster/internal/testserver"
 	"muster/receiver"
 )
 
@@ -49,6 +51,9 @@ func states(t *testing.T) map[string]string {
 	unreported.notify("Muted", firing("Muted", "warning", "b"))
 	muted := start(t)
 	mutedGroup, mutedAlert := muted.muted()
+	people := start(t)
+	joined := people.people()
+	readOnly := startWith(t, testserver.Options{People: person.Policy{ReadOnly: true}})
 	clusters := start(t)
 	for _, key := range []grouping.Key{
 		{Source: "production-eu-central", Receiver: "team-payments"},
@@ -123,6 +128,14 @@ func states(t *testing.T) map[string]string {
 		"muted history":   muted.url + "/history?kind=all",
 		"muted status":    muted.url + "/status",
 		"none suppressed": night.url + "/?state=suppressed",
+
+		"people":            people.url + "/",
+		"people filter":     people.url + "/?filter=Joined,Own&ack=new",
+		"people bulk":       people.url + "/ack?filter=severity%3D%22critical%22",
+		"people bulk none":  people.url + "/ack?filter=nosuch",
+		"people group":      people.url + "/groups/" + string(joined),
+		"people group past": people.url + "/groups/" + string(joined) + "?at=0s",
+		"read-only":         readOnly.url + "/groups/" + string(readOnly.people()),
 
 		"past":           night.url + "/?at=0s",
 		"past by label":  night.url + "/?by=severity&at=0s",

@@ -13,6 +13,7 @@ import (
 
 	"muster/grouping"
 	"muster/history"
+	"muster/internal/past"
 	"muster/internal/testserver"
 )
 
@@ -37,7 +38,7 @@ func startInGap(t *testing.T) *muster {
 	groups, err := m.groups.All(t.Context())
 	require.NoError(t, err)
 	now := time.Now()
-	m.server.UsePast(fixedPast{wall: history.Wall{
+	m.server.UsePast(fixedPast{Past: past.New(m.groups), wall: history.Wall{
 		Groups: groups, KnownSince: now.Add(-time.Hour), Gap: &grouping.Gap{From: now.Add(-10 * time.Minute), To: now.Add(time.Minute)},
 	}})
 	return m
