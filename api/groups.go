@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -71,6 +73,9 @@ func (d *Door) serveGroup(c *gin.Context) {
 		return
 	}
 	g, err := m.Get(c.Request.Context(), id)
+	if m.of != nil && errors.Is(err, grouping.ErrGroupNotFound) {
+		g, err = d.unkeyedGroup(c.Request.Context(), m, id, err)
+	}
 	if err != nil {
 		reply.Error(c, d.logger, err)
 		return
@@ -90,6 +95,19 @@ func (d *Door) serveGroup(c *gin.Context) {
 		out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
 		out.writeGroupWith(more, g, g.Alerts)
 	})
+}
+
+// unkeyedGroup returns a group as it was while only the API told of it. Then it had another ID.
+// Otherwise it returns the error.
+func (d *Door) unkeyedGroup(ctx context.Context, then moment, id grouping.ID, notFound error) (*grouping.AlertGroup, error) {
+	now, err := d.groups.Get(ctx, id)
+	if err != nil {
+		return nil, notFound
+	}
+	if g, err := then.Get(ctx, now.UnkeyedID()); err == nil {
+		return g, nil
+	}
+	return nil, notFound
 }
 
 func (d *Door) serveAlert(c *gin.Context) {

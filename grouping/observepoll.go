@@ -33,6 +33,10 @@ func apiKey(source, receiver string, l Labels) Key {
 	return Key{Source: source, Receiver: receiver, GroupKey: b.String()}
 }
 
+// UnkeyedID returns the ID that the group had while only the API told of it, before its group key
+// was known.
+func (g *AlertGroup) UnkeyedID() ID { return apiKey(g.Source, g.Receiver, g.GroupLabels).ID() }
+
 // pollMemory is what one Alertmanager's API said last.
 type pollMemory struct {
 	// at is the time of the last whole answer, and before that of the one before it.

@@ -21,6 +21,7 @@ func (d *Door) groupPage(c *gin.Context, of *visit) (templates.Page, error) {
 	if err := of.params.Err(); err != nil {
 		return nil, err
 	}
+	id = d.idThen(of, id)
 	if err := d.step(of, grouping.EventQuery{Group: id}); err != nil {
 		return nil, err
 	}
@@ -45,4 +46,21 @@ func (d *Door) groupPage(c *gin.Context, of *visit) (templates.Page, error) {
 	}
 	p.SetBefore(of.site, v, g.ID, &before)
 	return p, nil
+}
+
+// idThen returns the ID that a group had at the time of the visit. It had another one while only
+// the API told of it. Links of today have the new one.
+func (d *Door) idThen(of *visit, id grouping.ID) grouping.ID {
+	if of.site.Past == nil {
+		return id
+	}
+	if _, err := of.state.Get(of.ctx, id); !errors.Is(err, grouping.ErrGroupNotFound) {
+		return id
+	}
+	if now, err := d.groups.Get(of.ctx, id); err == nil {
+		if then, err := of.state.Get(of.ctx, now.UnkeyedID()); err == nil {
+			return then.ID
+		}
+	}
+	return id
 }
