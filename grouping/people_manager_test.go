@@ -65,7 +65,8 @@ func TestWritesOfPeopleAreToldEverywhere(t *testing.T) {
 	}
 	require.Equal(t, []string{"closed by jo", "unacknowledged by jo", "noted by jo", "acknowledged by mira"}, told)
 	for _, want := range []string{
-		"operation=acknowledge group=" + string(id) + " by=mira verified=true", "operation=add_note", "operation=unacknowledge", "operation=close",
+		"operation=acknowledge group=" + string(id) + " by=mira verified=true", "operation=add_note",
+		"operation=unacknowledge", "operation=close",
 	} {
 		require.Contains(t, log.String(), want)
 	}

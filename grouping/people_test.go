@@ -183,7 +183,10 @@ func TestBoundsOfWhatPeopleWrite(t *testing.T) {
 	require.EqualError(t, tr.addNote(NoteRequest{By: jo, Text: "text"}), "text: the group has 200 notes, which is the limit")
 	require.ErrorIs(t, tr.addNote(NoteRequest{By: jo, ID: g.Notes[3].ID}), errNoChange, "a known one is no refusal")
 
-	long := strings.Repeat("x", MaxTextLen+1)
+	long, longName := strings.Repeat("x", MaxTextLen+1), Person{Name: strings.Repeat("ö", 101)}
+	over := func(s State) error {
+		return &EpisodeOverError{Group: &AlertGroup{ID: "0123456789abcdef0123", State: s}}
+	}
 	for want, err := range map[string]error{
 		"by: a name is required":                                        (&AckRequest{}).validate(base),
 		"note: the text has 4097 bytes, the limit is 4096":              (&AckRequest{By: jo, Note: long}).validate(base),
@@ -193,9 +196,9 @@ func TestBoundsOfWhatPeopleWrite(t *testing.T) {
 		"text: a note without text cannot be added":                     (&NoteRequest{By: jo, Text: " \n"}).validate(),
 		"text: the text has 4097 bytes, the limit is 4096":              (&NoteRequest{By: jo, Text: long}).validate(),
 		"id: an ID has letters, digits, - and _ only, and at most 64":   (&NoteRequest{By: jo, Text: "x", ID: "a/b"}).validate(),
-		"by: the name has 101 characters, the limit is 100":             (&NoteRequest{By: Person{Name: strings.Repeat("ö", 101)}, Text: "x"}).validate(),
-		"group 0123456789abcdef0123: the episode is over":               &EpisodeOverError{Group: &AlertGroup{ID: "0123456789abcdef0123", State: StateResolved}},
-		"group 0123456789abcdef0123: the episode is over, another runs": &EpisodeOverError{Group: &AlertGroup{ID: "0123456789abcdef0123", State: StateFiring}},
+		"by: the name has 101 characters, the limit is 100":             (&NoteRequest{By: longName, Text: "x"}).validate(),
+		"group 0123456789abcdef0123: the episode is over":               over(StateResolved),
+		"group 0123456789abcdef0123: the episode is over, another runs": over(StateFiring),
 	} {
 		require.EqualError(t, err, want)
 	}

@@ -70,7 +70,8 @@ func TestAnAcknowledgementAndWebhooksInAnOutage(t *testing.T) {
 		require.Equal(t, "new alerts", is.LastReason, "the acknowledgement does not replace the notification")
 		require.True(t, heard.Group.LastNotifiedAt.Equal(is.LastNotifiedAt))
 	}
-	page, err := replicas[2].Events(t.Context(), grouping.EventQuery{Kinds: []grouping.EventKind{grouping.EventAcknowledged, grouping.EventNoted}})
+	kinds := []grouping.EventKind{grouping.EventAcknowledged, grouping.EventNoted}
+	page, err := replicas[2].Events(t.Context(), grouping.EventQuery{Kinds: kinds})
 	require.NoError(t, err)
 	require.Len(t, page.Events, 2)
 }

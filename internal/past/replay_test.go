@@ -228,7 +228,9 @@ func (l *live) person() {
 			_, err = l.manager.Unacknowledge(l.t.Context(), id, grouping.UnackRequest{By: by, Ack: rapid.SampledFrom(g.Acks).Draw(l.t, "ack").ID})
 		}
 	case "note":
-		_, err = l.manager.AddNote(l.t.Context(), id, grouping.NoteRequest{By: by, ID: rapid.SampledFrom([]string{"", "x"}).Draw(l.t, "id"), Text: "text"})
+		_, err = l.manager.AddNote(l.t.Context(), id, grouping.NoteRequest{
+			By: by, ID: rapid.SampledFrom([]string{"", "x"}).Draw(l.t, "id"), Text: "text",
+		})
 	case "close":
 		_, err = l.manager.Close(l.t.Context(), id, grouping.CloseRequest{By: by})
 	}
@@ -362,7 +364,8 @@ func TestTheReplayedStateIsThatOfThatTime(t *testing.T) {
 		base := rapid.IntRange(0, len(l.shown)-1).Draw(t, "base")
 		groups := l.checkpoint(l.shown[base])
 		for i, m := range l.shown {
-			require.Equal(t, shown(m.groups, m.at), shown(l.at(history.Base{}, time.Time{}, m.at), m.at), "after step %d (%s) at %s", i, m.step, m.at)
+			require.Equal(t, shown(m.groups, m.at), shown(l.at(history.Base{}, time.Time{}, m.at), m.at),
+				"after step %d (%s) at %s", i, m.step, m.at)
 			if i < base {
 				continue
 			}

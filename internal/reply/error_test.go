@@ -26,7 +26,7 @@ func TestErrorsHaveTheirStatusCode(t *testing.T) {
 		text string
 	}{
 		"bad query":   {t.Context(), fmt.Errorf("%w: limit", grouping.ErrBadQuery), 400, `{"error":"bad query: limit"}`},
-		"invalid":     {t.Context(), &grouping.InvalidError{Field: "by", Sentence: "a name is required"}, 400, `{"error":"by: a name is required"}`},
+		"invalid":     {t.Context(), &grouping.InvalidError{Field: "by", Sentence: "required"}, 400, `{"error":"by: required"}`},
 		"no such ack": {t.Context(), &grouping.AckNotFoundError{}, 404, ""},
 		"over":        {t.Context(), &grouping.EpisodeOverError{Group: &grouping.AlertGroup{State: grouping.StateResolved}}, 409, ""},
 		"unknown":     {t.Context(), &grouping.GroupNotFoundError{ID: "0123"}, 404, ""},
