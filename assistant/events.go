@@ -90,7 +90,8 @@ func (e Event) shape(s *shaper) Event {
 	}
 	if c := e.Silence; c != nil {
 		e.Silence = &SilenceChange{
-			ID: s.text(c.ID), CreatedBy: s.text(c.CreatedBy), By: s.text(c.By), Verified: c.Verified, Comment: s.text(c.Comment), Matchers: s.texts(c.Matchers, maxMatchers),
+			ID: s.text(c.ID), CreatedBy: s.text(c.CreatedBy), By: s.text(c.By), Verified: c.Verified,
+			Comment: s.text(c.Comment), Matchers: s.texts(c.Matchers, maxMatchers),
 			StartsAt: s.text(c.StartsAt), EndsAt: s.text(c.EndsAt),
 		}
 	}
