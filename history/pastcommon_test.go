@@ -1,6 +1,7 @@
 package history_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -59,8 +60,8 @@ func TestCommonIsWhatTheAlertsSharedWhenTheGroupOpened(t *testing.T) {
 	}
 	for after := range 3 {
 		g := at(history.Base{}, after)
-		require.Equal(t, map[string]string{"alertname": "Disk"}, mapOf(g.CommonLabels), "after %d minutes", after)
-		require.Equal(t, map[string]string{"runbook": "r"}, mapOf(g.CommonAnnotations), "after %d minutes", after)
+		require.Equal(t, map[string]string{"alertname": "Disk"}, maps.Collect(g.CommonLabels.All()), "after %d minutes", after)
+		require.Equal(t, map[string]string{"runbook": "r"}, maps.Collect(g.CommonAnnotations.All()), "after %d minutes", after)
 	}
 	require.Equal(t, labels("said"), at(history.Base{}, 3).CommonLabels)
 	require.Empty(t, at(history.Base{}, 3).CommonAnnotations)
@@ -70,16 +71,8 @@ func TestCommonIsWhatTheAlertsSharedWhenTheGroupOpened(t *testing.T) {
 	write(4, grouping.Event{Kind: grouping.EventOpened, Opened: &grouping.Opened{GroupKey: "key", Shared: true}})
 	g := at(history.Base{Groups: []*grouping.AlertGroup{base}, Until: start.Add(2 * time.Minute)}, 4)
 	require.Equal(t, labels("b"), g.CommonLabels)
-	require.Equal(t, map[string]string{"summary": "c"}, mapOf(g.CommonAnnotations))
+	require.Equal(t, map[string]string{"summary": "c"}, maps.Collect(g.CommonAnnotations.All()))
 
 	delete(contents, "a")
 	require.Empty(t, at(history.Base{}, 0).CommonAnnotations, "nothing is guessed if a content is lost")
-}
-
-func mapOf(l grouping.Labels) map[string]string {
-	m := map[string]string{}
-	for name, value := range l.All() {
-		m[name] = value
-	}
-	return m
 }
