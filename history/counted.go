@@ -30,8 +30,8 @@ const (
 // Numbers lists all numbers.
 func Numbers() []Number {
 	return []Number{
-		NumberFirings, NumberFiring, NumberEnded, NumberSelfResolved, NumberSuppressed, NumberAcknowledged, NumberUnknownEnds, NumberFlaps, NumberNotifications,
-		NumberGaps,
+		NumberFirings, NumberFiring, NumberEnded, NumberSelfResolved, NumberSuppressed, NumberAcknowledged, NumberUnknownEnds,
+		NumberFlaps, NumberNotifications, NumberGaps,
 	}
 }
 

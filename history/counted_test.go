@@ -28,8 +28,8 @@ func requireCounted(t require.TestingT, d *history.Digest, q history.ReportQuery
 	requireRow := func(row *history.Row, of history.CountedQuery) {
 		for number, n := range map[history.Number]int{
 			history.NumberFirings: row.Firings, history.NumberEnded: row.Ended, history.NumberSelfResolved: row.SelfResolved,
-			history.NumberAcknowledged: row.Acknowledged, history.NumberSuppressed: row.Suppressed, history.NumberUnknownEnds: row.UnknownEnds, history.NumberFlaps: row.Flaps,
-			history.NumberNotifications: row.Notifications,
+			history.NumberAcknowledged: row.Acknowledged, history.NumberSuppressed: row.Suppressed,
+			history.NumberUnknownEnds: row.UnknownEnds, history.NumberFlaps: row.Flaps, history.NumberNotifications: row.Notifications,
 		} {
 			of.Number = number
 			require.Equal(t, n, list(of).Total, "%s of %q", number, row.Key)

@@ -471,6 +471,16 @@ func TestDigestIsExtended(t *testing.T) {
 	require.Positive(t, d.Size())
 }
 
+// drawDetail gives some events the detail of an acknowledgement or of a delivery.
+func drawDetail(t *rapid.T, e *grouping.Event) {
+	if id := rapid.SampledFrom([]string{"", "k1", "k2"}).Draw(t, "ack"); id != "" && e.Fingerprint == "" {
+		e.People = &grouping.PeopleDetail{Ack: id}
+	}
+	if e.Kind == grouping.EventDelivered && rapid.Bool().Draw(t, "detail") {
+		e.Delivery = &grouping.Delivery{Receiver: "pager", Flush: rapid.SampledFrom([]string{"", "f"}).Draw(t, "flush")}
+	}
+}
+
 // Whatever the events say, a report has no negative numbers and does not fail.
 func TestReportOfAnyEvents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -495,12 +505,7 @@ func TestReportOfAnyEvents(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "of the group") == 0 {
 				e.Fingerprint = ""
 			}
-			if id := rapid.SampledFrom([]string{"", "k1", "k2"}).Draw(t, "ack"); id != "" && e.Fingerprint == "" {
-				e.People = &grouping.PeopleDetail{Ack: id}
-			}
-			if kind == grouping.EventDelivered && rapid.Bool().Draw(t, "detail") {
-				e.Delivery = &grouping.Delivery{Receiver: "pager", Flush: rapid.SampledFrom([]string{"", "f"}).Draw(t, "flush")}
-			}
+			drawDetail(t, e)
 		}
 		since := sunday.Add(time.Duration(rapid.IntRange(-100, 100).Draw(t, "since")) * time.Hour)
 		until := since.Add(time.Duration(rapid.IntRange(1, 100).Draw(t, "until")) * time.Hour)

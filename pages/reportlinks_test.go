@@ -80,7 +80,9 @@ func busyWeek() *history.Digest {
 			key := grouping.Key{Source: "prod", Receiver: "team", GroupKey: "CPU"}
 			add(began+2*time.Minute, grouping.Event{
 				Kind: grouping.EventDelivered, GroupID: key.ID(), Source: "prod", Receiver: "team",
-				Delivery: &grouping.Delivery{Receiver: "pager", Integration: "slack", Reason: history.KnownReasons()[0], Flush: strconv.Itoa(int(i)), Firing: 1},
+				Delivery: &grouping.Delivery{
+					Receiver: "pager", Integration: "slack", Reason: history.KnownReasons()[0], Flush: strconv.Itoa(int(i)), Firing: 1,
+				},
 			})
 		}
 		if i%10 == 0 {
@@ -183,7 +185,9 @@ func TestNumbersOfAReportLeadToWhatTheyCount(t *testing.T) {
 // A bad query of the list says what is wrong.
 func TestQueriesOfReportLists(t *testing.T) {
 	h := testserver.New(t, testserver.Options{})
-	for _, bad := range []string{"number=x", "hour=24", "weekday=monday", "severity=bad", "reason=no", "from=-1", "x=1", "since=-1h&until=-2h"} {
+	for _, bad := range []string{
+		"number=x", "hour=24", "weekday=monday", "severity=bad", "reason=no", "from=-1", "x=1", "since=-1h&until=-2h",
+	} {
 		require.Equal(t, http.StatusBadRequest, h.Get("/report/list?"+bad, "Accept", testserver.HTML).Code, bad)
 	}
 	w := h.Get("/report/list", "Accept", testserver.HTML)

@@ -76,7 +76,8 @@ func TestReportPage(t *testing.T) {
 		"report": {
 			"Nov 16 03:02 to Nov 23 03:02 UTC, compared with the 7 days before.", "No data for 22m 0s of it (1 gap): the numbers are lower bounds.",
 			"firings412 ↑ 63, before 349", "median time to resolve12m 4s 90 % within 1h 4m", "over within 5m by itself38 % ↑ 6 points: 152 firings",
-			"90 firings without a known end are left out", "20 of 31, by firings", "Show all 31", "flapped9 alerts ↑ 2", "now", "acknowledged64 % of critical, median after 4m 10s",
+			"90 firings without a known end are left out", "20 of 31, by firings", "Show all 31", "flapped9 alerts ↑ 2", "now",
+			"acknowledged64 % of critical, median after 4m 10s",
 		},
 		"reportby":     {"Receiver", "Week by week", "by time firing"},
 		"reportfilter": {`namespace="payments"`, "31 of 31", "last 24 hours"},
@@ -123,9 +124,12 @@ func TestReportListPage(t *testing.T) {
 	for name, want := range map[string][]string{
 		"reportlist": {
 			"← Report300 firings, 9h 0m in this timeNov 16 03:02 to Nov 23 03:02 UTC, newest first", "Down", "namespace=payments",
-			"Nov 23 02:02Nov 23 02:1412m 0s3m 0sevents", "was suppressed acknowledged after 10m 0s flapped", "still firing", "end not known", "101 to 103 of 300",
+			"Nov 23 02:02Nov 23 02:1412m 0s3m 0sevents",
+			"was suppressed acknowledged after 10m 0s flapped", "still firing", "end not known", "101 to 103 of 300",
 		},
-		"reportlistflaps":  {"2 alerts flapped: 3 firings within an hour after the last end", "severity: critical", "began Sun 23:00 to 00:00 UTC"},
+		"reportlistflaps": {
+			"2 alerts flapped: 3 firings within an hour after the last end", "severity: critical", "began Sun 23:00 to 00:00 UTC",
+		},
 		"reportlistnotes":  {"2 notifications", "pager", "first notification", "Down, Up, +4", "not known", "its group", "receiver: pager"},
 		"reportlistgaps":   {"1 gap without data", "Nov 23 02:02Nov 23 02:2422m 0s"},
 		"reportlistnone":   {"0 firings without a known end", "Nothing is counted here"},
