@@ -235,7 +235,9 @@ func parseUntil(text string, now time.Time) (time.Time, error) {
 	}
 	clock, err := time.Parse("15:04", text)
 	if err != nil {
-		return time.Time{}, &grouping.InvalidError{Field: "until", Sentence: reply.Quoted(text) + " is neither a duration such as 4h nor a time such as 09:00"}
+		return time.Time{}, &grouping.InvalidError{
+			Field: "until", Sentence: reply.Quoted(text) + " is neither a duration such as 4h nor a time such as 09:00",
+		}
 	}
 	now = now.UTC()
 	at := time.Date(now.Year(), now.Month(), now.Day(), clock.Hour(), clock.Minute(), 0, 0, time.UTC)

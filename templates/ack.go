@@ -391,7 +391,8 @@ func peopleTicks(g *grouping.AlertGroup, sp span) []Tick {
 	add := func(at time.Time, by grouping.Person, did string) {
 		if !at.Before(sp.from) && !at.After(sp.to) {
 			ticks = append(ticks, Tick{
-				X: formatNumber(min(sp.x(at), timelineWidth-minBarWidth)), Title: at.UTC().Format("15:04:05") + " " + did + " by " + isolate(personText(by)),
+				X:     formatNumber(min(sp.x(at), timelineWidth-minBarWidth)),
+				Title: at.UTC().Format("15:04:05") + " " + did + " by " + isolate(personText(by)),
 			})
 		}
 	}
@@ -439,7 +440,8 @@ func (p *GroupsPage) SetAcknowledged(s *Site, v View, total, acknowledged int) {
 		p.AckedCount = plural(acknowledged, "group", "groups")
 	}
 	waiting := total - acknowledged
-	if waiting <= 0 || s.isPast() || s.ReadOnly || v.Wall || !v.Filtered() || v.Err != nil || v.State != query.StateFiring || v.Ack == grouping.AckYes {
+	selects := v.Filtered() && v.Err == nil && v.State == query.StateFiring && v.Ack != grouping.AckYes && !v.Wall
+	if waiting <= 0 || s.isPast() || s.ReadOnly || !selects {
 		return
 	}
 	p.AckAll = s.Links.AckAll(v.first())

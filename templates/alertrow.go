@@ -269,7 +269,8 @@ func markdownPeople(s *Site, g *grouping.AlertGroup) string {
 		b.WriteByte('\n')
 	}
 	for _, n := range g.Notes[max(0, len(g.Notes)-maxMarkdownNotes):] {
-		fmt.Fprintf(&b, "Note by %s at %s UTC: %s\n", markdownText(personText(n.Person)), n.At.UTC().Format("2006-01-02 15:04"), markdownText(n.Text))
+		at := n.At.UTC().Format("2006-01-02 15:04")
+		fmt.Fprintf(&b, "Note by %s at %s UTC: %s\n", markdownText(personText(n.Person)), at, markdownText(n.Text))
 	}
 	return b.String()
 }

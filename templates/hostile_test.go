@@ -264,7 +264,9 @@ func hostilePages(s string) map[string]Page {
 		"error":       NewErrorPage(site, http.StatusBadRequest, s),
 		"acked":       NewGroupPage(site, GroupView{}, hostilePeople(noName, s, night), events),
 		"closed":      NewGroupPage(site, GroupView{}, hostilePeople(noName, s, time.Time{}), events),
-		"ackedls":     NewGroupsPage(site, q("filter"), grouping.GroupPage{Groups: []*grouping.AlertGroup{hostilePeople(noName, s, night)}, Total: 1}),
+		"ackedls": NewGroupsPage(site, q("filter"), grouping.GroupPage{
+			Groups: []*grouping.AlertGroup{hostilePeople(noName, s, night)}, Total: 1,
+		}),
 		"form": NewFormPage(site, FormAck, g.ID, http.StatusBadRequest, "the name "+s, PersonInput{
 			Name: s, Text: s, Until: s, Episode: s, Ack: s, ID: s, List: s,
 		}),

@@ -37,7 +37,9 @@ func peopleStates(t testing.TB) map[string]Page {
 	look := []fixture.Acked{{By: "mira", Verified: true, Ago: 24*m + 40*time.Second, Note: "looking at checkout 2.31"}}
 	burn := []fixture.Acked{{By: "oncall", Verified: true, Ago: 5*m + 10*time.Second, Note: "rollback of checkout 2.31 started"}}
 	over := []fixture.Acked{{By: "oncall", Ago: 62 * m, For: time.Hour}}
-	notes := []fixture.Noted{{By: "mira", Verified: true, Ago: 19 * m, Text: "Bad tag. See https://wiki.example.net/x."}, {By: "jo", Ago: 4 * m, Text: "ok"}}
+	notes := []fixture.Noted{
+		{By: "mira", Verified: true, Ago: 19 * m, Text: "Bad tag. See https://wiki.example.net/x."}, {By: "jo", Ago: 4 * m, Text: "ok"},
+	}
 	conflict := acked("TargetDown", nil, nil)
 	g := fixture.WithPeople(night, fixture.Groups(night)[5], nil, nil)
 	conflict.AskAgain(newSite(nil), g, PersonInput{Name: "jo", Text: "my text", Until: "4h"})
@@ -84,9 +86,11 @@ func TestTheAcknowledgementSection(t *testing.T) {
 	for name, want := range map[string]string{
 		"ackname": "Your name What you are doing Untiluntil it is overfor 1hfor 4huntil 09:00Acknowledge " +
 			"Muster cannot verify this name. It is kept in a cookie and shown as not verified.",
-		"ackby":       "Acknowledged by oncall 5m 10s ago, until it is over: rollback of checkout 2.31 started. Undo",
-		"acknew":      "6 alerts joined after mira acknowledged this 24m 40s ago: looking at checkout 2.31. What you are doing Untiluntil it is overfor 1hfor 4huntil 09:00Acknowledge these too Undo",
-		"ackover":     "The acknowledgement by oncall (not verified) ended at 03:00, as set. The group still fires. What you are doing Untiluntil it is overfor 1hfor 4huntil 09:00Acknowledge",
+		"ackby": "Acknowledged by oncall 5m 10s ago, until it is over: rollback of checkout 2.31 started. Undo",
+		"acknew": "6 alerts joined after mira acknowledged this 24m 40s ago: looking at checkout 2.31. " +
+			"What you are doing Untiluntil it is overfor 1hfor 4huntil 09:00Acknowledge these too Undo",
+		"ackover": "The acknowledgement by oncall (not verified) ended at 03:00, as set. The group still fires. " +
+			"What you are doing Untiluntil it is overfor 1hfor 4huntil 09:00Acknowledge",
 		"ackreadonly": "Not acknowledged. This Muster is read-only.",
 		"ackpast":     "Was acknowledged by oncall 5m 10s before: rollback of checkout 2.31 started. Acknowledging works on the present only.",
 		"ackresolved": "",
@@ -152,14 +156,18 @@ func TestLinesOfWhatPeopleDid(t *testing.T) {
 		return grouping.Event{ID: string(kind), Kind: kind, Time: night, GroupID: g.ID, Labels: g.GroupLabels, People: &d}
 	}
 	mira, jo := grouping.Person{Name: "mira", Verified: true}, grouping.Person{Name: "jo"}
+	nine, long := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), strings.Repeat("x", 130)
 	for want, e := range map[string]grouping.Event{
-		"acknowledged: etcdNoLeader acknowledged by mira until it is over: rollback": event(grouping.EventAcknowledged, grouping.PeopleDetail{Person: mira, Text: "rollback"}),
-		"acknowledged: etcdNoLeader acknowledged by jo (not verified) until Nov 23 09:00": event(grouping.EventAcknowledged, grouping.PeopleDetail{
-			Person: jo, Until: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC),
-		}),
-		"undone: etcdNoLeader acknowledgement undone by jo (not verified)":   event(grouping.EventUnacknowledged, grouping.PeopleDetail{Person: jo}),
-		"note: etcdNoLeader note by mira: " + strings.Repeat("x", 120) + "…": event(grouping.EventNoted, grouping.PeopleDetail{Person: mira, Text: strings.Repeat("x", 130)}),
-		"closed: etcdNoLeader closed by jo (not verified)":                   event(grouping.EventClosed, grouping.PeopleDetail{Person: jo}),
+		"acknowledged: etcdNoLeader acknowledged by mira until it is over: rollback": event(
+			grouping.EventAcknowledged, grouping.PeopleDetail{Person: mira, Text: "rollback"}),
+		"acknowledged: etcdNoLeader acknowledged by jo (not verified) until Nov 23 09:00": event(
+			grouping.EventAcknowledged, grouping.PeopleDetail{Person: jo, Until: nine}),
+		"undone: etcdNoLeader acknowledgement undone by jo (not verified)": event(
+			grouping.EventUnacknowledged, grouping.PeopleDetail{Person: jo}),
+		"note: etcdNoLeader note by mira: " + long[:120] + "…": event(
+			grouping.EventNoted, grouping.PeopleDetail{Person: mira, Text: long}),
+		"closed: etcdNoLeader closed by jo (not verified)": event(
+			grouping.EventClosed, grouping.PeopleDetail{Person: jo}),
 	} {
 		require.Equal(t, []string{want}, lines(historyOf(t, "", e)))
 	}

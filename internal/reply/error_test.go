@@ -36,7 +36,9 @@ func TestErrorsHaveTheirStatusCode(t *testing.T) {
 			t.Context(), fmt.Errorf("x: %w", &person.RefusedError{Status: 403, Text: "\"dana\" may not write here"}), 403,
 			`{"error":"\"dana\" may not write here"}`,
 		},
-		"read-only":    {t.Context(), &person.RefusedError{Status: 405, Text: "this Muster is read-only"}, 405, `{"error":"this Muster is read-only"}`},
+		"read-only": {
+			t.Context(), &person.RefusedError{Status: 405, Text: "this Muster is read-only"}, 405, `{"error":"this Muster is read-only"}`,
+		},
 		"anything":     {t.Context(), errors.New("hunter2"), 503, `{"error":"internal error"}`},
 		"disconnected": {cancelled, &grouping.StorageError{Err: cancelled.Err()}, 503, ""},
 	} {

@@ -289,7 +289,8 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 			}
 			return 0
 		}
-		return cmp.Or(cmp.Compare(acked(a), acked(b)), cmp.Compare(quiet(a), quiet(b)), cmp.Compare(a.Severity, b.Severity), b.NewestAt.Compare(a.NewestAt))
+		return cmp.Or(cmp.Compare(acked(a), acked(b)), cmp.Compare(quiet(a), quiet(b)),
+			cmp.Compare(a.Severity, b.Severity), b.NewestAt.Compare(a.NewestAt))
 	})
 	from, _ := strconv.Atoi(v.Cursor)
 	page := grouping.GroupPage{Total: len(selected), Groups: selected[min(from, len(selected)):min(from+grouping.DefaultLimit, len(selected))]}
