@@ -229,7 +229,9 @@ func (s *Silencer) read(ctx context.Context, i *instance, c *Client, id string) 
 }
 
 // ask makes a request and counts it.
-func (s *Silencer) ask(ctx context.Context, i *instance, c *Client, r silenceRequest) (answer grouping.SilenceAnswer, sent bool, err error) {
+func (s *Silencer) ask(
+	ctx context.Context, i *instance, c *Client, r silenceRequest,
+) (answer grouping.SilenceAnswer, sent bool, err error) {
 	err = i.measured(ctx, r.what, func() error {
 		answer, sent, err = c.send(ctx, r)
 		if err == nil && answer.Status >= http.StatusMultipleChoices {

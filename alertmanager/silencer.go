@@ -108,7 +108,9 @@ const repeatInterval = time.Minute
 
 // CreateSilence makes a silence and returns its ID. The request is a hash of what the person asked
 // for. If the person asks for the same again within a minute, it returns the first silence.
-func (s *Silencer) CreateSilence(ctx context.Context, source string, of grouping.Silence, request string, by grouping.Person) (string, error) {
+func (s *Silencer) CreateSilence(
+	ctx context.Context, source string, of grouping.Silence, request string, by grouping.Person,
+) (string, error) {
 	release, err := s.turns.take(ctx, source+" "+request+" "+by.Name)
 	if err != nil {
 		return "", err
@@ -119,7 +121,8 @@ func (s *Silencer) CreateSilence(ctx context.Context, source string, of grouping
 		return "", err
 	}
 	for _, k := range known {
-		if w := k.Write; w != nil && w.Request == request && w.By == by && time.Since(w.At) < repeatInterval && k.State != grouping.SilenceExpired {
+		w := k.Write
+		if w != nil && w.Request == request && w.By == by && time.Since(w.At) < repeatInterval && k.State != grouping.SilenceExpired {
 			return k.ID, nil
 		}
 	}

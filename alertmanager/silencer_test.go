@@ -3,7 +3,6 @@ package alertmanager_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -205,7 +204,7 @@ func (s *silencing) create(request string) (string, error) {
 }
 
 // down returns the URL of a server that does not run.
-func down(t *testing.T) string {
+func down(*testing.T) string {
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
 	return server.URL
@@ -330,14 +329,14 @@ func TestARefusalIsShownAsItIs(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, refused.Status)
 		require.Empty(t, second.changes(), "an answer is an answer")
 		require.Empty(t, s.keeper.all)
-		require.EqualValues(t, 1, s.counter("muster_alertmanager_failures_total", first.URL, "reason", "status"))
-		require.EqualValues(t, 1, s.counter("muster_alertmanager_requests_total", first.URL, "request", "set_silence"))
+		require.Equal(t, 1, s.counter("muster_alertmanager_failures_total", first.URL, "reason", "status"))
+		require.Equal(t, 1, s.counter("muster_alertmanager_requests_total", first.URL, "request", "set_silence"))
 		require.Zero(t, s.counter("muster_alertmanager_requests_total", second.URL, "request", "set_silence"))
 	}
 }
 
 // counter returns the value of a counter of an Alertmanager.
-func (s *silencing) counter(name, alertmanagerURL, label, value string) float64 {
+func (s *silencing) counter(name, alertmanagerURL, label, value string) int {
 	families, err := s.registry.Gather()
 	require.NoError(s, err)
 	for _, f := range families {
@@ -347,7 +346,7 @@ func (s *silencing) counter(name, alertmanagerURL, label, value string) float64 
 				labels[l.GetName()] = l.GetValue()
 			}
 			if f.GetName() == name && labels["alertmanager"] == alertmanagerURL && labels[label] == value {
-				return m.GetCounter().GetValue()
+				return int(m.GetCounter().GetValue())
 			}
 		}
 	}
@@ -404,7 +403,8 @@ func TestARequestWithoutAnAnswerIsNotRepeated(t *testing.T) {
 				var failed *grouping.SilenceFailedError
 				require.ErrorAs(t, err, &failed)
 				require.True(t, failed.Unknown)
-				require.Regexp(t, `got the request, but did not answer it: .*It says now that the silence was not .*, but it may still do it\.`, err.Error())
+				require.Regexp(t, `got the request, but did not answer it: .*`+
+					`It says now that the silence was not .*, but it may still do it\.`, err.Error())
 			}
 			require.Len(t, first.changes(), 4)
 			require.Empty(t, second.changes())
@@ -454,7 +454,8 @@ func TestRequestsArePassedOn(t *testing.T) {
 		return s.PassPost(t.Context(), "prod", "application/json", []byte(body), mira)
 	}
 	end := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
-	answer, err := post(`{"matchers":[{"name":"a","value":"b","isRegex":false}],"endsAt":"` + end + `","createdBy":"root","comment":"c","extra":1}`)
+	answer, err := post(`{"matchers":[{"name":"a","value":"b","isRegex":false}],"endsAt":"` + end +
+		`","createdBy":"root","comment":"c","extra":1}`)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, answer.Status)
 	require.Equal(t, "application/json", answer.ContentType)
@@ -483,7 +484,8 @@ func TestRequestsArePassedOn(t *testing.T) {
 	am.before = unlocked(am, hangUp)
 	_, err = post(`{}`)
 	require.ErrorIs(t, err, grouping.ErrSilencing)
-	require.True(t, errors.As(err, new(*grouping.SilenceFailedError)))
+	var failed *grouping.SilenceFailedError
+	require.ErrorAs(t, err, &failed)
 }
 
 // Too many changes at once are refused. None waits for a slow Alertmanager.

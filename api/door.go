@@ -108,8 +108,8 @@ func New(
 	silencer silencer, status Status, logger *slog.Logger,
 ) *Door {
 	return &Door{
-		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, people: people, silencer: silencer, status: status,
-		logger: logger, startedAt: time.Now(),
+		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, people: people,
+		silencer: silencer, status: status, logger: logger, startedAt: time.Now(),
 	}
 }
 

@@ -111,19 +111,19 @@ func (w *silenceWrites) find(source string, old, s *Silence, now time.Time) *Sil
 	return nil
 }
 
-// explains reports whether the planned silence p made the change from old to s. If old is nil,
+// explains reports whether the planned silence made the change from old to is. If old is nil,
 // the silence has an ID that the plan could not know.
-func (p *Silence) explains(old, s *Silence, now time.Time) bool {
-	ended := s.StateAt(now) == SilenceExpired
+func (s *Silence) explains(old, is *Silence, now time.Time) bool {
+	ended := is.StateAt(now) == SilenceExpired
 	switch {
-	case p.Write.Kind == EventSilenceExpired:
-		return p.ID == s.ID && s.endedEarly()
+	case s.Write.Kind == EventSilenceExpired:
+		return s.ID == is.ID && is.endedEarly()
 	case ended:
 		return false
 	case old != nil:
-		return p.ID == s.ID && sameMillisecond(p.EndsAt, s.EndsAt)
+		return s.ID == is.ID && sameMillisecond(s.EndsAt, is.EndsAt)
 	default:
-		return p.IsSame(s)
+		return s.IsSame(is)
 	}
 }
 

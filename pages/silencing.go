@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -77,7 +78,7 @@ func (d *Door) silenceFormPage(c *gin.Context, site *templates.Site) (templates.
 	}
 	values, err := url.ParseQuery(c.Request.URL.RawQuery)
 	if err != nil {
-		return templates.NewBadQueryPage(site, []string{"the query cannot be decoded"}), nil
+		return nil, fmt.Errorf("%w: the query cannot be decoded", grouping.ErrBadQuery)
 	}
 	in := &templates.SilenceFormInput{Form: query.ParseSilenceForm(values)}
 	in.By, err = d.people.Silencer(c.Request, "")
@@ -95,12 +96,10 @@ func (d *Door) fillSilenceForm(ctx context.Context, in *templates.SilenceFormInp
 	f := &in.Form
 	if f.Group != "" {
 		g, err := d.groups.Get(ctx, f.Group)
-		switch {
-		case err == nil:
-			in.Group = g
-		case !errors.Is(err, grouping.ErrGroupNotFound):
+		if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
 			return err
 		}
+		in.Group = g
 	}
 	if f.Source == "" && in.Group != nil {
 		f.Source = in.Group.Source

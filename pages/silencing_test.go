@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -144,10 +145,7 @@ func TestAPreviewCannotBeSkipped(t *testing.T) {
 	s := newSilencing(t, person.Silences{Allowed: true})
 	form := formOf(t, s.Get("/silences/new?filter=alertname%3D%22Down%22", asMira...).Body.String(), "new")
 	form.Set("comment", "OPS-1")
-	edited := url.Values{}
-	for name, values := range form {
-		edited[name] = values
-	}
+	edited := maps.Clone(form)
 	edited.Set("filter", `severity="critical"`)
 	w := s.post("/silences/new", edited, asMira...)
 	require.Equal(t, http.StatusOK, w.Code)
@@ -187,10 +185,7 @@ func TestBadSilencesAreRefused(t *testing.T) {
 		"a long comment":  {"comment", strings.Repeat("x", 1001), "The comment has more than 1000 characters."},
 		"a blank comment": {"comment", " \n", "Say why, and name a ticket if there is one."},
 	} {
-		form := url.Values{}
-		for field, values := range good {
-			form[field] = values
-		}
+		form := maps.Clone(good)
 		form.Set(tc.field, tc.value)
 		w := s.post("/silences/new", form, asMira...)
 		require.Equal(t, http.StatusBadRequest, w.Code, name)
@@ -214,10 +209,14 @@ func TestAlertmanagerRefuses(t *testing.T) {
 		code int
 		text string
 	}{
-		{&grouping.SilenceRefusedError{SilenceAnswer: grouping.SilenceAnswer{Alertmanager: "am-0:9093", Status: 400}, Text: hostile}, 400,
-			"am-0:9093 refused: <bdi>" + html.EscapeString(hostile) + "</bdi>"},
-		{&grouping.SilenceFailedError{Text: "am-0 and am-1 do not answer. The silence was not created."}, 503,
-			"am-0 and am-1 do not answer. The silence was not created."},
+		{
+			&grouping.SilenceRefusedError{SilenceAnswer: grouping.SilenceAnswer{Alertmanager: "am-0:9093", Status: 400}, Text: hostile}, 400,
+			"am-0:9093 refused: <bdi>" + html.EscapeString(hostile) + "</bdi>",
+		},
+		{
+			&grouping.SilenceFailedError{Text: "am-0 and am-1 do not answer. The silence was not created."}, 503,
+			"am-0 and am-1 do not answer. The silence was not created.",
+		},
 		{&grouping.SilenceFailedError{Text: "Muster cannot tell.", Unknown: true}, 503, "Muster cannot tell."},
 		{grouping.ErrBusy, 503, "Too many people change silences now. Try again."},
 		{&grouping.SilenceNotFoundError{}, 404, "Alertmanager does not know this silence."},
@@ -270,7 +269,9 @@ func TestOnlyVerifiedPeopleSilence(t *testing.T) {
 // Without verified names, the person types one. The browser keeps it.
 func TestUnverifiedPeopleSilence(t *testing.T) {
 	fake := &testserver.FakeSilencer{Names: []string{"default"}}
-	h := testserver.New(t, testserver.Options{Silencer: fake, People: person.Policy{Silences: person.Silences{Allowed: true, Unverified: true}}})
+	h := testserver.New(t, testserver.Options{
+		Silencer: fake, People: person.Policy{Silences: person.Silences{Allowed: true, Unverified: true}},
+	})
 	s := &silencing{t, h, fake, h.PostKept(t, downBody())}
 	s.Silence(t)
 	headers := []string{"Content-Type", "application/x-www-form-urlencoded"}

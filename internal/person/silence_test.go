@@ -14,6 +14,11 @@ import (
 func TestWhoMaySilence(t *testing.T) {
 	proxy := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
 	on, unverified := Silences{Allowed: true}, Silences{Allowed: true, Unverified: true}
+	always := func(*http.Request) bool { return true }
+	signedIn := func(s Silences) Policy { return Policy{Silences: s, Header: "X-User", HeaderFrom: proxy} }
+	onlyDana := signedIn(on)
+	onlyDana.Writers = []string{"dana"}
+	mira, nobody := grouping.Person{Name: "mira", Verified: true}, grouping.Person{}
 	for name, tc := range map[string]struct {
 		policy Policy
 		header string
@@ -21,18 +26,18 @@ func TestWhoMaySilence(t *testing.T) {
 		status int
 		want   grouping.Person
 	}{
-		"off":                        {Policy{}, "", "mira", http.StatusMethodNotAllowed, grouping.Person{}},
-		"read-only":                  {Policy{Silences: unverified, ReadOnly: true}, "", "mira", http.StatusMethodNotAllowed, grouping.Person{}},
-		"verified":                   {Policy{Silences: on, Header: "X-User", HeaderFrom: proxy}, "mira", "", 0, grouping.Person{Name: "mira", Verified: true}},
-		"not verified":               {Policy{Silences: on, Header: "X-User", HeaderFrom: proxy}, "", "mira", http.StatusForbidden, grouping.Person{}},
-		"no name":                    {Policy{Silences: on}, "", "", http.StatusForbidden, grouping.Person{}},
+		"off":                        {Policy{}, "", "mira", 405, nobody},
+		"read-only":                  {Policy{Silences: unverified, ReadOnly: true}, "", "mira", 405, nobody},
+		"verified":                   {signedIn(on), "mira", "", 0, mira},
+		"not verified":               {signedIn(on), "", "mira", 403, nobody},
+		"no name":                    {Policy{Silences: on}, "", "", 403, nobody},
 		"unverified are allowed":     {Policy{Silences: unverified}, "", "mira", 0, grouping.Person{Name: "mira"}},
-		"unverified without a name":  {Policy{Silences: unverified}, "", " ", http.StatusBadRequest, grouping.Person{}},
-		"a verified name wins":       {Policy{Silences: unverified, Header: "X-User", HeaderFrom: proxy}, "mira", "", 0, grouping.Person{Name: "mira", Verified: true}},
-		"another name":               {Policy{Silences: unverified, Header: "X-User", HeaderFrom: proxy}, "mira", "dana", http.StatusBadRequest, grouping.Person{}},
-		"only some write":            {Policy{Silences: on, Header: "X-User", HeaderFrom: proxy, Writers: []string{"dana"}}, "mira", "", http.StatusForbidden, grouping.Person{}},
-		"a token of the webhook":     {Policy{Silences: unverified, IsSender: func(*http.Request) bool { return true }}, "", "mira", http.StatusForbidden, grouping.Person{}},
-		"a verified name is checked": {Policy{Silences: on, Header: "X-User", HeaderFrom: proxy}, "a\u202eb", "", http.StatusBadRequest, grouping.Person{}},
+		"unverified without a name":  {Policy{Silences: unverified}, "", " ", 400, nobody},
+		"a verified name wins":       {signedIn(unverified), "mira", "", 0, mira},
+		"another name":               {signedIn(unverified), "mira", "dana", 400, nobody},
+		"only some write":            {onlyDana, "mira", "", 403, nobody},
+		"a token of the webhook":     {Policy{Silences: unverified, IsSender: always}, "", "mira", 403, nobody},
+		"a verified name is checked": {signedIn(on), "a\u202eb", "", 400, nobody},
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/silences/new", http.NoBody)
 		if tc.header != "" {
@@ -54,7 +59,9 @@ func TestWhoMaySilence(t *testing.T) {
 func TestSilencesNeedVerifiedNames(t *testing.T) {
 	users := func() bool { return true }
 	for _, p := range []Policy{
-		{}, {Silences: Silences{Allowed: true, Unverified: true}}, {Silences: Silences{Allowed: true}, Header: "X-User"},
+		{},
+		{Silences: Silences{Allowed: true, Unverified: true}},
+		{Silences: Silences{Allowed: true}, Header: "X-User"},
 		{Silences: Silences{Allowed: true}, HasUsers: users},
 	} {
 		require.NoError(t, p.ValidateSilences())
