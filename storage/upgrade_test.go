@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,9 +90,9 @@ func readSource(t *testing.T, s grouping.GroupStorage, source string) *grouping.
 }
 
 // record writes one of everything: alerts that fire, alerts that resolve and fire
-// again, a removed alert, a deleted group, unusual texts, a truncated message, and the
-// document of a source, an alert that only changed, one that is muted, and a time in which
-// Muster was not running.
+// again, a removed alert, a deleted group, unusual texts, a truncated message, the
+// document of a source, an alert that only changed, one that is muted, what people wrote, and
+// a time in which Muster was not running.
 func record(t *testing.T, s grouping.GroupStorage) {
 	t.Helper()
 	m, err := grouping.NewManager(s, grouping.NewClock(), nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -141,7 +142,25 @@ func record(t *testing.T, s grouping.GroupStorage) {
 	})
 	w.MustStoreSource(t, c)
 	recordObservations(t, m, start)
+	recordPeople(t, m)
 	recordGap(t, s)
+}
+
+// recordPeople writes an acknowledgement, one that was undone, and a note.
+func recordPeople(t *testing.T, m *grouping.Manager) {
+	t.Helper()
+	mira := grouping.Person{Name: "mira ☃", Verified: true}
+	for i := range 2 {
+		ack := grouping.AckRequest{By: mira, Note: fmt.Sprint("Pod & <b> ", i), Until: time.Now().Add(longRetention)}
+		g, err := m.Acknowledge(t.Context(), testKey.ID(), ack)
+		require.NoError(t, err)
+		if i == 0 {
+			_, err = m.Unacknowledge(t.Context(), testKey.ID(), grouping.UnackRequest{By: grouping.Person{Name: "jo"}, Ack: g.Acks[0].ID})
+			require.NoError(t, err)
+		}
+	}
+	_, err := m.AddNote(t.Context(), testKey.ID(), grouping.NoteRequest{By: mira, ID: "n-1", Text: "first\nsecond"})
+	require.NoError(t, err)
 }
 
 // recordGap writes the life of a process that ended a minute ago, and the gap since then.
