@@ -192,10 +192,11 @@ type tab struct {
 }
 
 // open opens a tab. It records script errors, violations of the content security policy
-// and dialogs as problems.
-func open(t *testing.T, width, height int64, dark bool) *tab {
+// and dialogs as problems. Without options, all tabs have the same cookies, also those of other
+// tests: a cookie does not depend on the port.
+func open(t *testing.T, width, height int64, dark bool, opts ...chromedp.ContextOption) *tab {
 	t.Helper()
-	created, cancel := newTab()
+	created, cancel := newTab(opts...)
 	ctx, stop := context.WithTimeout(created, 5*time.Minute) // the tests of other packages use the cores too
 	b := &tab{t: t, ctx: ctx, close: func() {
 		stop()

@@ -27,7 +27,9 @@ func (m *muster) people() grouping.ID {
 		require.NoError(m.t, err)
 	}
 	own := m.notify("Own", firing("Own", "warning", "a"))
-	_, err = m.groups.Acknowledge(ctx, own, grouping.AckRequest{By: jo, Note: strings.Repeat("OPS-412 ", 30), Until: time.Now().Add(time.Hour)})
+	_, err = m.groups.Acknowledge(ctx, own, grouping.AckRequest{
+		By: jo, Note: strings.Repeat("OPS-412 ", 30), Until: time.Now().Add(time.Hour),
+	})
 	require.NoError(m.t, err)
 	closed := m.notify("Closed", firing("Closed", "warning", "a"))
 	_, err = m.groups.Close(ctx, closed, grouping.CloseRequest{By: jo})
@@ -48,7 +50,7 @@ func (b *tab) pressFor(key, field string) {
 func TestPeopleWriteByKeyboard(t *testing.T) {
 	m := start(t)
 	group := m.notify("CrashLoop", firing("CrashLoop", "critical", "pod-1"))
-	b := open(t, 1440, 900, false)
+	b := open(t, 1440, 900, false, chromedp.WithNewBrowserContext())
 	b.visitLive(m.url + "/groups/" + string(group))
 	b.pressFor("a", "ack-note")
 	b.press("rollback started\r")
@@ -93,7 +95,7 @@ func TestTheTextOfAFormSurvives(t *testing.T) {
 	m := start(t)
 	a := firing("CrashLoop", "critical", "pod-1")
 	group := m.notify("CrashLoop", a)
-	b := open(t, 390, 844, true)
+	b := open(t, 390, 844, true, chromedp.WithNewBrowserContext())
 	b.visitLive(m.url + "/groups/" + string(group))
 	b.pressFor("a", "ack-note")
 	b.press("my text")
@@ -126,7 +128,7 @@ func TestTheTextOfAFormSurvives(t *testing.T) {
 func TestTheBackButtonAddsNoNote(t *testing.T) {
 	m := start(t)
 	group := m.notify("CrashLoop", firing("CrashLoop", "critical", "pod-1"))
-	b := open(t, 1440, 900, false)
+	b := open(t, 1440, 900, false, chromedp.WithNewBrowserContext())
 	page := m.url + "/groups/" + string(group)
 	b.visitLive(page)
 	for range 2 {
@@ -150,7 +152,7 @@ func TestTheBackButtonAddsNoNote(t *testing.T) {
 func TestPeopleWriteWithoutScript(t *testing.T) {
 	m := start(t)
 	group := m.notify("CrashLoop", firing("CrashLoop", "critical", "pod-1"))
-	b := open(t, 390, 844, false)
+	b := open(t, 390, 844, false, chromedp.WithNewBrowserContext())
 	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	require.NoError(t, err)
 	send := func(button string, keys ...string) {
