@@ -241,7 +241,8 @@ func TestExternalOrigin(t *testing.T) {
 // Muster does not start if everyone could write as another person, or if nobody could.
 func TestWhoMayWriteMustMakeSense(t *testing.T) {
 	users := filepath.Join(t.TempDir(), "web.yml")
-	require.NoError(t, os.WriteFile(users, []byte("basic_auth_users: {mira: $2a$04$9mK3Z533dmg19ybAmjgpy.QTuPuE6jn545vTyoba4Qd2faqd3OUTG}\n"), 0o600))
+	const config = "basic_auth_users: {mira: $2a$04$9mK3Z533dmg19ybAmjgpy.QTuPuE6jn545vTyoba4Qd2faqd3OUTG}\n"
+	require.NoError(t, os.WriteFile(users, []byte(config), 0o600))
 	for want, args := range map[string][]string{
 		"--web.user-header needs --web.user-header-from": {"--web.user-header=X-User"},
 		"--web.user-header-from has no effect":           {"--web.user-header-from=10.0.0.1"},
@@ -253,7 +254,10 @@ func TestWhoMayWriteMustMakeSense(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	for _, args := range [][]string{
-		{"--web.user-header=x-user", "--web.user-header-from=10.0.0.0/8", "--web.user-header-from=::1", "--web.writers=mira", "--web.writers=rob"},
+		{
+			"--web.user-header=x-user", "--web.user-header-from=10.0.0.0/8", "--web.user-header-from=::1",
+			"--web.writers=mira", "--web.writers=rob",
+		},
 		{"--web.config.file=" + users, "--web.writers=mira"},
 		{"--web.read-only"},
 		{"--web.user-header="},

@@ -29,7 +29,8 @@ func shape(t *testing.T, h *testserver.Server, path string) string {
 	w := h.Get(path)
 	require.Equal(t, http.StatusOK, w.Code, "%s: %s", path, w.Body)
 	require.Equal(t, "application/json; charset=utf-8", w.Header().Get("Content-Type"))
-	return episodeName.ReplaceAllString(eventID.ReplaceAllString(ourTime.ReplaceAllString(w.Body.String(), `"$1":"T"`), `"id":"E"`), `"episode":"O"`)
+	body := ourTime.ReplaceAllString(w.Body.String(), `"$1":"T"`)
+	return episodeName.ReplaceAllString(eventID.ReplaceAllString(body, `"id":"E"`), `"episode":"O"`)
 }
 
 var episodeName = regexp.MustCompile(`"episode":"[0-9a-f]{32}"`)

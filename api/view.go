@@ -205,8 +205,8 @@ type sourceView struct {
 
 func viewStats(t grouping.Totals) statsView {
 	v := statsView{
-		Groups: t.Groups, Alerts: t.Alerts, Receivers: t.Receivers, Acknowledged: t.Acknowledged, Sources: make(map[string]sourceView, len(t.Sources)),
-		LastNotification: t.LastNotification,
+		Groups: t.Groups, Alerts: t.Alerts, Receivers: t.Receivers, Acknowledged: t.Acknowledged,
+		Sources: make(map[string]sourceView, len(t.Sources)), LastNotification: t.LastNotification,
 	}
 	for name, source := range t.Sources {
 		v.Sources[name] = sourceView{source.Groups, source.LastNotification, source.Alertmanagers}

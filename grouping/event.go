@@ -100,10 +100,11 @@ type Event struct {
 
 	// An event has at most one of the details below: Opened only in the first event of a group,
 	// Notified only in notified events, Delivery only in delivered ones, Silence only in
-	// those about a silence, Gap only in gap events, People only in those of a person. Mute says what mutes the alert of a suppressed event, or muted
-	// that of an unsuppressed or resolved one. Alert can be beside Mute: it says what the other
-	// fields do not say about the alert. The stored fields of Notified are those of the
-	// event itself, because they are older than details.
+	// those about a silence, Gap only in gap events, People only in those of a person. Mute
+	// says what mutes the alert of a suppressed event, or muted that of an unsuppressed or
+	// resolved one. Alert can be beside Mute: it says what the other fields do not say about the
+	// alert. The stored fields of Notified are those of the event itself, because they are older
+	// than details.
 	Opened   *Opened        `json:"opened,omitempty"`
 	Delivery *Delivery      `json:"delivery,omitempty"`
 	Mute     *Mute          `json:"mute,omitempty"`

@@ -171,8 +171,14 @@ func TestEqualSeesEveryField(t *testing.T) {
 		return a.Equal(&b) || b.Equal(&a)
 	})
 	for _, b := range []*AlertGroup{
-		{ID: "x"}, {Deleted: "x"}, {Removed: map[Fingerprint]Stamp{"a": "x"}}, {Alerts: []*Alert{{}}}, {Mutes: []*AlertMutes{{}}},
-		{Acks: []*Ack{{}}}, {Notes: []*Note{{}}}, nil,
+		{ID: "x"},
+		{Deleted: "x"},
+		{Removed: map[Fingerprint]Stamp{"a": "x"}},
+		{Alerts: []*Alert{{}}},
+		{Mutes: []*AlertMutes{{}}},
+		{Acks: []*Ack{{}}},
+		{Notes: []*Note{{}}},
+		nil,
 	} {
 		require.False(t, (&AlertGroup{}).Equal(b))
 	}

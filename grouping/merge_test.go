@@ -60,8 +60,10 @@ func (h *history) act(t *rapid.T) {
 	var stamp Stamp
 	var events []Event
 	ops := rapid.SampledFrom(
-		[]string{"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap", "mute", "mute",
-			"ack", "ack", "undo", "note", "close"},
+		[]string{
+			"notify", "notify", "notify", "merge", "merge", "add", "remove", "flush", "delete", "flap", "mute", "mute",
+			"ack", "ack", "undo", "note", "close",
+		},
 	)
 	switch op := ops.Draw(t, "op"); {
 	case op == "merge":

@@ -33,8 +33,9 @@ func (g *AlertGroup) HasOfPeople(e *Event) (has, known bool) {
 		return a != nil && a.Undone != nil, true
 	case EventNoted:
 		return noteRecords.find(g.Notes, e.People.Note) != nil, true
+	default:
+		return false, false
 	}
-	return false, false
 }
 
 // Apply applies an event of the group. Other events than those of an episode and of people
@@ -79,5 +80,6 @@ func (g *AlertGroup) applyPeople(e *Event) {
 		}
 	case EventNoted:
 		g.Notes = noteRecords.put(g.Notes, &Note{ID: d.Note, Person: d.Person, At: at, Text: d.Text, Stamp: stamp})
+	default:
 	}
 }

@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"cmp"
+	"slices"
 	"time"
 )
 
@@ -63,8 +64,8 @@ func (g *AlertGroup) lastAck() *Ack {
 	if len(g.Acks) == 0 || !g.IsOpen() {
 		return nil
 	}
-	for i := len(g.Acks) - 1; i >= 0; i-- {
-		if a := g.Acks[i]; a.Undone == nil && a.Stamp > g.Ended {
+	for _, a := range slices.Backward(g.Acks) {
+		if a.Undone == nil && a.Stamp > g.Ended {
 			return a
 		}
 	}

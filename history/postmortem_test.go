@@ -40,7 +40,9 @@ func outage(name string) []grouping.Event {
 		{Time: at(13), Kind: grouping.EventAcknowledged, People: &grouping.PeopleDetail{
 			Person: grouping.Person{Name: name}, Text: name, Until: at(50),
 		}},
-		{Time: at(14), Kind: grouping.EventNoted, People: &grouping.PeopleDetail{Person: grouping.Person{Name: "mira", Verified: true}, Text: name}},
+		{Time: at(14), Kind: grouping.EventNoted, People: &grouping.PeopleDetail{
+			Person: grouping.Person{Name: "mira", Verified: true}, Text: name,
+		}},
 		alert(21, grouping.EventRefired, "a", one, 20, 0),
 		alert(31, grouping.EventResolved, "a", one, 20, 30),
 	}

@@ -187,7 +187,8 @@ func New(
 	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
 	return &Door{
 		groups: groups, past: past, live: live, readers: readers, limits: limits, people: people, silencer: silencer,
-		status: status, logger: logger, opts: opts, renderer: renderer, static: renderer.Static(), links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
+		status: status, logger: logger, opts: opts, renderer: renderer, static: renderer.Static(),
+		links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
 	}, nil
 }
 

@@ -107,7 +107,7 @@ func (d *Door) fillSilenceForm(ctx context.Context, in *templates.SilenceFormInp
 	if sources := d.silencer.Sources(); f.Source == "" || !slices.Contains(sources, f.Source) {
 		f.Source = sources[0] // the flag needs one
 	}
-	if in.Firings = -1; f.Err != nil || len(f.Matchers) == 0 || len(f.Words) > 0 {
+	if in.Firings = -1; !f.HasMatchers() {
 		return nil
 	}
 	groups, err := d.groups.All(ctx)

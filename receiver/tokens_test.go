@@ -39,7 +39,8 @@ func TestWebhookToken(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.Get("/api/v1/groups").Code, "reading requires no token")
 
 	for header, want := range map[string]bool{
-		"": false, "Bearer wrong": false, "Bearer first secret": true, "Basic " + base64.StdEncoding.EncodeToString([]byte("am:first secret")): true,
+		"": false, "Bearer wrong": false, "Bearer first secret": true,
+		"Basic " + base64.StdEncoding.EncodeToString([]byte("am:first secret")): true,
 	} {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header.Set("Authorization", header)

@@ -43,6 +43,11 @@ type SilenceForm struct {
 	Previewed string // what the last preview showed
 }
 
+// HasMatchers reports whether the form has matchers, and nothing else in their field.
+func (f *SilenceForm) HasMatchers() bool {
+	return f.Err == nil && len(f.Matchers) > 0 && len(f.Words) == 0
+}
+
 // ParseSilenceForm reads the query of the form, or its body.
 func ParseSilenceForm(values url.Values) SilenceForm {
 	f := SilenceForm{

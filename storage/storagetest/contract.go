@@ -219,7 +219,10 @@ func contractRoundTrip(t *testing.T, w *Writer) {
 		},
 		Acks: []*grouping.Ack{
 			{ID: "1", Person: grouping.Person{Name: "ü<b>", Verified: true}, At: now, Until: last, Note: "\x00\"", Episode: s, Stamp: s},
-			{ID: "2", Person: grouping.Person{Name: "jo"}, At: now, Undone: &grouping.Undone{Person: grouping.Person{Name: "mira"}, At: last}, Stamp: s},
+			{
+				ID: "2", Person: grouping.Person{Name: "jo"}, At: now, Stamp: s,
+				Undone: &grouping.Undone{Person: grouping.Person{Name: "mira"}, At: last},
+			},
 		},
 		Notes:   []*grouping.Note{{ID: "n-1_A", Person: grouping.Person{Name: "jo"}, At: now, Text: "a\nb\u2028", Stamp: s}},
 		Removed: map[grouping.Fingerprint]grouping.Stamp{"0123456789abcdef": s},
