@@ -100,7 +100,7 @@ demo: build $(ALERTMANAGER) ## run a real Alertmanager, Muster and a story of al
 test: test-tools ## run all tests with the race detector; SHORT=1 skips those with a real Redis, Alertmanager, browser or Python
 	@# Tests with servers mostly wait, so more of them run at the same time than there
 	@# are cores. What takes longest comes first. Vet runs in lint.
-	go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 14m -p 3 -parallel 4 \
+	go test -race -vet=off -shuffle=on -count=$(COUNT) -tags $(TAGS) -timeout 25m -p 3 -parallel 4 \
 		$(LONGEST) $(filter-out $(LONGEST),$(shell go list -tags $(TAGS) ./...))
 
 LONGEST := muster/e2e muster/e2e/browser muster/storage muster/storage/redis muster/storage/file \
