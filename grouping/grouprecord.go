@@ -2,21 +2,12 @@ package grouping
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // groupRecord is the type of a record of a group that people wrote, which is a *T.
 type groupRecord[T any] interface {
-	*T
-
-	// stampedFields returns the fields that are not in the JSON of the record.
-	stampedFields() stampedFields
-
-	// Equal reports whether both records are equal in every field, including stamps.
-	Equal(o *T) bool
+	stampedRecord[T]
 
 	// compare orders the records of a group: the oldest is the least.
 	compare(o *T) int
@@ -39,29 +30,13 @@ func (k groupRecords[T, R]) decode(g *AlertGroup, key, text string) error {
 	if len(text) <= StampLen {
 		return nil
 	}
-	var stored storedRecord[T]
-	stored.Record = new(T)
-	stamp, err := decodeText(text, &stored)
+	r, err := decodeStamped[T, R](key, text)
 	if err != nil {
 		return err
 	}
-	f := R(stored.Record).stampedFields()
-	*f.key, *f.stamp, *f.unknown = key, stamp, string(stored.Unknown)
 	list := k.of(g)
-	*list = k.put(*list, stored.Record)
+	*list = k.put(*list, r)
 	return nil
-}
-
-func (k groupRecords[T, R]) encode(r R) (string, error) {
-	f := r.stampedFields()
-	if n := len(*f.key); n == 0 || n > maxRecordKey {
-		return "", fmt.Errorf("record %s: the key has %d bytes, the minimum is 1 and the maximum %d", k.namePrefix, n, maxRecordKey)
-	}
-	text, err := encodeRecord(*f.stamp, storedRecord[T]{r, jsontext.Value(*f.unknown)})
-	if err != nil {
-		return "", fmt.Errorf("record %s%s: %w", k.namePrefix, *f.key, err)
-	}
-	return text, nil
 }
 
 // find returns the record with the key, or nil.
@@ -120,7 +95,7 @@ func (k groupRecords[T, R]) writes(base, next *AlertGroup) (writes []RecordWrite
 		}
 		if after != nil {
 			var err error
-			if w.Text, err = k.encode(after); err != nil {
+			if w.Text, err = encodeStamped[T](k.namePrefix, after); err != nil {
 				failed = err
 			}
 		}
@@ -156,7 +131,7 @@ func (k groupRecords[T, R]) merge(merged, a, b *AlertGroup) {
 		}
 	}
 	for _, r := range x {
-		keep(k.newer(r, k.find(y, *r.stampedFields().key)))
+		keep(newerStamped[T](r, k.find(y, *r.stampedFields().key)))
 	}
 	for _, r := range y {
 		if k.find(x, *r.stampedFields().key) == nil {
@@ -166,22 +141,6 @@ func (k groupRecords[T, R]) merge(merged, a, b *AlertGroup) {
 	if len(all) > 0 {
 		*k.of(merged) = k.sorted(all)
 	}
-}
-
-// newer returns the newer one of two records with the same key. y may be nil.
-func (k groupRecords[T, R]) newer(x, y R) R {
-	if y == nil || x == y || x.Equal(y) {
-		return x
-	}
-	f, o := x.stampedFields(), y.stampedFields()
-	order := cmp.Compare(*f.stamp, *o.stamp)
-	if order == 0 {
-		order = cmp.Or(compareContent(x, y), cmp.Compare(*f.unknown, *o.unknown))
-	}
-	if order < 0 {
-		return y
-	}
-	return x
 }
 
 func (k groupRecords[T, R]) equal(a, b *AlertGroup) bool {
