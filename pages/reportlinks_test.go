@@ -33,8 +33,8 @@ func (p knownPast) Counted(_ context.Context, q history.CountedQuery) (*history.
 	return p.digest.Counted(q), nil
 }
 
-// busyWeek is a history from November 1 to 24: an alert of two receivers with 260 firings, one
-// that is lost, one without a severity, and a receiver of which only deliveries tell.
+// busyWeek is a history from November 1 to 24: an alert of two receivers with 260 firings that
+// flaps, one that is lost, one without a severity, and a receiver of which only deliveries tell.
 func busyWeek() *history.Digest {
 	start := time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
 	d := history.NewDigest(start, nil)
@@ -90,6 +90,10 @@ func busyWeek() *history.Digest {
 		}
 		alert(ended, grouping.EventResolved, "team", cpu, began, ended)
 		alert(ended, grouping.EventResolved, "other", cpu, began, ended)
+		if again := ended + 10*time.Minute; i%40 == 30 {
+			alert(again, grouping.EventRefired, "team", cpu, again, 0)
+			alert(again+time.Minute, grouping.EventResolved, "team", cpu, again, again+time.Minute)
+		}
 		if i == 200 {
 			alert(began+time.Hour, grouping.EventUnreported, "team", mem, began, 0)
 		}

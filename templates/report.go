@@ -41,7 +41,7 @@ type ReportPage struct {
 	Empty        *Empty
 }
 
-// Figure is one number of a report.
+// Figure is one number of a report. Href is empty if it counts nothing.
 type Figure struct{ Label, Value, Small, Href string }
 
 // ReportRow has the numbers of the alerts with one key.
@@ -57,8 +57,17 @@ type ReportRow struct {
 	Numbers  []NumberLink // the other columns
 }
 
-// NumberLink is a number with the heading of its column. It leads to what it counts.
+// NumberLink is a number with the heading of its column. It leads to what it counts, unless that
+// is nothing.
 type NumberLink struct{ Label, Text, Href string }
+
+// countedHref returns the address of the list of what is counted, or "" if the list is empty.
+func (s *Site) countedHref(count int, to CountedView) string {
+	if count == 0 {
+		return ""
+	}
+	return s.Links.Counted(to)
+}
 
 // HeatRow has the firings of a weekday by hour.
 type HeatRow struct {
@@ -202,7 +211,7 @@ func windowText(d time.Duration) string {
 // figures returns the numbers at the top.
 func figures(s *Site, v ReportView, r *history.Report) []Figure {
 	t, b, compared := &r.Totals, &r.TotalsBefore, r.Before != nil
-	href := func(n history.Number) string { return s.Links.Counted(v.counted(n)) }
+	href := func(n history.Number, of int) string { return s.countedHref(of, v.counted(n)) }
 	count := func(now, before int) string {
 		if !compared {
 			return ""
@@ -237,14 +246,14 @@ func figures(s *Site, v ReportView, r *history.Report) []Figure {
 		flapped = arrow(t.Flapped-b.Flapped, formatCount)
 	}
 	return []Figure{
-		{"firings", formatCount(t.Firings), count(t.Firings, b.Firings), href(history.NumberFirings)},
-		{"time firing", Age(t.Firing), duration(t.Firing, b.Firing), href(history.NumberFiring)},
-		{"median time to resolve", median, resolve, href(history.NumberEnded)},
-		{"notifications", formatCount(t.Notifications), count(t.Notifications, b.Notifications), href(history.NumberNotifications)},
-		{"over within 5m by itself", self, selfSmall, href(history.NumberSelfResolved)},
-		{"suppressed", muted, mutedSmall, href(history.NumberSuppressed)},
+		{"firings", formatCount(t.Firings), count(t.Firings, b.Firings), href(history.NumberFirings, t.Firings)},
+		{"time firing", Age(t.Firing), duration(t.Firing, b.Firing), href(history.NumberFiring, int(t.Firing))},
+		{"median time to resolve", median, resolve, href(history.NumberEnded, t.Ended)},
+		{"notifications", formatCount(t.Notifications), count(t.Notifications, b.Notifications), href(history.NumberNotifications, t.Notifications)},
+		{"over within 5m by itself", self, selfSmall, href(history.NumberSelfResolved, t.SelfResolved)},
+		{"suppressed", muted, mutedSmall, href(history.NumberSuppressed, t.Suppressed)},
 		acknowledged(s, v, t),
-		{"flapped", plural(t.Flapped, "alert", "alerts"), flapped, href(history.NumberFlaps)},
+		{"flapped", plural(t.Flapped, "alert", "alerts"), flapped, href(history.NumberFlaps, t.Flaps)},
 	}
 }
 
@@ -258,7 +267,7 @@ func acknowledged(s *Site, v ReportView, t *history.Row) Figure {
 		to.Severity = &worst
 		n, of, after, what = t.CriticalAcknowledged, t.Critical, t.CriticalAckMedian, "of critical"
 	}
-	f := Figure{Label: "acknowledged", Value: "–", Small: what, Href: s.Links.Counted(to)}
+	f := Figure{Label: "acknowledged", Value: "–", Small: what, Href: s.countedHref(n, to)}
 	if of > 0 {
 		f.Value = strconv.Itoa(percent(n, of)) + " %"
 	}
@@ -356,13 +365,12 @@ func newReportRow(s *Site, v ReportView, r *history.Row, compared bool, most int
 		}
 	}
 	number := func(label, text string, n history.Number, of int) NumberLink {
-		link := NumberLink{Label: label, Text: text}
-		if linked && of > 0 {
-			to := counted
-			to.Number = n
-			link.Href = s.Links.Counted(to)
+		if !linked {
+			of = 0
 		}
-		return link
+		to := counted
+		to.Number = n
+		return NumberLink{label, text, s.countedHref(of, to)}
 	}
 	row.setNumbers(r, number)
 	if fires != nil && fires(list) {
@@ -449,7 +457,7 @@ func (p *ReportPage) setDays(s *Site, v ReportView, r *history.Report) {
 		if end := day.Day.AddDate(0, 0, step); end.Before(v.Until) {
 			to.Until = end
 		}
-		row := DayRow{Day: day.Day.Format("Mon Jan 2"), Total: NumberLink{Text: formatCount(day.Firings), Href: s.Links.Counted(to)}}
+		row := DayRow{Day: day.Day.Format("Mon Jan 2"), Total: NumberLink{Text: formatCount(day.Firings), Href: s.countedHref(day.Firings, to)}}
 		if n := day.BySeverity[grouping.SeverityCritical]; n > 0 {
 			critical := grouping.SeverityCritical
 			to.Severity = &critical
@@ -478,11 +486,7 @@ func (p *ReportPage) setReceivers(s *Site, v ReportView, r *history.Report) {
 		add := func(title string, n int, reason string) {
 			to := v.counted(history.NumberNotifications)
 			to.Receiver, to.Reason = c.Receiver, reason
-			link := NumberLink{Label: strings.ToLower(title), Text: formatCount(n)}
-			if n > 0 {
-				link.Href = s.Links.Counted(to)
-			}
-			row.Counts = append(row.Counts, link)
+			row.Counts = append(row.Counts, NumberLink{strings.ToLower(title), formatCount(n), s.countedHref(n, to)})
 		}
 		add("All", c.Notifications, "")
 		rest := c.Notifications

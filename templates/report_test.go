@@ -2,6 +2,7 @@ package templates
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +95,22 @@ func TestReportPage(t *testing.T) {
 	require.NotContains(t, page, "data-live", "it does not follow live updates")
 	require.Contains(t, page, "weekday=tue&amp;hour=1", "a cell leads to its firings")
 	require.Less(t, zipped([]byte(page)), 25_000)
+}
+
+// A number that counts nothing is not a link: the list behind it is empty.
+func TestZerosOfAReportAreNotLinks(t *testing.T) {
+	r := exampleReport(2, "Down")
+	r.Totals = history.Row{Notifications: 1}
+	r.Rows = []history.Row{{Key: "Down", Notifications: 1}}
+	r.Days[3].Firings, r.Days[3].BySeverity = 0, [history.Severities]int{}
+	page := renderPage(t, newRenderer(t), NewReportPage(newSite(nil), ParseReportView(params(t, ""), night), r, nil))
+	numbers := regexp.MustCompile(`<a [^>]*href="[^"]*/report/list[^"]*"[^>]*>([^<]*)<`).FindAllStringSubmatch(page, -1)
+	require.Greater(t, len(numbers), 10)
+	for _, n := range numbers {
+		require.Regexp(t, `^[1-9]`, n[1])
+	}
+	require.Contains(t, text(t, page), "Thu Nov 190", "the day is listed")
+	require.Contains(t, text(t, page), "median time to resolvenone ended")
 }
 
 // The links of a report keep its filter and its time.
