@@ -84,7 +84,8 @@ func TestTheProgramPollsAlertmanagers(t *testing.T) {
 	ended := make(chan error, 1)
 	restored := make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() { ended <- m.poll(ctx, restored) }()
+	poll := after(restored, func(ctx context.Context) error { return m.poller.Run(ctx, m.manager) })
+	go func() { ended <- poll(ctx) }()
 	close(restored)
 	require.Eventually(t, func() bool {
 		totals, err := m.manager.Totals(t.Context())

@@ -113,16 +113,19 @@ func (m *muster) buildDoors(
 	if err != nil {
 		return err
 	}
-	json := api.New(m.manager, m.past, m.hub, exports, readers, limits, people, silencer,
-		api.Status{Storage: status, Problems: problems}, logger)
+	json := api.New(api.Dependencies{
+		Groups: m.manager, Past: m.past, Hub: m.hub, Exports: exports, Readers: readers, Limits: limits, People: people,
+		Silencer: silencer, Storage: status, Problems: problems, Logger: logger,
+	})
 	c.pages.PollInterval = c.poller.Interval
 	renderer, err := c.pages.NewRenderer()
 	if err != nil {
 		return err
 	}
-	html, err := pages.New(
-		m.manager, m.past, m.hub, readers, limits, people, silencer, pages.Status{Storage: status, Problems: problems}, renderer, logger, c.pages,
-	)
+	html, err := pages.New(pages.Dependencies{
+		Groups: m.manager, Past: m.past, Live: m.hub, Readers: readers, Limits: limits, People: people,
+		Silencer: silencer, Storage: status, Problems: problems, Renderer: renderer, Logger: logger,
+	}, c.pages)
 	if err != nil {
 		return err
 	}

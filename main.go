@@ -109,9 +109,11 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 			}, logger)
 		})
 	}
-	addRun(&group, func(ctx context.Context) error { return m.poll(ctx, restored) })
-	addRun(&group, func(ctx context.Context) error { return m.recordLife(ctx, restored) })
-	addRun(&group, func(ctx context.Context) error { return m.keepCheckpoints(ctx, restored) })
+	// Before the stored groups are restored, the silences that a poll lists would look new, and a
+	// checkpoint would have no groups.
+	addRun(&group, after(restored, func(ctx context.Context) error { return m.poller.Run(ctx, m.manager) }))
+	addRun(&group, after(restored, func(ctx context.Context) error { return m.manager.RecordLife(ctx, m.storage.Restored()) }))
+	addRun(&group, after(restored, func(ctx context.Context) error { return m.manager.KeepCheckpoints(ctx, m.storage.Restored()) }))
 	addRun(&group, m.past.Run)
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
@@ -134,37 +136,6 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 		return nil
 	}
 	return err
-}
-
-// poll polls the Alertmanagers until the context ends. Before the stored groups are restored,
-// their silences would look new.
-func (m *muster) poll(ctx context.Context, restored <-chan struct{}) error {
-	select {
-	case <-restored:
-		return m.poller.Run(ctx, m.manager)
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// recordLife records that this process lives until the context ends.
-func (m *muster) recordLife(ctx context.Context, restored <-chan struct{}) error {
-	select {
-	case <-restored:
-		return m.manager.RecordLife(ctx, m.storage.Restored())
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// keepCheckpoints keeps checkpoints of the groups until the context ends.
-func (m *muster) keepCheckpoints(ctx context.Context, restored <-chan struct{}) error {
-	select {
-	case <-restored:
-		return m.manager.KeepCheckpoints(ctx, m.storage.Restored())
-	case <-ctx.Done():
-		return nil
-	}
 }
 
 // limitMemory sets Go's memory limit to a ratio of the container's limit. Near the limit
@@ -194,6 +165,19 @@ func restore(manager *grouping.Manager, restored <-chan struct{}, logger *slog.L
 	}
 	_, err := manager.RestoreGroups(context.Background())
 	return err
+}
+
+// after returns a function that calls fn when the channel is closed. It does nothing if its
+// context ends before.
+func after(ready <-chan struct{}, fn func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		select {
+		case <-ready:
+			return fn(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // addRun adds a function that runs until its context is cancelled.

@@ -29,8 +29,8 @@ type state interface {
 	Totals(ctx context.Context) (grouping.Totals, error)
 }
 
-// groups is what the API needs from the domain: the state of the present, and the history.
-type groups interface {
+// domain is what the API needs from the domain: the state of the present, and the history.
+type domain interface {
 	state
 	peopleWriter
 
@@ -57,10 +57,10 @@ type groups interface {
 	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
 }
 
-// silencer changes silences in the Alertmanagers of a source. It is safe for concurrent use. The
+// silenceChanger changes silences in the Alertmanagers of a source. It is safe for concurrent use. The
 // answers are those of Alertmanager, also if it refuses. If none answers, the error is a
 // *grouping.SilenceFailedError. If too many changes are on their way, it is grouping.ErrBusy.
-type silencer interface {
+type silenceChanger interface {
 	// Sources returns the sources whose silences can be changed. There is one at least, if
 	// silences may be changed. CanSilence reports whether the source is one of them.
 	Sources() []string
@@ -79,44 +79,37 @@ type peopleWriter interface {
 	Close(ctx context.Context, id grouping.ID, r grouping.CloseRequest) (*grouping.AlertGroup, error)
 }
 
-// Status is what the API says about Muster itself. Both functions are safe for
-// concurrent use.
-type Status struct {
-	Storage func() grouping.StorageStatus
-	// Problems returns the problems of the configuration, one sentence each.
+// Dependencies are what the API needs from other packages.
+type Dependencies struct {
+	Groups   domain
+	Past     pastReader
+	Hub      *Hub // has the live updates
+	Exports  *Exports
+	Readers  *reply.Readers
+	Limits   *limit.Registry
+	People   *person.Policy // says who may write
+	Silencer silenceChanger
+	// Storage and Problems are what the API says about Muster itself: the state of its storage,
+	// and the problems of its configuration, one sentence each. Both are safe for concurrent use.
+	Storage  func() grouping.StorageStatus
 	Problems func() []string
+	Logger   *slog.Logger
 }
 
 // Door answers requests for JSON. It is safe for concurrent use.
 type Door struct {
-	groups    groups
-	past      past
-	hub       *Hub
-	exports   *Exports
-	readers   *reply.Readers
-	limits    *limit.Registry
-	people    *person.Policy
-	silencer  silencer
-	status    Status
-	logger    *slog.Logger
+	Dependencies
+
 	startedAt time.Time
 }
 
-// New returns the API. Its live updates come from the hub. The policy says who may write.
-func New(
-	groups groups, past past, hub *Hub, exports *Exports, readers *reply.Readers, limits *limit.Registry, people *person.Policy,
-	silencer silencer, status Status, logger *slog.Logger,
-) *Door {
-	return &Door{
-		groups: groups, past: past, hub: hub, exports: exports, readers: readers, limits: limits, people: people,
-		silencer: silencer, status: status, logger: logger, startedAt: time.Now(),
-	}
-}
+// New returns the API.
+func New(needs Dependencies) *Door { return &Door{Dependencies: needs, startedAt: time.Now()} }
 
 // Routes adds the routes of the API.
 func (d *Door) Routes(r gin.IRouter) {
 	reply.Get(r, livePath, d.serveLive)
-	v1 := r.Group("/api/v1", d.readers.Admit)
+	v1 := r.Group("/api/v1", d.Readers.Admit)
 	reply.Get(v1, "/groups", d.serveGroups)
 	reply.Get(v1, "/groups/:id", d.serveGroup)
 	reply.Get(v1, "/groups/:id/events", d.serveGroupEvents)
@@ -144,7 +137,7 @@ func queryError(params *query.Params, filter *query.Filter) error {
 // routes that take no parameters.
 func (d *Door) rejectParameters(c *gin.Context) {
 	if err := query.Parse(c.Request.URL.RawQuery).Err(); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		c.Abort()
 	}
 }

@@ -42,7 +42,7 @@ func (d *Door) exportEvents(c *gin.Context, q grouping.EventQuery, format query.
 // false. It does not use the cursor of the query.
 func (d *Door) eachEvent(ctx context.Context, q grouping.EventQuery, write func(*grouping.Event) bool) error {
 	written := 0
-	for e, err := range d.groups.StreamEvents(ctx, q.Since) {
+	for e, err := range d.Groups.StreamEvents(ctx, q.Since) {
 		switch {
 		case err != nil:
 			return err

@@ -28,7 +28,7 @@ func (d *Door) respondEvents(c *gin.Context, id grouping.ID, name string) {
 		asked.Group = params.GroupID("group")
 	}
 	if err := queryError(params, &asked.Filter); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	if follow {
@@ -39,9 +39,9 @@ func (d *Door) respondEvents(c *gin.Context, id grouping.ID, name string) {
 		d.exportEvents(c, asked.Query(nil), format, name)
 		return
 	}
-	page, err := d.groups.Events(c.Request.Context(), asked.Query(nil))
+	page, err := d.Groups.Events(c.Request.Context(), asked.Query(nil))
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	d.streamJSON(c, eventsSize(page.Events), func(out *jsonStream) {

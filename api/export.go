@@ -123,7 +123,7 @@ type tableOrLines struct {
 
 // export answers with a file.
 func (d *Door) export(c *gin.Context, format query.Format, file tableOrLines) {
-	slot, ok := d.exports.take(c, kindExport)
+	slot, ok := d.Exports.take(c, kindExport)
 	if !ok {
 		return
 	}
@@ -131,14 +131,14 @@ func (d *Door) export(c *gin.Context, format query.Format, file tableOrLines) {
 	if format == query.FormatCSV {
 		d.streamCSV(c, file.held, file.name, file.columns, func(out *csvStream) {
 			file.table(out)
-			d.exports.countSlow(kindExport, out.textStream)
+			d.Exports.countSlow(kindExport, out.textStream)
 		})
 		return
 	}
 	head := answerHead{media: ndjsonMedia, file: fileName(file.name, "ndjson", time.Now())}
 	d.stream(c, file.held, head, func(text *textStream) {
 		file.lines(&jsonStream{text})
-		d.exports.countSlow(kindExport, text)
+		d.Exports.countSlow(kindExport, text)
 	})
 }
 

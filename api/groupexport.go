@@ -30,7 +30,7 @@ func (d *Door) exportGroups(c *gin.Context, m moment, q grouping.ListQuery, form
 			}))
 		},
 		lines: func(out *jsonStream) {
-			out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
+			out.enc.mutes, out.enc.now = m.details(d.Groups), m.time()
 			out.fail(eachGroup(q, list, func(g *grouping.AlertGroup) bool {
 				var alerts []*grouping.Alert
 				if withAlerts {

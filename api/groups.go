@@ -21,7 +21,7 @@ func (d *Door) serveGroups(c *gin.Context) {
 		params.AddProblem("alerts", "not possible with format=csv, which has one row for each group")
 	}
 	if err := queryError(params, &asked.Filter); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	m, ok := d.momentAt(c, at)
@@ -34,11 +34,11 @@ func (d *Door) serveGroups(c *gin.Context) {
 	}
 	page, err := m.List(c.Request.Context(), asked.Query())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
-		out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
+		out.enc.mutes, out.enc.now = m.details(d.Groups), m.time()
 		out.writeGroups(page.Groups, func(g *grouping.AlertGroup) []*grouping.Alert {
 			if withAlerts {
 				return g.Alerts
@@ -77,13 +77,13 @@ func (d *Door) serveGroup(c *gin.Context) {
 		g, err = d.unkeyedGroup(c.Request.Context(), m, id, err)
 	}
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	now := m.time()
-	b, err := d.past.GroupBefore(c.Request.Context(), g, nil, now)
+	b, err := d.Past.GroupBefore(c.Request.Context(), g, nil, now)
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	more := struct {
@@ -92,7 +92,7 @@ func (d *Door) serveGroup(c *gin.Context) {
 		Before beforeView `json:"before"`
 	}{m.of, viewBefore(&b, now)}
 	d.streamJSON(c, 0, func(out *jsonStream) {
-		out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
+		out.enc.mutes, out.enc.now = m.details(d.Groups), m.time()
 		out.writeGroupWith(more, g, g.Alerts)
 	})
 }
@@ -100,7 +100,7 @@ func (d *Door) serveGroup(c *gin.Context) {
 // unkeyedGroup returns a group as it was while only the API told of it. Then it had another ID.
 // Otherwise it returns the error.
 func (d *Door) unkeyedGroup(ctx context.Context, then moment, id grouping.ID, notFound error) (*grouping.AlertGroup, error) {
-	now, err := d.groups.Get(ctx, id)
+	now, err := d.Groups.Get(ctx, id)
 	if err != nil {
 		return nil, notFound
 	}
@@ -119,7 +119,7 @@ func (d *Door) serveAlert(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	source, receiver, at := params.Text("source"), params.Text("receiver"), params.PastTime(time.Now())
 	if err := params.Err(); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	m, ok := d.momentAt(c, at)
@@ -128,7 +128,7 @@ func (d *Door) serveAlert(c *gin.Context) {
 	}
 	groups, err := m.ByFingerprint(c.Request.Context(), fp)
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	q := grouping.ListQuery{Source: source, Receiver: receiver}
@@ -138,15 +138,15 @@ func (d *Door) serveAlert(c *gin.Context) {
 	}
 	now, before := m.time(), map[string]beforeView{}
 	for source, own := range grouping.BySource(groups) {
-		b, err := d.past.AlertBefore(c.Request.Context(), fp, own, nil, now)
+		b, err := d.Past.AlertBefore(c.Request.Context(), fp, own, nil, now)
 		if err != nil {
-			reply.Error(c, d.logger, err)
+			reply.Error(c, d.Logger, err)
 			return
 		}
 		before[source] = viewBefore(&b, now)
 	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
-		out.enc.mutes, out.enc.now = m.details(d.groups), m.time()
+		out.enc.mutes, out.enc.now = m.details(d.Groups), m.time()
 		out.writeGroups(groups, func(g *grouping.AlertGroup) []*grouping.Alert { return []*grouping.Alert{g.Alert(fp)} })
 		out.writeFields(m.of)
 		out.writeRaw(`,"before":`)

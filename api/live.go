@@ -41,19 +41,19 @@ func (d *Door) serveLive(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	after, asked := params.Text("after"), params.Selection(query.StateAll)
 	if err := queryError(params, &asked.Filter); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
-	seq, ok := d.hub.subscribe()
+	seq, ok := d.Hub.subscribe()
 	if !ok {
 		d.rejectClient(c)
 		return
 	}
-	defer d.hub.unsubscribe()
+	defer d.Hub.unsubscribe()
 	c.Header("Content-Type", "text/event-stream")
 	c.Header("X-Accel-Buffering", "no")
 	c.Status(http.StatusOK)
-	client := &liveClient{hub: d.hub, w: c.Writer, seq: seq}
+	client := &liveClient{hub: d.Hub, w: c.Writer, seq: seq}
 	if !asked.SelectsAll() {
 		selected := asked.Query()
 		client.selects = selected.Selection()
@@ -70,12 +70,12 @@ func (d *Door) serveLive(c *gin.Context) {
 
 // rejectClient answers a client for which the hub has no room.
 func (d *Door) rejectClient(c *gin.Context) {
-	if d.hub.isClosed() {
+	if d.Hub.isClosed() {
 		reply.Fail(c, http.StatusServiceUnavailable, "shutting down, reconnect")
 		return
 	}
-	d.limits.Count(limit.LiveClients)
-	reply.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("limit of %d live clients reached, try again", d.hub.opts.MaxClients))
+	d.Limits.Count(limit.LiveClients)
+	reply.Fail(c, http.StatusServiceUnavailable, fmt.Sprintf("limit of %d live clients reached, try again", d.Hub.opts.MaxClients))
 }
 
 // liveClient is one client of the hub. Its methods return an error if the client

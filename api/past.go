@@ -14,8 +14,8 @@ import (
 	"muster/internal/reply"
 )
 
-// past is what the API needs to know about the past. It is safe for concurrent use.
-type past interface {
+// pastReader is what the API needs to know about the past. It is safe for concurrent use.
+type pastReader interface {
 	// At returns the state of all groups at a time. If the time is before the history begins,
 	// it returns a *history.BeforeError.
 	At(ctx context.Context, t time.Time) (*history.Wall, error)
@@ -50,15 +50,15 @@ type pastView struct {
 // it answers with the error and returns false.
 func (d *Door) momentAt(c *gin.Context, at time.Time) (m moment, ok bool) {
 	if at.IsZero() {
-		return moment{state: d.groups}, true
+		return moment{state: d.Groups}, true
 	}
-	wall, err := d.past.At(c.Request.Context(), at)
+	wall, err := d.Past.At(c.Request.Context(), at)
 	if before, is := errors.AsType[*history.BeforeError](err); is {
 		c.AbortWithStatusJSON(http.StatusNotFound, gin.H{"error": before.Error(), "knownSince": before.KnownSince.UTC()})
 		return m, false
 	}
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return m, false
 	}
 	m = moment{
@@ -77,7 +77,7 @@ func (d *Door) onlyMoment(c *gin.Context) (m moment, ok bool) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	at := params.PastTime(time.Now())
 	if err := params.Err(); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return m, false
 	}
 	return d.momentAt(c, at)

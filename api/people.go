@@ -27,10 +27,10 @@ const maxPersonBody = 6*grouping.MaxTextLen + 4<<10
 // reader, so that slow clients do not block others.
 func (d *Door) peopleRoutes(r gin.IRouter) {
 	groups := r.Group("/api/v1/groups/:id")
-	groups.POST("/ack", d.readBody, d.readers.Admit, d.acknowledge)
-	groups.DELETE("/ack", d.readers.Admit, d.unacknowledge)
-	groups.POST("/notes", d.readBody, d.readers.Admit, d.addNote)
-	groups.POST("/close", d.readBody, d.readers.Admit, d.closeGroup)
+	groups.POST("/ack", d.readBody, d.Readers.Admit, d.acknowledge)
+	groups.DELETE("/ack", d.Readers.Admit, d.unacknowledge)
+	groups.POST("/notes", d.readBody, d.Readers.Admit, d.addNote)
+	groups.POST("/close", d.readBody, d.Readers.Admit, d.closeGroup)
 }
 
 // bodyKey is the gin context key of a body that was read.
@@ -83,7 +83,7 @@ func (d *Door) writerOf(c *gin.Context, typed string) (id grouping.ID, by groupi
 	if id, ok = groupIDParam(c); !ok {
 		return id, by, false
 	}
-	by, err := d.people.Writer(c.Request, typed)
+	by, err := d.People.Writer(c.Request, typed)
 	if err != nil {
 		code := http.StatusForbidden
 		if refused, is := errors.AsType[*person.RefusedError](err); is {
@@ -111,14 +111,14 @@ func (d *Door) acknowledge(c *gin.Context) {
 	until := query.Of(url.Values{"until": {body.Until}})
 	at := until.Time("until", time.Now())
 	if err := until.Err(); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	id, by, ok := d.writerOf(c, body.By)
 	if !ok {
 		return
 	}
-	g, err := d.groups.Acknowledge(c.Request.Context(), id, grouping.AckRequest{By: by, Note: body.Note, Until: at, Episode: body.Episode})
+	g, err := d.Groups.Acknowledge(c.Request.Context(), id, grouping.AckRequest{By: by, Note: body.Note, Until: at, Episode: body.Episode})
 	d.answerWrite(c, g, err)
 }
 
@@ -126,14 +126,14 @@ func (d *Door) unacknowledge(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	ack, typed := params.Text("ack"), params.Text("by")
 	if err := params.Err(); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	id, by, ok := d.writerOf(c, typed)
 	if !ok {
 		return
 	}
-	g, err := d.groups.Unacknowledge(c.Request.Context(), id, grouping.UnackRequest{By: by, Ack: ack})
+	g, err := d.Groups.Unacknowledge(c.Request.Context(), id, grouping.UnackRequest{By: by, Ack: ack})
 	d.answerWrite(c, g, err)
 }
 
@@ -150,7 +150,7 @@ func (d *Door) addNote(c *gin.Context) {
 	if !ok {
 		return
 	}
-	g, err := d.groups.AddNote(c.Request.Context(), id, grouping.NoteRequest{By: by, ID: body.ID, Text: body.Text})
+	g, err := d.Groups.AddNote(c.Request.Context(), id, grouping.NoteRequest{By: by, ID: body.ID, Text: body.Text})
 	d.answerWrite(c, g, err)
 }
 
@@ -166,7 +166,7 @@ func (d *Door) closeGroup(c *gin.Context) {
 	if !ok {
 		return
 	}
-	g, err := d.groups.Close(c.Request.Context(), id, grouping.CloseRequest{By: by, Episode: body.Episode})
+	g, err := d.Groups.Close(c.Request.Context(), id, grouping.CloseRequest{By: by, Episode: body.Episode})
 	d.answerWrite(c, g, err)
 }
 
@@ -194,7 +194,7 @@ func (d *Door) answerWrite(c *gin.Context, g *grouping.AlertGroup, err error) {
 			j.writeRaw("}")
 		})
 	case err != nil:
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 	default:
 		d.streamJSON(c, 0, func(out *jsonStream) { out.writeGroup(g, g.Alerts) })
 	}

@@ -80,12 +80,12 @@ func (d *Door) serveReport(c *gin.Context) {
 	asked := params.Report(time.Now())
 	format := params.Format()
 	if err := queryError(params, &asked.Filter); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
-	report, err := d.past.Report(c.Request.Context(), asked.Query())
+	report, err := d.Past.Report(c.Request.Context(), asked.Query())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	held := int64(len(report.Rows)) * reportRowSize

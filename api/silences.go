@@ -105,12 +105,12 @@ func (d *Door) serveSilences(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	asked := params.Silences()
 	if err := queryError(params, &asked.Filter); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
-	page, err := d.groups.Silences(c.Request.Context(), asked.Query())
+	page, err := d.Groups.Silences(c.Request.Context(), asked.Query())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	d.streamJSON(c, 0, func(out *jsonStream) {
@@ -129,12 +129,12 @@ func (d *Door) serveSilence(c *gin.Context) {
 	params := query.Parse(c.Request.URL.RawQuery)
 	source := params.Text("source")
 	if err := params.Err(); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
-	of, err := d.groups.Silence(c.Request.Context(), source, c.Param("id"))
+	of, err := d.Groups.Silence(c.Request.Context(), source, c.Param("id"))
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	v := silenceWithAlerts{viewSilence(&of), []alertView{}}
@@ -142,7 +142,7 @@ func (d *Door) serveSilence(c *gin.Context) {
 	add := func(e grouping.ExpectedAlert) {
 		if !seen[e.Alert.Fingerprint] {
 			seen[e.Alert.Fingerprint] = true
-			v.Alerts = append(v.Alerts, viewAlert(e.Group, e.Alert, d.groups))
+			v.Alerts = append(v.Alerts, viewAlert(e.Group, e.Alert, d.Groups))
 		}
 	}
 	for _, m := range of.Muted {

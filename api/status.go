@@ -16,7 +16,7 @@ func (d *Door) serveStats(c *gin.Context) {
 	}
 	totals, err := m.Totals(c.Request.Context())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	d.respondJSON(c, struct {
@@ -26,22 +26,22 @@ func (d *Door) serveStats(c *gin.Context) {
 }
 
 func (d *Door) serveStatus(c *gin.Context) {
-	totals, err := d.groups.Totals(c.Request.Context())
+	totals, err := d.Groups.Totals(c.Request.Context())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
-	sources, err := d.groups.SourceReports(c.Request.Context())
+	sources, err := d.Groups.SourceReports(c.Request.Context())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
-	gaps, err := d.groups.Gaps(c.Request.Context(), time.Time{}, time.Time{})
+	gaps, err := d.Groups.Gaps(c.Request.Context(), time.Time{}, time.Time{})
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
-	st := d.status.Storage()
+	st := d.Storage()
 	d.respondJSON(c, statusView{
 		Build: buildView{
 			Version: version.Version, Revision: version.GetRevision(), Branch: version.Branch,
@@ -52,7 +52,7 @@ func (d *Door) serveStatus(c *gin.Context) {
 			Mode: st.Mode, Healthy: st.Healthy, Reason: st.Reason, DegradedSince: st.DegradedSince.UTC(),
 			DirtyGroups: st.DirtyGroups, Partial: st.Partial, Problems: st.Problems,
 		},
-		RestoredGroups: st.Restored, LastNotification: totals.LastNotification, Problems: d.status.Problems(),
+		RestoredGroups: st.Restored, LastNotification: totals.LastNotification, Problems: d.Problems(),
 		Sources: viewSources(sources), Gaps: viewGaps(gaps),
 	})
 }

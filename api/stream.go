@@ -70,12 +70,12 @@ func (d *Door) stream(c *gin.Context, held int64, head answerHead, write func(*t
 	if compress {
 		held += reply.GzipMemory
 	}
-	hold, ok := d.readers.Hold(c, streamSize+held)
+	hold, ok := d.Readers.Hold(c, streamSize+held)
 	if !ok {
 		return
 	}
 	enc, _ := encoders.Get().(*encoder)
-	enc.mutes, enc.now, enc.withNotes = d.groups, time.Now(), true
+	enc.mutes, enc.now, enc.withNotes = d.Groups, time.Now(), true
 	out := &textStream{c: c, head: head, to: c.Writer, hold: hold, enc: enc}
 	if compress {
 		out.zipped = reply.NewGzipWriter(c.Writer)
@@ -91,10 +91,10 @@ func (d *Door) stream(c *gin.Context, held int64, head answerHead, write func(*t
 	case out.started && c.Request.Context().Err() != nil: // the client disconnected
 		panic(http.ErrAbortHandler)
 	case out.started:
-		d.logger.ErrorContext(c.Request.Context(), "Writing an answer failed", "handler", c.FullPath(), "err", out.err)
+		d.Logger.ErrorContext(c.Request.Context(), "Writing an answer failed", "handler", c.FullPath(), "err", out.err)
 		panic(http.ErrAbortHandler)
 	default:
-		reply.Error(c, d.logger, out.err)
+		reply.Error(c, d.Logger, out.err)
 	}
 }
 

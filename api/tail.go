@@ -30,7 +30,7 @@ const (
 // followEvents answers with the events that the query selects, and goes on with later ones. The
 // query begins now, if it has no other time.
 func (d *Door) followEvents(c *gin.Context, q grouping.EventQuery, now time.Time) {
-	slot, ok := d.exports.take(c, kindTail)
+	slot, ok := d.Exports.take(c, kindTail)
 	if !ok {
 		return
 	}
@@ -43,7 +43,7 @@ func (d *Door) followEvents(c *gin.Context, q grouping.EventQuery, now time.Time
 	d.stream(c, 0, head, func(text *textStream) {
 		t := &tail{door: d, query: q, out: &jsonStream{text}, seen: newSeenEvents()}
 		t.run(c.Request.Context())
-		d.exports.countSlow(kindTail, text)
+		d.Exports.countSlow(kindTail, text)
 	})
 }
 
@@ -59,7 +59,7 @@ type tail struct {
 
 // run writes events until the client disconnects, the hub closes, or the limit is reached.
 func (t *tail) run(ctx context.Context) {
-	hub, opts := t.door.hub, t.door.exports.opts
+	hub, opts := t.door.Hub, t.door.Exports.opts
 	news := hub.watchNews()
 	defer hub.unwatchNews(news)
 	keepAlive := time.NewTicker(opts.KeepAlive)

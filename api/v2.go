@@ -30,7 +30,7 @@ const (
 // v2Routes adds the routes of Alertmanager's API: for all sources, and for one.
 func (d *Door) v2Routes(r gin.IRouter) {
 	for _, path := range []string{v2Path, v2SourcePath} {
-		v2 := r.Group(path, d.readers.Admit, d.admitSource)
+		v2 := r.Group(path, d.Readers.Admit, d.admitSource)
 		reply.Get(v2, "/status", d.serveV2Status)
 		reply.Get(v2, "/receivers", d.serveV2Receivers)
 		reply.Get(v2, "/alerts", d.serveV2Alerts)
@@ -71,9 +71,9 @@ func (d *Door) admitSource(c *gin.Context) {
 	if source == "" {
 		return
 	}
-	reports, err := d.groups.SourceReports(c.Request.Context())
+	reports, err := d.Groups.SourceReports(c.Request.Context())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	if !slices.ContainsFunc(reports, func(r grouping.SourceReport) bool { return r.Source == source }) {

@@ -230,9 +230,9 @@ func (d *Door) v2Groups(c *gin.Context) (q v2Query, groups []*grouping.AlertGrou
 	if q = params.query(c.Param("source")); params.answered(c) {
 		return q, nil, false
 	}
-	groups, err := d.groups.All(c.Request.Context())
+	groups, err := d.Groups.All(c.Request.Context())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return q, nil, false
 	}
 	return q, groups, true
@@ -276,7 +276,7 @@ const v2FiringTime = 5 * time.Minute
 // firesUntil returns when an alert ends if nobody posts it again, which is always to come:
 // Alertmanager lists no others.
 func (d *Door) firesUntil(a *v2Alert, now time.Time) time.Time {
-	if until := d.groups.ListedUntil(a.group.Source, a.Fingerprint); until.After(now) {
+	if until := d.Groups.ListedUntil(a.group.Source, a.Fingerprint); until.After(now) {
 		return until
 	}
 	return now.Add(v2FiringTime)

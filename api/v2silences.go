@@ -29,9 +29,9 @@ func (d *Door) serveV2Silences(c *gin.Context) {
 	if params.answered(c) {
 		return
 	}
-	all, err := d.groups.AllSilences(c.Request.Context(), c.Param("source"))
+	all, err := d.Groups.AllSilences(c.Request.Context(), c.Param("source"))
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	all = slices.DeleteFunc(all, func(s grouping.SilenceInfo) bool {
@@ -98,9 +98,9 @@ func (d *Door) serveV2Silence(c *gin.Context) {
 	if !validV2SilenceID(c) {
 		return
 	}
-	all, err := d.groups.AllSilences(c.Request.Context(), c.Param("source"))
+	all, err := d.Groups.AllSilences(c.Request.Context(), c.Param("source"))
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	i := slices.IndexFunc(all, func(s grouping.SilenceInfo) bool { return s.ID == id && isV2Silence(s.Silence) })

@@ -42,7 +42,7 @@ func (d *Door) passV2Silence(c *gin.Context) {
 		v2FailPerson(c, err)
 		return
 	}
-	answer, err := d.silencer.PassPost(c.Request.Context(), source, c.GetHeader("Content-Type"), body, by)
+	answer, err := d.Silencer.PassPost(c.Request.Context(), source, c.GetHeader("Content-Type"), body, by)
 	d.passV2Answer(c, answer, err)
 }
 
@@ -57,7 +57,7 @@ func (d *Door) passV2Expiry(c *gin.Context) {
 		v2FailPerson(c, err)
 		return
 	}
-	answer, err := d.silencer.PassDelete(c.Request.Context(), source, c.Param("id"), by)
+	answer, err := d.Silencer.PassDelete(c.Request.Context(), source, c.Param("id"), by)
 	d.passV2Answer(c, answer, err)
 }
 
@@ -68,7 +68,7 @@ const unnamed = "a client of the API"
 // v2Silencer returns who changes a silence. A verified name wins over the creator in the body, which
 // Alertmanager keeps as it is.
 func (d *Door) v2Silencer(c *gin.Context, creator string) (grouping.Person, error) {
-	by, err := d.people.Silencer(c.Request, "")
+	by, err := d.People.Silencer(c.Request, "")
 	refused, ok := errors.AsType[*person.RefusedError](err)
 	if !ok || refused.Status != http.StatusBadRequest {
 		return by, err
@@ -76,24 +76,24 @@ func (d *Door) v2Silencer(c *gin.Context, creator string) (grouping.Person, erro
 	if creator == "" {
 		creator = unnamed
 	}
-	return d.people.Silencer(c.Request, creator)
+	return d.People.Silencer(c.Request, creator)
 }
 
 // v2SilencedSource returns the source of a request that changes a silence. Otherwise it answers.
 func (d *Door) v2SilencedSource(c *gin.Context) (source string, ok bool) {
-	if !d.people.Silences.Allowed {
+	if !d.People.Silences.Allowed {
 		allowed := http.MethodGet
 		c.Header("Allow", allowed)
 		v2Fail(c, http.StatusMethodNotAllowed, http.StatusMethodNotAllowed, "method "+c.Request.Method+" is not allowed, but [GET] are")
 		return "", false
 	}
 	if source = c.Param("source"); source == "" {
-		reports, err := d.groups.SourceReports(c.Request.Context())
+		reports, err := d.Groups.SourceReports(c.Request.Context())
 		if err != nil {
-			reply.Error(c, d.logger, err)
+			reply.Error(c, d.Logger, err)
 			return "", false
 		}
-		sources := d.silencer.Sources()
+		sources := d.Silencer.Sources()
 		for _, r := range reports {
 			sources = append(sources, r.Source)
 		}
@@ -104,7 +104,7 @@ func (d *Door) v2SilencedSource(c *gin.Context) (source string, ok bool) {
 		}
 		source = sources[0] // the flag needs one
 	}
-	if !d.silencer.CanSilence(source) {
+	if !d.Silencer.CanSilence(source) {
 		v2FailText(c, http.StatusBadRequest, "no --alertmanager.url has the source "+reply.Quoted(source))
 		return "", false
 	}
@@ -137,7 +137,7 @@ func (d *Door) passV2Answer(c *gin.Context, answer grouping.SilenceAnswer, err e
 	case errors.Is(err, grouping.ErrBusy):
 		v2FailText(c, http.StatusServiceUnavailable, err.Error())
 	case err != nil:
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 	case len(answer.Body) == 0:
 		c.Status(answer.Status)
 		c.Writer.WriteHeaderNow()

@@ -97,9 +97,9 @@ func (d *Door) serveV2Receivers(c *gin.Context) {
 // v2ReceiverNames returns the sorted names of the receivers of the source of a request, or
 // answers it and returns false.
 func (d *Door) v2ReceiverNames(c *gin.Context) (names []string, ok bool) {
-	groups, err := d.groups.All(c.Request.Context())
+	groups, err := d.Groups.All(c.Request.Context())
 	if err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return nil, false
 	}
 	source, known := c.Param("source"), map[string]bool{}

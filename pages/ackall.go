@@ -24,7 +24,7 @@ func (d *Door) ackAllPage(c *gin.Context, site *templates.Site) (templates.Page,
 	if v.Err != nil {
 		return nil, &query.Error{Problems: []query.Problem{{Parameter: "filter", Sentence: v.Err.Brief()}}}
 	}
-	all, err := d.groups.All(c.Request.Context())
+	all, err := d.Groups.All(c.Request.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (d *Door) ackAllPage(c *gin.Context, site *templates.Site) (templates.Page,
 // ackAll acknowledges the groups of a form.
 func (d *Door) ackAll(c *gin.Context) {
 	form := c.Request.PostForm
-	by, err := d.people.Writer(c.Request, form.Get("by"))
+	by, err := d.People.Writer(c.Request, form.Get("by"))
 	if err != nil {
 		d.refuseAckAll(c, err)
 		return
@@ -61,7 +61,7 @@ func (d *Door) ackAll(c *gin.Context) {
 		if !ok {
 			continue
 		}
-		_, err := d.groups.Acknowledge(c.Request.Context(), id, grouping.AckRequest{
+		_, err := d.Groups.Acknowledge(c.Request.Context(), id, grouping.AckRequest{
 			By: by, Note: formText(form.Get("note")), Until: until, Episode: episode,
 		})
 		over, isOver := errors.AsType[*grouping.EpisodeOverError](err)
@@ -102,7 +102,7 @@ func (d *Door) refuseAckAll(c *gin.Context, err error) {
 		var groups []*grouping.AlertGroup
 		for _, value := range form["group"] {
 			id, episode, ok := templates.ParseAckAllRow(value)
-			g, err := d.groups.Get(c.Request.Context(), id)
+			g, err := d.Groups.Get(c.Request.Context(), id)
 			if ok && err == nil && g.Opened == episode {
 				groups = append(groups, g)
 			}

@@ -37,7 +37,7 @@ func (d *Door) alertPage(c *gin.Context, of *visit) (templates.Page, error) {
 	if len(groups) == 1 {
 		q.Group = groups[0].ID // the history of one group is faster to search
 	}
-	events, err := d.groups.Events(of.ctx, of.upToNow(q))
+	events, err := d.Groups.Events(of.ctx, of.upToNow(q))
 	switch {
 	case err != nil:
 		return nil, err
@@ -47,7 +47,7 @@ func (d *Door) alertPage(c *gin.Context, of *visit) (templates.Page, error) {
 	p := templates.NewAlertPage(of.site, v, fp, groups, events.Events)
 	var before []templates.SourceBefore
 	for source, own := range grouping.BySource(groups) {
-		b, err := d.past.AlertBefore(of.ctx, fp, own, of.newest(&events), of.site.Now)
+		b, err := d.Past.AlertBefore(of.ctx, fp, own, of.newest(&events), of.site.Now)
 		if err != nil {
 			return nil, err
 		}

@@ -25,9 +25,9 @@ const (
 // the cache. It returns false if the page must be rendered. The ETag covers the
 // state, the storage's health and the time.
 func (d *Door) serveCached(c *gin.Context) bool {
-	st := d.status.Storage()
-	etag := fmt.Sprintf(`W/"%s-%d-%t-%d-%t-%t"`, d.live.LastEventID(),
-		time.Now().UnixNano()/int64(etagInterval), st.Healthy, st.DirtyGroups, st.Partial, d.limits.Rejected() > 0)
+	st := d.Storage()
+	etag := fmt.Sprintf(`W/"%s-%d-%t-%d-%t-%t"`, d.Live.LastEventID(),
+		time.Now().UnixNano()/int64(etagInterval), st.Healthy, st.DirtyGroups, st.Partial, d.Limits.Rejected() > 0)
 	return d.serveFrom(&d.cache, c, etag)
 }
 

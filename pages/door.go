@@ -36,8 +36,8 @@ type state interface {
 	Heartbeats(ctx context.Context) ([]grouping.Heartbeat, error)
 }
 
-// groups is what the pages need from the domain: the state of the present, and the history.
-type groups interface {
+// domain is what the pages need from the domain: the state of the present, and the history.
+type domain interface {
 	state
 
 	Events(ctx context.Context, q grouping.EventQuery) (grouping.EventPage, error)
@@ -64,8 +64,8 @@ type groups interface {
 	Gaps(ctx context.Context, since, until time.Time) ([]grouping.Gap, error)
 }
 
-// past is what the pages need to know about the past. It is safe for concurrent use.
-type past interface {
+// pastReader is what the pages need to know about the past. It is safe for concurrent use.
+type pastReader interface {
 	// At returns the state of all groups at a time. If the time is before the history begins,
 	// it returns a *history.BeforeError.
 	At(ctx context.Context, t time.Time) (*history.Wall, error)
@@ -95,12 +95,21 @@ type liveUpdates interface {
 	Clients() int
 }
 
-// Status is what the pages say about Muster itself. Both functions are safe for
-// concurrent use.
-type Status struct {
-	Storage func() grouping.StorageStatus
-	// Problems returns the problems of the configuration, one sentence each.
+// Dependencies are what the pages need from other packages.
+type Dependencies struct {
+	Groups   domain
+	Past     pastReader
+	Live     liveUpdates
+	Readers  *reply.Readers
+	Limits   *limit.Registry
+	People   *person.Policy // says who may write
+	Silencer silencer
+	// Storage and Problems are what the pages say about Muster itself: the state of its storage,
+	// and the problems of its configuration, one sentence each. Both are safe for concurrent use.
+	Storage  func() grouping.StorageStatus
 	Problems func() []string
+	Renderer *templates.Renderer // that of the options
+	Logger   *slog.Logger
 }
 
 // Setting is a setting of the program as the status page shows it. It has no secret.
@@ -148,17 +157,9 @@ func (o Options) address() (origin, path string) {
 
 // Door answers requests for pages. It is safe for concurrent use.
 type Door struct {
-	groups    groups
-	past      past
-	live      liveUpdates
-	readers   *reply.Readers
-	limits    *limit.Registry
-	people    *person.Policy
-	silencer  silencer
-	status    Status
-	logger    *slog.Logger
+	Dependencies
+
 	opts      Options
-	renderer  *templates.Renderer
 	static    map[string]templates.Asset
 	links     templates.Links
 	startedAt time.Time
@@ -175,26 +176,21 @@ func (o Options) NewRenderer() (*templates.Renderer, error) {
 	return templates.New(prefix)
 }
 
-// New returns the pages. The policy says who may write. The renderer is that of the options.
-func New(
-	groups groups, past past, live liveUpdates, readers *reply.Readers, limits *limit.Registry, people *person.Policy, silencer silencer,
-	status Status, renderer *templates.Renderer, logger *slog.Logger, opts Options,
-) (*Door, error) {
+// New returns the pages.
+func New(needs Dependencies, opts Options) (*Door, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
 	origin, prefix := opts.address()
 	opts.RoutePrefix = strings.TrimRight(opts.RoutePrefix, "/")
 	return &Door{
-		groups: groups, past: past, live: live, readers: readers, limits: limits, people: people, silencer: silencer,
-		status: status, logger: logger, opts: opts, renderer: renderer, static: renderer.Static(),
-		links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
+		Dependencies: needs, opts: opts, static: needs.Renderer.Static(), links: templates.NewLinks(origin, prefix), startedAt: time.Now(),
 	}, nil
 }
 
 // Routes adds the routes of the pages.
 func (d *Door) Routes(r gin.IRouter) {
-	pages := r.Group("", d.readers.Admit)
+	pages := r.Group("", d.Readers.Admit)
 	reply.Get(pages, "/", d.timedHandler(d.groupsPage))
 	for path, handler := range map[string]gin.HandlerFunc{
 		"/groups/:id":          d.timedHandler(d.groupPage),

@@ -23,7 +23,7 @@ func (d *Door) redirectToGroup(c *gin.Context) {
 		d.failPage(c, err)
 		return
 	}
-	groups, err := d.groups.Find(c.Request.Context(), receiver, want)
+	groups, err := d.Groups.Find(c.Request.Context(), receiver, want)
 	if err != nil {
 		d.failPage(c, err)
 		return

@@ -28,7 +28,7 @@ func (d *Door) groupPage(c *gin.Context, of *visit) (templates.Page, error) {
 	if of.isBeforeHistory() {
 		return templates.NewBeforePage(of.site, v.Page(id)), nil
 	}
-	events, err := d.groups.Events(of.ctx, of.upToNow(grouping.EventQuery{Group: id, Limit: maxGroupEvents}))
+	events, err := d.Groups.Events(of.ctx, of.upToNow(grouping.EventQuery{Group: id, Limit: maxGroupEvents}))
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func (d *Door) groupPage(c *gin.Context, of *visit) (templates.Page, error) {
 		return nil, err
 	}
 	p := templates.NewGroupPage(of.site, v, g, events.Events)
-	before, err := d.past.GroupBefore(of.ctx, g, of.newest(&events), of.site.Now)
+	before, err := d.Past.GroupBefore(of.ctx, g, of.newest(&events), of.site.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (d *Door) idThen(of *visit, id grouping.ID) grouping.ID {
 	if _, err := of.state.Get(of.ctx, id); !errors.Is(err, grouping.ErrGroupNotFound) {
 		return id
 	}
-	if now, err := d.groups.Get(of.ctx, id); err == nil {
+	if now, err := d.Groups.Get(of.ctx, id); err == nil {
 		if then, err := of.state.Get(of.ctx, now.UnkeyedID()); err == nil {
 			return then.ID
 		}

@@ -13,7 +13,7 @@ func (d *Door) historyPage(c *gin.Context, site *templates.Site) (templates.Page
 	if err := params.Err(); err != nil {
 		return nil, err
 	}
-	events, err := d.groups.Events(c.Request.Context(), v.EventQuery())
+	events, err := d.Groups.Events(c.Request.Context(), v.EventQuery())
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type visit struct {
 	site   *templates.Site
 	// state has the groups of that time.
 	state state
-	past  past
+	past  pastReader
 }
 
 // isBeforeHistory reports whether the visit is one of a time before the history begins. Then
@@ -55,7 +55,7 @@ func asksForPast(raw string) bool {
 func (d *Door) presentVisit(c *gin.Context, site *templates.Site) *visit {
 	params := query.Parse(c.Request.URL.RawQuery)
 	params.All("at") // it may be empty
-	return &visit{ctx: c.Request.Context(), params: params, site: site, state: d.groups, past: d.past}
+	return &visit{ctx: c.Request.Context(), params: params, site: site, state: d.Groups, past: d.Past}
 }
 
 // servePast answers with a page of a past state. If the time cannot be used, the page shows the
@@ -82,7 +82,7 @@ const pastInterval = 10 * time.Second
 
 // serveCachedPast is serveCached for a page of a past state.
 func (d *Door) serveCachedPast(c *gin.Context) bool {
-	st := d.status.Storage()
+	st := d.Storage()
 	etag := fmt.Sprintf(`W/"past-%d-%t-%d-%t"`, time.Now().UnixNano()/int64(pastInterval), st.Healthy, st.DirtyGroups, st.Partial)
 	return d.serveFrom(&d.pastCache, c, etag)
 }
@@ -90,7 +90,7 @@ func (d *Door) serveCachedPast(c *gin.Context) bool {
 // goBack makes the visit one of a past time.
 func (d *Door) goBack(c *gin.Context, v *visit, at time.Time) error {
 	past := &templates.Past{Clock: v.site.Now}
-	wall, err := d.past.At(v.ctx, at)
+	wall, err := d.Past.At(v.ctx, at)
 	before, isBefore := errors.AsType[*history.BeforeError](err)
 	switch {
 	case isBefore:
@@ -108,7 +108,7 @@ func (d *Door) goBack(c *gin.Context, v *visit, at time.Time) error {
 	}
 	v.site.Links, v.site.Past = v.site.Links.Then(at), past
 	v.site.SilenceOf = func(source, id string) *grouping.Silence {
-		return wall.Silence(source, id, d.groups.SilenceOf(source, id))
+		return wall.Silence(source, id, d.Groups.SilenceOf(source, id))
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ func (d *Door) eventBefore(ctx context.Context, q grouping.EventQuery, at, known
 	if since := at.Add(-maxStep); since.After(knownSince) {
 		q.Since = since
 	}
-	page, err := d.groups.Events(ctx, q)
+	page, err := d.Groups.Events(ctx, q)
 	if err != nil || len(page.Events) == 0 {
 		return templates.NextEvent{Searched: q.Since}, err
 	}
@@ -202,7 +202,7 @@ func (d *Door) eventAfter(ctx context.Context, q grouping.EventQuery, at, clock 
 // many, it reads the first half of them again, and so on.
 func (d *Door) oldestEvent(ctx context.Context, q grouping.EventQuery) (found time.Time, err error) {
 	for q.Since.Before(q.Until) {
-		page, err := d.groups.Events(ctx, q)
+		page, err := d.Groups.Events(ctx, q)
 		if err != nil {
 			return found, err
 		}

@@ -35,12 +35,12 @@ type groupForm struct {
 	kind templates.FormKind
 	// part is the part of the group's page that shows the result.
 	part  string
-	write func(ctx context.Context, groups groups, w *personWrite) (*grouping.AlertGroup, error)
+	write func(ctx context.Context, groups domain, w *personWrite) (*grouping.AlertGroup, error)
 }
 
 // groupForms are the forms of a group's page by the last part of their path.
 var groupForms = map[string]groupForm{
-	"ack": {templates.FormAck, "#ack", func(ctx context.Context, groups groups, w *personWrite) (*grouping.AlertGroup, error) {
+	"ack": {templates.FormAck, "#ack", func(ctx context.Context, groups domain, w *personWrite) (*grouping.AlertGroup, error) {
 		until, err := parseUntil(w.form("until"), w.now)
 		if err != nil {
 			return nil, err
@@ -49,14 +49,14 @@ var groupForms = map[string]groupForm{
 			By: w.by, Note: formText(w.form("note")), Until: until, Episode: grouping.Stamp(w.form("episode")),
 		})
 	}},
-	"unack": {templates.FormUnack, "#ack", func(ctx context.Context, groups groups, w *personWrite) (*grouping.AlertGroup, error) {
+	"unack": {templates.FormUnack, "#ack", func(ctx context.Context, groups domain, w *personWrite) (*grouping.AlertGroup, error) {
 		return groups.Unacknowledge(ctx, w.id, grouping.UnackRequest{By: w.by, Ack: w.form("ack")})
 	}},
-	"notes": {templates.FormNote, "#notes", func(ctx context.Context, groups groups, w *personWrite) (*grouping.AlertGroup, error) {
+	"notes": {templates.FormNote, "#notes", func(ctx context.Context, groups domain, w *personWrite) (*grouping.AlertGroup, error) {
 		text := formText(w.form("text"))
 		return groups.AddNote(ctx, w.id, grouping.NoteRequest{By: w.by, ID: noteID(w.form("id"), w.by, text), Text: text})
 	}},
-	"close": {templates.FormClose, "", func(ctx context.Context, groups groups, w *personWrite) (*grouping.AlertGroup, error) {
+	"close": {templates.FormClose, "", func(ctx context.Context, groups domain, w *personWrite) (*grouping.AlertGroup, error) {
 		return groups.Close(ctx, w.id, grouping.CloseRequest{By: w.by, Episode: grouping.Stamp(w.form("episode"))})
 	}},
 }
@@ -64,13 +64,13 @@ var groupForms = map[string]groupForm{
 // peopleRoutes adds the routes of the forms that people post.
 func (d *Door) peopleRoutes(r gin.IRouter) {
 	// The body is read before the request takes a slot, so that slow clients do not block others.
-	writes := r.Group("", d.readForm, d.readers.Admit)
+	writes := r.Group("", d.readForm, d.Readers.Admit)
 	for name, f := range groupForms {
 		path := "/groups/:id/" + name
 		writes.POST(path, d.groupFormHandler(f))
 		reply.Get(r, path, d.redirectToGroupPage) // the address of a page that a form was answered with
 	}
-	reply.Get(r.Group("", d.readers.Admit), "/ack", d.uncachedPageHandler(d.ackAllPage))
+	reply.Get(r.Group("", d.Readers.Admit), "/ack", d.uncachedPageHandler(d.ackAllPage))
 	writes.POST("/ack", d.ackAll)
 }
 
@@ -102,10 +102,10 @@ func (d *Door) groupFormHandler(f groupForm) gin.HandlerFunc {
 			return
 		}
 		var g *grouping.AlertGroup
-		by, err := d.people.Writer(c.Request, w.form("by"))
+		by, err := d.People.Writer(c.Request, w.form("by"))
 		if err == nil {
 			w.by = by
-			g, err = f.write(c.Request.Context(), d.groups, w)
+			g, err = f.write(c.Request.Context(), d.Groups, w)
 		}
 		if err != nil {
 			d.refuseForm(c, f, w, err)
@@ -194,7 +194,7 @@ func (d *Door) refusal(c *gin.Context, err error) (status int, says string) {
 	case errors.Is(err, grouping.ErrBusy):
 		return http.StatusServiceUnavailable, err.Error()
 	}
-	d.logger.ErrorContext(c.Request.Context(), "Writing what a person posted failed", "handler", c.FullPath(), "err", err)
+	d.Logger.ErrorContext(c.Request.Context(), "Writing what a person posted failed", "handler", c.FullPath(), "err", err)
 	return http.StatusServiceUnavailable, "the storage is not available, try again"
 }
 
@@ -205,7 +205,7 @@ func (d *Door) askForNewEpisode(c *gin.Context, g *grouping.AlertGroup, kept tem
 		d.failPage(c, err)
 		return
 	}
-	events, err := d.groups.Events(c.Request.Context(), grouping.EventQuery{Group: g.ID, Limit: maxGroupEvents})
+	events, err := d.Groups.Events(c.Request.Context(), grouping.EventQuery{Group: g.ID, Limit: maxGroupEvents})
 	if err != nil {
 		d.failPage(c, err)
 		return

@@ -29,15 +29,15 @@ func (d *Door) servePostmortem(c *gin.Context) {
 	params, now := query.Parse(c.Request.URL.RawQuery), time.Now()
 	p.Since, p.Until = params.Time("since", now), params.Time("until", now)
 	if err := params.Err(); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	if err := d.fillPostmortem(c, &p, now); err != nil {
-		reply.Error(c, d.logger, err)
+		reply.Error(c, d.Logger, err)
 		return
 	}
 	text := []byte(p.Markdown())
-	hold, ok := d.readers.Hold(c, int64(len(text)))
+	hold, ok := d.Readers.Hold(c, int64(len(text)))
 	if !ok {
 		return
 	}
@@ -50,12 +50,12 @@ func (d *Door) servePostmortem(c *gin.Context) {
 // a *grouping.GroupNotFoundError.
 func (d *Door) fillPostmortem(c *gin.Context, p *history.Postmortem, now time.Time) (err error) {
 	ctx := c.Request.Context()
-	if p.Group, err = d.groups.Get(ctx, p.ID); err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
+	if p.Group, err = d.Groups.Get(ctx, p.ID); err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
 		return err
 	}
 	unknown := err
 	if p.Since.IsZero() {
-		turns, err := d.groups.Events(ctx, grouping.EventQuery{
+		turns, err := d.Groups.Events(ctx, grouping.EventQuery{
 			Group: p.ID, Until: p.Until, Kinds: []grouping.EventKind{grouping.EventOpened, grouping.EventClosed}, Limit: 2,
 		})
 		if err != nil {
@@ -71,7 +71,7 @@ func (d *Door) fillPostmortem(c *gin.Context, p *history.Postmortem, now time.Ti
 	}
 	q := grouping.EventQuery{Group: p.ID, Since: p.Since, Until: p.Until, Limit: grouping.MaxLimit}
 	for {
-		page, err := d.groups.Events(ctx, q)
+		page, err := d.Groups.Events(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -88,6 +88,6 @@ func (d *Door) fillPostmortem(c *gin.Context, p *history.Postmortem, now time.Ti
 	if len(p.Events) > 0 && p.Since.IsZero() {
 		p.Since = p.Events[0].Time
 	}
-	p.Gaps, err = d.groups.Gaps(ctx, p.Since, p.Until)
+	p.Gaps, err = d.Groups.Gaps(ctx, p.Since, p.Until)
 	return err
 }

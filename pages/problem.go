@@ -25,7 +25,7 @@ func (d *Door) failPage(c *gin.Context, err error) {
 		return
 	}
 	if !errors.Is(err, grouping.ErrBusy) {
-		d.logger.ErrorContext(c.Request.Context(), "Building a page failed", "handler", c.FullPath(), "err", err)
+		d.Logger.ErrorContext(c.Request.Context(), "Building a page failed", "handler", c.FullPath(), "err", err)
 	}
 	d.renderPage(c, templates.NewErrorPage(site, http.StatusServiceUnavailable, reply.RequestID(c.Request.Context())))
 }

@@ -46,9 +46,9 @@ func (d *Door) uncachedPageHandler(build buildPage) gin.HandlerFunc {
 // renderPage renders a page, sends it, and adds it to the cache if it is
 // cacheable.
 func (d *Door) renderPage(c *gin.Context, p templates.Page) {
-	body, err := d.renderer.Render(p)
+	body, err := d.Renderer.Render(p)
 	if err != nil {
-		d.logger.ErrorContext(c.Request.Context(), "Rendering a page failed", "handler", c.FullPath(), "err", err)
+		d.Logger.ErrorContext(c.Request.Context(), "Rendering a page failed", "handler", c.FullPath(), "err", err)
 		c.String(http.StatusInternalServerError, "Rendering this page failed.\n")
 		return
 	}
@@ -68,7 +68,7 @@ func (d *Door) sendPage(c *gin.Context, p *renderedPage) {
 		c.Header("Content-Encoding", "gzip")
 		body = p.gzipped()
 	}
-	hold, ok := d.readers.Hold(c, int64(len(body)))
+	hold, ok := d.Readers.Hold(c, int64(len(body)))
 	if !ok {
 		return
 	}

@@ -18,13 +18,13 @@ func (d *Door) reportPage(c *gin.Context, site *templates.Site) (templates.Page,
 		return nil, err
 	}
 	ctx := c.Request.Context()
-	report, err := d.past.Report(ctx, v.Query())
+	report, err := d.Past.Report(ctx, v.Query())
 	if err != nil {
 		return nil, err
 	}
 	var failed error
 	p := templates.NewReportPage(site, v, report, func(list templates.View) bool {
-		fires, err := d.groups.Selects(ctx, list.ListQuery())
+		fires, err := d.Groups.Selects(ctx, list.ListQuery())
 		if err != nil {
 			failed = err
 		}

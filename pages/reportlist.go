@@ -14,7 +14,7 @@ func (d *Door) reportListPage(c *gin.Context, site *templates.Site) (templates.P
 	if err := params.Err(); err != nil {
 		return nil, err
 	}
-	counted, err := d.past.Counted(c.Request.Context(), v.CountedQuery())
+	counted, err := d.Past.Counted(c.Request.Context(), v.CountedQuery())
 	if err != nil {
 		return nil, err
 	}

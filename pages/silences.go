@@ -24,12 +24,12 @@ func (d *Door) silencesPage(c *gin.Context, site *templates.Site) (templates.Pag
 		return nil, err
 	}
 	of := grouping.ListQuery{Source: v.Source, Mutes: &grouping.MuteQuery{}}
-	if site.Mutes, err = d.groups.SummarizeMutes(ctx, of); err != nil {
+	if site.Mutes, err = d.Groups.SummarizeMutes(ctx, of); err != nil {
 		return nil, err
 	}
 	var found []grouping.SilencePage
 	for _, q := range v.Queries() {
-		page, err := d.groups.Silences(ctx, q)
+		page, err := d.Groups.Silences(ctx, q)
 		if err != nil {
 			return nil, err
 		}
@@ -50,14 +50,14 @@ func (d *Door) silencePage(c *gin.Context, site *templates.Site) (templates.Page
 
 // silencePageOf returns the page of a silence. An empty source means any.
 func (d *Door) silencePageOf(ctx context.Context, site *templates.Site, source, id string) (templates.Page, error) {
-	s, err := d.groups.Silence(ctx, source, id)
+	s, err := d.Groups.Silence(ctx, source, id)
 	switch {
 	case errors.Is(err, grouping.ErrSilenceNotFound):
 		return templates.NewNoSilencePage(site, id), nil
 	case err != nil:
 		return nil, err
 	}
-	events, err := d.groups.Events(ctx, grouping.EventQuery{Source: s.Source, Kinds: templates.SilenceKinds(), Limit: maxSilenceEvents})
+	events, err := d.Groups.Events(ctx, grouping.EventQuery{Source: s.Source, Kinds: templates.SilenceKinds(), Limit: maxSilenceEvents})
 	if err != nil {
 		return nil, err
 	}

@@ -44,8 +44,8 @@ const maxPreviewWait = 3 * time.Second
 // silencingRoutes adds the routes of the forms about silences.
 func (d *Door) silencingRoutes(r gin.IRouter) {
 	// The body is read before the request takes a slot, so that slow clients do not block others.
-	writes := r.Group("", d.admitSilencers, d.readForm, d.readers.Admit)
-	reply.Get(r.Group("", d.readers.Admit), "/silences/new", d.uncachedPageHandler(d.silenceFormPage))
+	writes := r.Group("", d.admitSilencers, d.readForm, d.Readers.Admit)
+	reply.Get(r.Group("", d.Readers.Admit), "/silences/new", d.uncachedPageHandler(d.silenceFormPage))
 	writes.POST("/silences/new", d.createSilence)
 	writes.POST("/silences/:id/extend", d.changeSilence(d.extendSilence))
 	writes.POST("/silences/:id/expire", d.changeSilence(d.expireSilence))
@@ -56,24 +56,24 @@ func (d *Door) silencingRoutes(r gin.IRouter) {
 
 // admitSilencers refuses a form if nobody may change silences.
 func (d *Door) admitSilencers(c *gin.Context) {
-	if !d.people.MaySilence() {
-		_, err := d.people.Silencer(c.Request, "") // says why
-		reply.Error(c, d.logger, err)
+	if !d.People.MaySilence() {
+		_, err := d.People.Silencer(c.Request, "") // says why
+		reply.Error(c, d.Logger, err)
 		c.Abort()
 	}
 }
 
 // silencing says whose silences people may change.
 func (d *Door) silencing() templates.Silencing {
-	if !d.people.MaySilence() {
+	if !d.People.MaySilence() {
 		return templates.Silencing{}
 	}
-	return templates.Silencing{Sources: d.silencer.Sources(), AsksName: d.people.Silences.Unverified && !d.people.Verified()}
+	return templates.Silencing{Sources: d.Silencer.Sources(), AsksName: d.People.Silences.Unverified && !d.People.Verified()}
 }
 
 // silenceFormPage is the form for a new silence with a preview.
 func (d *Door) silenceFormPage(c *gin.Context, site *templates.Site) (templates.Page, error) {
-	if !d.people.MaySilence() {
+	if !d.People.MaySilence() {
 		return templates.NewNotFoundPage(site), nil
 	}
 	values, err := url.ParseQuery(c.Request.URL.RawQuery)
@@ -81,7 +81,7 @@ func (d *Door) silenceFormPage(c *gin.Context, site *templates.Site) (templates.
 		return nil, fmt.Errorf("%w: the query cannot be decoded", grouping.ErrBadQuery)
 	}
 	in := &templates.SilenceFormInput{Form: query.ParseSilenceForm(values)}
-	in.By, err = d.people.Silencer(c.Request, "")
+	in.By, err = d.People.Silencer(c.Request, "")
 	if refused, ok := errors.AsType[*person.RefusedError](err); ok && refused.Status != http.StatusBadRequest {
 		return templates.NewRefusedPage(site, refused.Status, refused.Text), nil
 	}
@@ -95,7 +95,7 @@ func (d *Door) silenceFormPage(c *gin.Context, site *templates.Site) (templates.
 func (d *Door) fillSilenceForm(ctx context.Context, in *templates.SilenceFormInput) error {
 	f := &in.Form
 	if f.Group != "" {
-		g, err := d.groups.Get(ctx, f.Group)
+		g, err := d.Groups.Get(ctx, f.Group)
 		if err != nil && !errors.Is(err, grouping.ErrGroupNotFound) {
 			return err
 		}
@@ -104,13 +104,13 @@ func (d *Door) fillSilenceForm(ctx context.Context, in *templates.SilenceFormInp
 	if f.Source == "" && in.Group != nil {
 		f.Source = in.Group.Source
 	}
-	if sources := d.silencer.Sources(); f.Source == "" || !slices.Contains(sources, f.Source) {
+	if sources := d.Silencer.Sources(); f.Source == "" || !slices.Contains(sources, f.Source) {
 		f.Source = sources[0] // the flag needs one
 	}
 	if in.Firings = -1; !f.HasMatchers() {
 		return nil
 	}
-	groups, err := d.groups.All(ctx)
+	groups, err := d.Groups.All(ctx)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (d *Door) firingsOf(ctx context.Context, f *query.SilenceForm) (firings int
 	ctx, cancel := context.WithTimeout(ctx, maxPreviewWait)
 	defer cancel()
 	now := time.Now()
-	r, err := d.past.Report(ctx, history.ReportQuery{
+	r, err := d.Past.Report(ctx, history.ReportQuery{
 		Since: now.Add(-7 * 24 * time.Hour), Until: now, Matchers: f.Matchers, By: "alertname",
 	})
 	if err != nil {
@@ -146,7 +146,7 @@ func (d *Door) createSilence(c *gin.Context) {
 	in := &templates.SilenceFormInput{Form: query.ParseSilenceForm(c.Request.PostForm), Checked: true}
 	f := &in.Form
 	var refused *person.RefusedError
-	if in.By, err = d.people.Silencer(c.Request, f.By); errors.As(err, &refused) {
+	if in.By, err = d.People.Silencer(c.Request, f.By); errors.As(err, &refused) {
 		if refused.Status != http.StatusBadRequest {
 			reply.RefusedHeader(c, refused)
 			d.renderPage(c, templates.NewRefusedPage(site, refused.Status, refused.Text))
@@ -169,7 +169,7 @@ func (d *Door) createSilence(c *gin.Context) {
 		return
 	}
 	now := site.Now.UTC().Truncate(time.Millisecond)
-	id, err := d.silencer.CreateSilence(ctx, f.Source, grouping.Silence{
+	id, err := d.Silencer.CreateSilence(ctx, f.Source, grouping.Silence{
 		MatcherSets: [][]grouping.SilenceMatcher{f.SilenceMatchers()}, StartsAt: now, EndsAt: end.UTC().Truncate(time.Millisecond),
 		CreatedBy: in.By.Name, Comment: f.Comment,
 	}, f.Request(), in.By)
@@ -218,7 +218,7 @@ func (d *Door) silenceProblem(c *gin.Context, err error) (status int, problem, a
 	case errors.Is(err, grouping.ErrBusy):
 		return http.StatusServiceUnavailable, "Too many people change silences now. Try again.", ""
 	}
-	d.logger.ErrorContext(c.Request.Context(), "Changing a silence failed", "handler", c.FullPath(), "err", err)
+	d.Logger.ErrorContext(c.Request.Context(), "Changing a silence failed", "handler", c.FullPath(), "err", err)
 	return http.StatusServiceUnavailable, "The silence was not changed, because of an error in Muster.", ""
 }
 
@@ -229,13 +229,13 @@ type silenceChange func(c *gin.Context, source, id string, by grouping.Person) (
 func (d *Door) changeSilence(change silenceChange) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		source, id := c.Request.PostForm.Get("source"), c.Param("id")
-		by, err := d.people.Silencer(c.Request, strings.TrimSpace(c.Request.PostForm.Get("by")))
+		by, err := d.People.Silencer(c.Request, strings.TrimSpace(c.Request.PostForm.Get("by")))
 		if refused, ok := errors.AsType[*person.RefusedError](err); ok {
 			reply.RefusedHeader(c, refused)
 			d.refuseSilence(c, source, refused.Status, refused.Text, "")
 			return
 		}
-		if !d.silencer.CanSilence(source) {
+		if !d.Silencer.CanSilence(source) {
 			d.refuseSilence(c, source, http.StatusBadRequest, "Muster cannot ask an Alertmanager of this source.", "")
 			return
 		}
@@ -255,11 +255,11 @@ func (d *Door) extendSilence(c *gin.Context, source, id string, by grouping.Pers
 	if err != nil || !until.After(time.Now()) {
 		return "", &grouping.SilenceFailedError{Text: "The new end is not a time in the future. Choose another one."}
 	}
-	return d.silencer.ExtendSilence(c.Request.Context(), source, id, until.UTC(), by)
+	return d.Silencer.ExtendSilence(c.Request.Context(), source, id, until.UTC(), by)
 }
 
 func (d *Door) expireSilence(c *gin.Context, source, id string, by grouping.Person) (string, error) {
-	return id, d.silencer.ExpireSilence(c.Request.Context(), source, id, by)
+	return id, d.Silencer.ExpireSilence(c.Request.Context(), source, id, by)
 }
 
 // refuseSilence answers with the page of a silence that says why it was not changed.
@@ -287,7 +287,7 @@ func (d *Door) redirectToSilence(c *gin.Context) {
 
 // silenceLink leads to a silence. It names the source if there are several.
 func (d *Door) silenceLink(source, id string) string {
-	if len(d.silencer.Sources()) < 2 {
+	if len(d.Silencer.Sources()) < 2 {
 		source = ""
 	}
 	return d.links.SilenceOf(id, source)

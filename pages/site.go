@@ -14,13 +14,13 @@ import (
 // site returns the data that every page shows.
 func (d *Door) site(r *http.Request) (*templates.Site, error) {
 	// Take the place first. Then the page misses no change that came before it.
-	place := d.live.LastEventID()
-	site, err := d.siteOf(r, d.groups, time.Now())
+	place := d.Live.LastEventID()
+	site, err := d.siteOf(r, d.Groups, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	site.Place, site.ListedBy, site.RejectedNotifications = place, d.groups.ListedBy, d.limits.Rejected()
-	site.Sources, err = d.groups.SourceReports(r.Context())
+	site.Place, site.ListedBy, site.RejectedNotifications = place, d.Groups.ListedBy, d.Limits.Rejected()
+	site.Sources, err = d.Groups.SourceReports(r.Context())
 	return site, err
 }
 
@@ -35,18 +35,18 @@ func (d *Door) siteOf(r *http.Request, groups state, at time.Time) (*templates.S
 	if err != nil {
 		return nil, err
 	}
-	gaps, err := d.groups.Gaps(r.Context(), time.Time{}, time.Time{})
+	gaps, err := d.Groups.Gaps(r.Context(), time.Time{}, time.Time{})
 	if err != nil {
 		return nil, err
 	}
 	return &templates.Site{
-		Gaps: gaps, SilenceOf: d.groups.SilenceOf, PollInterval: d.opts.PollInterval,
+		Gaps: gaps, SilenceOf: d.Groups.SilenceOf, PollInterval: d.opts.PollInterval,
 		Heartbeats: heartbeats, HeartbeatMatchers: d.opts.Groups.Heartbeats,
-		Links: d.linksFor(r), Now: at, Totals: totals, Storage: d.status.Storage(), StartedAt: d.startedAt,
+		Links: d.linksFor(r), Now: at, Totals: totals, Storage: d.Storage(), StartedAt: d.startedAt,
 		AlertOf:   alertOf(r.Context(), groups),
 		Silencing: d.silencing(),
 		GroupWait: d.opts.Groups.Wait, GroupInterval: d.opts.Groups.Interval,
-		ReadOnly: d.people.ReadOnly, AsksNames: !d.people.Verified(),
+		ReadOnly: d.People.ReadOnly, AsksNames: !d.People.Verified(),
 		StaleAfter: d.opts.Groups.StaleAfter, Retention: d.opts.Groups.Retention, Demo: d.opts.Demo, Version: version.Version,
 	}, nil
 }
@@ -78,7 +78,7 @@ func alertOf(ctx context.Context, of state) func(source string, fp grouping.Fing
 // nothing.
 func (d *Door) bareSite(r *http.Request) *templates.Site {
 	return &templates.Site{
-		Links: d.linksFor(r), Now: time.Now(), Storage: d.status.Storage(), Version: version.Version,
-		ReadOnly: d.people.ReadOnly, AsksNames: !d.people.Verified(),
+		Links: d.linksFor(r), Now: time.Now(), Storage: d.Storage(), Version: version.Version,
+		ReadOnly: d.People.ReadOnly, AsksNames: !d.People.Verified(),
 	}
 }

@@ -18,7 +18,7 @@ func (d *Door) statusPage(_ *gin.Context, site *templates.Site) (templates.Page,
 			{Name: "Go", Value: version.GoVersion},
 		},
 		Settings: d.settings(), Limits: d.limitRows(), Rejected: d.rejections(),
-		Problems: d.status.Problems(), Listeners: d.live.Clients(),
+		Problems: d.Problems(), Listeners: d.Live.Clients(),
 	}), nil
 }
 
@@ -33,10 +33,10 @@ func (d *Door) settings() []templates.Fact {
 // limitRows returns the limits of the domain and those of the doors.
 func (d *Door) limitRows() []templates.Limit {
 	rows := []templates.Limit{
-		{Name: "Groups", Value: groupLimit(d.opts.Groups.MaxGroups), TimesReached: d.limits.TimesReached(limit.Full)},
-		{Name: "Alerts in a group", Value: groupLimit(d.opts.Groups.MaxAlerts), TimesReached: d.limits.TimesReached(limit.AlertsOfGroup)},
+		{Name: "Groups", Value: groupLimit(d.opts.Groups.MaxGroups), TimesReached: d.Limits.TimesReached(limit.Full)},
+		{Name: "Alerts in a group", Value: groupLimit(d.opts.Groups.MaxAlerts), TimesReached: d.Limits.TimesReached(limit.AlertsOfGroup)},
 	}
-	for _, row := range d.limits.Rows() {
+	for _, row := range d.Limits.Rows() {
 		value := strconv.FormatInt(row.Maximum, 10)
 		if row.Unit == limit.Bytes {
 			value = bytesText(row.Maximum)
@@ -56,7 +56,7 @@ func groupLimit(n int) string {
 
 func (d *Door) rejections() []templates.Rejection {
 	var rows []templates.Rejection
-	for _, r := range d.limits.Rejections() {
+	for _, r := range d.Limits.Rejections() {
 		rows = append(rows, templates.Rejection{At: r.At, From: r.From, Status: r.Code, Reason: r.Text, Times: r.Times})
 	}
 	return rows

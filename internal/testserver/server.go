@@ -196,17 +196,21 @@ func (s *Server) buildDoors() (err error) {
 	if err != nil {
 		return err
 	}
-	s.API = api.New(s.groups, s.past, s.Hub, exports, admission, s.Limits, &s.opts.People, s.opts.Silencer,
-		api.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, s.Logger)
+	s.API = api.New(api.Dependencies{
+		Groups: s.groups, Past: s.past, Hub: s.Hub, Exports: exports, Readers: admission, Limits: s.Limits, People: &s.opts.People,
+		Silencer: s.opts.Silencer, Storage: s.storageStatus, Problems: s.Receiver.Problems, Logger: s.Logger,
+	})
 	renderer, err := renderers.at(opts.ExternalURL)
 	if err != nil {
 		return err
 	}
-	s.Pages, err = pages.New(s.groups, s.past, s.Hub, admission, s.Limits, &s.opts.People, s.opts.Silencer,
-		pages.Status{Storage: s.storageStatus, Problems: s.Receiver.Problems}, renderer, s.Logger, pages.Options{
-			ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
-			PollInterval: time.Minute,
-		})
+	s.Pages, err = pages.New(pages.Dependencies{
+		Groups: s.groups, Past: s.past, Live: s.Hub, Readers: admission, Limits: s.Limits, People: &s.opts.People,
+		Silencer: s.opts.Silencer, Storage: s.storageStatus, Problems: s.Receiver.Problems, Renderer: renderer, Logger: s.Logger,
+	}, pages.Options{
+		ExternalURL: opts.ExternalURL, RoutePrefix: opts.RoutePrefix, Groups: opts.Groups, Settings: opts.Settings,
+		PollInterval: time.Minute,
+	})
 	if err != nil {
 		return err
 	}
