@@ -3,8 +3,10 @@ package templates
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"io/fs"
 	"path"
 	"regexp"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -46,6 +48,36 @@ func TestCompactKeepsTheMeaning(t *testing.T) {
 		compacted, err := minifyAsset(test.ext, []byte(test.source))
 		require.NoError(t, err)
 		require.Equal(t, test.want, string(compacted))
+	}
+}
+
+// The dark scheme changes only colors. So the browser tests check in it only what depends on
+// colors.
+func TestTheDarkSchemeIsOnlyColors(t *testing.T) {
+	css, err := staticFiles.ReadFile(path.Join(staticDir, "app.css"))
+	require.NoError(t, err)
+	sources := string(css)
+	err = fs.WalkDir(htmlFiles, ".", func(name string, file fs.DirEntry, err error) error {
+		if err != nil || file.IsDir() {
+			return err
+		}
+		text, err := htmlFiles.ReadFile(name)
+		sources += string(text)
+		return err
+	})
+	require.NoError(t, err)
+	script, err := staticFiles.ReadFile(path.Join(staticDir, "app.js"))
+	require.NoError(t, err)
+	sources += string(script)
+	require.Equal(t, 1, strings.Count(sources, "prefers-color-scheme"))
+	require.NotContains(t, sources, "light-dark(")
+
+	const declaration = `\s*(--[a-z-]+): #[0-9a-f]{3,6};(?: /\*.*\*/)?\n`
+	root := regexp.MustCompile(`(?s):root \{\n(.*?)\n\}`).FindString(string(css))
+	dark := regexp.MustCompile(`prefers-color-scheme: dark\) \{\n  :root \{\n((?:` + declaration + `)+)  \}\n\}`).FindStringSubmatch(string(css))
+	require.NotNil(t, dark)
+	for _, found := range regexp.MustCompile(declaration).FindAllStringSubmatch(dark[1], -1) {
+		require.Regexp(t, `\n  `+found[1]+`: #[0-9a-f]{3,6};`, root, "it is a color in the light scheme, too")
 	}
 }
 

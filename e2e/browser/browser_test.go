@@ -186,6 +186,7 @@ type tab struct {
 	t     *testing.T
 	ctx   context.Context
 	close func()
+	width int64
 
 	mu       sync.Mutex
 	problems []string // guarded by mu
@@ -198,20 +199,13 @@ func open(t *testing.T, width, height int64, dark bool, opts ...chromedp.Context
 	t.Helper()
 	created, cancel := newTab(opts...)
 	ctx, stop := context.WithTimeout(created, 5*time.Minute) // the tests of other packages use the cores too
-	b := &tab{t: t, ctx: ctx, close: func() {
+	b := &tab{t: t, ctx: ctx, width: width, close: func() {
 		stop()
 		cancel()
 	}}
 	t.Cleanup(b.close)
-	scheme := "light"
-	if dark {
-		scheme = "dark"
-	}
 	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(width, height)))
-	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-	})
-	require.NoError(t, err)
+	b.scheme(dark)
 	require.NoError(t, chromedp.Listen(ctx, func(ev any) {
 		switch e := ev.(type) {
 		case *runtime.EventExceptionThrown:
@@ -220,12 +214,25 @@ func open(t *testing.T, width, height int64, dark bool, opts ...chromedp.Context
 			b.problem("dialog: " + e.Message)
 		}
 	}))
-	_, err = chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+	_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
 		Source: `window.violations = [];
 			addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective + ' ' + e.blockedURI));`,
 	})
 	require.NoError(t, err)
 	return b
+}
+
+// scheme sets the color scheme of the tab. An open page changes at once.
+func (b *tab) scheme(dark bool) {
+	b.t.Helper()
+	value := "light"
+	if dark {
+		value = "dark"
+	}
+	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}},
+	})
+	require.NoError(b.t, err)
 }
 
 func (b *tab) problem(text string) {

@@ -280,13 +280,11 @@ func loaded(t *testing.T, s side, width, height int64, dark bool) *tab {
 
 func (c *comparison) accessibility(t *testing.T, am, muster side, detail string) {
 	t.Helper()
-	axe, err := os.ReadFile("testdata/axe.min.js")
-	require.NoError(t, err)
 	count := func(s side) (rules, nodes int) {
 		for _, width := range []int64{1440, 390} {
 			for _, dark := range []bool{false, true} {
 				b := loaded(t, s, width, 900, dark)
-				eval[bool](b, string(axe)+"; true")
+				eval[bool](b, axe+"; true")
 				found := eval[map[string]int](b, `axe.run().then(r => Object.fromEntries(r.violations.map(v => [v.id, v.nodes.length])))`)
 				n := 0
 				for _, count := range found {

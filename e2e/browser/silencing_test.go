@@ -2,7 +2,6 @@ package browser
 
 import (
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -35,21 +34,14 @@ func silencingPages(m *muster) map[string]string {
 }
 
 func TestSilencingPagesAreAccessible(t *testing.T) {
-	axe, err := os.ReadFile("testdata/axe.min.js")
-	require.NoError(t, err)
 	m, _ := startSilencing(t)
 	for _, width := range []int64{1440, 390, 320} {
-		for _, dark := range []bool{false, true} {
-			b := open(t, width, 900, dark)
-			for name, address := range silencingPages(m) {
-				b.visit(address)
-				eval[bool](b, `document.querySelectorAll('details').forEach(d => d.open = true), true`)
-				eval[bool](b, string(axe)+"; true")
-				found := eval[[]string](b, `axe.run().then(r => r.violations.map(v => v.id + ' ' + v.nodes.map(n => n.html + n.failureSummary)))`)
-				require.Empty(t, found, name)
-				require.LessOrEqual(t, eval[int](b, `document.documentElement.scrollWidth`), int(width), "%s is wider than the window", name)
-				b.clean()
-			}
+		b := open(t, width, 900, false)
+		for name, address := range silencingPages(m) {
+			b.visit(address)
+			eval[bool](b, `document.querySelectorAll('details').forEach(d => d.open = true), true`)
+			b.accessible(name)
+			b.clean()
 		}
 	}
 }
