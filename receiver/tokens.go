@@ -37,8 +37,8 @@ type webhookTokens struct {
 // tokenReloadInterval is the maximum time until a changed file is noticed.
 const tokenReloadInterval = time.Second
 
-// maxTokenFile is the maximum number of bytes that are read from the file. It
-// has room for thousands of tokens.
+// maxTokenFile is the maximum number of bytes of the file. It has room for
+// thousands of tokens.
 const maxTokenFile = 1 << 20
 
 func newWebhookTokens(path string, logger *slog.Logger) (*webhookTokens, error) {
@@ -47,7 +47,7 @@ func newWebhookTokens(path string, logger *slog.Logger) (*webhookTokens, error) 
 		return t, nil
 	}
 	if err := t.load(); err != nil {
-		return nil, fmt.Errorf("webhook token: %w", err)
+		return nil, fmt.Errorf("--webhook.token-file: %w", err)
 	}
 	return t, nil
 }
@@ -59,11 +59,13 @@ func (t *webhookTokens) load() error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile))
-	if err != nil {
+	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	switch {
+	case err != nil:
 		return err
-	}
-	if string(text) == t.text {
+	case len(text) > maxTokenFile:
+		return fmt.Errorf("%s has more than %d bytes", t.path, maxTokenFile)
+	case t.hashes != nil && string(text) == t.text:
 		return nil
 	}
 	var hashes [][sha256.Size]byte

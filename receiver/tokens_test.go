@@ -172,11 +172,20 @@ func TestTokenAsBasicAuthPassword(t *testing.T) {
 	}
 }
 
-func TestTokenFileMustExist(t *testing.T) {
-	_, err := testserver.Build(testserver.Options{WebhookTokenFile: filepath.Join(t.TempDir(), "none")})
-	require.ErrorContains(t, err, "webhook token")
-	empty := filepath.Join(t.TempDir(), "empty")
-	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o600))
-	_, err = testserver.Build(testserver.Options{WebhookTokenFile: empty})
-	require.ErrorContains(t, err, "is empty")
+// Without a token in the file, Muster would answer every notification with 401.
+func TestTokenFileMustHaveTokens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	build := func() error {
+		_, err := testserver.Build(testserver.Options{WebhookTokenFile: path})
+		return err
+	}
+	require.ErrorContains(t, build(), "--webhook.token-file: open "+path)
+	for text, want := range map[string]string{
+		"":                             path + " is empty",
+		" \n":                          path + " is empty",
+		strings.Repeat("token\n", 2e5): path + " has more than 1048576 bytes", // the last token would be cut off
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.EqualError(t, build(), "--webhook.token-file: "+want)
+	}
 }
