@@ -252,6 +252,9 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 	case c.people.Silences.Unverified && !c.people.Silences.Allowed:
 		return errors.New("--web.allow-unverified-silences has no effect without --alertmanager.allow-silences")
 	}
+	if err := checkRedis(&c.storage.Redis); err != nil {
+		return err
+	}
 	if external, err := url.Parse(c.pages.ExternalURL); err == nil {
 		c.router.ExternalOrigin = originOf(external)
 		c.router.RoutePrefix = cmp.Or(c.router.RoutePrefix, external.Path)
@@ -262,6 +265,24 @@ func parseInto(app *kingpin.Application, c *config, args []string) error {
 		c.storage.Redis.URL, c.storage.File.Path = "", ""
 		if slices.Equal(*c.web.WebListenAddresses, []string{defaultListenAddress}) {
 			*c.web.WebListenAddresses = []string{"127.0.0.1" + defaultListenAddress}
+		}
+	}
+	return nil
+}
+
+// checkRedis returns an error for a flag that has no effect, because --redis.url is missing.
+// Otherwise a mistake in the name of its variable would leave the groups in a file.
+func checkRedis(o *redis.Options) error {
+	if o.URL != "" {
+		return nil
+	}
+	for _, f := range []struct{ name, value string }{
+		{"password-file", o.PasswordFile}, {"sentinel-password-file", o.SentinelPasswordFile},
+		{"tls-ca-file", o.TLS.CAFile}, {"tls-cert-file", o.TLS.CertFile}, {"tls-key-file", o.TLS.KeyFile},
+		{"tls-server-name", o.TLS.ServerName},
+	} {
+		if f.value != "" {
+			return fmt.Errorf("--redis.%s has no effect without --redis.url", f.name)
 		}
 	}
 	return nil
@@ -419,10 +440,14 @@ func secretFile(name string) (string, error) {
 	return name, err
 }
 
-// logFile checks that the folder of the file exists, and returns the name of the file.
+// logFile checks that the file is not a folder and that its folder exists, and returns the
+// name of the file.
 func logFile(name string) (string, error) {
 	if name == "" || name == api.StandardOutput {
 		return name, nil
+	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return "", fmt.Errorf("%s is a folder", name)
 	}
 	info, err := os.Stat(filepath.Dir(name))
 	if err == nil && !info.IsDir() {

@@ -19,6 +19,8 @@ import (
 func TestBadValuesNameTheirFlag(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	require.NoError(t, os.WriteFile(empty, []byte(" \n"), 0o600))
+	secret := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(secret, []byte("s3cret"), 0o600))
 	for _, tc := range []struct{ arg, want string }{
 		{"--web.max-body-size=0", `--web.max-body-size: "0" is not a size such as 64MiB`},
 		{"--web.max-body-size=-1MiB", `--web.max-body-size: "-1MiB" is not a size`},
@@ -64,7 +66,14 @@ func TestBadValuesNameTheirFlag(t *testing.T) {
 		{"--alertmanager.http-config-file=prod=/none", "--alertmanager.http-config-file: no --alertmanager.url has the source prod"},
 		{"--alertmanager.http-config-file==", "--alertmanager.http-config-file: the value is empty"},
 		{"--alertmanager.receiver=prod=", "--alertmanager.receiver: the value is empty"},
+		{"--history.log=/", "--history.log: / is a folder"},
 		{"--redis.password-file=/none", "--redis.password-file: open /none: no such file"},
+		{"--redis.password-file=" + secret, "--redis.password-file has no effect without --redis.url"},
+		{"--redis.sentinel-password-file=" + secret, "--redis.sentinel-password-file has no effect without --redis.url"},
+		{"--redis.tls-ca-file=/none", "--redis.tls-ca-file has no effect without --redis.url"},
+		{"--redis.tls-cert-file=/none", "--redis.tls-cert-file has no effect without --redis.url"},
+		{"--redis.tls-key-file=/none", "--redis.tls-key-file has no effect without --redis.url"},
+		{"--redis.tls-server-name=redis", "--redis.tls-server-name has no effect without --redis.url"},
 		{"--redis.sentinel-password-file=" + empty, "--redis.sentinel-password-file: " + empty + " is empty"},
 		{"--redis.shards=some", `--redis.shards: "some" is not a whole number`},
 		{"--redis.shards=-1", "--redis.shards: -1 is less than 0"},
@@ -190,7 +199,7 @@ func TestValues(t *testing.T) {
 	c, err := parseFlags([]string{
 		"--web.listen-address=127.0.0.1:1", "--web.listen-address=127.0.0.1:2", "--web.external-url=https://host/muster/",
 		"--web.max-body-size=1KiB", "--web.max-requests=7", "--retention.groups=30d", "--group.interval=1m30s",
-		"--group.wait=0s", "--redis.password-file=" + secret, "--storage.outage=strict", "--auto-gomemlimit.ratio=0",
+		"--group.wait=0s", "--redis.url=redis://host", "--redis.password-file=" + secret, "--storage.outage=strict", "--auto-gomemlimit.ratio=0",
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2"}, *c.web.WebListenAddresses, "the flag is repeatable")
