@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"strconv"
@@ -45,11 +46,22 @@ func parseFlags(args []string) (settings, error) {
 	app.Flag("web.max-requests", "Maximum number of concurrent requests to /mcp. Further ones get 503.").
 		Default(strconv.Itoa(c.handler.MaxRequests)).IntVar(&c.handler.MaxRequests)
 	promslogflag.AddFlags(app, &c.log)
+	for _, name := range []string{"web.max-requests", promslogflag.LevelFlagName, promslogflag.FormatFlagName} {
+		f := app.GetFlag(name)
+		f.SetValue(namedValue{f.Model().Value, name})
+	}
 	if _, err := app.Parse(args); err != nil {
 		return c, err
 	}
 	if err := c.handler.Validate(); err != nil {
 		return c, err
+	}
+	switch {
+	case len(c.addresses) > 0:
+	case c.webConfigFile != "":
+		return c, errors.New("--web.config.file has no effect without --web.listen-address")
+	case len(c.handler.AllowedHosts) > 0:
+		return c, errors.New("--web.allowed-host has no effect without --web.listen-address")
 	}
 	var err error
 	if c.url, err = musterURL(*address); err != nil {
@@ -65,4 +77,19 @@ func musterURL(text string) (*url.URL, error) {
 			"Credentials belong into --http.config.file")
 	}
 	return u, nil
+}
+
+// namedValue adds the name of the flag to errors of its value, which kingpin does not do.
+type namedValue struct {
+	kingpin.Value
+
+	name string
+}
+
+// Set is part of kingpin.Value.
+func (v namedValue) Set(text string) error {
+	if err := v.Value.Set(text); err != nil {
+		return fmt.Errorf("--%s: %w", v.name, err)
+	}
+	return nil
 }

@@ -188,6 +188,11 @@ func TestWrongFlags(t *testing.T) {
 	for arguments, says := range map[string]string{
 		"": "url", "--url=ftp://x": "--url must have the form", "--url=http://u:secret@x": "--url must have the form",
 		"--url=http://x --web.max-requests=0": "--web.max-requests", "--url=http://x --web.allowed-host=a:1": "--web.allowed-host",
+		"--url=http://x --web.max-requests=many":   "--web.max-requests: strconv",
+		"--url=http://x --log.level=loud":          "--log.level: unrecognized log level loud",
+		"--url=http://x --log.format=xml":          "--log.format: unrecognized log format xml",
+		"--url=http://x --web.config.file=" + bad:  "--web.config.file has no effect without --web.listen-address",
+		"--url=http://x --web.allowed-host=muster": "--web.allowed-host has no effect without --web.listen-address",
 		"--url=http://x --http.config.file=absent": "--http.config.file", "--url=http://x --http.config.file=" + bad: "--http.config.file",
 	} {
 		out, err := program(t, strings.Fields(arguments)...).CombinedOutput()
