@@ -19,8 +19,8 @@ const (
 const pastTurns = 98
 
 // past measures groups as they were at earlier times, and an export of all events after a
-// restart. The history is filled as fast as Muster accepts it. A checkpoint is taken after 50,000
-// events, so each wall replays up to as many.
+// restart. The history is filled as fast as Muster accepts it. That takes less than the shortest
+// time between two checkpoints, so each wall replays all events before it.
 func (b *bench) past(ctx context.Context) error {
 	ps, err := b.begin(ctx, []string{wallRow, exportRow}, fileMuster, redisMuster)
 	defer func() { ps.stop() }()
@@ -47,7 +47,7 @@ func (b *bench) past(ctx context.Context) error {
 		}
 		const walls = 10
 		for i := range walls {
-			at := began.Add(took * time.Duration(2*i+1) / (2 * walls)).UTC().Format(time.RFC3339Nano)
+			at := began.Add(took * time.Duration(i+1) / (walls + 1)).UTC().Format(time.RFC3339Nano)
 			path := "/api/v1/groups?" + url.Values{"at": {at}, "limit": {"10"}, "state": {"all"}}.Encode()
 			if err := b.measureGrowth(ctx, wallRow, p, path, `"groupKey"`); err != nil {
 				return err

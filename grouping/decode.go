@@ -366,6 +366,7 @@ func (e *Event) decodeWith(r *objectReader, d *EventDecoder) {
 	r.int("resolved", &n.Resolved)
 	r.uint("truncated", &n.Truncated)
 	if len(r.rest) < before {
-		e.Notified = &n
+		kept := n // only events with a notification need memory for it
+		e.Notified = &kept
 	}
 }

@@ -32,6 +32,7 @@ type pastAlert struct {
 	firstSeen time.Time
 	seen      time.Time
 	recorded  []grouping.Episode
+	owned     bool // recorded is not that of the base, so it may be overwritten
 	stamp     grouping.Stamp
 	// unnotified is the time of the observation that began the episode, or zero if a
 	// notification began it.
@@ -154,23 +155,27 @@ func (p *pastAlert) apply(e *grouping.Event) {
 // maxEpisodes is the maximum number of episodes of an alert, as in grouping.
 const maxEpisodes = 16
 
-// record records the current episode of the alert.
+// record records the current episode of the alert. Most often it is the last one, or a new one.
 func (p *pastAlert) record(current grouping.Episode) {
-	recorded := make([]grouping.Episode, 0, len(p.recorded)+1)
-	for _, e := range p.recorded {
-		switch {
-		case !e.StartsAt.Equal(current.StartsAt):
-			recorded = append(recorded, e)
-		case current.EndsAt.IsZero():
-			current.EndsAt = e.EndsAt // as grouping does for an alert that fires again
+	byStart := func(x, y grouping.Episode) int { return x.StartsAt.Compare(y.StartsAt) }
+	if !p.owned {
+		p.recorded, p.owned = slices.Clone(p.recorded), true
+	}
+	i, known := len(p.recorded), false
+	if i > 0 && !p.recorded[i-1].StartsAt.Before(current.StartsAt) {
+		i, known = slices.BinarySearchFunc(p.recorded, current, byStart)
+	}
+	if known {
+		if current.EndsAt.IsZero() {
+			current.EndsAt = p.recorded[i].EndsAt // as grouping does for an alert that fires again
 		}
+		p.recorded[i] = current
+		return
 	}
-	recorded = append(recorded, current)
-	if len(recorded) > maxEpisodes {
-		recorded = recorded[1:]
+	if len(p.recorded) >= maxEpisodes {
+		p.recorded, i = slices.Delete(p.recorded, 0, 1), max(0, i-1)
 	}
-	slices.SortStableFunc(recorded, func(x, y grouping.Episode) int { return x.StartsAt.Compare(y.StartsAt) })
-	p.recorded = recorded
+	p.recorded = slices.Insert(p.recorded, i, current)
 }
 
 // alert returns the alert, and what mutes it, or nil.

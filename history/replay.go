@@ -53,7 +53,12 @@ func (r *replay) apply(e *grouping.Event) {
 }
 
 // wanted returns events that have the contents which the groups need.
-func (r *replay) wanted() (events []grouping.Event) {
+func (r *replay) wanted() []grouping.Event {
+	n := 0
+	for _, g := range r.groups {
+		n += 1 + len(g.alerts)
+	}
+	events := make([]grouping.Event, 0, n)
 	for _, g := range r.groups {
 		g.common.take(g, "")
 		events = g.common.wanted(events, g)

@@ -44,11 +44,17 @@ func (r EventReader) StreamEvents(ctx context.Context, from time.Time) iter.Seq2
 			yield(grouping.Event{}, err)
 			return
 		}
-		var decoder grouping.EventDecoder
+		ctx, cancel := context.WithCancel(ctx)
 		places := make([]place, len(r.After))
 		for i, read := range r.After {
-			places[i] = place{read: read, memory: Memory{Decoder: &decoder}, after: FirstID(from)}
+			places[i] = place{read: read, memory: Memory{Decoder: &grouping.EventDecoder{}}, after: FirstID(from)}
 		}
+		defer func() {
+			cancel()
+			for i := range places {
+				places[i].stop()
+			}
+		}()
 		for {
 			e, err := nextEvent(ctx, places, newest)
 			if err != nil {
@@ -67,8 +73,19 @@ type place struct {
 	read   ReadAfter
 	memory Memory
 	after  string
-	next   []grouping.Event // read, but not yet returned
+	part   []grouping.Event // what was read last
+	next   []grouping.Event // of part, what was not yet returned
 	ended  bool
+	long   bool // there was a part before this one
+	// ahead gets the next part. It is nil if that is not being read.
+	ahead chan readPart
+}
+
+// readPart is what a ReadAfter returned.
+type readPart struct {
+	events []grouping.Event
+	last   string
+	err    error
 }
 
 // nextEvent returns the oldest event of all places that was not returned yet. It returns
@@ -92,15 +109,42 @@ func nextEvent(ctx context.Context, places []place, newest string) (*grouping.Ev
 	return e, nil
 }
 
-// fill reads until there is a next event, or until nothing is left.
+// fill reads until there is a next event, or until nothing is left. While the events of a part are
+// used, the next part is read. A short stream is spared that.
 func (p *place) fill(ctx context.Context, newest string) error {
-	for len(p.next) == 0 && !p.ended && p.after < newest {
-		events, last, err := p.read(ctx, p.after, p.memory)
-		if err != nil {
-			return err
+	more := func() bool { return !p.ended && p.after < newest }
+	for len(p.next) == 0 && more() {
+		if p.ahead == nil {
+			p.readAhead(ctx)
 		}
-		p.ended = last <= p.after
-		p.next, p.memory.Events, p.after = events, events, max(p.after, last)
+		got := <-p.ahead
+		if p.ahead = nil; got.err != nil {
+			return got.err
+		}
+		p.ended = got.last <= p.after
+		p.memory.Events = p.part
+		p.part, p.next, p.after = got.events, got.events, max(p.after, got.last)
+		if p.long && more() {
+			p.readAhead(ctx)
+		}
+		p.long = true
 	}
 	return nil
+}
+
+// readAhead begins to read the next part. It uses the memory, which must not be used meanwhile.
+func (p *place) readAhead(ctx context.Context) {
+	ahead, after, memory := make(chan readPart, 1), p.after, p.memory
+	p.ahead = ahead
+	go func() {
+		events, last, err := p.read(ctx, after, memory)
+		ahead <- readPart{events, last, err}
+	}()
+}
+
+// stop waits until nothing is being read.
+func (p *place) stop() {
+	if p.ahead != nil {
+		<-p.ahead
+	}
 }

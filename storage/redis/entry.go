@@ -55,10 +55,11 @@ func splitEntries(entries []string) []string {
 // even if the write came late and added it with others. The result uses the
 // memory.
 func decodeEntries(entries []string, memory durable.Memory) []grouping.Event {
-	texts := splitEntries(entries)
-	events := slices.Grow(memory.Events[:0], len(texts))
-	for _, text := range texts {
-		events = memory.Decoder.Append(events, []byte(text))
+	events := memory.Events[:0]
+	for _, entry := range entries {
+		for text := range strings.SplitSeq(entry, entrySeparator) {
+			events = memory.Decoder.AppendString(events, text)
+		}
 	}
 	return distinct(events, oldestFirst)
 }
