@@ -56,7 +56,7 @@ func apply(g *AlertGroup, n Notification, r rules) Change {
 		}
 		m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = tr.at, n.Reason, n.Truncated, false
 		if firing > 0 && IsHeartbeatGroup(tr.heartbeats, &AlertGroup{Alerts: tr.alerts}) {
-			m.Beats = recordBeat(m.Beats, n.ExternalURL, tr.at)
+			m.Beats = RecordBeat(m.Beats, n.ExternalURL, tr.at)
 		}
 	}
 	return tr.finish()

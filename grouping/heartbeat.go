@@ -104,9 +104,9 @@ func IsHeartbeatGroup(matchers []labels.Matchers, g *AlertGroup) bool {
 	return len(g.Alerts) > 0 && !slices.ContainsFunc(g.Alerts, func(a *Alert) bool { return !IsHeartbeat(matchers, a.Labels) })
 }
 
-// recordBeat returns beats after a notification that arrived at the given time from
+// RecordBeat returns beats after a notification that arrived at the given time from
 // the Alertmanager with the external URL by. It does not change beats.
-func recordBeat(beats []Beat, by string, at time.Time) []Beat {
+func RecordBeat(beats []Beat, by string, at time.Time) []Beat {
 	beats = slices.Clone(beats)
 	i := slices.IndexFunc(beats, func(b Beat) bool { return b.By == by })
 	if i < 0 {

@@ -10,20 +10,20 @@ import (
 
 func TestRecordBeat(t *testing.T) {
 	at := func(s int) time.Time { return base.Add(time.Duration(s) * time.Second) }
-	beats := recordBeat(nil, "am", at(0))
+	beats := RecordBeat(nil, "am", at(0))
 	require.Equal(t, []Beat{{By: "am", At: at(0), Since: at(0)}}, beats)
-	beats = recordBeat(beats, "am", at(2))
+	beats = RecordBeat(beats, "am", at(2))
 	require.Zero(t, beats[0].interval(), "a retry does not count")
-	beats = recordBeat(beats, "am", at(302))
+	beats = RecordBeat(beats, "am", at(302))
 	require.Equal(t, 300*time.Second, beats[0].interval())
-	require.Equal(t, beats, recordBeat(beats, "am", at(200)), "an outdated notification changes nothing")
+	require.Equal(t, beats, RecordBeat(beats, "am", at(200)), "an outdated notification changes nothing")
 	before := beats[0]
-	after := recordBeat(beats, "am", at(100_000))
-	require.Equal(t, before, beats[0], "recordBeat must not change its argument")
+	after := RecordBeat(beats, "am", at(100_000))
+	require.Equal(t, before, beats[0], "RecordBeat must not change its argument")
 	require.Equal(t, at(100_000), after[0].Since)
 	require.Less(t, after[0].interval(), 10*time.Minute, "one pause does not set the interval")
 	for i := range 2 * maxBeats {
-		beats = recordBeat(beats, string(rune('a'+i)), at(1000+i))
+		beats = RecordBeat(beats, string(rune('a'+i)), at(1000+i))
 	}
 	require.Len(t, beats, maxBeats)
 }

@@ -95,6 +95,9 @@ func (g *pastGroup) apply(e *grouping.Event) {
 		m.GroupLabels, m.LastNotifiedAt, m.LastReason, m.Truncated, m.Stale = e.Labels, e.Time, n.Reason, n.Truncated, false
 		m.ExternalURL = n.ExternalURL
 		if n.Firing > 0 {
+			if len(m.Beats) > 0 { // the base knows that it is a group of heartbeats
+				m.Beats = grouping.RecordBeat(m.Beats, n.ExternalURL, e.Time)
+			}
 			g.notifiedAt = e.Time
 		}
 	case grouping.EventDelivered:
@@ -199,7 +202,7 @@ func (p *pastAlert) alert(fp grouping.Fingerprint, contents map[string]grouping.
 
 // alertGroup returns the group.
 func (g *pastGroup) alertGroup(contents map[string]grouping.Content) *grouping.AlertGroup {
-	if !g.changed {
+	if !g.changed && !g.base.Settling {
 		return g.base
 	}
 	next := grouping.AlertGroup{ID: g.id, Meta: g.meta}

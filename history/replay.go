@@ -18,7 +18,9 @@ func newReplay(base Base) *replay {
 	r := &replay{groups: make(map[grouping.ID]*pastGroup, len(base.Groups)), causesKnown: base.CausesKnown, silences: Silences{}}
 	maps.Copy(r.silences, base.Silences)
 	for _, g := range base.Groups {
-		r.groups[g.ID] = &pastGroup{id: g.ID, base: g, meta: g.Meta, people: g.PastPeople()}
+		meta := g.Meta
+		meta.Settling = false // no event tells when it ends
+		r.groups[g.ID] = &pastGroup{id: g.ID, base: g, meta: meta, people: g.PastPeople()}
 	}
 	return r
 }

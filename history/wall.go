@@ -12,7 +12,8 @@ type Wall struct {
 	// At is the time of the state. KnownSince is the earliest time that can be asked for.
 	At, KnownSince time.Time
 	// Groups are in no particular order. They are immutable. Their versions, counters and
-	// last-seen times, and what is disputed, may differ from those of that time.
+	// last-seen times, and what is disputed, may differ from those of that time. None is
+	// settling.
 	Groups []*grouping.AlertGroup
 	// Gap is the gap that contains the time, or nil. Then the state is that before the gap.
 	Gap *grouping.Gap
