@@ -1,9 +1,11 @@
 package past
 
 const (
+	MinDigestAge = minDigestAge
 	MaxDigestAge = maxDigestAge
 	MaxReports   = maxReports
 	MaxDigests   = maxDigests
+	MaxRecent    = maxRecent
 )
 
 // Digests returns the number of kept digests.

@@ -21,6 +21,12 @@ const (
 	// maxDigestAge is the maximum time for which a digest is extended. After it, it is made
 	// again, because other replicas can write events late.
 	maxDigestAge = 10 * time.Minute
+	// minDigestAge is the age from which a digest is made again at once if an event came late.
+	// In a storm on several replicas, some event is late at each report.
+	minDigestAge = 10 * time.Second
+	// maxRecent is the number of the newest events that a digest reads again, to see whether one
+	// came late.
+	maxRecent = 1000
 	// endsLate is how much later than a window its ends can be written. A notification waits
 	// for the group_interval.
 	endsLate = time.Hour
@@ -44,6 +50,7 @@ type keptDigest struct {
 	// The holder of the token owns these. All events until read are in the digest.
 	digest *history.Digest // nil: it is not made yet
 	read   time.Time
+	recent []string // the IDs of its newest events, in order
 
 	to    time.Time // guarded by digests.mu; it has all events until then, or will have them
 	whole bool      // guarded by digests.mu; it begins where the history does
@@ -74,24 +81,41 @@ func (r *Reader) ask(ctx context.Context, q *history.ReportQuery, question func(
 	if to.After(now) {
 		to = now
 	}
-	k, err := r.digests.take(ctx, q.Before().Since, to, now)
+	for {
+		answered, err := r.askKept(ctx, q.Before().Since, to, now, question)
+		if answered || err != nil {
+			return err
+		}
+	}
+}
+
+// askKept calls the function with a digest that has the part of the history. It returns false if
+// an event came late. Then it has dropped the digest, and the next one has the event.
+func (r *Reader) askKept(ctx context.Context, from, to, now time.Time, question func(*history.Digest)) (answered bool, err error) {
+	k, err := r.digests.take(ctx, from, to, now)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer r.digests.release(k)
-	if k.digest == nil {
-		err = r.begin(ctx, k)
-	}
-	if err == nil {
-		err = r.extend(ctx, k, to)
-	}
+	late, err := r.fill(ctx, k, to)
 	if err != nil {
-		k.digest, k.read = nil, time.Time{}
-		r.digests.drop(k)
-		return err
+		k.digest, k.read, k.recent = nil, time.Time{}, nil
+	} else if !late || now.Sub(k.startAt) < minDigestAge {
+		question(k.digest)
+		return true, nil
 	}
-	question(k.digest)
-	return nil
+	r.digests.drop(k)
+	return false, err
+}
+
+// fill reads what the digest does not have until the time. It reports what extend does.
+func (r *Reader) fill(ctx context.Context, k *keptDigest, to time.Time) (late bool, err error) {
+	if k.digest == nil {
+		if err := r.begin(ctx, k); err != nil {
+			return false, err
+		}
+	}
+	return r.extend(ctx, k, to)
 }
 
 // begin makes the digest with the state at its beginning.
@@ -111,27 +135,42 @@ func (r *Reader) begin(ctx context.Context, k *keptDigest) error {
 	return nil
 }
 
-// extend adds the events until the time that the digest does not have.
-func (r *Reader) extend(ctx context.Context, k *keptDigest, to time.Time) error {
+// extend adds the events until the time that the digest does not have. It reports whether there is
+// an event among its newest ones that it does not have.
+func (r *Reader) extend(ctx context.Context, k *keptDigest, to time.Time) (late bool, err error) {
 	if !to.After(k.read) {
-		return nil
+		return false, nil
 	}
 	if err := r.acquire(ctx); err != nil {
-		return err
+		return false, err
 	}
 	defer r.release()
-	for e, err := range r.events.StreamEvents(ctx, k.digest.Read()) {
+	known, from := k.recent, k.digest.Read()
+	if len(known) > 0 {
+		first := grouping.Event{ID: known[0]}
+		from = first.Stamp().Time()
+	}
+	for e, err := range r.events.StreamEvents(ctx, from) {
 		if err != nil {
-			return err
+			return false, err
 		}
 		if e.Time.After(to) {
 			break
 		}
+		if len(known) > 0 && e.ID <= known[len(known)-1] {
+			i, has := slices.BinarySearch(known, e.ID)
+			late = late || !has && i > 0 // what is older than all known ones can be in the digest
+			continue
+		}
 		k.digest.Add(&e)
+		if k.recent = append(k.recent, e.ID); len(k.recent) >= 2*maxRecent {
+			k.recent = slices.Clone(k.recent[maxRecent:])
+		}
 	}
+	k.recent = k.recent[max(0, len(k.recent)-maxRecent):]
 	k.read = to
 	r.digests.setRead(k)
-	return nil
+	return late, nil
 }
 
 // take returns a digest that has the part of the history, or that can be extended to have

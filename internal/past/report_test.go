@@ -11,24 +11,29 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
 
 	"muster/grouping"
 	"muster/history"
 	"muster/internal/past"
+	"muster/storage"
 )
 
 // counted is a history that counts what is read of it.
 type counted struct {
 	*grouping.Manager
 
-	events atomic.Int64
-	fail   atomic.Bool
-	block  chan struct{} // if set, a stream waits for it
+	streams atomic.Int64
+	events  atomic.Int64
+	fail    atomic.Bool
+	block   chan struct{} // if set, a stream waits for it
 }
 
 func (c *counted) StreamEvents(ctx context.Context, from time.Time) iter.Seq2[grouping.Event, error] {
 	return func(yield func(grouping.Event, error) bool) {
+		c.streams.Add(1)
 		if c.block != nil {
 			select {
 			case <-c.block:
@@ -109,11 +114,11 @@ func TestReport(t *testing.T) {
 		}, day.Receivers)
 
 		// A warm report reads the end of the history only.
-		c.events.Store(0)
+		c.streams.Store(0)
 		time.Sleep(time.Second)
 		_, err = r.Report(t.Context(), lastDays(1))
 		require.NoError(t, err)
-		require.LessOrEqual(t, c.events.Load(), int64(20))
+		require.EqualValues(t, 1, c.streams.Load())
 
 		// An earlier window is read from its beginning. It is the same as if nothing was kept.
 		long, err := r.Report(t.Context(), lastDays(7))
@@ -134,6 +139,57 @@ func TestReport(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 73, after.Totals.Firings)
 		require.Greater(t, c.events.Load(), int64(500))
+	})
+}
+
+// An event of another replica can be stored after later ones were read. A kept report has it soon.
+func TestReportHasLateEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := storage.NewMemory(storage.DefaultMemoryOptions())
+		replica := func(behind time.Duration) *grouping.Manager {
+			clock := grouping.NewClockOf(func() time.Time { return time.Now().Add(-behind) }, func() time.Duration { return 0 })
+			m, err := grouping.NewManager(s, clock, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+			require.NoError(t, err)
+			return m
+		}
+		m, late := replica(0), replica(30*time.Second)
+		add := func(m *grouping.Manager, name string) {
+			n := notification(grouping.StatusFiring)
+			n.GroupKey = name
+			n.Alerts[0].Labels = grouping.NewLabels(map[string]string{"alertname": name})
+			n.Alerts[0].Fingerprint = n.Alerts[0].Labels.Fingerprint()
+			_, err := m.Ingest(t.Context(), n)
+			require.NoError(t, err)
+		}
+		c := &counted{Manager: m}
+		r := past.New(c)
+		firings := func() int {
+			report, err := r.Report(t.Context(), lastDays(1))
+			require.NoError(t, err)
+			return report.Totals.Firings
+		}
+		week(t, m, 200)
+		time.Sleep(23 * time.Hour)
+		add(m, "first")
+		time.Sleep(time.Second)
+		require.Equal(t, 2, firings())
+		add(late, "second")
+		add(m, "third")
+		time.Sleep(past.MinDigestAge)
+		require.Equal(t, 4, firings())
+		c.streams.Store(0)
+		c.events.Store(0)
+		time.Sleep(past.MinDigestAge)
+		require.Equal(t, 4, firings())
+		require.LessOrEqual(t, c.events.Load(), int64(past.MaxRecent))
+		require.EqualValues(t, 1, c.streams.Load(), "nothing is late, so the digest is kept")
+		const reports = 20
+		for range reports { // all the time something is late
+			add(late, fmt.Sprint("late ", time.Now()))
+			firings()
+			time.Sleep(past.MinDigestAge / 10)
+		}
+		require.Less(t, c.streams.Load(), int64(2*reports), "it is not made again for each of them")
 	})
 }
 
