@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 
@@ -29,43 +31,89 @@ func TestGCPercent(t *testing.T) {
 	}
 }
 
-// currentGCPercent returns the percentage without changing it.
+// A restore lets the heap grow by more, but never by less than usual.
+func TestGCPercentOfARestore(t *testing.T) {
+	for _, tc := range []struct {
+		live uint64
+		want int
+	}{
+		{0, 1000},
+		{5 << 20, 1000},
+		{64 << 20, 400},
+		{256 << 20, 100},
+		{1 << 30, 50},
+		{1 << 40, 50},
+	} {
+		require.Equal(t, tc.want, restorePercent(tc.live), tc.live)
+	}
+}
+
+// currentGCPercent returns the percentage.
 func currentGCPercent() int {
-	percent := debug.SetGCPercent(100)
-	debug.SetGCPercent(percent)
-	return percent
+	percent := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(percent)
+	return int(percent[0].Value.Uint64())
+}
+
+// eventually collects garbage until the percentage is what is wanted.
+func eventually(t *testing.T, want func(percent int) bool, name string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return want(currentGCPercent())
+	}, 20*time.Second, 5*time.Millisecond, name)
+}
+
+// runTuner starts a tuner, and ends it with the test.
+func runTuner(t *testing.T, restored <-chan struct{}) *gcTuner {
+	t.Helper()
+	before := debug.SetGCPercent(100)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+	tuner := tuneGC()
+	t.Cleanup(tuner.stop)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- tuner.run(ctx, restored) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-ended)
+	})
+	return tuner
 }
 
 // The percentage follows the memory in use, unless the operator sets GOGC.
 func TestGCIsTuned(t *testing.T) {
-	before := debug.SetGCPercent(100)
-	t.Cleanup(func() { debug.SetGCPercent(before) })
 	t.Setenv("GOGC", "")
-	tuner := tuneGC()
-	t.Cleanup(tuner.stop)
-	becomes := func(want func(percent int) bool, name string) {
-		t.Helper()
-		require.Eventually(t, func() bool {
-			runtime.GC()
-			return want(currentGCPercent())
-		}, 20*time.Second, 5*time.Millisecond, name)
-	}
-	becomes(func(percent int) bool { return percent > 100 }, "little is in use")
+	restored := make(chan struct{})
+	close(restored)
+	runTuner(t, restored)
+	eventually(t, func(percent int) bool { return percent > 100 && percent <= maxGCPercent }, "little is in use")
 	large := make([]byte, 2*smallHeap)
-	becomes(func(percent int) bool { return percent == 50 }, "much is in use")
+	eventually(t, func(percent int) bool { return percent == 50 }, "much is in use")
 	runtime.KeepAlive(large)
-	becomes(func(percent int) bool { return percent > 100 }, "little again")
+	eventually(t, func(percent int) bool { return percent > 100 && percent <= maxGCPercent }, "little again")
+}
+
+// The heap may grow by more until the stored groups are restored. Then a collection need not
+// happen before the percentage changes.
+func TestGCIsTunedForARestore(t *testing.T) {
+	t.Setenv("GOGC", "")
+	restored := make(chan struct{})
+	runTuner(t, restored)
+	eventually(t, func(percent int) bool { return percent == maxRestorePercent }, "the groups are not restored")
+	close(restored)
+	require.Eventually(t, func() bool { return currentGCPercent() <= maxGCPercent }, 20*time.Second, 5*time.Millisecond, "they are restored")
 }
 
 func TestOperatorSetsGOGC(t *testing.T) {
-	before := debug.SetGCPercent(70)
-	t.Cleanup(func() { debug.SetGCPercent(before) })
 	t.Setenv("GOGC", "70")
-	tuner := tuneGC()
-	t.Cleanup(tuner.stop)
+	restored := make(chan struct{})
+	close(restored)
+	tuner := runTuner(t, restored)
+	debug.SetGCPercent(70)
 	for range 5 {
 		runtime.GC()
 	}
-	require.Zero(t, tuner.percent.Load(), "it did not start")
+	tuner.setPercent()
 	require.Equal(t, 70, currentGCPercent())
 }

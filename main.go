@@ -61,7 +61,8 @@ func serve(c config, logger *slog.Logger) error {
 	logger.Info("Starting Muster", "version", version.Info(), "build", version.BuildContext())
 	limitMemory(c.memoryRatio, memlimit.FromCgroup, logger)
 	c.applyMemoryLimit(debug.SetMemoryLimit(-1))
-	defer tuneGC().stop()
+	gc := tuneGC()
+	defer gc.stop()
 	m, err := build(c, logger)
 	if err != nil {
 		return err
@@ -73,12 +74,12 @@ func serve(c config, logger *slog.Logger) error {
 			logger.Debug("Closing the storage failed", "err", err)
 		}
 	}()
-	return m.run(c, logger)
+	return m.run(c, gc, logger)
 }
 
 // run runs all parts until a signal or a failure stops them. The group stops its
 // members in this order: each one before those that it calls.
-func (m *muster) run(c config, logger *slog.Logger) error {
+func (m *muster) run(c config, gc *gcTuner, logger *slog.Logger) error {
 	var (
 		group    run.Group
 		lost     error     // set if the storage could not write all groups to its backend
@@ -114,6 +115,7 @@ func (m *muster) run(c config, logger *slog.Logger) error {
 	addRun(&group, after(restored, func(ctx context.Context) error { return m.poller.Run(ctx, m.manager) }))
 	addRun(&group, after(restored, func(ctx context.Context) error { return m.manager.RecordLife(ctx, m.storage.Restored()) }))
 	addRun(&group, after(restored, func(ctx context.Context) error { return m.manager.KeepCheckpoints(ctx, m.storage.Restored()) }))
+	addRun(&group, func(ctx context.Context) error { return gc.run(ctx, m.storage.Restored()) })
 	addRun(&group, m.past.Run)
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {
