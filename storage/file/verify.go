@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 )
 
 // bbolt does not validate what it reads. On a damaged page it panics, sometimes
@@ -83,6 +84,10 @@ type verifier struct {
 	r    io.ReaderAt
 	meta boltMeta
 	used []bool // by page: another page refers to it
+
+	// free is memory of pages that is used again. keys is that of the keys of a leaf.
+	free [][]byte
+	keys [][]byte
 }
 
 // sizedFile is what completeMeta needs from an os.File.
@@ -132,13 +137,17 @@ func verifyFile(path string) (err error) {
 	return nil
 }
 
-// readPage reads a page together with its overflow pages, and marks them as used.
+// readPage reads a page together with its overflow pages, and marks them as used. The page
+// is valid until the caller releases it.
 func (v *verifier) readPage(id uint64) (raw []byte, flags uint16, elements int, err error) {
 	if id < 2 || id >= v.meta.Pages {
 		return nil, 0, 0, fmt.Errorf("a page refers to page %d, which does not exist", id)
 	}
 	size := uint64(v.meta.PageSize)
-	raw = make([]byte, size)
+	if n := len(v.free); n > 0 {
+		raw, v.free = v.free[n-1], v.free[:n-1]
+	}
+	raw = slices.Grow(raw[:0], int(size))[:size] //nolint:gosec // G115: 32 bits
 	if _, err := v.r.ReadAt(raw, int64(id*size)); err != nil { //nolint:gosec // G115: inside the file
 		return nil, 0, 0, fmt.Errorf("page %d cannot be read: %w", id, err)
 	}
@@ -153,13 +162,16 @@ func (v *verifier) readPage(id uint64) (raw []byte, flags uint16, elements int, 
 		v.used[i] = true
 	}
 	if overflow > 0 {
-		raw = make([]byte, (overflow+1)*size)
+		raw = slices.Grow(raw, int(overflow*size))[:(overflow+1)*size] //nolint:gosec // G115: inside the file
 		if _, err := v.r.ReadAt(raw, int64(id*size)); err != nil { //nolint:gosec // G115: inside the file
 			return nil, 0, 0, fmt.Errorf("page %d cannot be read: %w", id, err)
 		}
 	}
 	return raw, flags, elements, nil
 }
+
+// release lets the memory of a page be used again.
+func (v *verifier) release(raw []byte) { v.free = append(v.free, raw) }
 
 // readHeader reads the header of a page: its ID, its type, its number of elements
 // and its number of overflow pages.
@@ -175,6 +187,7 @@ func (v *verifier) verifyTree(id uint64, lowest, end []byte) error {
 	if err != nil {
 		return err
 	}
+	defer v.release(raw)
 	switch {
 	case flags == leafPage:
 		return v.verifyLeaf(id, raw, elements, lowest, end)
@@ -207,7 +220,8 @@ func (v *verifier) verifyTree(id uint64, lowest, end []byte) error {
 
 // verifyLeaf verifies the elements of a leaf and the buckets in it.
 func (v *verifier) verifyLeaf(id uint64, raw []byte, elements int, lowest, end []byte) error {
-	keys := make([][]byte, elements)
+	v.keys = slices.Grow(v.keys[:0], elements)[:elements]
+	keys := v.keys
 	var buckets [][]byte
 	for i := range elements {
 		e, offset, ok := element(raw, i)
