@@ -224,6 +224,7 @@ func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 			differ = append(differ, id) // deleted in the backend, or lost
 		}
 	}
+	slices.Sort(differ) // so that the file is read in its order
 	// While one batch is decoded, the backend answers the next ones.
 	pulls, ctx := errgroup.WithContext(ctx)
 	pulls.SetLimit(pullers)

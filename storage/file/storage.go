@@ -271,12 +271,32 @@ func deleteDocument(documents *bbolt.Bucket, id grouping.ID, stamp grouping.Stam
 }
 
 func readFields(documents *bbolt.Bucket, id grouping.ID) map[string]string {
-	fields := map[string]string{}
-	cursor := documents.Cursor()
-	for k, v := cursor.Seek([]byte(id)); bytes.HasPrefix(k, []byte(id)); k, v = cursor.Next() {
-		fields[string(k[idLen:])] = string(v)
+	return newFieldReader(documents).read(id)
+}
+
+// fieldReader reads the fields of one document after another. It is fast if their IDs are
+// sorted, and those of neighbors in the file.
+type fieldReader struct {
+	cursor     *bbolt.Cursor
+	key, value []byte // at the cursor: of the first field after the last document
+	fields     map[string]string
+}
+
+func newFieldReader(documents *bbolt.Bucket) *fieldReader {
+	return &fieldReader{cursor: documents.Cursor(), fields: map[string]string{}}
+}
+
+// read returns the fields of a document. They are valid until the next call.
+func (r *fieldReader) read(id grouping.ID) map[string]string {
+	clear(r.fields)
+	prefix := []byte(id)
+	if !bytes.HasPrefix(r.key, prefix) {
+		r.key, r.value = r.cursor.Seek(prefix)
 	}
-	return fields
+	for ; bytes.HasPrefix(r.key, prefix); r.key, r.value = r.cursor.Next() {
+		r.fields[string(r.key[idLen:])] = string(r.value)
+	}
+	return r.fields
 }
 
 func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
@@ -361,11 +381,12 @@ func (f *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
 	}
 	documents = make(map[grouping.ID]grouping.Document, len(ids))
 	err = f.view("load", func(tx *bbolt.Tx) error {
+		reader := newFieldReader(tx.Bucket(bucketGroups))
 		for _, id := range ids {
 			if !id.Valid() {
 				continue // only a valid ID may become part of a key
 			}
-			d, bad := durable.Decode(id, readFields(tx.Bucket(bucketGroups), id))
+			d, bad := durable.Decode(id, reader.read(id))
 			if bad != nil {
 				damaged = append(damaged, bad)
 			} else if d != nil {
