@@ -3,8 +3,10 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +50,39 @@ var queries = [][]string{
 	{"silence", "query", "instance=c-2"},
 }
 
+// dashboard reads what dashboards such as karma show of a server: the groups of Muster's receiver,
+// and the silences. They ask for both without parameters. updatedAt is not comparable, nor is
+// endsAt of an alert that fires, because each server counts it from another report.
+func dashboard(t *testing.T, url string) (read struct {
+	Groups   []map[string]any
+	Silences []map[string]any
+},
+) {
+	t.Helper()
+	_, err := do(http.MethodGet, url+"/api/v2/silences", nil, &read.Silences)
+	require.NoError(t, err)
+	_, err = do(http.MethodGet, url+"/api/v2/alerts/groups", nil, &read.Groups)
+	require.NoError(t, err)
+	read.Groups = slices.DeleteFunc(read.Groups, func(g map[string]any) bool {
+		receiver, ok := g["receiver"].(map[string]any)
+		return !ok || receiver["name"] != "team"
+	})
+	require.NotEmpty(t, read.Groups)
+	require.NotEmpty(t, read.Silences)
+	for _, g := range read.Groups {
+		alerts, ok := g["alerts"].([]any)
+		require.True(t, ok)
+		for _, a := range alerts {
+			alert, ok := a.(map[string]any)
+			require.True(t, ok)
+			delete(alert, "updatedAt")
+			delete(alert, "endsAt")
+			delete(alert, "receivers") // the other receivers do not post to Muster
+		}
+	}
+	return read
+}
+
 // amtool prints the same whether it asks Alertmanager or Muster. It still does after
 // Alertmanager was killed and came back without any data.
 func TestAmtool(t *testing.T) {
@@ -77,6 +112,7 @@ func TestAmtool(t *testing.T) {
 		require.Equal(t, want, got, "%s", query)
 		before[fmt.Sprint(query)] = got
 	}
+	require.Equal(t, dashboard(t, c.am.url), dashboard(t, c.m.url))
 	for _, args := range [][]string{
 		{"cluster", "show"}, {"config", "show"}, {"config", "routes", "show"}, {"alert", "query", "-o", "extended"},
 	} {
