@@ -54,6 +54,7 @@ type ListQuery struct {
 	Receiver string   // "": all
 	Source   string   // "": all
 	Ack      AckState // "": any
+	Closed   bool     // only groups that a person closed
 	Sort     Sort     // "": DefaultSort
 	Limit    int      // 0: DefaultLimit
 	Cursor   string   // GroupPage.Next of the previous page; "": the first page
@@ -300,7 +301,7 @@ func (x *index) list(q ListQuery) (GroupPage, error) {
 	order, states := x.sortedSnapshot(l.sort)
 	selector := newSelector(&q)
 	visit := func(e indexEntry) bool { return !selector.selects(e.group) || l.add(e) }
-	if !q.NoTotal && (len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" || q.Ack != "" || q.Mutes != nil) {
+	if !q.NoTotal && (len(q.Matchers)+len(q.Words) > 0 || q.Receiver != "" || q.Source != "" || q.Ack != "" || q.Closed || q.Mutes != nil) {
 		order.Ascend(visit)
 		return l.page, nil
 	}

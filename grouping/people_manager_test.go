@@ -48,12 +48,23 @@ func TestWritesOfPeopleAreToldEverywhere(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, jo, g.ClosedBy.Person)
 
+	other := grouping.Key{Source: key.Source, Receiver: key.Receiver, GroupKey: "other"}
+	_, err = m.Ingest(ctx, grouping.Notification{Key: other, Alerts: []grouping.NotifiedAlert{alert("b")}})
+	require.NoError(t, err)
+	all, err := m.List(ctx, grouping.ListQuery{})
+	require.NoError(t, err)
+	require.Equal(t, 2, all.Total)
+	closed, err := m.List(ctx, grouping.ListQuery{Closed: true, Limit: 1})
+	require.NoError(t, err)
+	require.Equal(t, 1, closed.Total)
+	require.Equal(t, []*grouping.AlertGroup{g}, closed.Groups)
+
 	n := len(updates)
 	again, err := m.Close(ctx, id, grouping.CloseRequest{By: mira})
 	require.NoError(t, err)
 	require.Equal(t, jo, again.ClosedBy.Person)
 	require.Len(t, updates, n, "a repetition tells nobody")
-	require.Equal(t, 5, n)
+	require.Equal(t, 6, n)
 
 	page, err := m.Events(ctx, grouping.EventQuery{Kinds: []grouping.EventKind{
 		grouping.EventAcknowledged, grouping.EventUnacknowledged, grouping.EventNoted, grouping.EventClosed,

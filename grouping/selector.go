@@ -52,7 +52,8 @@ func newSelector(q *ListQuery) *selector {
 // selects reports whether the query selects the group.
 func (s *selector) selects(g *AlertGroup) bool {
 	if s.Receiver != "" && s.Receiver != g.Receiver || s.Source != "" && s.Source != g.Source ||
-		len(s.States) > 0 && !slices.Contains(s.States, g.State) || s.Ack != "" && s.Ack != g.AckState(s.now()) || !s.matchesAny(g) {
+		len(s.States) > 0 && !slices.Contains(s.States, g.State) || s.Ack != "" && s.Ack != g.AckState(s.now()) ||
+		s.Closed && g.ClosedBy == nil || !s.matchesAny(g) {
 		return false
 	}
 	for _, word := range s.words {

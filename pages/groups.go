@@ -35,14 +35,23 @@ func (d *Door) groupsPage(_ *gin.Context, of *visit) (templates.Page, error) {
 	if err != nil || !v.LeavesOutOthers() {
 		return p, err
 	}
-	var unreported grouping.GroupPage
-	if site.Totals.WithoutHeartbeats.Groups[grouping.StateUnreported] > 0 {
-		q := v.OfUnreported().ListQuery()
-		q.Limit = 1
+	return p, of.addOthers(p, v)
+}
+
+// addOthers adds the line about the groups that a list of firing groups leaves out.
+func (of *visit) addOthers(p *templates.GroupsPage, v templates.View) error {
+	var unreported, closed grouping.GroupPage
+	q := v.OfUnreported().ListQuery()
+	q.Limit = 1
+	var err error
+	if of.site.Totals.WithoutHeartbeats.Groups[grouping.StateUnreported] > 0 {
 		unreported, err = of.state.List(of.ctx, q)
 	}
-	p.AddOthers(site, v, unreported.Total)
-	return p, err
+	if q.Closed = true; err == nil && unreported.Total > 0 {
+		closed, err = of.state.List(of.ctx, q)
+	}
+	p.AddOthers(of.site, v, unreported.Total, closed.Total)
+	return err
 }
 
 func (of *visit) listPage(v templates.View) (*templates.GroupsPage, error) {

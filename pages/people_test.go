@@ -114,7 +114,15 @@ func TestPeopleWriteThroughForms(t *testing.T) {
 	closed := page(t, h, at)
 	require.Contains(t, closed, "Closed by <b>jo</b> (not verified)")
 	require.NotContains(t, closed, "Close this group")
-	require.NotContains(t, page(t, h, "/"), "<article")
+	for _, of := range []string{at, "/?state=unreported", "/alerts/" + fingerprintOf(t, h, id)} {
+		require.Contains(t, page(t, h, of), "Closed by <b", of)
+		require.NotContains(t, strings.ToLower(page(t, h, of)), "cause unknown", of)
+		require.NotContains(t, page(t, h, of), "a notification omitted", of)
+	}
+	list := page(t, h, "/")
+	require.NotContains(t, list, "<article")
+	require.Contains(t, list, "1 unreported group: closed by a person. <a")
+	require.NotContains(t, list, "Let Muster know the causes")
 	h.PostKept(t, wiretest.Body())
 	require.Contains(t, page(t, h, "/"), "<article", "a notification opens it again")
 	requireRedirect(t, h.Get(at+"/ack"), at)

@@ -86,7 +86,7 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 		FirstSeen:  newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
 	}
 	p.setPage(s, v.Page(fp))
-	p.Why = s.why(at.Source, a)
+	p.Why = s.why(at, a)
 	switch a.ShownStatus() {
 	case grouping.StatusFiring, grouping.StatusSuppressed:
 		p.Since, p.Verb = newMoment(a.Began(), s.Now), "firing for"

@@ -61,7 +61,7 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 			break
 		}
 	}
-	row.Why = s.why(r.group.Source, a)
+	row.Why = s.why(r.group, a)
 	row.setTimes(s, r.group, a)
 	if ack := r.group.Ack(s.Now); ack != nil && ack.Precedes(a) {
 		row.Marks = append(row.Marks, Mark{
@@ -240,7 +240,7 @@ func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.
 		if len(own) == 0 {
 			b.WriteString(markdownCode(cmp.Or(a.Name(), string(a.Fingerprint))))
 		}
-		if why := s.why(g.Source, a); len(why) > 0 {
+		if why := s.why(g, a); len(why) > 0 {
 			b.WriteString(" " + markdownText(why.String()))
 		}
 		b.WriteByte('\n')

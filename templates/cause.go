@@ -191,12 +191,12 @@ func earlier(a, b time.Time) time.Time {
 
 // why says what mutes an alert, or why it is not reported. It is empty if the alert fires
 // or is resolved as usual.
-func (s *Site) why(source string, a *grouping.Alert) Phrases {
+func (s *Site) why(g *grouping.AlertGroup, a *grouping.Alert) Phrases {
 	switch a.ShownStatus() {
 	case grouping.StatusSuppressed:
-		return s.causeSentence(s.causesOf(source, a), "")
+		return s.causeSentence(s.causesOf(g.Source, a), "")
 	case grouping.StatusUnreported:
-		return s.unreportedSentence(source, a)
+		return s.unreportedSentence(g, a)
 	case grouping.StatusResolved:
 		if m, ok := a.EndedUnder(); ok {
 			return Phrases{{Text: "Resolved while " + mutedWords[m.Kind] + ", so without a notification."}}
@@ -347,8 +347,16 @@ func (s *Site) mutedBy(c causes, since bool) Phrases {
 	return ps
 }
 
-func (s *Site) unreportedSentence(source string, a *grouping.Alert) Phrases {
+func (s *Site) unreportedSentence(g *grouping.AlertGroup, a *grouping.Alert) Phrases {
 	var ps Phrases
+	source := g.Source
+	if a.GoneBy.IsZero() && g.ClosedBy != nil {
+		ps.say("Closed by ")
+		ps.person(g.ClosedBy.Person)
+		ps.say(" at ")
+		ps.clock(g.ClosedBy.At, s.Now)
+		return ps
+	}
 	if a.GoneBy.IsZero() {
 		ps.say("Cause unknown: the notification of ")
 		ps.clock(a.ChangedAt, s.Now)
@@ -418,8 +426,8 @@ func (s *Site) groupUnreported(g *grouping.AlertGroup) Phrases {
 		return nil
 	}
 	newest := slices.MaxFunc(unreported, func(x, y *grouping.Alert) int { return x.ChangedAt.Compare(y.ChangedAt) })
-	ps := s.unreportedSentence(g.Source, newest)
-	if newest.GoneBy.IsZero() && len(unreported) > 1 {
+	ps := s.unreportedSentence(g, newest)
+	if newest.GoneBy.IsZero() && g.ClosedBy == nil && len(unreported) > 1 {
 		ps[len(ps)-1].Text = " left them out"
 	}
 	return ps

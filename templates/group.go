@@ -196,7 +196,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 
 // setCauses sets what the head of the page says about the causes of the suppressed alerts.
 func (p *GroupPage) setCauses(s *Site, g *grouping.AlertGroup, all []causes) {
-	if g.Counts.Unreported > 0 && !s.knowsCauses(g.Source) && !s.isPast() {
+	if g.Counts.Unreported > 0 && g.ClosedBy == nil && !s.knowsCauses(g.Source) && !s.isPast() {
 		p.Setup = s.Links.Word("sources")
 	}
 	if len(all) == 0 {
@@ -225,10 +225,12 @@ func groupNote(g *grouping.AlertGroup, s *Site) string {
 		notes = append(notes, plural(truncatedCount(g.Truncated), "alert was", "alerts were")+
 			" truncated from the last notification by Alertmanager's max_alerts or by a limit of Muster. The counts are minimums.")
 	}
-	if n := plural(g.Counts.Unreported, "alert is", "alerts are"); g.Counts.Unreported > 0 && s.knowsCauses(g.Source) {
+	switch n := plural(g.Counts.Unreported, "alert is", "alerts are"); {
+	case g.Counts.Unreported == 0, g.ClosedBy != nil: // the page says who closed it
+	case s.knowsCauses(g.Source):
 		notes = append(notes, n+" unreported: no mute is known for "+plainly(g.Counts.Unreported, "it", "them")+
 			" and nobody reported "+plainly(g.Counts.Unreported, "its", "their")+" end.")
-	} else if g.Counts.Unreported > 0 {
+	default:
 		notes = append(notes, n+" unreported: a notification omitted what was firing before and is not resolved. "+
 			"Possible causes: a silence, an inhibition, or lost data in Alertmanager.")
 	}

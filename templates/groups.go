@@ -98,6 +98,7 @@ type OtherGroups struct {
 	Causes         string // 3 silenced, 1 inhibited, 1 by time interval
 	SuppressedHref string
 	Unreported     string // 2 unreported groups
+	Why            string // no longer listed, cause unknown
 	UnreportedHref string
 	Setup          string // leads to how Muster hears of causes
 }
@@ -197,8 +198,8 @@ func (v View) ofState(state string) View {
 }
 
 // AddOthers adds a line with the suppressed groups of the site, and with the number of
-// unreported groups that the view's filter selects.
-func (p *GroupsPage) AddOthers(s *Site, v View, unreported int) {
+// unreported groups that the view's filter selects. People closed some of them.
+func (p *GroupsPage) AddOthers(s *Site, v View, unreported, closed int) {
 	said := p.Empty != nil && p.Empty.More != ""
 	if unreported == 0 && (s.Mutes.Groups == 0 || said) {
 		return
@@ -213,10 +214,24 @@ func (p *GroupsPage) AddOthers(s *Site, v View, unreported int) {
 	}
 	if unreported > 0 {
 		p.Other.Unreported, p.Other.UnreportedHref = plural(unreported, "unreported group", "unreported groups"), s.Links.Groups(v.OfUnreported())
-		if len(s.withoutCauses()) > 0 {
+		p.Other.Why = whyUnreported(unreported, closed)
+		if unreported > closed && len(s.withoutCauses()) > 0 {
 			p.Other.Setup = s.Links.Word("sources")
 		}
 	}
+}
+
+// whyUnreported says why groups are unreported. People closed some of them.
+func whyUnreported(unreported, closed int) string {
+	const unknown = "no longer listed, cause unknown"
+	byPeople := "closed by " + plainly(closed, "a person", "people")
+	switch closed {
+	case 0:
+		return unknown
+	case unreported:
+		return byPeople
+	}
+	return formatCount(unreported-closed) + " " + unknown + "; " + formatCount(closed) + " " + byPeople
 }
 
 // causeCounts lists numbers by cause: "3 silenced, 1 by time interval".

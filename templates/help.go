@@ -80,7 +80,8 @@ func NewHelpPage(s *Site) *HelpPage {
 			{"suppressed", "suppressed", "The alert fires, but Alertmanager sends no notifications about it: " +
 				"a silence, another alert (inhibition) or a time interval of the route mutes it. Muster knows which."},
 			{"unreported", "unreported", "The alert was firing, then a complete notification omitted it. " +
-				"Its end was not reported. Something mutes it, or Alertmanager lost it: the cause is not known."},
+				"Its end was not reported. Something mutes it, or Alertmanager lost it: the cause is not known. " +
+				"If somebody closed its group, the group says so instead."},
 			{"not-notified", "not notified", "Alertmanager knows this alert and has not notified about it yet."},
 			{"gone", "not in Alertmanager", "The API of Alertmanager no longer lists the alert, and nobody reported its end. " +
 				"It ended between the two times."},

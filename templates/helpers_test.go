@@ -100,7 +100,10 @@ func listPage(t testing.TB, groups []*grouping.AlertGroup, query string, change 
 	acked.Ack = grouping.AckYes
 	p.SetAcknowledged(s, v, selected(groups, v).Total, countSelected(groups, acked, s.Now))
 	if v.LeavesOutOthers() {
-		p.AddOthers(s, v, selected(groups, v.OfUnreported()).Total)
+		of := v.OfUnreported().ListQuery()
+		unreported := of.Select(groups)
+		of.Closed = true
+		p.AddOthers(s, v, len(unreported), len(of.Select(groups)))
 	}
 	p.Suggest(s, v, knownOf(groups))
 	return p

@@ -13,7 +13,8 @@ import (
 func TestAnUnreportedAlertThatTheAPILists(t *testing.T) {
 	a := &grouping.Alert{Fingerprint: "00112233445566aa", Status: grouping.StatusUnreported, ChangedAt: night.Add(-time.Hour)}
 	site := newSite(nil)
-	sentence := func() string { return site.unreportedSentence("default", a).String() }
+	g := &grouping.AlertGroup{Meta: grouping.Meta{Key: grouping.Key{Source: "default"}}, Alerts: []*grouping.Alert{a}}
+	sentence := func() string { return site.unreportedSentence(g, a).String() }
 	require.Equal(t, "Cause unknown: the notification of 02:02 left it out", sentence())
 	site.ListedBy = func(string, grouping.Fingerprint) string { return "" }
 	require.Equal(t, "Cause unknown: the notification of 02:02 left it out", sentence())
@@ -24,4 +25,6 @@ func TestAnUnreportedAlertThatTheAPILists(t *testing.T) {
 		return "http://am-0:9093"
 	}
 	require.Equal(t, "Cause unknown: the notification of 02:02 left it out, but am-0:9093 still lists it as active", sentence())
+	g.ClosedBy = &grouping.Closing{Person: grouping.Person{Name: "jo"}, At: night.Add(-time.Hour)}
+	require.Equal(t, "Closed by jo (not verified) at 02:02", sentence(), "the cause is known")
 }

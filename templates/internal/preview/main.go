@@ -302,8 +302,10 @@ func list(s *templates.Site, groups []*grouping.AlertGroup, q url.Values) templa
 		return !g.IsAcknowledged(s.Now)
 	})))
 	if v.LeavesOutOthers() {
-		unreported := v.OfUnreported().ListQuery()
-		p.AddOthers(s, v, len(slices.DeleteFunc(slices.Clone(groups), func(g *grouping.AlertGroup) bool { return !unreported.Selects(g) })))
+		of := v.OfUnreported().ListQuery()
+		unreported := of.Select(groups)
+		of.Closed = true
+		p.AddOthers(s, v, len(unreported), len(of.Select(groups)))
 	}
 	return p
 }
