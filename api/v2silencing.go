@@ -1,13 +1,16 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"muster/grouping"
 	"muster/internal/person"
@@ -42,8 +45,52 @@ func (d *Door) passV2Silence(c *gin.Context) {
 		v2FailPerson(c, err)
 		return
 	}
+	if by.Verified {
+		if body, err = withCreator(body, by.Name); err != nil {
+			v2Fail(c, http.StatusBadRequest, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
 	answer, err := d.Silencer.PassPost(c.Request.Context(), source, c.GetHeader("Content-Type"), body, by)
 	d.passV2Answer(c, answer, err)
+}
+
+var errNotObject = errors.New("the body is not a JSON object")
+
+// withCreator returns the body of a silence with another creator. All else stays as it is.
+//
+// It reads as Alertmanager does: the case of a name does not count, the last of several equal names
+// does, and what follows the object is ignored. Otherwise a client could get another name through.
+func withCreator(body []byte, name string) ([]byte, error) {
+	from := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if begin, err := from.ReadToken(); err != nil || begin.Kind() != jsontext.KindBeginObject {
+		return nil, errNotObject
+	}
+	out := []byte{'{'}
+	for from.PeekKind() == jsontext.KindString {
+		key, err := from.ReadValue()
+		if err != nil {
+			return nil, errNotObject
+		}
+		key = key.Clone()
+		value, err := from.ReadValue()
+		if err != nil {
+			return nil, errNotObject
+		}
+		var said string
+		if json.Unmarshal(key, &said, jsontext.AllowInvalidUTF8(true)) != nil || strings.EqualFold(said, "createdBy") {
+			continue
+		}
+		out = append(append(append(append(out, key...), ':'), value...), ',')
+	}
+	if end, err := from.ReadToken(); err != nil || end.Kind() != jsontext.KindEndObject {
+		return nil, errNotObject
+	}
+	quoted, err := jsontext.AppendQuote(nil, name)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(append(out, `"createdBy":`...), quoted...), '}'), nil
 }
 
 // passV2Expiry passes the end of a silence on to Alertmanager.
@@ -65,8 +112,7 @@ func (d *Door) passV2Expiry(c *gin.Context) {
 // has no place for one.
 const unnamed = "a client of the API"
 
-// v2Silencer returns who changes a silence. A verified name wins over the creator in the body, which
-// Alertmanager keeps as it is.
+// v2Silencer returns who changes a silence. A verified name wins over the creator in the body.
 func (d *Door) v2Silencer(c *gin.Context, creator string) (grouping.Person, error) {
 	by, err := d.People.Silencer(c.Request, "")
 	refused, ok := errors.AsType[*person.RefusedError](err)

@@ -43,10 +43,11 @@ func TestSilencesArePassedOn(t *testing.T) {
 		require.Empty(t, w.Body.String())
 		fake.Answer = grouping.SilenceAnswer{}
 	}
+	passed := strings.Replace(postedSilence, `"createdBy":"root","comment":"c"`, `"comment":"c","createdBy":"mira"`, 1)
 	require.Equal(t, []testserver.SilenceCall{
-		{Source: "default", Body: postedSilence, By: mira},
+		{Source: "default", Body: passed, By: mira},
 		{Source: "default", ID: testserver.FakeSilenceID, By: mira},
-		{Source: "default", Body: postedSilence, By: mira},
+		{Source: "default", Body: passed, By: mira},
 		{Source: "default", ID: testserver.FakeSilenceID, By: mira},
 	}, fake.Calls())
 	fake.Answer = grouping.SilenceAnswer{Status: http.StatusBadRequest, ContentType: "application/json", Body: []byte(`"bad <matcher>"`)}
@@ -118,6 +119,36 @@ func TestAlertmanagerDoesNotAnswer(t *testing.T) {
 		require.Equal(t, code, w.Code)
 		require.JSONEq(t, `"`+err.Error()+`"`, w.Body.String())
 	}
+}
+
+// Alertmanager gets the verified name, however a client writes the creator. The rest stays as it is.
+func TestTheVerifiedNameIsTheCreator(t *testing.T) {
+	fake := &testserver.FakeSilencer{Names: []string{"default"}}
+	h := v2Silencing(t, fake, person.Silences{Allowed: true, Unverified: true})
+	post := func(body string, headers ...string) int {
+		return h.Do(http.MethodPost, "/api/v2/silences", strings.NewReader(body), headers...).Code
+	}
+	for body, passed := range map[string]string{
+		`{"createdBy":"root"}`:            `{"createdBy":"mira \"x\""}`,
+		`{"comment":"c"}`:                 `{"comment":"c","createdBy":"mira \"x\""}`,
+		`{"createdBy":"a","CREATEDby":1}`: `{"createdBy":"mira \"x\""}`,
+		`{"id":"7","createdBy":null,"later":[{"createdBy":"kept"}, 1.50],"comment":"` + "\xff" + `"} {"createdBy":"root"}`: `{"id":"7",` +
+			`"later":[{"createdBy":"kept"}, 1.50],"comment":"` + "\xff" + `","createdBy":"mira \"x\""}`,
+	} {
+		require.Equal(t, http.StatusOK, post(body, "X-User", `mira "x"`), body)
+		calls := fake.Calls()
+		require.Equal(t, passed, calls[len(calls)-1].Body)
+	}
+	n := len(fake.Calls())
+	for _, body := range []string{"", "null", `["createdBy"]`, `{"createdBy":"root"`, `{"createdBy" "root"}`} {
+		w := h.Do(http.MethodPost, "/api/v2/silences", strings.NewReader(body), "X-User", "mira")
+		require.Equal(t, http.StatusBadRequest, w.Code, body)
+		require.JSONEq(t, `{"code":400,"message":"the body is not a JSON object"}`, w.Body.String())
+	}
+	require.Len(t, fake.Calls(), n)
+	typed := `{ "createdBy":"root", "x":1}`
+	require.Equal(t, http.StatusOK, post(typed))
+	require.Equal(t, typed, fake.Calls()[n].Body, "without a verified name it stays as it is")
 }
 
 // Without verified names, the creator of the silence is the name.
