@@ -83,7 +83,8 @@ func testSilenced(c *causes) {
 func testSilenceEnds(c *causes) {
 	c.fires("SilenceEnds", "e1")
 	c.fires("SilenceEnds", "e2")
-	c.am.silenceFor("e1", groupInterval+3*time.Second)
+	// A busy machine needs seconds to see the silence before it ends.
+	c.am.silenceFor("e1", groupInterval+6*time.Second)
 	g, muted := c.suppressed("SilenceEnds", "e1")
 	require.Equal(c, "firing", g.alert("e2").Status)
 	c.m.waitNamed(c.T, "SilenceEnds", "e1 fires again", func(g group) bool {

@@ -108,9 +108,8 @@ func groupID(t *testing.T, m *muster) string {
 	return g.ID
 }
 
-// Two Musters on one Redis: while one of them runs, nothing is missing. After both were
-// killed, they know one gap.
-func TestGapsOfTwoMusters(t *testing.T) {
+// Two Musters on one Redis: while one of them runs, nothing is missing.
+func TestNoGapWhileAMusterRuns(t *testing.T) {
 	t.Parallel()
 	redis := startRedis(t)
 	a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
@@ -118,6 +117,19 @@ func TestGapsOfTwoMusters(t *testing.T) {
 	<-time.After(gapPrecision + gapSlack)
 	b.start()
 	<-time.After(gapSettle + gapSlack)
+	for _, m := range []*muster{a, b} {
+		gaps, err := m.gaps()
+		require.NoError(t, err)
+		require.Empty(t, gaps)
+	}
+}
+
+// After both Musters were killed, they know one gap.
+func TestAGapOfTwoMusters(t *testing.T) {
+	t.Parallel()
+	redis := startRedis(t)
+	a, b := startMuster(t, "--redis.url="+redis.url), startMuster(t, "--redis.url="+redis.url)
+	<-time.After(gapSettle + gapSlack) // both looked for gaps
 	for _, m := range []*muster{a, b} {
 		gaps, err := m.gaps()
 		require.NoError(t, err)
