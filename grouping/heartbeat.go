@@ -43,8 +43,8 @@ const (
 	HeartbeatUnknown HeartbeatState = "unknown"
 )
 
-// HeartbeatStates lists every state, the worst first.
-func HeartbeatStates() []HeartbeatState {
+// heartbeatStates lists every state, the worst first.
+func heartbeatStates() []HeartbeatState {
 	return []HeartbeatState{HeartbeatEnded, HeartbeatLate, HeartbeatUnknown, HeartbeatArrives}
 }
 
@@ -222,7 +222,7 @@ func HeartbeatsOf(groups []*AlertGroup, started, now time.Time) []Heartbeat {
 		}
 	}
 	out := slices.Collect(maps.Values(newest))
-	rank := func(s HeartbeatState) int { return slices.Index(HeartbeatStates(), s) }
+	rank := func(s HeartbeatState) int { return slices.Index(heartbeatStates(), s) }
 	slices.SortFunc(out, func(a, b Heartbeat) int {
 		return cmp.Or(cmp.Compare(rank(a.State), rank(b.State)), cmp.Compare(a.Source, b.Source), a.At.Compare(b.At),
 			cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.Alertmanager, b.Alertmanager))

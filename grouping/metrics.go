@@ -114,7 +114,7 @@ func (c *gauges) collectHeartbeats(sources map[string]SourceTotals, gauge func(*
 		counts[key{h.Source, h.State}]++
 	}
 	for name := range sources {
-		for _, state := range HeartbeatStates() {
+		for _, state := range heartbeatStates() {
 			gauge(c.heartbeats, float64(counts[key{name, state}]), name, string(state))
 		}
 	}

@@ -58,7 +58,7 @@ func acknowledgedNight() *stream {
 
 // The numbers are counted by hand from the list above.
 func TestReportOfAcknowledgements(t *testing.T) {
-	d, err := history.DigestOf(sunday, nil, acknowledgedNight().all())
+	d, err := digestOf(sunday, nil, acknowledgedNight().all())
 	require.NoError(t, err)
 	r := d.Report(ofMonday("alertname"))
 	require.Equal(t, 5, r.Totals.Ended)
@@ -108,7 +108,7 @@ func TestReportBeginsAfterAnAcknowledgement(t *testing.T) {
 	} {
 		s := &stream{}
 		s.alert("23 01:00:00", resolved, groupA, cpuA, "21 20:00:00", "23 01:00:00")
-		d, err := history.DigestOf(sunday, []*grouping.AlertGroup{known(&c.ack)}, s.all())
+		d, err := digestOf(sunday, []*grouping.AlertGroup{known(&c.ack)}, s.all())
 		require.NoError(t, err)
 		require.Equal(t, c.want, d.Report(ofMonday("alertname")).Totals.Acknowledged)
 	}

@@ -93,7 +93,7 @@ func requireCounted(t require.TestingT, d *history.Digest, q history.ReportQuery
 
 // Each number of a report has a list of that length.
 func TestCountedIsWhatAReportCounts(t *testing.T) {
-	d, err := history.DigestOf(sunday, begin(), night().all())
+	d, err := digestOf(sunday, begin(), night().all())
 	require.NoError(t, err)
 	for _, by := range []string{"alertname", history.ByReceiver, "pod", "severity"} {
 		requireCounted(t, d, ofMonday(by))
@@ -105,7 +105,7 @@ func TestCountedIsWhatAReportCounts(t *testing.T) {
 
 // The lists of Monday, which are written down by hand from the events of the night.
 func TestCounted(t *testing.T) {
-	d, err := history.DigestOf(sunday, begin(), night().all())
+	d, err := digestOf(sunday, begin(), night().all())
 	require.NoError(t, err)
 	q := history.CountedQuery{ReportQuery: ofMonday("alertname"), Number: history.NumberFirings, Limit: 4}
 	names := func() (list []string) {

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"iter"
 	"math"
 	"slices"
 	"time"
@@ -135,18 +134,6 @@ func NewDigest(since time.Time, groups []*grouping.AlertGroup) *Digest {
 		d.addKnownAcks(g)
 	}
 	return d
-}
-
-// DigestOf returns the digest of a part of the history.
-func DigestOf(since time.Time, groups []*grouping.AlertGroup, events iter.Seq2[grouping.Event, error]) (*Digest, error) {
-	d := NewDigest(since, groups)
-	for e, err := range events {
-		if err != nil {
-			return nil, err
-		}
-		d.Add(&e)
-	}
-	return d, nil
 }
 
 // Since returns the beginning of the digest.

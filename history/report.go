@@ -1,7 +1,6 @@
 package history
 
 import (
-	"iter"
 	"time"
 
 	"github.com/prometheus/alertmanager/pkg/labels"
@@ -109,14 +108,4 @@ type Day struct {
 	Day        time.Time
 	Firings    int
 	BySeverity [Severities]int // by grouping.Severity
-}
-
-// NewReport returns the report of a stream of events, oldest first. It begins at a time at
-// which the groups had the given state.
-func NewReport(q ReportQuery, begin time.Time, groups []*grouping.AlertGroup, events iter.Seq2[grouping.Event, error]) (*Report, error) {
-	d, err := DigestOf(begin, groups, events)
-	if err != nil {
-		return nil, err
-	}
-	return d.Report(q), nil
 }

@@ -132,6 +132,30 @@ func (s *stream) all() iter.Seq2[grouping.Event, error] {
 	}
 }
 
+// digestOf returns the digest of events that are oldest first. The groups had the given state
+// before them.
+func digestOf(since time.Time, groups []*grouping.AlertGroup, events iter.Seq2[grouping.Event, error]) (*history.Digest, error) {
+	d := history.NewDigest(since, groups)
+	for e, err := range events {
+		if err != nil {
+			return nil, err
+		}
+		d.Add(&e)
+	}
+	return d, nil
+}
+
+// newReport returns the report of such events.
+func newReport(
+	q history.ReportQuery, since time.Time, groups []*grouping.AlertGroup, events iter.Seq2[grouping.Event, error],
+) (*history.Report, error) {
+	d, err := digestOf(since, groups, events)
+	if err != nil {
+		return nil, err
+	}
+	return d.Report(q), nil
+}
+
 const (
 	opened, closed     = grouping.EventOpened, grouping.EventClosed
 	fired, refired     = grouping.EventFired, grouping.EventRefired
@@ -236,7 +260,7 @@ func night() *stream {
 }
 
 func report(t require.TestingT, q history.ReportQuery) *history.Report {
-	r, err := history.NewReport(q, sunday, begin(), night().all())
+	r, err := newReport(q, sunday, begin(), night().all())
 	require.NoError(t, err)
 	return r
 }
@@ -310,7 +334,7 @@ func TestReportOfAlertsThatAreGone(t *testing.T) {
 	s.alert("23 01:10:00", suppressed, groupA, mem1, "23 01:00:00", "")
 	s.alert("23 02:01:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "").Alert = gone
 	s.alert("23 02:01:00", unreported, groupA, mem1, "23 01:00:00", "").Alert = gone
-	r, err := history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	r, err := newReport(ofMonday("alertname"), sunday, nil, s.all())
 	require.NoError(t, err)
 	require.Equal(t, 2, r.Totals.Ended)
 	require.Zero(t, r.Totals.UnknownEnds)
@@ -320,7 +344,7 @@ func TestReportOfAlertsThatAreGone(t *testing.T) {
 
 	s.alert("23 02:30:00", grouping.EventReturned, groupA, cpuA, "23 01:00:00", "")
 	s.alert("23 03:00:00", resolved, groupA, cpuA, "23 01:00:00", "23 02:59:00")
-	r, err = history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	r, err = newReport(ofMonday("alertname"), sunday, nil, s.all())
 	require.NoError(t, err)
 	require.Equal(t, 2, r.Totals.Firings)
 	require.Equal(t, (119+60)*time.Minute, r.Totals.Firing)
@@ -335,12 +359,12 @@ func TestReportOfADispute(t *testing.T) {
 	later := s.alert("23 01:14:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "23 01:09:00")
 	later.Alert = &grouping.AlertDetail{Status: grouping.StatusResolved}
 	s.alert("23 01:16:00", grouping.EventChanged, groupA, cpuA, "23 01:00:00", "").Alert = &grouping.AlertDetail{Status: grouping.StatusFiring}
-	r, err := history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	r, err := newReport(ofMonday("alertname"), sunday, nil, s.all())
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Totals.Firings)
 	require.Zero(t, r.Totals.Ended)
 	s.alert("23 02:00:00", resolved, groupA, cpuA, "23 01:00:00", "23 01:59:00")
-	r, err = history.NewReport(ofMonday("alertname"), sunday, nil, s.all())
+	r, err = newReport(ofMonday("alertname"), sunday, nil, s.all())
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Totals.Ended)
 	require.Equal(t, 59*time.Minute, r.Totals.Median)
@@ -414,7 +438,7 @@ func TestReportWithoutTheWindowBefore(t *testing.T) {
 }
 
 func TestReportOfNothing(t *testing.T) {
-	r, err := history.NewReport(ofMonday("alertname"), sunday, nil, (&stream{}).all())
+	r, err := newReport(ofMonday("alertname"), sunday, nil, (&stream{}).all())
 	require.NoError(t, err)
 	require.Equal(t, history.Row{}, r.Totals)
 	require.Empty(t, r.Rows)
@@ -422,7 +446,7 @@ func TestReportOfNothing(t *testing.T) {
 	require.False(t, ok)
 	require.Equal(t, []history.Day{{Day: monday}}, r.Days)
 
-	_, err = history.NewReport(ofMonday("alertname"), sunday, nil, func(yield func(grouping.Event, error) bool) {
+	_, err = newReport(ofMonday("alertname"), sunday, nil, func(yield func(grouping.Event, error) bool) {
 		yield(grouping.Event{}, errors.New("lost"))
 	})
 	require.EqualError(t, err, "lost")
@@ -510,7 +534,7 @@ func TestReportOfAnyEvents(t *testing.T) {
 		since := sunday.Add(time.Duration(rapid.IntRange(-100, 100).Draw(t, "since")) * time.Hour)
 		until := since.Add(time.Duration(rapid.IntRange(1, 100).Draw(t, "until")) * time.Hour)
 		by := rapid.SampledFrom([]string{"alertname", history.ByReceiver, "pod"}).Draw(t, "by")
-		r, err := history.NewReport(history.ReportQuery{Since: since, Until: until, By: by}, sunday, begin(), s.all())
+		r, err := newReport(history.ReportQuery{Since: since, Until: until, By: by}, sunday, begin(), s.all())
 		require.NoError(t, err)
 		for _, x := range append(r.Rows, r.Totals, r.TotalsBefore) {
 			for _, n := range []int{
@@ -526,7 +550,7 @@ func TestReportOfAnyEvents(t *testing.T) {
 			days += d.Firings
 		}
 		require.Equal(t, r.Totals.Firings, days)
-		d, err := history.DigestOf(sunday, begin(), s.all())
+		d, err := digestOf(sunday, begin(), s.all())
 		require.NoError(t, err)
 		requireCounted(t, d, history.ReportQuery{Since: since, Until: until, By: by})
 	})

@@ -8,8 +8,8 @@ import (
 	"muster/grouping"
 )
 
-// CookieName is the name of the cookie that keeps a typed name. Muster's script reads it too.
-const CookieName = "muster-name"
+// cookieName is the name of the cookie that keeps a typed name. Muster's script reads it too.
+const cookieName = "muster-name"
 
 // cookieAge is how long a browser keeps a typed name, in seconds: a year.
 const cookieAge = 365 * 24 * 60 * 60
@@ -22,14 +22,14 @@ func Remember(w http.ResponseWriter, who grouping.Person, path string, secure bo
 	}
 	// The script fills in forms with it, so it is not HttpOnly. It proves nothing.
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // G124: see above
-		Name: CookieName, Value: url.PathEscape(who.Name), Path: cmp.Or(path, "/"), MaxAge: cookieAge,
+		Name: cookieName, Value: url.PathEscape(who.Name), Path: cmp.Or(path, "/"), MaxAge: cookieAge,
 		Secure: secure, SameSite: http.SameSiteStrictMode,
 	})
 }
 
 // remembered returns the name that a browser kept, or "".
 func remembered(r *http.Request) string {
-	cookie, err := r.Cookie(CookieName)
+	cookie, err := r.Cookie(cookieName)
 	if err != nil {
 		return ""
 	}

@@ -79,7 +79,7 @@ func TestTheCookieKeepsATypedName(t *testing.T) {
 		require.Equal(t, "rob", who.Name, "the field wins")
 	}
 	for _, value := range []string{"%zz", "mi%0ara", strings.Repeat("x", 101), ""} {
-		_, err := p.Writer(request("192.0.2.1:1", "Cookie", CookieName+"="+value), "")
+		_, err := p.Writer(request("192.0.2.1:1", "Cookie", cookieName+"="+value), "")
 		requireRefused(t, http.StatusBadRequest, "", err)
 	}
 	w := httptest.NewRecorder()
@@ -90,7 +90,7 @@ func TestTheCookieKeepsATypedName(t *testing.T) {
 func TestAVerifiedNameWins(t *testing.T) {
 	p := Policy{HasUsers: func() bool { return true }}
 	require.True(t, p.Verified())
-	r := request("192.0.2.1:1", "Cookie", CookieName+"=jo")
+	r := request("192.0.2.1:1", "Cookie", cookieName+"=jo")
 	r = r.WithContext(WithUser(r.Context(), "mira"))
 	for _, typed := range []string{"", "mira", " mira"} {
 		who, err := p.Writer(r, typed)

@@ -69,11 +69,11 @@ func (f *Filter) Text() string {
 	if f.Err != nil {
 		return strings.Join(f.Texts, ", ")
 	}
-	return FilterText(f.Matchers, f.Words)
+	return filterText(f.Matchers, f.Words)
 }
 
-// FilterText returns matchers and words as the text of a filter.
-func FilterText(ms labels.Matchers, words []string) string {
+// filterText returns matchers and words as the text of a filter.
+func filterText(ms labels.Matchers, words []string) string {
 	parts := make([]string, 0, len(ms)+1)
 	for _, m := range ms {
 		parts = append(parts, m.String())

@@ -9,8 +9,8 @@ import (
 	"muster/history"
 )
 
-// DefaultReportWindow is how much of the past a report is about if nobody says it.
-const DefaultReportWindow = 7 * 24 * time.Hour
+// defaultReportWindow is how much of the past a report is about if nobody says it.
+const defaultReportWindow = 7 * 24 * time.Hour
 
 // Report has the parameters of a report.
 type Report struct {
@@ -27,7 +27,7 @@ func (p *Params) Report(now time.Time) Report {
 		r.Until = now.UTC()
 	}
 	if r.Since.IsZero() {
-		r.Since = r.Until.Add(-DefaultReportWindow)
+		r.Since = r.Until.Add(-defaultReportWindow)
 	}
 	switch {
 	case !r.Since.Before(now):

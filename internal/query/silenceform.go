@@ -25,9 +25,9 @@ const (
 // SilencePresets are the durations that the form for a new silence offers.
 func SilencePresets() []string { return []string{"30m", "1h", DefaultSilenceFor, "4h", "8h", "24h"} }
 
-// MaxSilenceComment is the maximum number of characters of a comment. Every list of silences
+// maxSilenceComment is the maximum number of characters of a comment. Every list of silences
 // shows its beginning.
-const MaxSilenceComment = 1000
+const maxSilenceComment = 1000
 
 // SilenceForm has the fields of the form for a new silence, as a person filled them in.
 type SilenceForm struct {
@@ -128,7 +128,7 @@ func (f *SilenceForm) CommentProblem() string {
 	switch {
 	case f.Comment == "":
 		return "Say why, and name a ticket if there is one."
-	case utf8.RuneCountInString(f.Comment) > MaxSilenceComment:
+	case utf8.RuneCountInString(f.Comment) > maxSilenceComment:
 		return "The comment has more than 1000 characters."
 	case !utf8.ValidString(f.Comment):
 		return "The comment is not valid UTF-8."
