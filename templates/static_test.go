@@ -74,7 +74,8 @@ func TestTheDarkSchemeIsOnlyColors(t *testing.T) {
 
 	const declaration = `\s*(--[a-z-]+): #[0-9a-f]{3,6};(?: /\*.*\*/)?\n`
 	root := regexp.MustCompile(`(?s):root \{\n(.*?)\n\}`).FindString(string(css))
-	dark := regexp.MustCompile(`prefers-color-scheme: dark\) \{\n  :root \{\n((?:` + declaration + `)+)  \}\n\}`).FindStringSubmatch(string(css))
+	block := regexp.MustCompile(`prefers-color-scheme: dark\) \{\n  :root \{\n((?:` + declaration + `)+)  \}\n\}`)
+	dark := block.FindStringSubmatch(string(css))
 	require.NotNil(t, dark)
 	for _, found := range regexp.MustCompile(declaration).FindAllStringSubmatch(dark[1], -1) {
 		require.Regexp(t, `\n  `+found[1]+`: #[0-9a-f]{3,6};`, root, "it is a color in the light scheme, too")

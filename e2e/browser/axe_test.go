@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -15,20 +16,31 @@ var axe string
 // colorRules are the rules of axe-core that depend on colors. axe-core enables them by default.
 var colorRules = []string{"color-contrast", "link-in-text-block"}
 
-// accessible asserts that axe-core finds no violation on the page, and that nothing is wider than
-// the window, in both color schemes. The dark scheme changes only colors, which a test of the
-// templates checks. So the rules that do not depend on colors run once.
-func (b *tab) accessible(name string) {
+// accessible asserts that axe-core finds no violation on the open page, and that nothing is wider
+// than the window, in windows of these widths and in both color schemes. The dark scheme changes
+// only colors, which a test of the templates checks. So the rules that do not depend on colors run
+// once for each width.
+func (b *tab) accessible(name string, widths ...int64) {
 	b.t.Helper()
-	fits := fmt.Sprintf(`document.documentElement.scrollWidth <= %d`, b.width)
-	b.scheme(false)
 	eval[bool](b, axe+"; true")
-	require.Empty(b.t, b.violations(nil), name)
-	require.True(b.t, eval[bool](b, fits), "%s is wider than the window", name)
-	b.scheme(true)
-	require.True(b.t, eval[bool](b, `matchMedia('(prefers-color-scheme: dark)').matches`))
-	require.Empty(b.t, b.violations(colorRules), "%s, dark", name)
-	require.True(b.t, eval[bool](b, fits), "%s is wider than the window, dark", name)
+	for _, width := range widths {
+		where := fmt.Sprintf("%s, %d pixels", name, width)
+		b.scheme(false)
+		b.fits(where, width)
+		require.Empty(b.t, b.violations(nil), where)
+		b.scheme(true)
+		b.until(`matchMedia('(prefers-color-scheme: dark)').matches`)
+		b.fits(where+", dark", width)
+		require.Empty(b.t, b.violations(colorRules), "%s, dark", where)
+	}
+}
+
+// fits changes the width of the window, and asserts that nothing on the open page is wider.
+func (b *tab) fits(name string, width int64) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Do(b.ctx, chromedp.EmulateViewport(width, 900)))
+	b.until(fmt.Sprintf(`innerWidth === %d`, width))
+	require.LessOrEqual(b.t, eval[int](b, `document.documentElement.scrollWidth`), int(width), "%s is wider than the window", name)
 }
 
 // violation is a rule that elements of a page violate.

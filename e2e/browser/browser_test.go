@@ -186,7 +186,6 @@ type tab struct {
 	t     *testing.T
 	ctx   context.Context
 	close func()
-	width int64
 
 	mu       sync.Mutex
 	problems []string // guarded by mu
@@ -199,7 +198,7 @@ func open(t *testing.T, width, height int64, dark bool, opts ...chromedp.Context
 	t.Helper()
 	created, cancel := newTab(opts...)
 	ctx, stop := context.WithTimeout(created, 5*time.Minute) // the tests of other packages use the cores too
-	b := &tab{t: t, ctx: ctx, width: width, close: func() {
+	b := &tab{t: t, ctx: ctx, close: func() {
 		stop()
 		cancel()
 	}}
