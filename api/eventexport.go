@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 
@@ -41,6 +42,9 @@ func (d *Door) exportEvents(c *gin.Context, q grouping.EventQuery, format query.
 // eachEvent calls write with the events that the query selects, oldest first, until it returns
 // false. It does not use the cursor of the query.
 func (d *Door) eachEvent(ctx context.Context, q grouping.EventQuery, write func(*grouping.Event) bool) error {
+	if q.Group != "" {
+		return d.eachEventOfGroup(ctx, q, write)
+	}
 	written := 0
 	for e, err := range d.Groups.StreamEvents(ctx, q.Since) {
 		switch {
@@ -58,6 +62,61 @@ func (d *Door) eachEvent(ctx context.Context, q grouping.EventQuery, write func(
 		}
 	}
 	return nil
+}
+
+// eachEventOfGroup is eachEvent for a query with a group. A storage reads the events of a group
+// without those of the others, but the newest ones first. So all pages are read to learn where they
+// begin, and then again from the oldest one.
+func (d *Door) eachEventOfGroup(ctx context.Context, q grouping.EventQuery, write func(*grouping.Event) bool) error {
+	limit := q.Limit
+	q.Cursor, q.Limit = "", grouping.MaxLimit
+	cursors := []string{""}
+	page, err := d.Groups.Events(ctx, q)
+	for ; err == nil && page.Next != ""; page, err = d.Groups.Events(ctx, q) {
+		q.Cursor = page.Next
+		cursors = append(cursors, page.Next)
+	}
+	if err != nil {
+		return err
+	}
+	written, events := 0, page.Events
+	for i := len(cursors) - 1; ; i-- {
+		for j := range slices.Backward(events) {
+			if !write(&events[j]) {
+				return nil
+			}
+			if written++; written == limit {
+				return nil
+			}
+		}
+		if i == 0 {
+			return nil
+		}
+		if events, err = d.eventsBetween(ctx, q, cursors[i], cursors[i-1]); err != nil {
+			return err
+		}
+	}
+}
+
+// eventsBetween returns the events from an ID until before a cursor, the newest first. They are
+// those of a page, and those that came late.
+func (d *Door) eventsBetween(ctx context.Context, q grouping.EventQuery, from, cursor string) (events []grouping.Event, err error) {
+	for {
+		q.Cursor = cursor
+		page, err := d.Groups.Events(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Events {
+			if page.Events[i].ID < from {
+				return events, nil
+			}
+			events = append(events, page.Events[i])
+		}
+		if cursor = page.Next; cursor <= from {
+			return events, nil
+		}
+	}
 }
 
 // writeEventLine writes an event as a line of NDJSON.

@@ -101,6 +101,65 @@ func TestEventsAsLines(t *testing.T) {
 	require.Zero(t, h.Limits.Limit("responses").Used())
 }
 
+// pagedHistory has the events of one group, oldest first. The whole history cannot be read. While
+// events are read the second time, one comes late.
+type pagedHistory struct {
+	testserver.Stub
+
+	events []grouping.Event
+	late   grouping.Event
+	pages  int
+}
+
+func (s *pagedHistory) Events(_ context.Context, q grouping.EventQuery) (page grouping.EventPage, err error) {
+	if s.pages++; s.pages == 4 {
+		i, _ := slices.BinarySearchFunc(s.events, s.late, func(a, b grouping.Event) int { return strings.Compare(a.ID, b.ID) })
+		s.events = slices.Insert(s.events, i, s.late)
+	}
+	for i := range slices.Backward(s.events) {
+		e := &s.events[i]
+		if !q.Matches(e) || q.Cursor != "" && e.ID >= q.Cursor {
+			continue
+		}
+		if len(page.Events) == q.Limit {
+			page.Next = page.Events[q.Limit-1].ID
+			break
+		}
+		page.Events = append(page.Events, *e)
+	}
+	return page, nil
+}
+
+// An export of a group does not read the events of all the others. It reads a page at a time.
+func TestExportOfAGroupReadsItsEventsOnly(t *testing.T) {
+	h := testserver.New(t, testserver.Options{})
+	group := grouping.Key{Source: "prod", Receiver: "team"}.ID()
+	start := time.Now().Add(-time.Hour)
+	event := func(i int) grouping.Event {
+		at := start.Add(time.Duration(i) * time.Millisecond)
+		return grouping.Event{
+			ID: string(grouping.NewStamp(at, 0, "00000000000000aa")) + "000000", Time: at, Kind: grouping.EventFired, GroupID: group,
+		}
+	}
+	made := func() *pagedHistory {
+		s := &pagedHistory{late: event(2*grouping.MaxLimit - 101)}
+		for i := range 5 * grouping.MaxLimit / 2 {
+			s.events = append(s.events, event(2*i))
+		}
+		return s
+	}
+	for limit, want := range map[string]int{"": 5*grouping.MaxLimit/2 + 1, "&limit=3": 3, "&limit=1500": 1500, "&since=1s": 0} {
+		s := made()
+		h.Use(s)
+		events := lines[api.EventView](t, h.Get("/api/v1/events?format=ndjson&group="+string(group)+limit).Body)
+		require.Len(t, events, want, limit)
+		for i, e := range events {
+			require.Equal(t, s.events[i].ID, e.ID)
+		}
+		require.LessOrEqual(t, s.pages, 6)
+	}
+}
+
 // requireTable compares rows of CSV with the fields of JSON values.
 func requireTable(t *testing.T, rows [][]string, values []map[string]any) {
 	t.Helper()
