@@ -74,14 +74,14 @@ func (r *objectReader) has(name string) bool {
 	return true
 }
 
-// hasText reads the next field if it has this name, and its value has this text.
-func (r *objectReader) hasText(name string, text []byte) bool {
+// hasValue reads the next field if it has this name, and isValue accepts as many of its bytes.
+func (r *objectReader) hasValue(name string, size int, isValue func(text []byte) bool) bool {
 	before, later := r.rest, r.later
 	if !r.has(name) {
 		return false
 	}
-	if rest, ok := bytes.CutPrefix(r.rest, text); ok {
-		r.rest = rest
+	if len(r.rest) >= size && isValue(r.rest[:size]) {
+		r.rest = r.rest[size:]
 		return true
 	}
 	r.rest, r.later = before, later

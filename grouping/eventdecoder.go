@@ -1,6 +1,9 @@
 package grouping
 
-import "bytes"
+import (
+	"bytes"
+	"hash/maphash"
+)
 
 // EventDecoder decodes the events of a stream. The events of one alert repeat its labels, so it
 // decodes equal labels once, and its events share them. It is not safe for concurrent use. The
@@ -8,18 +11,21 @@ import "bytes"
 type EventDecoder struct {
 	known map[string]*knownLabels // by the fingerprint of an alert, or by a group
 	bytes int                     // of the texts of known
+	seed  maphash.Seed            // of the hashes of known
 	text  []byte                  // memory for the text of an event
 }
 
-// knownLabels are the last labels that the events of an alert or of a group have.
+// knownLabels are the last labels that the events of an alert or of a group have. The hash of their
+// text stands for it: the labels of all alerts need much memory.
 type knownLabels struct {
 	of     string // the key
-	text   []byte
+	hash   uint64
+	size   int // of the text
 	labels Labels
 }
 
-// maxKnownBytes is the maximum size of the texts that an EventDecoder keeps. That of an alert has
-// some 300 bytes. What was decoded from them has about twice the size.
+// maxKnownBytes is the maximum size of the texts whose labels an EventDecoder keeps. That of an
+// alert has some 300 bytes. The labels have about as many, because their strings are shared.
 const maxKnownBytes = 4 << 20
 
 // Append appends the event with the stored text, unless it cannot be read. It does not keep the
@@ -50,9 +56,12 @@ func (d *EventDecoder) labels(r *objectReader, of string, to *Labels) {
 		return
 	}
 	known := d.known[of]
-	if known != nil && r.hasText(name, known.text) {
-		*to = known.labels
-		return
+	if known != nil {
+		same := func(text []byte) bool { return maphash.Bytes(d.seed, text) == known.hash }
+		if r.hasValue(name, known.size, same) {
+			*to = known.labels
+			return
+		}
 	}
 	before := r.rest
 	r.labels(name, to)
@@ -63,15 +72,15 @@ func (d *EventDecoder) labels(r *objectReader, of string, to *Labels) {
 	if known == nil {
 		known = &knownLabels{of: of}
 	}
-	d.bytes += len(text) - len(known.text)
+	d.bytes += len(text) - known.size
 	if d.bytes > maxKnownBytes {
 		clear(d.known)
 		d.bytes = len(text)
 	}
 	if d.known == nil {
-		d.known = map[string]*knownLabels{}
+		d.known, d.seed = map[string]*knownLabels{}, maphash.MakeSeed()
 	}
-	known.text, known.labels = append(known.text[:0], text...), *to
+	known.hash, known.size, known.labels = maphash.Bytes(d.seed, text), len(text), *to
 	d.known[of] = known
 }
 

@@ -3,6 +3,7 @@ package grouping
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -71,7 +72,7 @@ func TestADecoderKeepsFewLabels(t *testing.T) {
 		require.Equal(t, e.Labels, decoder.Append(nil, []byte(text))[0].Labels)
 		kept := 0
 		for _, known := range decoder.known {
-			kept += len(known.text)
+			kept += known.size
 		}
 		require.Equal(t, decoder.bytes, kept)
 		require.LessOrEqual(t, kept, maxKnownBytes)
@@ -95,4 +96,28 @@ func BenchmarkDecodeEvents(b *testing.B) {
 			}
 		})
 	}
+}
+
+// The labels of many alerts need memory, but not also for their texts.
+func TestADecoderKeepsNoTexts(t *testing.T) {
+	made := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(10_000)}, testRules)
+	texts, err := EncodeEvents(made.Events)
+	require.NoError(t, err)
+	var decoder EventDecoder
+	before := liveHeap()
+	var events []Event
+	for _, text := range texts {
+		events = decoder.AppendString(events[:0], text)
+	}
+	perAlert := (liveHeap() - before) / len(made.Events)
+	require.NotEmpty(t, decoder.known)
+	require.Less(t, perAlert, 650, "bytes")
+	runtime.KeepAlive([]any{made, texts})
+}
+
+func liveHeap() int {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc) //nolint:gosec // G115: memory ends before
 }
