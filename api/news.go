@@ -74,12 +74,39 @@ func newsSince(u *grouping.Update) time.Time {
 	if len(u.Events) > 0 {
 		return u.Events[0].Time
 	}
-	changed := time.Now()
+	now := time.Now()
+	oldest := now
 	switch {
-	case u.Group != nil && u.Group.UpdatedAt.Before(changed):
-		changed = u.Group.UpdatedAt
-	case u.Source != nil && u.Source.Stamp.Time().Before(changed):
-		changed = u.Source.Stamp.Time()
+	case u.Group != nil:
+		oldest = oldestChange(u.Before, u.Group, now)
+	case u.Source != nil && u.Source.Stamp.Time().Before(now):
+		oldest = u.Source.Stamp.Time()
 	}
-	return changed.Add(-lateness)
+	if now.Sub(oldest) > lateness {
+		return oldest.Add(-outage)
+	}
+	return oldest.Add(-lateness)
+}
+
+// oldestChange returns the time of the oldest write by which a group differs from the one before,
+// which may be nil. It is not after now.
+func oldestChange(before, g *grouping.AlertGroup, now time.Time) time.Time {
+	oldest := now
+	changed := func(at time.Time) {
+		if at.Before(oldest) {
+			oldest = at
+		}
+	}
+	if before == nil || before.Stamp != g.Stamp {
+		changed(g.UpdatedAt)
+	}
+	if before == nil {
+		return oldest
+	}
+	for _, a := range g.Alerts {
+		if known := before.Alert(a.Fingerprint); known != a && (known == nil || known.Stamp != a.Stamp) {
+			changed(a.Stamp.Time())
+		}
+	}
+	return oldest
 }

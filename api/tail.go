@@ -20,6 +20,9 @@ const (
 	// lateness is how much older than the time of a change its first event may be, if another
 	// replica made the change. The changes of a group in the last second arrive as one.
 	lateness = 5 * time.Second
+	// outage is how much older than the time of a late change its first event may be: a replica
+	// that cannot reach the storage writes everything later.
+	outage = time.Hour
 	// maxSeen is the number of written events that a tail remembers, so that it writes none
 	// twice. They are those of some seconds in a storm.
 	maxSeen = 1 << 15

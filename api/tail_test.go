@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -130,6 +131,38 @@ func TestTailHasEventsOfOtherReplicas(t *testing.T) {
 	again := add("again")
 	h.Publish(grouping.Update{ID: again.ID})
 	require.Equal(t, again.ID, nextLine(t, c).GroupID, "nothing is repeated")
+}
+
+// A replica that was cut off stores its events late, and its changes of a group that changed again
+// since then. A tail has these events, out of order.
+func TestTailHasLateEvents(t *testing.T) {
+	memory := storage.NewMemory(storage.DefaultMemoryOptions())
+	h := testserver.New(t, testserver.Options{Storage: memory, Clock: grouping.NewClock()})
+	srv := h.Listen(t)
+	h.PostKept(t, wiretest.Body())
+	groups, err := h.Manager.All(t.Context())
+	require.NoError(t, err)
+	before := groups[0]
+	c := followEvents(t, srv.URL, "since=2h")
+	for range 3 {
+		nextLine(t, c)
+	}
+	lateEvent := func(ago time.Duration, kind grouping.EventKind) grouping.Event {
+		stamp := grouping.NewStamp(time.Now().Add(-ago), 0, "00000000000000bb")
+		return grouping.Event{
+			ID: string(stamp) + "000000", Time: stamp.Time(), Kind: kind, GroupID: before.ID, Source: "default", Receiver: "team",
+			Fingerprint: "00000000000000ff",
+		}
+	}
+	fired, resolved := lateEvent(30*time.Minute, grouping.EventFired), lateEvent(20*time.Minute, grouping.EventResolved)
+	memory.PutEvents([]grouping.Event{fired, resolved}, nil)
+	merged := *before
+	merged.Alerts = append(slices.Clone(before.Alerts), &grouping.Alert{Fingerprint: "00000000000000ff", Stamp: resolved.Stamp()})
+	h.Publish(grouping.Update{ID: before.ID, Before: before, Group: grouping.NewAlertGroup(merged)})
+	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"last"`))
+	require.Equal(t, fired.ID, nextLine(t, c).ID)
+	require.Equal(t, resolved.ID, nextLine(t, c).ID)
+	require.Equal(t, grouping.EventOpened, nextLine(t, c).Kind)
 }
 
 func TestTailIsKeptAlive(t *testing.T) {
