@@ -28,30 +28,12 @@ import (
 	"muster/storage/storagetest"
 )
 
-// syncedLog is a log that can be read while it is written.
-type syncedLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-}
-
-func (l *syncedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *syncedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // A file has no log that reports this process its own writes. So a write that no
 // log reports must not count as lost.
 func TestFileUnderTrafficLosesNothing(t *testing.T) {
 	backend, err := file.Open(fileAt(filepath.Join(t.TempDir(), "muster.db")), promslog.NewNopLogger())
 	require.NoError(t, err)
-	clock, log := grouping.NewClock(), &syncedLog{}
+	clock, log := grouping.NewClock(), &lockedBuffer{}
 	tiered, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, clock, prometheus.NewRegistry(),
 		promslog.New(&promslog.Config{Writer: log}), tieredDefaults(TieredOptions{CheckInterval: 20 * time.Millisecond}))
 	require.NoError(t, err)

@@ -246,9 +246,8 @@ func (t *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[groupin
 	if err != nil {
 		return err
 	}
-	for _, d := range damaged {
-		t.logger.Warn("Failed to read a group in the storage backend", "backend", t.backend.Name(), "err", d)
-	}
+	t.logDamaged(damaged...)
+	t.damaged.keep(ids, damaged)
 	for _, id := range ids {
 		remote := documents[id]
 		if remote != nil {
@@ -385,18 +384,19 @@ func (t *Tiered) pushDocument(ctx context.Context, id grouping.ID, remote groupi
 		w.Next, w.Stamp = nil, local.Header().Deleted
 	}
 	stored, err := t.backend.Write(ctx, w)
-	_, damaged := errors.AsType[*grouping.DamagedGroupError](err)
+	damaged, isDamaged := errors.AsType[*grouping.DamagedGroupError](err)
 	switch {
 	case errors.Is(err, grouping.ErrVersionMismatch):
 		return false, nil
-	case damaged:
+	case isDamaged:
 		// The stored document cannot be read. It stays dirty in the copy, and other
 		// documents must still be pushed.
-		t.logger.Warn("Failed to merge a group with its damaged state in the storage backend", "group", id, "err", err)
+		t.logDamaged(damaged)
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("push group %s: %w", id, err)
 	}
+	t.damaged.remove(id)
 	if stored != nil {
 		t.advanceSeen(id, string(w.Stamp), stored.Header().Version)
 	}

@@ -92,6 +92,7 @@ type Tiered struct {
 	recoveries prometheus.Counter
 	lostWrites prometheus.Counter
 	ledger     ledger
+	damaged    damagedLog
 
 	// unchecked are the documents that the next checks for lost keys cover. Only the
 	// goroutine of Run uses it.

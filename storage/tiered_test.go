@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -369,6 +371,66 @@ func TestADamagedGroupIsNotAFaultOfTheBackend(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, r.storage.Status().Healthy)
 	require.Contains(t, inRedisReadable(t, server.Addr()), other.ID())
+}
+
+// The storage tries to push and to pull a damaged group again and again, but logs it once.
+func TestADamagedGroupIsLoggedOnce(t *testing.T) {
+	server := miniredis.RunT(t)
+	r := openFast(t, "redis://"+server.Addr())
+	defer func() { require.NoError(t, r.Close()) }()
+	backend := &countingLoads{Backend: r}
+	var log lockedBuffer
+	opts := tieredDefaults(TieredOptions{CheckInterval: 10 * time.Millisecond, CompareInterval: 20 * time.Millisecond})
+	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), opts)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- joined.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	<-joined.Restored()
+
+	m, err := grouping.NewManager(joined, grouping.NewClock(), func(grouping.Update) {}, prometheus.NewRegistry(), promslog.NewNopLogger(),
+		grouping.DefaultOptions)
+	require.NoError(t, err)
+	_, err = m.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.NoError(t, err)
+	field := "a:" + string(firing("a").Fingerprint)
+	key := ""
+	for _, k := range server.Keys() {
+		if strings.HasSuffix(k, ":g:"+string(testKey.ID())) {
+			key = k
+		}
+	}
+	intact := server.HGet(key, field)
+	const said = "Groups in the storage backend are damaged"
+	for round := range 2 {
+		server.HSet(key, field, "junk")
+		a := firing("a")
+		a.Annotations = grouping.NewLabels(map[string]string{"value": fmt.Sprint(round)})
+		_, err = m.AddAlertToGroup(t.Context(), testKey, a)
+		require.NoError(t, err)
+		require.Equal(t, 1, joined.Status().DirtyGroups)
+		from := backend.loads.Load()
+		require.Eventually(t, func() bool { return backend.loads.Load() > from+20 }, 10*time.Second, time.Millisecond)
+		require.Equal(t, round+1, strings.Count(log.String(), said), log.String())
+
+		server.HSet(key, field, intact) // the next damage is new
+		require.Eventually(t, func() bool { return joined.Status().DirtyGroups == 0 }, 10*time.Second, time.Millisecond)
+	}
+}
+
+// countingLoads counts how often documents are loaded.
+type countingLoads struct {
+	durable.Backend
+
+	loads atomic.Int64
+}
+
+func (c *countingLoads) LoadMany(ctx context.Context, ids []grouping.ID) (
+	map[grouping.ID]grouping.Document, []*grouping.DamagedGroupError, error,
+) {
+	c.loads.Add(1)
+	return c.Backend.LoadMany(ctx, ids)
 }
 
 func TestALossOfAllDataIsRepaired(t *testing.T) {
