@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -191,4 +192,22 @@ func TestRedisIsAReplica(t *testing.T) {
 	_, err := w.Store(t.Context(), w.Change(g, g.Key))
 	require.Equal(t, "readonly", faultReason(err))
 	require.True(t, w.MustLoad(t, g.Key).Equal(g), "reads must still succeed")
+}
+
+// Status page, metrics and the log show reasons, and the runbook says what to do about each.
+func TestTheRunbookHasEveryReason(t *testing.T) {
+	runbook, err := os.ReadFile("../../docs/RUNBOOK.md")
+	require.NoError(t, err)
+	_, section, _ := strings.Cut(string(runbook), "\n## MusterStorageDown\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	reasons := []string{
+		reasonStalled, reasonTLS, reasonAuth, durable.ReasonTimeout, durable.ReasonRefused, durable.ReasonClosed, durable.ReasonDamaged,
+		durable.ReasonMoved, durable.ReasonShards, durable.ReasonSchema, durable.ReasonOther,
+	}
+	for _, f := range faultPrefixes {
+		reasons = append(reasons, f.reason)
+	}
+	for _, reason := range reasons {
+		require.Contains(t, section, "`"+reason+"`")
+	}
 }
