@@ -3,17 +3,16 @@ package templates
 import (
 	"html/template"
 	"regexp"
-	"slices"
 	"strings"
 	"text/template/parse"
 )
 
-// compact removes the white space that the templates in the named files have for their
-// readers only, so that the indentation is not sent with every page. It works on the
-// parsed templates, so that errors still name the right line of a file.
-func compact(t *template.Template, files ...string) {
+// compact removes the white space that templates have for their readers only, so that the
+// indentation is not sent with every page. It works on the parsed templates, so that errors
+// still name the right line of a file.
+func compact(t *template.Template) {
 	for _, one := range t.Templates() {
-		if one.Tree != nil && slices.Contains(files, one.Tree.ParseName) {
+		if one.Tree != nil {
 			var c compactor
 			c.node(one.Tree.Root)
 		}

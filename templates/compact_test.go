@@ -23,7 +23,7 @@ func TestCompact(t *testing.T) {
 	} {
 		page, err := template.New("page").Parse(source)
 		require.NoError(t, err)
-		compact(page, "page")
+		compact(page)
 		var b strings.Builder
 		require.NoError(t, page.Execute(&b, []string{"one", "two"}))
 		require.Equal(t, want, b.String(), source)

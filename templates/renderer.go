@@ -5,9 +5,6 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
-	"io/fs"
-	"path"
-	"strings"
 	"sync"
 )
 
@@ -41,13 +38,10 @@ func (*AckAllPage) templateName() string      { return "ackall" }
 // use.
 type Renderer struct {
 	prefix string
-	pages  map[string]*template.Template
+	pages  *template.Template // has a template for each page
 	assets map[string]*Asset
 	rows   rowCache
 }
-
-// sharedFiles are the templates that every page uses.
-var sharedFiles = []string{"html/layout.html", "html/blocks.html"}
 
 // New parses all templates and reads the static files, which are served under the
 // prefix (see NewLinks). It fails if a template cannot be rendered.
@@ -56,34 +50,15 @@ func New(prefix string) (*Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Renderer{prefix: NewLinks("", prefix).Prefix, pages: map[string]*template.Template{}, assets: assets}
+	r := &Renderer{prefix: NewLinks("", prefix).Prefix, assets: assets}
 	funcs := template.FuncMap{"static": r.assetURL, "rows": r.rows.all, "pastRows": r.rows.once}
-	base, err := template.New("layout").Funcs(funcs).Option("missingkey=error").ParseFS(htmlFiles, sharedFiles...)
+	// All pages are in one set. A set for each page would hold its own copy of what they share.
+	r.pages, err = template.New("").Funcs(funcs).Option("missingkey=error").ParseFS(htmlFiles, "html/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("templates: %w", err)
 	}
-	compact(base, path.Base(sharedFiles[0]), path.Base(sharedFiles[1]))
-	if r.rows.template, err = base.Clone(); err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
-	}
-	files, err := fs.Glob(htmlFiles, "html/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
-	}
-	for _, file := range files {
-		if file == sharedFiles[0] || file == sharedFiles[1] {
-			continue
-		}
-		t, err := base.Clone()
-		if err == nil {
-			t, err = t.ParseFS(htmlFiles, file)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("templates: %w", err)
-		}
-		compact(t, path.Base(file))
-		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = t
-	}
+	compact(r.pages)
+	r.rows.template = r.pages
 	for _, p := range []Page{
 		&GroupsPage{}, &GroupPage{}, &AlertPage{}, &HistoryPage{}, &SilencesPage{}, &SilencePage{}, &SilenceFormPage{}, &ReportPage{},
 		&ReportListPage{}, &StatusPage{}, &HelpPage{}, &ProblemPage{}, &FormPage{}, &AckAllPage{},
@@ -111,14 +86,10 @@ func (r *Renderer) assetURL(name string) (string, error) {
 
 // Render returns the page as HTML. The caller owns the result.
 func (r *Renderer) Render(p Page) ([]byte, error) {
-	t := r.pages[p.templateName()]
-	if t == nil {
-		return nil, fmt.Errorf("templates: no page %q", p.templateName())
-	}
 	b, _ := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(b)
 	b.Reset()
-	if err := t.ExecuteTemplate(b, "layout", p); err != nil {
+	if err := r.pages.ExecuteTemplate(b, p.templateName(), p); err != nil {
 		return nil, fmt.Errorf("templates: %s: %w", p.templateName(), err)
 	}
 	return bytes.Clone(b.Bytes()), nil
