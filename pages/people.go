@@ -193,6 +193,8 @@ func (d *Door) refusal(c *gin.Context, err error) (status int, says string) {
 		return http.StatusNotFound, "this acknowledgement is not known any more"
 	case errors.Is(err, grouping.ErrBusy):
 		return http.StatusServiceUnavailable, err.Error()
+	case c.Request.Context().Err() != nil: // a cancelled caller is not a fault
+		return http.StatusServiceUnavailable, "the request was cancelled"
 	}
 	d.Logger.ErrorContext(c.Request.Context(), "Writing what a person posted failed", "handler", c.FullPath(), "err", err)
 	return http.StatusServiceUnavailable, "the storage is not available, try again"

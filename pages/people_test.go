@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -398,4 +399,47 @@ func TestAcknowledgeAllGroupsOfAFilter(t *testing.T) {
 	w = postForm(readOnly, "/ack", fields...)
 	require.Equal(t, http.StatusMethodNotAllowed, w.Code)
 	require.Contains(t, w.Body.String(), "This Muster is read-only.")
+}
+
+// cancelling are groups whose caller cancels the request while they write.
+type cancelling struct {
+	testserver.Groups
+
+	cancel context.CancelFunc
+}
+
+func (c cancelling) Acknowledge(ctx context.Context, _ grouping.ID, _ grouping.AckRequest) (*grouping.AlertGroup, error) {
+	c.cancel()
+	return nil, ctx.Err()
+}
+
+// A caller that went away is not a fault, so it is not logged as one.
+func TestACancelledWriteIsNotLogged(t *testing.T) {
+	fake := &testserver.FakeSilencer{Names: []string{"default"}, Err: context.Canceled}
+	h := testserver.New(t, testserver.Options{Silencer: fake, People: person.Policy{Silences: person.Silences{Allowed: true, Unverified: true}}})
+	id := h.PostKept(t, wiretest.Body())
+	episode := episodeOf(t, page(t, h, "/groups/"+id))
+	log := h.Log(t, "logfmt")
+	for path, form := range map[string]url.Values{
+		"/groups/" + id + "/ack":          {"by": {"jo"}, "episode": {episode}},
+		"/ack":                            {"by": {"jo"}, "group": {id + ":" + episode}},
+		"/silences/s1/expire":             {"by": {"jo"}, "source": {"default"}},
+		"/api/v1/groups/" + id + "/ack":   {},
+		"/source/default/api/v2/silences": {},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		h.Use(cancelling{h.Manager, cancel})
+		fake.OnCall = cancel
+		r := httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(form.Encode()))
+		r.Header.Set("Content-Type", formType)
+		if len(form) == 0 {
+			r = httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(`{"by":"jo"}`))
+			r.Header.Set("Content-Type", "application/json")
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.ErrorIs(t, ctx.Err(), context.Canceled, path)
+		require.Equal(t, http.StatusServiceUnavailable, w.Code, path)
+		require.NotContains(t, log.Text(), "level=ERROR", path)
+	}
 }

@@ -217,6 +217,8 @@ func (d *Door) silenceProblem(c *gin.Context, err error) (status int, problem, a
 		return http.StatusNotFound, "Alertmanager does not know this silence.", ""
 	case errors.Is(err, grouping.ErrBusy):
 		return http.StatusServiceUnavailable, "Too many people change silences now. Try again.", ""
+	case c.Request.Context().Err() != nil: // a cancelled caller is not a fault
+		return http.StatusServiceUnavailable, "The request was cancelled.", ""
 	}
 	d.Logger.ErrorContext(c.Request.Context(), "Changing a silence failed", "handler", c.FullPath(), "err", err)
 	return http.StatusServiceUnavailable, "The silence was not changed, because of an error in Muster.", ""

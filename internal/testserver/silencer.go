@@ -39,6 +39,8 @@ type FakeSilencer struct {
 	Err    error
 	// Made is called with the ID of each created silence, if it is not nil.
 	Made func(source, id string, s grouping.Silence, by grouping.Person)
+	// OnCall is called at each call, if it is not nil.
+	OnCall func()
 
 	mu    sync.Mutex
 	calls []SilenceCall // guarded by mu
@@ -58,6 +60,9 @@ func (f *FakeSilencer) add(c SilenceCall) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.calls = append(f.calls, c)
+	if f.OnCall != nil {
+		f.OnCall()
+	}
 	return f.Err
 }
 
