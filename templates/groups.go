@@ -155,7 +155,7 @@ func (p *GroupsPage) addRows(s *Site, v, rowView View, groups []*grouping.AlertG
 		p.Form.Acks = ackOptions(v.Ack)
 	}
 	p.CanAck = slices.ContainsFunc(p.Rows, func(r GroupRow) bool { return r.Ack != nil })
-	p.List = "?" + strings.TrimPrefix(v.encode(), "?") // the script leaves out fields without a value
+	p.List = "?" + strings.TrimPrefix(v.encode(), "?") // never empty: pages that ask again leave out what is
 }
 
 // groupsPageWithoutRows makes the page except for its rows.

@@ -789,7 +789,9 @@
     if (choice) /** @type {HTMLInputElement} */ (byID(choice)).checked = true;
   });
 
+  // A query has no empty fields. The body of a POST is sent as it is.
   document.addEventListener('formdata', event => {
+    if (/** @type {HTMLFormElement} */ (event.target).method === 'post') return;
     for (const [name, value] of [...event.formData]) {
       if (!value) event.formData.delete(name);
     }
