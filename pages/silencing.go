@@ -116,23 +116,26 @@ func (d *Door) fillSilenceForm(ctx context.Context, in *templates.SilenceFormInp
 	}
 	preview := grouping.PreviewSilence(groups, f.Source, f.Matchers, f.Group)
 	in.Preview = &preview
-	in.Firings, in.Since = d.firingsOf(ctx, f)
+	d.countFirings(ctx, in)
 	return nil
 }
 
-// firingsOf returns how many firings of the last seven days match, and since when the history is
-// known if that is later. The number is negative if it is not known soon.
-func (d *Door) firingsOf(ctx context.Context, f *query.SilenceForm) (firings int, since time.Time) {
+// countFirings adds how many firings of the last seven days match, and of how many alerts. It adds
+// since when the history is known, if that is later. Without an answer soon, it adds nothing.
+func (d *Door) countFirings(ctx context.Context, in *templates.SilenceFormInput) {
 	ctx, cancel := context.WithTimeout(ctx, maxPreviewWait)
 	defer cancel()
 	now := time.Now()
-	r, err := d.Past.Report(ctx, history.ReportQuery{
-		Since: now.Add(-7 * 24 * time.Hour), Until: now, Matchers: f.Matchers, By: "alertname",
-	})
+	q := history.ReportQuery{Since: now.Add(-7 * 24 * time.Hour), Until: now, Matchers: in.Form.Matchers, By: "alertname"}
+	report, err := d.Past.Report(ctx, q)
 	if err != nil {
-		return -1, time.Time{}
+		return
 	}
-	return r.Totals.Firings, r.KnownSince
+	counted, err := d.Past.Counted(ctx, history.CountedQuery{ReportQuery: q, Number: history.NumberFirings})
+	if err != nil {
+		return
+	}
+	in.Firings, in.FiredAlerts, in.Since = counted.Total, counted.Alerts, report.KnownSince
 }
 
 // createSilence makes a silence, unless it would mute something else than the preview showed.
@@ -234,17 +237,22 @@ func (d *Door) changeSilence(change silenceChange) gin.HandlerFunc {
 		by, err := d.People.Silencer(c.Request, strings.TrimSpace(c.Request.PostForm.Get("by")))
 		if refused, ok := errors.AsType[*person.RefusedError](err); ok {
 			reply.RefusedHeader(c, refused)
-			d.refuseSilence(c, source, refused.Status, refused.Text, "")
+			d.refuseSilence(c, source, refused.Status, refused.Text, "", "")
 			return
 		}
 		if !d.Silencer.CanSilence(source) {
-			d.refuseSilence(c, source, http.StatusBadRequest, "Muster cannot ask an Alertmanager of this source.", "")
+			d.refuseSilence(c, source, http.StatusBadRequest, "Muster cannot ask an Alertmanager of this source.", "", "")
 			return
 		}
 		id, err = change(c, source, id, by)
 		if err != nil {
+			var bad *badEndError
+			if errors.As(err, &bad) {
+				d.refuseSilence(c, source, http.StatusBadRequest, "", "", bad.sentence)
+				return
+			}
 			status, problem, answered := d.silenceProblem(c, err)
-			d.refuseSilence(c, source, status, problem, answered)
+			d.refuseSilence(c, source, status, problem, answered, "")
 			return
 		}
 		d.remember(c, by)
@@ -252,20 +260,35 @@ func (d *Door) changeSilence(change silenceChange) gin.HandlerFunc {
 	}
 }
 
+// extendSilence makes a silence end at the time that was chosen, or that was typed.
 func (d *Door) extendSilence(c *gin.Context, source, id string, by grouping.Person) (string, error) {
-	until, err := time.Parse(time.RFC3339, c.Request.PostForm.Get("until"))
-	if err != nil || !until.After(time.Now()) {
-		return "", &grouping.SilenceFailedError{Text: "The new end is not a time in the future. Choose another one."}
+	ctx := c.Request.Context()
+	f := query.ParseExtendForm(c.Request.PostForm)
+	until, problem := f.End(time.Now())
+	if problem != "" {
+		return "", &badEndError{problem}
 	}
-	return d.Silencer.ExtendSilence(c.Request.Context(), source, id, until.UTC(), by)
+	switch known, err := d.Groups.Silence(ctx, source, id); {
+	case err != nil:
+		return "", err
+	case until.Before(known.EndsAt):
+		return "", &badEndError{"It ends later already. To end it earlier, expire it."}
+	}
+	return d.Silencer.ExtendSilence(ctx, source, id, until.UTC().Truncate(time.Millisecond), by)
 }
+
+// badEndError is the sentence about a new end that cannot be used.
+type badEndError struct{ sentence string }
+
+func (e *badEndError) Error() string { return e.sentence }
 
 func (d *Door) expireSilence(c *gin.Context, source, id string, by grouping.Person) (string, error) {
 	return id, d.Silencer.ExpireSilence(c.Request.Context(), source, id, by)
 }
 
-// refuseSilence answers with the page of a silence that says why it was not changed.
-func (d *Door) refuseSilence(c *gin.Context, source string, status int, problem, answered string) {
+// refuseSilence answers with the page of a silence that says why it was not changed. badEnd says so
+// of the end that the person chose.
+func (d *Door) refuseSilence(c *gin.Context, source string, status int, problem, answered, badEnd string) {
 	site, err := d.site(c.Request)
 	if err != nil {
 		d.failPage(c, err)
@@ -278,6 +301,9 @@ func (d *Door) refuseSilence(c *gin.Context, source string, status int, problem,
 	}
 	if of, ok := p.(*templates.SilencePage); ok {
 		of.Refuse(status, problem, answered)
+		if badEnd != "" {
+			of.RefuseEnd(query.ParseExtendForm(c.Request.PostForm), badEnd)
+		}
 	}
 	d.renderPage(c, p)
 }

@@ -109,7 +109,7 @@ func TestAGroupIsSilenced(t *testing.T) {
 	page = w.Body.String()
 	require.Contains(t, page, "Would mute 1 alert now")
 	require.Contains(t, page, "1 critical, in 1 group")
-	require.Regexp(t, `Since .*, when the history begins, these matchers would have muted 1 firing\. <a href="/report\?filter=`, page)
+	require.Regexp(t, `Since .*, when the history begins, these matchers would have muted 1 firing of 1 alert\. <a href="/report\?filter=`, page)
 	require.Contains(t, page, "verified by your sign-in")
 	form := formOf(t, page, "new")
 	require.Equal(t, "2h", form.Get("for"))
@@ -314,14 +314,34 @@ func TestASilenceIsExtendedAndExpired(t *testing.T) {
 	require.Equal(t, "s1", s.fake.Calls()[1].ID)
 	require.Equal(t, grouping.Person{Name: "mira", Verified: true}, s.fake.Calls()[1].By)
 
-	for text, until := range map[string]string{"a past time": "2026-01-01T00:00:00Z", "no time": "soon", "nothing": ""} {
-		w = s.post("/silences/s1/extend", url.Values{"source": {"default"}, "until": {until}}, asMira...)
-		require.Equal(t, http.StatusServiceUnavailable, w.Code, text)
-		require.Contains(t, w.Body.String(), "The new end is not a time in the future.")
+	extended := func(field, value string) *httptest.ResponseRecorder {
+		return s.post("/silences/s1/extend", url.Values{"source": {"default"}, "until": {extend.Get("until")}, field: {value}}, asMira...)
 	}
+	for problem, typed := range map[string][2]string{
+		"It must end in the future.":                          {"until", "2026-01-01T00:00:00Z"},
+		"&#34;soon&#34; is not a time such as":                {"at", "soon"},
+		"&#34;-1h&#34; is not a time such as":                 {"at", "-1h"},
+		"Choose the time at which it ends.":                   {"until", ""},
+		"&#34;&lt;b&gt;&#34; is not a duration such as":       {"length", "<b>"},
+		"It would last more than ten years.":                  {"length", "20y"},
+		"It ends later already. To end it earlier, expire it": {"length", "1s"},
+	} {
+		w = extended(typed[0], typed[1])
+		require.Equal(t, http.StatusBadRequest, w.Code, problem)
+		require.Contains(t, w.Body.String(), problem)
+		require.Contains(t, w.Body.String(), `aria-invalid="true" aria-describedby="bad-end" autofocus`, problem)
+	}
+	require.Contains(t, extended("length", "<b>").Body.String(), `name="length" value="&lt;b&gt;"`, "the text is kept")
+	require.Len(t, s.fake.Calls(), 2)
+	before := time.Now()
+	require.Equal(t, http.StatusSeeOther, extended("length", "90d").Code)
+	require.WithinDuration(t, before.Add(90*24*time.Hour), s.fake.Calls()[2].Until, time.Minute)
+	at := before.UTC().Add(100 * 24 * time.Hour).Truncate(time.Minute)
+	require.Equal(t, http.StatusSeeOther, extended("at", at.Format("2006-01-02T15:04")).Code)
+	require.Equal(t, at, s.fake.Calls()[3].Until)
 	w = s.post("/silences/s1/extend", url.Values{"source": {"other"}, "until": {extend.Get("until")}}, asMira...)
 	require.Equal(t, http.StatusNotFound, w.Code, "the silence is not one of that source")
-	require.Len(t, s.fake.Calls(), 2)
+	require.Len(t, s.fake.Calls(), 4)
 
 	s.fake.Err = &grouping.SilenceFailedError{Text: "am-0 does not answer. The silence was not changed."}
 	w = s.post("/silences/s1/expire", formOf(t, page, "expire"), asMira...)

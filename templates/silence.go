@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"muster/grouping"
+	"muster/internal/query"
 )
 
 // SilencePage is one silence.
@@ -66,6 +67,18 @@ const againText = "Again…"
 // Refuse makes the page say why a change was not made.
 func (p *SilencePage) Refuse(status int, problem, answered string) {
 	p.status, p.Problem, p.Answered, p.Still = status, problem, answered, true
+}
+
+// RefuseEnd makes the page say what is wrong with the end that a person chose.
+func (p *SilencePage) RefuseEnd(f query.SilenceForm, sentence string) {
+	if p.Changes == nil {
+		p.Problem = sentence
+		return
+	}
+	p.Changes.BadEnd, p.Changes.Length = sentence, f.Length
+	if f.For == query.SilenceForUntil {
+		p.Changes.At = f.Until
+	}
 }
 
 // maxSilenced is the maximum number of rows of a table of silenced alerts.

@@ -72,9 +72,11 @@ type SilenceFormInput struct {
 	BadName           string
 	Preview           *grouping.SilencePreview // nil: the matchers cannot be used
 	// Firings is the number of firings in the last seven days that match. It is negative if
-	// it is not known. Since is when the history begins, if that is later.
-	Firings int
-	Since   time.Time
+	// it is not known. FiredAlerts is the number of their alerts. Since is when the history
+	// begins, if that is later.
+	Firings     int
+	FiredAlerts int
+	Since       time.Time
 }
 
 // maxPreviewed is the maximum number of alerts that a preview shows.
@@ -191,6 +193,9 @@ func (s *Site) setPreviewPast(p *SilencePreview, in *SilenceFormInput) {
 		since = "Since " + clockPhrase(in.Since, s.Now).Text + " UTC, when the history begins,"
 	}
 	p.Past = since + " these matchers would have muted " + plural(in.Firings, "firing", "firings")
+	if in.Firings > 0 {
+		p.Past += " of " + Alerts(in.FiredAlerts)
+	}
 	if s.manySources() {
 		p.Past += " in all sources"
 	}

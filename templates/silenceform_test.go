@@ -19,7 +19,7 @@ func writable(s *Site) { s.Silencing.Sources, s.GroupInterval = []string{"defaul
 // formInput returns the input of the form for a new silence with a preview.
 func formInput(muted []*grouping.AlertGroup, values url.Values) *SilenceFormInput {
 	in := &SilenceFormInput{
-		Form: query.ParseSilenceForm(values), By: grouping.Person{Name: "oncall", Verified: true}, Firings: 31, Group: muted[1],
+		Form: query.ParseSilenceForm(values), By: grouping.Person{Name: "oncall", Verified: true}, Firings: 31, FiredAlerts: 12, Group: muted[1],
 	}
 	in.Form.Source = "default"
 	if in.Form.Err == nil && len(in.Form.Matchers) > 0 {
@@ -59,6 +59,9 @@ func silencingStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Pag
 	writable(group)
 	refused := silence(fixture.Mira, nil)
 	refused.(*SilencePage).Refuse(400, "am-0 refused:", "bad matcher")
+	badEnd := silence(fixture.Mira, nil)
+	badEnd.(*SilencePage).Refuse(400, "", "")
+	badEnd.(*SilencePage).RefuseEnd(query.ParseExtendForm(url.Values{"length": {"soon"}}), "soon is not a duration.")
 	return map[string]Page{
 		"newsilence": form(shop, nil),
 		"newempty":   form(nil, nil),
@@ -87,6 +90,7 @@ func silencingStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Pag
 			of.Write = &grouping.SilenceWrite{By: dana, Kind: grouping.EventSilenceExpired, At: night, Confirmed: true}
 		}),
 		"silencerefused": refused,
+		"silencebadend":  badEnd,
 		"silenceswrite":  silencesPage(t, "", muted, muted, writable),
 		"groupwrite":     NewGroupPage(group, GroupView{Range: rangeEpisode}, muted[1], fixture.Events(muted[1])),
 	}
@@ -100,7 +104,7 @@ func TestSilencingStates(t *testing.T) {
 		"newsilence": {
 			"← KubePodCrashLooping", "2h: until 05:02 UTC", "oncallverified by your sign-in", "Would mute 4 alerts now",
 			"4 critical, in 1 group; 2 more are suppressed already; 2 more are unreported",
-			"In the last 7 days these matchers would have muted 31 firings. Show them",
+			"In the last 7 days these matchers would have muted 31 firings of 12 alerts. Show them",
 		},
 		"newempty":   {"New silence", "All of them must match."},
 		"newbad":     {"Invalid filter:", "Say how long it lasts, such as 90m or 3d.", "Say why, and name a ticket if there is one."},
@@ -121,6 +125,7 @@ func TestSilencingStates(t *testing.T) {
 		"silencewaiting": {"It has not begun, so it mutes nothing."},
 		"silenceagain":   {"Again…"},
 		"silencerefused": {"am-0 refused: bad matcher"},
+		"silencebadend":  {"soon is not a duration.", "or in", "or at a time in UTC"},
 		"silenceswrite":  {"New silence…", "Again… as mira: OPS-398"},
 		"groupwrite":     {"Silence…"},
 	} {

@@ -79,6 +79,8 @@ type SilenceChanges struct {
 	Extend, Expire string // the targets of the forms
 	Source         string
 	Ends           []Option
+	Length, At     string // what the person typed
+	BadEnd         string // what is wrong with that
 	AsksName       bool
 	Strong, Says   string // what the end of the silence does
 }

@@ -64,6 +64,19 @@ func ParseSilenceForm(values url.Values) SilenceForm {
 	return f
 }
 
+// ParseExtendForm reads the body of the form for another end. A typed duration, which counts from now,
+// or a typed time wins over the choice.
+func ParseExtendForm(values url.Values) SilenceForm {
+	f := SilenceForm{For: SilenceForUntil, Until: strings.TrimSpace(values.Get("at")), Length: strings.TrimSpace(values.Get("length"))}
+	switch {
+	case f.Length != "":
+		f.For = SilenceForOther
+	case f.Until == "":
+		f.Until = values.Get("until")
+	}
+	return f
+}
+
 // End returns when the silence ends if it begins now. Otherwise it returns a sentence.
 func (f *SilenceForm) End(now time.Time) (end time.Time, problem string) {
 	text := f.For
