@@ -21,12 +21,6 @@ import (
 func (s *Silencer) change(
 	ctx context.Context, source string, of grouping.Silence, r silenceRequest,
 ) (answer grouping.SilenceAnswer, id string, err error) {
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
-		return answer, "", grouping.ErrBusy
-	}
 	// A person who goes away does not take back the request.
 	ctx = context.WithoutCancel(ctx)
 	end, asked := s.keeper.PlanSilence(source, of), of.ID

@@ -21,22 +21,17 @@ type SilencerOptions struct {
 	// connection. A person waits for it.
 	Timeout, DialTimeout time.Duration
 	MaxAnswer            int64 // maximum size of an answer
-	MaxConcurrent        int   // maximum number of concurrent changes
 }
 
 // DefaultSilencerOptions returns the default options.
 func DefaultSilencerOptions() SilencerOptions {
-	return SilencerOptions{
-		Timeout: 10 * time.Second, DialTimeout: 3 * time.Second, MaxAnswer: 256 << 10,
-		MaxConcurrent: 16, // more people do not silence at once
-	}
+	return SilencerOptions{Timeout: 10 * time.Second, DialTimeout: 3 * time.Second, MaxAnswer: 256 << 10}
 }
 
 // Validate returns an error for a limit that is not positive.
 func (o SilencerOptions) Validate() error {
-	if o.Timeout <= 0 || o.DialTimeout <= 0 || o.MaxAnswer < 1 || o.MaxConcurrent < 1 {
-		return fmt.Errorf("a limit for silencing is not positive: %s, %s, %d bytes, %d changes",
-			o.Timeout, o.DialTimeout, o.MaxAnswer, o.MaxConcurrent)
+	if o.Timeout <= 0 || o.DialTimeout <= 0 || o.MaxAnswer < 1 {
+		return fmt.Errorf("a limit for silencing is not positive: %s, %s, %d bytes", o.Timeout, o.DialTimeout, o.MaxAnswer)
 	}
 	return nil
 }
@@ -54,7 +49,8 @@ type silenceKeeper interface {
 // Silencer makes and changes silences through the API of the Alertmanagers that a Poller polls.
 // A change is sent to one replica of the source, and the others learn of it from that one. The
 // next replica is tried only if no connection to the one before was made: otherwise a silence
-// could be made twice. It is safe for concurrent use.
+// could be made twice. It is safe for concurrent use. Its callers limit the number of changes that
+// wait at once.
 //
 // A change that was accepted is recorded and logged with the name of the person, also if the
 // person went away meanwhile. If an Alertmanager refuses it, the error is a
@@ -64,7 +60,6 @@ type Silencer struct {
 	keeper silenceKeeper
 	logger *slog.Logger
 	opts   SilencerOptions
-	slots  chan struct{}
 	turns  turns
 }
 
@@ -81,7 +76,7 @@ func NewSilencer(p *Poller, keeper silenceKeeper, logger *slog.Logger, opts Sile
 		}
 	}
 	return &Silencer{
-		poller: p, keeper: keeper, logger: logger, opts: opts, slots: make(chan struct{}, opts.MaxConcurrent),
+		poller: p, keeper: keeper, logger: logger, opts: opts,
 		turns: turns{busy: map[string]chan struct{}{}},
 	}, nil
 }

@@ -488,29 +488,6 @@ func TestRequestsArePassedOn(t *testing.T) {
 	require.ErrorAs(t, err, &failed)
 }
 
-// Too many changes at once are refused. None waits for a slow Alertmanager.
-func TestConcurrentSilencesAreLimited(t *testing.T) {
-	am := newSilencingAlertmanager(t)
-	s := newSilencing(t, am.URL)
-	arrived, leave := make(chan struct{}, 16), make(chan struct{})
-	am.before = unlocked(am, func(http.ResponseWriter, *http.Request) bool {
-		arrived <- struct{}{}
-		<-leave
-		return false
-	})
-	var group sync.WaitGroup
-	for i := range 16 {
-		group.Go(func() { _, _ = s.create(fmt.Sprint(i)) })
-	}
-	for range 16 {
-		<-arrived
-	}
-	_, err := s.create("one more")
-	require.ErrorIs(t, err, grouping.ErrBusy)
-	close(leave)
-	group.Wait()
-}
-
 func TestSilencerOptions(t *testing.T) {
 	require.NoError(t, alertmanager.DefaultSilencerOptions().Validate())
 	require.Error(t, alertmanager.SilencerOptions{}.Validate())

@@ -51,6 +51,10 @@ func (d *Door) passV2Silence(c *gin.Context) {
 			return
 		}
 	}
+	if !d.Readers.Wait(c) {
+		d.passV2Answer(c, grouping.SilenceAnswer{}, grouping.ErrBusy)
+		return
+	}
 	answer, err := d.Silencer.PassPost(c.Request.Context(), source, c.GetHeader("Content-Type"), body, by)
 	d.passV2Answer(c, answer, err)
 }
@@ -102,6 +106,10 @@ func (d *Door) passV2Expiry(c *gin.Context) {
 	by, err := d.v2Silencer(c, "")
 	if err != nil {
 		v2FailPerson(c, err)
+		return
+	}
+	if !d.Readers.Wait(c) {
+		d.passV2Answer(c, grouping.SilenceAnswer{}, grouping.ErrBusy)
 		return
 	}
 	answer, err := d.Silencer.PassDelete(c.Request.Context(), source, c.Param("id"), by)

@@ -23,8 +23,7 @@ import (
 
 // silencer changes silences in the Alertmanagers of a source. It is safe for concurrent use. If an
 // Alertmanager refuses a change, the error is a *grouping.SilenceRefusedError. If none answers, it
-// is a *grouping.SilenceFailedError. If too many changes are on their way, it is grouping.ErrBusy.
-// An unknown ID is a *grouping.SilenceNotFoundError.
+// is a *grouping.SilenceFailedError. An unknown ID is a *grouping.SilenceNotFoundError.
 type silencer interface {
 	// Sources returns the sources whose silences can be changed. CanSilence reports whether the
 	// source is one of them.
@@ -172,10 +171,13 @@ func (d *Door) createSilence(c *gin.Context) {
 		return
 	}
 	now := site.Now.UTC().Truncate(time.Millisecond)
-	id, err := d.Silencer.CreateSilence(ctx, f.Source, grouping.Silence{
-		MatcherSets: [][]grouping.SilenceMatcher{f.SilenceMatchers()}, StartsAt: now, EndsAt: end.UTC().Truncate(time.Millisecond),
-		CreatedBy: in.By.Name, Comment: f.Comment,
-	}, f.Request(), in.By)
+	id, err := "", error(grouping.ErrBusy)
+	if d.Readers.Wait(c) {
+		id, err = d.Silencer.CreateSilence(ctx, f.Source, grouping.Silence{
+			MatcherSets: [][]grouping.SilenceMatcher{f.SilenceMatchers()}, StartsAt: now, EndsAt: end.UTC().Truncate(time.Millisecond),
+			CreatedBy: in.By.Name, Comment: f.Comment,
+		}, f.Request(), in.By)
+	}
 	if err != nil {
 		in.Status, in.Problem, in.Answered = d.silenceProblem(c, err)
 		d.renderPage(c, templates.NewSilenceFormPage(site, in))
@@ -274,6 +276,9 @@ func (d *Door) extendSilence(c *gin.Context, source, id string, by grouping.Pers
 	case until.Before(known.EndsAt):
 		return "", &badEndError{"It ends later already. To end it earlier, expire it."}
 	}
+	if !d.Readers.Wait(c) {
+		return "", grouping.ErrBusy
+	}
 	return d.Silencer.ExtendSilence(ctx, source, id, until.UTC().Truncate(time.Millisecond), by)
 }
 
@@ -283,6 +288,9 @@ type badEndError struct{ sentence string }
 func (e *badEndError) Error() string { return e.sentence }
 
 func (d *Door) expireSilence(c *gin.Context, source, id string, by grouping.Person) (string, error) {
+	if !d.Readers.Wait(c) {
+		return "", grouping.ErrBusy
+	}
 	return id, d.Silencer.ExpireSilence(c.Request.Context(), source, id, by)
 }
 

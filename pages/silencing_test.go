@@ -400,3 +400,43 @@ func TestSilencesOfSeveralSources(t *testing.T) {
 	require.Equal(t, "/silences/"+testserver.FakeSilenceID+"?source=prod", w.Header().Get("Location"))
 	require.Equal(t, "prod", s.fake.Calls()[0].Source)
 }
+
+// A request that waits for an Alertmanager uses no slot of a reader, and too many of them are refused.
+func TestSilencersDoNotBlockReaders(t *testing.T) {
+	fake := &testserver.FakeSilencer{Names: []string{"default"}}
+	h := testserver.New(t, testserver.Options{
+		Silencer: fake, MaxReaders: 1, People: person.Policy{Silences: person.Silences{Allowed: true, Unverified: true}},
+	})
+	h.PostKept(t, downBody())
+	h.Silence(t)
+	readers, waiting := h.Limits.Limit("readers"), h.Limits.Limit("silencing")
+	require.EqualValues(t, 16, waiting.Max())
+	form := url.Values{"by": {"jo"}, "source": {"default"}, "length": {"90d"}}
+	post := func(path string) *httptest.ResponseRecorder {
+		if strings.HasPrefix(path, "/api") {
+			return h.Do(http.MethodPost, path, strings.NewReader("{}"))
+		}
+		return h.Do(http.MethodPost, path, strings.NewReader(form.Encode()), "Content-Type", "application/x-www-form-urlencoded")
+	}
+	paths := []string{"/silences/s1/extend", "/silences/s1/expire", "/api/v2/silences"}
+	for _, path := range paths {
+		seen := false
+		fake.OnCall = func() {
+			require.Zero(t, readers.Used(), path)
+			require.EqualValues(t, 1, waiting.Used(), path)
+			seen = true
+		}
+		require.Less(t, post(path).Code, 400, path)
+		require.True(t, seen, path)
+		require.Zero(t, waiting.Used(), path)
+	}
+	n := len(fake.Calls())
+	hold, ok := waiting.Take(16)
+	require.True(t, ok)
+	defer hold.Release()
+	for _, path := range paths {
+		require.Equal(t, http.StatusServiceUnavailable, post(path).Code, path)
+	}
+	require.Len(t, fake.Calls(), n)
+	require.Equal(t, 3, waiting.Rejected())
+}

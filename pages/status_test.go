@@ -22,7 +22,7 @@ func TestStatusPage(t *testing.T) {
 	for name, value := range map[string]string{
 		"Groups": "50000", "Alerts in a group": "none", "Body size": "3 MiB", "Alerts in a notification": "100000",
 		"Labels of an alert": "256", "Concurrent notifications": "7", "Memory of notifications": "256 MiB", "Live pages": "500",
-		"Concurrent readers": "256", "Memory of responses": "64 MiB", "Concurrent scrapes": "16",
+		"Concurrent readers": "256", "Concurrent changes of silences": "16", "Memory of responses": "64 MiB", "Concurrent scrapes": "16",
 	} {
 		require.Contains(t, page, `<td>`+name+`</td><td data-h="value">`+value+`</td><td data-h="reached">never</td>`)
 	}

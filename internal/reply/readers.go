@@ -17,6 +17,8 @@ type ReaderOptions struct {
 	// MaxResponseMemory is the maximum number of bytes of answers that are
 	// prepared or sent.
 	MaxResponseMemory int64
+	// MaxWaiting is the maximum number of requests that wait for an Alertmanager at once.
+	MaxWaiting int
 }
 
 // maxDefaultMemory is the response memory if Go has no memory limit, or a large one.
@@ -25,13 +27,17 @@ const maxDefaultMemory = 64 << 20
 // DefaultReaderOptions returns the default options for a memory limit of Go. Answers
 // get a sixteenth of it.
 func DefaultReaderOptions(memoryLimit int64) ReaderOptions {
-	return ReaderOptions{MaxReaders: 256, MaxResponseMemory: min(memoryLimit/16, maxDefaultMemory)}
+	return ReaderOptions{
+		MaxReaders: 256, MaxResponseMemory: min(memoryLimit/16, maxDefaultMemory),
+		MaxWaiting: 16, // more people do not silence at once
+	}
 }
 
 // Validate returns an error for a limit that is not positive.
 func (o ReaderOptions) Validate() error {
-	if o.MaxReaders < 1 || o.MaxResponseMemory < 1 {
-		return fmt.Errorf("limits of readers must be positive: %d readers, %d bytes of answers", o.MaxReaders, o.MaxResponseMemory)
+	if o.MaxReaders < 1 || o.MaxResponseMemory < 1 || o.MaxWaiting < 1 {
+		return fmt.Errorf("limits of readers must be positive: %d readers, %d bytes of answers, %d that wait",
+			o.MaxReaders, o.MaxResponseMemory, o.MaxWaiting)
 	}
 	return nil
 }
@@ -40,7 +46,7 @@ func (o ReaderOptions) Validate() error {
 // is prepared, and a part of the response memory until the answer is sent. It is safe
 // for concurrent use.
 type Readers struct {
-	slots, bytes *limit.Limit
+	slots, waiting, bytes *limit.Limit
 }
 
 // NewReaders returns the admission of readers.
@@ -49,10 +55,12 @@ func NewReaders(limits *limit.Registry, opts ReaderOptions) (*Readers, error) {
 		return nil, err
 	}
 	r := &Readers{
-		slots: limits.New("readers", limit.Requests, int64(opts.MaxReaders)),
-		bytes: limits.New("responses", limit.Bytes, opts.MaxResponseMemory),
+		slots:   limits.New("readers", limit.Requests, int64(opts.MaxReaders)),
+		waiting: limits.New("silencing", limit.Requests, int64(opts.MaxWaiting)),
+		bytes:   limits.New("responses", limit.Bytes, opts.MaxResponseMemory),
 	}
 	limits.Show("Concurrent readers", r.slots)
+	limits.Show("Concurrent changes of silences", r.waiting)
 	limits.Show("Memory of responses", r.bytes)
 	return r, nil
 }
@@ -71,6 +79,19 @@ func (r *Readers) Admit(c *gin.Context) {
 	c.Set(readerKey, &slot)
 	defer slot.Release()
 	c.Next()
+}
+
+// Wait replaces the slot of a reader before its request waits for an Alertmanager. So a slow
+// Alertmanager does not block other readers. If too many requests wait, it returns false.
+func (r *Readers) Wait(c *gin.Context) bool {
+	waiting, ok := r.waiting.Take(1)
+	if !ok {
+		return false
+	}
+	slot := c.MustGet(readerKey).(*limit.Hold)
+	slot.Release()
+	*slot = waiting
+	return true
 }
 
 // Hold takes the bytes of an answer and releases the slot of its reader. From here
