@@ -106,7 +106,7 @@ func (m *muster) run(c config, gc *gcTuner, logger *slog.Logger) error {
 		addRun(&group, func(ctx context.Context) error {
 			prefix := strings.TrimRight(c.router.RoutePrefix, "/")
 			return demo.Play(ctx, demo.Target{
-				Handler: m.router, WebhookPath: prefix + receiver.Path, EventsPath: prefix + receiver.EventsPath, Polls: m.manager,
+				Handler: m.router, WebhookPath: prefix + receiver.Path, EventsPath: prefix + receiver.EventsPath, Polls: m.manager, People: m.manager,
 			}, logger)
 		})
 	}

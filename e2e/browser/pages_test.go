@@ -73,7 +73,7 @@ func states(t *testing.T) map[string]string {
 	played := make(chan error, 1)
 	go func() {
 		played <- demo.Play(play, demo.Target{
-			Handler: shown.server, WebhookPath: receiver.Path, EventsPath: receiver.EventsPath, Polls: shown.groups,
+			Handler: shown.server, WebhookPath: receiver.Path, EventsPath: receiver.EventsPath, Polls: shown.groups, People: shown.groups,
 		}, promslog.NewNopLogger())
 	}()
 	t.Cleanup(func() {

@@ -2,7 +2,8 @@
 // Muster, so that one command shows it with data. They look like those of a real
 // Alertmanager (see testdata/corpus and testdata/events). Each notification lists all
 // alerts of a group. Some are truncated, some are sent by both replicas of a cluster, and
-// one is a heartbeat. The events tell what mutes alerts, and who else is notified.
+// one is a heartbeat. The events tell what mutes alerts, and who else is notified. People
+// acknowledge two groups, and one of them gets a note and new alerts.
 package demo
 
 import (
@@ -36,6 +37,8 @@ type Target struct {
 	WebhookPath, EventsPath string
 	// Polls gets what only the API of an Alertmanager tells: time intervals.
 	Polls poller
+	// People gets what people write.
+	People people
 }
 
 // poller is what the story needs of the domain. An error of ObservePoll is temporary: the
@@ -59,6 +62,9 @@ func Play(ctx context.Context, to Target, logger *slog.Logger) error {
 				if code := post(ctx, to.Handler, to.WebhookPath, m); code != http.StatusOK && ctx.Err() == nil {
 					logger.Warn("Notification of the demo rejected", "code", code, "groupKey", m.GroupKey)
 				}
+			}
+			if err := g.write(ctx, to.People, start, now); err != nil && ctx.Err() == nil {
+				logger.Warn("Write of the demo rejected", "err", err, "groupKey", g.key())
 			}
 			events = append(events, g.events(start, now, messages)...)
 		}
@@ -122,6 +128,7 @@ type group struct {
 	maxAlerts int
 	// others are integrations of other receivers that get the same notifications.
 	others []integration
+	acts   []act // what people write, the first one first
 
 	// The last notification: when it was sent, the state that it described, and
 	// the number of its firing alerts.

@@ -29,7 +29,7 @@ func TestStory(t *testing.T) {
 		go func() { ended <- server.Manager.Run(ctx) }()
 		go func() {
 			ended <- Play(ctx, Target{
-				Handler: server.Router, WebhookPath: receiver.Path, EventsPath: receiver.EventsPath, Polls: server.Manager,
+				Handler: server.Router, WebhookPath: receiver.Path, EventsPath: receiver.EventsPath, Polls: server.Manager, People: server.Manager,
 			}, slog.New(slog.NewTextHandler(&log, nil)))
 		}()
 		time.Sleep(58 * time.Second)
@@ -47,6 +47,18 @@ func TestStory(t *testing.T) {
 				told["delivered to on-call"]++
 			}
 		}
+		states := map[grouping.AckState][]string{}
+		all, err := server.Manager.All(ctx)
+		require.NoError(t, err)
+		for _, g := range all {
+			if state := g.AckState(time.Now()); state != grouping.AckNo {
+				states[state] = append(states[state], g.Name)
+			}
+		}
+		require.Equal(t, map[grouping.AckState][]string{
+			grouping.AckYes: {"HTTPErrorBudgetBurn"}, grouping.AckNew: {"KubePodCrashLooping"},
+		}, states)
+		require.Equal(t, 1, told[grouping.EventNoted])
 		require.Equal(t, 2, told[grouping.EventSilenceCreated])
 		require.Positive(t, told["delivered to on-call"])
 		ends, err := server.Manager.ByFingerprint(ctx, labels("KubePersistentVolumeFillingUp", "warning", "namespace", "databases",

@@ -30,10 +30,18 @@ func story() []*group {
 		}}},
 		// A crash loop that spreads from pod to pod. Both replicas of a cluster
 		// report it.
-		{receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: crashLoop(), others: pagerduty},
+		// After somebody acknowledged it, more pods crash.
+		{
+			receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: crashLoop(), others: pagerduty,
+			acts: []act{
+				{12 * time.Second, "mira", true, "rollback of checkout 2.31 started"},
+				{14 * time.Second, "mira", false, "Only pods of release 2.31 crash: https://tickets.example.net/OPS-412"},
+			},
+		},
+		// Somebody works on this one, so it is below the others.
 		{receiver: "team-payments", groupBy: []string{"alertname", "namespace"}, replicas: both, alerts: []*alert{
 			burn("checkout", "critical", "14.4", -11*time.Minute, 0), burn("ledger", "warning", "6", -4*time.Minute, 0),
-		}},
+		}, acts: []act{{5 * time.Second, "jo", true, "follows from the crashing pods"}}},
 		// A flapping alert.
 		{receiver: "team-network", groupBy: []string{"alertname", "cluster"}, replicas: single, alerts: []*alert{{
 			labels:      labels("LinkFlapping", "warning", "cluster", "prod-eu1", "device", "eth1", "instance", "gw-2.prod-eu1"),
