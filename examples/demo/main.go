@@ -162,7 +162,7 @@ func run(ctx context.Context, c config) (err error) {
 Press Ctrl-C to stop all of them.
 
 `, c.musterListen, c.alertmanagerListen)
-	err = stopCause(ctx, play(ctx, &source{url: "http://" + c.alertmanagerListen}, pager))
+	err = stopCause(ctx, play(ctx, &source{url: "http://" + c.alertmanagerListen}, pager, "http://"+c.musterListen))
 	if err == nil {
 		fmt.Println("\nstopping Alertmanager and Muster")
 	}

@@ -128,7 +128,7 @@ func (s *source) do(ctx context.Context, method, path string, body, answer any) 
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("rejected by Alertmanager: %s %s: %s: %s", method, path, resp.Status, text)
+		return fmt.Errorf("rejected: %s %s: %s: %s", method, s.url+path, resp.Status, text)
 	}
 	if answer != nil {
 		return json.Unmarshal(text, answer)

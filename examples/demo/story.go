@@ -124,16 +124,26 @@ func resolve(alerts ...*alert) func(context.Context, *source) error {
 }
 
 // story returns the acts of the story. Together they take a minute and a half.
-func story(p *pager) []act {
+func story(p *pager, muster string) []act {
 	var silence, diskSilence string
+	mira, jo := person{"mira", muster}, person{"jo", muster}
 	return []act{
 		{0, "Watchdog fires, as it always does", fire(watchdog)},
 		{1, "two pods of checkout crash", fire(podA, podB)},
 		{3, "checkout is slow and returns errors", fire(checkoutErrors, checkoutLatency)},
-		{4, "a third pod crashes, the deployment lacks replicas", fire(podC, checkoutReplicas)},
+		{3, "mira acknowledges the crashing pods, and writes a note", func(ctx context.Context, _ *source) error {
+			if err := mira.acknowledge(ctx, podA, "rollback of checkout 2.31 started"); err != nil {
+				return err
+			}
+			return mira.addNote(ctx, podA, "Only pods of release 2.31 crash.")
+		}},
+		{3, "a third pod crashes, the deployment lacks replicas", fire(podC, checkoutReplicas)},
 		{5, "a disk fills up, a certificate expires soon", fire(disk, certificate)},
 		{5, "replicas of the database fall behind, and so do their consumers", fire(primaryLag, secondaryLag, ordersLag, eventsLag)},
-		{6, "coredns on node-1 and all targets on node-3 cannot be scraped", fire(dns, exporter, kubelet)},
+		{4, "jo acknowledges the databases", func(ctx context.Context, _ *source) error {
+			return jo.acknowledge(ctx, primaryLag, "a migration writes too fast, it is being slowed down")
+		}},
+		{4, "coredns on node-1 and all targets on node-3 cannot be scraped", fire(dns, exporter, kubelet)},
 		{7, "node-3 is not ready: this alert inhibits the alerts of its targets", fire(node, searchLag, otherFS)},
 		{6, "coredns is back; payment fails, and a backup in its maintenance window", func(ctx context.Context, s *source) error {
 			if err := s.fire(ctx, paymentErrors, searchLatency, cartReplicas, backup); err != nil {
@@ -185,10 +195,10 @@ func story(p *pager) []act {
 }
 
 // play repeats the story until the context ends.
-func play(ctx context.Context, s *source, p *pager) error {
+func play(ctx context.Context, s *source, p *pager, muster string) error {
 	begin := time.Now()
 	for round := 1; ; round++ {
-		for _, a := range story(p) {
+		for _, a := range story(p, muster) {
 			if err := wait(ctx, s, a.after*time.Second); err != nil {
 				return err
 			}
