@@ -242,7 +242,11 @@ func (s *Site) silencedRow(source string, g *grouping.AlertGroup, a *grouping.Al
 
 func (p *SilencePage) setFacts(s *Site, of *grouping.SilenceInfo) {
 	add := func(name, value string) { p.Facts = append(p.Facts, SilenceFact{Name: name, Value: value}) }
-	p.Facts = append(p.Facts, SilenceFact{Name: "Creator", Value: cmp.Or(of.CreatedBy, "unknown"), Remark: "as typed in Alertmanager"})
+	creator := SilenceFact{Name: "Creator", Value: cmp.Or(of.CreatedBy, "unknown"), Remark: "as typed in Alertmanager"}
+	if w := of.Write; w != nil && w.By.Verified && w.By.Name == of.CreatedBy {
+		creator.Remark = "" // Muster verified the name
+	}
+	p.Facts = append(p.Facts, creator)
 	add("Source", of.Source)
 	p.Facts = append(p.Facts, SilenceFact{Name: "ID", Value: of.ID, Code: true})
 	add("Starts", formatClock(of.StartsAt, s.Now)+" UTC")

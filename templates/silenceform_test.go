@@ -84,7 +84,10 @@ func silencingStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Pag
 		"silencewrite": silence(fixture.Mira, func(_ *Site, of *grouping.SilenceInfo) {
 			of.Write = &grouping.SilenceWrite{By: dana, Kind: grouping.EventSilenceChanged, At: night.Add(-3 * time.Second)}
 		}),
-		"silencelong":    silence(fixture.Rob, nil),
+		"silencelong": silence(fixture.Rob, func(_ *Site, of *grouping.SilenceInfo) {
+			by := grouping.Person{Name: of.CreatedBy, Verified: true}
+			of.Write = &grouping.SilenceWrite{By: by, Kind: grouping.EventSilenceCreated, At: night.Add(-time.Hour), Confirmed: true}
+		}),
 		"silencewaiting": silence(fixture.Next, func(s *Site, _ *grouping.SilenceInfo) { s.Silencing.AsksName = true }),
 		"silenceagain": silence(fixture.Old, func(_ *Site, of *grouping.SilenceInfo) {
 			of.Write = &grouping.SilenceWrite{By: dana, Kind: grouping.EventSilenceExpired, At: night, Confirmed: true}
@@ -136,6 +139,8 @@ func TestSilencingStates(t *testing.T) {
 		}
 		checkStructure(t, "report "+name, strings.Replace(page, "data-live", "data-was-live", 1))
 	}
+	require.Equal(t, "as typed in Alertmanager", pages["silencewrite"].(*SilencePage).Facts[0].Remark, "another person changed it")
+	require.Empty(t, pages["silencelong"].(*SilencePage).Facts[0].Remark, "Muster verified the name")
 	require.Equal(t, 403, pages["notallowed"].Code())
 	require.Equal(t, 400, pages["newbad"].Code())
 	require.Equal(t, 200, pages["newsilence"].Code())
