@@ -27,6 +27,10 @@ type webhookTokens struct {
 	path   string // "": no token is required
 	logger *slog.Logger
 
+	// reading is held while a request reads the file. Other requests only try to lock it, so
+	// that a disk that hangs blocks one request only.
+	reading sync.Mutex
+
 	mu       sync.Mutex
 	text     string              // guarded by mu; content of the file
 	hashes   [][sha256.Size]byte // guarded by mu; replaced, never modified
@@ -52,24 +56,19 @@ func newWebhookTokens(path string, logger *slog.Logger) (*webhookTokens, error) 
 	return t, nil
 }
 
-// load reads the file. The caller holds mu or has the only reference.
+// load reads the file.
 func (t *webhookTokens) load() error {
-	f, err := os.Open(t.path)
+	text, err := t.read()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
-	switch {
-	case err != nil:
-		return err
-	case len(text) > maxTokenFile:
-		return fmt.Errorf("%s has more than %d bytes", t.path, maxTokenFile)
-	case t.hashes != nil && string(text) == t.text:
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hashes != nil && text == t.text {
 		return nil
 	}
 	var hashes [][sha256.Size]byte
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if token := strings.TrimSpace(line); token != "" {
 			hashes = append(hashes, sha256.Sum256([]byte(token)))
 		}
@@ -77,28 +76,57 @@ func (t *webhookTokens) load() error {
 	if len(hashes) == 0 {
 		return errors.New(t.path + " is empty")
 	}
-	t.text, t.hashes = string(text), hashes
+	t.text, t.hashes = text, hashes
 	return nil
+}
+
+// read returns the content of the file.
+func (t *webhookTokens) read() (string, error) {
+	f, err := os.Open(t.path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
+	if err == nil && len(text) > maxTokenFile {
+		err = fmt.Errorf("%s has more than %d bytes", t.path, maxTokenFile)
+	}
+	return string(text), err
 }
 
 // currentHashes returns the hashes of the valid tokens.
 func (t *webhookTokens) currentHashes() [][sha256.Size]byte {
+	t.refresh()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if time.Since(t.loadedAt) > tokenReloadInterval {
-		t.loadedAt = time.Now()
-		t.setFault(t.load())
-	}
 	return t.hashes
 }
 
-// setFault stores why the file is unusable and logs each change once. The
-// caller holds mu.
+// refresh reads the file again if it is time, and no other request reads it.
+func (t *webhookTokens) refresh() {
+	if !t.reading.TryLock() {
+		return
+	}
+	defer t.reading.Unlock()
+	t.mu.Lock()
+	isTime := time.Since(t.loadedAt) > tokenReloadInterval
+	if isTime {
+		t.loadedAt = time.Now()
+	}
+	t.mu.Unlock()
+	if isTime {
+		t.setFault(t.load())
+	}
+}
+
+// setFault stores why the file is unusable and logs each change once.
 func (t *webhookTokens) setFault(err error) {
 	fault := ""
 	if err != nil {
 		fault = err.Error()
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if fault == t.fault {
 		return
 	}
@@ -114,7 +142,7 @@ func (t *webhookTokens) problem() string {
 	if t.path == "" {
 		return ""
 	}
-	t.currentHashes()
+	t.refresh()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fault == "" {

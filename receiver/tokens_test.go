@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,6 +90,32 @@ func TestReplacedTokenFileIsReloaded(t *testing.T) {
 	write(path, "two")
 	require.Eventually(t, func() bool { return !strings.Contains(h.Get("/status").Body.String(), problem) }, 5*time.Second,
 		10*time.Millisecond)
+}
+
+// A disk that hangs blocks the request that reads the file, and no other one.
+func TestATokenFileThatHangsBlocksOneRequest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(path, []byte("one"), 0o600))
+	h := testserver.New(t, testserver.Options{WebhookTokenFile: path})
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, syscall.Mkfifo(path, 0o600)) // a read waits until somebody writes
+	code := func() int { return h.Post(wiretest.Body(), "Authorization", "Bearer one").Code }
+	blocked := make(chan int, 1)
+	go func() { blocked <- code() }()
+	var writer *os.File
+	require.Eventually(t, func() (opened bool) {
+		var err error
+		writer, err = os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		return err == nil // the request opened the file
+	}, 5*time.Second, time.Millisecond)
+	t.Cleanup(func() { _ = writer.Close() })
+	start := time.Now()
+	require.Eventually(t, func() bool {
+		return code() == http.StatusOK && time.Since(start) > 2*receiver.TokenReloadInterval
+	}, 10*time.Second, 50*time.Millisecond)
+	require.Empty(t, blocked)
+	require.NoError(t, writer.Close())
+	require.Equal(t, http.StatusOK, <-blocked)
 }
 
 // All tokens in the file are valid. So operators can rotate a token while
