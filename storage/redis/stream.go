@@ -50,9 +50,9 @@ func endOfWrite(entry string) string {
 	return entry[:min(len(entry), grouping.StampLen)] + "g"
 }
 
-// entryChunk is the number of entries of a stream that are read at once. Most have some
-// events.
-const entryChunk = durable.StreamChunk / 4
+// entryChunk is the number of entries of a stream that are read at once. An entry has up to
+// maxEntryEvents, so that these are at most twice as many events as in another storage.
+const entryChunk = durable.StreamChunk / 8
 
 // eventsAfter returns the next events with greater IDs of all shards, and the last ID
 // up to which all shards were read. What was read beyond it is read again.
