@@ -119,5 +119,5 @@ func liveHeap() int {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc) //nolint:gosec // G115: memory ends before
+	return int(m.HeapAlloc)
 }

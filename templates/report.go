@@ -249,7 +249,10 @@ func figures(s *Site, v ReportView, r *history.Report) []Figure {
 		{"firings", formatCount(t.Firings), count(t.Firings, b.Firings), href(history.NumberFirings, t.Firings)},
 		{"time firing", Age(t.Firing), duration(t.Firing, b.Firing), href(history.NumberFiring, int(t.Firing))},
 		{"median time to resolve", median, resolve, href(history.NumberEnded, t.Ended)},
-		{"notifications", formatCount(t.Notifications), count(t.Notifications, b.Notifications), href(history.NumberNotifications, t.Notifications)},
+		{
+			"notifications", formatCount(t.Notifications), count(t.Notifications, b.Notifications),
+			href(history.NumberNotifications, t.Notifications),
+		},
 		{"over within 5m by itself", self, selfSmall, href(history.NumberSelfResolved, t.SelfResolved)},
 		{"suppressed", muted, mutedSmall, href(history.NumberSuppressed, t.Suppressed)},
 		acknowledged(s, v, t),
