@@ -185,21 +185,25 @@ func (s *SourceTotals) add(g *AlertGroup, heartbeats bool, sign int) {
 	}
 	s.LastNotification = latest(s.LastNotification, g.LastNotifiedAt)
 	s.Alertmanagers[g.ExternalURL] = latest(s.Alertmanagers[g.ExternalURL], g.LastNotifiedAt)
-	if addCount(s.groupsOf, g.ExternalURL, sign) == 0 {
+	if addCount(s.groupsOf, g.ExternalURL, sign) {
 		delete(s.Alertmanagers, g.ExternalURL)
 	}
 }
 
-// addCount adds n to a count and returns the new count. It removes a count that
-// becomes zero.
-func addCount(counts map[string]int, key string, n int) int {
+// addCount adds n to a count, which is never less than zero. It removes a count that becomes
+// zero, and reports whether it did.
+func addCount(counts map[string]int, key string, n int) (removed bool) {
+	if n > 0 {
+		counts[key] += n // most counts grow, which takes one look-up
+		return false
+	}
 	sum := counts[key] + n
 	if sum == 0 {
 		delete(counts, key)
-	} else {
-		counts[key] = sum
+		return true
 	}
-	return sum
+	counts[key] = sum
+	return false
 }
 
 // clone returns a copy that later calls of add do not change.

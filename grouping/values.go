@@ -17,7 +17,7 @@ func (v labelValues) add(l Labels, n int) {
 			values = map[string]int{}
 			v[l[i].Name] = values
 		}
-		if addCount(values, l[i].Value, n) == 0 && len(values) == 0 {
+		if addCount(values, l[i].Value, n) && len(values) == 0 {
 			delete(v, l[i].Name)
 		}
 	}
