@@ -40,6 +40,9 @@ func apply(g *AlertGroup, n Notification, r rules) Change {
 	}
 	listed, rejected := tr.enforceLimit(listed)
 	n.Truncate(rejected)
+	if tr.before == nil {
+		tr.log.events = slices.Grow(tr.log.events, len(listed)+2) // opened and notified too
+	}
 	for _, na := range listed {
 		tr.applyListed(*na)
 	}

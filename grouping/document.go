@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -214,9 +215,9 @@ func (w *Write) OtherStamps() (stamps []Stamp) {
 // expected stamps. The head is not one of them.
 func (w *Write) Records() ([]RecordWrite, error) {
 	if w.ID().IsSource() {
-		return recordWrites(sourceKinds, orNew(AsSource(w.Base)), AsSource(w.Next))
+		return recordWrites(sourceKinds, cmp.Or(AsSource(w.Base), noSource), AsSource(w.Next))
 	}
-	return recordWrites(groupKinds, orNew(AsGroup(w.Base)), AsGroup(w.Next))
+	return recordWrites(groupKinds, cmp.Or(AsGroup(w.Base), noGroup), AsGroup(w.Next))
 }
 
 // Conflicts reports whether the stored state of what the write changes differs from the
@@ -224,9 +225,9 @@ func (w *Write) Records() ([]RecordWrite, error) {
 // nothing.
 func (w *Write) Conflicts(stored Document) bool {
 	if w.ID().IsSource() {
-		return conflicts(w, sourceKinds, orNew(AsSource(w.Base)), AsSource(w.Next), orNew(AsSource(stored)))
+		return conflicts(w, sourceKinds, cmp.Or(AsSource(w.Base), noSource), AsSource(w.Next), cmp.Or(AsSource(stored), noSource))
 	}
-	base, next, held := orNew(AsGroup(w.Base)), AsGroup(w.Next), orNew(AsGroup(stored))
+	base, next, held := cmp.Or(AsGroup(w.Base), noGroup), AsGroup(w.Next), cmp.Or(AsGroup(stored), noGroup)
 	if conflicts(w, groupKinds, base, next, held) {
 		return true
 	}

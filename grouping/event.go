@@ -194,6 +194,17 @@ func (l *eventLog) add(e Event) {
 	l.events = append(l.events, e)
 }
 
+// addFirst adds an event before the others, whose numbers change.
+func (l *eventLog) addFirst(e Event) {
+	if e.ObservedAt.IsZero() {
+		e.ObservedAt = l.observedAt
+	}
+	l.events = slices.Insert(l.events, 0, e)
+	for i := range l.events {
+		l.identify(&l.events[i], i)
+	}
+}
+
 // identify gives an event its ID, its time and its group.
 func (l *eventLog) identify(e *Event, number int) {
 	digits := strconv.FormatInt(int64(number), 16)

@@ -73,7 +73,7 @@ func (k groupRecords[T, R]) sorted(list []R) []R {
 // state that does not have it. next is nil if the group is deleted.
 func (k groupRecords[T, R]) changed(base, next *AlertGroup, fn func(before, after R)) {
 	was := *k.of(base)
-	is := *k.of(orNew(next))
+	is := *k.of(cmp.Or(next, noGroup))
 	for _, before := range was {
 		after := k.find(is, *before.stampedFields().key)
 		if before != after && (after == nil || !before.Equal(after)) {

@@ -128,13 +128,11 @@ func conflicts[T any, D interface {
 	return slices.ContainsFunc(kinds, func(kind K) bool { return kind.conflicts(base, next, stored) })
 }
 
-// orNew returns the document, or an empty one if it is nil.
-func orNew[T any](d *T) *T {
-	if d == nil {
-		return new(T)
-	}
-	return d
-}
+// noGroup and noSource are documents without records, in place of nil. They are never changed.
+var (
+	noGroup  = &AlertGroup{}
+	noSource = &SourceDocument{}
+)
 
 // encoding are the options for writing records. Bytes that are not UTF-8 become
 // U+FFFD. Otherwise an alert with such bytes could never be stored.

@@ -107,13 +107,8 @@ func (tr *transition) endEpisode(g *AlertGroup) {
 		// If a dispute wrote no event for its alert, it writes no opened or closed
 		// event for the group either.
 	case !wasOpen && isOpen:
-		events := tr.log.events
-		tr.log.events = nil
 		opened := &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}
-		tr.log.add(Event{Kind: EventOpened, Labels: g.GroupLabels, Opened: opened, StartsAt: g.firstStart()})
-		for _, e := range events {
-			tr.log.add(e)
-		}
+		tr.log.addFirst(Event{Kind: EventOpened, Labels: g.GroupLabels, Opened: opened, StartsAt: g.firstStart()})
 		g.beginEpisode(tr.stamp)
 	case closed && !isOpen, !isOpen && len(g.Alerts) > 0 && (wasOpen || tr.before == nil || tr.disputeEnded && g.ClosedBy == nil):
 		e := Event{Kind: EventClosed, Labels: g.GroupLabels, EndsAt: g.lastEnd()}
