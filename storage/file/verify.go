@@ -147,7 +147,7 @@ func (v *verifier) readPage(id uint64) (raw []byte, flags uint16, elements int, 
 	if n := len(v.free); n > 0 {
 		raw, v.free = v.free[n-1], v.free[:n-1]
 	}
-	raw = slices.Grow(raw[:0], int(size))[:size] //nolint:gosec // G115: 32 bits
+	raw = slices.Grow(raw[:0], int(size))[:size]               //nolint:gosec // G115: 32 bits
 	if _, err := v.r.ReadAt(raw, int64(id*size)); err != nil { //nolint:gosec // G115: inside the file
 		return nil, 0, 0, fmt.Errorf("page %d cannot be read: %w", id, err)
 	}
@@ -163,7 +163,7 @@ func (v *verifier) readPage(id uint64) (raw []byte, flags uint16, elements int, 
 	}
 	if overflow > 0 {
 		raw = slices.Grow(raw, int(overflow*size))[:(overflow+1)*size] //nolint:gosec // G115: inside the file
-		if _, err := v.r.ReadAt(raw, int64(id*size)); err != nil { //nolint:gosec // G115: inside the file
+		if _, err := v.r.ReadAt(raw, int64(id*size)); err != nil {     //nolint:gosec // G115: inside the file
 			return nil, 0, 0, fmt.Errorf("page %d cannot be read: %w", id, err)
 		}
 	}
