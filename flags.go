@@ -277,8 +277,11 @@ func checkRedis(o *redis.Options) error {
 		return nil
 	}
 	for _, f := range []struct{ name, value string }{
-		{"password-file", o.PasswordFile}, {"sentinel-password-file", o.SentinelPasswordFile},
-		{"tls-ca-file", o.TLS.CAFile}, {"tls-cert-file", o.TLS.CertFile}, {"tls-key-file", o.TLS.KeyFile},
+		{"password-file", o.PasswordFile},
+		{"sentinel-password-file", o.SentinelPasswordFile},
+		{"tls-ca-file", o.TLS.CAFile},
+		{"tls-cert-file", o.TLS.CertFile},
+		{"tls-key-file", o.TLS.KeyFile},
 		{"tls-server-name", o.TLS.ServerName},
 	} {
 		if f.value != "" {

@@ -381,12 +381,16 @@ func TestADamagedGroupIsLoggedOnce(t *testing.T) {
 	backend := &countingLoads{Backend: r}
 	var log lockedBuffer
 	opts := tieredDefaults(TieredOptions{CheckInterval: 10 * time.Millisecond, CompareInterval: 20 * time.Millisecond})
-	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, grouping.NewClock(), nil, slog.New(slog.NewTextHandler(&log, nil)), opts)
+	joined, err := NewTiered(NewMemory(DefaultMemoryOptions()), backend, grouping.NewClock(), nil,
+		slog.New(slog.NewTextHandler(&log, nil)), opts)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- joined.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		require.NoError(t, <-done)
+	}()
 	<-joined.Restored()
 
 	m, err := grouping.NewManager(joined, grouping.NewClock(), func(grouping.Update) {}, prometheus.NewRegistry(), promslog.NewNopLogger(),
