@@ -416,7 +416,9 @@ func (c cancelling) Acknowledge(ctx context.Context, _ grouping.ID, _ grouping.A
 // A caller that went away is not a fault, so it is not logged as one.
 func TestACancelledWriteIsNotLogged(t *testing.T) {
 	fake := &testserver.FakeSilencer{Names: []string{"default"}, Err: context.Canceled}
-	h := testserver.New(t, testserver.Options{Silencer: fake, People: person.Policy{Silences: person.Silences{Allowed: true, Unverified: true}}})
+	h := testserver.New(t, testserver.Options{
+		Silencer: fake, People: person.Policy{Silences: person.Silences{Allowed: true, Unverified: true}},
+	})
 	id := h.PostKept(t, wiretest.Body())
 	episode := episodeOf(t, page(t, h, "/groups/"+id))
 	log := h.Log(t, "logfmt")

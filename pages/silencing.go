@@ -171,7 +171,7 @@ func (d *Door) createSilence(c *gin.Context) {
 		return
 	}
 	now := site.Now.UTC().Truncate(time.Millisecond)
-	id, err := "", error(grouping.ErrBusy)
+	id, err := "", grouping.ErrBusy
 	if d.Readers.Wait(c) {
 		id, err = d.Silencer.CreateSilence(ctx, f.Source, grouping.Silence{
 			MatcherSets: [][]grouping.SilenceMatcher{f.SilenceMatchers()}, StartsAt: now, EndsAt: end.UTC().Truncate(time.Millisecond),
@@ -248,8 +248,7 @@ func (d *Door) changeSilence(change silenceChange) gin.HandlerFunc {
 		}
 		id, err = change(c, source, id, by)
 		if err != nil {
-			var bad *badEndError
-			if errors.As(err, &bad) {
+			if bad, ok := errors.AsType[*badEndError](err); ok {
 				d.refuseSilence(c, source, http.StatusBadRequest, "", "", bad.sentence)
 				return
 			}

@@ -109,7 +109,8 @@ func TestAGroupIsSilenced(t *testing.T) {
 	page = w.Body.String()
 	require.Contains(t, page, "Would mute 1 alert now")
 	require.Contains(t, page, "1 critical, in 1 group")
-	require.Regexp(t, `Since .*, when the history begins, these matchers would have muted 1 firing of 1 alert\. <a href="/report\?filter=`, page)
+	require.Regexp(t, `Since .*, when the history begins, these matchers would have muted 1 firing of 1 alert\. `+
+		`<a href="/report\?filter=`, page)
 	require.Contains(t, page, "verified by your sign-in")
 	form := formOf(t, page, "new")
 	require.Equal(t, "2h", form.Get("for"))

@@ -63,9 +63,7 @@ func Play(ctx context.Context, to Target, logger *slog.Logger) error {
 					logger.Warn("Notification of the demo rejected", "code", code, "groupKey", m.GroupKey)
 				}
 			}
-			if err := g.write(ctx, to.People, start, now); err != nil && ctx.Err() == nil {
-				logger.Warn("Write of the demo rejected", "err", err, "groupKey", g.key())
-			}
+			g.write(ctx, to.People, logger, start, now)
 			events = append(events, g.events(start, now, messages)...)
 		}
 		if len(events) > 0 {

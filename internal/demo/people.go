@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"muster/grouping"
@@ -23,8 +24,8 @@ type act struct {
 	text string
 }
 
-// write writes what people of the group write now.
-func (g *group) write(ctx context.Context, to people, start, now time.Time) error {
+// write writes what people write about the group now.
+func (g *group) write(ctx context.Context, to people, logger *slog.Logger, start, now time.Time) {
 	id := grouping.Key{Source: grouping.DefaultSource, Receiver: g.receiver, GroupKey: g.key()}.ID()
 	for len(g.acts) > 0 && now.Sub(start) >= g.acts[0].at {
 		do := g.acts[0]
@@ -36,9 +37,8 @@ func (g *group) write(ctx context.Context, to people, start, now time.Time) erro
 		} else {
 			_, err = to.AddNote(ctx, id, grouping.NoteRequest{By: by, Text: do.text})
 		}
-		if err != nil {
-			return err
+		if err != nil && ctx.Err() == nil {
+			logger.Warn("Write of the demo rejected", "err", err, "groupKey", g.key())
 		}
 	}
-	return nil
 }
