@@ -109,7 +109,7 @@ func newByRow(b *grouping.Bucket, v View, s *Site) ByRow {
 	case query.StateResolved:
 		r.Counted, r.Severity = "resolved", lookResolved
 	default:
-		r.Counted = "alerts"
+		r.Counted = plainly(len(b.Alerts), "alert", "alerts")
 	}
 	h := fnv.New32a()
 	fmt.Fprintf(h, "%q", r.Title)

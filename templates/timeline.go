@@ -90,12 +90,15 @@ func newTimeline(
 	t.People = peopleTicks(g, sp)
 	inRange := t.addAlerts(sorted, rowLabel(sorted, shared), sp, s.Now)
 	t.shortenLabels()
-	if len(t.Rows) > maxNarrowRows {
-		t.Narrow = fmt.Sprintf("A small screen shows the first %d alerts. The table below shows all alerts.", maxNarrowRows)
-	}
 	if left := inRange - len(t.Rows); left > 0 {
-		t.More = "+" + formatCount(left) + " more alerts"
+		t.More = "+" + plural(left, "more alert", "more alerts")
 		t.TableCut = true
+	}
+	if len(t.Rows) > maxNarrowRows {
+		t.Narrow = fmt.Sprintf("A small screen shows the first %d alerts.", maxNarrowRows)
+		if !t.TableCut {
+			t.Narrow += " The table below shows all alerts."
+		}
 	}
 	t.Says = fmt.Sprintf("%s fired between %s and %s UTC; %s", plural(inRange, "alert", "alerts"),
 		formatClock(sp.from, s.Now), formatClock(sp.to, s.Now), counts)
