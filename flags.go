@@ -26,6 +26,7 @@ import (
 	"muster/alertmanager"
 	"muster/api"
 	"muster/grouping"
+	"muster/internal/namedflag"
 	"muster/internal/person"
 	"muster/internal/reply"
 	"muster/pages"
@@ -223,7 +224,7 @@ func newFlags(c *config) *kingpin.Application {
 	promslogflag.AddFlags(app, &c.log)
 	for _, name := range []string{promslogflag.LevelFlagName, promslogflag.FormatFlagName} {
 		f := app.GetFlag(name)
-		f.SetValue(namedValue{f.Model().Value, name})
+		f.SetValue(namedflag.Value{Value: f.Model().Value, Name: name})
 	}
 	ignoreVariables(app)
 	return app
@@ -356,22 +357,6 @@ func (v *flagValue[T]) String() string { return "" }
 
 // setting returns the text that was given.
 func (v *flagValue[T]) setting() string { return v.text }
-
-// namedValue adds the name of the flag to errors of a value that another package
-// parses.
-type namedValue struct {
-	kingpin.Value
-
-	name string
-}
-
-// Set is part of kingpin.Value.
-func (v namedValue) Set(text string) error {
-	if err := v.Value.Set(text); err != nil {
-		return fmt.Errorf("--%s: %w", v.name, err)
-	}
-	return nil
-}
 
 // integer returns a parser for whole numbers of at least minimum.
 func integer(minimum int) func(string) (int, error) {

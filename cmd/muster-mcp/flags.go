@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"github.com/prometheus/common/version"
 
 	"muster/assistant"
+	"muster/internal/namedflag"
 )
 
 // settings are what the flags say.
@@ -48,7 +48,7 @@ func parseFlags(args []string) (settings, error) {
 	promslogflag.AddFlags(app, &c.log)
 	for _, name := range []string{"web.max-requests", promslogflag.LevelFlagName, promslogflag.FormatFlagName} {
 		f := app.GetFlag(name)
-		f.SetValue(namedValue{f.Model().Value, name})
+		f.SetValue(namedflag.Value{Value: f.Model().Value, Name: name})
 	}
 	if _, err := app.Parse(args); err != nil {
 		return c, err
@@ -77,19 +77,4 @@ func musterURL(text string) (*url.URL, error) {
 			"Credentials belong into --http.config.file")
 	}
 	return u, nil
-}
-
-// namedValue adds the name of the flag to errors of its value, which kingpin does not do.
-type namedValue struct {
-	kingpin.Value
-
-	name string
-}
-
-// Set is part of kingpin.Value.
-func (v namedValue) Set(text string) error {
-	if err := v.Value.Set(text); err != nil {
-		return fmt.Errorf("--%s: %w", v.name, err)
-	}
-	return nil
 }
