@@ -57,9 +57,9 @@ type domain interface {
 	MuteSeen(source string, fp grouping.Fingerprint, mute grouping.Mute) time.Time
 }
 
-// silenceChanger changes silences in the Alertmanagers of a source. It is safe for concurrent use. The
-// answers are those of Alertmanager, also if it refuses. If none answers, the error is a
-// *grouping.SilenceFailedError.
+// silenceChanger changes silences in the Alertmanagers of a source. It is safe for concurrent
+// use. The answers are those of Alertmanager, also if it refuses. If none answers, the error is
+// a *grouping.SilenceFailedError.
 type silenceChanger interface {
 	// Sources returns the sources whose silences can be changed. There is one at least, if
 	// silences may be changed. CanSilence reports whether the source is one of them.

@@ -51,12 +51,9 @@ func (d *Door) passV2Silence(c *gin.Context) {
 			return
 		}
 	}
-	if !d.Readers.Wait(c) {
-		d.passV2Answer(c, grouping.SilenceAnswer{}, grouping.ErrBusy)
-		return
-	}
-	answer, err := d.Silencer.PassPost(c.Request.Context(), source, c.GetHeader("Content-Type"), body, by)
-	d.passV2Answer(c, answer, err)
+	d.passV2Change(c, func() (grouping.SilenceAnswer, error) {
+		return d.Silencer.PassPost(c.Request.Context(), source, c.GetHeader("Content-Type"), body, by)
+	})
 }
 
 var errNotObject = errors.New("the body is not a JSON object")
@@ -108,12 +105,9 @@ func (d *Door) passV2Expiry(c *gin.Context) {
 		v2FailPerson(c, err)
 		return
 	}
-	if !d.Readers.Wait(c) {
-		d.passV2Answer(c, grouping.SilenceAnswer{}, grouping.ErrBusy)
-		return
-	}
-	answer, err := d.Silencer.PassDelete(c.Request.Context(), source, c.Param("id"), by)
-	d.passV2Answer(c, answer, err)
+	d.passV2Change(c, func() (grouping.SilenceAnswer, error) {
+		return d.Silencer.PassDelete(c.Request.Context(), source, c.Param("id"), by)
+	})
 }
 
 // unnamed is the name of a person who ends a silence and gives no name, because Alertmanager's API
@@ -177,8 +171,13 @@ func v2FailPerson(c *gin.Context, err error) {
 	v2Fail(c, code, code, err.Error())
 }
 
-// passV2Answer passes on the answer of an Alertmanager.
-func (d *Door) passV2Answer(c *gin.Context, answer grouping.SilenceAnswer, err error) {
+// passV2Change makes a change of a silence, and passes on the answer of the Alertmanager.
+func (d *Door) passV2Change(c *gin.Context, change func() (grouping.SilenceAnswer, error)) {
+	var answer grouping.SilenceAnswer
+	err := d.Readers.Wait(c)
+	if err == nil {
+		answer, err = change()
+	}
 	failed, _ := errors.AsType[*grouping.SilenceFailedError](err)
 	refused, _ := errors.AsType[*grouping.SilenceRefusedError](err)
 	switch {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -71,15 +72,8 @@ func dashboard(t *testing.T, url string) (read struct {
 	require.NotEmpty(t, read.Groups)
 	require.NotEmpty(t, read.Silences)
 	dropEmpty := func(fields map[string]any, name string) {
-		switch value := fields[name].(type) {
-		case map[string]any:
-			if len(value) == 0 {
-				delete(fields, name)
-			}
-		case []any:
-			if len(value) == 0 {
-				delete(fields, name)
-			}
+		if value := reflect.ValueOf(fields[name]); value.IsValid() && value.Len() == 0 {
+			delete(fields, name)
 		}
 	}
 	for _, g := range read.Groups {

@@ -34,7 +34,7 @@ func (p knownPast) Counted(_ context.Context, q history.CountedQuery) (*history.
 }
 
 // busyWeek is a history from November 1 to 24: an alert of two receivers with 260 firings that
-// flaps, one that is lost, one without a severity, and a receiver of which only deliveries tell.
+// flaps, one that is lost, one without a severity, and a receiver that only deliveries name.
 func busyWeek() *history.Digest {
 	start := time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
 	d := history.NewDigest(start, nil)

@@ -171,8 +171,8 @@ func (d *Door) createSilence(c *gin.Context) {
 		return
 	}
 	now := site.Now.UTC().Truncate(time.Millisecond)
-	id, err := "", grouping.ErrBusy
-	if d.Readers.Wait(c) {
+	var id string
+	if err = d.Readers.Wait(c); err == nil {
 		id, err = d.Silencer.CreateSilence(ctx, f.Source, grouping.Silence{
 			MatcherSets: [][]grouping.SilenceMatcher{f.SilenceMatchers()}, StartsAt: now, EndsAt: end.UTC().Truncate(time.Millisecond),
 			CreatedBy: in.By.Name, Comment: f.Comment,
@@ -275,8 +275,8 @@ func (d *Door) extendSilence(c *gin.Context, source, id string, by grouping.Pers
 	case until.Before(known.EndsAt):
 		return "", &badEndError{"It ends later already. To end it earlier, expire it."}
 	}
-	if !d.Readers.Wait(c) {
-		return "", grouping.ErrBusy
+	if err := d.Readers.Wait(c); err != nil {
+		return "", err
 	}
 	return d.Silencer.ExtendSilence(ctx, source, id, until.UTC().Truncate(time.Millisecond), by)
 }
@@ -287,8 +287,8 @@ type badEndError struct{ sentence string }
 func (e *badEndError) Error() string { return e.sentence }
 
 func (d *Door) expireSilence(c *gin.Context, source, id string, by grouping.Person) (string, error) {
-	if !d.Readers.Wait(c) {
-		return "", grouping.ErrBusy
+	if err := d.Readers.Wait(c); err != nil {
+		return "", err
 	}
 	return id, d.Silencer.ExpireSilence(c.Request.Context(), source, id, by)
 }

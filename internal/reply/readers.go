@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"muster/grouping"
 	"muster/internal/limit"
 )
 
@@ -82,16 +83,17 @@ func (r *Readers) Admit(c *gin.Context) {
 }
 
 // Wait replaces the slot of a reader before its request waits for an Alertmanager. So a slow
-// Alertmanager does not block other readers. If too many requests wait, it returns false.
-func (r *Readers) Wait(c *gin.Context) bool {
+// Alertmanager does not block other readers. If too many requests wait, it returns
+// grouping.ErrBusy.
+func (r *Readers) Wait(c *gin.Context) error {
 	waiting, ok := r.waiting.Take(1)
 	if !ok {
-		return false
+		return grouping.ErrBusy
 	}
 	slot := c.MustGet(readerKey).(*limit.Hold)
 	slot.Release()
 	*slot = waiting
-	return true
+	return nil
 }
 
 // Hold takes the bytes of an answer and releases the slot of its reader. From here

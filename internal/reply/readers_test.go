@@ -81,7 +81,7 @@ func TestReadersWait(t *testing.T) {
 	}
 	depth := 0
 	Get(engine, "/", readers.Admit, func(c *gin.Context) {
-		if depth++; !readers.Wait(c) {
+		if depth++; readers.Wait(c) != nil {
 			require.EqualValues(t, 1, slots.Used(), "it still has its slot")
 			c.String(http.StatusServiceUnavailable, "busy")
 			return
