@@ -9,9 +9,10 @@ import (
 	"muster/grouping"
 )
 
-// Groups and alerts are nearly all of a long answer. So they are encoded here, straight
-// from their fields. The text is what package json writes for a GroupView and an
-// alertView, which takes several times as long. What is unusual is left to package json.
+// Groups, alerts and events are nearly all of a long answer. So they are encoded here,
+// straight from their fields. The text is what package json writes for a GroupView, an
+// alertView and an eventView, which takes several times as long. What is unusual is left to
+// package json.
 
 // encoder appends JSON to a text.
 type encoder struct {
@@ -82,13 +83,9 @@ func (e *encoder) usualGroup(g *grouping.AlertGroup) {
 	e.time(`,"lastNotifiedAt":`, g.LastNotifiedAt)
 	e.time(`,"resolvedAt":`, g.ResolvedAt())
 	e.int(`,"notifications":`, g.Notifications)
-	if g.LastReason != "" {
-		e.string(`,"lastReason":`, g.LastReason)
-	}
+	e.optional(`,"lastReason":`, g.LastReason)
 	e.int(`,"version":`, g.Version)
-	if g.Opened != "" {
-		e.string(`,"episode":`, string(g.Opened))
-	}
+	e.optional(`,"episode":`, string(g.Opened))
 	if g.ClosedBy != nil {
 		e.rare(`,"closedBy":`, viewClosing(g))
 	}
@@ -137,6 +134,39 @@ func (e *encoder) usualAlert(g *grouping.AlertGroup, a *grouping.Alert) {
 	e.raw("}")
 }
 
+// event appends an event.
+func (e *encoder) event(of *grouping.Event) error {
+	return e.usual(func() { e.usualEvent(of) }, func() any { return viewEvent(of) })
+}
+
+func (e *encoder) usualEvent(of *grouping.Event) {
+	e.unusual = of.Delivery != nil || of.Silence != nil || of.Gap != nil || of.People != nil || of.Time.IsZero()
+	n := of.Notification()
+	e.string(`{"id":`, of.ID)
+	e.time(`,"time":`, of.Time)
+	e.string(`,"kind":`, string(of.Kind))
+	e.string(`,"groupId":`, string(of.GroupID))
+	e.string(`,"source":`, of.Source)
+	e.string(`,"receiver":`, of.Receiver)
+	e.optional(`,"fingerprint":`, string(of.Fingerprint))
+	e.labels(`,"labels":`, of.Labels)
+	e.optional(`,"was":`, string(of.Was))
+	e.time(`,"startsAt":`, of.StartsAt.UTC())
+	e.time(`,"endsAt":`, of.EndsAt.UTC())
+	e.optional(`,"reason":`, n.Reason)
+	e.optional(`,"externalURL":`, n.ExternalURL)
+	if of.Kind == grouping.EventNotified {
+		e.int(`,"firing":`, int64(n.Firing))
+		e.int(`,"resolved":`, int64(n.Resolved))
+		e.raw(`,"truncated":`)
+		e.text = strconv.AppendUint(e.text, n.Truncated, 10)
+	}
+	if m := of.Mute; m != nil {
+		e.rare(`,"mute":`, viewEventMute(m))
+	}
+	e.raw("}")
+}
+
 // listEpisodes appends the field with the episodes.
 func (e *encoder) listEpisodes() {
 	e.raw(`,"episodes":[`)
@@ -170,6 +200,13 @@ func (e *encoder) raw(text string) { e.text = append(e.text, text...) }
 func (e *encoder) string(before, value string) {
 	e.raw(before)
 	e.quote(value)
+}
+
+// optional appends a field with a string, if it is not empty.
+func (e *encoder) optional(before, value string) {
+	if value != "" {
+		e.string(before, value)
+	}
 }
 
 func (e *encoder) int(before string, value int64) {

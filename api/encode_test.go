@@ -107,6 +107,40 @@ func drawPeople(t *rapid.T, g *grouping.AlertGroup) {
 	}
 }
 
+// drawEvent draws an event with any of the details, of which a real one has those of its kind.
+func drawEvent(t *rapid.T) *grouping.Event {
+	drawn := func(name string) bool { return rapid.IntRange(0, 4).Draw(t, name) == 0 }
+	count := rapid.IntRange(0, 1000)
+	e := &grouping.Event{
+		ID: anyText.Draw(t, "ID"), Time: anyTime.Draw(t, "time"), Kind: rapid.SampledFrom(grouping.EventKinds()).Draw(t, "kind"),
+		GroupID: grouping.ID(anyText.Draw(t, "group")), Source: anyText.Draw(t, "source"), Receiver: anyText.Draw(t, "receiver"),
+		Fingerprint: grouping.Fingerprint(anyText.Draw(t, "fingerprint")), Labels: anyLabels.Draw(t, "labels"),
+		Was: rapid.SampledFrom(append(grouping.Statuses(), "")).Draw(t, "was"), StartsAt: anyTime.Draw(t, "start"), EndsAt: anyTime.Draw(t, "end"),
+	}
+	if rapid.Bool().Draw(t, "notified") {
+		e.Notified = &grouping.Notified{
+			Reason: anyText.Draw(t, "reason"), ExternalURL: anyText.Draw(t, "URL"),
+			Firing: count.Draw(t, "firing"), Resolved: count.Draw(t, "resolved"), Truncated: uint64(count.Draw(t, "truncated")),
+		}
+	}
+	if drawn("muted") {
+		e.Mute = &drawMutes(t)[0]
+	}
+	if drawn("delivered") {
+		e.Delivery = &grouping.Delivery{Receiver: anyText.Draw(t, "receiver of the delivery"), Firing: count.Draw(t, "delivered alerts")}
+	}
+	if drawn("gap") {
+		e.Gap = &grouping.Gap{From: anyTime.Draw(t, "from"), To: anyTime.Draw(t, "to")}
+	}
+	if drawn("people") {
+		e.People = &grouping.PeopleDetail{Text: anyText.Draw(t, "text"), Until: anyTime.Draw(t, "until")}
+	}
+	if drawn("silence") {
+		e.Silence = &grouping.SilenceChange{ID: anyText.Draw(t, "silence"), EndsAt: anyTime.Draw(t, "end of the silence")}
+	}
+	return e
+}
+
 // anyDetails knows every silence.
 type anyDetails struct{}
 
@@ -118,8 +152,8 @@ func (anyDetails) MuteSeen(string, grouping.Fingerprint, grouping.Mute) time.Tim
 	return time.Unix(1_800_000_000, 5)
 }
 
-// Groups and alerts are encoded as package json encodes them.
-func TestGroupsAreEncodedAsByPackageJSON(t *testing.T) {
+// Groups, alerts and events are encoded as package json encodes them.
+func TestAnswersAreEncodedAsByPackageJSON(t *testing.T) {
 	e := &encoder{mutes: anyDetails{}}
 	check := func(t *rapid.T, view any, encode func() error) {
 		want, wantErr := json.Marshal(view)
@@ -131,6 +165,8 @@ func TestGroupsAreEncodedAsByPackageJSON(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
+		event := drawEvent(t)
+		check(t, viewEvent(event), func() error { return e.event(event) })
 		g := drawGroup(t)
 		e.now, e.withNotes = anyTime.Draw(t, "now"), rapid.Bool().Draw(t, "with notes")
 		check(t, viewGroup(g, e.now, e.withNotes), func() error { return e.group(g) })

@@ -40,13 +40,15 @@ func (d *Door) exportEvents(c *gin.Context, q grouping.EventQuery, format query.
 }
 
 // eachEvent calls write with the events that the query selects, oldest first, until it returns
-// false. It does not use the cursor of the query.
+// false. It does not use the cursor of the query. write must not keep the pointer.
 func (d *Door) eachEvent(ctx context.Context, q grouping.EventQuery, write func(*grouping.Event) bool) error {
 	if q.Group != "" {
 		return d.eachEventOfGroup(ctx, q, write)
 	}
 	written := 0
-	for e, err := range d.Groups.StreamEvents(ctx, q.Since) {
+	var e grouping.Event // one for all, because each would be allocated
+	for next, err := range d.Groups.StreamEvents(ctx, q.Since) {
+		e = next
 		switch {
 		case err != nil:
 			return err
@@ -121,7 +123,7 @@ func (d *Door) eventsBetween(ctx context.Context, q grouping.EventQuery, from, c
 
 // writeEventLine writes an event as a line of NDJSON.
 func (o *jsonStream) writeEventLine(e *grouping.Event) {
-	o.writeValue(viewEvent(e))
+	o.writeEvent(e)
 	o.endLine()
 }
 

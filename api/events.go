@@ -51,7 +51,7 @@ func (d *Door) respondEvents(c *gin.Context, id grouping.ID, name string) {
 				return
 			}
 			out.writeComma(i)
-			out.writeValue(viewEvent(&page.Events[i]))
+			out.writeEvent(&page.Events[i])
 		}
 		out.writeRaw("]")
 		out.writeNext(page.Next)

@@ -3,7 +3,6 @@ package api
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -166,15 +165,15 @@ func (l *HistoryLog) take() bool {
 	if len(l.text) >= maxLogText {
 		return true
 	}
-	events := l.next()
+	lines, events := encoder{text: l.text}, l.next()
 	for i := range events {
-		line, err := json.Marshal(viewEvent(&events[i]))
-		if err != nil {
+		if lines.event(&events[i]) != nil {
 			l.dropped.Inc()
 			continue
 		}
-		l.text = append(append(l.text, line...), '\n')
+		lines.raw("\n")
 	}
+	l.text = lines.text
 	return len(l.text) > 0
 }
 

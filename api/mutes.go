@@ -26,6 +26,8 @@ type eventMuteView struct {
 	Rule string            `json:"rule,omitempty"`
 }
 
+func viewEventMute(m *grouping.Mute) *eventMuteView { return &eventMuteView{m.Kind, m.ID, m.Rule} }
+
 // silenceChangeView is the silence of an event.
 type silenceChangeView struct {
 	ID        string    `json:"id"`

@@ -221,6 +221,13 @@ func (o *textStream) finish() {
 	}
 }
 
+// writeEvent writes an event.
+func (o *jsonStream) writeEvent(e *grouping.Event) {
+	if o.err == nil {
+		o.finishValue(o.enc.event(e))
+	}
+}
+
 // writeGroup writes a group and the given alerts.
 func (o *jsonStream) writeGroup(g *grouping.AlertGroup, alerts []*grouping.Alert) {
 	o.writeGroupWith(nil, g, alerts)

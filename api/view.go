@@ -168,7 +168,7 @@ func viewEvent(e *grouping.Event) eventView {
 		view.Reason, view.Firing, view.Resolved = d.Reason, &d.Firing, &d.Resolved
 	}
 	if m := e.Mute; m != nil {
-		view.Mute = &eventMuteView{m.Kind, m.ID, m.Rule}
+		view.Mute = viewEventMute(m)
 	}
 	if g := e.Gap; g != nil {
 		view.From, view.To = g.From, g.To
