@@ -72,16 +72,20 @@ func (d *EventDecoder) labels(r *objectReader, of string, to *Labels) {
 	if known == nil {
 		known = &knownLabels{of: of}
 	}
-	d.bytes += len(text) - known.size
-	if d.bytes > maxKnownBytes {
-		clear(d.known)
-		d.bytes = len(text)
-	}
 	if d.known == nil {
 		d.known, d.seed = map[string]*knownLabels{}, maphash.MakeSeed()
 	}
+	d.bytes += len(text) - known.size
 	known.hash, known.size, known.labels = maphash.Bytes(d.seed, text), len(text), *to
 	d.known[of] = known
+	// Any are forgotten, not the oldest ones: alerts that fire by turns would never be known.
+	for of, known := range d.known {
+		if d.bytes <= maxKnownBytes {
+			break
+		}
+		d.bytes -= known.size
+		delete(d.known, of)
+	}
 }
 
 // shared reads a text that can be the key of known labels.

@@ -79,6 +79,27 @@ func TestADecoderKeepsFewLabels(t *testing.T) {
 	}
 }
 
+// Alerts that fire by turns are mostly known, even if the labels of all are too large.
+func TestADecoderKnowsMostOfTooManyAlerts(t *testing.T) {
+	const alerts, turns = 60, 10
+	long := strings.Repeat("x", maxKnownBytes*6/5/alerts)
+	var decoder EventDecoder
+	shared, before := 0, map[int]*Label{}
+	for range turns {
+		for i := range alerts {
+			e := Event{Kind: EventFired, Fingerprint: Fingerprint(fmt.Sprint(i)), Labels: testLabels(long + fmt.Sprint(i))}
+			text, err := e.Encode()
+			require.NoError(t, err)
+			labels := decoder.Append(nil, []byte(text))[0].Labels
+			if before[i] == &labels[0] {
+				shared++
+			}
+			before[i] = &labels[0]
+		}
+	}
+	require.Greater(t, shared, alerts*turns/3)
+}
+
 func BenchmarkDecodeEvents(b *testing.B) {
 	made := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(10_000)}, testRules)
 	var texts [][]byte
