@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"time"
 )
 
@@ -66,9 +67,17 @@ func (n notification) webhook() []byte {
 		if !n.resolved {
 			text = append(text, `,"endsAt":"0001-01-01T00:00:00Z"`...)
 		}
-		text = fmt.Appendf(text, `,"status":%q,"fingerprint":"%016x"}`, status, n.first+i)
+		text = fmt.Appendf(text, `,"status":%q,"fingerprint":"%016x"}`, status, n.fingerprint(i))
 	}
 	return append(text, "]}"...)
+}
+
+// fingerprint returns the fingerprint of an alert. Alerts of other groups have other ones, because
+// their labels differ.
+func (n notification) fingerprint(i int) uint64 {
+	hash := fnv.New64a()
+	fmt.Fprint(hash, n.group, " ", n.first+i)
+	return hash.Sum64()
 }
 
 // appendCommon appends what is common to all alerts of the group.
