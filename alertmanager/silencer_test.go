@@ -392,7 +392,12 @@ func TestARequestWithoutAnAnswerIsNotRepeated(t *testing.T) {
 			require.NoError(t, err)
 			first.before = unlocked(first, lost)
 			for _, change := range []func() error{
-				func() error { _, err := s.create("another"); return err },
+				func() error {
+					other := deploy()
+					other.Comment = "another deploy" // the first one can be of the same millisecond
+					_, err := s.CreateSilence(s.Context(), "prod", other, "another", mira)
+					return err
+				},
 				func() error {
 					_, err := s.ExtendSilence(t.Context(), "prod", id, time.Now().Add(9*time.Hour), mira)
 					return err
