@@ -18,65 +18,76 @@ import (
 // configReadInterval is the maximum time until a changed file is noticed.
 const configReadInterval = time.Second
 
+// configReadWait is the maximum time that a caller waits for the file. A disk takes milliseconds.
+const configReadWait = time.Second
+
 // maxConfigFile is the maximum number of bytes of the file. It has room for certificates
 // and keys.
 const maxConfigFile = 1 << 20
 
 // configFile has the settings of the HTTP client for one source: credentials and TLS. They
 // are read from a file, which is read again at most once a second. If it is then missing or
-// wrong, the last valid settings stay in force and the status page shows a problem.
+// wrong, or its disk hangs, the last valid settings stay in force and the status page shows a
+// problem.
 type configFile struct {
 	path   string // "": the default settings
 	source string
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	text    string                  // guarded by mu; content of the file
-	config  config.HTTPClientConfig // guarded by mu
-	version int                     // guarded by mu; counts the contents
-	readAt  time.Time               // guarded by mu
-	fault   string                  // guarded by mu; why the file is unusable; "": it is usable
+	valid   validConfig // guarded by mu
+	readAt  time.Time   // guarded by mu; start of the last read
+	reading bool        // guarded by mu; whether a read has not ended
+	fault   string      // guarded by mu; why the file is unusable; "": it is usable
+}
+
+// validConfig is a valid content of the file. It is immutable.
+type validConfig struct {
+	text    string
+	config  config.HTTPClientConfig
+	version int // counts the contents
 }
 
 // newConfigFile reads the file. The path may be "".
 func newConfigFile(source, path string, logger *slog.Logger) (*configFile, error) {
-	f := &configFile{path: path, source: source, logger: logger, config: config.DefaultHTTPClientConfig}
+	f := &configFile{path: path, source: source, logger: logger, valid: validConfig{config: config.DefaultHTTPClientConfig}}
 	if path == "" {
 		return f, nil
 	}
-	if err := f.read(); err != nil {
+	valid, err := readConfig(path, f.valid)
+	if err != nil {
 		return nil, fmt.Errorf("--alertmanager.http-config-file: %w", err)
 	}
+	f.valid = valid
 	return f, nil
 }
 
-// read reads the file. The caller holds mu or has the only reference.
-func (f *configFile) read() error {
-	file, err := os.Open(f.path)
+// readConfig reads the file. If its content did not change, it returns what was known.
+func readConfig(path string, known validConfig) (validConfig, error) {
+	file, err := os.Open(path)
 	if err != nil {
-		return err
+		return known, err
 	}
 	defer func() { _ = file.Close() }()
 	text, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
 	switch {
 	case err != nil:
-		return err
+		return known, err
 	case len(text) > maxConfigFile:
-		return fmt.Errorf("%s has more than %d bytes", f.path, maxConfigFile)
-	case string(text) == f.text && f.version > 0:
-		return nil
+		return known, fmt.Errorf("%s has more than %d bytes", path, maxConfigFile)
+	case string(text) == known.text && known.version > 0:
+		return known, nil
 	}
 	cfg, err := config.LoadHTTPConfig(string(text))
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.path, withoutValues(err))
+		return known, fmt.Errorf("%s: %w", path, withoutValues(err))
 	}
-	cfg.SetDirectory(filepath.Dir(f.path))
+	cfg.SetDirectory(filepath.Dir(path))
 	// A client also reads the certificates and keys that the file names.
 	if _, err := config.NewClientFromConfig(*cfg, "alertmanager"); err != nil {
-		return fmt.Errorf("%s: %w", f.path, err)
+		return known, fmt.Errorf("%s: %w", path, err)
 	}
-	f.text, f.config, f.version = string(text), *cfg, f.version+1
-	return nil
+	return validConfig{string(text), *cfg, known.version + 1}, nil
 }
 
 var quotedValue = regexp.MustCompile("`[^`]*`")
@@ -92,22 +103,47 @@ func withoutValues(err error) error {
 
 // current returns the settings, and a number that differs for other settings.
 func (f *configFile) current() (config.HTTPClientConfig, int) {
+	f.refresh()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.refresh()
-	return f.config, f.version
+	return f.valid.config, f.valid.version
 }
 
-// refresh reads the file again if it is time. The caller holds mu.
+// refresh reads the file again if it is time and nobody else reads it. It waits for the read, but
+// not longer than configReadWait. Nothing can end a read of a disk that hangs, so nobody waits for
+// its goroutine.
 func (f *configFile) refresh() {
-	if f.path == "" || time.Since(f.readAt) < configReadInterval {
+	f.mu.Lock()
+	if f.path == "" || f.reading || time.Since(f.readAt) < configReadInterval {
+		f.mu.Unlock()
 		return
 	}
-	f.readAt = time.Now()
-	fault, err := "", f.read()
+	f.reading, f.readAt = true, time.Now()
+	known := f.valid
+	f.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.finish(readConfig(f.path, known))
+	}()
+	timer := time.NewTimer(configReadWait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// finish stores the result of a read, and logs a new one.
+func (f *configFile) finish(valid validConfig, err error) {
+	fault := ""
 	if err != nil {
 		fault = err.Error()
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.valid, f.reading = valid, false
 	if fault == f.fault {
 		return
 	}
@@ -121,11 +157,16 @@ func (f *configFile) refresh() {
 
 // problem returns a sentence about an unusable file, or "".
 func (f *configFile) problem() string {
+	f.refresh()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.refresh(); f.fault == "" {
+	failure, fault := "failed", f.fault
+	if f.reading && time.Since(f.readAt) >= configReadWait {
+		failure, fault = fmt.Sprintf("takes longer than %s", configReadWait), f.path
+	}
+	if fault == "" {
 		return ""
 	}
-	return "Reading the HTTP config file for the Alertmanagers of " + f.source +
-		" failed, so the last valid one stays in force: " + f.fault
+	return "Reading the HTTP config file for the Alertmanagers of " + f.source + " " + failure +
+		", so the last valid one stays in force: " + fault
 }

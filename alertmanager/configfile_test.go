@@ -9,8 +9,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/config"
@@ -87,6 +89,50 @@ func TestConfigFileIsReadAgain(t *testing.T) {
 		require.Empty(t, domain.lastReport(t, "prod", amURL).Err)
 		p.stop()
 	})
+}
+
+// A disk that hangs, such as that of a network file system, stops neither the polls nor the status
+// page. The page says so.
+func TestAConfigFileThatHangsStopsNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "http.yml")
+	replace := func(user string) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(file+".new", []byte("basic_auth: {username: "+user+"}\n"), 0o600))
+		require.NoError(t, os.Rename(file+".new", file))
+	}
+	replace("first")
+	opts, domain, reg := optionsFor(target(t, "prod", amURL)), newFakeObserver(), prometheus.NewRegistry()
+	opts.Interval = time.Second
+	opts.ConfigFiles = []alertmanager.ConfigFile{{Source: "prod", Path: file}}
+	user := atomic.Pointer[string]{}
+	poller, err := alertmanager.NewWithAPI(reg, promslog.NewNopLogger(), opts,
+		func(_ *url.URL, cfg config.HTTPClientConfig) (alertmanager.API, error) {
+			if cfg.BasicAuth != nil {
+				user.Store(&cfg.BasicAuth.Username)
+			}
+			return newFakeAlertmanager(t), nil
+		})
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(file))
+	require.NoError(t, syscall.Mkfifo(file, 0o600)) // a read waits until somebody writes
+	p := start(t, domain, poller, reg)
+	var writer *os.File
+	require.Eventually(t, func() bool {
+		writer, err = os.OpenFile(file, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		return err == nil // a poll opened the file
+	}, 5*time.Second, time.Millisecond)
+	t.Cleanup(func() { _ = writer.Close() })
+	polls := func() int { return len(domain.of("prod", amURL).polls) }
+	before := polls()
+	require.Eventually(t, func() bool { return polls() >= before+2 }, 10*time.Second, 10*time.Millisecond, "the polls go on")
+	require.Equal(t, "first", *user.Load())
+	require.Len(t, p.Problems(), 1)
+	require.Contains(t, p.Problems()[0], "takes longer than 1s, so the last valid one stays in force: "+file)
+
+	replace("second")
+	require.NoError(t, writer.Close())
+	require.Eventually(t, func() bool { return *user.Load() == "second" && len(p.Problems()) == 0 }, 10*time.Second, 10*time.Millisecond)
+	p.stop()
 }
 
 func TestBadOptions(t *testing.T) {
