@@ -210,9 +210,6 @@ func (s *Site) silenceMarks(of *grouping.SilenceInfo, n mutedCounts) []Mark {
 	if n.longestCritical >= longMuted {
 		add(true, "a critical alert muted for "+plural(int(n.longestCritical/(24*time.Hour)), "day", "days"), "The silence may be forgotten")
 	}
-	if n.alerts == 0 {
-		add(false, "mutes nothing", "No alert was seen that this silence mutes")
-	}
 	if only := onlyMatcher(of.MatcherSets); only != "" && only != "alertname" && n.names > 1 {
 		add(true, "one matcher", "It mutes alerts with different names")
 	}

@@ -166,3 +166,25 @@ func TestGroupedByLabelOnAPhone(t *testing.T) {
 		r.querySelector('.what p').getBoundingClientRect().width > 250)`))
 	b.clean()
 }
+
+// On a phone the status page has a line for each number, and two for a limit at most.
+func TestTheStatusOnAPhone(t *testing.T) {
+	m := start(t)
+	for _, receiver := range []string{"everyone", "platform-on-call", "team-payments"} {
+		_, err := m.groups.Ingest(t.Context(), grouping.Notification{
+			Key:         grouping.Key{Source: "default", Receiver: receiver, GroupKey: "{}"},
+			GroupLabels: grouping.Labels{{Name: "alertname", Value: "Down"}}, Alerts: []grouping.NotifiedAlert{firing("Down", "critical", "a")},
+		})
+		require.NoError(t, err)
+	}
+	b := open(t, 390, 844, false)
+	b.visit(m.url + "/status")
+	require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('#held dt')].filter(n => n.getBoundingClientRect().height > 30)
+		.map(n => n.textContent)`))
+	require.Greater(t, eval[int](b, `document.querySelectorAll('#held dt').length`), 10)
+	require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('#limits tbody tr')].filter(n => n.getBoundingClientRect().height > 64)
+		.map(n => n.textContent)`))
+	require.NotZero(t, eval[int](b, `document.querySelectorAll('#limits tbody tr').length`))
+	b.fits("status", 320)
+	b.clean()
+}
