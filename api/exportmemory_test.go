@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -48,6 +49,54 @@ func liveHeap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// manyGroups are many groups with a different alert in each. It records the greatest heap while an
+// answer is written.
+type manyGroups struct {
+	testserver.Stub
+
+	groups []*grouping.AlertGroup
+	asked  int
+	heap   uint64
+}
+
+func (s *manyGroups) All(context.Context) ([]*grouping.AlertGroup, error) {
+	return slices.Clone(s.groups), nil
+}
+
+func (s *manyGroups) ListedUntil(string, grouping.Fingerprint) time.Time {
+	if s.asked++; s.asked%10_000 == 0 {
+		s.heap = max(s.heap, liveHeap())
+	}
+	return time.Time{}
+}
+
+// Alertmanager's answers about all alerts need little memory beside the groups.
+func TestAnswersOfAlertmanagersAPINeedLittleMemory(t *testing.T) {
+	h := testserver.New(t, testserver.Options{})
+	srv := h.Listen(t)
+	var groups []*grouping.AlertGroup
+	for i := range 40_000 {
+		g := grouping.AlertGroup{ID: grouping.ID(fmt.Sprint(i))}
+		g.Source, g.Receiver = "prod", "team"
+		g.Alerts = []*grouping.Alert{{Fingerprint: grouping.Fingerprint(fmt.Sprintf("%016x", i)), Status: grouping.StatusFiring}}
+		groups = append(groups, grouping.NewAlertGroup(g))
+	}
+	for _, path := range []string{"alerts", "alerts/groups"} {
+		state := &manyGroups{groups: groups}
+		h.Use(state)
+		before := liveHeap()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL+"/api/v2/"+path, nil)
+		require.NoError(t, err)
+		res, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, len(groups), state.asked)
+		require.Less(t, int64(state.heap)-int64(before), int64(3<<20), path)
+	}
 }
 
 // An export needs the same memory for any number of events. The answers are much larger.

@@ -2,6 +2,8 @@ package api
 
 import (
 	"cmp"
+	"hash/maphash"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -91,17 +93,18 @@ func (q *v2Query) alert(g *grouping.AlertGroup, a *grouping.Alert) (v v2Alert, o
 	return v, (q.active || !isActive) && (q.silenced || len(v.silencedBy) == 0) && (q.inhibited || len(v.inhibitedBy) == 0)
 }
 
-// alertsOf returns the alerts of a group that the query selects.
-func (q *v2Query) alertsOf(g *grouping.AlertGroup) (selected []v2Alert) {
-	if q.source != "" && g.Source != q.source || !q.selectsReceiver(g.Receiver) || g.Counts.Firing+g.Counts.Suppressed == 0 {
-		return nil
-	}
-	for _, a := range g.Alerts {
-		if v, ok := q.alert(g, a); ok {
-			selected = append(selected, v)
+// alertsOf yields the alerts of a group that the query selects.
+func (q *v2Query) alertsOf(g *grouping.AlertGroup) iter.Seq[v2Alert] {
+	return func(yield func(v2Alert) bool) {
+		if q.source != "" && g.Source != q.source || !q.selectsReceiver(g.Receiver) || g.Counts.Firing+g.Counts.Suppressed == 0 {
+			return
+		}
+		for _, a := range g.Alerts {
+			if v, ok := q.alert(g, a); ok && !yield(v) {
+				return
+			}
 		}
 	}
-	return selected
 }
 
 // alertKey tells the alerts of sources apart.
@@ -110,37 +113,68 @@ type alertKey struct {
 	fingerprint grouping.Fingerprint
 }
 
-// receiverSets has the receivers of alerts. Most alerts have one receiver, and then share its
-// list.
+func (a *v2Alert) key() alertKey { return alertKey{a.group.Source, a.Fingerprint} }
+
+// receiverSets has the receivers of alerts. Nearly all alerts are in one group and have the
+// receiver of that. Only the others need memory of their own.
 type receiverSets struct {
-	alone map[string][]string
-	of    map[alertKey][]string
+	of    map[alertKey][]string // of the alerts that are in several groups
+	alone map[string][]string   // each receiver as a list
 }
 
-func newReceiverSets() receiverSets {
-	return receiverSets{map[string][]string{}, map[alertKey][]string{}}
+// receiversOf returns the receivers of the alerts that the query selects in groups.
+func (q *v2Query) receiversOf(groups []*grouping.AlertGroup) receiverSets {
+	s := receiverSets{map[alertKey][]string{}, map[string][]string{}}
+	alerts := 0
+	for _, g := range groups {
+		s.alone[g.Receiver] = []string{g.Receiver}
+		alerts += g.Counts.Firing + g.Counts.Suppressed
+	}
+	// Another alert may have the hash of an alert, which costs only memory.
+	seed, hashes := maphash.MakeSeed(), make([]uint64, 0, alerts)
+	for _, g := range groups {
+		for a := range q.alertsOf(g) {
+			hashes = append(hashes, maphash.Comparable(seed, a.key()))
+		}
+	}
+	slices.Sort(hashes)
+	repeated := map[uint64]bool{}
+	for i := 1; i < len(hashes); i++ {
+		if hashes[i] == hashes[i-1] {
+			repeated[hashes[i]] = true
+		}
+	}
+	if len(repeated) == 0 {
+		return s
+	}
+	for _, g := range groups {
+		for a := range q.alertsOf(g) {
+			if key := a.key(); repeated[maphash.Comparable(seed, key)] {
+				s.add(key, g.Receiver)
+			}
+		}
+	}
+	return s
 }
 
-// add adds the receiver of a group to its alert, and reports whether the alert is new.
-func (s receiverSets) add(g *grouping.AlertGroup, fp grouping.Fingerprint) bool {
-	key := alertKey{g.Source, fp}
+// add adds a receiver to an alert.
+func (s receiverSets) add(key alertKey, receiver string) {
 	known := s.of[key]
-	i, found := slices.BinarySearch(known, g.Receiver)
+	i, found := slices.BinarySearch(known, receiver)
 	switch {
 	case found:
 	case known == nil:
-		if s.alone[g.Receiver] == nil {
-			s.alone[g.Receiver] = []string{g.Receiver}
-		}
-		s.of[key] = s.alone[g.Receiver]
+		s.of[key] = s.alone[receiver]
 	default:
-		s.of[key] = slices.Insert(slices.Clone(known), i, g.Receiver)
+		s.of[key] = slices.Insert(slices.Clone(known), i, receiver)
 	}
-	return known == nil
 }
 
-func (s receiverSets) get(g *grouping.AlertGroup, fp grouping.Fingerprint) []string {
-	return s.of[alertKey{g.Source, fp}]
+func (s receiverSets) get(a *v2Alert) []string {
+	if several := s.of[a.key()]; several != nil {
+		return several
+	}
+	return s.alone[a.group.Receiver]
 }
 
 // serveV2Alerts answers with each alert once. As in Alertmanager, it names all receivers of an
@@ -151,33 +185,39 @@ func (d *Door) serveV2Alerts(c *gin.Context) {
 	if !ok {
 		return
 	}
-	receivers, all := newReceiverSets(), q.ofAllReceivers()
-	var selected []v2Alert
+	all := q.ofAllReceivers()
+	receivers := all.receiversOf(groups)
+	type listed struct {
+		group *grouping.AlertGroup
+		alert *grouping.Alert
+	}
+	var selected []listed
 	for _, g := range groups {
-		for _, v := range all.alertsOf(g) {
-			if receivers.add(g, v.Fingerprint) {
-				v.mutedBy = nil
-				selected = append(selected, v)
+		for a := range all.alertsOf(g) {
+			if slices.ContainsFunc(receivers.get(&a), q.selectsReceiver) {
+				selected = append(selected, listed{g, a.Alert})
 			}
 		}
 	}
-	selected = slices.DeleteFunc(selected, func(v v2Alert) bool {
-		return !slices.ContainsFunc(receivers.get(v.group, v.Fingerprint), q.selectsReceiver)
+	slices.SortFunc(selected, func(a, b listed) int {
+		return cmp.Or(cmp.Compare(a.alert.Fingerprint, b.alert.Fingerprint), cmp.Compare(a.group.Source, b.group.Source), cmp.Compare(a.group.ID, b.group.ID))
 	})
-	slices.SortFunc(selected, func(a, b v2Alert) int {
-		return cmp.Or(cmp.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.group.Source, b.group.Source))
+	selected = slices.CompactFunc(selected, func(a, b listed) bool {
+		return a.alert.Fingerprint == b.alert.Fingerprint && a.group.Source == b.group.Source
 	})
 	now := time.Now()
-	d.streamJSON(c, 0, func(out *jsonStream) {
+	const held = 16 // bytes of each
+	d.streamJSON(c, held*int64(cap(selected)), func(out *jsonStream) {
 		out.writeRaw("[")
 		for i := range selected {
 			if out.failed() {
 				return
 			}
-			selected[i].receivers = receivers.get(selected[i].group, selected[i].Fingerprint)
-			selected[i].until = d.firesUntil(&selected[i], now)
+			a, _ := all.alert(selected[i].group, selected[i].alert)
+			a.mutedBy = nil
+			a.receivers, a.until = receivers.get(&a), d.firesUntil(&a, now)
 			out.writeComma(i)
-			out.writeV2Alert(&selected[i])
+			out.writeV2Alert(&a)
 		}
 		out.writeRaw("]\n")
 	})
@@ -188,40 +228,45 @@ func (d *Door) serveV2Groups(c *gin.Context) {
 	if !ok {
 		return
 	}
-	// Two passes: the receivers of an alert are known after the first.
-	receivers := newReceiverSets()
-	groups = slices.DeleteFunc(groups, func(g *grouping.AlertGroup) bool {
-		alerts := q.alertsOf(g)
-		for i := range alerts {
-			receivers.add(g, alerts[i].Fingerprint)
-		}
-		isMuted := slices.ContainsFunc(alerts, func(v v2Alert) bool { return len(v.mutedBy) > 0 })
-		return len(alerts) == 0 || isMuted && !q.muted
-	})
+	receivers := q.receiversOf(groups)
+	groups = slices.DeleteFunc(groups, func(g *grouping.AlertGroup) bool { return !q.selectsGroup(g) })
 	slices.SortFunc(groups, func(a, b *grouping.AlertGroup) int {
 		return cmp.Or(compareLabels(a.GroupLabels, b.GroupLabels), cmp.Compare(a.Receiver, b.Receiver), cmp.Compare(a.ID, b.ID))
 	})
 	now := time.Now()
 	d.streamJSON(c, 0, func(out *jsonStream) {
+		var alerts []v2Alert // memory for those of each group
 		out.writeRaw("[")
 		for i, g := range groups {
 			if out.failed() {
 				return
 			}
-			alerts := q.alertsOf(g)
+			alerts = slices.AppendSeq(alerts[:0], q.alertsOf(g))
 			slices.SortFunc(alerts, compareAlerts)
 			out.writeComma(i)
 			out.writeRaw(`{"alerts":[`)
 			for k := range alerts {
-				alerts[k].receivers = receivers.get(g, alerts[k].Fingerprint)
-				alerts[k].until = d.firesUntil(&alerts[k], now)
+				a := &alerts[k]
+				a.receivers, a.until = receivers.get(a), d.firesUntil(a, now)
 				out.writeComma(k)
-				out.writeV2Alert(&alerts[k])
+				out.writeV2Alert(a)
 			}
 			out.writeV2Group(g)
 		}
 		out.writeRaw("]\n")
 	})
+}
+
+// selectsGroup reports whether the query selects an alert of the group. A time interval mutes a
+// group as a whole.
+func (q *v2Query) selectsGroup(g *grouping.AlertGroup) (selected bool) {
+	for a := range q.alertsOf(g) {
+		if len(a.mutedBy) > 0 && !q.muted {
+			return false
+		}
+		selected = true
+	}
+	return selected
 }
 
 // v2Groups returns all groups with the query of a request, or answers it and returns false.
