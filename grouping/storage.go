@@ -320,5 +320,5 @@ type StorageStatus struct {
 	Replicas      int       // number of other processes that recently wrote to the durable backend
 	RecoveredAt   time.Time // time of the last recovery; zero: it never failed
 	WrittenBack   int       // number of groups written to the durable backend at the last recovery
-	Problems      []string  // problems with the configuration of the durable backend, as sentences
+	Problems      []string  // problems with the durable backend, as sentences: its configuration, damaged documents
 }

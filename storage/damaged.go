@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -8,7 +10,7 @@ import (
 )
 
 // damagedLog remembers which documents of the backend cannot be read, so that each is logged
-// once. Pushes and comparisons read them again and again: a newer version of Muster may have
+// once and the status page names them. Pushes and comparisons read them again and again: a newer version of Muster may have
 // written all of them. It is safe for concurrent use. The zero value is usable.
 type damagedLog struct {
 	mu    sync.Mutex
@@ -53,6 +55,25 @@ func (l *damagedLog) remove(id grouping.ID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.texts, id)
+}
+
+// ids returns the IDs of the documents.
+func (l *damagedLog) ids() []grouping.ID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Sorted(maps.Keys(l.texts))
+}
+
+// problem returns sentences about the documents, or "".
+func (l *damagedLog) problem() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.texts) == 0 {
+		return ""
+	}
+	ids := slices.Sorted(maps.Keys(l.texts))
+	return fmt.Sprintf("The storage has damaged groups (%s). Muster does not overwrite them: what arrives for them is in memory only. "+
+		"The runbook says how to remove them (MusterDirtyGroups). %s", nameIDs(ids), l.texts[ids[0]])
 }
 
 // logDamaged logs documents that cannot be read in the backend, or not be written to it. It

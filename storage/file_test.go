@@ -155,6 +155,40 @@ func TestFileMovedUnderTraffic(t *testing.T) {
 	}
 }
 
+// The status page names a damaged group until an operator removed it, as the runbook says.
+func TestADamagedGroupIsRemovedFromAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "muster.db")
+	f := openFile(t, path)
+	r, stop := runReplica(t, f, grouping.NewClock(), TieredOptions{})
+	for _, key := range []grouping.Key{testKey, groupKey("intact")} {
+		_, err := r.AddAlertToGroup(t.Context(), key, firing("a"))
+		require.NoError(t, err)
+	}
+	stop()
+	require.NoError(t, f.Close())
+	db, err := bbolt.Open(path, 0, nil)
+	require.NoError(t, err)
+	require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("groups")).Put([]byte(string(testKey.ID())+"m"), []byte("junk"))
+	}))
+	require.NoError(t, db.Close())
+
+	f = openFile(t, path)
+	r, stop = runReplica(t, f, grouping.NewClock(), TieredOptions{})
+	require.Len(t, r.storage.Status().Problems, 1)
+	require.Contains(t, r.storage.Status().Problems[0], "damaged groups ("+string(testKey.ID())+").")
+	require.NoError(t, os.Truncate(path, 0))
+	require.NoError(t, os.Remove(path))
+	require.Eventually(t, func() bool { return len(r.storage.Status().Problems) == 0 }, 10*time.Second, time.Millisecond)
+	_, err = r.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.NoError(t, err)
+	r.clean(t)
+	stop()
+	require.NoError(t, f.Close())
+	groups, _ := inFile(t, path)
+	require.Equal(t, map[grouping.ID]int{testKey.ID(): 1, groupKey("intact").ID(): 1}, groups)
+}
+
 // An outage is one line in the log, although two parts of the code notice it.
 func TestFileMovedIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer

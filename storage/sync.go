@@ -28,7 +28,7 @@ const (
 	// resyncPause limits the CPU time that is used if every round ends with an
 	// error.
 	resyncPause = 50 * time.Millisecond
-	// maxNamed is the maximum number of lost documents that the error of Drain names.
+	// maxNamed is the maximum number of documents that a text names.
 	maxNamed = 20
 )
 
@@ -96,10 +96,10 @@ func (t *Tiered) Drain(ctx context.Context) error {
 func (t *Tiered) nameDirty() string {
 	own := grouping.SourceID("")
 	t.mu.Lock()
-	ids := make([]string, 0, len(t.dirty))
+	ids := make([]grouping.ID, 0, len(t.dirty))
 	for id := range t.dirty {
 		if id != own {
-			ids = append(ids, string(id))
+			ids = append(ids, id)
 		}
 	}
 	sources := t.dirtySources
@@ -118,11 +118,22 @@ func (t *Tiered) nameDirty() string {
 		what = append(what, fmt.Sprintf("%d source documents", sources))
 	}
 	slices.Sort(ids)
-	names := strings.Join(ids[:min(len(ids), maxNamed)], ", ")
-	if rest := len(ids) - maxNamed; rest > 0 {
-		names += fmt.Sprintf(" and %d more", rest)
+	return strings.Join(what, " and ") + " changed since the storage backend failed and are lost with this process (" + nameIDs(ids) + ")"
+}
+
+// nameIDs returns the first maxNamed of the IDs as a text, and how many more there are.
+func nameIDs(ids []grouping.ID) string {
+	var names strings.Builder
+	for i, id := range ids[:min(len(ids), maxNamed)] {
+		if i > 0 {
+			names.WriteString(", ")
+		}
+		names.WriteString(string(id))
 	}
-	return strings.Join(what, " and ") + " changed since the storage backend failed and are lost with this process (" + names + ")"
+	if rest := len(ids) - maxNamed; rest > 0 {
+		fmt.Fprintf(&names, " and %d more", rest)
+	}
+	return names.String()
 }
 
 // round makes the copy and the backend equal, and then follows the log until an
@@ -224,11 +235,16 @@ func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 			differ = append(differ, id) // deleted in the backend, or lost
 		}
 	}
+	for _, id := range t.damaged.ids() {
+		if _, ok := index[id]; !ok {
+			differ = append(differ, id) // a pull notices that it is gone
+		}
+	}
 	slices.Sort(differ) // so that the file is read in its order
 	// While one batch is decoded, the backend answers the next ones.
 	pulls, ctx := errgroup.WithContext(ctx)
 	pulls.SetLimit(pullers)
-	for part := range slices.Chunk(differ, durable.Batch) {
+	for part := range slices.Chunk(slices.Compact(differ), durable.Batch) {
 		pulls.Go(func() error { return t.pull(ctx, part, index) })
 	}
 	return found, pulls.Wait()

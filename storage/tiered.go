@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -207,12 +208,16 @@ const replicaAge = 6 * time.Hour
 // Status returns the state of the backend, for the status page and for metrics.
 func (t *Tiered) Status() grouping.StorageStatus {
 	since, reason := t.breaker.state()
+	damaged := t.damaged.problem()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := grouping.StorageStatus{
 		Mode: t.backend.Name(), Healthy: since.IsZero(), Reason: reason, DegradedSince: since,
 		DirtyGroups: len(t.dirty) - t.dirtySources, Restored: t.restoredGroups, RecoveredAt: t.recoveredAt, WrittenBack: t.writtenBack,
 		Problems: t.problems,
+	}
+	if damaged != "" {
+		s.Problems = append(slices.Clip(s.Problems), damaged)
 	}
 	for writer, at := range t.replicas {
 		if time.Since(at) > replicaAge {

@@ -417,10 +417,44 @@ func TestADamagedGroupIsLoggedOnce(t *testing.T) {
 		from := backend.loads.Load()
 		require.Eventually(t, func() bool { return backend.loads.Load() > from+20 }, 10*time.Second, time.Millisecond)
 		require.Equal(t, round+1, strings.Count(log.String(), said), log.String())
+		require.Equal(t, []string{"The storage has damaged groups (" + string(testKey.ID()) + "). Muster does not overwrite them: " +
+			"what arrives for them is in memory only. The runbook says how to remove them (MusterDirtyGroups). " +
+			"group " + string(testKey.ID()) + ": field " + field + ": 4 bytes are too few for a record: the minimum is 33"}, joined.Status().Problems)
 
 		server.HSet(key, field, intact) // the next damage is new
 		require.Eventually(t, func() bool { return joined.Status().DirtyGroups == 0 }, 10*time.Second, time.Millisecond)
+		require.Empty(t, joined.Status().Problems)
 	}
+}
+
+// The status page names a damaged group until an operator removed it, as the runbook says.
+func TestADamagedGroupIsRemovedFromRedis(t *testing.T) {
+	server := miniredis.RunT(t)
+	first := startReplica(t, server.Addr(), TieredOptions{})
+	_, err := first.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.NoError(t, err)
+	key := ""
+	for _, k := range server.Keys() {
+		if strings.HasSuffix(k, ":g:"+string(testKey.ID())) {
+			key = k
+		}
+	}
+	server.HSet(key, "m", "junk")
+	// One replica has the group in memory, and one has never read it.
+	second := startReplica(t, server.Addr(), TieredOptions{CompareInterval: 20 * time.Millisecond})
+	require.Len(t, second.storage.Status().Problems, 1)
+	require.Contains(t, second.storage.Status().Problems[0], "group "+string(testKey.ID())+": field m: ")
+	server.Del(key)
+	require.Eventually(t, func() bool { return len(second.storage.Status().Problems) == 0 }, 10*time.Second, time.Millisecond)
+	_, err = second.AddAlertToGroup(t.Context(), testKey, firing("a"))
+	require.NoError(t, err)
+	second.clean(t)
+
+	server.HSet(key, "m", "junk")
+	third := startReplica(t, server.Addr(), TieredOptions{CompareInterval: 20 * time.Millisecond})
+	require.Len(t, third.storage.Status().Problems, 1)
+	server.FlushAll()
+	require.Eventually(t, func() bool { return len(third.storage.Status().Problems) == 0 }, 10*time.Second, time.Millisecond)
 }
 
 // countingLoads counts how often documents are loaded.

@@ -45,7 +45,7 @@ type StatusPage struct {
 	Healthy   bool
 	Reason    string
 	Since     Moment
-	Problems  []string // problems in the setup of the storage
+	Problems  []string // problems in the setup of the storage, and damaged groups
 	Own       []string // problems in the setup of Muster
 	Gaps      []GapRow
 	MoreGaps  string // leads to the history of gaps; empty if the page has all
