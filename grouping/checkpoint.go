@@ -205,7 +205,7 @@ func (r *checkpointReader) text() string { return string(r.bytes()) }
 func (r *checkpointReader) group(live func(ID) *AlertGroup) *AlertGroup {
 	s := StoredDocument{ID: ID(r.text())}
 	s.Deleted = Stamp(r.text())
-	head := r.text()
+	head := bytes.Clone(r.bytes())
 	s.Version, s.Notifications = int64(r.number()), int64(r.number()) //nolint:gosec // G115: int64s were written
 	n := r.number()
 	if r.err != nil {
@@ -213,14 +213,14 @@ func (r *checkpointReader) group(live func(ID) *AlertGroup) *AlertGroup {
 	}
 	now := live(s.ID)
 	// No record of a group is newer than its head.
-	if now != nil && strings.HasPrefix(head, string(now.Stamp)) {
+	if now != nil && bytes.HasPrefix(head, []byte(now.Stamp)) {
 		for range n {
 			r.bytes()
 			r.bytes()
 		}
 		return now
 	}
-	s.Records = map[string]string{HeadRecord: head}
+	s.Records = []StoredRecord{{HeadRecord, head}}
 	var same []*Alert
 	for i := uint64(0); i < n && r.err == nil; i++ {
 		name := r.text()
@@ -228,7 +228,7 @@ func (r *checkpointReader) group(live func(ID) *AlertGroup) *AlertGroup {
 		if a := now.unchanged(name, text); a != nil {
 			same = append(same, a)
 		} else {
-			s.Records[name] = string(text)
+			s.Records = append(s.Records, StoredRecord{name, bytes.Clone(text)})
 		}
 	}
 	if r.err != nil {

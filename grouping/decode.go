@@ -26,12 +26,7 @@ type objectReader struct {
 	timeText []byte
 	lastTime time.Time
 	list     []Label // the last labels
-	object   []byte  // memory for the text of an object
 }
-
-// maxObject is the maximum size of the memory for objects that is used again. Most objects
-// have less than a tenth of it.
-const maxObject = 16 << 10
 
 var objectReaders = sync.Pool{New: func() any { return new(objectReader) }}
 
@@ -247,20 +242,16 @@ func (r *objectReader) objects(name string, add func()) bool {
 }
 
 // decodedObject reads a whole object. It returns false if the object is declined.
-func decodedObject[T string | []byte](text T, read func(r *objectReader)) bool {
+func decodedObject(object []byte, read func(r *objectReader)) bool {
 	r := objectReaders.Get().(*objectReader) //nolint:forcetypeassert // the pool holds nothing else
 	defer objectReaders.Put(r)
-	object := append(r.object[:0], text...)
-	*r = objectReader{rest: object, list: r.list, object: object}
+	*r = objectReader{rest: object, list: r.list}
 	r.begin()
 	read(r)
 	r.end()
 	ok := !r.declined && len(r.rest) == 0
 	clear(r.list[:cap(r.list)]) // keep no strings, also of longer lists before
 	r.rest, r.timeText = nil, nil
-	if cap(r.object) > maxObject {
-		r.object = nil
-	}
 	return ok
 }
 

@@ -103,8 +103,15 @@ func EqualDocuments(a, b Document) bool {
 type StoredDocument struct {
 	ID ID
 	Header
-	// Records are the texts of its records by name: all of them, or some.
-	Records map[string]string
+	// Records are its records: all of them, or some.
+	Records []StoredRecord
+}
+
+// StoredRecord is a record as a storage keeps it. The domain does not keep the text, so the
+// storage may use its memory again after the record was decoded.
+type StoredRecord struct {
+	Name string
+	Text []byte
 }
 
 // Decode returns the document. It ignores records of unknown kinds, which a later
@@ -148,14 +155,15 @@ func (s StoredDocument) decodeSource() (Document, error) {
 }
 
 // decodeDocument adds the records to a document.
-func decodeDocument[T any, K recordKind[T]](kinds []K, d *T, records map[string]string, head func(d *T, text string) error) error {
-	for name, text := range records {
-		decode := func(text string) error { return decodeRecord(kinds, d, name, text) }
-		if name == HeadRecord {
-			decode = func(text string) error { return head(d, text) }
+func decodeDocument[T any, K recordKind[T]](kinds []K, d *T, records []StoredRecord, head func(d *T, text []byte) error) (err error) {
+	for _, r := range records {
+		if r.Name == HeadRecord {
+			err = head(d, r.Text)
+		} else {
+			err = decodeRecord(kinds, d, r.Name, r.Text)
 		}
-		if err := decode(text); err != nil {
-			return fmt.Errorf("field %s: %w", name, err)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", r.Name, err)
 		}
 	}
 	return nil
@@ -241,7 +249,7 @@ func (w *Write) Stored(version, notifications int64, keptHead string) (Document,
 	if keptHead == "" {
 		return next, nil
 	}
-	kept, err := StoredDocument{ID: w.ID(), Records: map[string]string{HeadRecord: keptHead}}.Decode()
+	kept, err := StoredDocument{ID: w.ID(), Records: []StoredRecord{{HeadRecord, []byte(keptHead)}}}.Decode()
 	if err != nil {
 		return nil, err
 	}

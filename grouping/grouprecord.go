@@ -26,7 +26,7 @@ type groupRecords[T any, R groupRecord[T]] struct {
 
 func (k groupRecords[T, R]) prefix() string { return k.namePrefix }
 
-func (k groupRecords[T, R]) decode(g *AlertGroup, key, text string) error {
+func (k groupRecords[T, R]) decode(g *AlertGroup, key string, text []byte) error {
 	if len(text) <= StampLen {
 		return nil
 	}

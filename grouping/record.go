@@ -29,9 +29,9 @@ type recordKind[T any] interface {
 	// a field that storages use for themselves. Those names have one letter.
 	prefix() string
 
-	// decode adds a record to the document. text is the stored text. It is "" if the
-	// record is not stored.
-	decode(d *T, key, text string) error
+	// decode adds a record to the document. text is the stored text, which must not be kept.
+	// It is empty if the record is not stored.
+	decode(d *T, key string, text []byte) error
 
 	// writes returns the records that differ between two states of a document. next is
 	// nil if the document is deleted.
@@ -106,7 +106,7 @@ func recordWrites[T any, K recordKind[T]](kinds []K, base, next *T) (all []Recor
 
 // decodeRecord adds one record, which is not the head, to a document. It ignores a record
 // of an unknown kind, which a later version may add.
-func decodeRecord[T any, K recordKind[T]](kinds []K, d *T, name, text string) error {
+func decodeRecord[T any, K recordKind[T]](kinds []K, d *T, name string, text []byte) error {
 	for _, kind := range kinds {
 		if key, ok := strings.CutPrefix(name, kind.prefix()); ok {
 			return kind.decode(d, key, text)
@@ -160,31 +160,31 @@ func encodeUsual(stamp Stamp, record usualObject, v any) (string, error) {
 }
 
 // decodeText decodes the text of a record into v, and returns its stamp.
-func decodeText(text string, v any) (Stamp, error) {
+func decodeText(text []byte, v any) (Stamp, error) {
 	stamp, object, err := splitText(text)
 	if err != nil {
 		return "", err
 	}
-	return stamp, json.Unmarshal([]byte(object), v)
+	return stamp, json.Unmarshal(object, v)
 }
 
 // decodeUsual is decodeText for a record that mostly needs no library. read reads its usual
 // form. If that declines, empty resets what was read, and returns where the library decodes
 // the record to.
-func decodeUsual(text string, read func(r *objectReader), empty func() any) (Stamp, error) {
+func decodeUsual(text []byte, read func(r *objectReader), empty func() any) (Stamp, error) {
 	stamp, object, err := splitText(text)
 	if err != nil || decodedObject(object, read) {
 		return stamp, err
 	}
-	return stamp, json.Unmarshal([]byte(object), empty())
+	return stamp, json.Unmarshal(object, empty())
 }
 
 // splitText splits the text of a record into its stamp and its JSON. The stamp does not keep
 // the text in memory, and the records of one write share it.
-func splitText(text string) (stamp Stamp, object string, err error) {
+func splitText(text []byte) (stamp Stamp, object []byte, err error) {
 	if len(text) <= StampLen {
-		return "", "", fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), StampLen+1)
+		return "", nil, fmt.Errorf("%d bytes are too few for a record: the minimum is %d", len(text), StampLen+1)
 	}
-	stamp, err = ParseStamp(Intern([]byte(text[:StampLen])))
+	stamp, err = ParseStamp(Intern(text[:StampLen]))
 	return stamp, text[StampLen:], err
 }

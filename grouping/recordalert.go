@@ -69,15 +69,15 @@ func (alertRecords) prefix() string { return "a:" }
 
 func (r alertRecords) name(fp Fingerprint) string { return r.prefix() + string(fp) }
 
-func (alertRecords) decode(g *AlertGroup, key, text string) (err error) {
+func (alertRecords) decode(g *AlertGroup, key string, text []byte) (err error) {
 	fp := Fingerprint(key)
 	switch {
-	case text == "":
+	case len(text) == 0:
 		return nil
 	case !fp.Valid():
 		return fmt.Errorf("%q is not a fingerprint", key)
 	case len(text) == StampLen:
-		g.Removed[fp], err = ParseStamp(text)
+		g.Removed[fp], err = ParseStamp(string(text))
 		return err
 	}
 	a := &Alert{}

@@ -20,7 +20,7 @@ func (g *AlertGroup) EncodeHead() (string, error) {
 	return encodeUsual(g.Stamp, &g.Meta, storedMeta{&g.Meta, jsontext.Value(g.Unknown)})
 }
 
-func decodeHead(g *AlertGroup, text string) (err error) {
+func decodeHead(g *AlertGroup, text []byte) (err error) {
 	s := storedMeta{Meta: &g.Meta}
 	g.Stamp, err = decodeUsual(text, g.Meta.decode, func() any {
 		g.Meta = Meta{}

@@ -172,10 +172,10 @@ func (muteRecords) prefix() string { return "mu:" }
 
 func (r muteRecords) name(fp Fingerprint) string { return r.prefix() + string(fp) }
 
-func (muteRecords) decode(g *AlertGroup, key, text string) (err error) {
+func (muteRecords) decode(g *AlertGroup, key string, text []byte) (err error) {
 	fp := Fingerprint(key)
 	switch {
-	case text == "" || len(text) == StampLen:
+	case len(text) == 0 || len(text) == StampLen:
 		return nil
 	case !fp.Valid():
 		return fmt.Errorf("%q is not a fingerprint", key)

@@ -64,7 +64,7 @@ func TestStoredMutesAreRead(t *testing.T) {
 	// A follower gets the head and the mutes alone.
 	head, err := next.EncodeHead()
 	require.NoError(t, err)
-	part, err := StoredDocument{ID: g.ID, Records: map[string]string{HeadRecord: head, records[0].Name: records[0].Text}}.Decode()
+	part, err := decodeStored(StoredDocument{ID: g.ID}, map[string]string{HeadRecord: head, records[0].Name: records[0].Text})
 	require.NoError(t, err)
 	merged := Merge(g, AsGroup(part))
 	checkGroup(t, merged)

@@ -177,7 +177,7 @@ func (d *SourceDocument) EncodeHead() (string, error) {
 	return encodeRecord(d.Stamp, storedSource{d.Source, jsontext.Value(d.Unknown)})
 }
 
-func decodeSourceHead(d *SourceDocument, text string) (err error) {
+func decodeSourceHead(d *SourceDocument, text []byte) (err error) {
 	var s storedSource
 	d.Stamp, err = decodeText(text, &s)
 	d.Source, d.Unknown = s.Source, string(s.Unknown)

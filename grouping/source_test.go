@@ -33,7 +33,7 @@ func storeSource(t require.TestingT, stored map[string]string, base, next *Sourc
 	}
 	stored[HeadRecord], err = w.Next.EncodeHead()
 	require.NoError(t, err)
-	d, err := StoredDocument{ID: next.ID, Records: stored}.Decode()
+	d, err := decodeStored(StoredDocument{ID: next.ID}, stored)
 	require.NoError(t, err)
 	return AsSource(d)
 }
@@ -76,7 +76,7 @@ func TestRecordsMakeTheSource(t *testing.T) {
 
 	stored["s:5f1d"] = strings.TrimSuffix(stored["s:5f1d"], "}") + `,"later":1}`
 	stored[HeadRecord] = strings.TrimSuffix(stored[HeadRecord], "}") + `,"later":2}`
-	d, err := StoredDocument{ID: first.ID, Header: Header{Version: 7}, Records: stored}.Decode()
+	d, err := decodeStored(StoredDocument{ID: first.ID, Header: Header{Version: 7}}, stored)
 	require.NoError(t, err)
 	read := AsSource(d)
 	require.Equal(t, int64(7), read.Version)
@@ -90,7 +90,7 @@ func TestRecordsMakeTheSource(t *testing.T) {
 	require.Equal(t, "a record of a later version", stored["later:1"])
 
 	stored["am:http://am"] = "damaged"
-	_, err = StoredDocument{ID: first.ID, Records: stored}.Decode()
+	_, err = decodeStored(StoredDocument{ID: first.ID}, stored)
 	var damaged *DamagedGroupError
 	require.ErrorAs(t, err, &damaged)
 	require.Equal(t, first.ID, damaged.ID)

@@ -16,12 +16,12 @@ type sourceRecords[T any, R stampedRecord[T]] struct {
 
 func (k sourceRecords[T, R]) prefix() string { return k.namePrefix }
 
-func (k sourceRecords[T, R]) decode(d *SourceDocument, key, text string) (err error) {
+func (k sourceRecords[T, R]) decode(d *SourceDocument, key string, text []byte) (err error) {
 	switch len(text) {
 	case 0:
 		return nil
 	case StampLen:
-		d.Removed[k.namePrefix+key], err = ParseStamp(text)
+		d.Removed[k.namePrefix+key], err = ParseStamp(string(text))
 		return err
 	}
 	r, err := decodeStamped[T, R](key, text)

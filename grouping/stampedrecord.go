@@ -39,7 +39,7 @@ type storedRecord[T any] struct {
 const maxRecordKey = 2048
 
 // decodeStamped decodes the stored text of the record with the key.
-func decodeStamped[T any, R stampedRecord[T]](key, text string) (R, error) {
+func decodeStamped[T any, R stampedRecord[T]](key string, text []byte) (R, error) {
 	stored := storedRecord[T]{Record: new(T)}
 	stamp, err := decodeText(text, &stored)
 	if err != nil {

@@ -47,27 +47,33 @@ const (
 )
 
 // Decode decodes a document from all or some of its fields. It returns nil if there are
-// no fields. The caller must not use the fields afterwards.
-func Decode(id grouping.ID, fields map[string]string) (grouping.Document, *grouping.DamagedGroupError) {
+// no fields. It changes the list of the fields, but keeps neither the list nor the texts.
+func Decode(id grouping.ID, fields []grouping.StoredRecord) (grouping.Document, *grouping.DamagedGroupError) {
 	if len(fields) == 0 {
 		return nil, nil
 	}
-	d := grouping.StoredDocument{ID: id, Records: fields}
-	for _, name := range []string{FieldDeleted, FieldVersion, FieldNotifications, FieldToken, FieldSchema} {
-		value, found := fields[name]
-		if !found {
-			continue
+	d := grouping.StoredDocument{ID: id, Records: fields[:0]}
+	for _, field := range fields {
+		if !isOwnField(field.Name) {
+			d.Records = append(d.Records, field)
+		} else if err := decodeField(&d, field.Name, string(field.Text)); err != nil {
+			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", field.Name, err)}
 		}
-		if err := decodeField(&d, name, value); err != nil {
-			return nil, &grouping.DamagedGroupError{ID: id, Err: fmt.Errorf("field %s: %w", name, err)}
-		}
-		delete(fields, name) // the others are records
 	}
 	decoded, err := d.Decode()
 	if damaged, ok := errors.AsType[*grouping.DamagedGroupError](err); ok {
 		return nil, damaged
 	}
 	return decoded, nil
+}
+
+// isOwnField reports whether the name is that of a field that is not a record.
+func isOwnField(name string) bool {
+	switch name {
+	case FieldDeleted, FieldVersion, FieldNotifications, FieldToken, FieldSchema:
+		return true
+	}
+	return false
 }
 
 // decodeField decodes a field that is not a record. The token says nothing about a document.

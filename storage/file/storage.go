@@ -270,7 +270,7 @@ func deleteDocument(documents *bbolt.Bucket, id grouping.ID, stamp grouping.Stam
 		documents.Put([]byte(string(id)+durable.FieldToken), []byte(stamp)))
 }
 
-func readFields(documents *bbolt.Bucket, id grouping.ID) map[string]string {
+func readFields(documents *bbolt.Bucket, id grouping.ID) []grouping.StoredRecord {
 	return newFieldReader(documents).read(id)
 }
 
@@ -279,22 +279,23 @@ func readFields(documents *bbolt.Bucket, id grouping.ID) map[string]string {
 type fieldReader struct {
 	cursor     *bbolt.Cursor
 	key, value []byte // at the cursor: of the first field after the last document
-	fields     map[string]string
+	fields     []grouping.StoredRecord
 }
 
 func newFieldReader(documents *bbolt.Bucket) *fieldReader {
-	return &fieldReader{cursor: documents.Cursor(), fields: map[string]string{}}
+	return &fieldReader{cursor: documents.Cursor()}
 }
 
-// read returns the fields of a document. They are valid until the next call.
-func (r *fieldReader) read(id grouping.ID) map[string]string {
-	clear(r.fields)
+// read returns the fields of a document. They are valid until the next call, and until the
+// end of the transaction: the texts are in the file.
+func (r *fieldReader) read(id grouping.ID) []grouping.StoredRecord {
+	r.fields = r.fields[:0]
 	prefix := []byte(id)
 	if !bytes.HasPrefix(r.key, prefix) {
 		r.key, r.value = r.cursor.Seek(prefix)
 	}
 	for ; bytes.HasPrefix(r.key, prefix); r.key, r.value = r.cursor.Next() {
-		r.fields[string(r.key[idLen:])] = string(r.value)
+		r.fields = append(r.fields, grouping.StoredRecord{Name: string(r.key[idLen:]), Text: r.value})
 	}
 	return r.fields
 }

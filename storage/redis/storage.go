@@ -269,15 +269,19 @@ func (r *Storage) loadPart(ctx context.Context, ids []grouping.ID, documents map
 	damaged []*grouping.DamagedGroupError, err error,
 ) {
 	pipe := r.client.Pipeline()
-	answers := make([]*redis.MapStringStringCmd, len(ids))
+	answers := newAnswers()
+	defer answers.release()
 	for i, id := range ids {
-		answers[i] = pipe.HGetAll(ctx, r.documentKey(id))
+		// Process only adds the command.
+		_ = pipe.Process(ctx, redis.NewRawWriteToCmd(ctx, &answers.texts[i], "hgetall", r.documentKey(id)))
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) {
+	// The client does not retry these commands, because their answers can be incomplete.
+	if _, err := pipe.Exec(ctx); err != nil && !isRedisError(err) && !isBrokenConnection(err) {
 		return nil, r.fault(ctx, "load", err)
 	}
 	for i, id := range ids {
-		fields, err := answers[i].Result()
+		fields, err := r.readFields(ctx, id, answers.texts[i].Bytes(), answers.fields[:0])
+		answers.fields = fields
 		var bad *grouping.DamagedGroupError
 		var d grouping.Document
 		switch {

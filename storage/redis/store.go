@@ -140,10 +140,11 @@ func sizeOf(args []any) (bytes int) {
 // empty document if nothing of the document is stored.
 func decodeConflict(id grouping.ID, list any) (grouping.Document, *grouping.DamagedGroupError) {
 	values, _ := list.([]any)
-	fields := make(map[string]string, len(values)/2)
+	fields := make([]grouping.StoredRecord, 0, len(values)/2)
 	for i := 0; i+1 < len(values); i += 2 {
 		name, _ := values[i].(string)
-		fields[name], _ = values[i+1].(string)
+		text, _ := values[i+1].(string)
+		fields = append(fields, grouping.StoredRecord{Name: name, Text: []byte(text)})
 	}
 	d, damaged := durable.Decode(id, fields)
 	if d == nil && damaged == nil {

@@ -77,13 +77,13 @@ func decodeParts(names map[grouping.ID][]string, parts map[grouping.ID]*redis.Sl
 		if err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return nil, err
 		}
-		fields := make(map[string]string, len(values))
+		fields, hasHead := make([]grouping.StoredRecord, 0, len(values)), false
 		for i, name := range slices.Concat(headFields, names[id])[:len(values)] {
 			if text, ok := values[i].(string); ok {
-				fields[name] = text
+				fields = append(fields, grouping.StoredRecord{Name: name, Text: []byte(text)})
+				hasHead = hasHead || name == grouping.HeadRecord && text != ""
 			}
 		}
-		hasHead := fields[grouping.HeadRecord] != ""
 		if d, damaged := durable.Decode(id, fields); d != nil && damaged == nil && hasHead {
 			documents[id] = d
 		}
