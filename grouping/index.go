@@ -47,31 +47,12 @@ type indexEntry struct {
 	group *AlertGroup
 }
 
-// idSets holds a set of groups for each key. A key without a group has no set. Most sets
-// have one group, so they are lists: a map for each would need several times the memory.
-type idSets[K comparable] map[K][]ID
-
-// add adds a group that the set does not have.
-func (s idSets[K]) add(key K, id ID) { s[key] = append(s[key], id) }
-
-func (s idSets[K]) remove(key K, id ID) {
-	ids := s[key]
-	i := slices.Index(ids, id)
-	switch {
-	case i < 0:
-	case len(ids) == 1:
-		delete(s, key)
-	default:
-		s[key] = slices.Delete(ids, i, i+1)
-	}
-}
-
 // treeDegree gives tree nodes a size of a few kilobytes.
 const treeDegree = 32
 
 func newIndex(heartbeats []labels.Matchers, now func() time.Time) *index {
 	return &index{
-		groups: map[ID]*AlertGroup{}, alerts: idSets[Fingerprint]{}, labels: idSets[uint64]{}, values: labelValues{},
+		groups: map[ID]*AlertGroup{}, alerts: newIDSets[Fingerprint](), labels: newIDSets[uint64](), values: labelValues{},
 		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{}, notified: map[SourceReceiver]bool{},
 		acknowledged: map[ID]bool{}, matchers: heartbeats, seed: maphash.MakeSeed(), now: now,
 	}
@@ -245,7 +226,7 @@ func (x *index) withAlert(fp Fingerprint) []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var groups []*AlertGroup
-	for _, id := range slices.Sorted(slices.Values(x.alerts[fp])) {
+	for _, id := range slices.Sorted(x.alerts.of(fp)) {
 		groups = append(groups, x.groups[id])
 	}
 	return groups
@@ -257,7 +238,7 @@ func (x *index) withLabels(receiver string, l Labels) []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var groups []*AlertGroup
-	for _, id := range x.labels[x.labelsKey(receiver, l)] {
+	for id := range x.labels.of(x.labelsKey(receiver, l)) {
 		if g := x.groups[id]; g.Receiver == receiver && g.GroupLabels.Equal(l) {
 			groups = append(groups, g)
 		}

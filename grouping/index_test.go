@@ -61,12 +61,37 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 }
 
 // sortedSets returns the sets with their groups in order.
-func sortedSets[K comparable](sets idSets[K]) idSets[K] {
-	sorted := idSets[K]{}
-	for key, ids := range sets {
-		sorted[key] = slices.Sorted(slices.Values(ids))
+func sortedSets[K comparable](sets idSets[K]) map[K][]ID {
+	sorted := map[K][]ID{}
+	for key := range sets.first {
+		sorted[key] = slices.Sorted(sets.of(key))
 	}
 	return sorted
+}
+
+// Sets are what was added and not removed. Those that have one group need no list.
+func TestIDSets(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		sets, want := newIDSets[int](), map[int][]ID{}
+		for range rapid.IntRange(1, 40).Draw(t, "changes") {
+			key, id := rapid.IntRange(0, 2).Draw(t, "key"), rapid.SampledFrom([]ID{"a", "b", "c"}).Draw(t, "ID")
+			switch i := slices.Index(want[key], id); {
+			case rapid.Bool().Draw(t, "remove"):
+				sets.remove(key, id)
+				if i >= 0 {
+					want[key] = slices.Delete(want[key], i, i+1)
+				}
+			case i < 0:
+				sets.add(key, id)
+				want[key] = append(want[key], id)
+			}
+			for key := range 3 {
+				require.ElementsMatch(t, want[key], slices.Collect(sets.of(key)))
+				require.Equal(t, max(0, len(want[key])-1), len(sets.more[key]))
+				require.Equal(t, len(want[key]) > 1, sets.more[key] != nil)
+			}
+		}
+	})
 }
 
 // drawn returns the ID of the i-th group of drawGroups.

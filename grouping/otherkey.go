@@ -40,7 +40,7 @@ func (x *index) resolutionsUnderOtherKeys(g *AlertGroup, alerts []*Alert) map[Fi
 	defer x.mu.RUnlock()
 	var ends map[Fingerprint]*Alert
 	for _, a := range alerts {
-		for _, id := range x.alerts[a.Fingerprint] {
+		for id := range x.alerts.of(a.Fingerprint) {
 			other := x.groups[id].alertUnderOtherKey(g, a.Fingerprint)
 			if other == nil || !g.endedBy(a, other) || ends[a.Fingerprint] != nil && ends[a.Fingerprint].Stamp >= other.Stamp {
 				continue
@@ -66,7 +66,7 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID][]Finge
 		if e.Kind != EventResolved {
 			continue
 		}
-		for _, id := range x.alerts[e.Fingerprint] {
+		for id := range x.alerts.of(e.Fingerprint) {
 			other := x.groups[id].alertUnderOtherKey(g, e.Fingerprint)
 			if other != nil && other.Status != StatusResolved && other.Labels.Equal(e.Labels) {
 				open[id] = append(open[id], e.Fingerprint)
