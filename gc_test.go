@@ -25,7 +25,8 @@ func TestGCPercent(t *testing.T) {
 		{64 << 20, 100},
 		{80 << 20, 80},
 		{128 << 20, 50},
-		{1 << 40, 50},
+		{160 << 20, 45},
+		{1 << 40, 45},
 	} {
 		require.Equal(t, tc.want, gcPercent(tc.live), tc.live)
 	}
@@ -41,8 +42,8 @@ func TestGCPercentOfARestore(t *testing.T) {
 		{5 << 20, 1000},
 		{64 << 20, 400},
 		{256 << 20, 100},
-		{1 << 30, 50},
-		{1 << 40, 50},
+		{1 << 30, 45},
+		{1 << 40, 45},
 	} {
 		require.Equal(t, tc.want, restorePercent(tc.live), tc.live)
 	}
@@ -88,8 +89,8 @@ func TestGCIsTuned(t *testing.T) {
 	close(restored)
 	runTuner(t, restored)
 	eventually(t, func(percent int) bool { return percent > 100 && percent <= maxGCPercent }, "little is in use")
-	large := make([]byte, 2*smallHeap)
-	eventually(t, func(percent int) bool { return percent == 50 }, "much is in use")
+	large := make([]byte, 3*smallHeap)
+	eventually(t, func(percent int) bool { return percent == minGCPercent }, "much is in use")
 	runtime.KeepAlive(large)
 	eventually(t, func(percent int) bool { return percent > 100 && percent <= maxGCPercent }, "little again")
 }
