@@ -104,7 +104,7 @@ func TestPeopleWriteThroughForms(t *testing.T) {
 	require.Contains(t, noted, `<a href="https://example.net/x" rel="noopener noreferrer">https://example.net/x</a>`)
 	require.Contains(t, noted, ".\nThen wait")
 	require.Contains(t, noted, `name="id" value="p1"`)
-	require.Equal(t, 2, strings.Count(noted, `<span class="says">`), "the acknowledgement and the note")
+	require.Equal(t, 2, strings.Count(noted, `<div class="says">`), "the acknowledgement and the note")
 	// Another reader had the same page.
 	requireRedirect(t, postForm(h, at+"/notes", "by", "mira", "id", "p0", "text", "another"), at+"#notes")
 	require.Contains(t, page(t, h, at), "another")

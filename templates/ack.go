@@ -224,7 +224,7 @@ type NoteRow struct {
 	By   Phrases
 	At   Phrase
 	What string // ", acknowledged"
-	Text []TextLink
+	Text Linked
 }
 
 // NoteForm is the form that adds a note.

@@ -40,7 +40,7 @@ type AlertPage struct {
 	Since       Moment
 	Verb        Verb
 	Where       string // "in prod; resolved in staging"
-	Summary     string
+	Summary     Long
 	Before      []BeforeLine // one for each source
 	Why         Phrases
 	Narrowed    []Chip // active filters; each leads to the page without it
@@ -79,9 +79,9 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	name := cmp.Or(a.Name(), "Alert "+string(fp))
 	p := &AlertPage{
 		Frame: s.newFrame("alert", titleWithSource(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLook(a),
-		Summary:     cmp.Or(a.Annotations.Get("description"), a.Annotations.Get("message"), a.Annotations.Get("summary")),
+		Summary:     Long(cmp.Or(a.Annotations.Get("description"), a.Annotations.Get("message"), a.Annotations.Get("summary"))),
 		Labels:      labelChips(a.Labels, allGroups(), s.Links, nil),
-		Annotations: append(pairs(a.Annotations), grafanaPairs(a.Grafana)...), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
+		Annotations: slices.Concat(pairs(a.Annotations), grafanaPairs(a.Grafana), longLabels(a.Labels)), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
 		HistoryURL: s.historyOf(query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}),
 		FirstSeen:  newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
 	}

@@ -18,7 +18,7 @@ type AlertRow struct {
 	Severity Severity
 	Name     string  // empty if all alerts of the group have the same name
 	Labels   []Chip  // labels that other alerts of the group do not have
-	Text     string  // its description, if other alerts have another one
+	Text     Long    // its description, if other alerts have another one
 	Why      Phrases // what mutes it, or why it is not reported
 	Marks    []Mark
 	Since    Moment
@@ -57,7 +57,7 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 	for _, name := range []string{"description", "message", "summary"} {
 		text := a.Annotations.Get(name)
 		if _, same := r.annotations.Lookup(name); text != "" && !same {
-			row.Text = text
+			row.Text = Long(text)
 			break
 		}
 	}
@@ -218,7 +218,7 @@ func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.
 		b.WriteByte('\n')
 	}
 	if p.Summary != "" {
-		b.WriteString(markdownText(p.Summary) + "\n")
+		b.WriteString(markdownText(string(p.Summary)) + "\n")
 	}
 	if p.Since.Known() {
 		fmt.Fprintf(&b, "Since %s UTC (%s)\n", p.Since.At.Format("2006-01-02 15:04"), p.Since.Age)

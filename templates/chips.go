@@ -18,7 +18,7 @@ type chips[V any] struct {
 func (c *chips[V]) add(text string, remove func(*V)) {
 	to := c.view
 	remove(&to)
-	c.list = append(c.list, Chip{Text: text, Href: c.href(to)})
+	c.list = append(c.list, Chip{Text: shorten(text), Href: c.href(to)})
 }
 
 // addNamed is add for a part with a name, if it has a value.

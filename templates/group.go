@@ -59,7 +59,7 @@ type GroupPage struct {
 	Since    Moment
 	Verb     Verb
 	Oldest   Moment // start of the oldest firing alert, if it is not at Since
-	Summary  string // summary that is equal on all alerts
+	Summary  Long   // summary that is equal on all alerts
 	Before   *BeforeLine
 	Note     string  // warnings about the data on the page
 	Setup    string  // leads to how Muster hears of causes; empty if it does
@@ -164,9 +164,9 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 
 	shared, annotations := grouping.SharedByAlerts(g.Alerts)
 	p.Shared = labelChips(shared, all, s.Links, nil)
-	p.Summary = cmp.Or(annotations.Get("summary"), annotations.Get("message"))
+	p.Summary = Long(cmp.Or(annotations.Get("summary"), annotations.Get("message")))
 	if len(g.Alerts) == 1 {
-		p.Summary = cmp.Or(annotations.Get("description"), annotations.Get("message"), annotations.Get("summary"))
+		p.Summary = Long(cmp.Or(annotations.Get("description"), annotations.Get("message"), annotations.Get("summary")))
 	}
 	p.Closed, p.Ack, p.Close = closedNote(s, g), newAckSection(s, g), newCloseForm(s, g)
 	p.setNotes(s, g)
@@ -190,7 +190,7 @@ func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []groupin
 	p.History = transitions(s, events, shared)
 	s.setThen(p.History, GroupView{Range: rangeEpisode}.Page(g.ID))
 	p.HistoryURL = s.historyOf(query.Events{Group: g.ID})
-	p.Facts = newFacts(s, g, annotations, events)
+	p.Facts = newFacts(s, g, shared, annotations, events)
 	return p
 }
 
@@ -366,10 +366,10 @@ func newEpisodeRow(e grouping.Episode, now time.Time) EpisodeRow {
 	return EpisodeRow{From: newMoment(e.StartsAt, now), To: newMoment(e.EndsAt, now), Lasted: Age(end.Sub(e.StartsAt))}
 }
 
-func newFacts(s *Site, g *grouping.AlertGroup, annotations grouping.Labels, events []grouping.Event) Facts {
+func newFacts(s *Site, g *grouping.AlertGroup, shared, annotations grouping.Labels, events []grouping.Event) Facts {
 	f := Facts{
 		Receiver: g.Receiver, Source: g.Source, GroupKey: g.GroupKey, Reason: g.LastReason,
-		Annotations: pairs(annotations), Routes: pairs(g.RouteLabels),
+		Annotations: append(pairs(annotations), longLabels(shared)...), Routes: pairs(g.RouteLabels),
 		FirstSeen: newMoment(g.CreatedAt, s.Now), LastNotified: newMoment(g.LastNotifiedAt, s.Now),
 	}
 	if !s.isPast() { // a past state has no counters

@@ -9,9 +9,10 @@ type Chip struct {
 	Href string // "" if the value is too long for a URL
 }
 
-// labelChip returns a label that leads to the view filtered by it.
+// labelChip returns a label that leads to the view filtered by it. The details of a group or
+// an alert have a long label whole.
 func labelChip(name, value string, v View, l Links) Chip {
-	return Chip{Text: name + "=" + value, Href: l.groupsWith(v, equals(name, value))}
+	return Chip{Text: shorten(name + "=" + value), Href: l.groupsWith(v, equals(name, value))}
 }
 
 // labelChips returns labels as chips, in the order of their names. It skips the

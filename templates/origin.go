@@ -44,12 +44,12 @@ func (s *Site) originChips(source, receiver string, v View) []Chip {
 	if s.manySources() && !v.oneSource {
 		to := v.first()
 		to.Source = source
-		out = append(out, Chip{Text: "source: " + source, Href: s.Links.Groups(to)})
+		out = append(out, Chip{Text: shorten("source: " + source), Href: s.Links.Groups(to)})
 	}
 	if s.manyReceivers() && !v.oneReceiver && receiver != "" {
 		to := v.first()
 		to.Receiver = receiver
-		out = append(out, Chip{Text: "receiver: " + receiver, Href: s.Links.Groups(to)})
+		out = append(out, Chip{Text: shorten("receiver: " + receiver), Href: s.Links.Groups(to)})
 	}
 	return out
 }

@@ -70,9 +70,9 @@ func TestSilencesThatNeedALookAreMarked(t *testing.T) {
 
 // A comment is shown whole, and addresses in it are links.
 func TestAddressesInCommentsAreLinks(t *testing.T) {
-	require.Equal(t, []TextLink{
+	require.Equal(t, Linked{
 		{Text: "see "}, {Text: "https://x.example/a", Href: "https://x.example/a"}, {Text: ", and\njavascript:alert(1) (http://y)"},
 	}, splitLinks("see https://x.example/a, and\njavascript:alert(1) (http://y)"))
 	require.Nil(t, splitLinks(""))
-	require.Equal(t, []TextLink{{Text: "  "}}, splitLinks("  "))
+	require.Equal(t, Linked{{Text: "  "}}, splitLinks("  "))
 }

@@ -21,7 +21,7 @@ type SilencePage struct {
 	Made    Moment
 	Marks   []Mark
 	Sets    [][]Chip
-	Comment []TextLink // the whole comment in parts, of which addresses are links
+	Comment Linked // the whole comment in parts, of which addresses are links
 	// Changed says what was changed through Muster and is not confirmed. Problem says why a
 	// change was not made, and Answered what Alertmanager said.
 	Changed           string
@@ -275,8 +275,8 @@ func (p *SilencePage) setFacts(s *Site, of *grouping.SilenceInfo) {
 }
 
 // splitLinks splits a text into parts. Those that are http or https addresses are links.
-func splitLinks(text string) []TextLink {
-	var out []TextLink
+func splitLinks(text string) Linked {
+	var out Linked
 	plain := ""
 	for _, word := range splitWords(text) {
 		href, ok := webLink(strings.TrimRight(word, ".,;:!?)"))

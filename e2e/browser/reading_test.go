@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestLineBreaksOfADescriptionStay(t *testing.T) {
 	b := open(t, 1440, 900, false)
 	for _, url := range []string{"/groups/" + string(group), "/groups/" + string(lead), "/alerts/" + string(several.Fingerprint)} {
 		b.visit(m.url + url)
-		const shown = `[...document.querySelectorAll('td p, .lead, dd bdi')]
+		const shown = `[...document.querySelectorAll('td .text, .lead, dd bdi')]
 			.filter(e => e.textContent.includes('VALUE = 92')).map(e => e.innerText.split('\n').length)`
 		for _, lines := range eval[[]int](b, shown) {
 			require.Equal(t, 3, lines, url)
@@ -186,5 +187,50 @@ func TestTheStatusOnAPhone(t *testing.T) {
 		.map(n => n.textContent)`))
 	require.NotZero(t, eval[int](b, `document.querySelectorAll('#limits tbody tr').length`))
 	b.fits("status", 320)
+	b.clean()
+}
+
+// A text that fills the screen shows its first lines. Without a script it unfolds, the whole text
+// can be selected and found meanwhile, and paper has all of it. The page of the group has a long
+// label whole, too.
+func TestLongTextsAreFolded(t *testing.T) {
+	m := start(t)
+	a := firing("Long", "critical", "a")
+	query := strings.TrimSpace(strings.Repeat("rate(x) ", 250))
+	a.Labels = append(a.Labels, grouping.Label{Name: "query", Value: query})
+	a.Fingerprint = a.Labels.Fingerprint()
+	a.Annotations = grouping.NewLabels(map[string]string{
+		"description": strings.Repeat("word ", 390) + "last", "stack": strings.Repeat("at\n", 40), "short": strings.Repeat("w ", 60),
+		"runbook_url": "https://runbooks.example.net/" + strings.Repeat("x/", 400),
+	})
+	group := m.notify("Long", a)
+	_, err := m.groups.AddNote(t.Context(), group, grouping.NoteRequest{
+		ID: "n1", By: grouping.Person{Name: "mira"}, Text: strings.Repeat("note ", 400),
+	})
+	require.NoError(t, err)
+	b := open(t, 390, 844, false)
+	_, err = chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	require.NoError(t, err)
+	for url, folded := range map[string]int{"/groups/" + string(group): 6, "/alerts/" + string(a.Fingerprint): 5} {
+		b.visit(m.url + url)
+		require.Equal(t, folded, eval[int](b, `document.querySelectorAll('.long').length`), url)
+		require.LessOrEqual(t, eval[float64](b, `Math.max(...[...document.querySelectorAll('.lead, .says, dd, .chip')]
+			.map(n => n.getBoundingClientRect().height))`), 260.0, url)
+		require.GreaterOrEqual(t, eval[float64](b, `document.querySelector('.long summary').getBoundingClientRect().height`), 44.0)
+		require.Contains(t, eval[string](b, `(getSelection().selectAllChildren(document.querySelector('.lead')), String(getSelection()))`), "word last")
+		require.NoError(t, chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS(".lead summary"))))
+		b.until(`document.querySelector('.lead').getBoundingClientRect().height > 400`)
+		require.Equal(t, "All 1\u202f954 characters", eval[string](b, `document.querySelector('.lead summary').textContent`))
+		b.fits(url, 320)
+		require.NoError(t, chromedp.Do(b.ctx, chromedp.EmulateViewport(390, 844)))
+		require.Contains(t, eval[string](b, `[...document.querySelectorAll('dt')].find(n => n.textContent === 'Label: query').nextElementSibling.textContent`),
+			query)
+		_, err = chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+		require.NoError(t, err)
+		require.True(t, eval[bool](b, `[...document.querySelectorAll('.long')].every(n => n.scrollHeight <= n.clientHeight + 1 &&
+			n.getBoundingClientRect().height > 300)`), "paper has the whole text")
+		_, err = chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: ""})
+		require.NoError(t, err)
+	}
 	b.clean()
 }
