@@ -76,7 +76,7 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	said := grouping.WorstReports(fp, groups)
 	at := grouping.WorstReport(fp, said)
 	a := at.Alert(fp)
-	name := cmp.Or(a.Name(), "Alert "+string(fp))
+	name := cmp.Or(visible(a.Name()), "Alert "+string(fp))
 	p := &AlertPage{
 		Frame: s.newFrame("alert", titleWithSource(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLook(a),
 		Summary:     Long(cmp.Or(a.Annotations.Get("description"), a.Annotations.Get("message"), a.Annotations.Get("summary"))),

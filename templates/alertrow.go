@@ -52,7 +52,7 @@ func (r *alertRows) row(a *grouping.Alert) AlertRow {
 		}),
 	}
 	if _, same := r.shared.Lookup("alertname"); !same {
-		row.Name = cmp.Or(a.Name(), "(no alertname)")
+		row.Name = cmp.Or(visible(a.Name()), "(no alertname)")
 	}
 	for _, name := range []string{"description", "message", "summary"} {
 		text := a.Annotations.Get(name)

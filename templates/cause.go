@@ -3,8 +3,10 @@ package templates
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"muster/grouping"
@@ -84,6 +86,15 @@ func (ps *Phrases) left(at, now time.Time) {
 
 // maxQuoted is the maximum number of characters of a name or a comment in a list.
 const maxQuoted = 120
+
+// visible returns a name so that a reader sees it, also in a link. A name without a visible
+// character is quoted.
+func visible(name string) string {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.IsMark(r) }) {
+		return name
+	}
+	return strconv.QuoteToASCII(name)
+}
 
 // shorten cuts a text of somebody else for a list.
 func shorten(s string) string { return shortenTo(s, maxQuoted) }

@@ -107,7 +107,7 @@ func newEventRow(s *Site, e *grouping.Event, from []string, show func(grouping.L
 	look := eventLooks[e.Kind]
 	r := EventRow{
 		Key: e.ID, At: newMoment(e.Time, s.Now), Time: e.Time.UTC().Format("15:04:05"), Kind: look.word, Class: look.class, Says: look.says,
-		What: shorten(cmp.Or(e.Labels.Get("alertname"), e.Receiver, "group")), Href: s.Links.Group(e.GroupID),
+		What: shorten(cmp.Or(visible(e.Labels.Get("alertname")), e.Receiver, "group")), Href: s.Links.Group(e.GroupID),
 	}
 	if e.GroupID == "" {
 		r.What, r.Href = shorten(cmp.Or(e.Labels.Get("alertname"), e.Source)), "" // an event of the source

@@ -63,7 +63,7 @@ func sharedLabels(groups []*grouping.AlertGroup) grouping.Labels {
 // of its group labels without shared, or else its receiver.
 func title(g *grouping.AlertGroup, shared grouping.Labels) string {
 	if name := g.GroupLabels.Get("alertname"); name != "" {
-		return name
+		return visible(name)
 	}
 	if len(g.GroupLabels) == 0 {
 		return "receiver: " + g.Receiver

@@ -55,6 +55,7 @@ func TestTitle(t *testing.T) {
 		{"shared labels are omitted", fixture.L{"namespace": "payments", "cluster": "eu"}, cluster, "namespace payments"},
 		{"but not if no label remains", fixture.L{"cluster": "eu"}, cluster, "cluster eu"},
 		{"no group labels", fixture.L{}, nil, "receiver: pager"},
+		{"a name that nobody sees is quoted", fixture.L{"alertname": "\u200b\u0301 "}, nil, `"\u200b\u0301 "`},
 		{"an empty alertname is ignored", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
 	} {
 		require.Equal(t, c.want, title(fixture.Make(night, fixture.Spec{Group: c.group}), c.shared), c.name)

@@ -131,6 +131,22 @@ func TestTheWallCountsWhatIsBelowItsEdge(t *testing.T) {
 	b.clean()
 }
 
+// On a wall screen, sentences are large too, and one instead of the list is in the middle.
+func TestTheWallIsReadFromAfar(t *testing.T) {
+	m := start(t)
+	a := firing("Gone", "critical", "a")
+	a.Status, a.EndsAt = grouping.StatusResolved, time.Now().UTC()
+	m.notify("Gone", a)
+	m.setStorage(grouping.StorageStatus{Mode: "redis", Reason: "refused", DegradedSince: time.Now().Add(-4 * time.Minute)})
+	b := open(t, 1920, 1080, false)
+	b.visit(m.url + "/?view=wall")
+	require.InDelta(t, 960, eval[float64](b, `(r => (r.left + r.right) / 2)(document.querySelector('.empty h2').getBoundingClientRect())`), 20)
+	require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('.notice, #state, #sum p, .empty p')]
+		.filter(n => parseFloat(getComputedStyle(n).fontSize) < 20).map(n => n.textContent)`))
+	b.accessible("wall without groups", 1920)
+	b.clean()
+}
+
 // On a phone the page of a group has a link to its alerts near the top.
 func TestAGroupOnAPhone(t *testing.T) {
 	m := start(t)
