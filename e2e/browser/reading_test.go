@@ -184,6 +184,40 @@ func TestGroupedByLabelOnAPhone(t *testing.T) {
 	b.clean()
 }
 
+// A row on a phone shows its loud marks whole, whatever stands before them.
+func TestLoudMarksOfRowsAreWholeOnAPhone(t *testing.T) {
+	m := start(t)
+	alert := func(instance string) grouping.NotifiedAlert {
+		a := firing("KubePodCrashLooping", "warning", instance)
+		a.Annotations = grouping.NewLabels(map[string]string{"summary": "Pod is crash looping"})
+		return a
+	}
+	notify := func(receiver string, alerts ...grouping.NotifiedAlert) grouping.ID {
+		out, err := m.groups.Ingest(t.Context(), grouping.Notification{
+			Key:         grouping.Key{Source: "default", Receiver: receiver, GroupKey: "{}"},
+			GroupLabels: grouping.NewLabels(map[string]string{"alertname": "KubePodCrashLooping", "namespace": "shop"}), Alerts: alerts,
+		})
+		require.NoError(t, err)
+		return out.Group.ID
+	}
+	notify("everyone", alert("a"))
+	group := notify("platform", alert("a"))
+	_, err := m.groups.Acknowledge(t.Context(), group, grouping.AckRequest{By: grouping.Person{Name: "mira"}})
+	require.NoError(t, err)
+	b := open(t, 390, 844, false)
+	b.visit(m.url + "/") // takes more than the millisecond that stamps can tell apart
+	notify("platform", alert("a"), alert("b"))
+	b.visit(m.url + "/")
+	require.Equal(t, "1 new since mira (not verified) acknowledged", eval[string](b, `document.querySelector('.row .loud').textContent.trim()`))
+	require.True(t, eval[bool](b, `(() => {
+		const mark = document.querySelector('.row .loud');
+		const box = mark.closest('.more');
+		const last = [...mark.getClientRects()].at(-1).bottom, end = box.getBoundingClientRect().bottom;
+		return box.scrollHeight <= box.clientHeight + 1 || last < end - 5;
+	})()`), "an ellipsis would replace the end of the last line")
+	b.clean()
+}
+
 // On a phone the status page has a line for each number, and two for a limit at most.
 func TestTheStatusOnAPhone(t *testing.T) {
 	m := start(t)
