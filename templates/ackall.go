@@ -96,7 +96,7 @@ func ParseAckAllRow(value string) (id grouping.ID, episode grouping.Stamp, ok bo
 // NewAckAllAgain makes the page that asks again. The sentence says why Muster could not take the form.
 func NewAckAllAgain(s *Site, v View, groups []*grouping.AlertGroup, status int, sentence string, kept PersonInput) *AckAllPage {
 	p := NewAckAllPage(s, v, groups, len(groups))
-	p.status, p.Bad, p.Says, p.Kept = status, true, atStartOfSentence(sentence)+".", kept
+	p.status, p.Bad, p.Says, p.Kept = status, true, asSentence(sentence), kept
 	p.Until = untilChoices(kept.Until)
 	switch status {
 	case codeForbidden, codeMethodNotAllowed:

@@ -89,7 +89,7 @@ func NewFormPage(s *Site, kind FormKind, id grouping.ID, status int, sentence st
 }
 
 func newFormPage(s *Site, status int, sentence string, kept PersonInput) *FormPage {
-	p := &FormPage{Heading: "Not saved", Says: atStartOfSentence(sentence) + ".", Kept: kept, AskName: s.AsksNames}
+	p := &FormPage{Heading: "Not saved", Says: asSentence(sentence), Kept: kept, AskName: s.AsksNames}
 	if p.BadName = status == codeBadRequest && isAboutName(sentence); p.BadName {
 		p.Heading, p.AskName = "Who are you?", true
 	}
@@ -131,8 +131,11 @@ func NewLongFormPage(s *Site) *ProblemPage {
 	return p
 }
 
-// atStartOfSentence returns a text with a capital letter.
-func atStartOfSentence(s string) string {
+// asSentence returns the text of an error as a sentence.
+func asSentence(s string) string {
+	if s == "" {
+		return ""
+	}
 	r, size := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[size:]
+	return string(unicode.ToUpper(r)) + s[size:] + "."
 }

@@ -95,7 +95,7 @@ func NewSilenceFormPage(s *Site, in *SilenceFormInput) *SilenceFormPage {
 		Frame: s.newFrame("silences", "New silence"), Action: s.Links.NewSilence(), Back: TextLink{Text: "Silences", Href: s.Links.Silences()},
 		Problem: in.Problem, Answered: in.Answered, Cannot: s.cannotAsk(f.Source), Text: f.Text(), Err: f.Err,
 		OtherFor: f.For == query.SilenceForOther, UntilFor: f.For == query.SilenceForUntil, Length: f.Length, Until: f.Until,
-		Comment: f.Comment, As: in.By, AsksName: in.By.Name == "" || !in.By.Verified, Name: f.By, BadName: in.BadName,
+		Comment: f.Comment, As: in.By, AsksName: in.By.Name == "" || !in.By.Verified, Name: f.By, BadName: asSentence(in.BadName),
 	}
 	p.status, p.Still = in.Status, true
 	if g := in.Group; g != nil {

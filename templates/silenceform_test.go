@@ -114,7 +114,7 @@ func TestSilencingStates(t *testing.T) {
 		"newwide":    {"These matchers also match", "other groups:", "5h 57m: until 09:00 UTC"},
 		"newrefused": {"am-0:9093 refused: bad matcher"},
 		"newunverified": {
-			"Source", "a name is required", "Muster cannot verify this name.",
+			"Source", "A name is required.", "Muster cannot verify this name.",
 			"Since 02:02 UTC, when the history begins, these matchers would have muted 0 firings.",
 		},
 		"newcannot":  {"alertmanager-1.example.net:9093 does not answer. Nothing can be created now.", "Would mute 4 alerts now"},

@@ -92,7 +92,7 @@ func (s *Site) notices() []Notice {
 		out = append(out, Notice{Key: "at", Class: "bad", Text: badAtText})
 	}
 	if s.Demo {
-		out = append(out, Notice{Key: "demo", Class: "note", Text: "Demo data: these alerts are invented. They are kept in memory only."})
+		out = append(out, Notice{Key: "demo", Class: "info", Text: "Demo data: these alerts are invented. They are kept in memory only."})
 	}
 	st := s.Storage
 	details := func(n Notice) Notice {
@@ -119,14 +119,14 @@ func (s *Site) notices() []Notice {
 	}
 	if st.Healthy && !st.RecoveredAt.IsZero() && s.clock().Sub(st.RecoveredAt) < noticeDuration {
 		out = append(out, Notice{
-			Key: "recovered", Class: "note",
+			Key: "recovered", Class: "info",
 			Text: fmt.Sprintf("%s is available since %s UTC. %s written back.", atStart(storageName(st.Mode)),
 				st.RecoveredAt.UTC().Format("15:04:05"), plural(st.WrittenBack, "group was", "groups were")),
 		})
 	}
 	if s.restored() && s.clock().Sub(s.StartedAt) < noticeDuration {
 		out = append(out, Notice{
-			Key: "restored", Class: "note",
+			Key: "restored", Class: "info",
 			Text: fmt.Sprintf("Restored %s from %s after a restart at %s UTC.", plural(st.Restored, "group", "groups"),
 				storageName(st.Mode), s.StartedAt.UTC().Format("15:04:05")),
 		})

@@ -184,6 +184,18 @@ func TestGroupedByLabelOnAPhone(t *testing.T) {
 	b.clean()
 }
 
+// Good news is not in the color of a warning.
+func TestGoodNewsIsCalm(t *testing.T) {
+	m := start(t)
+	m.night()
+	m.setStorage(grouping.StorageStatus{Mode: "redis", Healthy: true, RecoveredAt: time.Now().Add(-time.Minute), WrittenBack: 3})
+	b := open(t, 390, 844, false)
+	b.visit(m.url + "/")
+	require.Equal(t, "rgb(231, 242, 250) 0px 0px", eval[string](b, `(s => s.backgroundColor + ' ' + s.borderLeftWidth + ' ' + s.marginTop)(
+		getComputedStyle(document.querySelector('.notice')))`))
+	b.clean()
+}
+
 // A row on a phone shows its loud marks whole, whatever stands before them.
 func TestLoudMarksOfRowsAreWholeOnAPhone(t *testing.T) {
 	m := start(t)
@@ -209,6 +221,8 @@ func TestLoudMarksOfRowsAreWholeOnAPhone(t *testing.T) {
 	notify("platform", alert("a"), alert("b"))
 	b.visit(m.url + "/")
 	require.Equal(t, "1 new since mira (not verified) acknowledged", eval[string](b, `document.querySelector('.row .loud').textContent.trim()`))
+	require.True(t, eval[bool](b, `[...document.querySelectorAll('.row p')].filter(n => n.textContent.includes('Pod is crash looping'))
+		.every(n => n.getClientRects()[0].bottom <= n.closest('.more').getBoundingClientRect().bottom + 1)`), "what is wrong is shown, too")
 	require.True(t, eval[bool](b, `(() => {
 		const mark = document.querySelector('.row .loud');
 		const box = mark.closest('.more');
