@@ -147,6 +147,9 @@ var goals = []goal{
 	{row: "new/1", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.7, aim: 0.5},
 	{row: "new/10", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.4, aim: 0.25},
 	{row: "new/100", program: redisMuster, floor: alertmanager, value: totalCPU, must: 0.4, aim: 0.2},
+	{row: "new/1", program: indexFloor, floor: alertmanager, value: totalCPU},
+	{row: "new/10", program: indexFloor, floor: alertmanager, value: totalCPU},
+	{row: "new/100", program: indexFloor, floor: alertmanager, value: totalCPU},
 
 	{row: "events/repeat", program: memoryMuster, value: totalCPU, of: "CPU", unit: microseconds, must: 25 * us, aim: 10 * us},
 	{row: "events/repeat", program: redisMuster, value: totalCPU, of: "CPU", unit: microseconds, must: 25 * us, aim: 10 * us},
