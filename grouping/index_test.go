@@ -28,6 +28,9 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 				}
 				handedOut := x.currentTotals()
 				copied := handedOut.clone()
+				if rapid.Bool().Draw(t, "values are asked for") {
+					x.valuesOf("alertname")
+				}
 				was, got := x.update(drawn(i), nil, g)
 				require.Equal(t, copied, handedOut.clone(), "an update does not change totals that were read before")
 				require.Same(t, before, was)
@@ -46,6 +49,7 @@ func TestAnIndexMatchesItsGroups(t *testing.T) {
 		require.Equal(t, fresh.groups, x.groups)
 		require.Equal(t, sortedSets(fresh.alerts), sortedSets(x.alerts))
 		require.Equal(t, sortedSets(fresh.labels), sortedSets(x.labels))
+		require.ElementsMatch(t, fresh.valuesOf("alertname"), x.valuesOf("alertname"))
 		require.Equal(t, fresh.values, x.values)
 		require.Equal(t, fresh.heartbeats, x.heartbeats)
 		require.Equal(t, countsOf(fresh.currentTotals()), countsOf(x.currentTotals()))
