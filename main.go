@@ -115,7 +115,8 @@ func (m *muster) run(c config, gc *gcTuner, logger *slog.Logger) error {
 	addRun(&group, after(restored, func(ctx context.Context) error { return m.poller.Run(ctx, m.manager) }))
 	addRun(&group, after(restored, func(ctx context.Context) error { return m.manager.RecordLife(ctx, m.storage.Restored()) }))
 	addRun(&group, after(restored, func(ctx context.Context) error { return m.manager.KeepCheckpoints(ctx, m.storage.Restored()) }))
-	addRun(&group, func(ctx context.Context) error { return gc.run(ctx, m.storage.Restored()) })
+	// A collection would take CPU time from the rest of the restore.
+	addRun(&group, after(restored, func(ctx context.Context) error { return gc.run(ctx, m.storage.Restored()) }))
 	addRun(&group, m.past.Run)
 	addRun(&group, m.manager.Run)
 	addRun(&group, func(ctx context.Context) error {

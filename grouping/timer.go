@@ -66,8 +66,10 @@ const flushRetry = 10 * time.Second
 // An observed end that is not final, and the end of an acknowledgement, can be due before.
 func (m *Manager) nextFlush(g *AlertGroup) time.Time {
 	next := m.nextRegularFlush(g)
-	if a := g.Ack(m.clock.Now()); a != nil && !a.Until.IsZero() {
-		next = earliest(next, a.Until)
+	if len(g.Acks) > 0 {
+		if a := g.Ack(m.clock.Now()); a != nil && !a.Until.IsZero() {
+			next = earliest(next, a.Until)
+		}
 	}
 	if s := m.observed.known(g.Source); s != nil {
 		if end := s.nextEnd(g.ID); !end.IsZero() && end.Before(next) {
