@@ -202,7 +202,7 @@ func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.
 	origin := s.origin(g.Source, g.Receiver)
 	fmt.Fprintf(&b, "**[%s] %s**: %s %s", markdownText(p.Severity.Word), markdownText(p.Name), p.Count, p.Counted)
 	if p.Mix != "" {
-		b.WriteString(" (" + p.Mix + ")")
+		b.WriteString(" (" + strings.ReplaceAll(p.Mix, "\u00a0", " ") + ")")
 	}
 	if origin != "" {
 		b.WriteString(", " + markdownText(origin))

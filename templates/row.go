@@ -99,7 +99,7 @@ func severityMix(alerts []*grouping.Alert, status grouping.Status) string {
 	var parts []string
 	for rank, n := range n {
 		if n > 0 {
-			parts = append(parts, formatCount(n)+" "+severities[rank].Word)
+			parts = append(parts, formatCount(n)+"\u00a0"+severities[rank].Word) // a line ends between the parts only
 		}
 	}
 	return strings.Join(parts, " · ")
@@ -206,7 +206,7 @@ func groupCounts(g *grouping.AlertGroup, all bool) (n, word, mix string) {
 				}
 			}
 		case of.status != grouping.StatusResolved || all || len(rest) < 2:
-			rest = append(rest, formatCount(of.n)+" "+string(of.status))
+			rest = append(rest, formatCount(of.n)+"\u00a0"+string(of.status))
 		}
 	}
 	if n == "" {

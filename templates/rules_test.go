@@ -150,7 +150,7 @@ func TestRowAge(t *testing.T) {
 	r := NewGroupRow(g, View{}, newSite(nil), nil)
 	require.Equal(t, "44m 0s", r.Since.Age)
 	require.Equal(t, "critical", r.Severity.Word)
-	require.Equal(t, "2 critical · 1 warning · 1 info", r.Mix)
+	require.Equal(t, "2\u00a0critical · 1\u00a0warning · 1\u00a0info", r.Mix)
 }
 
 // decodeURIComponent does the same as the function in JavaScript: it does not

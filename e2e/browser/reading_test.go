@@ -196,8 +196,8 @@ func TestGoodNewsIsCalm(t *testing.T) {
 	b.clean()
 }
 
-// A row on a phone shows its loud marks whole, whatever stands before them.
-func TestLoudMarksOfRowsAreWholeOnAPhone(t *testing.T) {
+// A row on a phone shows its loud marks whole, and what is wrong, whatever stands before them.
+func TestChipsAndMarksLeaveRoomOnAPhone(t *testing.T) {
 	m := start(t)
 	alert := func(instance string) grouping.NotifiedAlert {
 		a := firing("KubePodCrashLooping", "warning", instance)
@@ -207,7 +207,9 @@ func TestLoudMarksOfRowsAreWholeOnAPhone(t *testing.T) {
 	notify := func(receiver string, alerts ...grouping.NotifiedAlert) grouping.ID {
 		out, err := m.groups.Ingest(t.Context(), grouping.Notification{
 			Key:         grouping.Key{Source: "default", Receiver: receiver, GroupKey: "{}"},
-			GroupLabels: grouping.NewLabels(map[string]string{"alertname": "KubePodCrashLooping", "namespace": "shop"}), Alerts: alerts,
+			GroupLabels: grouping.NewLabels(map[string]string{
+				"alertname": "KubePodCrashLooping", "namespace": "shop", "deployment": "checkout-" + receiver,
+			}), Alerts: alerts,
 		})
 		require.NoError(t, err)
 		return out.Group.ID
@@ -221,7 +223,7 @@ func TestLoudMarksOfRowsAreWholeOnAPhone(t *testing.T) {
 	notify("platform", alert("a"), alert("b"))
 	b.visit(m.url + "/")
 	require.Equal(t, "1 new since mira (not verified) acknowledged", eval[string](b, `document.querySelector('.row .loud').textContent.trim()`))
-	require.True(t, eval[bool](b, `[...document.querySelectorAll('.row p')].filter(n => n.textContent.includes('Pod is crash looping'))
+	require.True(t, eval[bool](b, `[...document.querySelectorAll('.row:not(:has(.loud)) .more p')]
 		.every(n => n.getClientRects()[0].bottom <= n.closest('.more').getBoundingClientRect().bottom + 1)`), "what is wrong is shown, too")
 	require.True(t, eval[bool](b, `(() => {
 		const mark = document.querySelector('.row .loud');
