@@ -234,6 +234,26 @@ func TestChipsAndMarksLeaveRoomOnAPhone(t *testing.T) {
 	b.clean()
 }
 
+// What stands alone is large enough for a finger: 44 pixels, or 40 if the text around it is larger.
+func TestFingersHitWhatStandsAlone(t *testing.T) {
+	m := start(t)
+	group, _ := m.night()
+	empty := start(t)
+	b := open(t, 390, 844, false)
+	for _, url := range []string{m.url + "/groups/" + string(group), m.url + "/status", empty.url + "/silences", empty.url + "/nothing/here"} {
+		b.visit(url)
+		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('.h > a, .h span a, .back a, .empty p > a, main summary')].filter(n => {
+			n.scrollIntoView({block: 'center'});
+			const r = n.getBoundingClientRect();
+			return [-19, 19].some(y => {
+				const hit = document.elementFromPoint(r.left + r.width / 2, (r.top + r.bottom) / 2 + y);
+				return !n.contains(hit);
+			});
+		}).map(n => n.textContent)`), url)
+	}
+	b.clean()
+}
+
 // On a phone the status page has a line for each number, and two for a limit at most.
 func TestTheStatusOnAPhone(t *testing.T) {
 	m := start(t)
