@@ -234,6 +234,33 @@ func TestChipsAndMarksLeaveRoomOnAPhone(t *testing.T) {
 	b.clean()
 }
 
+// The names of receivers and sources, and reasons, can be long. Nothing becomes wider than the window.
+func TestLongNamesFitTheWindow(t *testing.T) {
+	m := start(t)
+	long := strings.Repeat("namespace/name-of-a-receiver/", 8)
+	var group grouping.ID
+	for _, name := range []string{"a", long} {
+		out, err := m.groups.Ingest(t.Context(), grouping.Notification{
+			Key:         grouping.Key{Source: "source-" + strings.Repeat(name, 100)[:100], Receiver: name, GroupKey: "{}"},
+			GroupLabels: grouping.Labels{{Name: "alertname", Value: "Down"}}, Alerts: []grouping.NotifiedAlert{firing("Down", "critical", name)},
+			Reason: name,
+		})
+		require.NoError(t, err)
+		group = out.Group.ID
+	}
+	b := open(t, 1440, 900, false)
+	for _, url := range []string{"/groups/" + string(group), "/?state=all", "/history", "/silences", "/report", "/report?by=receiver", "/status"} {
+		b.visit(m.url + url)
+		for _, width := range []int64{1440, 800, 390, 320} {
+			eval[bool](b, `document.querySelectorAll('details').forEach(d => d.open = true) || true`)
+			b.fits(url, width)
+		}
+		require.NoError(t, chromedp.Do(b.ctx, chromedp.EmulateViewport(1440, 900)))
+		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('select')].filter(n => n.getBoundingClientRect().width > 260).map(n => n.name)`), url)
+	}
+	b.clean()
+}
+
 // What stands alone is large enough for a finger: 44 pixels, or 40 if the text around it is larger.
 func TestFingersHitWhatStandsAlone(t *testing.T) {
 	m := start(t)
