@@ -1,7 +1,6 @@
 package query
 
 import (
-	"cmp"
 	"math"
 
 	"muster/grouping"
@@ -20,12 +19,21 @@ const (
 // Format reads format. The default is JSON. The other forms are files. They are written as
 // a whole and have no pages, so Format rejects a cursor for them.
 func (p *Params) Format() Format {
-	allowed := textsOf([]Format{FormatJSON, FormatCSV, FormatNDJSON})
-	format := cmp.Or(Format(p.Choice("format", allowed)), FormatJSON)
-	if format != FormatJSON && p.values.Get("cursor") != "" {
+	p.Choice("format", textsOf([]Format{FormatJSON, FormatCSV, FormatNDJSON}))
+	format := p.format()
+	if format != FormatJSON && p.peek("cursor") != "" {
 		p.AddProblem("cursor", "an answer as "+string(format)+" has no pages")
 	}
 	return format
+}
+
+// format returns the form of the answer, without a check. The form is JSON if the parameter has
+// another value, which Format rejects.
+func (p *Params) format() Format {
+	if format := Format(p.peek("format")); format == FormatCSV || format == FormatNDJSON {
+		return format
+	}
+	return FormatJSON
 }
 
 // Follow reads follow: whether the answer goes on with what happens later. Format must be
@@ -34,10 +42,10 @@ func (p *Params) Follow() bool {
 	if !p.Bool("follow") {
 		return false
 	}
-	if p.values.Get("format") != string(FormatNDJSON) {
+	if p.format() != FormatNDJSON {
 		p.AddProblem("follow", "only possible with format="+string(FormatNDJSON))
 	}
-	if p.values.Get("until") != "" {
+	if p.peek("until") != "" {
 		p.AddProblem("until", "not possible with follow, which has no end")
 	}
 	return true
@@ -46,7 +54,7 @@ func (p *Params) Follow() bool {
 // limit reads limit. A page has a maximum of entries, a file does not.
 func (p *Params) limit() int {
 	maximum := grouping.MaxLimit
-	if format := Format(p.values.Get("format")); format == FormatCSV || format == FormatNDJSON {
+	if p.format() != FormatJSON {
 		maximum = math.MaxInt32
 	}
 	return p.Number("limit", 1, maximum)

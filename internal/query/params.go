@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -100,6 +101,9 @@ func (p *Params) All(name string) []string {
 	p.known = append(p.known, name)
 	return slices.DeleteFunc(slices.Clone(p.values[name]), func(s string) bool { return s == "" })
 }
+
+// peek returns the first value of a parameter that another method reads, or "".
+func (p *Params) peek(name string) string { return cmp.Or(p.values[name]...) }
 
 // Text returns the value of a parameter that is not repeatable, or "".
 func (p *Params) Text(name string) string {
