@@ -1,7 +1,9 @@
 package query
 
 import (
+	"iter"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -52,6 +54,10 @@ func ParseFilter(texts []string) Filter {
 			continue
 		}
 		ms, words, err := parseText(text)
+		if err == nil && slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return m.Name == "" }) {
+			// Alertmanager's UTF-8 parser accepts it, but no parser accepts the text of such a matcher.
+			err = &FilterError{Sentence: "a label name is empty", At: text}
+		}
 		if err != nil && f.Err == nil {
 			f.Err = err
 		}
@@ -79,7 +85,11 @@ func filterText(ms labels.Matchers, words []string) string {
 		parts = append(parts, m.String())
 	}
 	if len(words) > 0 {
-		parts = append(parts, strings.Join(words, " "))
+		text := strings.Join(words, " ")
+		if strings.Contains(text, ",") {
+			text = `"` + text + `"` // otherwise the comma would separate words
+		}
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, ", ")
 }
@@ -89,6 +99,9 @@ func filterText(ms labels.Matchers, words []string) string {
 var parseMatchers = compat.FallbackMatchersParser(promslog.NewNopLogger())
 
 func parseText(text string) (labels.Matchers, []string, *FilterError) {
+	if !utf8.ValidString(text) { // Alertmanager's UTF-8 parser accepts it, but no alert has it
+		return nil, nil, &FilterError{Sentence: "the filter is not valid UTF-8", At: text}
+	}
 	ms, err := parseMatchers(text, "filter")
 	if err == nil && (len(ms) > 0 || noRestriction.MatchString(text)) {
 		return ms, nil, nil
@@ -96,27 +109,18 @@ func parseText(text string) (labels.Matchers, []string, *FilterError) {
 	if _, err = parse.Matchers(text); err == nil { // a single brace, for example, which would restrict nothing
 		return nil, nil, &FilterError{Sentence: "the filter has neither a matcher nor a word", At: text}
 	}
-	parts := splitFilter(text)
-	bare := false
-	for _, p := range parts {
-		bare = bare || !hasOperator(p.text)
+	if strings.ContainsAny(text, "{}") {
+		return nil, nil, newFilterError(text, err)
 	}
-	if !bare || strings.ContainsAny(text, "{}") {
-		return nil, nil, newFilterError(text, err, 0)
+	words, rest, ok := splitWords(text)
+	if !ok {
+		return nil, nil, newFilterError(text, err)
 	}
-	ms = nil
-	var words []string
-	for _, p := range parts {
-		if !hasOperator(p.text) {
-			words = append(words, strings.Fields(strings.ReplaceAll(p.text, `"`, " "))...)
-			continue
+	if strings.TrimSpace(rest) != "" {
+		if ms, err = parseMatchers(rest, "filter"); err != nil {
+			_, err = parse.Matchers(rest) // its error has the column
+			return nil, nil, newFilterError(text, err)
 		}
-		more, err := parseMatchers(p.text, "filter")
-		if err != nil {
-			_, err = parse.Matcher(p.text) // its error has the column
-			return nil, nil, newFilterError(text, err, p.column)
-		}
-		ms = append(ms, more...)
 	}
 	if len(ms)+len(words) == 0 {
 		return nil, nil, &FilterError{Sentence: "the filter has neither a matcher nor a word", At: text}
@@ -127,47 +131,55 @@ func parseText(text string) (labels.Matchers, []string, *FilterError) {
 // noRestriction matches empty braces, which match every alert in Alertmanager.
 var noRestriction = regexp.MustCompile(`^\s*\{\s*\}\s*$`)
 
-func hasOperator(s string) bool { return strings.ContainsAny(s, "=~!") }
-
-type filterPart struct {
-	text   string
-	column int // column of its first character, from 0
+// splitWords returns the words of the parts that are no matchers, and the text with spaces in
+// place of these parts. So all matchers are parsed together, as Alertmanager does, and an error
+// has the right column. It returns false if the text has no such part.
+func splitWords(text string) (words []string, rest string, ok bool) {
+	var matchers strings.Builder
+	found := false
+	for comma, part := range filterParts(text) {
+		if strings.ContainsAny(part, "=~!") {
+			if comma != "" && !found {
+				comma = " "
+			}
+			found = true
+			matchers.WriteString(comma + part)
+			continue
+		}
+		matchers.WriteString(strings.Repeat(" ", utf8.RuneCountInString(comma+part)))
+		words = append(words, strings.Fields(strings.ReplaceAll(part, `"`, " "))...)
+		ok = ok || strings.TrimSpace(part) != ""
+	}
+	return words, matchers.String(), ok
 }
 
-// splitFilter splits a filter at the commas outside of quotes.
-func splitFilter(s string) []filterPart {
-	var parts []filterPart
-	start, column, startColumn, quoted, escaped := 0, 0, 0, false, false
-	end := func(i int) {
-		if strings.TrimSpace(s[start:i]) != "" {
-			parts = append(parts, filterPart{s[start:i], startColumn})
+// filterParts yields the parts of a filter, and the comma before each. In a text that one of
+// Alertmanager's parsers accepts, the commas are those at which it splits.
+func filterParts(text string) iter.Seq2[string, string] {
+	return func(yield func(comma, part string) bool) {
+		comma, start, quoted, escaped := "", 0, false, false
+		for i, r := range text {
+			switch {
+			case r == ',' && !quoted:
+				if !yield(comma, text[start:i]) {
+					return
+				}
+				comma, start = ",", i+1
+			case r == '"' && !escaped:
+				quoted = !quoted
+			}
+			escaped = r == '\\' && !escaped
 		}
+		yield(comma, text[start:])
 	}
-	for i, r := range s {
-		switch {
-		case escaped:
-			escaped = false
-		case r == '\\':
-			escaped = true
-		case r == '"':
-			quoted = !quoted
-		case r == ',' && !quoted:
-			end(i)
-			start, startColumn = i+1, column+1
-		}
-		column++
-	}
-	end(len(s))
-	return parts
 }
 
 // columnRange matches the start of an error of Alertmanager's parser: the columns of
 // the first wrong character and of the end.
 var columnRange = regexp.MustCompile(`^(\d+):(\d+): `)
 
-// newFilterError turns an error of Alertmanager's parser into a sentence. The parser
-// counts columns from offset.
-func newFilterError(text string, err error, offset int) *FilterError {
+// newFilterError turns an error of Alertmanager's parser into a sentence.
+func newFilterError(text string, err error) *FilterError {
 	message := err.Error()
 	at := columnRange.FindStringSubmatch(message)
 	if at == nil {
@@ -181,9 +193,8 @@ func newFilterError(text string, err error, offset int) *FilterError {
 	message = strings.TrimPrefix(message, at[0])
 	from, _ := strconv.Atoi(at[1])
 	to, _ := strconv.Atoi(at[2])
-	from, to = from+offset, max(to, from+1)+offset
 	runes := []rune(text)
-	from, to = min(from, len(runes)), min(to, len(runes))
+	from, to = min(from, len(runes)), min(max(to, from+1), len(runes))
 	e := &FilterError{
 		Column: from + 1, Before: string(runes[:from]), At: string(runes[from:to]), After: string(runes[to:]),
 	}

@@ -22,6 +22,10 @@ func TestParseFilter(t *testing.T) {
 		{`a="x`, ``, `"x at column 3: missing end "`, `"x`},
 		{`a=~"("`, ``, "failed to create matcher: error parsing regexp: missing closing ): `^(?:()$`", ``},
 		{`{`, ``, `end of input at column 1, expected close brace`, `{`},
+		{`a="b\"c,d", a=\, e`, `a="b\"c,d", a="\\", e`, ``, ``},
+		{`word, "a,b"`, `"word a,b"`, ``, ``},
+		{`""="x"`, ``, `a label name is empty`, `""="x"`},
+		{"a=\"\xff\"", ``, `the filter is not valid UTF-8`, "a=\"\xff\""},
 		{`""`, ``, `the filter has neither a matcher nor a word`, `""`},
 	} {
 		f := ParseFilter([]string{c.text})
