@@ -24,16 +24,19 @@ const contentHashLen = 20
 
 // Encode returns the stored text of the content, and its hash.
 func (c Content) Encode() (hash, text string, err error) {
-	text, ok := encodeObject("", c)
-	if !ok {
+	o := newObjectText()
+	defer objectTexts.Put(o)
+	if !o.add("", c) {
 		raw, err := json.Marshal(c, encoding)
 		if err != nil {
 			return "", "", err
 		}
-		text = string(raw)
+		o.text = append(o.text, raw...)
 	}
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:contentHashLen/2]), text, nil
+	sum := sha256.Sum256(o.text)
+	var digits [contentHashLen]byte
+	hex.Encode(digits[:], sum[:contentHashLen/2])
+	return string(digits[:]), string(o.text), nil
 }
 
 func (c Content) encode(o *objectText) {

@@ -31,14 +31,31 @@ type usualObject interface {
 // encodeObject returns the prefix followed by the JSON of the value. It returns false if
 // the value declines.
 func encodeObject(prefix string, v usualObject) (text string, ok bool) {
-	o := objectTexts.Get().(*objectText) //nolint:forcetypeassert // the pool holds nothing else
+	o := newObjectText()
 	defer objectTexts.Put(o)
-	o.declined = false
-	o.text = append(o.text[:0], prefix...)
-	if v.encode(o); o.declined {
+	if ok = o.add(prefix, v); !ok {
 		return "", false
 	}
 	return string(o.text), true
+}
+
+// newObjectText returns an empty text. The caller returns it to objectTexts.
+func newObjectText() *objectText {
+	o := objectTexts.Get().(*objectText) //nolint:forcetypeassert // the pool holds nothing else
+	o.text = o.text[:0]
+	return o
+}
+
+// add adds the prefix followed by the JSON of the value. If the value declines, it adds
+// nothing and returns false.
+func (o *objectText) add(prefix string, v usualObject) (ok bool) {
+	before := len(o.text)
+	o.declined = false
+	o.text = append(o.text, prefix...)
+	if v.encode(o); o.declined {
+		o.text = o.text[:before]
+	}
+	return !o.declined
 }
 
 var objectTexts = sync.Pool{New: func() any { return new(objectText) }}

@@ -29,7 +29,7 @@ const idLen = 20
 
 // ID returns the group's ID.
 func (k Key) ID() ID {
-	return ID(hashOf(k.Source, k.Receiver, k.GroupKey)[:idLen])
+	return ID(hashOf(idLen, k.Source, k.Receiver, k.GroupKey))
 }
 
 // sourceMark begins the IDs of the documents of sources. It is not a hex digit, so no
@@ -39,7 +39,7 @@ const sourceMark = "s"
 // SourceID returns the ID of the document of a source. It is as long as the ID of a
 // group, so a storage keeps both in the same way.
 func SourceID(source string) ID {
-	return ID(sourceMark + hashOf("source", source)[:idLen-len(sourceMark)])
+	return ID(sourceMark + hashOf(idLen-len(sourceMark), "source", source))
 }
 
 // IsSource reports whether the ID is that of the document of a source.
@@ -53,16 +53,20 @@ func (id ID) describe() string {
 	return "group " + string(id)
 }
 
-// hashOf returns the SHA-256 hash over the length-prefixed parts as hex digits.
-func hashOf(parts ...string) string {
-	h := sha256.New()
+// hashOf returns the beginning of the SHA-256 hash over the length-prefixed parts, as hex
+// digits. Each notification needs some hashes, so this allocates only the result, if the
+// parts have a usual length.
+func hashOf(digits int, parts ...string) string {
+	var usual [512]byte
+	text := usual[:0]
 	for _, part := range parts {
-		var n [8]byte
-		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-		h.Write(n[:])
-		h.Write([]byte(part))
+		text = binary.BigEndian.AppendUint64(text, uint64(len(part)))
+		text = append(text, part...)
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256(text)
+	var all [2 * sha256.Size]byte
+	hex.Encode(all[:], sum[:])
+	return string(all[:digits])
 }
 
 // Valid reports whether the ID has the format of a group ID or of a source. Only valid

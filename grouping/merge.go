@@ -168,6 +168,7 @@ func replacedAlerts(before, after []*Alert) (replaced []alertPair) {
 			i, j = i+1, j+1
 		}
 	}
+	replaced = slices.Grow(replaced, len(before)-i+len(after)-j)
 	for _, b := range before[i:] {
 		replaced = append(replaced, alertPair{before: b})
 	}

@@ -99,7 +99,11 @@ func recordWrites[T any, K recordKind[T]](kinds []K, base, next *T) (all []Recor
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, writes...)
+		if len(all) == 0 {
+			all = writes
+		} else {
+			all = append(all, writes...)
+		}
 	}
 	return all, nil
 }
@@ -150,13 +154,13 @@ func encodeRecord(stamp Stamp, v any) (string, error) {
 	return string(stamp) + string(text), nil
 }
 
-// encodeUsual is encodeRecord for a record that mostly needs no library. v is its stored
-// form for the library.
-func encodeUsual(stamp Stamp, record usualObject, v any) (string, error) {
+// encodeUsual is encodeRecord for a record that mostly needs no library. stored returns
+// its form for the library.
+func encodeUsual[T any](stamp Stamp, record usualObject, stored func() T) (string, error) {
 	if text, ok := encodeObject(string(stamp), record); ok && stamp.Valid() {
 		return text, nil
 	}
-	return encodeRecord(stamp, v)
+	return encodeRecord(stamp, stored())
 }
 
 // decodeText decodes the text of a record into v, and returns its stamp.

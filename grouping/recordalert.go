@@ -105,7 +105,9 @@ func (r alertRecords) writes(base, next *AlertGroup) (writes []RecordWrite, fail
 	if deletion {
 		next = &AlertGroup{}
 	}
-	for _, p := range replacedAlerts(base.Alerts, next.Alerts) {
+	replaced := replacedAlerts(base.Alerts, next.Alerts)
+	writes = slices.Grow(writes, len(replaced))
+	for _, p := range replaced {
 		before, after := p.before, p.after
 		if before != nil && after != nil && before.Equal(after) {
 			continue
@@ -145,7 +147,7 @@ func encodeAlert(a *Alert) (string, error) {
 	if !a.Fingerprint.Valid() {
 		return "", fmt.Errorf("%q is not a fingerprint", a.Fingerprint)
 	}
-	text, err := encodeUsual(a.Stamp, a, a.stored())
+	text, err := encodeUsual(a.Stamp, a, a.stored)
 	if err != nil {
 		return "", fmt.Errorf("alert %s: %w", a.Fingerprint, err)
 	}

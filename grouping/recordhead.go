@@ -17,7 +17,7 @@ type storedMeta struct {
 
 // EncodeHead returns the text of the group's HeadRecord.
 func (g *AlertGroup) EncodeHead() (string, error) {
-	return encodeUsual(g.Stamp, &g.Meta, storedMeta{&g.Meta, jsontext.Value(g.Unknown)})
+	return encodeUsual(g.Stamp, &g.Meta, func() storedMeta { return storedMeta{&g.Meta, jsontext.Value(g.Unknown)} })
 }
 
 func decodeHead(g *AlertGroup, text []byte) (err error) {
