@@ -24,8 +24,23 @@ func (e *Event) Encode() (string, error) {
 	if text, ok := encodeObject(e.ID, e); ok {
 		return text, nil
 	}
+	text, err := e.Append(nil)
+	return string(text), err
+}
+
+// Append adds the stored text of the event to a buffer.
+func (e *Event) Append(buffer []byte) ([]byte, error) {
+	o := newObjectText()
+	defer objectTexts.Put(o)
+	own := o.text
+	o.text = buffer
+	ok := o.add(e.ID, e)
+	buffer, o.text = o.text, own
+	if ok {
+		return buffer, nil
+	}
 	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Unknown)}, encoding)
-	return e.ID + string(text), err
+	return append(append(buffer, e.ID...), text...), err
 }
 
 // DecodeEvent decodes the stored text of an event.
@@ -53,17 +68,4 @@ func (e *Event) decodeText(text []byte, d *EventDecoder) error {
 		e.Notified = nil // earlier versions wrote its numbers, zero, into every event
 	}
 	return err
-}
-
-// EncodeEvents returns the stored texts of events.
-func EncodeEvents(events []Event) ([]string, error) {
-	texts := make([]string, 0, len(events))
-	for i := range events {
-		text, err := events[i].Encode()
-		if err != nil {
-			return nil, fmt.Errorf("event %s: %w", events[i].ID, err)
-		}
-		texts = append(texts, text)
-	}
-	return texts, nil
 }

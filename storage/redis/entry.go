@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -17,20 +18,39 @@ const entrySeparator = "\n"
 // which no event is added. An entry is read and removed as a whole.
 const maxEntryEvents, maxEntrySize = 16, 16 << 10
 
-// joinEntries returns the entries of events with these texts. All events of an entry have
-// the same stamp, so it does not matter for a range of times that only the first ID of an
-// entry says where it is in the history.
-func joinEntries(events []grouping.Event, texts []string) (entries []string) {
-	for first := 0; first < len(texts); {
-		next, size := first+1, len(texts[first])
-		for next < len(texts) && next-first < maxEntryEvents && size < maxEntrySize && follows(&events[next-1], &events[next]) {
-			size += len(texts[next])
-			next++
+// entry is the text of an entry that is written.
+type entry []byte
+
+// MarshalBinary implements encoding.BinaryMarshaler, with which the client gets the text.
+func (e entry) MarshalBinary() ([]byte, error) { return e, nil }
+
+// joinEntries adds the entries of events to others. encode adds the text of an event to the
+// buffer, which holds the entries. All events of an entry have the same stamp, so it does not
+// matter for a range of times that only the first ID of an entry says where it is in the
+// history.
+func joinEntries(
+	entries []entry, buffer []byte, events []grouping.Event, encode func(e *grouping.Event, buffer []byte) ([]byte, error),
+) (all []entry, used []byte, err error) {
+	first, begin, size := 0, len(buffer), 0
+	for i := range events {
+		joins := i > first && i-first < maxEntryEvents && size < maxEntrySize && follows(&events[i-1], &events[i])
+		switch {
+		case joins:
+			buffer = append(buffer, entrySeparator...)
+		case i > first:
+			entries = append(entries, buffer[begin:])
+			first, begin, size = i, len(buffer), 0
 		}
-		entries = append(entries, strings.Join(texts[first:next], entrySeparator))
-		first = next
+		before := len(buffer)
+		if buffer, err = encode(&events[i], buffer); err != nil {
+			return nil, nil, fmt.Errorf("event %s: %w", events[i].ID, err)
+		}
+		size += len(buffer) - before
 	}
-	return entries
+	if len(events) > 0 {
+		entries = append(entries, buffer[begin:])
+	}
+	return entries, buffer, nil
 }
 
 // follows reports whether an event may be in an entry after another one.

@@ -18,21 +18,21 @@ import (
 func TestJoinEntries(t *testing.T) {
 	clock := grouping.NewClock()
 	one, two := string(clock.Stamp()), string(clock.Stamp())
-	join := func(ids ...string) (joined []string) {
+	join := func(ids ...string) (list []string) {
 		var events []grouping.Event
 		var texts []string
 		for _, id := range ids {
 			events, texts = append(events, grouping.Event{ID: id}), append(texts, id+"{}")
 		}
-		entries := joinEntries(events, texts)
+		entries := joined(t, events, texts)
 		require.Equal(t, texts, splitEntries(entries))
 		for _, entry := range entries {
-			joined = append(joined, strings.ReplaceAll(entry, entrySeparator, " "))
+			list = append(list, strings.ReplaceAll(entry, entrySeparator, " "))
 			texts := splitEntries([]string{entry})
 			require.Equal(t, texts[0], firstID(entry)+"{}")
 			require.Equal(t, texts[len(texts)-1], lastID(entry)+"{}")
 		}
-		return joined
+		return list
 	}
 	require.Empty(t, join())
 	require.Equal(t, []string{one + "1{} " + one + "2{}", two + "1{}"}, join(one+"1", one+"2", two+"1"), "one stamp")
@@ -45,7 +45,23 @@ func TestJoinEntries(t *testing.T) {
 	require.Len(t, join(ids...), 4, "the number is limited")
 	long := strings.Repeat("x", maxEntrySize-1)
 	events := []grouping.Event{{ID: one + "1"}, {ID: one + "2"}, {ID: one + "3"}}
-	require.Equal(t, []string{long + entrySeparator + "ab", "c"}, joinEntries(events, []string{long, "ab", "c"}), "the size is limited")
+	require.Equal(t, []string{long + entrySeparator + "ab", "c"}, joined(t, events, []string{long, "ab", "c"}), "the size is limited")
+}
+
+// joined returns the entries of events with these texts.
+func joined(t *testing.T, events []grouping.Event, texts []string) (joined []string) {
+	t.Helper()
+	encode := func(_ *grouping.Event, buffer []byte) ([]byte, error) {
+		text := texts[0]
+		texts = texts[1:]
+		return append(buffer, text...), nil
+	}
+	entries, _, err := joinEntries(nil, nil, events, encode)
+	require.NoError(t, err)
+	for _, e := range entries {
+		joined = append(joined, string(e))
+	}
+	return joined
 }
 
 // bigChange returns a change with many events of one write.

@@ -28,28 +28,33 @@ const (
 
 // changeText returns the field change of a write, without the first line.
 func changeText(w *grouping.Write, records []grouping.RecordWrite) string {
-	lines := make([]string, 2, 2+len(records))
-	for i, s := range w.OtherStamps() {
-		if i > 0 {
-			lines[0] += " "
-		}
-		lines[0] += strings.TrimSuffix(string(s), w.Stamp.Writer())
-	}
-	if len(w.Changed) > 0 {
-		lines[1] = hasChanged
-	}
 	size := 0
 	for _, r := range records {
-		size += len(r.Name)
-		if strings.Contains(r.Name, "\n") {
+		if size += len(r.Name); strings.Contains(r.Name, "\n") {
 			size += maxNamesSize
 		}
-		lines = append(lines, r.Name)
+	}
+	var text strings.Builder
+	text.Grow(min(size, maxNamesSize) + min(len(records), maxNames) + len(hasChanged) + len("\n\n"))
+	for i, s := range w.OtherStamps() {
+		if i > 0 {
+			text.WriteByte(' ')
+		}
+		text.WriteString(strings.TrimSuffix(string(s), w.Stamp.Writer()))
+	}
+	text.WriteByte('\n')
+	if len(w.Changed) > 0 {
+		text.WriteString(hasChanged)
 	}
 	if len(records) > maxNames || size > maxNamesSize {
-		lines = append(lines[:2], allRecords)
+		text.WriteString("\n" + allRecords)
+		return text.String()
 	}
-	return strings.Join(lines, "\n")
+	for _, r := range records {
+		text.WriteByte('\n')
+		text.WriteString(r.Name)
+	}
+	return text.String()
 }
 
 func decodeLogEntry(m redis.XMessage) durable.LogEntry {

@@ -71,7 +71,7 @@ type Storage struct {
 	watcher *watcher
 	shards  []shardKeys
 	// storeScript makes a write.
-	storeScript *redis.Script
+	storeScript storeScript
 	// stream reads the logs. It has its own connections, because a read that
 	// blocks must not take a connection from the writers.
 	stream redis.UniversalClient
@@ -109,7 +109,7 @@ func New(opts Options) (*Storage, error) {
 	return &Storage{
 		opts: opts, secrets: s.secrets, client: s.open(l), writer: s.open(l), stream: s.open(streamLimits),
 		limiter: newWriteLimiter(l.Connections), watcher: l.watcher,
-		shards: newShardKeys(opts), storeScript: storeScript(opts), logger: slog.New(slog.DiscardHandler),
+		shards: newShardKeys(opts), storeScript: newStoreScript(opts), logger: slog.New(slog.DiscardHandler),
 	}, nil
 }
 

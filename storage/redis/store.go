@@ -31,19 +31,39 @@ var limitScript = redis.NewScript(trimSource + limitSource)
 // write that most writes need not have.
 const cleaning = 64
 
-// storeScript returns the script that makes a write, with the limits of the options. Run
-// sends its hash, and sends its text only if Redis does not know the hash.
-func storeScript(opts Options) *redis.Script {
+// storeScript is the script that makes a write.
+type storeScript struct{ source, hash string }
+
+// newStoreScript returns the script with the limits of the options.
+func newStoreScript(opts Options) storeScript {
 	prefixes := grouping.RecordPrefixes()
 	for i := range prefixes {
 		prefixes[i] = strconv.Quote(prefixes[i])
 	}
 	seconds := func(d time.Duration) int64 { return int64(d.Seconds()) }
-	return redis.NewScript(fmt.Sprintf(
+	source := fmt.Sprintf(
 		"local SCHEMA, PREFIXES, TOMBSTONE_TTL, RETENTION, CLEANING = '%s', {%s}, '%d', %d, %d\n"+
 			"local MAX_LOG, MAX_HISTORY, MAX_CHANGED, MAX_TIMELINE = '%d', %d, %d, %d\n",
 		durable.Schema, strings.Join(prefixes, ", "), seconds(durable.TombstoneAge), seconds(opts.HistoryRetention), cleaning,
-		opts.MaxLog, opts.MaxHistory, durable.MaxChanged(opts.MaxHistory), opts.MaxTimeline) + trimSource + storeSource)
+		opts.MaxLog, opts.MaxHistory, durable.MaxChanged(opts.MaxHistory), opts.MaxTimeline) + trimSource + storeSource
+	return storeScript{source, redis.NewScript(source).Hash()}
+}
+
+// run runs the script. It sends the hash of the script, and sends the text only if Redis does
+// not know the hash.
+func (s *storeScript) run(ctx context.Context, client redis.UniversalClient, a *storeArgs) ([]any, error) {
+	send := func(command, script string) *redis.Cmd {
+		a.args[0], a.args[1] = command, script
+		cmd := redis.NewCmd(ctx, a.args...)
+		cmd.SetFirstKeyPos(scriptKeysAt)
+		_ = client.Process(ctx, cmd) // the command has the error too
+		return cmd
+	}
+	cmd := send("evalsha", s.hash)
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		cmd = send("eval", s.source)
+	}
+	return cmd.Slice()
 }
 
 // Write implements durable.Backend.
@@ -89,20 +109,14 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 	if !id.Valid() || !w.Stamp.Valid() {
 		return storeResult{}, fmt.Errorf("%s: ID %q or stamp %q is not valid", op, id, w.Stamp)
 	}
-	args, err := r.scriptArgs(op, w)
-	if err != nil {
+	args := newStoreArgs()
+	defer args.put()
+	if err := r.addArgs(args, op, w); err != nil {
 		return storeResult{}, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
-	shard := r.shard(id)
-	own := &r.shards[shard]
-	keys := []string{
-		r.documentKey(id), own.index, own.log, own.meta,
-		own.history.events, r.timelineKey(id), own.history.contents, own.history.uses,
-		own.changed.events, own.changed.contents, own.changed.uses,
-	}
 	var answer []any
-	err = r.limiter.runWrite(ctx, sizeOf(args), func() (err error) {
-		answer, err = r.storeScript.Run(ctx, r.writer, keys, args...).Slice()
+	err := r.limiter.runWrite(ctx, args.size, func() (err error) {
+		answer, err = r.storeScript.run(ctx, r.writer, args)
 		return err
 	})
 	if err != nil {
@@ -117,7 +131,7 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 	}
 	var result storeResult
 	result.keptHead, _ = answer[3].(string)
-	r.evictions.add(shard, id, answer[4])
+	r.evictions.add(r.shard(id), id, answer[4])
 	for i, to := range []*int64{&result.version, &result.notifications} {
 		text, _ := answer[1+i].(string)
 		if *to, err = strconv.ParseInt(text, 10, 64); err != nil {
@@ -125,15 +139,6 @@ func (r *Storage) runStoreScript(ctx context.Context, w *grouping.Write) (storeR
 		}
 	}
 	return result, nil
-}
-
-// sizeOf returns the approximate size of the arguments in bytes.
-func sizeOf(args []any) (bytes int) {
-	for _, arg := range args {
-		text, _ := arg.(string)
-		bytes += len(text)
-	}
-	return bytes
 }
 
 // decodeConflict decodes the stored fields that a conflict returns. It returns an
@@ -151,78 +156,4 @@ func decodeConflict(id grouping.ID, list any) (grouping.Document, *grouping.Dama
 		d = grouping.EmptyDocument(id)
 	}
 	return d, damaged
-}
-
-// scriptArgs returns the arguments of the store script, in the order in which the
-// script reads them.
-func (r *Storage) scriptArgs(op string, w *grouping.Write) ([]any, error) {
-	records, err := w.Records()
-	if err != nil {
-		return nil, err
-	}
-	events, err := eventArgs(w.Events, w.Contents)
-	if err != nil {
-		return nil, err
-	}
-	changed, err := eventArgs(w.Changed, w.Contents)
-	if err != nil {
-		return nil, err
-	}
-	var (
-		base          grouping.Header
-		hasBase       bool
-		head, deleted = "", string(w.Stamp)
-		ttl           time.Duration
-	)
-	if w.Base != nil {
-		base, hasBase = w.Base.Header(), !w.Base.IsTombstone()
-	}
-	version, notifications := base.Version, base.Notifications
-	if w.Next != nil {
-		if head, err = w.Next.EncodeHead(); err != nil {
-			return nil, err
-		}
-		next := w.Next.Header()
-		deleted = string(next.Deleted)
-		if w.Next.Ends() {
-			// The manager deletes documents that are past their retention. The TTL
-			// is for those that no running Muster deletes.
-			ttl = r.opts.Retention + durable.TombstoneAge
-		}
-		version, notifications = max(version, next.Version), max(notifications, next.Notifications)
-	}
-	args := make([]any, 0, 16+3*len(records)+len(events)+len(changed))
-	args = append(args,
-		op, string(w.ID()), string(w.Stamp), w.Stamp.Writer(),
-		hasBase, string(base.Stamp), string(base.Deleted), base.Version,
-		w.Exclusive, w.Notified, changeText(w, records), version, notifications,
-		head, deleted, int64(ttl.Seconds()))
-	args = append(args, len(records))
-	for _, record := range records {
-		args = append(args, record.Name, string(record.Expected), record.Text)
-	}
-	return append(append(args, events...), changed...), nil
-}
-
-// eventArgs returns the arguments of the store script for events and their contents.
-func eventArgs(events []grouping.Event, contents grouping.ContentTexts) ([]any, error) {
-	if len(events) == 0 {
-		return []any{0, 0, 0}, nil
-	}
-	texts, err := grouping.EncodeEvents(events)
-	if err != nil {
-		return nil, err
-	}
-	contents = contents.Of(events)
-	entries := joinEntries(events, texts)
-	args := make([]any, 0, 3+len(entries)+2*len(contents))
-	args = append(args, len(entries), len(events)-len(entries))
-	for _, entry := range entries {
-		args = append(args, entry)
-	}
-	args = append(args, len(contents))
-	for hash, text := range contents {
-		args = append(args, hash, text)
-	}
-	return args, nil
 }
