@@ -7,6 +7,8 @@
 -- Most of the time of a write is not the work of the commands, but their number, and
 -- that of conversions between numbers and texts. So the script makes few of them.
 local document, index, log, meta, history, timeline = unpack(KEYS)
+-- A local variable is found without a look-up. There are some arguments for each alert.
+local ARGV, sub = ARGV, string.sub
 local read = 0 -- the number of arguments that were read
 local function arg() read = read + 1; return ARGV[read] end
 
@@ -42,16 +44,21 @@ local FEW = 16
 -- stack of Lua, which has space for some thousands.
 local BATCH = 1000
 -- Returns the stamp of a stored record.
-local function stamp(value) return value and string.sub(value, 1, STAMP) or '' end
+local function stamp(value) return value and sub(value, 1, STAMP) or '' end
 
--- Reads the document's own fields, and the records that the write changes. A key of
--- another type is damaged. If it is the document, the script replaces it.
+-- Reads the document's own fields, and the records that the write changes. If the writer knows
+-- no document, it must not exist, so it has no records. A key of another type is damaged. If
+-- it is the document, the script replaces it.
 local damaged, names, values = false, {'m', 'd', 'v', 'n', 'w', 's'}, {}
-for i = recordsAt + 1, recordsAt + 3 * records, 3 do
-  names[#names + 1] = ARGV[i]
+local fields = #names
+if hasBase then
+  for i = 1, records do
+    names[fields + i] = ARGV[recordsAt + 3 * i - 2]
+  end
+  fields = fields + records
 end
-for first = 1, #names, BATCH do
-  local last = math.min(first + BATCH - 1, #names)
+for first = 1, fields, BATCH do
+  local last = math.min(first + BATCH - 1, fields)
   local part = redis.pcall('HMGET', document, unpack(names, first, last))
   if part.err and not string.find(part.err, 'WRONGTYPE', 1, true) then
     return part
@@ -60,7 +67,7 @@ for first = 1, #names, BATCH do
   if damaged then
     break
   end
-  if #names <= BATCH then
+  if fields <= BATCH then
     values = part
   else
     for i = 1, #part do
@@ -141,7 +148,7 @@ local differ = {}
 for i = 1, records do
   local value = values[6 + i]
   if afterDeletion(stamp(value)) ~= afterDeletion(ARGV[recordsAt + 3 * i - 1]) then
-    differ[#differ + 1] = names[6 + i]
+    differ[#differ + 1] = ARGV[recordsAt + 3 * i - 2]
     differ[#differ + 1] = value or ''
   end
 end
@@ -149,7 +156,7 @@ end
 -- which its writer has never seen, so they are no conflict.
 local function known(name)
   for _, prefix in ipairs(PREFIXES) do
-    if string.sub(name, 1, #prefix) == prefix then
+    if sub(name, 1, #prefix) == prefix then
       return true
     end
   end
@@ -209,11 +216,10 @@ end
 -- contents that are not stored.
 local function writeContents(new)
   local texts, used, now = {}, {}, milliseconds(token)
-  for i = new.textsAt + 1, new.textsAt + 2 * new.texts, 2 do
-    texts[#texts + 1] = ARGV[i]
-    texts[#texts + 1] = ARGV[i + 1]
-    used[#used + 1] = now
-    used[#used + 1] = ARGV[i]
+  for i = 1, 2 * new.texts, 2 do
+    local hash = ARGV[new.textsAt + i]
+    texts[i], texts[i + 1] = hash, ARGV[new.textsAt + i + 1]
+    used[i], used[i + 1] = now, hash
   end
   inBatches('ZADD', new.uses, used, 'GT')
   inBatches('HSET', new.contents, texts)
@@ -226,9 +232,8 @@ local function writeEvents(new, extra, oldest)
   local length = (new.length or 0) + new.entries
   if new.entries > 0 then
     local members = {}
-    for i = new.entriesAt + 1, new.entriesAt + new.entries do
-      members[#members + 1] = '0'
-      members[#members + 1] = ARGV[i]
+    for i = 1, new.entries do
+      members[2 * i - 1], members[2 * i] = '0', ARGV[new.entriesAt + i]
     end
     inBatches('ZADD', new.key, members)
     extra = (new.length > 0 and extra or 0) + new.extra
@@ -291,12 +296,13 @@ else
     set[#set + 1] = 'd'
     set[#set + 1] = deleted
   end
+  local n = #set
   for i = recordsAt + 1, recordsAt + 3 * records, 3 do
     if ARGV[i + 2] == '' then
       del[#del + 1] = ARGV[i]
     else
-      set[#set + 1] = ARGV[i]
-      set[#set + 1] = ARGV[i + 2]
+      set[n + 1], set[n + 2] = ARGV[i], ARGV[i + 2]
+      n = n + 2
     end
   end
   inBatches('HSET', document, set)
