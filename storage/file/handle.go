@@ -27,12 +27,12 @@ type handle struct {
 }
 
 // openHandle opens the file with the name, creates its buckets and checks its
-// schema.
-func (f *Storage) openHandle(name string) (*handle, error) {
+// schema. deletions are those in the file.
+func (f *Storage) openHandle(name string, deletions []tombstone) (*handle, error) {
 	h := &handle{}
 	err := h.open(name)
 	if err == nil {
-		err = h.commit(f.prepare)
+		err = h.commit(func(tx *bbolt.Tx) error { return f.prepare(tx, deletions) })
 	}
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -59,15 +59,13 @@ func (h *handle) open(name string) (err error) {
 
 // verifyLocked verifies the file under its lock, so that no other process
 // writes to it meanwhile.
-func verifyLocked(path string) error {
+func verifyLocked(path string) (deletions []tombstone, err error) {
 	db, err := bbolt.Open(path, 0, &bbolt.Options{Timeout: lockTimeout, ReadOnly: true})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := verifyFile(path); err != nil {
-		return errors.Join(err, db.Close())
-	}
-	return db.Close()
+	deletions, err = verifyFile(path)
+	return deletions, errors.Join(err, db.Close())
 }
 
 // Close closes the file. A damaged file stays locked until the process ends.

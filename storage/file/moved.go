@@ -113,13 +113,14 @@ func (f *Storage) create(from *handle) (*handle, error) {
 		return nil, err
 	}
 	defer func() { _ = os.Remove(temp.Name()) }()
+	var deletions []tombstone
 	if from != nil {
-		err = from.copyTo(temp)
+		deletions, err = from.copyTo(temp)
 	}
 	if err := errors.Join(err, temp.Close()); err != nil {
 		return nil, err
 	}
-	h, err := f.openHandle(temp.Name())
+	h, err := f.openHandle(temp.Name(), deletions)
 	if err != nil {
 		return nil, err
 	}
@@ -131,26 +132,26 @@ func (f *Storage) create(from *handle) (*handle, error) {
 }
 
 // copyTo copies the file to another one. It copies nothing if the file is
-// damaged. The caller holds the commit lock.
-func (h *handle) copyTo(to *os.File) error {
+// damaged. It returns the deletions in the file. The caller holds the commit lock.
+func (h *handle) copyTo(to *os.File) (deletions []tombstone, err error) {
 	if _, err := h.intactMeta(); err != nil {
-		return nil //nolint:nilerr // the new file is filled from the memory tier
+		return nil, nil //nolint:nilerr // the new file is filled from the memory tier
 	}
 	info, err := h.raw.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := to.Chmod(info.Mode().Perm()); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := io.Copy(to, io.NewSectionReader(h.raw, 0, info.Size())); err != nil {
-		return err
+		return nil, err
 	}
-	err = verifyFile(to.Name())
+	deletions, err = verifyFile(to.Name())
 	if damaged, ok := errors.AsType[*damagedFileError](err); ok {
 		h.damaged.Store(damaged) // the next attempt copies nothing
 	}
-	return errors.Join(err, to.Sync())
+	return deletions, errors.Join(err, to.Sync())
 }
 
 // linkTarget follows symbolic links. Unlike filepath.EvalSymlinks it also follows

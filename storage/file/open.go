@@ -63,10 +63,11 @@ func (f *Storage) openOrCreate() (*handle, error) {
 	case info.Size() == 0:
 		return nil, errEmptyFile
 	}
-	if err := verifyLocked(f.opts.Path); err != nil {
+	deletions, err := verifyLocked(f.opts.Path)
+	if err != nil {
 		return nil, err
 	}
-	return f.openHandle(f.opts.Path)
+	return f.openHandle(f.opts.Path, deletions)
 }
 
 var (
@@ -118,8 +119,8 @@ func (e *damagedFileError) Unwrap() error { return e.Err }
 func (*damagedFileError) Is(target error) bool { return target == durable.ErrDataGone }
 
 // prepare checks the schema, or upgrades to this one, creates the buckets, finds the
-// tombstones and removes the old ones.
-func (f *Storage) prepare(tx *bbolt.Tx) error {
+// tombstones among the deletions in the file, and removes the old ones.
+func (f *Storage) prepare(tx *bbolt.Tx, deletions []tombstone) error {
 	for _, name := range [][]byte{
 		bucketGroups, bucketHistory, bucketTimeline, bucketContents, bucketUses,
 		bucketChanged, bucketChangedContents, bucketChangedUses, bucketCheckpoints, bucketMeta,
@@ -145,9 +146,10 @@ func (f *Storage) prepare(tx *bbolt.Tx) error {
 		return err
 	}
 	f.tombstones = nil
-	for id, state := range scanDocuments(tx) {
-		if !state.live {
-			f.tombstones = append(f.tombstones, tombstone{id, grouping.Stamp(state.deleted)})
+	documents := tx.Bucket(bucketGroups)
+	for _, t := range deletions {
+		if documents.Get([]byte(string(t.id)+grouping.HeadRecord)) == nil {
+			f.tombstones = append(f.tombstones, t)
 		}
 	}
 	slices.SortFunc(f.tombstones, func(a, b tombstone) int { return cmp.Compare(a.deleted, b.deleted) })

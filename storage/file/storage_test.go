@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -169,14 +170,11 @@ func TestEveryPageDamaged(t *testing.T) {
 	meta, _ := metaOf(t, content)
 	size := int(meta.PageSize)
 	path := writeFile(t, content)
-	raw, err := os.Open(path)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, raw.Close()) }()
-	verifier := verifier{r: raw, meta: meta, used: make([]bool, meta.Pages)}
+	verifier := newVerifier(content, meta)
 	require.NoError(t, verifier.verifyTree(meta.Root, nil, nil))
 	heads := []uint64{}
 	for id := uint64(2); id < meta.Pages; id++ {
-		if verifier.used[id] && binary.NativeEndian.Uint64(content[id*uint64(size):]) == id {
+		if verifier.used[id].Load() && binary.NativeEndian.Uint64(content[id*uint64(size):]) == id {
 			heads = append(heads, id)
 		}
 	}
@@ -225,6 +223,46 @@ func TestEveryPageDamaged(t *testing.T) {
 		}
 		require.NotZero(t, opened)
 	})
+}
+
+// A page that the disk cannot read is a fault of memory. A file that became shorter has such
+// pages too.
+func TestPagesThatCannotBeRead(t *testing.T) {
+	content := filled(t)
+	meta, _ := metaOf(t, content)
+	file, err := os.OpenFile(writeFile(t, content), os.O_RDWR, 0)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, file.Close()) }()
+	data, err := syscall.Mmap(int(file.Fd()), 0, len(content), syscall.PROT_READ, syscall.MAP_SHARED)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, syscall.Munmap(data)) }()
+	v := newVerifier(data, meta)
+	require.NoError(t, v.verify(v.verifyAll))
+	for _, kept := range []uint64{meta.Pages / 2, 2} {
+		require.NoError(t, file.Truncate(int64(kept*uint64(meta.PageSize))))
+		v := newVerifier(data, meta)
+		require.ErrorContains(t, v.verify(v.verifyAll), "cannot be read")
+	}
+	require.Panics(t, func() { _ = v.verify(func() error { panic("a mistake of the program") }) })
+}
+
+// The start reads the tombstones of the file while it verifies it.
+func TestTombstonesAreFoundAtTheStart(t *testing.T) {
+	path := writeFile(t, filled(t))
+	f, err := openAt(path)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	var want []tombstone
+	require.NoError(t, f.view("test", func(tx *bbolt.Tx) error {
+		for id, state := range scanDocuments(tx) {
+			if !state.live {
+				want = append(want, tombstone{id, grouping.Stamp(state.deleted)})
+			}
+		}
+		return nil
+	}))
+	require.NotEmpty(t, want)
+	require.ElementsMatch(t, want, f.tombstones)
 }
 
 // If a file is damaged while Muster runs, it is a fault of the backend.

@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,7 +10,16 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"muster/grouping"
+	"muster/storage/durable"
 )
 
 // bbolt does not validate what it reads. On a damaged page it panics, sometimes
@@ -79,15 +89,19 @@ func readMeta(r io.ReaderAt) (boltMeta, error) {
 	return meta, nil
 }
 
-// verifier verifies one file.
+// verifier verifies a part of one file. The parts are verified at the same time.
 type verifier struct {
-	r    io.ReaderAt
+	data []byte // the mapped file
 	meta boltMeta
-	used []bool // by page: another page refers to it
+	used []atomic.Bool // by page: another page refers to it
 
-	// free is memory of pages that is used again. keys is that of the keys of a leaf.
-	free [][]byte
-	keys [][]byte
+	page        uint64 // that is read
+	isPart      bool   // it verifies a part of a tree
+	isDocuments bool   // the tree has the documents
+	// deletions are the deletions of documents, in no particular order. Most of them are of
+	// tombstones, and the others of documents that came back.
+	deletions []tombstone
+	keys      [][]byte // memory of the keys of a leaf, which is used again
 }
 
 // sizedFile is what completeMeta needs from an os.File.
@@ -116,62 +130,73 @@ func completeMeta(file sizedFile) (boltMeta, error) {
 }
 
 // verifyFile returns a *damagedFileError that says what is wrong with the first
-// damaged page.
-func verifyFile(path string) (err error) {
+// damaged page. If the file is not damaged, it returns the deletions in it.
+func verifyFile(path string) (deletions []tombstone, err error) {
 	file, err := os.Open(path) //nolint:gosec // G304: the operator's path
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	v := verifier{r: file}
-	if v.meta, err = completeMeta(file); err != nil {
-		return err
-	}
-	v.used = make([]bool, v.meta.Pages)
-	if err = v.verifyTree(v.meta.Root, nil, nil); err == nil {
-		err = v.verifyFreelist()
-	}
+	meta, err := completeMeta(file)
 	if err != nil {
-		return &damagedFileError{err}
+		return nil, err
 	}
-	return nil
+	// A copy of all pages would take most of the time.
+	data, err := syscall.Mmap(int(file.Fd()), 0, int(meta.Pages*uint64(meta.PageSize)), syscall.PROT_READ, syscall.MAP_SHARED) //nolint:gosec // G115: the size of a file
+	if err != nil {
+		return nil, fmt.Errorf("map the file: %w", err)
+	}
+	defer func() { err = errors.Join(err, syscall.Munmap(data)) }()
+	v := newVerifier(data, meta)
+	if err := v.verify(v.verifyAll); err != nil {
+		return nil, &damagedFileError{err}
+	}
+	return v.deletions, nil
 }
 
-// readPage reads a page together with its overflow pages, and marks them as used. The page
-// is valid until the caller releases it.
+func newVerifier(data []byte, meta boltMeta) *verifier {
+	return &verifier{data: data, meta: meta, used: make([]atomic.Bool, meta.Pages)}
+}
+
+func (v *verifier) verifyAll() error {
+	if err := v.verifyTree(v.meta.Root, nil, nil); err != nil {
+		return err
+	}
+	return v.verifyFreelist()
+}
+
+// verify calls fn. If a page cannot be read, which is a fault of memory, it returns an error.
+func (v *verifier) verify(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		r := recover()
+		if _, ok := r.(interface{ Addr() uintptr }); ok {
+			err = fmt.Errorf("page %d cannot be read", v.page)
+		} else if r != nil {
+			panic(r)
+		}
+	}()
+	return fn()
+}
+
+// readPage returns a page together with its overflow pages, and marks them as used.
 func (v *verifier) readPage(id uint64) (raw []byte, flags uint16, elements int, err error) {
 	if id < 2 || id >= v.meta.Pages {
 		return nil, 0, 0, fmt.Errorf("a page refers to page %d, which does not exist", id)
 	}
+	v.page = id
 	size := uint64(v.meta.PageSize)
-	if n := len(v.free); n > 0 {
-		raw, v.free = v.free[n-1], v.free[:n-1]
-	}
-	raw = slices.Grow(raw[:0], int(size))[:size]               //nolint:gosec // G115: 32 bits
-	if _, err := v.r.ReadAt(raw, int64(id*size)); err != nil { //nolint:gosec // G115: inside the file
-		return nil, 0, 0, fmt.Errorf("page %d cannot be read: %w", id, err)
-	}
-	self, flags, elements, overflow := readHeader(raw)
+	self, flags, elements, overflow := readHeader(v.data[id*size : (id+1)*size])
 	if self != id || id+overflow >= v.meta.Pages {
 		return nil, 0, 0, fmt.Errorf("page %d is damaged", id)
 	}
 	for i := id; i <= id+overflow; i++ {
-		if v.used[i] {
+		if v.used[i].Swap(true) {
 			return nil, 0, 0, fmt.Errorf("two pages refer to page %d", i)
 		}
-		v.used[i] = true
 	}
-	if overflow > 0 {
-		raw = slices.Grow(raw, int(overflow*size))[:(overflow+1)*size] //nolint:gosec // G115: inside the file
-		if _, err := v.r.ReadAt(raw, int64(id*size)); err != nil {     //nolint:gosec // G115: inside the file
-			return nil, 0, 0, fmt.Errorf("page %d cannot be read: %w", id, err)
-		}
-	}
-	return raw, flags, elements, nil
+	return v.data[id*size : (id+overflow+1)*size], flags, elements, nil
 }
-
-// release lets the memory of a page be used again.
-func (v *verifier) release(raw []byte) { v.free = append(v.free, raw) }
 
 // readHeader reads the header of a page: its ID, its type, its number of elements
 // and its number of overflow pages.
@@ -187,7 +212,6 @@ func (v *verifier) verifyTree(id uint64, lowest, end []byte) error {
 	if err != nil {
 		return err
 	}
-	defer v.release(raw)
 	switch {
 	case flags == leafPage:
 		return v.verifyLeaf(id, raw, elements, lowest, end)
@@ -210,6 +234,9 @@ func (v *verifier) verifyTree(id uint64, lowest, end []byte) error {
 	if !ascending(keys[:elements], lowest, end) {
 		return fmt.Errorf("page %d is out of order", id)
 	}
+	if !v.isPart {
+		return v.verifyParts(children, keys)
+	}
 	for i, child := range children {
 		if err := v.verifyTree(child, keys[i], keys[i+1]); err != nil {
 			return err
@@ -218,11 +245,35 @@ func (v *verifier) verifyTree(id uint64, lowest, end []byte) error {
 	return nil
 }
 
+// verifyParts verifies the children of a page at the same time. It returns the error of the
+// first child that has one.
+func (v *verifier) verifyParts(children []uint64, keys [][]byte) error {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	parts, errs := make([]*verifier, len(children)), make([]error, len(children))
+	for i, child := range children {
+		part := &verifier{data: v.data, meta: v.meta, used: v.used, isPart: true, isDocuments: v.isDocuments}
+		parts[i] = part
+		group.Go(func() error {
+			errs[i] = part.verify(func() error { return part.verifyTree(child, keys[i], keys[i+1]) })
+			return nil
+		})
+	}
+	_ = group.Wait()
+	for _, part := range parts {
+		v.deletions = append(v.deletions, part.deletions...)
+	}
+	return cmp.Or(errs...)
+}
+
+// bucketRecord is an element of a leaf that is a bucket.
+type bucketRecord struct{ name, record []byte }
+
 // verifyLeaf verifies the elements of a leaf and the buckets in it.
 func (v *verifier) verifyLeaf(id uint64, raw []byte, elements int, lowest, end []byte) error {
 	v.keys = slices.Grow(v.keys[:0], elements)[:elements]
 	keys := v.keys
-	var buckets [][]byte
+	var buckets []bucketRecord
 	for i := range elements {
 		e, offset, ok := element(raw, i)
 		if !ok {
@@ -235,15 +286,19 @@ func (v *verifier) verifyLeaf(id uint64, raw []byte, elements int, lowest, end [
 			return fmt.Errorf("page %d is damaged", id)
 		}
 		keys[i] = both[:keyLen]
-		if order.Uint32(e)&bucketFlag != 0 {
-			buckets = append(buckets, both[keyLen:])
+		switch key := keys[i]; {
+		case order.Uint32(e)&bucketFlag != 0:
+			buckets = append(buckets, bucketRecord{key, both[keyLen:]})
+		case v.isDocuments && len(key) == idLen+len(durable.FieldDeleted) && string(key[idLen:]) == durable.FieldDeleted:
+			v.deletions = append(v.deletions, tombstone{grouping.ID(key[:idLen]), grouping.Stamp(both[keyLen:])})
 		}
 	}
 	if !ascending(keys, lowest, end) {
 		return fmt.Errorf("page %d is out of order", id)
 	}
 	for _, b := range buckets {
-		if err := v.verifyBucket(id, b); err != nil {
+		v.isDocuments = bytes.Equal(b.name, bucketGroups)
+		if err := v.verifyBucket(id, b.record); err != nil {
 			return err
 		}
 	}
@@ -322,10 +377,10 @@ func (v *verifier) verifyFreelist() error {
 		switch page := binary.NativeEndian.Uint64(ids[8*i:]); {
 		case page < 2 || page >= v.meta.Pages:
 			return fmt.Errorf("page %d is damaged", id)
-		case v.used[page]:
+		case v.used[page].Load():
 			return fmt.Errorf("page %d is in use and also in the free list", page)
 		default:
-			v.used[page] = true
+			v.used[page].Store(true)
 		}
 	}
 	return nil
