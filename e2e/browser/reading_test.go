@@ -234,6 +234,30 @@ func TestChipsAndMarksLeaveRoomOnAPhone(t *testing.T) {
 	b.clean()
 }
 
+// Lines end between words: of the counts of a row on a phone, and of the headings of a table.
+func TestLinesEndBetweenWords(t *testing.T) {
+	m := start(t)
+	m.muted()
+	m.night()
+	b := open(t, 390, 844, false)
+	const broken = `[...document.querySelectorAll('.row .n small, .nums th, .h h2')].flatMap(e => [...e.childNodes]).filter(n => n.nodeType === 3)
+		.flatMap(n => [...n.data.matchAll(/[^\n ]+/g)].map(w => {
+			const r = document.createRange();
+			r.setStart(n, w.index);
+			r.setEnd(n, w.index + w[0].length);
+			return r.getClientRects().length > 1 && !w[0].includes('\u00ad') ? w[0] : ''; // a soft hyphen
+		})).filter(Boolean)`
+	b.visit(m.url + "/")
+	require.Contains(t, b.text(), "3 suppressed")
+	require.Empty(t, eval[[]string](b, broken))
+	b.visit(m.url + "/report?since=24h")
+	for _, width := range []int64{1440, 1000, 722} {
+		b.fits("report", width)
+		require.Empty(t, eval[[]string](b, broken), width)
+	}
+	b.clean()
+}
+
 // The names of receivers and sources, and reasons, can be long. Nothing becomes wider than the window.
 func TestLongNamesFitTheWindow(t *testing.T) {
 	m := start(t)
