@@ -250,6 +250,13 @@ func TestLinesEndBetweenWords(t *testing.T) {
 	b.visit(m.url + "/")
 	require.Contains(t, b.text(), "3 suppressed")
 	require.Empty(t, eval[[]string](b, broken))
+	b.visit(m.url + "/?state=suppressed")
+	require.Less(t, eval[float64](b, `Math.max(...[...document.querySelectorAll('.row.mute .n')].map(n => {
+		const r = document.createRange();
+		r.setStart(n, 0);
+		r.setEndAfter(n.querySelector('b').nextSibling);
+		return r.getBoundingClientRect().height;
+	}))`), 30.0, "a number and its word are in one line")
 	b.visit(m.url + "/report?since=24h")
 	for _, width := range []int64{1440, 1000, 722} {
 		b.fits("report", width)
