@@ -30,15 +30,18 @@ func mutedStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Page {
 	silences := func(text string, of []*grouping.AlertGroup, change func(*Site)) Page {
 		return silencesPage(t, text, muted, of, change)
 	}
+	unset := newSite(muted)
+	without(unset)
 	silence := func(id string) Page { return silencePage(t, id, muted) }
 	return map[string]Page{
 		"silences": silences("", muted, nil), "silencesbad": silences(`filter=a=="b"`, muted, nil),
-		"silencesactive": silences("state=active&filter=mira", muted, nil), "silencesunknown": silences("", nil, without),
+		"silencesactive": silences("state=active&filter=mira", muted, nil), "silencesunknown": NewSilencesPage(unset, SilencesView{}, []grouping.SilencePage{{}, {}}),
 		"silencesrecorder": silences("", muted, func(s *Site) { s.Sources[0].Pollers = nil }), "silencesfail": silences("", muted, func(s *Site) {
 			s.Sources[0].Pollers, s.Sources[0].TooManySilences = s.Sources[0].Pollers[1:], true
 		}),
-		"silencesnone": NewSilencesPage(newSite(muted), SilencesView{}, []grouping.SilencePage{{}, {}}),
-		"silence":      silence(fixture.Mira), "silenceends": silence(fixture.Dana), "silencepending": silence(fixture.Next),
+		"silencesstored": silences("", muted, without),
+		"silencesnone":   NewSilencesPage(newSite(muted), SilencesView{}, []grouping.SilencePage{{}, {}}),
+		"silence":        silence(fixture.Mira), "silenceends": silence(fixture.Dana), "silencepending": silence(fixture.Next),
 		"silenceexpired": silence(fixture.Old), "nosilence": NewNoSilencePage(newSite(muted), "s1"),
 		"listmuted": list(muted, "", nil), "listunset": list(muted, "", without),
 		"suppressed": list(muted, "state=suppressed", nil), "inhibited": list(muted, "state=suppressed&cause=inhibition", nil),

@@ -54,6 +54,9 @@ func TestStates(t *testing.T) {
 			"Silences as of 02:57 UTC (5m 0s ago): alertmanager-1.example.net:9093 does not answer.",
 			"The oldest expired silences were removed (limit 10 000).",
 		},
+		"silencesstored": {
+			"no Alertmanager has answered since then", "5 active 1 pending 1 expired", "dana: deploying db 14.2", "mutes 2 alerts now", "mira: OPS-398",
+		},
 		"silencesnone": {"No silence is active"},
 		"silence": {
 			"●active Silence by mira2h 45m left, until 05:47 · made 22m 0s ago",

@@ -97,7 +97,8 @@ func NewSilencesPage(s *Site, v SilencesView, pages []grouping.SilencePage) *Sil
 		p.status = codeBadRequest
 	}
 	p.setCounts(s, v, pages[0].States)
-	p.setRead(s, v)
+	stored := pages[0].States[grouping.SilenceActive] + pages[0].States[grouping.SilencePending] + pages[0].States[grouping.SilenceExpired]
+	p.setRead(s, v, stored)
 	p.setFilters(s, v)
 	for _, page := range pages {
 		for i := range page.Silences {
@@ -132,8 +133,9 @@ func (p *SilencesPage) setCounts(s *Site, v SilencesView, n map[grouping.Silence
 	}
 }
 
-// setRead says what the list is made of, and what may be missing.
-func (p *SilencesPage) setRead(s *Site, v SilencesView) {
+// setRead says what the list is made of, and what may be missing. stored is the number of silences
+// in the storage.
+func (p *SilencesPage) setRead(s *Site, v SilencesView, stored int) {
 	n := s.Mutes.Alerts[grouping.MuteSilence]
 	p.Muted = plural(n, "alert is", "alerts are") + " silenced"
 	var read []string
@@ -166,7 +168,9 @@ func (p *SilencesPage) setRead(s *Site, v SilencesView) {
 	if len(read) > 0 {
 		p.Read, p.ReadAt = "read from "+listAnd(read), newMoment(newest, s.Now)
 	}
-	if !known && !heard && len(s.Silencing.Sources) == 0 {
+	if !known && !heard && stored > 0 {
+		p.Notes = append(p.Notes, "Silences as of the last start of Muster: no Alertmanager has answered since then.")
+	} else if !known && !heard && len(s.Silencing.Sources) == 0 {
 		source := cmp.Or(v.Source, "default")
 		p.Unknown = &SilencesUnknown{"--alertmanager.url=" + source + "=http://alertmanager:9093", s.Links.Word("sources")}
 	}
