@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -85,7 +86,8 @@ func requireFollowed(t *testing.T, of, by replica, key grouping.Key) {
 
 // hasSeen reports whether the copy has the last write of the group in the backend.
 func (r replica) hasSeen(key grouping.Key) bool {
-	index, err := r.backend.Index(context.Background())
+	index := map[grouping.ID]string{}
+	err := r.backend.Index(context.Background(), func(tokens map[grouping.ID]string) { maps.Copy(index, tokens) })
 	r.storage.mu.Lock()
 	defer r.storage.mu.Unlock()
 	return err == nil && r.storage.seen[key.ID()].token == index[key.ID()]

@@ -100,9 +100,8 @@ func (f *flaky) LoadWritten(
 	return written, err
 }
 
-func (f *flaky) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
-	err = f.do(ctx, "index", func() (err error) { index, err = f.Backend.Index(ctx); return err })
-	return index, err
+func (f *flaky) Index(ctx context.Context, fn func(map[grouping.ID]string)) error {
+	return f.do(ctx, "index", func() error { return f.Backend.Index(ctx, fn) })
 }
 
 func (f *flaky) Position(ctx context.Context) (p []durable.Position, err error) {

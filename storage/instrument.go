@@ -222,9 +222,9 @@ func (s *instrumentedDurable) Position(ctx context.Context) (p []durable.Positio
 	return s.next.Position(ctx)
 }
 
-func (s *instrumentedDurable) Index(ctx context.Context) (index map[grouping.ID]string, err error) {
+func (s *instrumentedDurable) Index(ctx context.Context, fn func(tokens map[grouping.ID]string)) (err error) {
 	defer s.record(ctx, "index", time.Now(), &err)
-	return s.next.Index(ctx)
+	return s.next.Index(ctx, fn)
 }
 
 func (s *instrumentedDurable) LoadMany(ctx context.Context, ids []grouping.ID) (

@@ -215,39 +215,39 @@ func (t *Tiered) syncClock(ctx context.Context) {
 // copy. It marks documents dirty that the backend does not have. It returns the number
 // of groups in the backend.
 func (t *Tiered) compare(ctx context.Context) (found int, err error) {
-	index, err := t.backend.Index(ctx)
-	if err != nil {
-		return 0, err
-	}
-	var differ []grouping.ID
-	t.mu.Lock()
-	for id, token := range index {
-		if !id.IsSource() {
-			found++
-		}
-		if t.seen[id].token != token {
-			differ = append(differ, id)
-		}
-	}
-	t.mu.Unlock()
-	for _, id := range t.memory.keys() {
-		if _, ok := index[id]; !ok {
-			differ = append(differ, id) // deleted in the backend, or lost
-		}
-	}
-	for _, id := range t.damaged.ids() {
-		if _, ok := index[id]; !ok {
-			differ = append(differ, id) // a pull notices that it is gone
-		}
-	}
-	slices.Sort(differ) // so that the file is read in its order
-	// While one batch is decoded, the backend answers the next ones.
+	// While one batch is decoded, the backend answers the next ones, and the rest of the
+	// index.
 	pulls, ctx := errgroup.WithContext(ctx)
 	pulls.SetLimit(pullers)
-	for part := range slices.Chunk(slices.Compact(differ), durable.Batch) {
-		pulls.Go(func() error { return t.pull(ctx, part, index) })
+	pull := func(ids []grouping.ID, tokens map[grouping.ID]string) {
+		slices.Sort(ids) // so that the file is read in its order
+		for part := range slices.Chunk(slices.Compact(ids), durable.Batch) {
+			pulls.Go(func() error { return t.pull(ctx, part, tokens) })
+		}
 	}
-	return found, pulls.Wait()
+	index := map[grouping.ID]bool{}
+	err = t.backend.Index(ctx, func(tokens map[grouping.ID]string) {
+		var differ []grouping.ID
+		t.mu.Lock()
+		for id, token := range tokens {
+			if !id.IsSource() && !index[id] {
+				found++
+			}
+			index[id] = true
+			if t.seen[id].token != token {
+				differ = append(differ, id)
+			}
+		}
+		t.mu.Unlock()
+		pull(differ, tokens)
+	})
+	if err == nil {
+		// What is missing was deleted in the backend, or lost. A pull also notices that a
+		// damaged document is gone.
+		missing := slices.Concat(t.memory.keys(), t.damaged.ids())
+		pull(slices.DeleteFunc(missing, func(id grouping.ID) bool { return index[id] }), nil)
+	}
+	return found, cmp.Or(pulls.Wait(), err)
 }
 
 // pullers is the number of batches that are pulled at the same time. It is less than the

@@ -37,8 +37,10 @@ type Backend interface {
 	// epoch. So it fails if writes fail.
 	Position(ctx context.Context) ([]Position, error)
 
-	// Index returns the token of the last write of every stored document.
-	Index(ctx context.Context) (map[grouping.ID]string, error)
+	// Index calls fn with the token of the last write of every stored document, for some
+	// documents at a time. It may call fn twice for a document. It reads nothing and holds
+	// no lock while fn runs, so fn may read the documents, and takes over the map.
+	Index(ctx context.Context, fn func(tokens map[grouping.ID]string)) error
 
 	// LoadMany returns the documents that are stored under the IDs, including
 	// tombstones. An ID that is not stored is missing in the map. A document that

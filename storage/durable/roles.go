@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"slices"
 
 	"muster/grouping"
@@ -69,7 +70,8 @@ func loadOne(ctx context.Context, b Backend, id grouping.ID) (grouping.Document,
 
 // ListKeys implements grouping.GroupKeys.
 func ListKeys(ctx context.Context, b Backend) ([]grouping.ID, error) {
-	index, err := b.Index(ctx)
+	index := map[grouping.ID]string{}
+	err := b.Index(ctx, func(tokens map[grouping.ID]string) { maps.Copy(index, tokens) })
 	ids := make([]grouping.ID, 0, len(index))
 	for id := range index {
 		if !id.IsSource() {

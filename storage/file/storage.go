@@ -316,14 +316,14 @@ type documentState struct {
 	token, deleted string // the fields of these names
 }
 
-// scanDocuments yields the states of all documents, tombstones included. It does not read
-// their records.
-func scanDocuments(tx *bbolt.Tx) iter.Seq2[grouping.ID, documentState] {
+// scanDocuments yields the states of the documents, tombstones included, from an ID on. It
+// does not read their records.
+func scanDocuments(tx *bbolt.Tx, from grouping.ID) iter.Seq2[grouping.ID, documentState] {
 	return func(yield func(grouping.ID, documentState) bool) {
 		var id []byte
 		var state documentState
 		cursor := tx.Bucket(bucketGroups).Cursor()
-		for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
+		for k, v := cursor.Seek([]byte(from)); k != nil; k, v = cursor.Next() {
 			if len(k) <= idLen {
 				continue
 			}
@@ -400,21 +400,36 @@ func (f *Storage) LoadMany(ctx context.Context, ids []grouping.ID) (
 }
 
 // Index implements durable.Backend.
-func (f *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	index := map[grouping.ID]string{}
-	err := f.view("index", func(tx *bbolt.Tx) error {
-		for id, state := range scanDocuments(tx) {
-			if state.live && id.Valid() {
-				index[id] = state.token
-			}
+func (f *Storage) Index(ctx context.Context, fn func(tokens map[grouping.ID]string)) error {
+	for next, more := grouping.ID(""), true; more; {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		return nil
-	})
-	return index, err
+		tokens := make(map[grouping.ID]string, indexPart)
+		// A transaction must not be open while fn runs: others could then wait for each other.
+		if err := f.view("index", func(tx *bbolt.Tx) error {
+			more = false
+			for id, state := range scanDocuments(tx, next) {
+				if more = len(tokens) == indexPart; more {
+					next = id
+					break
+				}
+				if state.live && id.Valid() {
+					tokens[id] = state.token
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		fn(tokens)
+	}
+	return nil
 }
+
+// indexPart is the number of documents in a part of the index: the first ones can soon be
+// loaded, and a transaction is cheap beside them.
+const indexPart = 1000
 
 // ListKeys implements grouping.GroupStorage.
 func (f *Storage) ListKeys(ctx context.Context) ([]grouping.ID, error) {

@@ -19,6 +19,7 @@ import (
 
 	"muster/grouping"
 	"muster/storage/durable"
+	"muster/storage/storagetest"
 )
 
 // filled returns the content of a file with groups, tombstones and history. It has
@@ -254,7 +255,7 @@ func TestTombstonesAreFoundAtTheStart(t *testing.T) {
 	defer func() { require.NoError(t, f.Close()) }()
 	var want []tombstone
 	require.NoError(t, f.view("test", func(tx *bbolt.Tx) error {
-		for id, state := range scanDocuments(tx) {
+		for id, state := range scanDocuments(tx, "") {
 			if !state.live {
 				want = append(want, tombstone{id, grouping.Stamp(state.deleted)})
 			}
@@ -406,4 +407,43 @@ func TestFileCommitsTogether(t *testing.T) {
 			}))
 		})
 	}
+}
+
+// The index is read in parts, which may be used at once. Tombstones are not in it.
+func TestIndexInParts(t *testing.T) {
+	f, err := openAt(filepath.Join(t.TempDir(), "muster.db"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	want := map[grouping.ID]string{}
+	require.NoError(t, f.update("test", func(tx *bbolt.Tx) error {
+		documents := tx.Bucket(bucketGroups)
+		for i := range 2*indexPart + 2 {
+			id := storagetest.Key(fmt.Sprint(i)).ID()
+			fields := []string{durable.FieldToken, grouping.HeadRecord}
+			if i%indexPart == 0 {
+				fields = []string{durable.FieldToken, durable.FieldDeleted} // a tombstone
+			} else {
+				want[id] = fmt.Sprint(i)
+			}
+			for _, field := range fields {
+				if err := documents.Put([]byte(string(id)+field), []byte(fmt.Sprint(i))); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
+	index, parts := map[grouping.ID]string{}, 0
+	require.NoError(t, f.Index(t.Context(), func(tokens map[grouping.ID]string) {
+		require.LessOrEqual(t, len(tokens), indexPart)
+		for id, token := range tokens {
+			require.NotContains(t, index, id)
+			index[id] = token
+		}
+		parts++
+		_, err := f.Position(t.Context())
+		require.NoError(t, err)
+	}))
+	require.Equal(t, want, index)
+	require.Equal(t, 2, parts)
 }

@@ -316,57 +316,71 @@ var indexScript = redis.NewScript(indexSource)
 
 // Index implements durable.Backend. It also removes the entries of expired documents, because
 // Redis does not remove them from the index.
-func (r *Storage) Index(ctx context.Context) (map[grouping.ID]string, error) {
+func (r *Storage) Index(ctx context.Context, fn func(tokens map[grouping.ID]string)) error {
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	index := map[grouping.ID]string{}
 	for shard := range r.opts.Shards {
 		var cursor uint64
 		for {
 			pairs, next, err := r.client.HScan(ctx, r.shards[shard].index, cursor, "", indexCount).Result()
 			if err != nil {
-				return nil, r.fault(ctx, "index", err)
+				return r.fault(ctx, "index", err)
 			}
-			if err := r.indexPart(ctx, shard, pairs, index); err != nil {
-				return nil, r.fault(ctx, "index", err)
+			tokens, err := r.indexPart(ctx, shard, pairs)
+			if err != nil {
+				return r.fault(ctx, "index", err)
 			}
+			fn(tokens)
 			if cursor = next; cursor == 0 {
 				break
 			}
 		}
 	}
-	return index, nil
+	return nil
 }
 
 // indexCount is the number of index entries that are read at once.
 const indexCount = 500
 
-// indexPart adds to index the entries in pairs whose documents are stored. It removes
-// the other entries from Redis.
-func (r *Storage) indexPart(ctx context.Context, shard int, pairs []string, index map[grouping.ID]string) error {
-	pipe := r.client.Pipeline()
-	stored := make(map[grouping.ID]*redis.IntCmd, len(pairs)/2)
+// indexPart returns the entries in pairs whose documents are stored. It removes the other
+// entries from Redis.
+func (r *Storage) indexPart(ctx context.Context, shard int, pairs []string) (map[grouping.ID]string, error) {
+	tokens := make(map[grouping.ID]string, len(pairs)/2)
+	keys := make([]string, 0, len(pairs)/2)
 	for pair := range slices.Chunk(pairs, 2) {
 		if id := grouping.ID(pair[0]); id.Valid() {
-			stored[id] = pipe.Exists(ctx, r.documentKey(id))
+			tokens[id] = pair[1]
+			keys = append(keys, r.documentKey(id))
 		}
 	}
-	if len(stored) == 0 {
-		return nil
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	// Usually all are stored. One command says that.
+	n, err := r.client.Exists(ctx, keys...).Result()
+	if err == nil && n < int64(len(keys)) {
+		err = r.removeExpired(ctx, shard, tokens)
+	}
+	return tokens, err
+}
+
+// removeExpired removes the entries whose documents are not stored from the map, and from
+// the index in Redis.
+func (r *Storage) removeExpired(ctx context.Context, shard int, tokens map[grouping.ID]string) error {
+	pipe := r.client.Pipeline()
+	stored := make(map[grouping.ID]*redis.IntCmd, len(tokens))
+	for id := range tokens {
+		stored[id] = pipe.Exists(ctx, r.documentKey(id))
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
 	keys, expired := []string{r.shards[shard].index}, []any(nil)
-	for pair := range slices.Chunk(pairs, 2) {
-		id := grouping.ID(pair[0])
-		switch exists := stored[id]; {
-		case exists == nil:
-		case exists.Val() == 1:
-			index[id] = pair[1]
-		default:
-			keys, expired = append(keys, r.documentKey(id)), append(expired, pair[0])
+	for id, exists := range stored {
+		if exists.Val() == 0 {
+			delete(tokens, id)
+			keys, expired = append(keys, r.documentKey(id)), append(expired, string(id))
 		}
 	}
 	if len(expired) == 0 {
