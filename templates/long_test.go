@@ -3,6 +3,7 @@ package templates
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -30,4 +31,18 @@ func TestLongLabelsAreInTheDetails(t *testing.T) {
 	require.Equal(t, []string{"alertname=Long", "query=" + value[:maxQuoted-len("query=")] + "…"}, []string{p.Shared[0].Text, p.Shared[1].Text})
 	require.Contains(t, p.Shared[1].Href, value)
 	require.Equal(t, []Pair{{"Label: query", TextLink{Text: value}}}, p.Facts.Annotations)
+}
+
+// The facts of a silence have a long matcher whole.
+func TestLongMatchersAreInTheFacts(t *testing.T) {
+	value := strings.Repeat("ShopAlert|", 80)
+	p := NewSilencePage(newSite(nil), grouping.SilenceInfo{Silence: &grouping.Silence{
+		ID: "s1", EndsAt: night.Add(time.Hour), MatcherSets: [][]grouping.SilenceMatcher{{
+			{Name: "alertname", Type: "=~", Value: value}, {Name: "cluster", Type: "=", Value: "eu"},
+		}},
+	}}, nil)
+	page := renderPage(t, newRenderer(t), p)
+	require.Contains(t, page, `<dt>Matcher</dt>`)
+	require.Contains(t, page, `<dd><details class="long"><summary>All 813 characters</summary><code>alertname=~&#34;`+value+`&#34;</code></details></dd>`)
+	require.Equal(t, 1, strings.Count(page, "<dt>Matcher</dt>"))
 }

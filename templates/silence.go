@@ -37,8 +37,10 @@ type SilencePage struct {
 
 // SilenceFact is a fact about a silence with a remark.
 type SilenceFact struct {
-	Name, Value, Remark string
-	Code                bool
+	Name   string
+	Value  Long
+	Remark string
+	Code   bool
 }
 
 // SilencedTable are the alerts that a silence mutes, will mute or muted.
@@ -241,14 +243,19 @@ func (s *Site) silencedRow(source string, g *grouping.AlertGroup, a *grouping.Al
 }
 
 func (p *SilencePage) setFacts(s *Site, of *grouping.SilenceInfo) {
-	add := func(name, value string) { p.Facts = append(p.Facts, SilenceFact{Name: name, Value: value}) }
-	creator := SilenceFact{Name: "Creator", Value: cmp.Or(of.CreatedBy, "unknown"), Remark: "as typed in Alertmanager"}
+	add := func(name, value string) { p.Facts = append(p.Facts, SilenceFact{Name: name, Value: Long(value)}) }
+	creator := SilenceFact{Name: "Creator", Value: Long(cmp.Or(of.CreatedBy, "unknown")), Remark: "as typed in Alertmanager"}
 	if w := of.Write; w != nil && w.By.Verified && w.By.Name == of.CreatedBy {
 		creator.Remark = "" // Muster verified the name
 	}
 	p.Facts = append(p.Facts, creator)
 	add("Source", of.Source)
-	p.Facts = append(p.Facts, SilenceFact{Name: "ID", Value: of.ID, Code: true})
+	p.Facts = append(p.Facts, SilenceFact{Name: "ID", Value: Long(of.ID), Code: true})
+	for _, m := range slices.Concat(of.MatcherSets...) {
+		if text := m.String(); shorten(text) != text { // the chip shows its beginning
+			p.Facts = append(p.Facts, SilenceFact{Name: "Matcher", Value: Long(text), Code: true})
+		}
+	}
 	add("Starts", formatClock(of.StartsAt, s.Now)+" UTC")
 	add("Ends", formatClock(of.EndsAt, s.Now)+" UTC")
 	add("Last changed", formatClock(of.ChangedAt(), s.Now)+" UTC")
@@ -270,7 +277,7 @@ func (p *SilencePage) setFacts(s *Site, of *grouping.SilenceInfo) {
 		add("Known from", listAnd(from))
 	}
 	for _, name := range of.Annotations.Names() {
-		p.Facts = append(p.Facts, SilenceFact{Name: "Annotation " + name, Value: of.Annotations.Get(name)})
+		p.Facts = append(p.Facts, SilenceFact{Name: "Annotation " + name, Value: Long(of.Annotations.Get(name))})
 	}
 }
 
