@@ -107,7 +107,8 @@ func TestDocumentsDoNotKeepTexts(t *testing.T) {
 	made := apply(nil, Notification{Key: testKey, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(3)}, testRules)
 	g := *made.Group
 	alice := Person{Name: "alice \u00e9 <b>"}
-	g.Mutes = []*AlertMutes{{Fingerprint: g.Alerts[0].Fingerprint, Stamp: made.Stamp, Mutes: []Mute{{Kind: MuteSilence, ID: "5f1d", Since: base}}}}
+	mutes := []Mute{{Kind: MuteSilence, ID: "5f1d", Since: base}}
+	g.Mutes = []*AlertMutes{{Fingerprint: g.Alerts[0].Fingerprint, Stamp: made.Stamp, Mutes: mutes}}
 	g.Acks = []*Ack{{ID: string(made.Stamp), Person: alice, At: base, Note: "mine", Episode: g.Opened, Stamp: made.Stamp}}
 	g.Notes = []*Note{{ID: "1", Person: alice, At: base, Text: "a \"note\"", Stamp: made.Stamp}}
 	g.Alerts, g.Removed = g.Alerts[:2], map[Fingerprint]Stamp{g.Alerts[2].Fingerprint: made.Stamp}

@@ -142,7 +142,8 @@ func verifyFile(path string) (deletions []tombstone, err error) {
 		return nil, err
 	}
 	// A copy of all pages would take most of the time.
-	data, err := syscall.Mmap(int(file.Fd()), 0, int(meta.Pages*uint64(meta.PageSize)), syscall.PROT_READ, syscall.MAP_SHARED) //nolint:gosec // G115: the size of a file
+	size := int(meta.Pages * uint64(meta.PageSize)) //nolint:gosec // G115: the size of a file
+	data, err := syscall.Mmap(int(file.Fd()), 0, size, syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map the file: %w", err)
 	}
