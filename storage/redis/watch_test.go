@@ -209,7 +209,7 @@ func TestPushEventsOverSlowLink(t *testing.T) {
 	server := storagetest.StartRedis(t)
 	link := storagetest.StartLink(t, server.Socket, 20_000)
 	opts := withDefaults(Options{URL: "redis://" + link.Addr})
-	opts.Limits.Answer = 100 * time.Millisecond
+	opts.Limits.Answer = 300 * time.Millisecond
 	r, err := New(opts)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, r.Close()) }()
