@@ -12,7 +12,6 @@ type EventDecoder struct {
 	known map[string]*knownLabels // by the fingerprint of an alert, or by a group
 	bytes int                     // of the texts of known
 	seed  maphash.Seed            // of the hashes of known
-	text  []byte                  // memory for the text of an event
 }
 
 // knownLabels are the last labels that the events of an alert or of a group have. The hash of their
@@ -37,15 +36,6 @@ func (d *EventDecoder) Append(events []Event, text []byte) []Event {
 		return events[:last]
 	}
 	return events
-}
-
-// AppendString is Append for a string.
-func (d *EventDecoder) AppendString(events []Event, text string) []Event {
-	if d == nil {
-		return d.Append(events, []byte(text))
-	}
-	d.text = append(d.text[:0], text...)
-	return d.Append(events, d.text)
 }
 
 // labels reads the labels of an alert or of a group.

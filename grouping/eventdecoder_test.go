@@ -132,7 +132,7 @@ func TestADecoderKeepsNoTexts(t *testing.T) {
 	before := liveHeap()
 	var events []Event
 	for _, text := range texts {
-		events = decoder.AppendString(events[:0], text)
+		events = decoder.Append(events[:0], []byte(text))
 	}
 	perAlert := (liveHeap() - before) / len(made.Events)
 	require.NotEmpty(t, decoder.known)

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,12 +74,12 @@ func splitEntries(entries []string) []string {
 // decodeEntries returns the events of entries, sorted by their IDs. It leaves out those that
 // cannot be read. An event that was written back after a loss has an entry of its own,
 // even if the write came late and added it with others. The result uses the
-// memory.
-func decodeEntries(entries []string, memory durable.Memory) []grouping.Event {
+// memory, and keeps nothing of the entries.
+func decodeEntries(entries [][]byte, memory durable.Memory) []grouping.Event {
 	events := memory.Events[:0]
 	for _, entry := range entries {
-		for text := range strings.SplitSeq(entry, entrySeparator) {
-			events = memory.Decoder.AppendString(events, text)
+		for text := range bytes.SplitSeq(entry, []byte(entrySeparator)) {
+			events = memory.Decoder.Append(events, text)
 		}
 	}
 	return distinct(events, oldestFirst)
@@ -91,12 +92,12 @@ func distinct(events []grouping.Event, order func(a, b grouping.Event) int) []gr
 }
 
 // firstID returns the ID of the first event of an entry.
-func firstID(entry string) string {
-	id, _, _ := strings.Cut(entry, "{")
-	return id
+func firstID(entry []byte) string {
+	id, _, _ := bytes.Cut(entry, []byte("{"))
+	return string(id)
 }
 
 // lastID returns the ID of the last event of an entry.
-func lastID(entry string) string {
-	return firstID(entry[strings.LastIndex(entry, entrySeparator)+1:])
+func lastID(entry []byte) string {
+	return firstID(entry[bytes.LastIndex(entry, []byte(entrySeparator))+1:])
 }

@@ -29,8 +29,8 @@ func TestJoinEntries(t *testing.T) {
 		for _, entry := range entries {
 			list = append(list, strings.ReplaceAll(entry, entrySeparator, " "))
 			texts := splitEntries([]string{entry})
-			require.Equal(t, texts[0], firstID(entry)+"{}")
-			require.Equal(t, texts[len(texts)-1], lastID(entry)+"{}")
+			require.Equal(t, texts[0], firstID([]byte(entry))+"{}")
+			require.Equal(t, texts[len(texts)-1], lastID([]byte(entry))+"{}")
 		}
 		return list
 	}

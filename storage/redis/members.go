@@ -125,11 +125,15 @@ func (l *memberList) put() {
 	}
 }
 
-// readMembers reads a range of members, which has no offset.
+// readMembers reads a range of members by their texts, which has no offset. The caller puts the
+// list back.
 func (r *Storage) readMembers(ctx context.Context, a redis.ZRangeArgs) (*memberList, error) {
 	list := memberLists.Get().(*memberList) //nolint:forcetypeassert // the pool holds nothing else
 	list.answer.Reset()
-	args := []any{"zrange", a.Key, a.Start, a.Stop, "bylex", "rev"}
+	args := []any{"zrange", a.Key, a.Start, a.Stop, "bylex"}
+	if a.Rev {
+		args = append(args, "rev")
+	}
 	if a.Count > 0 {
 		args = append(args, "limit", 0, a.Count)
 	}

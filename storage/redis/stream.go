@@ -60,22 +60,23 @@ func (r *Storage) eventsAfter(
 	ctx context.Context, keys func(shard int) eventKeys, after string, memory durable.Memory,
 ) (events []grouping.Event, last string, err error) {
 	chunk := max(entryChunk/r.opts.Shards, 50)
-	var all []string
+	var all [][]byte
 	end := "" // the least ID at which a shard has more
 	for shard := range r.opts.Shards {
-		entries, err := r.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+		entries, err := r.readMembers(ctx, redis.ZRangeArgs{
 			Key: keys(shard).events, Start: "(" + after, Stop: "+", ByLex: true, Count: int64(chunk),
-		}).Result()
+		})
 		if err != nil {
 			return nil, "", r.fault(ctx, "stream events", err)
 		}
-		if len(entries) == chunk {
-			id := lastID(entries[chunk-1])
+		defer entries.put() // all are decoded before
+		if len(entries.texts) == chunk {
+			id := lastID(entries.texts[chunk-1])
 			end = min(cmp.Or(end, id), id)
 		}
-		all = append(all, entries...)
+		all = append(all, entries.texts...)
 	}
-	all = slices.DeleteFunc(all, func(entry string) bool { return end != "" && firstID(entry) > end })
+	all = slices.DeleteFunc(all, func(entry []byte) bool { return end != "" && firstID(entry) > end })
 	for _, entry := range all {
 		last = max(last, lastID(entry))
 	}

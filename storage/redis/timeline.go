@@ -46,7 +46,7 @@ func (r *Storage) newestOfGroup(ctx context.Context, q *grouping.EventQuery) (ev
 		}
 		last := members[len(members)-1]
 		if read += n; q.MaxRead > 0 && read >= q.MaxRead {
-			return events, firstID(last), nil
+			return events, firstID([]byte(last)), nil
 		}
 		to = "(" + last
 	}

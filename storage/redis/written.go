@@ -123,7 +123,11 @@ func decodeEvents(entries []*redis.StringSliceCmd) (events []grouping.Event, err
 		if err := part.Err(); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return nil, err
 		}
-		events = append(events, decodeEntries(part.Val(), durable.Memory{})...)
+		texts := make([][]byte, 0, len(part.Val()))
+		for _, entry := range part.Val() {
+			texts = append(texts, []byte(entry))
+		}
+		events = append(events, decodeEntries(texts, durable.Memory{})...)
 	}
 	return events, nil
 }
