@@ -81,9 +81,10 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 		Frame: s.newFrame("alert", titleWithSource(name, v.Source)), Name: name, Fingerprint: string(fp), Severity: alertLook(a),
 		Summary:     Long(cmp.Or(a.Annotations.Get("description"), a.Annotations.Get("message"), a.Annotations.Get("summary"))),
 		Labels:      labelChips(a.Labels, allGroups(), s.Links, nil),
-		Annotations: slices.Concat(pairs(a.Annotations), grafanaPairs(a.Grafana), longLabels(a.Labels)), Link: s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
-		HistoryURL: s.historyOf(query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}),
-		FirstSeen:  newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
+		Annotations: slices.Concat(pairs(a.Annotations), grafanaPairs(a.Grafana), longLabels(a.Labels)),
+		Link:        s.Links.Absolute(s.Links.AlertOf(fp, v.Source)),
+		HistoryURL:  s.historyOf(query.Events{Fingerprint: fp, Source: v.Source, Receiver: v.Receiver}),
+		FirstSeen:   newMoment(a.FirstSeenAt, s.Now), Of: s.sourceOf(at), Where: sourcesText(s, fp, said),
 	}
 	p.setPage(s, v.Page(fp))
 	p.Why = s.why(at, a)

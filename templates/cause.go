@@ -90,7 +90,8 @@ const maxQuoted = 120
 // visible returns a name so that a reader sees it, also in a link. A name without a visible
 // character is quoted.
 func visible(name string) string {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.IsMark(r) }) {
+	seen := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) && !unicode.IsMark(r) }
+	if name == "" || strings.ContainsFunc(name, seen) {
 		return name
 	}
 	return strconv.QuoteToASCII(name)

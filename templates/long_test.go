@@ -28,7 +28,8 @@ func TestLongLabelsAreInTheDetails(t *testing.T) {
 	l := grouping.NewLabels(map[string]string{"alertname": "Long", "query": value})
 	g := &grouping.AlertGroup{Alerts: []*grouping.Alert{{Fingerprint: l.Fingerprint(), Labels: l}}}
 	p := NewGroupPage(s, GroupView{}, g, nil)
-	require.Equal(t, []string{"alertname=Long", "query=" + value[:maxQuoted-len("query=")] + "…"}, []string{p.Shared[0].Text, p.Shared[1].Text})
+	require.Equal(t, "alertname=Long", p.Shared[0].Text)
+	require.Equal(t, "query="+value[:maxQuoted-len("query=")]+"…", p.Shared[1].Text)
 	require.Contains(t, p.Shared[1].Href, value)
 	require.Equal(t, []Pair{{"Label: query", TextLink{Text: value}}}, p.Facts.Annotations)
 }
@@ -43,6 +44,7 @@ func TestLongMatchersAreInTheFacts(t *testing.T) {
 	}}, nil)
 	page := renderPage(t, newRenderer(t), p)
 	require.Contains(t, page, `<dt>Matcher</dt>`)
-	require.Contains(t, page, `<dd><details class="long"><summary>All 813 characters</summary><code>alertname=~&#34;`+value+`&#34;</code></details></dd>`)
+	require.Contains(t, page, `<dd><details class="long"><summary>All 813 characters</summary><code>alertname=~&#34;`+value+
+		`&#34;</code></details></dd>`)
 	require.Equal(t, 1, strings.Count(page, "<dt>Matcher</dt>"))
 }

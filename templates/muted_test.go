@@ -35,7 +35,8 @@ func mutedStates(t testing.TB, groups []*grouping.AlertGroup) map[string]Page {
 	silence := func(id string) Page { return silencePage(t, id, muted) }
 	return map[string]Page{
 		"silences": silences("", muted, nil), "silencesbad": silences(`filter=a=="b"`, muted, nil),
-		"silencesactive": silences("state=active&filter=mira", muted, nil), "silencesunknown": NewSilencesPage(unset, SilencesView{}, []grouping.SilencePage{{}, {}}),
+		"silencesactive":   silences("state=active&filter=mira", muted, nil),
+		"silencesunknown":  NewSilencesPage(unset, SilencesView{}, []grouping.SilencePage{{}, {}}),
 		"silencesrecorder": silences("", muted, func(s *Site) { s.Sources[0].Pollers = nil }), "silencesfail": silences("", muted, func(s *Site) {
 			s.Sources[0].Pollers, s.Sources[0].TooManySilences = s.Sources[0].Pollers[1:], true
 		}),

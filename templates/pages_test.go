@@ -55,7 +55,8 @@ func TestStates(t *testing.T) {
 			"The oldest expired silences were removed (limit 10 000).",
 		},
 		"silencesstored": {
-			"no Alertmanager has answered since then", "5 active 1 pending 1 expired", "dana: deploying db 14.2", "mutes 2 alerts now", "mira: OPS-398",
+			"no Alertmanager has answered since then", "5 active 1 pending 1 expired", "dana: deploying db 14.2", "mutes 2 alerts now",
+			"mira: OPS-398",
 		},
 		"silencesnone": {"No silence is active"},
 		"silence": {

@@ -168,9 +168,17 @@ func (p *SilencesPage) setRead(s *Site, v SilencesView, stored int) {
 	if len(read) > 0 {
 		p.Read, p.ReadAt = "read from "+listAnd(read), newMoment(newest, s.Now)
 	}
-	if !known && !heard && stored > 0 {
+	if !known && !heard {
+		p.setUnread(s, v, stored)
+	}
+}
+
+// setUnread says that Muster did not hear of silences since its start.
+func (p *SilencesPage) setUnread(s *Site, v SilencesView, stored int) {
+	switch {
+	case stored > 0:
 		p.Notes = append(p.Notes, "Silences as of the last start of Muster: no Alertmanager has answered since then.")
-	} else if !known && !heard && len(s.Silencing.Sources) == 0 {
+	case len(s.Silencing.Sources) == 0:
 		source := cmp.Or(v.Source, "default")
 		p.Unknown = &SilencesUnknown{"--alertmanager.url=" + source + "=http://alertmanager:9093", s.Links.Word("sources")}
 	}

@@ -288,8 +288,8 @@ func TestPrintAndReducedMotion(t *testing.T) {
 	require.NoError(t, err)
 	b.visit(m.url + "/groups/" + string(group))
 	require.Equal(t, "none", eval[string](b, `getComputedStyle(document.querySelector('nav')).display`), "no navigation on paper")
-	require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('#ack, #notes, #close, summary, .h > a')].filter(n => n.checkVisibility())
-		.map(n => n.id + n.textContent)`), "no parts whose form is not on paper")
+	require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('#ack, #notes, #close, summary, .h > a')]
+		.filter(n => n.checkVisibility()).map(n => n.id + n.textContent)`), "no parts whose form is not on paper")
 	const moving = `[...document.querySelectorAll('*')].filter(n => {
 		const s = getComputedStyle(n);
 		return s.animationName !== 'none' && parseFloat(s.animationDuration) > 0.01 || parseFloat(s.transitionDuration) > 0.01;

@@ -206,10 +206,11 @@ func TestChipsAndMarksLeaveRoomOnAPhone(t *testing.T) {
 	}
 	notify := func(receiver string, alerts ...grouping.NotifiedAlert) grouping.ID {
 		out, err := m.groups.Ingest(t.Context(), grouping.Notification{
-			Key:         grouping.Key{Source: "default", Receiver: receiver, GroupKey: "{}"},
+			Key: grouping.Key{Source: "default", Receiver: receiver, GroupKey: "{}"},
 			GroupLabels: grouping.NewLabels(map[string]string{
 				"alertname": "KubePodCrashLooping", "namespace": "shop", "deployment": "checkout-" + receiver,
-			}), Alerts: alerts,
+			}),
+			Alerts: alerts,
 		})
 		require.NoError(t, err)
 		return out.Group.ID
@@ -222,7 +223,8 @@ func TestChipsAndMarksLeaveRoomOnAPhone(t *testing.T) {
 	b.visit(m.url + "/") // takes more than the millisecond that stamps can tell apart
 	notify("platform", alert("a"), alert("b"))
 	b.visit(m.url + "/")
-	require.Equal(t, "1 new since mira (not verified) acknowledged", eval[string](b, `document.querySelector('.row .loud').textContent.trim()`))
+	require.Equal(t, "1 new since mira (not verified) acknowledged",
+		eval[string](b, `document.querySelector('.row .loud').textContent.trim()`))
 	require.True(t, eval[bool](b, `[...document.querySelectorAll('.row:not(:has(.loud)) .more p')]
 		.every(n => n.getClientRects()[0].bottom <= n.closest('.more').getBoundingClientRect().bottom + 1)`), "what is wrong is shown, too")
 	require.True(t, eval[bool](b, `(() => {
@@ -240,8 +242,8 @@ func TestLinesEndBetweenWords(t *testing.T) {
 	m.muted()
 	m.night()
 	b := open(t, 390, 844, false)
-	const broken = `[...document.querySelectorAll('.row .n small, .nums th, .h h2')].flatMap(e => [...e.childNodes]).filter(n => n.nodeType === 3)
-		.flatMap(n => [...n.data.matchAll(/[^\n ]+/g)].map(w => {
+	const broken = `[...document.querySelectorAll('.row .n small, .nums th, .h h2')].flatMap(e => [...e.childNodes])
+		.filter(n => n.nodeType === 3).flatMap(n => [...n.data.matchAll(/[^\n ]+/g)].map(w => {
 			const r = document.createRange();
 			r.setStart(n, w.index);
 			r.setEnd(n, w.index + w[0].length);
@@ -280,14 +282,17 @@ func TestLongNamesFitTheWindow(t *testing.T) {
 		group = out.Group.ID
 	}
 	b := open(t, 1440, 900, false)
-	for _, url := range []string{"/groups/" + string(group), "/?state=all", "/history", "/silences", "/report", "/report?by=receiver", "/status"} {
+	for _, url := range []string{
+		"/groups/" + string(group), "/?state=all", "/history", "/silences", "/report", "/report?by=receiver", "/status",
+	} {
 		b.visit(m.url + url)
 		for _, width := range []int64{1440, 800, 390, 320} {
 			eval[bool](b, `document.querySelectorAll('details').forEach(d => d.open = true) || true`)
 			b.fits(url, width)
 		}
 		require.NoError(t, chromedp.Do(b.ctx, chromedp.EmulateViewport(1440, 900)))
-		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('select')].filter(n => n.getBoundingClientRect().width > 260).map(n => n.name)`), url)
+		require.Empty(t, eval[[]string](b, `[...document.querySelectorAll('select')]
+			.filter(n => n.getBoundingClientRect().width > 260).map(n => n.name)`), url)
 	}
 	b.clean()
 }
@@ -361,13 +366,15 @@ func TestLongTextsAreFolded(t *testing.T) {
 		require.LessOrEqual(t, eval[float64](b, `Math.max(...[...document.querySelectorAll('.lead, .says, dd, .chip')]
 			.map(n => n.getBoundingClientRect().height))`), 260.0, url)
 		require.GreaterOrEqual(t, eval[float64](b, `document.querySelector('.long summary').getBoundingClientRect().height`), 44.0)
-		require.Contains(t, eval[string](b, `(getSelection().selectAllChildren(document.querySelector('.lead')), String(getSelection()))`), "word last")
+		require.Contains(t, eval[string](b, `(getSelection().selectAllChildren(document.querySelector('.lead')),
+			String(getSelection()))`), "word last")
 		require.NoError(t, chromedp.Do(b.ctx, chromedp.Click(chromedp.CSS(".lead summary"))))
 		b.until(`document.querySelector('.lead').getBoundingClientRect().height > 400`)
 		require.Equal(t, "All 1\u202f954 characters", eval[string](b, `document.querySelector('.lead summary').textContent`))
 		b.fits(url, 320)
 		require.NoError(t, chromedp.Do(b.ctx, chromedp.EmulateViewport(390, 844)))
-		require.Contains(t, eval[string](b, `[...document.querySelectorAll('dt')].find(n => n.textContent === 'Label: query').nextElementSibling.textContent`),
+		require.Contains(t, eval[string](b, `[...document.querySelectorAll('dt')].find(n => n.textContent === 'Label: query')
+			.nextElementSibling.textContent`),
 			query)
 		_, err = chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
 		require.NoError(t, err)
