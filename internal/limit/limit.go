@@ -42,7 +42,12 @@ func (l *Limit) Take(n int64) (Hold, bool) {
 func (l *Limit) Fits(n int64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.inUse > 0 && n > l.maximum-l.inUse {
+	return l.fits(n, 0)
+}
+
+// fits is Fits for a hold with that size. The caller holds mu.
+func (l *Limit) fits(n, size int64) bool {
+	if alone := l.inUse == size; !alone && n > l.maximum-l.inUse {
 		l.rejections++
 		return false
 	}
@@ -79,8 +84,7 @@ func (h *Hold) Grow(n int64) bool {
 	l := h.limit
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if alone := l.inUse == h.size; !alone && n > l.maximum-l.inUse {
-		l.rejections++
+	if !l.fits(n, h.size) {
 		return false
 	}
 	l.inUse += n
