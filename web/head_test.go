@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -111,4 +112,20 @@ func TestTrailingSlashRedirects(t *testing.T) {
 	}
 	h := testserver.New(t, testserver.Options{RoutePrefix: "/muster", ExternalURL: "https://ops.example.net/muster"})
 	require.Equal(t, "/muster/?state=all", h.Get("/muster?state=all").Header().Get("Location"))
+}
+
+func TestServersAreBuiltAtTheSameTime(t *testing.T) {
+	var building sync.WaitGroup
+	errs := make(chan error, 4)
+	for range cap(errs) {
+		building.Go(func() {
+			_, err := testserver.Build(testserver.Options{})
+			errs <- err
+		})
+	}
+	building.Wait()
+	close(errs)
+	for err := range errs {
+		require.NoError(t, err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -126,9 +127,13 @@ func NewRouter(
 	return r, nil
 }
 
+// setGinMode makes gin write nothing to the standard output. The mode is a variable of gin without
+// a lock, so it is set once: other routers may be built, or serve, at the same time.
+var setGinMode = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
+
 // newEngine returns an engine without routes.
 func (r *Router) newEngine() (*gin.Engine, error) {
-	gin.SetMode(gin.ReleaseMode)
+	setGinMode()
 	e := gin.New()
 	// The webhook must never redirect: Alertmanager follows with an empty GET
 	// and takes the answer for a successful delivery.
