@@ -66,7 +66,8 @@ func weekHour(t time.Time) WeekHour { return WeekHour{(int(t.Weekday()) + 6) % 7
 
 // Counted is what a number of a report counts, the newest first.
 type Counted struct {
-	Total int
+	Total      int
+	KnownSince time.Time // that of the report
 	// Alerts is the number of alerts of all these firings. Firing is how long they fired in the
 	// window, together.
 	Alerts        int
@@ -111,7 +112,7 @@ func (d *Digest) Counted(q CountedQuery) *Counted {
 	case NumberGaps:
 		c.addGaps()
 		slices.Reverse(c.report.Gaps)
-		return &Counted{Total: len(c.report.Gaps), Gaps: pageOf(c.report.Gaps, &q)}
+		return &Counted{Total: len(c.report.Gaps), KnownSince: c.report.KnownSince, Gaps: pageOf(c.report.Gaps, &q)}
 	case NumberNotifications:
 		c.visit, c.visitNote = func(*occurrence) {}, c.addNotification
 		c.addAlerts()
@@ -191,7 +192,7 @@ func (c *counting) isOf(set int32, receiver string) bool {
 }
 
 func (c *counting) firings() *Counted {
-	answer := &Counted{Total: len(c.found), Alerts: c.alerts, Firing: time.Duration(c.inside) * time.Millisecond}
+	answer := &Counted{Total: len(c.found), KnownSince: c.report.KnownSince, Alerts: c.alerts, Firing: time.Duration(c.inside) * time.Millisecond}
 	slices.SortStableFunc(c.found, func(a, b foundFiring) int {
 		return cmp.Or(cmp.Compare(b.begin, a.begin), cmp.Compare(b.alert, a.alert))
 	})
@@ -225,7 +226,7 @@ func (c *counting) addNotification(group int, n *note) {
 }
 
 func (c *counting) notifications() *Counted {
-	answer := &Counted{Total: len(c.notes)}
+	answer := &Counted{Total: len(c.notes), KnownSince: c.report.KnownSince}
 	ids := make(map[int]grouping.ID, len(c.d.groupOf))
 	for id, i := range c.d.groupOf {
 		ids[int(i)] = id

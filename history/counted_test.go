@@ -23,6 +23,9 @@ func requireCounted(t require.TestingT, d *history.Digest, q history.ReportQuery
 		of.Matchers = append(of.Matchers, q.Matchers...)
 		c := d.Counted(of)
 		require.Equal(t, c.Total, len(c.Firings)+len(c.Notifications)+len(c.Gaps))
+		if of.Since.Equal(q.Since) {
+			require.Equal(t, r.KnownSince, c.KnownSince)
+		}
 		return c
 	}
 	requireRow := func(row *history.Row, of history.CountedQuery) {

@@ -15,9 +15,6 @@ func (d *Digest) Report(q ReportQuery) *Report {
 	if before := q.Before(); !before.Since.Before(d.since) && before.Since.Before(before.Until) {
 		t.report.Before, t.before = &before, stretchOf(before)
 	}
-	if d.since.After(q.Since) {
-		t.report.KnownSince = d.since
-	}
 	t.addDays()
 	t.addGaps()
 	t.addAlerts()
@@ -27,10 +24,14 @@ func (d *Digest) Report(q ReportQuery) *Report {
 }
 
 func (d *Digest) newTally(q ReportQuery) tally {
-	return tally{
+	t := tally{
 		d: d, q: q, window: stretchOf(Window{q.Since, q.Until}),
 		report: &Report{Window: Window{q.Since, q.Until}, By: q.By}, rowOf: map[string]int{},
 	}
+	if d.since.After(q.Since) {
+		t.report.KnownSince = d.since
+	}
+	return t
 }
 
 // addAlerts counts the episodes of the selected alerts.

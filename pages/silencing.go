@@ -125,16 +125,12 @@ func (d *Door) countFirings(ctx context.Context, in *templates.SilenceFormInput)
 	ctx, cancel := context.WithTimeout(ctx, maxPreviewWait)
 	defer cancel()
 	now := time.Now()
-	q := history.ReportQuery{Since: now.Add(-7 * 24 * time.Hour), Until: now, Matchers: in.Form.Matchers, By: "alertname"}
-	report, err := d.Past.Report(ctx, q)
-	if err != nil {
-		return
-	}
+	q := history.ReportQuery{Since: now.Add(-7 * 24 * time.Hour), Until: now, Matchers: in.Form.Matchers}
 	counted, err := d.Past.Counted(ctx, history.CountedQuery{ReportQuery: q, Number: history.NumberFirings})
 	if err != nil {
 		return
 	}
-	in.Firings, in.FiredAlerts, in.Since = counted.Total, counted.Alerts, report.KnownSince
+	in.Firings, in.FiredAlerts, in.Since = counted.Total, counted.Alerts, counted.KnownSince
 }
 
 // createSilence makes a silence, unless it would mute something else than the preview showed.
