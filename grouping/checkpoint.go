@@ -3,6 +3,7 @@ package grouping
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
@@ -150,7 +151,10 @@ func DecodeCheckpoint(data []byte, live func(ID) *AlertGroup) (*Checkpoint, erro
 			r.err = json.Unmarshal(text, &c.Silences)
 		}
 	}
-	if r.err == nil && r.ends() {
+	if r.err == nil && !r.ends() {
+		r.err = cmp.Or(r.err, errors.New("it has more than the silences at its end"))
+	}
+	if r.err == nil {
 		return c, nil
 	}
 	return nil, fmt.Errorf("%w: %w", errDamagedCheckpoint, r.err)
@@ -214,7 +218,7 @@ func (r *checkpointReader) group(live func(ID) *AlertGroup) *AlertGroup {
 	now := live(s.ID)
 	// No record of a group is newer than its head.
 	if now != nil && bytes.HasPrefix(head, []byte(now.Stamp)) {
-		for range n {
+		for i := uint64(0); i < n && r.err == nil; i++ {
 			r.bytes()
 			r.bytes()
 		}
