@@ -164,8 +164,11 @@ func (r *objectReader) time(name string, to *time.Time) bool {
 		return false
 	}
 	if r.timeText == nil || !bytes.Equal(text, r.timeText) {
-		// UTC is always written as Z. Another zone is not usual, and JSON has no decimal comma.
-		if !bytes.HasSuffix(text, []byte("Z")) || bytes.IndexByte(text, ',') >= 0 || r.lastTime.UnmarshalText(text) != nil {
+		// UTC is always written as Z. Another zone is not usual. Package time also accepts a decimal
+		// comma and an hour of one digit, which JSON does not have.
+		const hourEnd = len("2006-01-02T15")
+		if !bytes.HasSuffix(text, []byte("Z")) || bytes.IndexByte(text, ',') >= 0 || r.lastTime.UnmarshalText(text) != nil ||
+			text[hourEnd] != ':' {
 			r.declined = true
 			return false
 		}
