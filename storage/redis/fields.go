@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strconv"
 	"sync"
 
 	"muster/grouping"
@@ -65,42 +64,16 @@ func (r *Storage) readFields(ctx context.Context, id grouping.ID, answer []byte,
 
 // parseFields appends the names and texts of a raw answer to the list.
 func parseFields(answer []byte, list []grouping.StoredRecord) (_ []grouping.StoredRecord, ok bool) {
-	// The answer is a list, and in version 3 of the protocol a map.
-	if len(answer) == 0 || answer[0] != '*' && answer[0] != '%' {
-		return list, false
-	}
-	size, rest, _ := bytes.Cut(answer, crlf)
-	n, err := strconv.Atoi(string(size[1:]))
-	if err != nil || n < 0 {
-		return list, false
-	}
-	if answer[0] == '*' {
-		n /= 2
-	}
-	for range n {
+	n, rest, ok := cutList(answer)
+	for range n / 2 {
 		var name, text []byte
-		if name, rest, ok = parseString(rest); !ok {
+		if name, rest, ok = cutString(rest); !ok {
 			return list, false
 		}
-		if text, rest, ok = parseString(rest); !ok {
+		if text, rest, ok = cutString(rest); !ok {
 			return list, false
 		}
 		list = append(list, grouping.StoredRecord{Name: string(name), Text: text})
 	}
-	return list, len(rest) == 0
+	return list, ok && len(rest) == 0
 }
-
-// parseString returns the string at the beginning of an answer, and what follows it.
-func parseString(answer []byte) (text, rest []byte, ok bool) {
-	size, rest, ok := bytes.Cut(answer, crlf)
-	if !ok || len(size) == 0 || size[0] != '$' {
-		return nil, nil, false
-	}
-	n, err := strconv.Atoi(string(size[1:]))
-	if err != nil || n < 0 || n+len(crlf) > len(rest) {
-		return nil, nil, false
-	}
-	return rest[:n:n], rest[n+len(crlf):], true
-}
-
-var crlf = []byte("\r\n")

@@ -157,31 +157,13 @@ func (r *Storage) readMembers(ctx context.Context, a redis.ZRangeArgs) (*memberL
 // texts.
 func (l *memberList) split() bool {
 	l.texts = l.texts[:0]
-	count, rest, ok := cutNumber(l.answer.Bytes(), '*')
-	for range count {
-		var size int
-		if size, rest, ok = cutNumber(rest, '$'); !ok || len(rest) < size+len("\r\n") {
+	n, rest, ok := cutList(l.answer.Bytes())
+	for range n {
+		var text []byte
+		if text, rest, ok = cutString(rest); !ok {
 			return false
 		}
-		l.texts = append(l.texts, rest[:size])
-		rest = rest[size+len("\r\n"):]
+		l.texts = append(l.texts, text)
 	}
-	return ok
-}
-
-// cutNumber cuts a line with a number of the kind from the beginning of an answer.
-func cutNumber(answer []byte, kind byte) (n int, rest []byte, ok bool) {
-	if len(answer) == 0 || answer[0] != kind {
-		return 0, nil, false
-	}
-	for i, c := range answer[1:] {
-		switch {
-		case c == '\r' && i > 0 && len(answer) > i+2:
-			return n, answer[i+3:], true
-		case c < '0' || c > '9':
-			return 0, nil, false
-		}
-		n = 10*n + int(c-'0')
-	}
-	return 0, nil, false
+	return ok && len(rest) == 0
 }
