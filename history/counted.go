@@ -192,7 +192,9 @@ func (c *counting) isOf(set int32, receiver string) bool {
 }
 
 func (c *counting) firings() *Counted {
-	answer := &Counted{Total: len(c.found), KnownSince: c.report.KnownSince, Alerts: c.alerts, Firing: time.Duration(c.inside) * time.Millisecond}
+	answer := &Counted{
+		Total: len(c.found), KnownSince: c.report.KnownSince, Alerts: c.alerts, Firing: time.Duration(c.inside) * time.Millisecond,
+	}
 	slices.SortStableFunc(c.found, func(a, b foundFiring) int {
 		return cmp.Or(cmp.Compare(b.begin, a.begin), cmp.Compare(b.alert, a.alert))
 	})

@@ -417,9 +417,10 @@ func TestADamagedGroupIsLoggedOnce(t *testing.T) {
 		from := backend.loads.Load()
 		require.Eventually(t, func() bool { return backend.loads.Load() > from+20 }, 10*time.Second, time.Millisecond)
 		require.Equal(t, round+1, strings.Count(log.String(), said), log.String())
-		require.Equal(t, []string{"The storage has damaged groups (" + string(testKey.ID()) + "). Muster does not overwrite them: " +
+		problem := "The storage has damaged groups (" + string(testKey.ID()) + "). Muster does not overwrite them: " +
 			"what arrives for them is in memory only. The runbook says how to remove them (MusterDirtyGroups). " +
-			"group " + string(testKey.ID()) + ": field " + field + ": 4 bytes are too few for a record: the minimum is 33"}, joined.Status().Problems)
+			"group " + string(testKey.ID()) + ": field " + field + ": 4 bytes are too few for a record: the minimum is 33"
+		require.Equal(t, []string{problem}, joined.Status().Problems)
 
 		server.HSet(key, field, intact) // the next damage is new
 		require.Eventually(t, func() bool { return joined.Status().DirtyGroups == 0 }, 10*time.Second, time.Millisecond)

@@ -15,7 +15,8 @@ func TestAnEmptyFormatHidesNoFormat(t *testing.T) {
 		"format=&format=csv&cursor=&cursor=x":              "cursor: an answer as csv has no pages",
 		"format=csv&follow=true":                           "follow: only possible with format=ndjson",
 		"format=ndjson&follow=true&until=&until=yesterday": "until: not possible with follow, which has no end",
-		"format=xml&limit=1000000":                         `format: "xml" is not one of json, csv, ndjson; limit: "1000000" is not a number between 1 and 1000`,
+		"format=xml&limit=1000000": `format: "xml" is not one of json, csv, ndjson; ` +
+			`limit: "1000000" is not a number between 1 and 1000`,
 	} {
 		values, err := url.ParseQuery(text)
 		require.NoError(t, err)
