@@ -32,6 +32,7 @@ type fakeObserver struct {
 	mu       sync.Mutex
 	by       map[string]*observed // guarded by mu; by source and URL
 	acquired []time.Duration      // guarded by mu; the intervals of AcquirePolling
+	released []string             // guarded by mu; the sources of ReleasePolling
 	standby  bool                 // guarded by mu
 	leaseErr error                // guarded by mu
 	err      error                // guarded by mu; of all writes
@@ -47,6 +48,13 @@ func (f *fakeObserver) AcquirePolling(_ context.Context, _ string, interval time
 	defer f.mu.Unlock()
 	f.acquired = append(f.acquired, interval)
 	return !f.standby, f.leaseErr
+}
+
+func (f *fakeObserver) ReleasePolling(ctx context.Context, source string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.released = append(f.released, source)
+	return ctx.Err()
 }
 
 func (f *fakeObserver) tell(source, url, what string, fn func(*observed)) error {

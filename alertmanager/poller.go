@@ -22,6 +22,8 @@ type observer interface {
 	// AcquirePolling reports whether this Muster may poll the Alertmanagers of the source.
 	// Of several Musters one may, as long as it asks again within two intervals.
 	AcquirePolling(ctx context.Context, source string, interval time.Duration) (bool, error)
+	// ReleasePolling lets another Muster poll the source at once.
+	ReleasePolling(ctx context.Context, source string) error
 	// ObservePoll applies what an Alertmanager said about its alerts. It owns the poll
 	// afterwards. After an error the next poll says it again.
 	ObservePoll(ctx context.Context, source, url string, p grouping.Poll) error
@@ -33,6 +35,9 @@ type observer interface {
 
 // extraInterval is the minimum time between two extra polls of a source.
 const extraInterval = 10 * time.Second
+
+// releaseTimeout limits how long a stop waits for the storage.
+const releaseTimeout = 2 * time.Second
 
 // Poller polls the Alertmanagers of all sources. It is safe for concurrent use.
 type Poller struct {
@@ -142,7 +147,8 @@ func (p *Poller) Run(ctx context.Context, to observer) error {
 	return nil
 }
 
-// lead asks again and again whether this Muster polls the source. An error changes nothing.
+// lead asks again and again whether this Muster polls the source. An error changes nothing. When
+// the context ends, another Muster may poll the source.
 func (s *source) lead(ctx context.Context, to observer, logger *slog.Logger) {
 	failing := false
 	for ctx.Err() == nil {
@@ -155,6 +161,14 @@ func (s *source) lead(ctx context.Context, to observer, logger *slog.Logger) {
 		}
 		failing = err != nil
 		wait(ctx, s.interval)
+	}
+	if !s.leads.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := to.ReleasePolling(ctx, s.name); err != nil {
+		logger.Warn("No other Muster polls the Alertmanagers of a source until two intervals have passed", "alertmanagerSource", s.name, "err", err)
 	}
 }
 

@@ -260,6 +260,17 @@ func TestOnlyOneMusterPolls(t *testing.T) {
 		require.Empty(t, am.gaps())
 		require.Zero(t, polling())
 		p.stop()
+		require.Empty(t, domain.released)
+	})
+}
+
+// A stop lets another Muster poll at once.
+func TestAStopReleasesThePolling(t *testing.T) {
+	inBubble(t, func(t *testing.T, p *running) {
+		pass(interval)
+		require.Empty(t, p.domain.released)
+		p.stop()
+		require.Equal(t, []string{"prod"}, p.domain.released)
 	})
 }
 

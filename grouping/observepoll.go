@@ -119,6 +119,20 @@ func (m *Manager) AcquirePolling(ctx context.Context, source string, interval ti
 	return m.acquire(ctx, source, pollingLease, interval, false)
 }
 
+// ReleasePolling lets another Muster poll the source at once, if this one may poll it.
+func (m *Manager) ReleasePolling(ctx context.Context, source string) error {
+	if err := m.startOperation(ctx, "release_polling"); err != nil {
+		return err
+	}
+	return m.changeSource(ctx, source, true, func(base *SourceDocument, log *eventLog) *SourceDocument {
+		l := base.Leases[pollingLease]
+		if l == nil || l.Holder != m.clock.Writer() {
+			return nil
+		}
+		return leaseRecords.put(base, log.stamp, Lease{Name: pollingLease, Holder: l.Holder}) // renewed long ago
+	})
+}
+
 // acquire takes or renews a lease for two intervals. It reports whether this Muster has it.
 // durableOnly is that of a Write: then there is no lease while the storage fails.
 func (m *Manager) acquire(

@@ -174,6 +174,12 @@ func TestOneMusterPolls(t *testing.T) {
 		require.True(t, polls(two), "the first one is gone for two intervals")
 		require.False(t, polls(one))
 
+		require.NoError(t, one.ReleasePolling(t.Context(), "prod"))
+		require.False(t, polls(one), "it released nothing")
+		require.NoError(t, two.ReleasePolling(t.Context(), "prod"))
+		require.True(t, polls(one), "the other one stopped")
+		require.False(t, polls(two))
+
 		opts := grouping.DefaultOptions
 		opts.OnlyMuster = true
 		require.True(t, polls(newManager(t, s, opts)), "after a restart, nobody else can poll")
