@@ -168,7 +168,8 @@ func (s *source) lead(ctx context.Context, to observer, logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := to.ReleasePolling(ctx, s.name); err != nil {
-		logger.Warn("No other Muster polls the Alertmanagers of a source until two intervals have passed", "alertmanagerSource", s.name, "err", err)
+		logger.Warn("No other Muster polls the Alertmanagers of a source until two intervals have passed",
+			"alertmanagerSource", s.name, "err", err)
 	}
 }
 

@@ -115,7 +115,8 @@ func drawEvent(t *rapid.T) *grouping.Event {
 		ID: anyText.Draw(t, "ID"), Time: anyTime.Draw(t, "time"), Kind: rapid.SampledFrom(grouping.EventKinds()).Draw(t, "kind"),
 		GroupID: grouping.ID(anyText.Draw(t, "group")), Source: anyText.Draw(t, "source"), Receiver: anyText.Draw(t, "receiver"),
 		Fingerprint: grouping.Fingerprint(anyText.Draw(t, "fingerprint")), Labels: anyLabels.Draw(t, "labels"),
-		Was: rapid.SampledFrom(append(grouping.Statuses(), "")).Draw(t, "was"), StartsAt: anyTime.Draw(t, "start"), EndsAt: anyTime.Draw(t, "end"),
+		Was:      rapid.SampledFrom(append(grouping.Statuses(), "")).Draw(t, "was"),
+		StartsAt: anyTime.Draw(t, "start"), EndsAt: anyTime.Draw(t, "end"),
 	}
 	if rapid.Bool().Draw(t, "notified") {
 		e.Notified = &grouping.Notified{

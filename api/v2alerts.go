@@ -200,7 +200,10 @@ func (d *Door) serveV2Alerts(c *gin.Context) {
 		}
 	}
 	slices.SortFunc(selected, func(a, b listed) int {
-		return cmp.Or(cmp.Compare(a.alert.Fingerprint, b.alert.Fingerprint), cmp.Compare(a.group.Source, b.group.Source), cmp.Compare(a.group.ID, b.group.ID))
+		return cmp.Or(
+			cmp.Compare(a.alert.Fingerprint, b.alert.Fingerprint), cmp.Compare(a.group.Source, b.group.Source),
+			cmp.Compare(a.group.ID, b.group.ID),
+		)
 	})
 	selected = slices.CompactFunc(selected, func(a, b listed) bool {
 		return a.alert.Fingerprint == b.alert.Fingerprint && a.group.Source == b.group.Source

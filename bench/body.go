@@ -76,7 +76,7 @@ func (n notification) webhook() []byte {
 // their labels differ.
 func (n notification) fingerprint(i int) uint64 {
 	hash := fnv.New64a()
-	fmt.Fprint(hash, n.group, " ", n.first+i)
+	_, _ = fmt.Fprint(hash, n.group, " ", n.first+i) // a hash takes all
 	return hash.Sum64()
 }
 
