@@ -43,7 +43,7 @@ func (b *bench) historyOf(ctx context.Context, row, name string, turns int) erro
 		return err
 	}
 	for _, p := range ps {
-		if err := p.fillHistory(ctx, turns); err != nil {
+		if _, err := p.fillHistory(ctx, turns); err != nil {
 			return err
 		}
 	}
@@ -67,23 +67,24 @@ func (b *bench) historyOf(ctx context.Context, row, name string, turns int) erro
 	return nil
 }
 
-func (p *program) fillHistory(ctx context.Context, turns int) error {
+// fillHistory makes alerts fire and end by turns. It returns the notifications of the last turn.
+func (p *program) fillHistory(ctx context.Context, turns int) (last []notification, err error) {
 	startsAt := changesBegin()
 	rare := notification{group: "rare", alerts: 1, rare: "needle", startsAt: startsAt}
 	if err := p.fill(ctx, []notification{rare}); err != nil {
-		return err
+		return nil, err
 	}
 	for turn := range turns {
-		list := make([]notification, historyGroups)
-		for group := range list {
-			list[group] = notification{
+		last = make([]notification, historyGroups)
+		for group := range last {
+			last[group] = notification{
 				group: strconv.Itoa(group), alerts: historyAlerts,
 				resolved: turn%2 == 1, startsAt: startsAt.Add(time.Duration(turn/2) * 2 * time.Second),
 			}
 		}
-		if err := p.fill(ctx, list); err != nil {
-			return err
+		if err := p.fill(ctx, last); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return last, nil
 }

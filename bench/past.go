@@ -12,6 +12,7 @@ import (
 // request only.
 const (
 	wallRow     = "wall/1000000"
+	exportFirst = "export/first"
 	exportRow   = "export/1000000"
 	exportAgain = "export/again"
 )
@@ -19,31 +20,28 @@ const (
 // pastTurns make almost a million events of alerts.
 const pastTurns = 98
 
-// past measures groups as they were at earlier times, and an export of all events after a
-// restart. The history is filled as fast as Muster accepts it. That takes less than the shortest
-// time between two checkpoints, so each wall replays all events before it.
+// workTurns are how often a restarted Muster gets all notifications again before it counts as one
+// at work: its heap has then grown as far as it may.
+const workTurns = 20
+
+// past measures groups as they were at earlier times, and exports of all events. The history is
+// filled as fast as Muster accepts it. That takes less than the shortest time between two
+// checkpoints, so each wall replays all events before it.
 func (b *bench) past(ctx context.Context) error {
-	ps, err := b.begin(ctx, []string{wallRow, exportRow, exportAgain}, fileMuster, redisMuster)
+	ps, err := b.begin(ctx, []string{wallRow, exportFirst, exportRow, exportAgain}, fileMuster, redisMuster)
 	defer func() { ps.stop() }()
 	if err != nil {
 		return err
 	}
 	for _, p := range ps {
 		began := time.Now()
-		if err := p.fillHistory(ctx, pastTurns); err != nil {
+		last, err := p.fillHistory(ctx, pastTurns)
+		if err != nil {
 			return err
 		}
 		took := time.Since(began)
-		if b.needs(exportRow, p.name) {
-			p.process.stop()
-			if err := p.start(ctx); err != nil {
-				return err
-			}
-			for _, row := range []string{exportRow, exportAgain} {
-				if err := b.measureGrowth(ctx, row, p, "/api/v1/events?format=ndjson", `"kind":"resolved"`); err != nil {
-					return err
-				}
-			}
+		if err := b.exports(ctx, p, last); err != nil {
+			return err
 		}
 		if !b.needs(wallRow, p.name) {
 			continue
@@ -58,6 +56,39 @@ func (b *bench) past(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// exports measures exports of all events: the first one after a restart, and two of a Muster at work,
+// which got its last notifications again.
+func (b *bench) exports(ctx context.Context, p *program, last []notification) error {
+	export := func(row string) error {
+		return b.measureGrowth(ctx, row, p, "/api/v1/events?format=ndjson", `"kind":"resolved"`)
+	}
+	restart := func() error {
+		p.process.stop()
+		return p.start(ctx)
+	}
+	if !b.needs(exportFirst, p.name) && !b.needs(exportRow, p.name) && !b.needs(exportAgain, p.name) {
+		return nil
+	}
+	if err := restart(); err != nil {
+		return err
+	}
+	if err := export(exportFirst); err != nil {
+		return err
+	}
+	if err := restart(); err != nil {
+		return err
+	}
+	for range workTurns {
+		if err := p.fill(ctx, last); err != nil {
+			return err
+		}
+	}
+	if err := export(exportRow); err != nil {
+		return err
+	}
+	return export(exportAgain)
 }
 
 // measureGrowth measures one answer, and by how much the memory of the program grew, without

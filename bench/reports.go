@@ -24,7 +24,7 @@ func (b *bench) reports(ctx context.Context) error {
 		return err
 	}
 	for _, p := range ps {
-		if err := p.fillHistory(ctx, reportTurns); err != nil {
+		if _, err := p.fillHistory(ctx, reportTurns); err != nil {
 			return err
 		}
 		if err := b.measureReport(ctx, reportFirst, p); err != nil {
