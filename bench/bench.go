@@ -34,8 +34,11 @@ func (b *bench) needsAny(prefixes []string, program string) bool {
 	})
 }
 
-// picks reports whether a goal is selected.
+// picks reports whether a goal is selected. Only Musters have two builds.
 func (b *bench) picks(g goal) bool {
+	if b.base != "" && !isMuster(g.program) {
+		return false
+	}
 	if g.onRequest || g.slow && b.base != "" {
 		return b.run != "" && b.pick.MatchString(g.name())
 	}

@@ -32,6 +32,10 @@ func TestOnlySelectedRowsAreNeeded(t *testing.T) {
 	b.base = "muster-base"
 	require.True(t, b.needs("new/10", redisMuster))
 	require.False(t, b.needs("new/10", indexFloor))
+	b.pick = regexp.MustCompile("")
+	for _, floor := range []string{alertmanager, readFloor, decodeFloor, sonicFloor, indexFloor, sameFloor} {
+		require.False(t, b.needsAny([]string{""}, floor))
+	}
 }
 
 func TestBodiesAreJSON(t *testing.T) {

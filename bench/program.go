@@ -37,7 +37,9 @@ type program struct {
 }
 
 // isMuster reports whether the program is a Muster.
-func (p *program) isMuster() bool { return strings.HasPrefix(p.name, "muster/") }
+func (p *program) isMuster() bool { return isMuster(p.name) }
+
+func isMuster(program string) bool { return strings.HasPrefix(program, "muster/") }
 
 // start starts the program and waits until it is ready. A Muster is ready when it has
 // restored what is stored.
