@@ -25,7 +25,7 @@ func (d *Door) serveStatic(c *gin.Context) {
 	zip := reply.Gzip(c.Request.Header.Values("Accept-Encoding"))
 	if zip {
 		// Another representation needs another tag.
-		body, etag = asset.Gzipped, `"`+asset.Hash+`-gz"`
+		body, etag = asset.Gzipped(), `"`+asset.Hash+`-gz"`
 	}
 	c.Header("ETag", etag)
 	if matchesETag(c.GetHeader("If-None-Match"), etag) {

@@ -46,7 +46,7 @@ type Renderer struct {
 // New parses all templates and reads the static files, which are served under the
 // prefix (see NewLinks). It fails if a template cannot be rendered.
 func New(prefix string) (*Renderer, error) {
-	assets, err := loadAssets(staticFiles)
+	assets, err := loadAssets(servedFiles)
 	if err != nil {
 		return nil, err
 	}

@@ -10,17 +10,16 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-
-	"github.com/tdewolff/minify/v2"
-	"github.com/tdewolff/minify/v2/css"
-	"github.com/tdewolff/minify/v2/js"
+	"sync"
 )
 
-//go:embed static
-var staticFiles embed.FS
+//go:generate go run ./internal/compact
+//go:embed served
+var servedFiles embed.FS
 
-// staticDir is the folder of static files, in the tree and in URLs.
-const staticDir = "static"
+// servedDir is the folder of the static files as they are served. They are made of their
+// sources in the folder static. staticDir is the folder in URLs.
+const servedDir, staticDir = "served", "static"
 
 // Asset is a static file as it is served. Its name contains a hash of its content,
 // so that clients can cache it for ever. It must not be modified.
@@ -29,7 +28,7 @@ type Asset struct {
 	Type    string // the content type
 	Hash    string // of the body
 	Body    []byte
-	Gzipped []byte
+	Gzipped func() []byte // the compressed body
 }
 
 // contentTypes has an entry for each kind of static file.
@@ -39,89 +38,51 @@ var contentTypes = map[string]string{
 	".svg": "image/svg+xml",
 }
 
-// minifiers compact static files, so that their sources can be written to be
-// read. Names in scripts stay: a stack trace in a browser's console names the
-// functions of the source.
-var minifiers = map[string]minify.Minifier{
-	".css": &css.Minifier{},
-	".js":  &js.Minifier{KeepVarNames: true, Version: 2022},
-}
-
-// loadAssets reads, compacts and compresses the static files. The keys of the
-// result are the names of the files in the tree.
+// loadAssets reads the static files. The keys of the result are the names of the files in the
+// tree.
 func loadAssets(files fs.FS) (map[string]*Asset, error) {
-	entries, err := fs.ReadDir(files, staticDir)
+	entries, err := fs.ReadDir(files, servedDir)
 	if err != nil {
 		return nil, fmt.Errorf("static files: %w", err)
 	}
 	assets := map[string]*Asset{}
 	for _, entry := range entries {
-		source, err := fs.ReadFile(files, path.Join(staticDir, entry.Name()))
+		body, err := fs.ReadFile(files, path.Join(servedDir, entry.Name()))
 		if err != nil {
 			return nil, fmt.Errorf("static files: %w", err)
 		}
-		if assets[entry.Name()], err = newAsset(entry.Name(), source); err != nil {
-			return nil, fmt.Errorf("static files: %s: %w", entry.Name(), err)
+		if assets[entry.Name()], err = newAsset(entry.Name(), body); err != nil {
+			return nil, fmt.Errorf("static files: %w", err)
 		}
 	}
 	return assets, nil
 }
 
-// newAsset prepares one static file for serving.
-func newAsset(name string, source []byte) (*Asset, error) {
+// newAsset prepares one static file for serving. It is compressed when a client first asks for
+// that.
+func newAsset(name string, body []byte) (*Asset, error) {
 	ext := path.Ext(name)
 	contentType := contentTypes[ext]
 	if contentType == "" {
-		return nil, fmt.Errorf("no content type is known for %q", ext)
+		return nil, fmt.Errorf("%s: no content type is known for %q", name, ext)
 	}
-	plain, err := minifyAsset(ext, source)
-	if err != nil {
-		return nil, err
-	}
-	gzipped, err := compress(plain)
-	if err != nil {
-		return nil, err
-	}
-	// The hash is that of the served bytes: it changes if a new version of the
-	// minifier gives another result for the same source.
-	sum := sha256.Sum256(plain)
+	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:8])
 	return &Asset{
 		Name:    strings.TrimSuffix(name, ext) + "." + hash + ext,
 		Type:    contentType,
 		Hash:    hash,
-		Body:    plain,
-		Gzipped: gzipped,
+		Body:    body,
+		Gzipped: sync.OnceValue(func() []byte { return compress(body) }),
 	}, nil
 }
 
-// minifyAsset removes comments and white space from a style sheet or a script.
-// Other files stay as they are. A script with a syntax error is an error.
-func minifyAsset(ext string, source []byte) ([]byte, error) {
-	minifier := minifiers[ext]
-	if minifier == nil {
-		return source, nil
-	}
+func compress(plain []byte) []byte {
 	var out bytes.Buffer
-	if err := minifier.Minify(minify.New(), &out, bytes.NewReader(source), nil); err != nil {
-		return nil, fmt.Errorf("compacting: %w", err)
-	}
-	return out.Bytes(), nil
-}
-
-func compress(plain []byte) ([]byte, error) {
-	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(plain); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is valid
+	_, _ = w.Write(plain)                                   // a buffer takes all
+	_ = w.Close()
+	return out.Bytes()
 }
 
 // Static returns the static files by the names that they are served under.
