@@ -10,17 +10,21 @@ import (
 )
 
 // validHost matches a host name or an IP address with an optional port. Docker
-// Compose and Swarm use names with underscores.
-var validHost = regexp.MustCompile(`^([A-Za-z0-9._-]{1,254}|\[[0-9a-fA-F:.]{2,45}\])(:([0-9]{1,5}))?$`)
+// Compose and Swarm use names with underscores. The lengths are checked apart: an
+// expression that counts to 254 needs 300 KB.
+var validHost = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]{2,}\])(?::([0-9]+))?$`)
+
+// The maximum numbers of characters of a host and of a port.
+const maxHost, maxPort = 254, 5
 
 // usableHost reports whether the Host header of a request is safe to use in
 // links.
 func usableHost(host string) bool {
 	parts := validHost.FindStringSubmatch(host)
-	if parts == nil {
+	if parts == nil || len(parts[1]) > maxHost || len(parts[2]) > maxPort {
 		return false
 	}
-	_, err := strconv.ParseUint(cmp.Or(parts[3], "0"), 10, 16)
+	_, err := strconv.ParseUint(cmp.Or(parts[2], "0"), 10, 16)
 	return err == nil
 }
 

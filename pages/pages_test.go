@@ -53,14 +53,14 @@ func TestAHostileHostIsNotLinkedTo(t *testing.T) {
 	}
 	for _, host := range []string{
 		`evil"><script>`, "a b", "user@host", "host:99999999", "host:65536", "host:", "", "host/path", "[::1",
-		"bücher.example",
+		"bücher.example", strings.Repeat("x", 255), "host:000080", "[:]",
 	} {
 		require.Contains(t, page(host), "url: http://muster.example.net:9095/webhook", host)
 		require.Contains(t, page(host), "does not know its own address", host)
 	}
 	for _, host := range []string{
 		"mon_muster_1:9095", "stack_service", "xn--bcher-kva.example", "muster.example.net.:9095", "10.0.0.1:80",
-		"[2001:db8::1]:9095", "localhost",
+		"[2001:db8::1]:9095", "localhost", strings.Repeat("x", 254), "host:65535",
 	} {
 		require.Contains(t, page(host), "url: http://"+host+"/webhook", host)
 		require.NotContains(t, page(host), "does not know its own address", host)

@@ -272,7 +272,7 @@ func fieldPath(p jsontext.Pointer) string {
 		if b.Len() > 0 {
 			b.WriteByte('.')
 		}
-		if simpleName.MatchString(part) {
+		if len(part) <= maxSimpleName && simpleName.MatchString(part) {
 			b.WriteString(part)
 		} else {
 			b.WriteString(reply.Quoted(part))
@@ -283,7 +283,9 @@ func fieldPath(p jsontext.Pointer) string {
 
 var timeType = reflect.TypeFor[time.Time]()
 
-var simpleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+var simpleName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+const maxSimpleName = 64
 
 func jsonKind(k jsontext.Kind) string {
 	switch k {

@@ -40,6 +40,10 @@ func TestRequestIDs(t *testing.T) {
 	evil := h.Get("/", "Accept", testserver.HTML, reply.RequestIDHeader, "<script>"+strings.Repeat("x", 100))
 	require.NotContains(t, evil.Body.String(), "<script>x")
 	require.Len(t, evil.Header().Get(reply.RequestIDHeader), 16)
+	for length, kept := range map[int]bool{64: true, 65: false} {
+		id := strings.Repeat("x", length)
+		require.Equal(t, kept, h.Get("/-/healthy", reply.RequestIDHeader, id).Header().Get(reply.RequestIDHeader) == id, length)
+	}
 }
 
 // Also a request that the server rejects before the router has an ID.

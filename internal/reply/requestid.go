@@ -15,7 +15,9 @@ const RequestIDHeader = "X-Request-ID"
 
 // validRequestID matches the IDs that a client or a proxy may choose. The ID is
 // written to the log and to pages, so it is short and has no special characters.
-var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._:=+/-]{1,64}$`)
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._:=+/-]+$`)
+
+const maxRequestID = 64
 
 // requestIDKey is the context key of the ID of a request.
 type requestIDKey struct{}
@@ -28,7 +30,7 @@ func Identify(w http.ResponseWriter, r *http.Request) *http.Request {
 		return r
 	}
 	id := r.Header.Get(RequestIDHeader)
-	if !validRequestID.MatchString(id) {
+	if len(id) > maxRequestID || !validRequestID.MatchString(id) {
 		id = strings.ToLower(rand.Text()[:16]) // 80 bits
 	}
 	w.Header().Set(RequestIDHeader, id)
