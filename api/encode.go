@@ -71,8 +71,7 @@ func (e *encoder) usualGroup(g *grouping.AlertGroup) {
 	e.string(`,"state":`, string(g.State))
 	e.bool(`,"settling":`, g.Settling)
 	e.bool(`,"stale":`, g.Stale)
-	e.raw(`,"truncated":`)
-	e.text = strconv.AppendUint(e.text, g.Truncated, 10)
+	e.uint(`,"truncated":`, g.Truncated)
 	e.int(`,"counts":{"firing":`, int64(g.Counts.Firing))
 	e.int(`,"resolved":`, int64(g.Counts.Resolved))
 	e.int(`,"suppressed":`, int64(g.Counts.Suppressed))
@@ -158,8 +157,7 @@ func (e *encoder) usualEvent(of *grouping.Event) {
 	if of.Kind == grouping.EventNotified {
 		e.int(`,"firing":`, int64(n.Firing))
 		e.int(`,"resolved":`, int64(n.Resolved))
-		e.raw(`,"truncated":`)
-		e.text = strconv.AppendUint(e.text, n.Truncated, 10)
+		e.uint(`,"truncated":`, n.Truncated)
 	}
 	if m := of.Mute; m != nil {
 		e.rare(`,"mute":`, viewEventMute(m))
@@ -211,6 +209,10 @@ func (e *encoder) optional(before, value string) {
 
 func (e *encoder) int(before string, value int64) {
 	e.text = strconv.AppendInt(append(e.text, before...), value, 10)
+}
+
+func (e *encoder) uint(before string, value uint64) {
+	e.text = strconv.AppendUint(append(e.text, before...), value, 10)
 }
 
 func (e *encoder) bool(before string, value bool) {

@@ -107,7 +107,7 @@ func drawPeople(t *rapid.T, g *grouping.AlertGroup) {
 	}
 }
 
-// drawEvent draws an event with any of the details, of which a real one has those of its kind.
+// drawEvent draws an event. It can have details of several kinds, a real event has those of its own.
 func drawEvent(t *rapid.T) *grouping.Event {
 	drawn := func(name string) bool { return rapid.IntRange(0, 4).Draw(t, name) == 0 }
 	count := rapid.IntRange(0, 1000)

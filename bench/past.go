@@ -68,7 +68,7 @@ func (b *bench) exports(ctx context.Context, p *program, last []notification) er
 		p.process.stop()
 		return p.start(ctx)
 	}
-	if !b.needs(exportFirst, p.name) && !b.needs(exportRow, p.name) && !b.needs(exportAgain, p.name) {
+	if !b.needsAny([]string{exportFirst, exportRow, exportAgain}, p.name) {
 		return nil
 	}
 	if err := restart(); err != nil {

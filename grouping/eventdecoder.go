@@ -69,12 +69,12 @@ func (d *EventDecoder) labels(r *objectReader, of string, to *Labels) {
 	known.hash, known.size, known.labels = maphash.Bytes(d.seed, text), len(text), *to
 	d.known[of] = known
 	// Any are forgotten, not the oldest ones: alerts that fire by turns would never be known.
-	for of, known := range d.known {
+	for key, other := range d.known {
 		if d.bytes <= maxKnownBytes {
 			break
 		}
-		d.bytes -= known.size
-		delete(d.known, of)
+		d.bytes -= other.size
+		delete(d.known, key)
 	}
 }
 

@@ -24,8 +24,13 @@ func (e *Event) Encode() (string, error) {
 	if text, ok := encodeObject(e.ID, e); ok {
 		return text, nil
 	}
-	text, err := e.Append(nil)
-	return string(text), err
+	return e.encodeUnusual()
+}
+
+// encodeUnusual returns the stored text of an event that needs the library.
+func (e *Event) encodeUnusual() (string, error) {
+	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Unknown)}, encoding)
+	return e.ID + string(text), err
 }
 
 // Append adds the stored text of the event to a buffer.
@@ -39,8 +44,8 @@ func (e *Event) Append(buffer []byte) ([]byte, error) {
 	if ok {
 		return buffer, nil
 	}
-	text, err := json.Marshal(storedEvent{e, jsontext.Value(e.Unknown)}, encoding)
-	return append(append(buffer, e.ID...), text...), err
+	text, err := e.encodeUnusual()
+	return append(buffer, text...), err
 }
 
 // DecodeEvent decodes the stored text of an event.

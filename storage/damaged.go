@@ -10,8 +10,9 @@ import (
 )
 
 // damagedLog remembers which documents of the backend cannot be read, so that each is logged
-// once and the status page names them. Pushes and comparisons read them again and again: a newer version of Muster may have
-// written all of them. It is safe for concurrent use. The zero value is usable.
+// once and the status page names them. Pushes and comparisons read them again and again: a newer
+// version of Muster may have written all of them. It is safe for concurrent use. The zero value is
+// usable.
 type damagedLog struct {
 	mu    sync.Mutex
 	texts map[grouping.ID]string // guarded by mu; what is wrong with each

@@ -21,7 +21,7 @@ type SilencePage struct {
 	Made    Moment
 	Marks   []Mark
 	Sets    [][]Chip
-	Comment Linked // the whole comment in parts, of which addresses are links
+	Comment Linked // the whole comment in parts: its addresses are links
 	// Changed says what was changed through Muster and is not confirmed. Problem says why a
 	// change was not made, and Answered what Alertmanager said.
 	Changed           string
