@@ -24,7 +24,7 @@ const (
 	commonLabels = `"alertname":"KubePodCrashLooping","cluster":"eu-1","container":"app","instance":"10.0.0.1:8443",` +
 		`"job":"kube-state-metrics","namespace":"ns-%s","prometheus":"monitoring/k8s","severity":"warning"`
 	alertLabels      = `"pod":"app-7c9d8b6f5d-%05d","uid":"%s-%d",`
-	alertAnnotations = `"description":"Pod app-7c9d8b6f5d-%05d (app) is in waiting state (reason: CrashLoopBackOff) on cluster eu-1.",` +
+	alertAnnotations = `"description":"Pod ns-%s/app-7c9d8b6f5d-%05d (app) is in waiting state (reason: CrashLoopBackOff) on cluster eu-1.",` +
 		commonAnnotations
 	commonAnnotations = `"runbook_url":"https://runbooks.example.com/kubernetes/kubepodcrashlooping","summary":"Pod is crash looping."`
 	generatorURL      = "http://prometheus-k8s-0:9090/graph" +
@@ -38,7 +38,7 @@ func (n notification) appendAlert(text []byte, i int) []byte {
 		text = fmt.Appendf(text, `,"rare":%q`, n.rare)
 	}
 	text = fmt.Appendf(text, `},"annotations":{`+alertAnnotations+`},"startsAt":%q,"generatorURL":%q`,
-		i, n.startsAt.Format(time.RFC3339Nano), generatorURL)
+		n.group, i, n.startsAt.Format(time.RFC3339Nano), generatorURL)
 	if n.resolved {
 		text = fmt.Appendf(text, `,"endsAt":%q`, n.startsAt.Add(time.Second).Format(time.RFC3339Nano))
 	}
@@ -86,14 +86,14 @@ func (n notification) appendCommon(text []byte) []byte {
 		return fmt.Appendf(text, `"commonLabels":{`+commonLabels+`},"commonAnnotations":{`+commonAnnotations+`}`, n.group)
 	}
 	return fmt.Appendf(text, `"commonLabels":{`+alertLabels+commonLabels+`},"commonAnnotations":{`+alertAnnotations+`}`,
-		n.first, n.group, n.first, n.group, n.first)
+		n.first, n.group, n.first, n.group, n.group, n.first)
 }
 
 // appendEvent appends the event of an alert that was posted at the time.
 func (n notification) appendEvent(text []byte, fingerprint string, i int, at time.Time) []byte {
 	text = fmt.Appendf(text, `{"@timestamp":%q,"instance":"alertmanager-0","data":{"alertGrouped":{"alert":{"fingerprint":%q,`+
 		`"details":{"fingerprint":%q,"name":"KubePodCrashLooping","labels":{`+alertLabels+commonLabels+`},"annotations":{`+alertAnnotations+`},`,
-		at.Format(time.RFC3339Nano), fingerprint, fingerprint, i, n.group, i, n.group, i)
+		at.Format(time.RFC3339Nano), fingerprint, fingerprint, i, n.group, i, n.group, n.group, i)
 	return fmt.Appendf(text, `"startsAt":%q,"endsAt":%q}},"groupInfo":{"groupKey":%q,"groupLabels":{"namespace":"ns-%s"},`+
 		`"groupId":"255aa15c04c3cc8759211ed69beedacef9cee34f582f68e32e045c57f720b071","receiverName":"team"}}}}`,
 		n.startsAt.Format(time.RFC3339Nano), at.Add(4*time.Minute).Format(time.RFC3339Nano),
