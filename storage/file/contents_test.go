@@ -1,6 +1,8 @@
 package file
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -45,7 +47,7 @@ func scan(b *bbolt.Bucket) iter.Seq2[[]byte, []byte] {
 // history.
 func TestFileContentsGoWithTheHistory(t *testing.T) {
 	s := simulate(t, Options{HistoryRetention: 10 * time.Hour, MaxHistory: 20_000})
-	key := groupKey("g")
+	key := groupKey("0")
 	var g *grouping.AlertGroup
 	for i := range 100 {
 		s.advance(time.Hour)
@@ -90,4 +92,64 @@ func TestFileKeepsChangedEventsApart(t *testing.T) {
 	}
 	recorded, _ = s.bytesOf(t, s.file.changedBuckets)
 	require.Zero(t, recorded)
+}
+
+// The contents of a write are together, so a write changes as few pages in a large file
+// as in a small one.
+func TestFileWritesFewPages(t *testing.T) {
+	s := simulate(t, Options{})
+	written := func(group int) int64 {
+		var values []string
+		for i := range 100 {
+			values = append(values, fmt.Sprint(group, "-", i, strings.Repeat(" long", 50)))
+		}
+		stats := func() int64 {
+			stats := s.file.handle.Load().db.Stats()
+			return stats.TxStats.GetWrite()
+		}
+		before := stats()
+		s.MustStore(t, s.FiredChange(t, nil, groupKey(fmt.Sprint(group)), values...))
+		return stats() - before
+	}
+	for i := range 100 {
+		written(i)
+	}
+	const most = 60
+	require.Less(t, written(100), int64(most), "10,000 contents with random keys are on 1,000 pages")
+}
+
+// The keys of contents that an earlier version wrote have no ID.
+func TestFileReadsContentsOfEarlierVersions(t *testing.T) {
+	s := simulate(t, Options{HistoryRetention: 10 * time.Hour})
+	first := s.FiredChange(t, nil, groupKey("0"), "one", "two")
+	g := s.MustStore(t, first)
+	require.NoError(t, s.file.update("test", func(tx *bbolt.Tx) error {
+		contents, uses := tx.Bucket(bucketContents), tx.Bucket(bucketUses)
+		for _, e := range first.Events {
+			key := contentKey(e.DocumentID(), e.Content)
+			text := bytes.Clone(contents.Get(key))
+			require.NotNil(t, text)
+			if err := errors.Join(contents.Delete(key), contents.Put([]byte(e.Content), text), uses.Put([]byte(e.ID), []byte(e.Content))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	require.Equal(t, []string{"one", "two"}, storagetest.StoredContents(t, s, "one", "two", "three"))
+	absent, err := s.file.MissingEvents(t.Context(), first.Events)
+	require.NoError(t, err)
+	require.Empty(t, absent)
+
+	// An event whose text nobody knows any more keeps it.
+	s.advance(9 * time.Hour)
+	again := s.FiredChange(t, g, g.Key, "two", "three")
+	delete(again.Contents, again.Events[0].Content)
+	s.MustStore(t, again)
+	s.advance(2 * time.Hour)
+	for range 3 {
+		s.Add(t, groupKey("1"), a("x", "1"))
+	}
+	require.Equal(t, []string{"two", "three"}, storagetest.StoredContents(t, s, "one", "two", "three"))
+	recorded, real := s.bytesOf(t, s.file.historyBuckets)
+	require.Equal(t, real, recorded)
 }

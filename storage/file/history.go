@@ -92,7 +92,10 @@ func (f *Storage) changedBuckets(tx *bbolt.Tx) *eventBuckets {
 }
 
 func (b *eventBuckets) open(tx *bbolt.Tx) *eventBuckets {
-	b.events.FillPercent, b.uses.FillPercent = fillEvents, fillEvents
+	b.events.FillPercent, b.uses.FillPercent, b.contents.FillPercent = fillEvents, fillEvents, fillDocuments
+	if b.timeline != nil {
+		b.timeline.FillPercent = fillDocuments
+	}
 	b.meta = tx.Bucket(bucketMeta)
 	if v := b.meta.Get(b.keyBytes); len(v) == 8 {
 		b.bytes = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
@@ -169,20 +172,28 @@ func (b *eventBuckets) add(e *encodedEvent) error {
 	return err
 }
 
-// addContent writes the content of an event. The newest event that has the content says
-// how long it is kept.
+// addContent writes the content of an event. The newest event of the document that has the
+// content says how long it is kept.
 func (b *eventBuckets) addContent(e *encodedEvent) error {
-	last, text := splitContent(b.contents.Get(e.hash))
-	if last == nil && e.content == "" || bytes.Compare(e.id, last) <= 0 {
+	key := contentKey(e.document, e.hash)
+	last, text := splitContent(b.contents.Get(key))
+	if bytes.Compare(e.id, last) <= 0 {
 		return nil
 	}
-	if last == nil {
-		text = []byte(e.content)
+	if last != nil {
+		if err := b.uses.Delete(last); err != nil {
+			return err
+		}
+	} else {
+		if text = []byte(e.content); len(text) == 0 {
+			text = contentOf(b.contents, e.document, e.hash)
+		}
+		if len(text) == 0 {
+			return nil
+		}
 		b.bytes += int64(len(text))
-	} else if err := b.uses.Delete(last); err != nil {
-		return err
 	}
-	return errors.Join(b.uses.Put(e.id, e.hash), b.contents.Put(e.hash, slices.Concat(e.id, text)))
+	return errors.Join(b.uses.Put(e.id, key), b.contents.Put(key, slices.Concat(e.id, text)))
 }
 
 // removeOldest removes the oldest event. It also removes the contents that no later
@@ -209,16 +220,31 @@ func (b *eventBuckets) removeOldest() error {
 // ID.
 func (b *eventBuckets) removeContents(id []byte) error {
 	for {
-		last, hash := b.uses.Cursor().First()
+		last, key := b.uses.Cursor().First()
 		if last == nil || bytes.Compare(last, id) > 0 {
 			return nil
 		}
-		_, text := splitContent(b.contents.Get(hash))
+		_, text := splitContent(b.contents.Get(key))
 		b.bytes -= int64(len(text))
-		if err := errors.Join(b.contents.Delete(hash), b.uses.Delete(last)); err != nil {
+		if err := errors.Join(b.contents.Delete(key), b.uses.Delete(last)); err != nil {
 			return err
 		}
 	}
+}
+
+// contentKey returns the key of a content. It begins with the ID of the document, so that
+// the contents of a write are on few pages.
+func contentKey[T ~string | ~[]byte](id grouping.ID, hash T) []byte {
+	return append([]byte(id), hash...)
+}
+
+// contentOf returns the text of a content of a document, or nil if there is no such content.
+func contentOf[T ~string | ~[]byte](contents *bbolt.Bucket, id grouping.ID, hash T) []byte {
+	_, text := splitContent(contents.Get(contentKey(id, hash)))
+	if text == nil {
+		_, text = splitContent(contents.Get([]byte(hash))) // an earlier version had no ID in the key
+	}
+	return text
 }
 
 // splitContent splits a stored content into the ID of the newest event that has it and
@@ -241,9 +267,8 @@ func (f *Storage) Contents(ctx context.Context, events []grouping.Event) (map[st
 		for _, name := range [][]byte{bucketContents, bucketChangedContents} {
 			contents := tx.Bucket(name)
 			for i := range events {
-				hash := events[i].Content
-				if _, text := splitContent(contents.Get([]byte(hash))); text != nil {
-					texts[hash] = string(text)
+				if text := contentOf(contents, events[i].DocumentID(), events[i].Content); text != nil {
+					texts[events[i].Content] = string(text)
 				}
 			}
 		}

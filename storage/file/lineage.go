@@ -50,7 +50,7 @@ func (f *Storage) MissingEvents(ctx context.Context, events []grouping.Event) (a
 			if e.Kind == grouping.EventChanged {
 				b = changed
 			}
-			stored := b.events.Get([]byte(e.ID)) != nil && (e.Content == "" || b.contents.Get([]byte(e.Content)) != nil)
+			stored := b.events.Get([]byte(e.ID)) != nil && (e.Content == "" || contentOf(b.contents, e.DocumentID(), e.Content) != nil)
 			if durable.Storable(&e) && !stored {
 				absent = append(absent, e)
 			}

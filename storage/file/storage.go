@@ -52,9 +52,9 @@ func (o Options) Validate() error {
 //	groups    <id><field>    a document. The fields are those in Redis
 //	history   <event id>     an event
 //	timeline  <id><event id> no value: the key names an event of the document
-//	contents  <hash>         the ID of the newest event that has the content, and
-//	                         the content
-//	uses      <event id>     the hash of the content that has this newest event
+//	contents  <id><hash>     the ID of the newest event of the document that has the
+//	                         content, and the content
+//	uses      <event id>     the key of the content that has this newest event
 //	changed, changedContents, changedUses
 //	                         the same for changed events, which have no timeline
 //	checkpoints <stamp><number> a part of the checkpoint with the stamp
@@ -128,7 +128,8 @@ const (
 	idLen     = 20
 	// fillDocuments and fillEvents are how full a page is after it was split. The default
 	// of bbolt, 0.5, leaves half of a page for keys that come between others. But most
-	// documents are written at once, and events come in order.
+	// documents, and the contents and the times of their events, are written at once. Events
+	// come in order.
 	fillDocuments, fillEvents = 0.9, 1.0
 )
 
