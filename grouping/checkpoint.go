@@ -94,7 +94,8 @@ func (c *Checkpoint) Encode() ([]byte, error) {
 type checkpointWriter struct {
 	*bufio.Writer
 
-	number []byte
+	number  []byte
+	records RecordWrites
 }
 
 func (w *checkpointWriter) texts(texts ...string) {
@@ -102,6 +103,11 @@ func (w *checkpointWriter) texts(texts ...string) {
 		w.numbers(uint64(len(text)))
 		_, _ = w.WriteString(text)
 	}
+}
+
+func (w *checkpointWriter) bytes(text []byte) {
+	w.numbers(uint64(len(text)))
+	_, _ = w.Write(text)
 }
 
 func (w *checkpointWriter) numbers(numbers ...uint64) {
@@ -112,19 +118,23 @@ func (w *checkpointWriter) numbers(numbers ...uint64) {
 }
 
 func (w *checkpointWriter) group(g *AlertGroup) error {
-	write := Write{Next: g}
-	records, err := write.Records()
+	write, records := Write{Next: g}, &w.records
+	records.reset()
+	if err := write.AppendRecords(records); err != nil {
+		return err
+	}
+	before := len(records.Memory)
+	all, err := g.AppendHead(records.Memory)
 	if err != nil {
 		return err
 	}
-	head, err := g.EncodeHead()
-	if err != nil {
-		return err
-	}
-	w.texts(string(g.ID), string(g.Deleted), head)
-	w.numbers(uint64(max(g.Version, 0)), uint64(max(g.Notifications, 0)), uint64(len(records)))
-	for _, r := range records {
-		w.texts(r.Name, r.Text)
+	records.Memory = all
+	w.texts(string(g.ID), string(g.Deleted))
+	w.bytes(all[before:])
+	w.numbers(uint64(max(g.Version, 0)), uint64(max(g.Notifications, 0)), uint64(len(records.List)))
+	for _, r := range records.List {
+		w.texts(r.Name)
+		w.bytes(r.Text)
 	}
 	return nil
 }

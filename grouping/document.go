@@ -16,8 +16,8 @@ type Document interface {
 	// Header returns what a storage needs to know about a document.
 	Header() Header
 
-	// EncodeHead returns the text of its HeadRecord.
-	EncodeHead() (string, error)
+	// AppendHead adds the text of its HeadRecord to a buffer.
+	AppendHead(buffer []byte) ([]byte, error)
 
 	// IsTombstone reports whether the document has no records of its own, because it
 	// was deleted or never stored.
@@ -219,13 +219,13 @@ func (w *Write) OtherStamps() (stamps []Stamp) {
 	return stamps
 }
 
-// Records returns the records that the write changes if the stored ones have the
+// AppendRecords adds the records that the write changes if the stored ones have the
 // expected stamps. The head is not one of them.
-func (w *Write) Records() ([]RecordWrite, error) {
+func (w *Write) AppendRecords(to *RecordWrites) error {
 	if w.ID().IsSource() {
-		return recordWrites(sourceKinds, cmp.Or(AsSource(w.Base), noSource), AsSource(w.Next))
+		return recordWrites(sourceKinds, cmp.Or(AsSource(w.Base), noSource), AsSource(w.Next), to)
 	}
-	return recordWrites(groupKinds, cmp.Or(AsGroup(w.Base), noGroup), AsGroup(w.Next))
+	return recordWrites(groupKinds, cmp.Or(AsGroup(w.Base), noGroup), AsGroup(w.Next), to)
 }
 
 // Conflicts reports whether the stored state of what the write changes differs from the

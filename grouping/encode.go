@@ -39,6 +39,18 @@ func encodeObject(prefix string, v usualObject) (text string, ok bool) {
 	return string(o.text), true
 }
 
+// appendObject is encodeObject for a text that is added to a buffer. If the value declines, it
+// adds nothing.
+func appendObject(buffer []byte, prefix string, v usualObject) (all []byte, ok bool) {
+	o := newObjectText()
+	defer objectTexts.Put(o)
+	own := o.text
+	o.text = buffer
+	ok = o.add(prefix, v)
+	all, o.text = o.text, own
+	return all, ok
+}
+
 // newObjectText returns an empty text. The caller returns it to objectTexts.
 func newObjectText() *objectText {
 	o := objectTexts.Get().(*objectText) //nolint:forcetypeassert // the pool holds nothing else

@@ -117,18 +117,36 @@ func TestUsualObjectsDoNotDecline(t *testing.T) {
 		require.True(t, decodedObject([]byte(text[len(events[i].ID):]), read.decode), text)
 		require.Equal(t, events[i], read)
 	}
-	head, err := g.EncodeHead()
-	require.NoError(t, err)
+	head := headText(t, g)
 	require.True(t, decodedObject([]byte(head[StampLen:]), new(Meta).decode), head)
-	alert, err := encodeAlert(g.Alerts[0])
-	require.NoError(t, err)
+	alert := alertText(t, g.Alerts[0])
 	require.True(t, decodedObject([]byte(alert[StampLen:]), (&storedAlert{Alert: &Alert{}}).decode), alert)
 	g.Alerts[0].Unknown = `{"x":1}`
 	_, ok := encodeObject("", g.Alerts[0])
 	require.False(t, ok)
-	alert, err = encodeAlert(g.Alerts[0])
-	require.NoError(t, err)
+	alert = alertText(t, g.Alerts[0])
 	require.False(t, decodedObject([]byte(alert[StampLen:]), (&storedAlert{Alert: &Alert{}}).decode), alert)
+}
+
+// headText returns the text of the head of a document.
+func headText(t require.TestingT, d Document) string {
+	text, err := d.AppendHead(nil)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// alertText returns the text of the record of an alert.
+func alertText(t require.TestingT, a *Alert) string {
+	text, err := appendAlert(nil, a)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// recordsOf returns the records that a write changes.
+func recordsOf(t require.TestingT, w Write) []RecordWrite {
+	var records RecordWrites
+	require.NoError(t, w.AppendRecords(&records))
+	return records.List
 }
 
 // drawFields sets most fields of a struct.
@@ -185,9 +203,11 @@ func drawValue(t *rapid.T, f reflect.Value) {
 
 func BenchmarkEncodeAlert(b *testing.B) {
 	g := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(1)}, testRules).Group
+	var text []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := encodeAlert(g.Alerts[0]); err != nil {
+		var err error
+		if text, err = appendAlert(text[:0], g.Alerts[0]); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -195,8 +215,7 @@ func BenchmarkEncodeAlert(b *testing.B) {
 
 func BenchmarkDecodeAlert(b *testing.B) {
 	g := apply(nil, Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(1)}, testRules).Group
-	text, err := encodeAlert(g.Alerts[0])
-	require.NoError(b, err)
+	text := alertText(b, g.Alerts[0])
 	b.ReportAllocs()
 	for b.Loop() {
 		var read AlertGroup

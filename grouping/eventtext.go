@@ -35,14 +35,8 @@ func (e *Event) encodeUnusual() (string, error) {
 
 // Append adds the stored text of the event to a buffer.
 func (e *Event) Append(buffer []byte) ([]byte, error) {
-	o := newObjectText()
-	defer objectTexts.Put(o)
-	own := o.text
-	o.text = buffer
-	ok := o.add(e.ID, e)
-	buffer, o.text = o.text, own
-	if ok {
-		return buffer, nil
+	if all, ok := appendObject(buffer, e.ID, e); ok {
+		return all, nil
 	}
 	text, err := e.encodeUnusual()
 	return append(buffer, text...), err

@@ -87,21 +87,21 @@ func (k groupRecords[T, R]) changed(base, next *AlertGroup, fn func(before, afte
 	}
 }
 
-func (k groupRecords[T, R]) writes(base, next *AlertGroup) (writes []RecordWrite, failed error) {
+func (k groupRecords[T, R]) writes(base, next *AlertGroup, to *RecordWrites) (failed error) {
 	k.changed(base, next, func(before, after R) {
-		w := RecordWrite{Name: k.namePrefix + *cmp.Or(before, after).stampedFields().key}
+		from, expected := len(to.Memory), Stamp("")
 		if before != nil {
-			w.Expected = *before.stampedFields().stamp
+			expected = *before.stampedFields().stamp
 		}
 		if after != nil {
 			var err error
-			if w.Text, err = encodeStamped[T](k.namePrefix, after); err != nil {
+			if to.Memory, err = appendStamped[T](to.Memory, k.namePrefix, after); err != nil {
 				failed = err
 			}
 		}
-		writes = append(writes, w)
+		to.add(k.namePrefix+*cmp.Or(before, after).stampedFields().key, expected, from)
 	})
-	return writes, failed
+	return failed
 }
 
 func (k groupRecords[T, R]) conflicts(base, next, stored *AlertGroup) (conflict bool) {

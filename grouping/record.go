@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,9 +34,9 @@ type recordKind[T any] interface {
 	// It is empty if the record is not stored.
 	decode(d *T, key string, text []byte) error
 
-	// writes returns the records that differ between two states of a document. next is
+	// writes adds the records that differ between two states of a document. next is
 	// nil if the document is deleted.
-	writes(base, next *T) ([]RecordWrite, error)
+	writes(base, next *T, to *RecordWrites) error
 
 	// conflicts reports whether a record that differs between base and next is in
 	// stored another than in base. Records that are not newer than the deletion of
@@ -88,24 +89,59 @@ func RecordPrefixes() []string {
 type RecordWrite struct {
 	Name     string
 	Expected Stamp  // the stamp that the writer expects to be stored; "": none
-	Text     string // the new text; "": the record is deleted
+	Text     []byte // the new text; empty: the record is deleted
 }
 
-// recordWrites returns the records of all kinds that differ between two states of a
-// document.
-func recordWrites[T any, K recordKind[T]](kinds []K, base, next *T) (all []RecordWrite, err error) {
+// RecordWrites are the writes of records, and the memory of their texts.
+type RecordWrites struct {
+	List   []RecordWrite
+	Memory []byte
+}
+
+// maxPooledRecords is the maximum size of the texts whose memory is used again. It fits the
+// records of some hundred alerts.
+const maxPooledRecords = 256 << 10
+
+var allRecordWrites = sync.Pool{New: func() any { return new(RecordWrites) }}
+
+// NewRecordWrites returns no writes. The caller releases them when the records are stored.
+func NewRecordWrites() *RecordWrites {
+	return allRecordWrites.Get().(*RecordWrites) //nolint:forcetypeassert // the pool holds nothing else
+}
+
+// Release makes the memory of the writes available to others. Their texts are not valid after it.
+func (w *RecordWrites) Release() {
+	if w.reset(); cap(w.Memory) <= maxPooledRecords {
+		allRecordWrites.Put(w)
+	}
+}
+
+// reset removes the writes, and keeps their memory.
+func (w *RecordWrites) reset() {
+	clear(w.List)
+	w.List, w.Memory = w.List[:0], w.Memory[:0]
+}
+
+// add adds the write of a record. Its text is what the memory has after the length from.
+func (w *RecordWrites) add(name string, expected Stamp, from int) {
+	w.List = append(w.List, RecordWrite{name, expected, slices.Clip(w.Memory[from:])})
+}
+
+// addTombstone adds the write of a stamp alone, or of nothing.
+func (w *RecordWrites) addTombstone(name string, expected, stamp Stamp) {
+	from := len(w.Memory)
+	w.Memory = append(w.Memory, stamp...)
+	w.add(name, expected, from)
+}
+
+// recordWrites adds the records of all kinds that differ between two states of a document.
+func recordWrites[T any, K recordKind[T]](kinds []K, base, next *T, to *RecordWrites) error {
 	for _, kind := range kinds {
-		writes, err := kind.writes(base, next)
-		if err != nil {
-			return nil, err
-		}
-		if len(all) == 0 {
-			all = writes
-		} else {
-			all = append(all, writes...)
+		if err := kind.writes(base, next, to); err != nil {
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // decodeRecord adds one record, which is not the head, to a document. It ignores a record
@@ -142,25 +178,25 @@ var (
 // U+FFFD. Otherwise an alert with such bytes could never be stored.
 var encoding = json.JoinOptions(json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
 
-// encodeRecord returns the text of a record.
-func encodeRecord(stamp Stamp, v any) (string, error) {
+// appendRecord adds the text of a record to a buffer.
+func appendRecord(buffer []byte, stamp Stamp, v any) ([]byte, error) {
 	if !stamp.Valid() {
-		return "", fmt.Errorf("%q is not a stamp", stamp)
+		return buffer, fmt.Errorf("%q is not a stamp", stamp)
 	}
 	text, err := json.Marshal(v, encoding)
 	if err != nil {
-		return "", err
+		return buffer, err
 	}
-	return string(stamp) + string(text), nil
+	return append(append(buffer, stamp...), text...), nil
 }
 
-// encodeUsual is encodeRecord for a record that mostly needs no library. stored returns
+// appendUsual is appendRecord for a record that mostly needs no library. stored returns
 // its form for the library.
-func encodeUsual[T any](stamp Stamp, record usualObject, stored func() T) (string, error) {
-	if text, ok := encodeObject(string(stamp), record); ok && stamp.Valid() {
-		return text, nil
+func appendUsual[T any](buffer []byte, stamp Stamp, record usualObject, stored func() T) ([]byte, error) {
+	if all, ok := appendObject(buffer, string(stamp), record); ok && stamp.Valid() {
+		return all, nil
 	}
-	return encodeRecord(stamp, stored())
+	return appendRecord(buffer, stamp, stored())
 }
 
 // decodeText decodes the text of a record into v, and returns its stamp.

@@ -38,16 +38,13 @@ func TestRecordsMakeTheGroup(t *testing.T) {
 	stored := map[string]string{}
 	for i, g := range []*AlertGroup{first, second, third} {
 		c := Change{Group: g, Base: []*AlertGroup{nil, first, second}[i]}
-		write := c.Write()
-		writes, err := write.Records()
-		require.NoError(t, err)
+		writes := recordsOf(t, c.Write())
 		require.Len(t, writes, []int{3, 3, 1}[i], "b does not change")
 		for _, w := range writes {
 			require.Equal(t, string(w.Expected), stored[w.Name][:min(StampLen, len(stored[w.Name]))], w.Name)
-			stored[w.Name] = w.Text
+			stored[w.Name] = string(w.Text)
 		}
-		stored[HeadRecord], err = g.EncodeHead()
-		require.NoError(t, err)
+		stored[HeadRecord] = headText(t, g)
 		stored["later:1"] = "a record of a later version"
 		decoded, err := decodeStored(StoredDocument{ID: g.ID}, stored)
 		require.NoError(t, err)
@@ -72,16 +69,15 @@ func TestAlertsAreStoredShort(t *testing.T) {
 		require.NoError(t, alertRecords{}.decode(g, string(a.Fingerprint), []byte(text)))
 		return g.Alerts[0]
 	}
-	text, err := encodeAlert(a)
-	require.NoError(t, err)
+	text := alertText(t, a)
 	for _, name := range []string{"fingerprint", "lastSeenAt", "changedAt", "episodes"} {
 		require.NotContains(t, text, name)
 	}
 	require.Equal(t, a, decode(text))
-	long, err := encodeRecord(stamp, a)
+	long, err := appendRecord(nil, stamp, a)
 	require.NoError(t, err)
-	require.Contains(t, long, "episodes")
-	require.Equal(t, a, decode(long))
+	require.Contains(t, string(long), "episodes")
+	require.Equal(t, a, decode(string(long)))
 
 	for _, unusual := range []func(a *Alert){
 		func(a *Alert) { a.LastSeenAt = time.Time{} },
@@ -95,8 +91,7 @@ func TestAlertsAreStoredShort(t *testing.T) {
 			b := *a
 			b.Grafana = grafana
 			unusual(&b)
-			text, err := encodeAlert(&b)
-			require.NoError(t, err)
+			text := alertText(t, &b)
 			require.True(t, decode(text).Equal(&b), "%s", text)
 		}
 	}
@@ -113,18 +108,37 @@ func TestDocumentsDoNotKeepTexts(t *testing.T) {
 	g.Notes = []*Note{{ID: "1", Person: alice, At: base, Text: "a \"note\"", Stamp: made.Stamp}}
 	g.Alerts, g.Removed = g.Alerts[:2], map[Fingerprint]Stamp{g.Alerts[2].Fingerprint: made.Stamp}
 	group := NewAlertGroup(g)
-	records, err := (&Write{Next: group, Stamp: made.Stamp}).Records()
-	require.NoError(t, err)
+	records := recordsOf(t, Write{Next: group, Stamp: made.Stamp})
 	require.Len(t, records, 6)
-	head, err := group.EncodeHead()
-	require.NoError(t, err)
-	texts := map[string]string{HeadRecord: head}
+	texts := map[string]string{HeadRecord: headText(t, group)}
 	for _, r := range records {
-		texts[r.Name] = r.Text
+		texts[r.Name] = string(r.Text)
 	}
 	d, err := decodeStored(StoredDocument{ID: group.ID}, texts)
 	require.NoError(t, err)
 	require.True(t, group.Equal(AsGroup(d)))
+}
+
+// The records of one write share the memory of their texts, also with the writes before. One
+// that needs the library changes no other.
+func TestRecordsOfAWriteShareTheirMemory(t *testing.T) {
+	made := apply(nil, Notification{Key: testKey, Stamp: NewStamp(base, 0, testWriter), Alerts: bigGroup(3)}, testRules)
+	g := made.Group
+	g.Alerts[1].Unknown = `{"later":1}`
+	records := RecordWrites{Memory: []byte("others")}
+	for range 2 {
+		require.NoError(t, (&Write{Next: g}).AppendRecords(&records))
+		all, err := g.AppendHead(records.Memory)
+		require.NoError(t, err)
+		require.Equal(t, headText(t, g), string(all[len(records.Memory):]))
+		require.Len(t, records.List, 3)
+		for i, r := range records.List {
+			require.Equal(t, alertText(t, g.Alerts[i]), string(r.Text))
+			require.Equal(t, len(r.Text), cap(r.Text), "nobody can add to it")
+		}
+		require.Contains(t, string(records.List[1].Text), "later")
+		records.reset()
+	}
 }
 
 // decodeStored decodes a document of these records. Then it uses the memory of their texts

@@ -100,58 +100,58 @@ func (alertRecords) dropDeleted(g *AlertGroup) {
 	maps.DeleteFunc(g.Removed, func(_ Fingerprint, s Stamp) bool { return s <= g.Deleted })
 }
 
-func (r alertRecords) writes(base, next *AlertGroup) (writes []RecordWrite, failed error) {
+func (r alertRecords) writes(base, next *AlertGroup, to *RecordWrites) (failed error) {
 	deletion := next == nil
 	if deletion {
 		next = &AlertGroup{}
 	}
 	replaced := replacedAlerts(base.Alerts, next.Alerts)
-	writes = slices.Grow(writes, len(replaced))
+	to.List = slices.Grow(to.List, len(replaced))
 	for _, p := range replaced {
 		before, after := p.before, p.after
-		if before != nil && after != nil && before.Equal(after) {
+		switch {
+		case after == nil:
+			to.addTombstone(r.name(before.Fingerprint), before.Stamp, next.Removed[before.Fingerprint])
+			continue
+		case before != nil && before.Equal(after):
 			continue
 		}
-		var w RecordWrite
-		if after != nil {
-			text, err := encodeAlert(after)
-			if err != nil {
-				failed = err
-			}
-			w = RecordWrite{r.name(after.Fingerprint), base.Removed[after.Fingerprint], text}
-		} else {
-			w = RecordWrite{Name: r.name(before.Fingerprint), Text: string(next.Removed[before.Fingerprint])}
-		}
+		from, expected := len(to.Memory), base.Removed[after.Fingerprint]
 		if before != nil {
-			w.Expected = before.Stamp
+			expected = before.Stamp
 		}
-		writes = append(writes, w)
+		var err error
+		if to.Memory, err = appendAlert(to.Memory, after); err != nil {
+			failed = err
+		}
+		to.add(r.name(after.Fingerprint), expected, from)
 	}
 	for fp, stamp := range next.Removed {
 		if base.Alert(fp) == nil && base.Removed[fp] != stamp {
-			writes = append(writes, RecordWrite{r.name(fp), base.Removed[fp], string(stamp)})
+			to.addTombstone(r.name(fp), base.Removed[fp], stamp)
 		}
 	}
 	if deletion {
-		return writes, failed
+		return failed
 	}
 	for fp, stamp := range base.Removed {
 		if _, remains := next.Removed[fp]; !remains && next.Alert(fp) == nil {
-			writes = append(writes, RecordWrite{r.name(fp), stamp, ""})
+			to.addTombstone(r.name(fp), stamp, "")
 		}
 	}
-	return writes, failed
+	return failed
 }
 
-func encodeAlert(a *Alert) (string, error) {
+// appendAlert adds the stored text of an alert to a buffer.
+func appendAlert(buffer []byte, a *Alert) ([]byte, error) {
 	if !a.Fingerprint.Valid() {
-		return "", fmt.Errorf("%q is not a fingerprint", a.Fingerprint)
+		return buffer, fmt.Errorf("%q is not a fingerprint", a.Fingerprint)
 	}
-	text, err := encodeUsual(a.Stamp, a, a.stored)
+	buffer, err := appendUsual(buffer, a.Stamp, a, a.stored)
 	if err != nil {
-		return "", fmt.Errorf("alert %s: %w", a.Fingerprint, err)
+		return buffer, fmt.Errorf("alert %s: %w", a.Fingerprint, err)
 	}
-	return text, nil
+	return buffer, nil
 }
 
 func (alertRecords) conflicts(base, next, stored *AlertGroup) bool {

@@ -15,9 +15,9 @@ type storedMeta struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// EncodeHead returns the text of the group's HeadRecord.
-func (g *AlertGroup) EncodeHead() (string, error) {
-	return encodeUsual(g.Stamp, &g.Meta, func() storedMeta { return storedMeta{&g.Meta, jsontext.Value(g.Unknown)} })
+// AppendHead implements Document.
+func (g *AlertGroup) AppendHead(buffer []byte) ([]byte, error) {
+	return appendUsual(buffer, g.Stamp, &g.Meta, func() storedMeta { return storedMeta{&g.Meta, jsontext.Value(g.Unknown)} })
 }
 
 func decodeHead(g *AlertGroup, text []byte) (err error) {

@@ -194,7 +194,7 @@ func (muteRecords) dropDeleted(g *AlertGroup) {
 	g.Mutes = slices.DeleteFunc(g.Mutes, func(m *AlertMutes) bool { return m.Stamp <= g.Deleted })
 }
 
-func (r muteRecords) writes(base, next *AlertGroup) (writes []RecordWrite, failed error) {
+func (r muteRecords) writes(base, next *AlertGroup, to *RecordWrites) (failed error) {
 	if next == nil {
 		next = &AlertGroup{}
 	}
@@ -202,20 +202,20 @@ func (r muteRecords) writes(base, next *AlertGroup) (writes []RecordWrite, faile
 		if p.before.equal(p.after) {
 			continue
 		}
-		w := RecordWrite{Name: r.name(cmp.Or(p.before, p.after).Fingerprint)}
+		from, expected := len(to.Memory), Stamp("")
 		if p.before != nil {
-			w.Expected = p.before.Stamp
+			expected = p.before.Stamp
 		}
 		if p.after != nil {
-			text, err := encodeRecord(p.after.Stamp, storedMutes{p.after, jsontext.Value(p.after.Unknown)})
+			var err error
+			to.Memory, err = appendRecord(to.Memory, p.after.Stamp, storedMutes{p.after, jsontext.Value(p.after.Unknown)})
 			if err != nil {
 				failed = fmt.Errorf("mutes of alert %s: %w", p.after.Fingerprint, err)
 			}
-			w.Text = text
 		}
-		writes = append(writes, w)
+		to.add(r.name(cmp.Or(p.before, p.after).Fingerprint), expected, from)
 	}
-	return writes, failed
+	return failed
 }
 
 func (muteRecords) conflicts(base, next, stored *AlertGroup) bool {

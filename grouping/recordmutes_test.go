@@ -54,17 +54,13 @@ func TestStoredMutesAreRead(t *testing.T) {
 	g, _ := applied(nil, step{0, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0), testRules)
 	next := muted(g, NewStamp(base.Add(second), 0, testWriter), "a", silenced("s1", second),
 		Mute{Kind: MuteInhibition, ID: "00112233445566aa", Rule: "node down", From: OriginAPI, Since: base})
-	w := Write{Next: next, Base: g}
-	records, err := w.Records()
-	require.NoError(t, err)
+	records := recordsOf(t, Write{Next: next, Base: g})
 	require.Len(t, records, 1, "only the mutes differ")
 	require.Equal(t, "mu:"+string(fingerprintOf("a")), records[0].Name)
 	require.Empty(t, records[0].Expected)
 
 	// A follower gets the head and the mutes alone.
-	head, err := next.EncodeHead()
-	require.NoError(t, err)
-	part, err := decodeStored(StoredDocument{ID: g.ID}, map[string]string{HeadRecord: head, records[0].Name: records[0].Text})
+	part, err := decodeStored(StoredDocument{ID: g.ID}, map[string]string{HeadRecord: headText(t, next), records[0].Name: string(records[0].Text)})
 	require.NoError(t, err)
 	merged := Merge(g, AsGroup(part))
 	checkGroup(t, merged)

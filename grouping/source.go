@@ -172,9 +172,9 @@ type storedSource struct {
 	Unknown jsontext.Value `json:",embed"`
 }
 
-// EncodeHead implements Document.
-func (d *SourceDocument) EncodeHead() (string, error) {
-	return encodeRecord(d.Stamp, storedSource{d.Source, jsontext.Value(d.Unknown)})
+// AppendHead implements Document.
+func (d *SourceDocument) AppendHead(buffer []byte) ([]byte, error) {
+	return appendRecord(buffer, d.Stamp, storedSource{d.Source, jsontext.Value(d.Unknown)})
 }
 
 func decodeSourceHead(d *SourceDocument, text []byte) (err error) {

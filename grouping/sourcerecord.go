@@ -72,18 +72,22 @@ func (k sourceRecords[T, R]) changed(base, next *SourceDocument, fn func(key str
 	})
 }
 
-func (k sourceRecords[T, R]) writes(base, next *SourceDocument) (writes []RecordWrite, failed error) {
+func (k sourceRecords[T, R]) writes(base, next *SourceDocument, to *RecordWrites) (failed error) {
 	k.changed(base, next, func(key string) {
-		w := RecordWrite{k.namePrefix + key, k.lastWrite(base, key), string(next.Removed[k.namePrefix+key])}
-		if after := (*k.of(next))[key]; after != nil {
-			var err error
-			if w.Text, err = encodeStamped[T](k.namePrefix, after); err != nil {
-				failed = err
-			}
+		name, expected := k.namePrefix+key, k.lastWrite(base, key)
+		after := (*k.of(next))[key]
+		if after == nil {
+			to.addTombstone(name, expected, next.Removed[name])
+			return
 		}
-		writes = append(writes, w)
+		from := len(to.Memory)
+		var err error
+		if to.Memory, err = appendStamped[T](to.Memory, k.namePrefix, after); err != nil {
+			failed = err
+		}
+		to.add(name, expected, from)
 	})
-	return writes, failed
+	return failed
 }
 
 func (k sourceRecords[T, R]) conflicts(base, next, stored *SourceDocument) (conflict bool) {

@@ -50,17 +50,17 @@ func decodeStamped[T any, R stampedRecord[T]](key string, text []byte) (R, error
 	return stored.Record, nil
 }
 
-// encodeStamped returns the stored text of a record whose name has the prefix.
-func encodeStamped[T any, R stampedRecord[T]](prefix string, r R) (string, error) {
+// appendStamped adds the stored text of a record whose name has the prefix to a buffer.
+func appendStamped[T any, R stampedRecord[T]](buffer []byte, prefix string, r R) ([]byte, error) {
 	f := r.stampedFields()
 	if n := len(*f.key); n == 0 || n > maxRecordKey {
-		return "", fmt.Errorf("record %s: the key has %d bytes, the minimum is 1 and the maximum %d", prefix, n, maxRecordKey)
+		return buffer, fmt.Errorf("record %s: the key has %d bytes, the minimum is 1 and the maximum %d", prefix, n, maxRecordKey)
 	}
-	text, err := encodeRecord(*f.stamp, storedRecord[T]{r, jsontext.Value(*f.unknown)})
+	buffer, err := appendRecord(buffer, *f.stamp, storedRecord[T]{r, jsontext.Value(*f.unknown)})
 	if err != nil {
-		return "", fmt.Errorf("record %s%s: %w", prefix, *f.key, err)
+		return buffer, fmt.Errorf("record %s%s: %w", prefix, *f.key, err)
 	}
-	return text, nil
+	return buffer, nil
 }
 
 // newerStamped returns the newer one of two records with the same key. Either may be nil.

@@ -17,10 +17,10 @@ func TestCompareStamps(t *testing.T) {
 	suffice := func(c grouping.Change) (ok bool) {
 		t.Helper()
 		write := c.Write()
-		records, err := write.Records()
-		require.NoError(t, err)
+		var records grouping.RecordWrites
+		require.NoError(t, write.AppendRecords(&records))
 		require.NoError(t, f.view("test", func(tx *bbolt.Tx) error {
-			ok = compareStamps(tx.Bucket(bucketGroups), &write, records) != nil
+			ok = compareStamps(tx.Bucket(bucketGroups), &write, records.List) != nil
 			return nil
 		}))
 		return ok

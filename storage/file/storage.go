@@ -153,8 +153,9 @@ func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Documen
 	if w.Next == nil {
 		op = "delete"
 	}
-	records, err := w.Records()
-	if err != nil {
+	records := grouping.NewRecordWrites()
+	defer records.Release()
+	if err := w.AppendRecords(records); err != nil {
 		return nil, &grouping.DamagedGroupError{ID: id, Err: err}
 	}
 	events, err := encodeEvents(w.AllEvents(), w.Contents)
@@ -170,7 +171,7 @@ func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Documen
 		d, answer = nil, nil
 		documents := tx.Bucket(bucketGroups)
 		documents.FillPercent = fillDocuments
-		held := compareStamps(documents, &w, records)
+		held := compareStamps(documents, &w, records.List)
 		if held == nil {
 			stored, done, conflict := readAndCompare(documents, &w)
 			if done {
@@ -185,7 +186,7 @@ func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Documen
 		if w.Next == nil {
 			err = deleteDocument(documents, id, w.Stamp)
 		} else {
-			d, err = putDocument(documents, &w, held, records)
+			d, err = putDocument(documents, &w, held, records.List)
 		}
 		if err != nil {
 			return err
@@ -238,23 +239,23 @@ func putDocument(documents *bbolt.Bucket, w *grouping.Write, held *grouping.Head
 	if err != nil {
 		return nil, err
 	}
-	head, err := stored.EncodeHead()
+	head, err := stored.AppendHead(nil)
 	if err != nil {
 		return nil, err
 	}
 	writes := slices.Concat(records, []grouping.RecordWrite{
 		{Name: grouping.HeadRecord, Text: head},
-		{Name: durable.FieldDeleted, Text: string(stored.Header().Deleted)},
-		{Name: durable.FieldVersion, Text: strconv.FormatInt(version, 10)},
-		{Name: durable.FieldNotifications, Text: strconv.FormatInt(notifications, 10)},
-		{Name: durable.FieldToken, Text: string(w.Stamp)},
+		{Name: durable.FieldDeleted, Text: []byte(stored.Header().Deleted)},
+		{Name: durable.FieldVersion, Text: strconv.AppendInt(nil, version, 10)},
+		{Name: durable.FieldNotifications, Text: strconv.AppendInt(nil, notifications, 10)},
+		{Name: durable.FieldToken, Text: []byte(w.Stamp)},
 	})
 	for _, r := range writes {
 		key := []byte(id + r.Name)
-		if r.Text == "" {
+		if len(r.Text) == 0 {
 			err = documents.Delete(key)
 		} else {
-			err = documents.Put(key, []byte(r.Text))
+			err = documents.Put(key, r.Text)
 		}
 		if err != nil {
 			return nil, err

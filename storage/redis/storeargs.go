@@ -16,6 +16,8 @@ type storeArgs struct {
 	size int // of the texts, in bytes
 
 	texts   []string
+	records *grouping.RecordWrites
+	head    []byte // a part of the memory of records
 	entries []entry
 	buffer  []byte // the memory of entries
 }
@@ -34,10 +36,12 @@ const maxPooledEntries = 256 << 10
 func newStoreArgs() *storeArgs {
 	a := allStoreArgs.Get().(*storeArgs) //nolint:forcetypeassert // the pool holds nothing else
 	a.args = append(a.args, nil, nil, nil)
+	a.records = grouping.NewRecordWrites()
 	return a
 }
 
 func (a *storeArgs) put() {
+	a.records.Release()
 	clear(a.args)
 	clear(a.texts)
 	clear(a.entries)
@@ -56,26 +60,34 @@ func (a *storeArgs) addText(text string) {
 	a.size += len(text)
 }
 
+// addBytes adds a text that must stay where it is until the command was answered.
+func (a *storeArgs) addBytes(text *[]byte) {
+	a.args = append(a.args, (*entry)(text))
+	a.size += len(*text)
+}
+
 // addArgs adds the keys and the arguments of the store script, in the order in which the
 // script reads them.
 func (r *Storage) addArgs(a *storeArgs, op string, w *grouping.Write) error {
 	r.addKeys(a, w.ID())
-	records, err := w.Records()
-	if err != nil {
+	records := a.records
+	if err := w.AppendRecords(records); err != nil {
 		return err
 	}
 	var (
-		base          grouping.Header
-		hasBase       bool
-		head, deleted = "", string(w.Stamp)
-		ttl           time.Duration
+		base    grouping.Header
+		hasBase bool
+		head    = len(records.Memory) // where it begins
+		deleted = string(w.Stamp)
+		ttl     time.Duration
 	)
 	if w.Base != nil {
 		base, hasBase = w.Base.Header(), !w.Base.IsTombstone()
 	}
 	version, notifications := base.Version, base.Notifications
 	if w.Next != nil {
-		if head, err = w.Next.EncodeHead(); err != nil {
+		var err error
+		if records.Memory, err = w.Next.AppendHead(records.Memory); err != nil {
 			return err
 		}
 		next := w.Next.Header()
@@ -95,15 +107,17 @@ func (r *Storage) addArgs(a *storeArgs, op string, w *grouping.Write) error {
 	a.addText(string(base.Stamp))
 	a.addText(string(base.Deleted))
 	a.add(base.Version, w.Exclusive, w.Notified)
-	a.addText(changeText(w, records))
+	a.addText(changeText(w, records.List))
 	a.add(version, notifications)
-	a.addText(head)
+	a.head = records.Memory[head:]
+	a.addBytes(&a.head)
 	a.addText(deleted)
-	a.add(int64(ttl.Seconds()), len(records))
-	for _, record := range records {
+	a.add(int64(ttl.Seconds()), len(records.List))
+	for i := range records.List {
+		record := &records.List[i]
 		a.addText(record.Name)
 		a.addText(string(record.Expected))
-		a.addText(record.Text)
+		a.addBytes(&record.Text)
 	}
 	contents, ofChanged := w.Contents, w.Contents
 	if len(w.Events) > 0 && len(w.Changed) > 0 {
@@ -138,8 +152,7 @@ func (a *storeArgs) addEvents(events []grouping.Event, contents grouping.Content
 	entries := a.entries[first:]
 	a.add(len(entries), len(events)-len(entries))
 	for i := range entries {
-		a.add(&entries[i])
-		a.size += len(entries[i])
+		a.addBytes((*[]byte)(&entries[i]))
 	}
 	a.add(len(contents))
 	for hash, text := range contents {
