@@ -338,9 +338,19 @@ func TestASuppressedAlertDoesNotExpire(t *testing.T) {
 	).notify(0, fires("a", 0), fires("b", 0)).
 		observe(minute, mutedAt(minute, "a", silenceA)).
 		notify(2*minute, fires("b", 0))
-	require.Empty(t, expiredAlerts(s.group, base.Add(365*day)))
-	s.observe(3*minute, Observation{At: base.Add(3 * minute), Unmuted: &silenceA})
-	require.Equal(t, []Fingerprint{fingerprintOf("a")}, expiredAlerts(s.group, base.Add(365*day)))
+	require.Empty(t, expiredAlerts(s.group, base.Add(365*day), day))
+	// It fired until its silence ended, as far as anybody knows.
+	s.observe(30*day, Observation{At: base.Add(30 * day), Unmuted: &silenceA}).shows("a", StatusUnreported)
+	require.Empty(t, expiredAlerts(s.group, base.Add(31*day), day))
+	require.Equal(t, []Fingerprint{fingerprintOf("a")}, expiredAlerts(s.group, base.Add(31*day+second), day))
+}
+
+// The clock of an Alertmanager can be years ahead. Its alerts expire nevertheless.
+func TestAMuteFromTheFutureKeepsNoAlert(t *testing.T) {
+	future := 3650 * day
+	s := newScene(t).notify(0, fires("a", 0), fires("b", 0)).observe(minute, mutedAt(future, "a", silenceA)).
+		notify(2*minute, fires("b", 0)).observe(3*minute, Observation{At: base.Add(future + minute), Unmuted: &silenceA})
+	require.Equal(t, []Fingerprint{fingerprintOf("a")}, expiredAlerts(s.group, base.Add(2*day), day))
 }
 
 // An alert can be observed while an older notification is on its way.

@@ -24,9 +24,12 @@ type expectedDelivery struct {
 	at    time.Time
 }
 
-// deliveryWait is how long after a notification its event may arrive, and the maximum
-// difference between the clocks of Alertmanager and Muster for that.
-const deliveryWait = 2 * time.Minute
+// maxClockDifference is the maximum difference between the clocks of an Alertmanager and of
+// Muster. Their times are not compared if it is greater.
+const maxClockDifference = 2 * time.Minute
+
+// deliveryWait is how long after a notification its event may arrive.
+const deliveryWait = maxClockDifference
 
 // recorderIsOn is the time after its last event within which an event recorder is expected to
 // report every delivery. Alertmanager reports each alert that is posted, once a minute.

@@ -85,20 +85,37 @@ func (m *Manager) nextRegularFlush(g *AlertGroup) time.Time {
 		return g.FlushAt
 	}
 	passed := now.Sub(g.FlushAt) / m.opts.Interval
-	return g.FlushAt.Add((passed + 1) * m.opts.Interval)
+	if next := g.FlushAt.Add((passed + 1) * m.opts.Interval); next.After(now) {
+		return next
+	}
+	return now.Add(m.opts.Interval) // more than 292 years passed: the record has no such time
 }
+
+// maxFlushChanges is the number of kinds of changes that planFlush makes, each in a write of
+// its own.
+const maxFlushChanges = 5
 
 // UpdateGroupState makes the changes of a group that are due: its first flush ends, it
 // becomes stale, or alerts exceed their retention. The group is deleted with its last
 // alert. UpdateGroupState returns the group, or nil if it was deleted. If several
 // replicas call it at once, only one stores the change. If nothing changes, nothing is
 // stored.
-func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (*AlertGroup, error) {
+func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (g *AlertGroup, err error) {
 	if err := m.startOperation(ctx, "update_state"); err != nil {
 		return nil, err
 	}
-	flushed := false
-	g, err := m.write(ctx, id, func(base *AlertGroup) (Change, error) {
+	for range maxFlushChanges {
+		flushed := false
+		if g, flushed, err = m.flushOnce(ctx, id); err != nil || !flushed || g == nil {
+			break
+		}
+	}
+	return g, err
+}
+
+// flushOnce makes the first change of a group that is due. It returns false if there is none.
+func (m *Manager) flushOnce(ctx context.Context, id ID) (g *AlertGroup, flushed bool, err error) {
+	g, err = m.write(ctx, id, func(base *AlertGroup) (Change, error) {
 		if base == nil || base.IsTombstone() {
 			return Change{}, &GroupNotFoundError{ID: id}
 		}
@@ -112,14 +129,14 @@ func (m *Manager) UpdateGroupState(ctx context.Context, id ID) (*AlertGroup, err
 	if err == nil && flushed {
 		m.metrics.flushes.Inc()
 	}
-	return g, err
+	return g, flushed, err
 }
 
 // planFlush returns the change that a flush makes. It returns false if there is nothing
 // to change.
 func (m *Manager) planFlush(g *AlertGroup) (Change, bool) {
 	now := m.clock.Now()
-	expired := expiredAlerts(g, now.Add(-m.opts.Retention))
+	expired := expiredAlerts(g, now, m.opts.Retention)
 	switch {
 	case len(expired) == len(g.Alerts) && (g.Truncated == 0 || now.Sub(g.LastNotifiedAt) > m.opts.Retention):
 		return m.planRemoval(g, expired), true
@@ -163,13 +180,19 @@ func (m *Manager) planObserved(g *AlertGroup, now time.Time) (c Change, changes 
 	return c, changes
 }
 
-// expiredAlerts returns the alerts that stopped firing before the given time.
-func expiredAlerts(g *AlertGroup, before time.Time) []Fingerprint {
+// expiredAlerts returns the alerts that stopped firing before the retention. An alert without a
+// reported end fired at least until the last thing that muted it ended.
+func expiredAlerts(g *AlertGroup, now time.Time, retention time.Duration) []Fingerprint {
+	before := now.Add(-retention)
 	var fps []Fingerprint
 	for _, a := range g.Alerts {
-		if a.Status != StatusFiring && a.ShownStatus() != StatusSuppressed && a.ChangedAt.Before(before) {
-			fps = append(fps, a.Fingerprint)
+		if a.Status == StatusFiring || a.ShownStatus() == StatusSuppressed || !a.ChangedAt.Before(before) {
+			continue
 		}
+		if m, ok := a.LastMute(); ok && a.Status == StatusUnreported && !m.Ended.Before(before) && m.Ended.Sub(now) <= maxClockDifference {
+			continue
+		}
+		fps = append(fps, a.Fingerprint)
 	}
 	return fps
 }
@@ -216,6 +239,9 @@ func newDeadlines() deadlines {
 	return deadlines{wake: make(chan struct{}, 1), groups: map[ID]*deadline{}}
 }
 
+// set makes the group due at the time, if it is not due before. Two goroutines can compute the
+// next deadline of a group at once, and the last one to set it may not know what is due first.
+// A flush that comes too early changes nothing, and sets the next deadline.
 func (d *deadlines) set(id ID, at time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -225,7 +251,7 @@ func (d *deadlines) set(id ID, at time.Time) {
 		item = &deadline{id: id, at: at}
 		d.groups[id] = item
 		heap.Push(&d.queue, item)
-	case !item.at.Equal(at):
+	case at.Before(item.at):
 		item.at = at
 		heap.Fix(&d.queue, item.pos)
 	}

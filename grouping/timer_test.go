@@ -367,3 +367,22 @@ muster_groups{state="suppressed"} 0
 muster_groups{state="unreported"} 0
 `), "muster_groups", "muster_alerts"))
 }
+
+// Several changes of a group can be due at once. None waits for the next flush.
+func TestAFlushMakesAllChanges(t *testing.T) {
+	opts := timing
+	opts.Retention = 10 * time.Minute // shorter than the silence
+	observing(t, opts, func(o observatory) {
+		a, b := alert("a"), alert("b")
+		o.notify(a, b)
+		time.Sleep(time.Minute)
+		o.observe(muted(b, silence("s-1", 16*time.Minute)))
+		time.Sleep(5 * time.Minute)
+		o.notify(resolved(a))
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(b).ShownStatus())
+		time.Sleep(11*time.Minute + time.Second) // a expired since the last flush
+		require.Equal(o.t, grouping.StatusUnreported, o.alert(b).ShownStatus(), "its silence ended")
+		_, err := o.ByFingerprint(o.t.Context(), a.Fingerprint)
+		require.ErrorIs(o.t, err, grouping.ErrGroupNotFound)
+	})
+}
