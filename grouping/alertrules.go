@@ -112,7 +112,7 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		next.Recorded = putEpisode(next.Recorded, Episode{StartsAt: a.StartsAt, Stamp: tr.stamp.supersedes(a.Stamp)})
 		tr.log.addForAlert(EventRefired, a, &next)
 
-	case a.Status != StatusResolved && na.StartsAt.Before(a.StartsAt) && a.Unnotified && tr.at.Sub(a.ObservedAt) < tr.settle:
+	case a.Status != StatusResolved && na.StartsAt.Before(a.StartsAt) && a.Unnotified && tr.wasJustObserved(a):
 		// The notification is older than the observed start of a new episode.
 		return a
 
@@ -128,7 +128,7 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		next.StartsAt, next.Disputed, next.RecordedAt = na.StartsAt, false, tr.at
 		tr.log.addForAlert(EventRefired, a, &next)
 
-	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt), tr.at.Sub(a.ObservedAt) < tr.settle:
+	case tr.isOtherSender(a.ReportedBy) && tr.isRecent(a.ChangedAt), tr.wasJustObserved(a):
 		// This is the older view of another replica, sent after its peer timeout, or a
 		// notification that is older than the observed end.
 		return a
@@ -145,6 +145,18 @@ func (tr *transition) fire(a *Alert, na NotifiedAlert) *Alert {
 		}
 	}
 	return tr.recordIfChanged(a, &next, na)
+}
+
+// wasJustObserved reports whether a notification that arrives now can be older than what was
+// observed of the alert.
+func (tr *transition) wasJustObserved(a *Alert) bool {
+	return tr.at.Sub(a.ObservedAt) < tr.settle && !tr.isAhead(a.ObservedAt)
+}
+
+// isAhead reports whether the clock of the Alertmanager that observed something at the time is
+// wrong. Otherwise such a time would hold notifications back until it comes.
+func (tr *transition) isAhead(observedAt time.Time) bool {
+	return observedAt.Sub(tr.at) > maxClockDifference
 }
 
 // resolve applies "resolved" to a known alert.

@@ -476,10 +476,13 @@ func (m *Manager) groupChanged(u Update) {
 		u.Group = nil
 	}
 	u.Before, u.Group = m.index.update(u.ID, u.Before, u.Group)
-	if u.Group == nil {
-		m.deadlines.remove(u.ID)
-	} else {
+	if u.Group != nil {
 		m.deadlines.set(u.ID, m.nextFlush(u.Group))
+	} else {
+		m.deadlines.remove(u.ID)
+		if u.Before != nil {
+			m.observed.forgetEnds(u.Before.Source, u.ID)
+		}
 	}
 	m.watch(u)
 }

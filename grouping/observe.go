@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -14,7 +15,7 @@ import (
 func observe(g *AlertGroup, key Key, all []Observation, stamp Stamp, r rules, silenceEnd func(id string) time.Time) (Change, bool) {
 	tr := newTransition(g, key, stamp)
 	tr.rules, tr.partial, tr.observed, tr.silenceEnd = r, true, true, silenceEnd
-	alerts := slices.Clone(tr.alerts)
+	base := cmp.Or(tr.before, noGroup)
 	var early []int // mutes that were told before their alerts
 	for i := range all {
 		if m := all[i].Muted; m != nil {
@@ -28,17 +29,12 @@ func observe(g *AlertGroup, key Key, all []Observation, stamp Stamp, r rules, si
 	for _, i := range early {
 		tr.observe(&all[i])
 	}
-	changesAlerts := !slices.Equal(alerts, tr.alerts)
-	if !changesAlerts && len(tr.log.events) == 0 && !slices.ContainsFunc(tr.mutes, tr.wroteMutes) {
+	changesAlerts := !slices.Equal(base.Alerts, tr.alerts)
+	if !changesAlerts && len(tr.log.events) == 0 && slices.Equal(base.Mutes, tr.mutes) {
 		return Change{}, false
 	}
 	tr.log.observedAt, tr.setShared = time.Time{}, changesAlerts
 	return tr.finish(), true
-}
-
-// wroteMutes reports whether the transition wrote the mutes.
-func (tr *transition) wroteMutes(m *AlertMutes) bool {
-	return tr.before == nil || findMutes(tr.before.Mutes, m.Fingerprint) != m
 }
 
 func (tr *transition) observe(o *Observation) {
@@ -136,11 +132,14 @@ func (tr *transition) observeFiring(o *Observation, a *Alert, na NotifiedAlert) 
 	}
 	if next.Status != a.Status {
 		next.ChangedAt = tr.at
-		kind := EventReturned
-		if a.Status == StatusResolved {
-			kind = EventReopened
+		switch {
+		case a.Status != StatusResolved:
+			tr.log.addForAlert(EventReturned, a, &next)
+		case a.Disputed:
+			tr.inDispute = true // as in fire: the history does not get every turn
+		default:
+			tr.log.addForAlert(EventReopened, a, &next)
 		}
-		tr.log.addForAlert(kind, a, &next)
 	}
 	content := a.notified()
 	if a.Unnotified {
@@ -169,9 +168,14 @@ func (tr *transition) saysMore(o *Observation, a *Alert, na NotifiedAlert) bool 
 }
 
 // undoesEnd reports whether an alert fires again that was resolved, with the same start. The
-// clocks of two Alertmanagers can differ, so their order counts only from the settle time on.
+// clocks of two Alertmanagers can differ, so their order counts only from the settle time on. If
+// only one of the two clocks is far ahead, the order of the two times says nothing.
 func (tr *transition) undoesEnd(o *Observation, a *Alert) bool {
-	return o.At.Sub(latest(a.ObservedAt, a.EndsAt)) > tr.settle
+	end := a.EndsAt
+	if !tr.isAhead(a.ObservedAt) || tr.isAhead(o.At) {
+		end = latest(end, a.ObservedAt)
+	}
+	return o.At.Sub(end) > tr.settle
 }
 
 // observeEnd applies that a known alert ended.
@@ -295,12 +299,12 @@ func (tr *transition) unmuteAll(m Mute, at time.Time) {
 }
 
 // deliver records a notification that an integration accepted. The alerts that it said fire
-// are not muted.
+// are neither silenced nor inhibited. A time interval mutes the groups of one route only.
 func (tr *transition) deliver(o *Observation, od *ObservedDelivery) {
 	if tr.before == nil {
 		return
 	}
-	d := od.Delivery
+	d, isOwn := od.Delivery, od.Group.Receiver == tr.meta.Receiver && od.Group.GroupKey == tr.meta.GroupKey
 	d.Firing, d.Resolved = 0, 0
 	for _, fp := range od.Firing {
 		i, known := tr.find(fp)
@@ -308,7 +312,7 @@ func (tr *transition) deliver(o *Observation, od *ObservedDelivery) {
 			continue
 		}
 		d.Firing++
-		tr.unmute(fp, o.At, func(m Mute) bool { return o.At.After(m.Since) })
+		tr.unmute(fp, o.At, func(m Mute) bool { return o.At.After(m.Since) && (isOwn || m.Kind != MuteInterval) })
 		if a := tr.alerts[i]; a.Unnotified {
 			next := *a
 			next.Unnotified, next.Stamp = false, tr.stamp.supersedes(a.Stamp)

@@ -383,3 +383,59 @@ func TestEndedMutesAreBounded(t *testing.T) {
 	require.Len(t, s.alert("a").EndedMutes(), maxEndedMutes)
 	require.Equal(t, "m", s.alert("a").EndedMutes()[maxEndedMutes-1].ID, "the newest remain")
 }
+
+// A time interval belongs to a route. That other routes notify of an alert says nothing about it.
+func TestADeliveryOfAnotherRouteEndsNoInterval(t *testing.T) {
+	s := newScene(t).notify(0, fires("a", 0), fires("b", 0)).
+		observe(minute, listedAt(minute, fires("a", 0), night), mutedAt(minute, "b", silenceA))
+	s.events = nil
+	of := func(at time.Duration, group ObservedGroup) Observation {
+		o := deliveredAt(at, group.Receiver, "a", "b")
+		o.Delivery.Group = group
+		return o
+	}
+	s.observe(2*minute, of(2*minute, ObservedGroup{Receiver: "pager", GroupKey: testKey.GroupKey}))
+	s.observe(2*minute, of(2*minute, ObservedGroup{Receiver: testKey.Receiver, GroupKey: "other"}))
+	s.shows("a", StatusSuppressed).shows("b", StatusFiring).wrote(EventUnsuppressed, EventDelivered, EventDelivered)
+	s.observe(3*minute, of(3*minute, ObservedGroup{Receiver: testKey.Receiver, GroupKey: testKey.GroupKey}))
+	s.shows("a", StatusFiring).wrote(EventUnsuppressed, EventDelivered)
+}
+
+// The clock of an Alertmanager can be hours ahead. Notifications have no clock, so they count.
+func TestAnObservationFromTheFutureHoldsNoNotificationBack(t *testing.T) {
+	s := newScene(t).notify(0, fires("a", 0)).observe(minute, resolvedAt(120*minute, ended("a", 0, 50*second)))
+	s.notify(10*minute, fires("a", 0)).shows("a", StatusFiring)
+
+	s = newScene(t).notify(0, fires("a", 0)).observe(minute, resolvedAt(120*minute, ended("a", 0, 50*second)))
+	s.observe(10*minute, groupedAt(120*minute-second, fires("a", 0))).shows("a", StatusResolved)
+	s.observe(10*minute, listedAt(10*minute, fires("a", 0))).shows("a", StatusFiring)
+
+	s = newScene(t).notify(0, fires("b", 0)).observe(minute, groupedAt(120*minute, fires("a", minute)))
+	s.notify(10*minute, fires("a", 0), fires("b", 0))
+	require.False(t, s.alert("a").Unnotified)
+}
+
+// Two replicas can disagree for long: one notifies that an alert is resolved, the API of the
+// other one lists it.
+func TestADisputeBetweenANotificationAndTheAPI(t *testing.T) {
+	s := newScene(t).notify(0, fires("a", 0)).notify(5*minute, ended("a", 0, 4*minute))
+	s.observe(6*minute, listedAt(6*minute, fires("a", 0))).notify(10*minute, ended("a", 0, 4*minute))
+	require.True(t, s.alert("a").Disputed)
+	s.events = nil
+	for i := range time.Duration(5) {
+		at := 10*minute + i*5*minute
+		s.observe(at+minute, listedAt(at+minute, fires("a", 0))).shows("a", StatusFiring)
+		s.notify(at+5*minute, ended("a", 0, 4*minute)).shows("a", StatusResolved)
+	}
+	s.wrote()
+	require.True(t, s.alert("a").Disputed)
+}
+
+// An end that another key tells, by a clock that is hours ahead, does not end what fires since.
+func TestAnEndFromTheFutureUnderAnotherKey(t *testing.T) {
+	other := newScene(t).notify(0, fires("a", 0)).observe(minute, resolvedAt(120*minute, ended("a", 0, 50*second)))
+	s := newScene(t).notify(0, fires("a", 0))
+	require.True(t, s.group.endedBy(s.alert("a"), other.alert("a")))
+	s.notify(2*minute, fires("a", 0))
+	require.False(t, s.group.endedBy(s.alert("a"), other.alert("a")))
+}

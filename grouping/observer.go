@@ -146,7 +146,7 @@ func (m *Manager) routeAlert(source string, o *Observation, add func(Key, Observ
 	}
 	memory.takeBack(key.ID(), o)
 	add(key, *o)
-	for _, muted := range memory.mutesOf(oa.Alert.Fingerprint) {
+	for _, muted := range memory.mutesOf(oa.Alert.Fingerprint, m.clock.Now(), m.opts.Interval) {
 		add(key, muted)
 	}
 }
@@ -262,13 +262,17 @@ func (m *Manager) observeGroup(ctx context.Context, id ID, og *observedGroup) er
 // says itself what mutes an alert.
 func (m *Manager) applyLateMutes(ctx context.Context, og *observedGroup) error {
 	late := &observedGroup{key: og.key}
+	applied := map[*ObservedMute]bool{}
+	for i := range og.all {
+		applied[og.all[i].Muted] = true
+	}
+	memory, now := m.observed.of(og.key.Source), m.clock.Now()
 	for i := range og.all {
 		if og.all[i].Alert == nil || og.all[i].Origin != OriginEvent {
 			continue
 		}
-		for _, o := range m.observed.of(og.key.Source).mutesOf(og.all[i].Alert.Alert.Fingerprint) {
-			isApplied := func(applied Observation) bool { return applied.Muted == o.Muted }
-			if !slices.ContainsFunc(og.all, isApplied) {
+		for _, o := range memory.mutesOf(og.all[i].Alert.Alert.Fingerprint, now, m.opts.Interval) {
+			if !applied[o.Muted] {
 				late.all = append(late.all, o)
 			}
 		}

@@ -297,3 +297,29 @@ func TestAStartEndsNothing(t *testing.T) {
 		require.Equal(o.t, kinds, o.kinds())
 	})
 }
+
+// A mute that was seen before its alert was known is not about a later firing.
+func TestAnOldMuteDoesNotMuteALaterFiring(t *testing.T) {
+	opts := grouping.DefaultOptions
+	opts.Retention = time.Hour
+	observing(t, opts, func(o observatory) {
+		a, b := alert("a"), alert("b")
+		o.notify(b)
+		inhibition := grouping.Mute{Kind: grouping.MuteInhibition, ID: "00112233445566aa"}
+		o.observe(grouping.Observation{Muted: &grouping.ObservedMute{Fingerprint: a.Fingerprint, Mute: inhibition}})
+		o.observe(grouped(a))
+		require.Equal(o.t, grouping.StatusSuppressed, o.alert(a).ShownStatus())
+		time.Sleep(time.Minute)
+		final := grouped(resolved(a))
+		final.Alert.Final = true
+		o.observe(final)
+		time.Sleep(2 * time.Hour)
+		_, err := o.ByFingerprint(o.t.Context(), a.Fingerprint)
+		require.ErrorIs(o.t, err, grouping.ErrGroupNotFound, "it was removed")
+
+		again := a
+		again.StartsAt = time.Now()
+		o.observe(grouped(again))
+		require.Equal(o.t, grouping.StatusFiring, o.alert(a).ShownStatus())
+	})
+}

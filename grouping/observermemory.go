@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"sync"
@@ -64,7 +65,7 @@ type sourceMemory struct {
 	// seen has when a mute was last seen.
 	seen agedMap[muteKey, time.Time] // guarded by mu
 	// pending are ends that may be taken back.
-	pending map[ID][]pendingEnd // guarded by mu
+	pending map[ID]*pendingEnds // guarded by mu
 	// undelivered are deliveries of whose alerts no group holds one.
 	undelivered []Observation // guarded by mu
 	// deliveries are the last deliveries by their identities.
@@ -86,17 +87,30 @@ type muteKey struct {
 
 func keyOfMute(fp Fingerprint, m Mute) muteKey { return muteKey{fp, m.Kind, m.ID} }
 
+// pendingEnds are the pending ends of one group.
+type pendingEnds struct {
+	ends map[alertEpisode]pendingEnd
+	// next is when the first one is due. It is earlier if that was taken back.
+	next time.Time
+}
+
 // pendingEnd is an end that becomes part of its group when it is due.
 type pendingEnd struct {
 	observation Observation
 	due         time.Time
 }
 
+// alertEpisode is an episode of an alert.
+type alertEpisode struct {
+	fingerprint Fingerprint
+	startsAt    int64 // in nanoseconds
+}
+
 func newSourceMemory() *sourceMemory {
 	return &sourceMemory{
 		waiting: newAgedMap[waitingKey, Observation](maxWaiting), mutes: newAgedMap[Fingerprint, []Observation](maxWaiting),
 		seen: newAgedMap[muteKey, time.Time](maxSeenMutes), deliveries: newAgedMap[string, struct{}](maxDeliveries),
-		pending: map[ID][]pendingEnd{}, polls: map[string]*pollMemory{}, recorder: recorderMemory{instances: map[string]*InstanceReport{}},
+		pending: map[ID]*pendingEnds{}, polls: map[string]*pollMemory{}, recorder: recorderMemory{instances: map[string]*InstanceReport{}},
 	}
 }
 
@@ -146,12 +160,23 @@ func (s *sourceMemory) waitMute(o *Observation, held func() bool) bool {
 	return true
 }
 
-// mutesOf returns the mutes that waited for an alert.
-func (s *sourceMemory) mutesOf(fp Fingerprint) (mutes []Observation) {
+// mutesOf returns the mutes that waited for an alert, and that flushes still show. They remain,
+// because other groups can get the alert too.
+func (s *sourceMemory) mutesOf(fp Fingerprint, now time.Time, interval time.Duration) (mutes []Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	mutes, _ = s.mutes.get(fp)
+	waiting, _ := s.mutes.get(fp)
+	for i := range waiting {
+		if seenAt, _ := s.seen.get(keyOfMute(fp, waiting[i].Muted.Mute)); !isLongUnseen(latest(seenAt, waiting[i].At), now, interval) {
+			mutes = append(mutes, waiting[i])
+		}
+	}
 	return mutes
+}
+
+// isLongUnseen reports whether the last flushes would have shown a mute again.
+func isLongUnseen(seenAt, now time.Time, interval time.Duration) bool {
+	return now.Sub(seenAt) > 2*interval+time.Minute
 }
 
 // sawMute notes when a mute was last seen.
@@ -176,21 +201,24 @@ func (s *sourceMemory) lastSeen(fp Fingerprint, m Mute) time.Time {
 func (s *sourceMemory) pend(id ID, o *Observation, due time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range s.pending[id] {
-		p := &s.pending[id][i]
-		if p.observation.Alert.isEpisodeOf(o.Alert) {
-			if o.At.After(p.observation.At) {
-				p.observation = *o
-			}
-			return
-		}
+	p := s.pending[id]
+	if p == nil {
+		p = &pendingEnds{map[alertEpisode]pendingEnd{}, due}
+		s.pending[id] = p
 	}
-	s.pending[id] = append(s.pending[id], pendingEnd{*o, due})
+	episode := o.Alert.episode()
+	known, ok := p.ends[episode]
+	switch {
+	case !ok:
+		p.ends[episode], p.next = pendingEnd{*o, due}, earliest(p.next, due)
+	case o.At.After(known.observation.At):
+		p.ends[episode] = pendingEnd{*o, known.due}
+	}
 }
 
-// isEpisodeOf reports whether both are about the same episode of an alert.
-func (oa *ObservedAlert) isEpisodeOf(other *ObservedAlert) bool {
-	return oa.Alert.Fingerprint == other.Alert.Fingerprint && oa.Alert.StartsAt.Equal(other.Alert.StartsAt)
+// episode returns the episode that is observed.
+func (oa *ObservedAlert) episode() alertEpisode {
+	return alertEpisode{oa.Alert.Fingerprint, oa.Alert.StartsAt.UnixNano()}
 }
 
 // takeBack removes the pending end of an alert, if a later observation says that it fires, or
@@ -198,17 +226,15 @@ func (oa *ObservedAlert) isEpisodeOf(other *ObservedAlert) bool {
 func (s *sourceMemory) takeBack(id ID, o *Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setPending(id, slices.DeleteFunc(s.pending[id], func(p pendingEnd) bool {
-		return p.observation.Alert.isEpisodeOf(o.Alert) && (o.Alert.Final || o.At.After(p.observation.At))
-	}))
-}
-
-// setPending sets the pending ends of a group. The caller holds mu.
-func (s *sourceMemory) setPending(id ID, pending []pendingEnd) {
-	if len(pending) == 0 {
+	p, episode := s.pending[id], o.Alert.episode()
+	if p == nil {
+		return
+	}
+	if known, ok := p.ends[episode]; ok && (o.Alert.Final || o.At.After(known.observation.At)) {
+		delete(p.ends, episode)
+	}
+	if len(p.ends) == 0 {
 		delete(s.pending, id)
-	} else {
-		s.pending[id] = pending
 	}
 }
 
@@ -216,23 +242,28 @@ func (s *sourceMemory) setPending(id ID, pending []pendingEnd) {
 func (s *sourceMemory) nextEnd(id ID) (next time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.pending[id] {
-		if next.IsZero() || p.due.Before(next) {
-			next = p.due
-		}
+	if p := s.pending[id]; p != nil {
+		next = p.next
 	}
 	return next
 }
 
-// dueEnds returns the pending ends of a group that are due.
+// dueEnds returns the pending ends of a group that are due, in the order of their alerts.
 func (s *sourceMemory) dueEnds(id ID, now time.Time) (due []Observation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.pending[id] {
-		if !p.due.After(now) {
-			due = append(due, p.observation)
+	p := s.pending[id]
+	if p == nil || p.next.After(now) {
+		return nil
+	}
+	for _, e := range p.ends {
+		if !e.due.After(now) {
+			due = append(due, e.observation)
 		}
 	}
+	slices.SortFunc(due, func(a, b Observation) int {
+		return cmp.Or(cmp.Compare(a.Alert.Alert.Fingerprint, b.Alert.Alert.Fingerprint), a.Alert.Alert.StartsAt.Compare(b.Alert.Alert.StartsAt))
+	})
 	return due
 }
 
@@ -240,7 +271,31 @@ func (s *sourceMemory) dueEnds(id ID, now time.Time) (due []Observation) {
 func (s *sourceMemory) dropDueEnds(id ID, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setPending(id, slices.DeleteFunc(s.pending[id], func(p pendingEnd) bool { return !p.due.After(now) }))
+	p := s.pending[id]
+	if p == nil || p.next.After(now) {
+		return
+	}
+	p.next = time.Time{}
+	for episode, e := range p.ends {
+		switch {
+		case !e.due.After(now):
+			delete(p.ends, episode)
+		case p.next.IsZero() || e.due.Before(p.next):
+			p.next = e.due
+		}
+	}
+	if len(p.ends) == 0 {
+		delete(s.pending, id)
+	}
+}
+
+// forgetEnds forgets the pending ends of a group that was removed.
+func (o *observerMemory) forgetEnds(source string, id ID) {
+	if s := o.known(source); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.pending, id)
+	}
 }
 
 // knowsDelivery reports whether the delivery was stored before.
@@ -311,7 +366,7 @@ func (s *sourceMemory) staleMutes(g *AlertGroup, now, started time.Time, interva
 			if !known {
 				at = latest(started, m.Since)
 			}
-			if !m.Active() || m.From != OriginEvent || now.Sub(at) <= 2*interval+time.Minute {
+			if !m.Active() || m.From != OriginEvent || !isLongUnseen(at, now, interval) {
 				continue
 			}
 			one := Observation{Origin: OriginEvent, At: at, NotSeen: &NotSeenMute{muted.Fingerprint, m}}

@@ -25,8 +25,12 @@ func (g *AlertGroup) alertUnderOtherKey(o *AlertGroup, fp Fingerprint) *Alert {
 // of a or a later one. No other replica may still report it as firing.
 func (g *AlertGroup) endedBy(a, other *Alert) bool {
 	seenAt, _ := g.LastSeen(a)
+	endedAt := other.LastSeenAt
+	if other.ObservedAt.Sub(endedAt) <= maxClockDifference {
+		endedAt = latest(endedAt, other.ObservedAt)
+	}
 	return a.Status != StatusResolved && other.Status == StatusResolved && !other.Disputed &&
-		latest(other.LastSeenAt, other.ObservedAt).After(seenAt) && (!other.StartsAt.Before(a.StartsAt) || other.EndsAt.After(a.StartsAt)) &&
+		endedAt.After(seenAt) && (!other.StartsAt.Before(a.StartsAt) || other.EndsAt.After(a.StartsAt)) &&
 		a.Labels.Equal(other.Labels) // senders choose their fingerprints, so compare labels too
 }
 
