@@ -20,6 +20,7 @@ type Clock struct {
 
 	mu        sync.Mutex
 	last      uint64        // guarded by mu; the reading of the newest stamp
+	followed  Stamp         // guarded by mu; the newest stamp to which the clock was advanced
 	hostStart time.Time     // guarded by mu; the host's time at uptime zero; zero before the first Sync
 	offset    time.Duration // guarded by mu; the shared clock minus the host's clock
 }
@@ -74,21 +75,24 @@ func (c *Clock) nowLocked() time.Time {
 // Observe advances the clock to a stamp of another process, so that the next stamp
 // of this process is greater. It ignores a stamp from the far future and returns
 // false.
-func (c *Clock) Observe(s Stamp) bool { return c.advance(s, maxSkew) }
-
-// advance advances the clock to the stamp. It returns false, and changes nothing, if
-// the stamp is more than skew ahead.
-func (c *Clock) advance(s Stamp, skew time.Duration) bool {
-	reading := s.reading()
+func (c *Clock) Observe(s Stamp) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if reading <= c.last {
-		return true // without reading the time: a restore has many stamps
+	return c.advanceLocked(s, maxSkew)
+}
+
+// advanceLocked advances the clock to the stamp. It returns false, and changes nothing, if
+// the stamp is more than skew ahead. The caller holds mu.
+func (c *Clock) advanceLocked(s Stamp, skew time.Duration) bool {
+	if s <= c.followed {
+		return true // without decoding it: a restore has many stamps
 	}
-	if reading > max(clockReading(c.nowLocked().Add(skew)), c.last+maxSuccessors) {
-		return false
+	if reading := s.reading(); reading > c.last {
+		if reading > max(clockReading(c.nowLocked().Add(skew)), c.last+maxSuccessors) {
+			return false
+		}
+		c.last, c.followed = reading, s
 	}
-	c.last = reading
 	return true
 }
 
@@ -107,13 +111,12 @@ func (c *Clock) ObserveGroup(g *AlertGroup) {
 // the host's clock was set back since, so restore accepts a larger difference.
 func (c *Clock) restore(s Stamp) {
 	c.mu.Lock()
-	shared := !c.hostStart.IsZero()
-	c.mu.Unlock()
-	if shared {
-		c.advance(s, maxSkew)
-	} else {
-		c.advance(s, maxRestored)
+	defer c.mu.Unlock()
+	skew := maxSkew
+	if c.hostStart.IsZero() {
+		skew = maxRestored
 	}
+	c.advanceLocked(s, skew)
 }
 
 // Sync corrects the clock by the clock that all replicas share. read returns the

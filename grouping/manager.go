@@ -148,6 +148,8 @@ type Manager struct {
 	opts    Options
 	metrics *managerMetrics
 	started time.Time
+	// passesStored is true if the storage passes the stored groups to the manager.
+	passesStored bool
 	// startedUptime is the clock's uptime at started. The clock may be corrected later.
 	startedUptime time.Duration
 
@@ -184,8 +186,10 @@ func NewManager(
 		index: newIndex(opts.Heartbeats, clock.Now), deadlines: newDeadlines(),
 	}
 	m.metrics = newManagerMetrics(reg, m)
-	storage.Follow(func(id ID, before, g *AlertGroup) {
-		clock.ObserveGroup(g)
+	m.passesStored = storage.Follow(func(id ID, before, g *AlertGroup) {
+		if g != nil {
+			clock.restore(g.Stamp)
+		}
 		m.groupChanged(Update{ID: id, Before: before, Group: g})
 	})
 	storage.FollowSources(func(d *SourceDocument) {
@@ -339,12 +343,29 @@ func (m *Manager) planRemoval(g *AlertGroup, fps []Fingerprint) Change {
 }
 
 // RestoreGroups loads the stored groups, resumes their timers and returns their
-// number.
+// number. It loads only what the storage has not passed to the manager, while it read them.
 func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 	if err := m.startOperation(ctx, "restore"); err != nil {
 		return 0, err
 	}
-	n := 0
+	if !m.passesStored {
+		if err := m.loadAll(ctx); err != nil {
+			return m.index.size(), err
+		}
+	}
+	// The newest write may be a removal. Then only the history has its stamp.
+	newest, err := m.storage.Events(ctx, EventQuery{Limit: 1})
+	if err != nil {
+		return m.index.size(), err
+	}
+	for i := range newest.Events {
+		m.clock.restore(newest.Events[i].Stamp())
+	}
+	return m.index.size(), m.restoreSources(ctx)
+}
+
+// loadAll loads the groups of a storage that does not pass them.
+func (m *Manager) loadAll(ctx context.Context) error {
 	for g, err := range m.storage.LoadAll(ctx) {
 		if damaged, ok := errors.AsType[*DamagedGroupError](err); ok {
 			// A damaged group must not hide the others.
@@ -352,25 +373,12 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 			continue
 		}
 		if err != nil {
-			return n, err
+			return err
 		}
 		m.clock.restore(g.Stamp)
-		n++
-		// A storage that reads a backend has already passed its groups to the
-		// manager, while it read them.
-		if m.index.get(g.ID) != g {
-			m.groupChanged(Update{ID: g.ID, Group: g})
-		}
+		m.groupChanged(Update{ID: g.ID, Group: g})
 	}
-	// The newest write may be a removal. Then only the history has its stamp.
-	newest, err := m.storage.Events(ctx, EventQuery{Limit: 1})
-	if err != nil {
-		return n, err
-	}
-	for i := range newest.Events {
-		m.clock.restore(newest.Events[i].Stamp())
-	}
-	return n, m.restoreSources(ctx)
+	return nil
 }
 
 func (m *Manager) rules() rules {

@@ -269,8 +269,15 @@ func TestFind(t *testing.T) {
 
 // A storage that reads a backend passes each group to the manager while it reads it. The
 // restore after it does not repeat that.
-func TestRestorePassesEachGroupOnce(t *testing.T) {
-	s := &followed{GroupStorage: memory()}
+func TestRestoreLoadsWhatIsNotPassed(t *testing.T) {
+	for _, passesStored := range []bool{true, false} {
+		t.Run(fmt.Sprint(passesStored), func(t *testing.T) { testRestore(t, passesStored) })
+	}
+}
+
+func testRestore(t *testing.T, passesStored bool) {
+	t.Helper()
+	s := &followed{GroupStorage: memory(), passesStored: passesStored}
 	writer := newManager(t, s.GroupStorage, grouping.DefaultOptions)
 	var groups []*grouping.AlertGroup
 	for i := range 3 {
@@ -284,8 +291,10 @@ func TestRestorePassesEachGroupOnce(t *testing.T) {
 	m, err := grouping.NewManager(s, grouping.NewClock(), func(u grouping.Update) { updates[u.ID]++ },
 		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
 	require.NoError(t, err)
-	for _, g := range groups[:2] { // the third one was only in memory
-		s.notify(g.ID, nil, g)
+	if passesStored {
+		for _, g := range groups {
+			s.notify(g.ID, nil, g)
+		}
 	}
 	n, err := m.RestoreGroups(t.Context())
 	require.NoError(t, err)
@@ -300,10 +309,14 @@ func TestRestorePassesEachGroupOnce(t *testing.T) {
 type followed struct {
 	grouping.GroupStorage
 
-	notify func(id grouping.ID, before, group *grouping.AlertGroup)
+	notify       func(id grouping.ID, before, group *grouping.AlertGroup)
+	passesStored bool
 }
 
-func (s *followed) Follow(fn func(id grouping.ID, before, group *grouping.AlertGroup)) { s.notify = fn }
+func (s *followed) Follow(fn func(id grouping.ID, before, group *grouping.AlertGroup)) bool {
+	s.notify = fn
+	return s.passesStored
+}
 
 func TestAConflictLosesNothing(t *testing.T) {
 	s := &spy{GroupStorage: memory()}

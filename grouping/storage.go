@@ -145,7 +145,10 @@ type Follower interface {
 	// own Store or Delete. group is nil if the group was deleted. before is the state
 	// from which group was made, or nil. Call Follow at most once, before the storage is
 	// used. fn must not block or call the storage.
-	Follow(fn func(id ID, before, group *AlertGroup))
+	//
+	// If Follow returns true, the storage also calls fn for each stored group that it reads.
+	// Then nobody needs to load all groups.
+	Follow(fn func(id ID, before, group *AlertGroup)) (passesStored bool)
 
 	// FollowSources is Follow for the documents of sources. They are never deleted.
 	FollowSources(fn func(source *SourceDocument))
@@ -156,7 +159,7 @@ type Follower interface {
 type NoFollow struct{}
 
 // Follow implements Follower.
-func (NoFollow) Follow(func(ID, *AlertGroup, *AlertGroup)) {}
+func (NoFollow) Follow(func(ID, *AlertGroup, *AlertGroup)) (passesStored bool) { return false }
 
 // FollowSources implements Follower.
 func (NoFollow) FollowSources(func(*SourceDocument)) {}

@@ -188,7 +188,10 @@ func NewTiered(
 }
 
 // Follow implements grouping.GroupStorage.
-func (t *Tiered) Follow(fn func(id grouping.ID, before, group *grouping.AlertGroup)) { t.notify = fn }
+func (t *Tiered) Follow(fn func(id grouping.ID, before, group *grouping.AlertGroup)) (passesStored bool) {
+	t.notify = fn
+	return true
+}
 
 // FollowSources implements grouping.GroupStorage.
 func (t *Tiered) FollowSources(fn func(source *grouping.SourceDocument)) { t.notifySource = fn }
