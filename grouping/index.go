@@ -325,17 +325,10 @@ func (x *index) room(key Key, maxGroups, maxSources int) (full *FullError, oldes
 	}
 	x.mu.Lock() // order writes
 	defer x.mu.Unlock()
-	for _, state := range []State{StateResolved, StateUnreported, StateSuppressed} {
-		if x.totals.Groups[state] == 0 {
-			continue
-		}
-		x.order(SortUpdated).Descend(func(p indexEntry) bool {
-			oldest = p.group
-			return p.group.State != state
-		})
-		return full, oldest
+	if last, ok := x.order(sortEviction).Max(); ok && slices.Contains(evictableStates(), last.group.State) {
+		oldest = last.group
 	}
-	return full, nil
+	return full, oldest
 }
 
 // limitReached returns the limit that leaves no room for a new group, or nil.

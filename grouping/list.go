@@ -165,6 +165,14 @@ const maxSortName = 200
 // acknowledgedRank makes the acknowledged groups follow all others.
 const acknowledgedRank = int64(SeverityNone+1) * 8
 
+// sortEviction is the order of the index in which the last group is evicted first: resolved
+// groups rather than others, and of these the one that changed longest ago. Nobody can ask for
+// it.
+const sortEviction Sort = "eviction"
+
+// evictableStates returns the states of groups that can be evicted, the last one first.
+func evictableStates() []State { return []State{StateSuppressed, StateUnreported, StateResolved} }
+
 // positionOf returns the position of a group. acknowledged is what IsAcknowledged says.
 func (s Sort) positionOf(g *AlertGroup, acknowledged bool) position {
 	p := position{name: g.Name[:min(len(g.Name), maxSortName)], id: g.ID}
@@ -176,10 +184,12 @@ func (s Sort) positionOf(g *AlertGroup, acknowledged bool) position {
 		p.number = -int64(g.Counts.Firing)
 	case SortUpdated:
 		p.number = -g.UpdatedAt.UnixMilli()
+	case sortEviction:
+		p.rank, p.number = int64(slices.Index(evictableStates(), g.State)), -g.UpdatedAt.UnixMilli()
 	case SortSeverity:
 		p.rank, p.number = int64(g.Severity.urgency()), -g.NewestAt.Unix()
 		if g.Counts.Firing == 0 {
-			p.rank += int64(SeverityNone+1) * int64(1+slices.Index([]State{StateSuppressed, StateUnreported, StateResolved}, g.State))
+			p.rank += int64(SeverityNone+1) * int64(1+slices.Index(evictableStates(), g.State))
 		}
 		if acknowledged {
 			p.rank += acknowledgedRank
