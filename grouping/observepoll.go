@@ -461,8 +461,8 @@ func (m *Manager) joinAPIGroup(ctx context.Context, g *AlertGroup) {
 	}
 	if err == nil {
 		_, err = m.write(ctx, old.ID, func(base *AlertGroup) (Change, error) {
-			if base == nil || base.IsTombstone() {
-				return Change{}, errNoChange
+			if base == nil || base.Stamp != old.Stamp {
+				return Change{}, errNoChange // it was removed or changed meanwhile: the next notification moves the rest
 			}
 			return m.planRemoval(base, base.fingerprints()), nil
 		})

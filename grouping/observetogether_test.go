@@ -61,3 +61,38 @@ func TestAPollJoinsAGroupOfTheAPI(t *testing.T) {
 	require.Equal(t, key, groups[0].Key)
 	require.Len(t, groups[0].Alerts, 2)
 }
+
+// A person writes to a group that only the API told of, while its notes move to the real key.
+func TestANoteThatIsWrittenWhileItsGroupMoves(t *testing.T) {
+	opts := grouping.DefaultOptions
+	opts.Receivers = []grouping.SourceReceiver{{Source: key.Source, Receiver: key.Receiver}}
+	s := &spy{GroupStorage: memory()}
+	m := newManager(t, s, opts)
+	a, ctx := alert("a"), t.Context()
+	require.NoError(t, m.ObservePoll(ctx, key.Source, "http://am-0", grouping.Poll{
+		At: time.Now(), Alerts: []grouping.ObservedAlert{listed(a)}, Complete: true,
+	}))
+	groups, err := m.ByFingerprint(ctx, a.Fingerprint)
+	require.NoError(t, err)
+	old := groups[0].ID
+	_, err = m.AddNote(ctx, old, grouping.NoteRequest{By: jo, ID: "n1", Text: "text"})
+	require.NoError(t, err)
+
+	late := false
+	s.beforeStore(10, func() {
+		if g := s.lastChange().Group; !late && g.ID == key.ID() && len(g.Notes) > 0 {
+			late = true
+			_, err := m.AddNote(ctx, old, grouping.NoteRequest{By: jo, ID: "n2", Text: "text"})
+			require.NoError(t, err)
+		}
+	})
+	for range 2 {
+		_, err = m.Ingest(ctx, notification(a))
+		require.NoError(t, err)
+	}
+	require.True(t, late)
+	all, err := m.All(ctx)
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Len(t, all[0].Notes, 2)
+}
