@@ -130,13 +130,7 @@ func applyAlert(g *AlertGroup, key Key, na NotifiedAlert, stamp Stamp, r rules) 
 // applyRemoval returns the change that removes the alerts from the group.
 func applyRemoval(g *AlertGroup, fps []Fingerprint, stamp Stamp) Change {
 	tr := newTransition(g, g.Key, stamp)
-	for _, fp := range fps {
-		i, ok := tr.find(fp)
-		if !ok {
-			continue
-		}
-		tr.remove(i)
-	}
+	tr.remove(fps)
 	if len(tr.alerts) == 0 {
 		tr.log.addForGroup(EventExpired, g.GroupLabels)
 	} else {

@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -13,6 +14,8 @@ type Sent struct {
 	recent map[ID][]sentRecently // by group
 	// flushes has what a flush sent to a receiver. One flush can touch several groups.
 	flushes map[flushTarget]sentRecently
+	// forgetAt is the number of flushes at which old ones are forgotten.
+	forgetAt int
 }
 
 // flushTarget is a receiver that a flush notified.
@@ -27,12 +30,13 @@ type sentRecently struct {
 	from             []string // external URLs of the Alertmanagers that sent copies to Muster
 }
 
-// maxFlushes is the number of flushes from which on old ones are forgotten.
+// maxFlushes is the number of flushes from which on old ones are forgotten. If many are recent,
+// they are looked at again only after their number doubled.
 const maxFlushes = 1024
 
 // NewSent returns a Sent for the beginning of a stream.
 func NewSent() *Sent {
-	return &Sent{recent: map[ID][]sentRecently{}, flushes: map[flushTarget]sentRecently{}}
+	return &Sent{recent: map[ID][]sentRecently{}, flushes: map[flushTarget]sentRecently{}, forgetAt: maxFlushes}
 }
 
 // Add returns the number of the notification that a notified or delivered event is about,
@@ -76,12 +80,9 @@ func (s *sentRecently) isSame(o *sentRecently) bool {
 }
 
 func (s *Sent) rememberFlush(target flushTarget, sent sentRecently) {
-	if len(s.flushes) >= maxFlushes {
-		for known, r := range s.flushes {
-			if !isSoonAfter(sent.at, r.at) {
-				delete(s.flushes, known)
-			}
-		}
+	if len(s.flushes) >= s.forgetAt {
+		maps.DeleteFunc(s.flushes, func(_ flushTarget, r sentRecently) bool { return !isSoonAfter(sent.at, r.at) })
+		s.forgetAt = max(maxFlushes, 2*len(s.flushes))
 	}
 	s.flushes[target] = sent
 }

@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -55,4 +56,15 @@ func TestSent(t *testing.T) {
 		add(1000+i, "c", delivered("pager", "slack", string(NewClock().Stamp()), 2))
 	}
 	require.LessOrEqual(t, len(s.flushes), maxFlushes+1)
+	// In a storm, not every delivery may look at all the others.
+	looked := 0
+	for i := range 8 * maxFlushes {
+		before := s.forgetAt
+		add(10_000, "c", delivered("pager", "slack", "storm "+strconv.Itoa(i), 2))
+		if s.forgetAt != before {
+			looked++
+		}
+	}
+	require.LessOrEqual(t, looked, 4)
+	require.Greater(t, s.forgetAt, len(s.flushes))
 }

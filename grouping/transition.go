@@ -168,16 +168,26 @@ func (tr *transition) find(fp Fingerprint) (int, bool) {
 	})
 }
 
-// remove removes the alert at the index in the list.
-func (tr *transition) remove(i int) {
-	a := tr.alerts[i]
-	tr.log.addForAlert(EventExpired, a, a)
-	tr.removed[a.Fingerprint] = tr.stamp.supersedes(a.Stamp)
-	if m := findMutes(tr.mutes, a.Fingerprint); m != nil {
-		tr.removed[a.Fingerprint] = tr.stamp.supersedes(max(a.Stamp, m.Stamp))
+// remove removes those of the alerts that the group has.
+func (tr *transition) remove(fps []Fingerprint) {
+	gone := make(map[Fingerprint]bool, len(fps))
+	for _, fp := range fps {
+		i, known := tr.find(fp)
+		if !known {
+			continue
+		}
+		a := tr.alerts[i]
+		last := a.Stamp
+		if m := findMutes(tr.mutes, fp); m != nil {
+			last = max(last, m.Stamp)
+		}
+		tr.removed[fp], gone[fp] = tr.stamp.supersedes(last), true
+		tr.log.addForAlert(EventExpired, a, a)
 	}
-	tr.alerts = slices.Delete(tr.alerts, i, i+1)
-	tr.mutes = slices.DeleteFunc(tr.mutes, func(m *AlertMutes) bool { return m.Fingerprint == a.Fingerprint })
+	if len(gone) > 0 {
+		tr.alerts = slices.DeleteFunc(tr.alerts, func(a *Alert) bool { return gone[a.Fingerprint] })
+		tr.mutes = slices.DeleteFunc(tr.mutes, func(m *AlertMutes) bool { return gone[m.Fingerprint] })
+	}
 }
 
 // enforceLimit keeps the group within its maximum number of alerts. It evicts
@@ -214,10 +224,11 @@ func (tr *transition) enforceLimit(listed []*NotifiedAlert) (remaining []*Notifi
 		)
 	})
 	excess := max(0, len(tr.alerts)+firing-tr.maxAlerts)
+	var evicted []Fingerprint
 	for _, a := range evictable[:min(excess, len(evictable))] {
-		i, _ := tr.find(a.Fingerprint)
-		tr.remove(i)
+		evicted = append(evicted, a.Fingerprint)
 	}
+	tr.remove(evicted)
 	slices.SortStableFunc(added, func(a, b *NotifiedAlert) int { return cmp.Compare(a.Status, b.Status) }) // firing alerts first
 	free := max(0, tr.maxAlerts-len(tr.alerts))
 	excluded := map[*NotifiedAlert]bool{}
