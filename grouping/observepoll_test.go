@@ -185,3 +185,33 @@ func TestOneMusterPolls(t *testing.T) {
 		require.True(t, polls(newManager(t, s, opts)), "after a restart, nobody else can poll")
 	})
 }
+
+// A Muster says that another one polls a source, also after that one was killed, until it may
+// poll itself.
+func TestAnotherMusterPolls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory()
+		one, two := newManager(t, s, grouping.DefaultOptions), newManager(t, s, grouping.DefaultOptions)
+		_, err := one.Ingest(t.Context(), notification(alert("a")))
+		require.NoError(t, err)
+		elsewhere := func(m *grouping.Manager) time.Time {
+			t.Helper()
+			_, err := m.AcquirePolling(t.Context(), key.Source, time.Minute)
+			require.NoError(t, err)
+			_, err = m.Ingest(t.Context(), notification(alert("a")))
+			require.NoError(t, err)
+			reports, err := m.SourceReports(t.Context())
+			require.NoError(t, err)
+			require.Len(t, reports, 1)
+			return reports[0].PolledElsewhereAt
+		}
+		began := time.Now()
+		require.Zero(t, elsewhere(one))
+		require.True(t, began.Equal(elsewhere(two)))
+		require.Zero(t, elsewhere(one))
+		time.Sleep(2 * time.Minute)
+		require.Zero(t, elsewhere(two))
+		require.NoError(t, two.ReleasePolling(t.Context(), key.Source))
+		require.Zero(t, elsewhere(one))
+	})
+}

@@ -185,10 +185,13 @@ func (m *Manager) SourceReports(ctx context.Context) ([]SourceReport, error) {
 	}
 	reports := make([]SourceReport, 0, len(names))
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		t := totals.Sources[name]
+		t, d := totals.Sources[name], m.sources.get(name)
 		r := SourceReport{
 			Source: name, Groups: t.Groups, Webhook: WebhookReport{LastAt: t.LastNotification, Alertmanagers: t.Alertmanagers},
-			TooManySilences: len(m.sources.get(name).Silences) >= MaxSilences,
+			TooManySilences: len(d.Silences) >= MaxSilences,
+		}
+		if l := d.Leases[pollingLease]; l != nil && l.Holder != m.clock.Writer() {
+			r.PolledElsewhereAt = l.RenewedAt
 		}
 		if s := m.observed.known(name); s != nil {
 			r.Recorder, _ = s.report(now)

@@ -90,7 +90,10 @@ type SourceReport struct {
 	Groups   int
 	Webhook  WebhookReport
 	Recorder RecorderReport
-	Pollers  []PollReport // by URL; empty: no Alertmanager of the source is polled
+	Pollers  []PollReport // by URL; empty: this Muster polls no Alertmanager of the source
+	// PolledElsewhereAt is when another Muster last said that it polls the Alertmanagers of the
+	// source, or zero.
+	PolledElsewhereAt time.Time
 	// TooManySilences is true if the oldest expired silences were removed, because there
 	// were too many.
 	TooManySilences bool

@@ -351,3 +351,16 @@ func TestRowVersions(t *testing.T) {
 	require.Equal(t, a.Change, row(groups[2], s, nil).Change)
 	require.NotEqual(t, a.Version, row(groups[2], s, nil).Version, "the spark changes with time")
 }
+
+// Of several Musters one asks the API of a source. The others say so, until it is silent for long.
+func TestAnotherMusterAsksTheAPI(t *testing.T) {
+	r, groups := newRenderer(t), fixture.Groups(night)
+	status := func(ago time.Duration) string {
+		s := newSite(groups)
+		s.Sources[0].Pollers, s.Sources[0].PolledElsewhereAt = nil, s.Now.Add(-ago)
+		return text(t, renderPage(t, r, NewStatusPage(s, exampleStatusInput())))
+	}
+	require.Contains(t, status(40*time.Second), "○another Muster asks 40s ago")
+	require.NotContains(t, status(40*time.Second), "silences are unknown")
+	require.Contains(t, status(10*time.Minute), "○not set up silences are unknown")
+}

@@ -28,6 +28,7 @@ var (
 	stateReceiving = Severity{Class: "ok", Shape: "✓", Word: "receiving"}
 	stateSilent    = Severity{Class: "warn", Shape: "◆", Word: "silent"}
 	stateNotSetUp  = Severity{Class: "other mute", Shape: "○", Word: "not set up"}
+	stateElsewhere = Severity{Class: "other mute", Shape: "○", Word: "another Muster asks"}
 	stateAnswers   = Severity{Class: "ok", Shape: "✓", Word: "answers"}
 	stateFails     = Severity{Class: "crit", Shape: "▲", Word: "fails"}
 )
@@ -111,7 +112,11 @@ func (s *Site) recorderReceived(r *grouping.SourceReport) Received {
 }
 
 func (s *Site) apiReceived(r *grouping.SourceReport) Received {
-	if len(r.Pollers) == 0 {
+	switch {
+	case len(r.Pollers) > 0:
+	case s.isPolledElsewhere(r):
+		return Received{State: stateElsewhere, At: newMoment(r.PolledElsewhereAt, s.Now)}
+	default:
 		return Received{State: stateNotSetUp, Details: []string{"silences are unknown"}}
 	}
 	var out Received

@@ -30,7 +30,13 @@ func (s *Site) knowsCauses(source string) bool {
 		return s.Past.CausesKnown
 	}
 	r := s.report(source)
-	return len(r.Pollers) > 0 || !r.Recorder.LastAt.IsZero()
+	return len(r.Pollers) > 0 || !r.Recorder.LastAt.IsZero() || s.isPolledElsewhere(&r)
+}
+
+// isPolledElsewhere reports whether another Muster polls the source, and stores what it hears. It
+// says so at each interval, and this one takes over after two.
+func (s *Site) isPolledElsewhere(r *grouping.SourceReport) bool {
+	return s.Now.Sub(r.PolledElsewhereAt) <= 2*s.PollInterval
 }
 
 // causesSilent says in a sentence why Muster may not know what a source suppresses. It is ""
@@ -38,14 +44,14 @@ func (s *Site) knowsCauses(source string) bool {
 func (s *Site) causesSilent(source string) string {
 	r := s.report(source)
 	name := "Source " + isolate(source)
-	newest := r.Recorder.LastAt
+	newest := latest(r.Recorder.LastAt, r.PolledElsewhereAt)
 	for _, p := range r.Pollers {
 		if p.LastAt.After(newest) {
 			newest = p.LastAt
 		}
 	}
 	switch {
-	case len(r.Pollers) == 0 && r.Recorder.LastAt.IsZero():
+	case len(r.Pollers) == 0 && newest.IsZero():
 		return name + " has no API configured."
 	case newest.IsZero():
 		return "The API of source " + isolate(source) + " never answered."
