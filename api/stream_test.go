@@ -181,7 +181,7 @@ func TestResponseMemoryLimit(t *testing.T) {
 	require.Eventually(t, func() bool { return h.Limits.Limit("responses").Rejected() == stalled-fit }, 20*time.Second, time.Millisecond)
 	const full = "response memory is in use by slow clients, try again"
 	h.RequireRejected(t, "API", h.Get("/api/v1/groups"), http.StatusServiceUnavailable, full)
-	h.RequireRejected(t, "page", h.Get("/groups/"+string(kept.Group)), http.StatusServiceUnavailable, full)
+	requireSentence(t, h.Get("/groups/"+string(kept.Group)), "Response memory is in use by slow clients, try again.\n")
 	h.PostResult(t, wiretest.Body())
 	require.Equal(t, http.StatusOK, h.Get("/metrics").Code)
 	require.Equal(t, http.StatusOK, h.Get("/-/ready").Code)
@@ -194,13 +194,22 @@ func TestTooManyReaders(t *testing.T) {
 	h := testserver.New(t, testserver.Options{MaxReaders: 1})
 	place, ok := h.Limits.Limit("readers").Take(1)
 	require.True(t, ok)
-	for _, path := range []string{"/", "/api/v1/groups", "/go?receiver=x"} {
-		h.RequireRejected(t, path, h.Get(path), http.StatusServiceUnavailable, "too many concurrent requests, try again")
+	for _, path := range []string{"/", "/go?receiver=x"} {
+		requireSentence(t, h.Get(path), "Too many concurrent requests, try again.\n")
 	}
+	h.RequireRejected(t, "API", h.Get("/api/v1/groups"), http.StatusServiceUnavailable, "too many concurrent requests, try again")
 	h.PostResult(t, wiretest.Body())
 	place.Release()
 	require.Contains(t, h.Get("/status").Body.String(),
 		`<td>Concurrent readers</td><td data-h="value">1</td><td data-h="reached"><b>3 times</b>`)
+}
+
+// requireSentence requires the answer that a reader of a page gets if Muster has no room for it.
+func requireSentence(t *testing.T, w *httptest.ResponseRecorder, want string) {
+	t.Helper()
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Equal(t, "text/plain; charset=utf-8", w.Header().Get("Content-Type"))
+	require.Equal(t, want, w.Body.String())
 }
 
 // A slow client gets the whole answer, even if it takes long.

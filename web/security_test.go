@@ -61,7 +61,9 @@ func TestEveryRouteRequiresThePassword(t *testing.T) {
 			require.Equal(t, http.StatusUnauthorized, a.Code, "%s %s %s", method, path, credentials)
 			require.Equal(t, "Basic", a.Header.Get("WWW-Authenticate"), path)
 			require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"), path)
-			require.Contains(t, []string{"", "Unauthorized\n"}, a.Text, path)
+			require.Contains(t, []string{
+				"", "The user or the password is missing or wrong.\n", `{"error":"the user or the password is missing or wrong"}`,
+			}, a.Text, path)
 		}
 	}
 	allRoutes(t, h, asks)

@@ -105,7 +105,11 @@ func (s *Server) reject(w http.ResponseWriter, r *http.Request, err error) {
 	if notification {
 		s.rejected.Reject(r.Context(), r.RemoteAddr, code, reason, err.Error())
 	}
-	http.Error(w, http.StatusText(code), code)
+	text := err.Error()
+	if code == http.StatusUnauthorized {
+		text = "the user or the password is missing or wrong"
+	}
+	reply.Refuse(w, r, code, text)
 }
 
 // isOpen reports whether a request is a probe. It compares the path as it is

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -57,6 +58,8 @@ func TestTheRateLimit(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, e.ask(http.MethodPost, "/webhook", "", ""))
 	require.Equal(t, []refusal{{http.StatusServiceUnavailable, "overloaded", errRateLimit.Error()}}, e.seen())
 	require.Equal(t, http.StatusOK, e.ask(http.MethodGet, "/-/healthy", "", ""))
+	require.Equal(t, "Rate limit of the web config file reached, try again.\n", e.read("/"))
+	require.JSONEq(t, `{"error":"rate limit of the web config file reached, try again"}`, e.read("/api/v1/groups"))
 
 	e.write("http_server_config: {headers: {X-Frame-Options: deny}}\nrate_limit: {interval: 1h, burst: 1}\n")
 	e.look()
@@ -70,6 +73,17 @@ func TestTheRateLimit(t *testing.T) {
 	e.look()
 	require.Len(t, e.config.Problems(), 1)
 	require.Contains(t, e.config.Problems()[0], "rate_limit: burst must be at least 1")
+}
+
+// read returns the answer to a GET without a user.
+func (e *edge) read(path string) string {
+	e.t.Helper()
+	res, err := e.client.Get(e.url + path)
+	require.NoError(e.t, err)
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	require.NoError(e.t, err)
+	return string(text)
 }
 
 // protocol returns the protocol of a response to a client that supports HTTP/2.

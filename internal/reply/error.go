@@ -1,9 +1,11 @@
 package reply
 
 import (
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -14,6 +16,26 @@ import (
 // Fail ends a request with an error as JSON.
 func Fail(c *gin.Context, code int, message string) {
 	c.AbortWithStatusJSON(code, gin.H{"error": message})
+}
+
+// Refuse answers a request that is not worked on, with as little work as possible: a request
+// for the API with an error as JSON, and one for a page with a sentence.
+func Refuse(w http.ResponseWriter, r *http.Request, code int, message string) {
+	if !strings.Contains(r.URL.Path, "/api/") {
+		http.Error(w, strings.ToUpper(message[:1])+message[1:]+".", code)
+		return
+	}
+	text, _ := json.Marshal(map[string]string{"error": message}) // strings can always be encoded
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = w.Write(text)
+}
+
+// refuseBusy ends a request because a limit is reached.
+func refuseBusy(c *gin.Context, message string) {
+	c.Abort()
+	Refuse(c.Writer, c.Request, http.StatusServiceUnavailable, message)
 }
 
 // Error ends a request with the status code that matches the error. It logs only

@@ -2,7 +2,6 @@ package reply
 
 import (
 	"fmt"
-	"net/http"
 
 	"github.com/gin-gonic/gin"
 
@@ -74,7 +73,7 @@ const readerKey = "reader"
 func (r *Readers) Admit(c *gin.Context) {
 	slot, ok := r.slots.Take(1)
 	if !ok {
-		Fail(c, http.StatusServiceUnavailable, "too many concurrent requests, try again")
+		refuseBusy(c, "too many concurrent requests, try again")
 		return
 	}
 	c.Set(readerKey, &slot)
@@ -107,7 +106,7 @@ func (r *Readers) Hold(c *gin.Context, size int64) (limit.Hold, bool) {
 			c.Writer.Header().Del(name)
 		}
 		c.Header("Cache-Control", "no-store")
-		Fail(c, http.StatusServiceUnavailable, "response memory is in use by slow clients, try again")
+		refuseBusy(c, "response memory is in use by slow clients, try again")
 		return limit.Hold{}, false
 	}
 	if slot, ok := c.Get(readerKey); ok {

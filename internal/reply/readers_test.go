@@ -47,14 +47,14 @@ func TestReadersAreAdmitted(t *testing.T) {
 	during = func() {
 		second := get()
 		require.Equal(t, http.StatusServiceUnavailable, second.Code)
-		require.JSONEq(t, `{"error":"response memory is in use by slow clients, try again"}`, second.Body.String())
+		require.Equal(t, "Response memory is in use by slow clients, try again.\n", second.Body.String())
 		require.Empty(t, second.Header().Get("ETag"), "the answer must not be cached")
 		require.Equal(t, "no-store", second.Header().Get("Cache-Control"))
 	}
 	require.Equal(t, http.StatusOK, get().Code)
 	slot, ok := slots.Take(1)
 	require.True(t, ok)
-	require.JSONEq(t, `{"error":"too many concurrent requests, try again"}`, get().Body.String())
+	require.Equal(t, "Too many concurrent requests, try again.\n", get().Body.String())
 	slot.Release()
 	require.Equal(t, http.StatusOK, get().Code)
 	require.Zero(t, slots.Used()+bytes.Used())
