@@ -63,7 +63,7 @@ func (f *Storage) StoreCheckpoint(ctx context.Context, name grouping.Stamp, data
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return f.update("store checkpoint", func(tx *bbolt.Tx) error {
+	return f.update("store checkpoint", func(tx *writeTx) error {
 		bucket := tx.Bucket(bucketCheckpoints)
 		if err := deletePrefix(bucket, []byte(name)); err != nil {
 			return err
@@ -84,7 +84,7 @@ func (f *Storage) DeleteCheckpoint(ctx context.Context, name grouping.Stamp) err
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return f.update("delete checkpoint", func(tx *bbolt.Tx) error {
+	return f.update("delete checkpoint", func(tx *writeTx) error {
 		return deletePrefix(tx.Bucket(bucketCheckpoints), []byte(name))
 	})
 }

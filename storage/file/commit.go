@@ -1,6 +1,7 @@
 package file
 
 import (
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -15,7 +16,7 @@ const commitDelay = 500 * time.Microsecond
 
 // queuedWrite is the write of one caller.
 type queuedWrite struct {
-	fn   func(*bbolt.Tx) error
+	fn   func(*writeTx) error
 	err  error
 	done chan struct{} // closed when err is known
 }
@@ -23,7 +24,7 @@ type queuedWrite struct {
 // update runs a write and returns when it is on disk. Writes that arrive during
 // a commit wait, and the first of them commits them all together. If other writers were
 // active during the last commit, it waits a moment for their next writes, too.
-func (f *Storage) update(op string, fn func(tx *bbolt.Tx) error) error {
+func (f *Storage) update(op string, fn func(tx *writeTx) error) error {
 	w := &queuedWrite{fn: fn, done: make(chan struct{})}
 	f.mu.Lock()
 	f.waiting = append(f.waiting, w)
@@ -77,8 +78,9 @@ func (f *Storage) commitWaiting() {
 	f.waiting = nil
 	f.mu.Unlock()
 	writeFailed := false
-	err := f.commit(func(tx *bbolt.Tx) error {
-		if err := f.dropTombstones(tx); err != nil {
+	dropped := 0
+	err := f.commit(func(tx *writeTx) (err error) {
+		if dropped, err = f.dropTombstones(tx); err != nil {
 			return err
 		}
 		for _, w := range writes {
@@ -90,6 +92,9 @@ func (f *Storage) commitWaiting() {
 		return nil
 	})
 	f.mu.Lock()
+	if err == nil {
+		f.tombstones = slices.Delete(f.tombstones, 0, dropped)
+	}
 	f.active = len(writes) + len(f.waiting)
 	f.mu.Unlock()
 	for _, w := range writes {
@@ -101,17 +106,32 @@ func (f *Storage) commitWaiting() {
 	}
 }
 
-// commit runs one transaction. It fails if the file is not at its path, because
-// the next start would not find the written data.
-func (f *Storage) commit(fn func(tx *bbolt.Tx) error) error {
+// commit makes the changes of one or more writes. It fails if the file is not at its path,
+// because the next start would not find the written data.
+func (f *Storage) commit(fn func(tx *writeTx) error) error {
 	if err := f.verifyPath(); err != nil {
 		return err
 	}
-	return f.handle.Load().commit(fn)
+	return f.handle.Load().write(fn)
 }
 
+// view reads the pages, after the changes in the log were written to them. If that fails, it
+// reads the open transaction, and no write is made meanwhile.
 func (f *Storage) view(op string, fn func(tx *bbolt.Tx) error) error {
-	if err := f.handle.Load().view(fn); err != nil {
+	h := f.handle.Load()
+	read := h.view
+	if h.ahead.Load() {
+		f.commitLock <- struct{}{}
+		h = f.handle.Load()
+		if h.flush() == nil {
+			<-f.commitLock
+			read = h.view
+		} else {
+			defer func() { <-f.commitLock }()
+			read = h.viewAhead
+		}
+	}
+	if err := read(fn); err != nil {
 		return f.fault(op, err)
 	}
 	return nil

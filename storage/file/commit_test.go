@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.etcd.io/bbolt"
 )
 
 // A commit waits for the other writers of the last one, but only a moment.
@@ -21,7 +20,7 @@ func TestCommitsGatherWrites(t *testing.T) {
 		}
 		write := func() {
 			// The first write is the one that gathers.
-			go func() { _ = f.update("test", func(*bbolt.Tx) error { return nil }) }()
+			go func() { _ = f.update("test", func(*writeTx) error { return nil }) }()
 		}
 		f.waiting = []*queuedWrite{{}}
 		require.Zero(t, gather(0), "the first commit")

@@ -17,15 +17,15 @@ import (
 )
 
 // bytesOf returns the recorded size of events, and their real size.
-func (s *simulated) bytesOf(t *testing.T, buckets func(*bbolt.Tx) *eventBuckets) (recorded, real int64) {
+func (s *simulated) bytesOf(t *testing.T, buckets func(*writeTx) *eventBuckets) (recorded, real int64) {
 	t.Helper()
 	require.NoError(t, s.file.view("size", func(tx *bbolt.Tx) error {
-		b := buckets(tx)
+		b := buckets(newWriteTx(tx, nil))
 		recorded = b.bytes
-		for id, text := range scan(b.events) {
+		for id, text := range scan(b.events.Bucket) {
 			real += int64(len(id) + len(text))
 		}
-		for _, stored := range scan(b.contents) {
+		for _, stored := range scan(b.contents.Bucket) {
 			_, text := splitContent(stored)
 			real += int64(len(text))
 		}
@@ -123,13 +123,14 @@ func TestFileReadsContentsOfEarlierVersions(t *testing.T) {
 	s := simulate(t, Options{HistoryRetention: 10 * time.Hour})
 	first := s.FiredChange(t, nil, groupKey("0"), "one", "two")
 	g := s.MustStore(t, first)
-	require.NoError(t, s.file.update("test", func(tx *bbolt.Tx) error {
+	require.NoError(t, s.file.update("test", func(tx *writeTx) error {
 		contents, uses := tx.Bucket(bucketContents), tx.Bucket(bucketUses)
 		for _, e := range first.Events {
 			key := contentKey(e.DocumentID(), e.Content)
 			text := bytes.Clone(contents.Get(key))
 			require.NotNil(t, text)
-			if err := errors.Join(contents.Delete(key), contents.Put([]byte(e.Content), text), uses.Put([]byte(e.ID), []byte(e.Content))); err != nil {
+			err := errors.Join(contents.Delete(key), put(contents, e.Content, text), put(uses, e.ID, e.Content))
+			if err != nil {
 				return err
 			}
 		}

@@ -25,9 +25,9 @@ import (
 type encodedEvent struct {
 	document grouping.ID
 	changed  bool
-	id       []byte
-	json     []byte
-	hash     []byte // of its content, or empty
+	id       string
+	json     string
+	hash     string // of its content, or ""
 	content  string // "" if it is not known
 }
 
@@ -41,7 +41,7 @@ func encodeEvents(events []grouping.Event, contents grouping.ContentTexts) ([]en
 		}
 		encoded = append(encoded, encodedEvent{
 			document: e.DocumentID(), changed: e.Kind == grouping.EventChanged,
-			id: []byte(e.ID), json: []byte(text[len(e.ID):]), hash: []byte(e.Content), content: contents[e.Content],
+			id: e.ID, json: text[len(e.ID):], hash: e.Content, content: contents[e.Content],
 		})
 	}
 	return encoded, nil
@@ -52,7 +52,7 @@ func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event, conte
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return f.update("push events", func(tx *bbolt.Tx) error {
+	return f.update("push events", func(tx *writeTx) error {
 		for i := range events {
 			encoded, err := encodeEvents(events[i:i+1], contents)
 			if err != nil || !durable.Storable(&events[i]) {
@@ -69,33 +69,36 @@ func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event, conte
 // eventBuckets are the buckets of the history, or those of the changed events, in one
 // transaction.
 type eventBuckets struct {
-	events, contents, uses, meta *bbolt.Bucket
+	events, contents, uses, meta *bucket
 
-	timeline *bbolt.Bucket // nil for changed events
-	keyBytes []byte        // the key of bytes in meta
-	bytes    int64         // size of the events and their contents
+	timeline *bucket // nil for changed events
+	newest   string  // the ID of the newest event
+	keyBytes []byte  // the key of bytes in meta
+	bytes    int64   // size of the events and their contents
 	maxBytes int64
 }
 
-func (f *Storage) historyBuckets(tx *bbolt.Tx) *eventBuckets {
+func (f *Storage) historyBuckets(tx *writeTx) *eventBuckets {
 	return (&eventBuckets{
 		events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), uses: tx.Bucket(bucketUses),
 		timeline: tx.Bucket(bucketTimeline), keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
 	}).open(tx)
 }
 
-func (f *Storage) changedBuckets(tx *bbolt.Tx) *eventBuckets {
+func (f *Storage) changedBuckets(tx *writeTx) *eventBuckets {
 	return (&eventBuckets{
 		events: tx.Bucket(bucketChanged), contents: tx.Bucket(bucketChangedContents), uses: tx.Bucket(bucketChangedUses),
 		keyBytes: keyChangedBytes, maxBytes: durable.MaxChanged(f.opts.MaxHistory),
 	}).open(tx)
 }
 
-func (b *eventBuckets) open(tx *bbolt.Tx) *eventBuckets {
+func (b *eventBuckets) open(tx *writeTx) *eventBuckets {
 	b.events.FillPercent, b.uses.FillPercent, b.contents.FillPercent = fillEvents, fillEvents, fillDocuments
 	if b.timeline != nil {
 		b.timeline.FillPercent = fillDocuments
 	}
+	newest, _ := b.events.Cursor().Last()
+	b.newest = string(newest)
 	b.meta = tx.Bucket(bucketMeta)
 	if v := b.meta.Get(b.keyBytes); len(v) == 8 {
 		b.bytes = int64(binary.BigEndian.Uint64(v)) //nolint:gosec // G115: an int64 was written
@@ -104,7 +107,7 @@ func (b *eventBuckets) open(tx *bbolt.Tx) *eventBuckets {
 }
 
 // addEvents writes events and their contents.
-func (f *Storage) addEvents(tx *bbolt.Tx, events []encodedEvent) error {
+func (f *Storage) addEvents(tx *writeTx, events []encodedEvent) error {
 	history, changed := f.historyBuckets(tx), f.changedBuckets(tx)
 	added := map[*eventBuckets]int{history: 0, changed: 0}
 	for i := range events {
@@ -156,17 +159,18 @@ func (f *Storage) trim(b *eventBuckets, added int) error {
 
 // add writes an event that is not stored yet, and its content.
 func (b *eventBuckets) add(e *encodedEvent) error {
-	if len(e.hash) > 0 {
+	if e.hash != "" {
 		if err := b.addContent(e); err != nil {
 			return err
 		}
 	}
-	if b.events.Get(e.id) != nil {
+	if e.id <= b.newest && b.events.Get([]byte(e.id)) != nil {
 		return nil
 	}
-	err := b.events.Put(e.id, e.json)
+	b.newest = max(b.newest, e.id)
+	err := put(b.events, e.id, e.json)
 	if b.timeline != nil {
-		err = errors.Join(err, b.timeline.Put(append([]byte(e.document), e.id...), nil))
+		err = errors.Join(err, put(b.timeline, string(e.document)+e.id, ""))
 	}
 	b.bytes += int64(len(e.id) + len(e.json))
 	return err
@@ -177,7 +181,7 @@ func (b *eventBuckets) add(e *encodedEvent) error {
 func (b *eventBuckets) addContent(e *encodedEvent) error {
 	key := contentKey(e.document, e.hash)
 	last, text := splitContent(b.contents.Get(key))
-	if bytes.Compare(e.id, last) <= 0 {
+	if e.id <= string(last) {
 		return nil
 	}
 	if last != nil {
@@ -186,14 +190,14 @@ func (b *eventBuckets) addContent(e *encodedEvent) error {
 		}
 	} else {
 		if text = []byte(e.content); len(text) == 0 {
-			text = contentOf(b.contents, e.document, e.hash)
+			text = contentOf(b.contents.Bucket, e.document, e.hash)
 		}
 		if len(text) == 0 {
 			return nil
 		}
 		b.bytes += int64(len(text))
 	}
-	return errors.Join(b.uses.Put(e.id, key), b.contents.Put(key, slices.Concat(e.id, text)))
+	return errors.Join(put(b.uses, e.id, key), put(b.contents, key, append([]byte(e.id), text...)))
 }
 
 // removeOldest removes the oldest event. It also removes the contents that no later
@@ -234,12 +238,10 @@ func (b *eventBuckets) removeContents(id []byte) error {
 
 // contentKey returns the key of a content. It begins with the ID of the document, so that
 // the contents of a write are on few pages.
-func contentKey[T ~string | ~[]byte](id grouping.ID, hash T) []byte {
-	return append([]byte(id), hash...)
-}
+func contentKey(id grouping.ID, hash string) []byte { return []byte(string(id) + hash) }
 
 // contentOf returns the text of a content of a document, or nil if there is no such content.
-func contentOf[T ~string | ~[]byte](contents *bbolt.Bucket, id grouping.ID, hash T) []byte {
+func contentOf(contents *bbolt.Bucket, id grouping.ID, hash string) []byte {
 	_, text := splitContent(contents.Get(contentKey(id, hash)))
 	if text == nil {
 		_, text = splitContent(contents.Get([]byte(hash))) // an earlier version had no ID in the key

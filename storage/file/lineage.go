@@ -44,13 +44,14 @@ func (f *Storage) MissingEvents(ctx context.Context, events []grouping.Event) (a
 		return nil, context.Cause(ctx)
 	}
 	err = f.view("absent", func(tx *bbolt.Tx) error {
-		history, changed := f.historyBuckets(tx), f.changedBuckets(tx)
+		read := newWriteTx(tx, nil)
+		history, changed := f.historyBuckets(read), f.changedBuckets(read)
 		for _, e := range events {
 			b := history
 			if e.Kind == grouping.EventChanged {
 				b = changed
 			}
-			stored := b.events.Get([]byte(e.ID)) != nil && (e.Content == "" || contentOf(b.contents, e.DocumentID(), e.Content) != nil)
+			stored := b.events.Get([]byte(e.ID)) != nil && (e.Content == "" || contentOf(b.contents.Bucket, e.DocumentID(), e.Content) != nil)
 			if durable.Storable(&e) && !stored {
 				absent = append(absent, e)
 			}

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"muster/grouping"
@@ -119,19 +118,24 @@ func (e *damagedFileError) Unwrap() error { return e.Err }
 func (*damagedFileError) Is(target error) bool { return target == durable.ErrDataGone }
 
 // prepare checks the schema, or upgrades to this one, creates the buckets, finds the
-// tombstones among the deletions in the file, and removes the old ones.
-func (f *Storage) prepare(tx *bbolt.Tx, deletions []tombstone) error {
+// tombstones among the deletions in the file.
+func (f *Storage) prepare(tx *writeTx, deletions []tombstone) error {
 	for _, name := range [][]byte{
 		bucketGroups, bucketHistory, bucketTimeline, bucketContents, bucketUses,
-		bucketChanged, bucketChangedContents, bucketChangedUses, bucketCheckpoints, bucketMeta,
+		bucketChanged, bucketChangedContents, bucketChangedUses, bucketCheckpoints, bucketMeta, bucketLog,
 	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
 	}
+	if log := tx.Bucket(bucketLog); log.Get(keyLog) == nil {
+		if err := log.Put(keyLog, make([]byte, logSize)); err != nil {
+			return err
+		}
+	}
 	meta := tx.Bucket(bucketMeta)
 	switch found := string(meta.Get(keySchema)); {
-	case found == "", found == durable.Schema:
+	case found == "", found == durable.Schema, found == schemaWithLog:
 	case durable.IsOlder(found): // what it has is read as it is
 		f.upgradedFrom = found
 	default:
@@ -142,28 +146,31 @@ func (f *Storage) prepare(tx *bbolt.Tx, deletions []tombstone) error {
 			return err
 		}
 	}
-	if err := meta.Put(keySchema, []byte(durable.Schema)); err != nil {
+	if err := meta.Put(keySchema, []byte(schemaWithLog)); err != nil {
 		return err
 	}
-	f.tombstones = nil
+	var tombstones []tombstone
 	documents := tx.Bucket(bucketGroups)
 	for _, t := range deletions {
 		if documents.Get([]byte(string(t.id)+grouping.HeadRecord)) == nil {
-			f.tombstones = append(f.tombstones, t)
+			tombstones = append(tombstones, t)
 		}
 	}
-	slices.SortFunc(f.tombstones, func(a, b tombstone) int { return cmp.Compare(a.deleted, b.deleted) })
-	return f.dropTombstones(tx)
+	slices.SortFunc(tombstones, func(a, b tombstone) int { return cmp.Compare(a.deleted, b.deleted) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tombstones = tombstones // the next write removes the old ones
+	return nil
 }
 
 // dropTombstones removes the tombstones that are older than durable.TombstoneAge, and
-// the oldest ones if there are too many.
-func (f *Storage) dropTombstones(tx *bbolt.Tx) error {
+// the oldest ones if there are too many. It returns the number of those that it dropped, which
+// are the first ones of f.tombstones.
+func (f *Storage) dropTombstones(tx *writeTx) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	documents := tx.Bucket(bucketGroups)
 	oldest := grouping.NewStamp(f.now().Add(-durable.TombstoneAge), 0, "")
-	n := 0
 	for _, t := range f.tombstones {
 		if t.deleted >= oldest && len(f.tombstones)-n <= durable.MaxTombstones {
 			break
@@ -174,13 +181,8 @@ func (f *Storage) dropTombstones(tx *bbolt.Tx) error {
 			continue // the document was stored again since then
 		}
 		if err := deletePrefix(documents, []byte(t.id)); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	tx.OnCommit(func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.tombstones = slices.Delete(f.tombstones, 0, n)
-	})
-	return nil
+	return n, nil
 }

@@ -44,7 +44,7 @@ func (o Options) Validate() error {
 
 // Storage keeps documents and history in one file. Only one process can have the
 // file open. Storage is safe for concurrent use. A write is on disk when Store
-// returns; concurrent writes share one sync.
+// returns; concurrent writes share one sync. At first it is only in the log.
 //
 // The file is a bbolt database: one B+ tree that is written by copying. A crash
 // at any moment leaves the last complete state. Its buckets have these keys:
@@ -59,7 +59,9 @@ func (o Options) Validate() error {
 //	                         the same for changed events, which have no timeline
 //	checkpoints <stamp><number> a part of the checkpoint with the stamp
 //	meta      durable.Schema, epoch, bytes (of the history), changedBytes, removed (the
-//	          ID of the newest event of the history that a limit removed)
+//	          ID of the newest event of the history that a limit removed),
+//	          position (of the log)
+//	log       log            the changes that are not in the other buckets yet
 type Storage struct {
 	grouping.NoFollow
 
@@ -110,6 +112,10 @@ var (
 	keyBytes       = []byte("bytes")
 	keyProbe       = []byte("probe")
 
+	// schemaWithLog is the schema of a file that is open, or was not closed: versions that
+	// do not know the log refuse it.
+	schemaWithLog = durable.Schema + "+log"
+
 	bucketCheckpoints = []byte("checkpoints")
 	keyRemoved        = []byte("removed")
 
@@ -137,7 +143,13 @@ const (
 func (f *Storage) Name() string { return "file" }
 
 // Close closes the file.
-func (f *Storage) Close() error { return f.handle.Load().Close() }
+func (f *Storage) Close() error {
+	f.commitLock <- struct{}{}
+	defer func() { <-f.commitLock }()
+	h := f.handle.Load()
+	_ = h.clean() // if this fails, the next start reads the log
+	return h.Close()
+}
 
 func (f *Storage) fault(op string, err error) error {
 	return &grouping.StorageError{Backend: f.Name(), Op: op, Reason: faultReason(err), Err: err}
@@ -167,13 +179,13 @@ func (f *Storage) Write(ctx context.Context, w grouping.Write) (grouping.Documen
 	// answer, so that it does not end the commit for the other writes.
 	var d grouping.Document
 	var answer error
-	err = f.update(op, func(tx *bbolt.Tx) (err error) {
+	err = f.update(op, func(tx *writeTx) (err error) {
 		d, answer = nil, nil
 		documents := tx.Bucket(bucketGroups)
 		documents.FillPercent = fillDocuments
-		held := compareStamps(documents, &w, records.List)
+		held := compareStamps(documents.Bucket, &w, records.List)
 		if held == nil {
-			stored, done, conflict := readAndCompare(documents, &w)
+			stored, done, conflict := readAndCompare(documents.Bucket, &w)
 			if done {
 				d, answer = stored, conflict
 				return nil
@@ -226,7 +238,7 @@ func readAndCompare(documents *bbolt.Bucket, w *grouping.Write) (stored grouping
 
 // putDocument writes a document, and returns it as stored. held is the header of the
 // stored document.
-func putDocument(documents *bbolt.Bucket, w *grouping.Write, held *grouping.Header, records []grouping.RecordWrite) (
+func putDocument(documents *bucket, w *grouping.Write, held *grouping.Header, records []grouping.RecordWrite) (
 	grouping.Document, error,
 ) {
 	id, next := string(w.ID()), w.Next.Header()
@@ -251,11 +263,10 @@ func putDocument(documents *bbolt.Bucket, w *grouping.Write, held *grouping.Head
 		{Name: durable.FieldToken, Text: []byte(w.Stamp)},
 	})
 	for _, r := range writes {
-		key := []byte(id + r.Name)
 		if len(r.Text) == 0 {
-			err = documents.Delete(key)
+			err = documents.Delete([]byte(id + r.Name))
 		} else {
-			err = documents.Put(key, r.Text)
+			err = put(documents, id+r.Name, r.Text)
 		}
 		if err != nil {
 			return nil, err
@@ -265,11 +276,11 @@ func putDocument(documents *bbolt.Bucket, w *grouping.Write, held *grouping.Head
 }
 
 // deleteDocument leaves the tombstone of a document.
-func deleteDocument(documents *bbolt.Bucket, id grouping.ID, stamp grouping.Stamp) error {
+func deleteDocument(documents *bucket, id grouping.ID, stamp grouping.Stamp) error {
 	return errors.Join(
 		deletePrefix(documents, []byte(id)),
-		documents.Put([]byte(string(id)+durable.FieldDeleted), []byte(stamp)),
-		documents.Put([]byte(string(id)+durable.FieldToken), []byte(stamp)))
+		put(documents, string(id)+durable.FieldDeleted, stamp),
+		put(documents, string(id)+durable.FieldToken, stamp))
 }
 
 func readFields(documents *bbolt.Bucket, id grouping.ID) []grouping.StoredRecord {
@@ -302,10 +313,10 @@ func (r *fieldReader) read(id grouping.ID) []grouping.StoredRecord {
 	return r.fields
 }
 
-func deletePrefix(b *bbolt.Bucket, prefix []byte) error {
+func deletePrefix(b *bucket, prefix []byte) error {
 	cursor := b.Cursor()
 	for k, _ := cursor.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = cursor.Seek(prefix) {
-		if err := cursor.Delete(); err != nil {
+		if err := b.Delete(k); err != nil {
 			return err
 		}
 	}
@@ -489,7 +500,7 @@ func (f *Storage) Position(ctx context.Context) ([]durable.Position, error) {
 		return nil, f.fault("position", err)
 	}
 	if f.failing.Load() {
-		if err := f.update("position", func(tx *bbolt.Tx) error {
+		if err := f.update("position", func(tx *writeTx) error {
 			return tx.Bucket(bucketMeta).Put(keyProbe, []byte(rand.Text()))
 		}); err != nil {
 			return nil, err

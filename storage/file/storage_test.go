@@ -95,8 +95,9 @@ func TestDamagedFile(t *testing.T) {
 			binary.NativeEndian.PutUint64(b[at(meta.Freelist)+pageHeaderSize:], meta.Root)
 			return b
 		}, "in use and also in the free list"},
-		{"the middle random", func(b []byte) []byte { _, _ = random.Read(b[inUse/4 : inUse/2]); return b }, "page"},
-		{"the middle zero", func(b []byte) []byte { clear(b[inUse/4 : inUse/2]); return b }, "page"},
+		{"pages after the log random", func(b []byte) []byte { _, _ = random.Read(b[inUse-inUse/4 : inUse-inUse/8]); return b }, "page"},
+		{"pages after the log zero", func(b []byte) []byte { clear(b[inUse-inUse/4 : inUse-inUse/8]); return b }, "page"},
+		{"an empty log random", func(b []byte) []byte { _, _ = random.Read(b[inUse/4 : inUse/2]); return b }, ""},
 		{"the second half zero", func(b []byte) []byte { clear(b[inUse/2:]); return b }, "page"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -347,7 +348,7 @@ func TestFileGrowsWhileRead(t *testing.T) {
 		before, err := completeMeta(f.handle.Load().raw)
 		require.NoError(t, err)
 		_, err = completeMeta(&growing{f.handle.Load().raw, sync.OnceFunc(func() {
-			require.NoError(t, f.update("store", func(tx *bbolt.Tx) error {
+			require.NoError(t, f.update("store", func(tx *writeTx) error {
 				return tx.Bucket(bucketMeta).Put(fmt.Append(nil, "key ", i), make([]byte, 4*allocSize))
 			}))
 		})})
@@ -371,18 +372,12 @@ func TestFileCommitsTogether(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := openTestFile(t, Options{})
-			commits := func() int {
-				meta, err := readMeta(f.handle.Load().raw)
-				require.NoError(t, err)
-				return int(meta.Txid)
-			}
-			before := commits()
 			f.commitLock <- struct{}{} // a commit is under way
 			errs := make([]error, writers)
 			var wg sync.WaitGroup
 			for i := range writers {
 				wg.Go(func() {
-					errs[i] = f.update("store", func(tx *bbolt.Tx) error {
+					errs[i] = f.update("store", func(tx *writeTx) error {
 						if i == test.failed {
 							return os.ErrInvalid
 						}
@@ -397,7 +392,8 @@ func TestFileCommitsTogether(t *testing.T) {
 			}, 10*time.Second, time.Millisecond)
 			<-f.commitLock
 			wg.Wait()
-			require.Equal(t, test.commits, commits()-before)
+			log := &f.handle.Load().log
+			require.Equal(t, test.commits, bytes.Count(log.records, log.mark), "records in the log")
 			require.NoError(t, f.view("load", func(tx *bbolt.Tx) error {
 				for i, err := range errs {
 					written := tx.Bucket(bucketMeta).Get(fmt.Append(nil, "key ", i)) != nil
@@ -415,7 +411,7 @@ func TestIndexInParts(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, f.Close()) }()
 	want := map[grouping.ID]string{}
-	require.NoError(t, f.update("test", func(tx *bbolt.Tx) error {
+	require.NoError(t, f.update("test", func(tx *writeTx) error {
 		documents := tx.Bucket(bucketGroups)
 		for i := range 2*indexPart + 2 {
 			id := storagetest.Key(fmt.Sprint(i)).ID()

@@ -19,7 +19,7 @@ import (
 func TestStoredByANewerVersion(t *testing.T) {
 	const want = "a newer version of Muster (schema 3, this version reads schema 2)"
 	f := openTestFile(t, Options{})
-	require.NoError(t, f.update("test", func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("3")) }))
+	require.NoError(t, f.update("test", func(tx *writeTx) error { return tx.Bucket(bucketMeta).Put(keySchema, []byte("3")) }))
 	require.NoError(t, f.Close())
 	before, err := os.ReadFile(f.opts.Path)
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestStoredByANewerVersion(t *testing.T) {
 func TestFileUpgrades(t *testing.T) {
 	f := openTestFile(t, Options{})
 	g := newWriter(f).Add(t, groupKey("g"), a("x", "1"))
-	require.NoError(t, f.update("test", func(tx *bbolt.Tx) error {
+	require.NoError(t, f.update("test", func(tx *writeTx) error {
 		for _, name := range [][]byte{bucketContents, bucketUses, bucketChanged, bucketChangedContents, bucketChangedUses} {
 			if err := tx.DeleteBucket(name); err != nil {
 				return err
@@ -71,7 +71,7 @@ func TestWhatALaterVersionAddedStays(t *testing.T) {
 			return value
 		},
 		Set: func(id grouping.ID, name, value string) {
-			require.NoError(t, f.update("set", func(tx *bbolt.Tx) error {
+			require.NoError(t, f.update("set", func(tx *writeTx) error {
 				return tx.Bucket(bucketGroups).Put(key(id, name), []byte(value))
 			}))
 		},

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"muster/grouping"
-	"muster/storage/durable"
 )
 
 // bbolt does not validate what it reads. On a damaged page it panics, sometimes
@@ -290,7 +289,7 @@ func (v *verifier) verifyLeaf(id uint64, raw []byte, elements int, lowest, end [
 		switch key := keys[i]; {
 		case order.Uint32(e)&bucketFlag != 0:
 			buckets = append(buckets, bucketRecord{key, both[keyLen:]})
-		case v.isDocuments && len(key) == idLen+len(durable.FieldDeleted) && string(key[idLen:]) == durable.FieldDeleted:
+		case v.isDocuments && isDeletion(key):
 			v.deletions = append(v.deletions, tombstone{grouping.ID(key[:idLen]), grouping.Stamp(both[keyLen:])})
 		}
 	}
