@@ -205,13 +205,6 @@ func (x *index) get(id ID) *AlertGroup {
 	return x.groups[id]
 }
 
-// size returns the number of groups.
-func (x *index) size() int {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return len(x.groups)
-}
-
 // outdated returns the group if an acknowledgement of it ran out since it was indexed, or nil.
 func (x *index) outdated(id ID) *AlertGroup {
 	x.mu.RLock()

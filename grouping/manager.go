@@ -187,9 +187,7 @@ func NewManager(
 	}
 	m.metrics = newManagerMetrics(reg, m)
 	m.passesStored = storage.Follow(func(id ID, before, g *AlertGroup) {
-		if g != nil {
-			clock.restore(g.Stamp)
-		}
+		clock.ObserveGroup(g)
 		m.groupChanged(Update{ID: id, Before: before, Group: g})
 	})
 	storage.FollowSources(func(d *SourceDocument) {
@@ -350,18 +348,22 @@ func (m *Manager) RestoreGroups(ctx context.Context) (int, error) {
 	}
 	if !m.passesStored {
 		if err := m.loadAll(ctx); err != nil {
-			return m.index.size(), err
+			return 0, err
 		}
+	}
+	groups := m.index.all()
+	for _, g := range groups {
+		m.clock.restore(g.Stamp)
 	}
 	// The newest write may be a removal. Then only the history has its stamp.
 	newest, err := m.storage.Events(ctx, EventQuery{Limit: 1})
 	if err != nil {
-		return m.index.size(), err
+		return len(groups), err
 	}
 	for i := range newest.Events {
 		m.clock.restore(newest.Events[i].Stamp())
 	}
-	return m.index.size(), m.restoreSources(ctx)
+	return len(groups), m.restoreSources(ctx)
 }
 
 // loadAll loads the groups of a storage that does not pass them.
@@ -375,7 +377,6 @@ func (m *Manager) loadAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		m.clock.restore(g.Stamp)
 		m.groupChanged(Update{ID: g.ID, Group: g})
 	}
 	return nil

@@ -277,8 +277,10 @@ func TestRestoreLoadsWhatIsNotPassed(t *testing.T) {
 
 func testRestore(t *testing.T, passesStored bool) {
 	t.Helper()
-	s := &followed{GroupStorage: memory(), passesStored: passesStored}
-	writer := newManager(t, s.GroupStorage, grouping.DefaultOptions)
+	// The clock of the host was set back since the groups were written.
+	ahead := grouping.NewClockOf(func() time.Time { return time.Now().Add(time.Hour) }, func() time.Duration { return 0 })
+	writer, err := grouping.NewManager(memory(), ahead, nil, prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
+	require.NoError(t, err)
 	var groups []*grouping.AlertGroup
 	for i := range 3 {
 		n := notification(alert("a"))
@@ -287,6 +289,8 @@ func testRestore(t *testing.T, passesStored bool) {
 		require.NoError(t, err)
 		groups = append(groups, out.Group)
 	}
+	s := &followed{GroupStorage: memory(), passesStored: passesStored}
+	require.NoError(t, s.StoreAll(t.Context(), groups)) // without their events
 	updates := map[grouping.ID]int{}
 	m, err := grouping.NewManager(s, grouping.NewClock(), func(u grouping.Update) { updates[u.ID]++ },
 		prometheus.NewRegistry(), promslog.NewNopLogger(), grouping.DefaultOptions)
@@ -303,6 +307,9 @@ func testRestore(t *testing.T, passesStored bool) {
 	totals, err := m.Totals(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 3, totals.Size())
+	for _, g := range groups {
+		require.Greater(t, m.Stamp(), g.Stamp, "new writes are ordered before stored ones")
+	}
 }
 
 // followed is a storage whose groups other processes change too.

@@ -18,7 +18,9 @@ type sourceStorage struct {
 	document *SourceDocument
 }
 
-func (s *sourceStorage) Follow(fn func(ID, *AlertGroup, *AlertGroup)) bool { return s.NoFollow.Follow(fn) }
+func (s *sourceStorage) Follow(fn func(ID, *AlertGroup, *AlertGroup)) bool {
+	return s.NoFollow.Follow(fn)
+}
 
 func (s *sourceStorage) FollowSources(fn func(*SourceDocument)) { s.NoFollow.FollowSources(fn) }
 
