@@ -179,7 +179,7 @@ func TestBadSilencesAreRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ field, value, text string }{
 		"no matchers":     {"filter", "", "Every alert matches. Add a matcher."},
 		"everything":      {"filter", `alertname=~".+"`, "Every alert matches. Add a matcher that selects some of them."},
-		"a bad matcher":   {"filter", `alertname="`, "Invalid filter:"},
+		"a bad matcher":   {"filter", `alertname="`, "Invalid matchers:"},
 		"a word":          {"filter", `<script>alert(1)</script>`, "A silence needs matchers such as"},
 		"a bad end":       {"for", "other", "Say how long it lasts, such as 90m or 3d."},
 		"no end":          {"for", "until", "Choose the time at which it ends."},

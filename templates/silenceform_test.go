@@ -110,7 +110,7 @@ func TestSilencingStates(t *testing.T) {
 			"In the last 7 days these matchers would have muted 31 firings of 12 alerts. Show them",
 		},
 		"newempty":   {"New silence", "All of them must match."},
-		"newbad":     {"Invalid filter:", "Say how long it lasts, such as 90m or 3d.", "Say why, and name a ticket if there is one."},
+		"newbad":     {"Invalid matchers:", "Say how long it lasts, such as 90m or 3d.", "Say why, and name a ticket if there is one."},
 		"newwide":    {"These matchers also match", "other groups:", "5h 57m: until 09:00 UTC"},
 		"newrefused": {"am-0:9093 refused: bad matcher"},
 		"newunverified": {
