@@ -362,5 +362,6 @@ func TestAnotherMusterAsksTheAPI(t *testing.T) {
 	}
 	require.Contains(t, status(40*time.Second), "○another Muster asks 40s ago")
 	require.NotContains(t, status(40*time.Second), "silences are unknown")
+	require.NotContains(t, status(40*time.Second), "steps done")
 	require.Contains(t, status(10*time.Minute), "○not set up silences are unknown")
 }

@@ -28,6 +28,9 @@ type SetupStep struct {
 	Done   bool
 }
 
+// OnlyFlag reports whether the lines are a flag.
+func (s *SetupStep) OnlyFlag() bool { return strings.HasPrefix(s.Lines, "--") }
+
 // setupSource returns the only source, if it has a name of its own.
 func (s *Site) setupSource() string {
 	names := sortedKeys(s.Totals.Sources)

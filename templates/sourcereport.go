@@ -21,7 +21,8 @@ func (s *Site) report(source string) grouping.SourceReport {
 // polled reports whether the API of an Alertmanager of the source was ever read. It is not known
 // of a past state, and then nothing is said about it.
 func (s *Site) polled(source string) bool {
-	return s.isPast() || slices.ContainsFunc(s.report(source).Pollers, func(p grouping.PollReport) bool { return !p.LastAt.IsZero() })
+	r := s.report(source)
+	return s.isPast() || s.isPolledElsewhere(&r) || slices.ContainsFunc(r.Pollers, func(p grouping.PollReport) bool { return !p.LastAt.IsZero() })
 }
 
 // knowsCauses reports whether Muster hears from the source why alerts are not reported.
