@@ -37,8 +37,8 @@ type parser struct {
 
 	messageNames, alertNames names
 	unescaped                []byte     // the last string with escapes
-	labels, annotations      lastLabels // of the last alert
-	ofMessage                lastLabels // of the message itself
+	labels, annotations      lastLabels // of the last alert, or common to all
+	ofMessage                lastLabels // of the group and of its route
 }
 
 // lastLabels are the labels that were read last. The next ones are often the same, or
@@ -123,9 +123,9 @@ func (p *parser) messageField(m *Message, name []byte) bool {
 	case "groupLabels":
 		return p.messageNames.add(4) && p.labelsOf(&m.GroupLabels, &p.ofMessage)
 	case "commonLabels":
-		return p.messageNames.add(5) && p.labelsOf(&m.CommonLabels, &p.ofMessage)
+		return p.messageNames.add(5) && p.labelsOf(&m.CommonLabels, &p.labels) // those of an alert alone
 	case "commonAnnotations":
-		return p.messageNames.add(6) && p.labelsOf(&m.CommonAnnotations, &p.ofMessage)
+		return p.messageNames.add(6) && p.labelsOf(&m.CommonAnnotations, &p.annotations)
 	case "routeLabels":
 		return p.messageNames.add(7) && p.labelsOf(&m.RouteLabels, &p.ofMessage)
 	case "externalURL":
