@@ -32,14 +32,17 @@ func (g *AlertGroup) derive() {
 	g.findMostUrgent()
 }
 
-// nextAlertGroup is NewAlertGroup for a later state of the group before. The alerts of g
-// must be sorted, and differ from those of before in the replaced ones only. before may be
-// nil or a tombstone.
-func nextAlertGroup(before *AlertGroup, g AlertGroup, replaced []alertPair) *AlertGroup {
+// deriveFrom is derive for a later state of the group before. The alerts of g must be sorted,
+// and differ from those of before in the replaced ones only. before may be nil or a tombstone.
+func (g *AlertGroup) deriveFrom(before *AlertGroup, replaced []alertPair) {
 	if before == nil || before.State == "" {
-		return NewAlertGroup(g)
+		g.derive()
+		return
 	}
-	g.Counts, g.Severities = before.Counts, maps.Clone(before.Severities)
+	g.Counts, g.Severities = before.Counts, before.Severities
+	if len(replaced) > 0 {
+		g.Severities = maps.Clone(g.Severities)
+	}
 	for _, p := range replaced {
 		g.count(p.after, 1)
 		g.count(p.before, -1)
@@ -50,7 +53,6 @@ func nextAlertGroup(before *AlertGroup, g AlertGroup, replaced []alertPair) *Ale
 	g.findLacking(before, replaced)
 	g.setState()
 	g.replaceMostUrgent(before, replaced)
-	return &g
 }
 
 // count adds n to the counts of the alert's status and severity. The alert may be nil.

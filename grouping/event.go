@@ -1,8 +1,9 @@
 package grouping
 
 import (
+	"encoding/hex"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 )
 
@@ -64,9 +65,7 @@ func TransitionKinds() []EventKind {
 
 // eventNumberLen is the length of the number of an event in its write. The number is
 // the end of the ID.
-const eventNumberLen = len(eventNumberZeros)
-
-const eventNumberZeros = "000000"
+const eventNumberLen = 6
 
 // Event is one entry of the history. Its ID is unique and has a fixed length. The text
 // order of IDs is the time order of events.
@@ -178,6 +177,9 @@ type eventLog struct {
 	key    Key
 	id     ID
 	events []Event
+	// ids are the IDs of the events from the number firstID on.
+	ids     string
+	firstID int
 	// observedAt is when the source observed what the events are about, or zero.
 	observedAt time.Time
 	// changed holds the changed events. They get their IDs at the end.
@@ -207,10 +209,29 @@ func (l *eventLog) addFirst(e Event) {
 
 // identify gives an event its ID, its time and its group.
 func (l *eventLog) identify(e *Event, number int) {
-	digits := strconv.FormatInt(int64(number), 16)
-	e.ID = string(l.stamp) + eventNumberZeros[min(len(digits), eventNumberLen):] + digits
+	e.ID = l.eventID(number)
 	e.Time = l.stamp.Time()
 	e.GroupID, e.Source, e.Receiver = l.id, l.key.Source, l.key.Receiver
+}
+
+// eventID returns the ID of the event with the number. The IDs of the events for which there
+// is space are parts of one text: a storage keeps the events of a write for the same time.
+func (l *eventLog) eventID(number int) string {
+	size := len(l.stamp) + eventNumberLen
+	if at := size * (number - l.firstID); l.ids != "" && at >= 0 && at+size <= len(l.ids) {
+		return l.ids[at : at+size]
+	}
+	end := max(number+1, cap(l.events))
+	var ids strings.Builder
+	ids.Grow(size * (end - number))
+	var digits [eventNumberLen]byte
+	for n := number; n < end; n++ {
+		hex.Encode(digits[:], []byte{byte(n >> 16), byte(n >> 8), byte(n)})
+		ids.WriteString(string(l.stamp))
+		ids.Write(digits[:])
+	}
+	l.ids, l.firstID = ids.String(), number
+	return l.ids[:size]
 }
 
 // takeChanged returns the changed events. Their numbers follow those of the others.

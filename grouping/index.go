@@ -330,11 +330,9 @@ func (x *index) limitReached(key Key, maxGroups, maxSources int) *FullError {
 	defer x.mu.RUnlock()
 	_, known := x.totals.Sources[key.Source]
 	switch {
-	case x.groups[key.ID()] != nil:
-		return nil
 	case maxSources > 0 && !known && len(x.totals.Sources) >= maxSources:
 		return &FullError{What: "source", Limit: maxSources}
-	case maxGroups > 0 && len(x.groups) >= maxGroups:
+	case maxGroups > 0 && len(x.groups) >= maxGroups && x.groups[key.ID()] == nil:
 		return &FullError{What: "group", Limit: maxGroups}
 	}
 	return nil

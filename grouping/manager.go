@@ -1,7 +1,6 @@
 package grouping
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -208,7 +207,9 @@ func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	if err := m.startOperation(ctx, "ingest"); err != nil {
 		return Outcome{}, err
 	}
-	n.Stamp = cmp.Or(n.Stamp, m.clock.Stamp())
+	if n.Stamp == "" {
+		n.Stamp = m.clock.Stamp()
+	}
 	if err := m.admit(ctx, n.Key); err != nil {
 		return Outcome{}, err
 	}

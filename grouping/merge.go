@@ -40,11 +40,11 @@ func Merge(a, b *AlertGroup) *AlertGroup {
 		linkMutes(g.Alerts, g.Mutes)
 	}
 	replaced := replacedAlerts(a.Alerts, g.Alerts)
-	merged := nextAlertGroup(a, g, replaced)
+	g.deriveFrom(a, replaced)
 	if a.shared != nil {
-		merged.share(a, replaced)
+		g.share(a, replaced)
 	}
-	return merged
+	return &g
 }
 
 // lastRemoval returns the stamp of the alert's last removal from the group, or "".

@@ -132,7 +132,7 @@ func (m *Manager) writeOfPerson(
 		}
 		tr := newTransition(base, base.Key, m.clock.Stamp())
 		tr.rules = m.rules()
-		if err := plan(tr); err != nil {
+		if err := plan(&tr); err != nil {
 			return Change{}, err
 		}
 		changed = true

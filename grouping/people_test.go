@@ -15,7 +15,7 @@ func person(t fataler, g *AlertGroup, at time.Duration, plan func(tr *transition
 	t.Helper()
 	tr := newTransition(g, g.Key, NewStamp(base.Add(at), 7, testWriter))
 	tr.rules = testRules
-	if err := plan(tr); err != nil {
+	if err := plan(&tr); err != nil {
 		require.ErrorIs(t, err, errNoChange)
 		return g, nil
 	}
@@ -211,7 +211,8 @@ func TestAnotherEpisodeIsNotAcknowledged(t *testing.T) {
 	g = heard(g, minute, list(ended("a", 0, minute)))
 	try := func(g *AlertGroup, plan func(tr *transition) error) *AlertGroup {
 		var over *EpisodeOverError
-		require.ErrorAs(t, plan(newTransition(g, testKey, NewStamp(base.Add(day), 0, testWriter))), &over)
+		tr := newTransition(g, testKey, NewStamp(base.Add(day), 0, testWriter))
+		require.ErrorAs(t, plan(&tr), &over)
 		return over.Group
 	}
 	ack := func(episode Stamp) func(tr *transition) error {

@@ -105,7 +105,8 @@ func drawLabelled(t *rapid.T, i int, base *AlertGroup) *AlertGroup {
 	if base == nil {
 		return NewAlertGroup(g)
 	}
-	next := nextAlertGroup(base, g, replacedAlerts(base.Alerts, g.Alerts))
+	next := &g
+	next.deriveFrom(base, replacedAlerts(base.Alerts, g.Alerts))
 	require.Equal(t, NewAlertGroup(*next).lacking, next.lacking)
 	return next
 }

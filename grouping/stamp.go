@@ -1,6 +1,8 @@
 package grouping
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"time"
@@ -31,7 +33,10 @@ func NewStamp(t time.Time, counter uint16, writer string) Stamp {
 }
 
 func stampOfReading(reading uint64, writer string) Stamp {
-	return Stamp(fmt.Sprintf("%016x%s", reading, writer))
+	var memory [StampLen]byte
+	var bytes [8]byte
+	binary.BigEndian.PutUint64(bytes[:], reading)
+	return Stamp(append(hex.AppendEncode(memory[:0], bytes[:]), writer...))
 }
 
 func clockReading(t time.Time) uint64 {

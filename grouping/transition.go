@@ -38,11 +38,15 @@ type transition struct {
 	silenceEnd func(id string) time.Time
 }
 
-func newTransition(g *AlertGroup, key Key, stamp Stamp) *transition {
-	tr := &transition{at: stamp.Time(), stamp: stamp, id: key.ID(), removed: map[Fingerprint]Stamp{}}
-	if g != nil {
-		tr.deleted, tr.version, tr.counter = g.Deleted, g.Version, g.Notifications
-		maps.Copy(tr.removed, g.Removed)
+// newTransition returns the transition of a group, or of a new one if g is nil. It is a value,
+// so that the caller keeps it on its stack.
+func newTransition(g *AlertGroup, key Key, stamp Stamp) transition {
+	tr := transition{at: stamp.Time(), stamp: stamp}
+	if g == nil {
+		tr.id = key.ID()
+	} else {
+		tr.id, tr.deleted, tr.version, tr.counter = g.ID, g.Deleted, g.Version, g.Notifications
+		tr.removed = maps.Clone(g.Removed)
 		if !g.IsTombstone() {
 			tr.before, tr.meta, tr.alerts, tr.mutes = g, g.Meta, slices.Clone(g.Alerts), slices.Clone(g.Mutes)
 			tr.acks, tr.notes = g.Acks, g.Notes
@@ -81,10 +85,11 @@ func (tr *transition) finish() Change {
 			tr.meta.Stamp = max(tr.meta.Stamp, m.Stamp)
 		}
 	}
-	g := nextAlertGroup(tr.before, AlertGroup{
+	g := &AlertGroup{
 		ID: tr.id, Meta: tr.meta, Alerts: tr.alerts, Mutes: tr.mutes, Acks: tr.acks, Notes: tr.notes, Removed: tr.removed, Deleted: tr.deleted,
 		Version: tr.version, Notifications: tr.counter,
-	}, replaced)
+	}
+	g.deriveFrom(tr.before, replaced)
 	if tr.setShared || tr.before != nil && tr.before.shared != nil {
 		g.share(tr.before, replaced)
 	}
@@ -170,6 +175,9 @@ func (tr *transition) find(fp Fingerprint) (int, bool) {
 
 // remove removes those of the alerts that the group has.
 func (tr *transition) remove(fps []Fingerprint) {
+	if tr.removed == nil {
+		tr.removed = map[Fingerprint]Stamp{}
+	}
 	gone := make(map[Fingerprint]bool, len(fps))
 	for _, fp := range fps {
 		i, known := tr.find(fp)
