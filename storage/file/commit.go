@@ -136,3 +136,11 @@ func (f *Storage) view(op string, fn func(tx *bbolt.Tx) error) error {
 	}
 	return nil
 }
+
+// viewPages is view for what no write changes. It leaves the changes in the log.
+func (f *Storage) viewPages(op string, fn func(tx *bbolt.Tx) error) error {
+	if err := f.handle.Load().view(fn); err != nil {
+		return f.fault(op, err)
+	}
+	return nil
+}

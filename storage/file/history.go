@@ -79,17 +79,23 @@ type eventBuckets struct {
 }
 
 func (f *Storage) historyBuckets(tx *writeTx) *eventBuckets {
-	return (&eventBuckets{
-		events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), uses: tx.Bucket(bucketUses),
-		timeline: tx.Bucket(bucketTimeline), keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
-	}).open(tx)
+	if tx.history == nil {
+		tx.history = (&eventBuckets{
+			events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), uses: tx.Bucket(bucketUses),
+			timeline: tx.Bucket(bucketTimeline), keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
+		}).open(tx)
+	}
+	return tx.history
 }
 
 func (f *Storage) changedBuckets(tx *writeTx) *eventBuckets {
-	return (&eventBuckets{
-		events: tx.Bucket(bucketChanged), contents: tx.Bucket(bucketChangedContents), uses: tx.Bucket(bucketChangedUses),
-		keyBytes: keyChangedBytes, maxBytes: durable.MaxChanged(f.opts.MaxHistory),
-	}).open(tx)
+	if tx.changed == nil {
+		tx.changed = (&eventBuckets{
+			events: tx.Bucket(bucketChanged), contents: tx.Bucket(bucketChangedContents), uses: tx.Bucket(bucketChangedUses),
+			keyBytes: keyChangedBytes, maxBytes: durable.MaxChanged(f.opts.MaxHistory),
+		}).open(tx)
+	}
+	return tx.changed
 }
 
 func (b *eventBuckets) open(tx *writeTx) *eventBuckets {
@@ -109,23 +115,21 @@ func (b *eventBuckets) open(tx *writeTx) *eventBuckets {
 // addEvents writes events and their contents.
 func (f *Storage) addEvents(tx *writeTx, events []encodedEvent) error {
 	history, changed := f.historyBuckets(tx), f.changedBuckets(tx)
-	added := map[*eventBuckets]int{history: 0, changed: 0}
+	ofChanged := 0
 	for i := range events {
 		b := history
 		if events[i].changed {
 			b = changed
+			ofChanged++
 		}
 		if err := b.add(&events[i]); err != nil {
 			return err
 		}
-		added[b]++
 	}
-	for b, n := range added {
-		if err := f.trim(b, n); err != nil {
-			return err
-		}
+	if err := f.trim(history, len(events)-ofChanged); err != nil {
+		return err
 	}
-	return nil
+	return f.trim(changed, ofChanged)
 }
 
 // trim removes a few of the oldest events if they are over their limits, after a number

@@ -245,9 +245,13 @@ type writeTx struct {
 
 	log     *writeLog
 	buckets map[string]*bucket
+	// history and changed are nil until they are used.
+	history, changed *eventBuckets
 }
 
-func newWriteTx(tx *bbolt.Tx, log *writeLog) *writeTx { return &writeTx{tx, log, map[string]*bucket{}} }
+func newWriteTx(tx *bbolt.Tx, log *writeLog) *writeTx {
+	return &writeTx{Tx: tx, log: log, buckets: map[string]*bucket{}}
+}
 
 // Bucket returns a bucket of the transaction.
 func (tx *writeTx) Bucket(name []byte) *bucket {

@@ -226,7 +226,7 @@ func readAndCompare(documents *bbolt.Bucket, w *grouping.Write) (stored grouping
 	switch {
 	case damaged != nil:
 		return nil, true, damaged
-	case string(documents.Get([]byte(string(id)+durable.FieldToken))) == string(w.Stamp):
+	case stored != nil && string(documents.Get([]byte(string(id)+durable.FieldToken))) == string(w.Stamp):
 		return stored, true, nil
 	case w.Next == nil && (stored == nil || stored.IsTombstone()):
 		return nil, true, nil // it is deleted already
@@ -469,7 +469,7 @@ func (f *Storage) Ping(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return f.view("ping", func(*bbolt.Tx) error { return nil })
+	return f.viewPages("ping", func(*bbolt.Tx) error { return nil })
 }
 
 // Check implements durable.Backend. It reports a file that is not at its path.
@@ -507,7 +507,7 @@ func (f *Storage) Position(ctx context.Context) ([]durable.Position, error) {
 		}
 	}
 	var p durable.Position
-	err := f.view("position", func(tx *bbolt.Tx) error {
+	err := f.viewPages("position", func(tx *bbolt.Tx) error {
 		p.Epoch = string(tx.Bucket(bucketMeta).Get(keyEpoch))
 		return nil
 	})
