@@ -22,24 +22,19 @@ type Content struct {
 // history do not have the same hash by chance.
 const contentHashLen = 20
 
-// Encode returns the stored text of the content, and its hash.
-func (c Content) Encode() (hash, text string, err error) {
+// Encode returns the stored text of the content, and its hash. It declines nothing, so it needs no
+// library.
+func (c *Content) Encode() (hash, text string) {
 	o := newObjectText()
 	defer objectTexts.Put(o)
-	if !o.add("", c) {
-		raw, err := json.Marshal(c, encoding)
-		if err != nil {
-			return "", "", err
-		}
-		o.text = append(o.text, raw...)
-	}
+	c.encode(o)
 	sum := sha256.Sum256(o.text)
 	var digits [contentHashLen]byte
 	hex.Encode(digits[:], sum[:contentHashLen/2])
-	return string(digits[:]), string(o.text), nil
+	return string(digits[:]), string(o.text)
 }
 
-func (c Content) encode(o *objectText) {
+func (c *Content) encode(o *objectText) {
 	o.begin()
 	o.labels("annotations", c.Annotations)
 	o.nonEmpty("generatorURL", c.GeneratorURL)
@@ -75,14 +70,11 @@ func (t ContentTexts) Of(events []Event) ContentTexts {
 	return texts
 }
 
-// addContent gives an event a content, unless that cannot be encoded.
+// addContent gives an event a content.
 func (l *eventLog) addContent(e *Event, c Content) {
-	hash, text, err := c.Encode()
-	if err != nil {
-		return
-	}
+	hash, text := c.Encode()
 	if l.contents == nil {
-		l.contents = ContentTexts{}
+		l.contents = make(ContentTexts, len(l.events))
 	}
 	e.Content, l.contents[hash] = hash, text
 }

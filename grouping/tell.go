@@ -3,6 +3,7 @@ package grouping
 import (
 	"cmp"
 	"slices"
+	"sync"
 )
 
 // The events of a write tell the whole change of what is shown of a group, so that the state at
@@ -22,21 +23,40 @@ func (tr *transition) tellRest(g *AlertGroup, replaced []alertPair) {
 	if n := len(tr.log.events); n > 0 && tr.log.events[n-1].Kind == EventExpired && tr.log.events[n-1].Fingerprint == "" {
 		return // the group is removed
 	}
-	told := tr.toldAlerts(replaced)
+	memory := toldLists.Get().(*toldList) //nolint:forcetypeassert // the pool holds nothing else
+	told := tr.toldAlerts(memory.alerts, replaced)
 	for i := range replaced {
 		if replaced[i].after != nil {
 			tr.tellAlert(replaced[i], &told[i])
 		}
 	}
 	tr.tellGroup(g)
+	memory.put(told)
+}
+
+// toldList is the memory of what the events of a write say, which is used again: it has some
+// hundred bytes for each alert.
+type toldList struct{ alerts []toldAlert }
+
+// maxPooledTold is the maximum number of alerts whose memory is used again.
+const maxPooledTold = 256
+
+var toldLists = sync.Pool{New: func() any { return new(toldList) }}
+
+func (l *toldList) put(told []toldAlert) {
+	clear(told)
+	if l.alerts = told[:0]; cap(told) <= maxPooledTold {
+		toldLists.Put(l)
+	}
 }
 
 // toldAlerts returns what the events say about each of the alerts, which are sorted by
-// fingerprint. It gives the events that begin an episode the content of their alert.
-func (tr *transition) toldAlerts(replaced []alertPair) []toldAlert {
-	told := make([]toldAlert, len(replaced))
+// fingerprint. It gives the events that begin an episode the content of their alert. The result
+// uses the memory.
+func (tr *transition) toldAlerts(memory []toldAlert, replaced []alertPair) []toldAlert {
+	told := slices.Grow(memory, len(replaced))
 	for i := range replaced {
-		told[i] = toldAlert{PastAlert: replaced[i].before.Past(), last: -1}
+		told = append(told, toldAlert{PastAlert: replaced[i].before.Past(), last: -1})
 	}
 	at := -1
 	for i := range tr.log.events {
