@@ -25,6 +25,7 @@ func requireSameMessage(t require.TestingT, text []byte, maxAlerts int) (usual b
 		want, valid := receiver.DecodeAny(text, maxAlerts)
 		require.True(t, valid, "%q", text)
 		require.Equal(t, want, got, "%q", text)
+		got.Release() // the next message must have nothing of this one
 	}
 	return usual
 }

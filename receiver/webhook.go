@@ -66,6 +66,7 @@ func (d *Door) decode(in *admitted) (grouping.Notification, rejectedAlerts, *ref
 		return grouping.Notification{}, rejectedAlerts{}, refuseMessage(err, in.body.bytes())
 	}
 	n := d.decoder.notification(m, in.source, &rejected)
+	m.Release()
 	return n, rejected, nil
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,10 +21,31 @@ import (
 func Parse(body []byte, maxAlerts int) (*Message, bool) {
 	p, _ := parsers.Get().(*parser)
 	p.text, p.at, p.messageNames, p.maxAlerts = body, 0, 0, maxAlerts
-	m := &Message{Data: &Data{}}
+	m, _ := messages.Get().(*Message)
 	ok := p.message(m) && len(m.Alerts) > 0 && len(bytes.TrimRight(p.text[p.at:], " \t\r\n")) == 0
 	p.recycle()
-	return m, ok
+	if !ok {
+		m.Release()
+		return nil, false
+	}
+	return m, true
+}
+
+var messages = sync.Pool{New: func() any { return &Message{Data: &Data{}} }}
+
+// maxPooledAlerts is the maximum number of alerts of a message whose memory is used again.
+const maxPooledAlerts = 256
+
+// Release makes the memory of the message available to later ones. What its alerts have, such
+// as labels, stays valid.
+func (m *Message) Release() {
+	if cap(m.Alerts) > maxPooledAlerts {
+		return
+	}
+	clear(m.Alerts)
+	*m.Data = Data{Alerts: m.Alerts[:0]}
+	*m = Message{Data: m.Data}
+	messages.Put(m)
 }
 
 var parsers = sync.Pool{New: func() any { return &parser{} }}
@@ -152,9 +174,9 @@ func (p *parser) alerts(to *[]Alert) bool {
 		if !p.alert(&a) {
 			return false
 		}
-		if *to == nil {
+		if len(*to) == 0 {
 			// Alerts of a message have about the same size.
-			*to = make([]Alert, 0, min((len(p.text)-start)/(p.at-start)+1, p.maxAlerts))
+			*to = slices.Grow(*to, min((len(p.text)-start)/(p.at-start)+1, p.maxAlerts))
 		}
 		*to = append(*to, a)
 		if !p.next(',') {
