@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -165,6 +166,41 @@ func TestLogOfLaterPages(t *testing.T) {
 	_, err := openAt(path)
 	requireSentence(t, err, path)
 	require.ErrorContains(t, err, "its log is newer than its pages")
+}
+
+// Whatever the log has, it is read or refused, and what is read can be read again.
+func FuzzLog(f *testing.F) {
+	mark := []byte("0123456789abcdef")
+	newLog := func() *writeLog { return &writeLog{capacity: 1000, mark: mark, base: 7} }
+	l := newLog()
+	for i := range 3 {
+		note(l, "groups", fmt.Sprint("key ", i), "value", i == 2)
+		l.finish()
+		l.written = len(l.records)
+	}
+	f.Add(l.records, uint16(0), byte(0))
+	f.Add(l.records[:len(l.records)-1], uint16(9), byte(1))
+	f.Fuzz(func(t *testing.T, content []byte, at uint16, with byte) {
+		l := newLog()
+		if len(content) > 0 {
+			content = bytes.Clone(content)
+			content[int(at)%len(content)] ^= with
+		}
+		if len(content) >= recordHeader && with == 0 { // let more records count
+			end := min(len(content), recordHeader+int(binary.BigEndian.Uint32(content[lengthAt:])))
+			binary.BigEndian.PutUint32(content[checksumAt:], recordChecksum(content[:max(end, recordHeader)]))
+		}
+		if err := l.read(content); err != nil {
+			return
+		}
+		require.True(t, bytes.HasPrefix(content, l.records))
+		for c, err := range l.changes() {
+			if err == nil {
+				require.LessOrEqual(t, len(c.bucket)+len(c.key)+len(c.value), len(content))
+			}
+		}
+		_ = l.deletions()
+	})
 }
 
 // A log that is full is committed, and so is a write that is larger than the log.
