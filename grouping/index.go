@@ -125,6 +125,11 @@ func (x *index) updateTotals(id ID, before, after *AlertGroup, wasAcknowledged, 
 	} else {
 		delete(x.heartbeats, id)
 	}
+	x.snapshot.Store(nil)
+	if before != nil && after != nil && wasHeartbeat == isHeartbeat && wasAcknowledged == isAcknowledged && before.countsLike(after) {
+		x.totals.addTimes(after) // a repeated notification
+		return
+	}
 	if after != nil {
 		x.totals.add(after, isHeartbeat, isAcknowledged, 1)
 		if !after.LastNotifiedAt.IsZero() && (before == nil || before.LastNotifiedAt.IsZero()) {
@@ -134,7 +139,6 @@ func (x *index) updateTotals(id ID, before, after *AlertGroup, wasAcknowledged, 
 	if before != nil {
 		x.totals.add(before, wasHeartbeat, wasAcknowledged, -1)
 	}
-	x.snapshot.Store(nil)
 }
 
 // updateSets updates the groups by alert and by group labels, and the values of labels.

@@ -144,6 +144,26 @@ func (t *Totals) add(g *AlertGroup, heartbeats, acknowledged bool, sign int) {
 	}
 }
 
+// countsLike reports whether the totals count both states of a group in the same way. Only the
+// times of notifications can differ.
+func (g *AlertGroup) countsLike(o *AlertGroup) bool {
+	return g.State == o.State && g.Counts == o.Counts && g.Source == o.Source && g.Receiver == o.Receiver &&
+		g.ExternalURL == o.ExternalURL && g.LastNotifiedAt.IsZero() == o.LastNotifiedAt.IsZero() && maps.Equal(g.Severities, o.Severities)
+}
+
+// addTimes adds the last notification of a group that is counted.
+func (t *Totals) addTimes(g *AlertGroup) {
+	t.LastNotification = latest(t.LastNotification, g.LastNotifiedAt)
+	source := t.Sources[g.Source]
+	source.addTimes(g)
+	t.Sources[g.Source] = source
+}
+
+func (s *SourceTotals) addTimes(g *AlertGroup) {
+	s.LastNotification = latest(s.LastNotification, g.LastNotifiedAt)
+	s.Alertmanagers[g.ExternalURL] = latest(s.Alertmanagers[g.ExternalURL], g.LastNotifiedAt)
+}
+
 func (t *GroupTotals) add(g *AlertGroup, acknowledged bool, sign int) {
 	t.Groups[g.State] += sign
 	t.Alerts[StatusFiring] += sign * g.Counts.Firing
@@ -183,8 +203,7 @@ func (s *SourceTotals) add(g *AlertGroup, heartbeats bool, sign int) {
 			s.FiringHeartbeats += sign
 		}
 	}
-	s.LastNotification = latest(s.LastNotification, g.LastNotifiedAt)
-	s.Alertmanagers[g.ExternalURL] = latest(s.Alertmanagers[g.ExternalURL], g.LastNotifiedAt)
+	s.addTimes(g)
 	if addCount(s.groupsOf, g.ExternalURL, sign) {
 		delete(s.Alertmanagers, g.ExternalURL)
 	}
