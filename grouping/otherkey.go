@@ -64,7 +64,7 @@ func (x *index) resolutionsUnderOtherKeys(g *AlertGroup, alerts []*Alert) map[Fi
 func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID][]Fingerprint {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	open := map[ID][]Fingerprint{}
+	var open map[ID][]Fingerprint
 	for i := range events {
 		e := &events[i]
 		if e.Kind != EventResolved {
@@ -73,6 +73,9 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID][]Finge
 		for id := range x.alerts.of(e.Fingerprint) {
 			other := x.groups[id].alertUnderOtherKey(g, e.Fingerprint)
 			if other != nil && other.Status != StatusResolved && other.Labels.Equal(e.Labels) {
+				if open == nil {
+					open = map[ID][]Fingerprint{}
+				}
 				open[id] = append(open[id], e.Fingerprint)
 			}
 		}

@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -12,7 +13,12 @@ import (
 type queues struct {
 	mu     sync.Mutex
 	groups map[ID]*queue // guarded by mu
+	// free are queues without writers and writes. Most writers are alone, so each needs one.
+	free []*queue // guarded by mu
 }
+
+// maxFree is the maximum number of free queues.
+const maxFree = 64
 
 type queue struct {
 	turn    chan struct{} // holds one value; a writer takes it, writes and puts it back
@@ -34,7 +40,7 @@ type queuedWrite struct {
 
 // enter returns the queue of a group. The caller must call leave at the end. w is added to
 // the waiting writes, if it is not nil.
-func (q *queues) enter(id ID, w *queuedWrite) (group *queue, leave func()) {
+func (q *queues) enter(id ID, w *queuedWrite) *queue {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.groups == nil {
@@ -42,32 +48,51 @@ func (q *queues) enter(id ID, w *queuedWrite) (group *queue, leave func()) {
 	}
 	group, ok := q.groups[id]
 	if !ok {
-		group = &queue{turn: make(chan struct{}, 1)}
-		group.turn <- struct{}{}
+		group = q.newQueue()
 		q.groups[id] = group
 	}
 	group.writers++
 	if w != nil {
 		group.waiting = append(group.waiting, w)
 	}
-	return group, func() {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		if group.writers--; group.writers == 0 {
-			delete(q.groups, id)
-		}
+	return group
+}
+
+// newQueue returns a queue whose turn nobody has. The caller holds mu.
+func (q *queues) newQueue() *queue {
+	if n := len(q.free); n > 0 {
+		group := q.free[n-1]
+		q.free = q.free[:n-1]
+		return group
+	}
+	group := &queue{turn: make(chan struct{}, 1)}
+	group.turn <- struct{}{}
+	return group
+}
+
+// leave ends what enter began. The caller must not have the turn.
+func (q *queues) leave(id ID, group *queue) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if group.writers--; group.writers > 0 {
+		return
+	}
+	delete(q.groups, id)
+	// A writer that panicked may have left its write.
+	if len(q.free) < maxFree && len(group.waiting) == 0 && len(group.turn) == 1 {
+		q.free = append(q.free, group)
 	}
 }
 
 // lock waits until no other writer of this process writes to the group. The caller
 // must call unlock after its write. If the context ends first, lock returns its cause.
 func (q *queues) lock(ctx context.Context, id ID) (unlock func(), err error) {
-	group, leave := q.enter(id, nil)
+	group := q.enter(id, nil)
 	select {
 	case <-group.turn:
-		return func() { group.turn <- struct{}{}; leave() }, nil
+		return func() { group.turn <- struct{}{}; q.leave(id, group) }, nil
 	case <-ctx.Done():
-		leave()
+		q.leave(id, group)
 		return nil, context.Cause(ctx)
 	}
 }
@@ -80,8 +105,7 @@ func (q *queues) take(group *queue, acceptable func(*queuedWrite) bool) *queuedW
 		return nil
 	}
 	w := group.waiting[0]
-	group.waiting[0] = nil
-	group.waiting = group.waiting[1:]
+	group.waiting = slices.Delete(group.waiting, 0, 1)
 	return w
 }
 
@@ -91,7 +115,7 @@ func (q *queues) withdraw(group *queue, w *queuedWrite) bool {
 	defer q.mu.Unlock()
 	for i, other := range group.waiting {
 		if other == w {
-			group.waiting = append(group.waiting[:i:i], group.waiting[i+1:]...)
+			group.waiting = slices.Delete(group.waiting, i, i+1)
 			return true
 		}
 	}

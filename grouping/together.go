@@ -33,8 +33,13 @@ func (m *Manager) writeTogether(
 	ctx context.Context, id ID, stamp Stamp, plan func(base *AlertGroup) (Change, error),
 ) (*AlertGroup, error) {
 	w := &queuedWrite{stamp: stamp, plan: plan, done: make(chan struct{})}
-	group, leave := m.queues.enter(id, w)
-	defer leave()
+	group := m.queues.enter(id, w)
+	defer m.queues.leave(id, group)
+	select {
+	case <-group.turn: // mostly nobody else writes
+		m.writeWaiting(ctx, id, group, w)
+	default:
+	}
 	for {
 		select {
 		case <-w.done:

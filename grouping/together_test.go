@@ -119,7 +119,7 @@ func TestLimitsOfABatch(t *testing.T) {
 // A plan that panics must not keep the others waiting.
 func TestAPanicOfAWriteAnswersTheOthers(t *testing.T) {
 	m := &Manager{storage: absentStorage{}, clock: NewClock()}
-	group, leave := m.queues.enter("x", nil)
+	group := m.queues.enter("x", nil)
 	<-group.turn // so that both wait
 	var wg sync.WaitGroup
 	results := make(chan any, 2)
@@ -146,9 +146,26 @@ func TestAPanicOfAWriteAnswersTheOthers(t *testing.T) {
 	}
 	group.turn <- struct{}{}
 	wg.Wait()
-	leave()
+	m.queues.leave("x", group)
 	require.ElementsMatch(t, []any{"bad", errAborted}, []any{<-results, <-results})
 	require.Empty(t, m.queues.groups)
+}
+
+// A queue is used again for another group, but not with a write that a panic left in it.
+func TestQueuesAreUsedAgain(t *testing.T) {
+	var q queues
+	first, other := q.enter("a", nil), q.enter("b", nil)
+	require.NotSame(t, first, other)
+	require.Same(t, first, q.enter("a", nil))
+	q.leave("a", first)
+	require.NotSame(t, first, q.enter("c", nil), "it has a writer")
+	q.leave("a", first)
+	require.Same(t, first, q.enter("d", &queuedWrite{}))
+	q.leave("d", first)
+	require.NotSame(t, first, q.enter("e", nil), "it has a write")
+	<-other.turn
+	q.leave("b", other)
+	require.NotSame(t, other, q.enter("f", nil), "somebody has the turn")
 }
 
 // absentStorage has no group.

@@ -157,7 +157,7 @@ func validateMediaType(h http.Header) error {
 		return errors.New("Content-Encoding: must be identity")
 	}
 	text := h.Get("Content-Type")
-	if text == "" {
+	if text == "" || text == "application/json" { // Alertmanager sends the second
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(text)

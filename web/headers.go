@@ -17,12 +17,23 @@ const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 
 
 func securityHeaders(c *gin.Context) { setSecurityHeaders(c.Writer.Header()) }
 
+// headerValues are the security headers of every answer. Answers share the lists of values: who
+// sets a header replaces its list, and who adds a value gets another list.
+var headerValues = []struct {
+	name   string
+	values []string
+}{
+	{"Content-Security-Policy", []string{ContentSecurityPolicy}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"Cross-Origin-Opener-Policy", []string{"same-origin"}},
+	{"Cache-Control", []string{"no-store"}},
+}
+
 func setSecurityHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", ContentSecurityPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cache-Control", "no-store")
+	for _, header := range headerValues {
+		h[header.name] = header.values
+	}
 }
 
 // rejectCrossOrigin wraps a handler and rejects requests that a browser sends from

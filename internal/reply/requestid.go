@@ -10,8 +10,8 @@ import (
 )
 
 // RequestIDHeader is the header with the ID of a request, in the request and in its
-// answer.
-const RequestIDHeader = "X-Request-ID"
+// answer. It is written as net/http writes it, which needs no conversion then.
+const RequestIDHeader = "X-Request-Id"
 
 // validRequestID matches the IDs that a client or a proxy may choose. The ID is
 // written to the log and to pages, so it is short and has no special characters.

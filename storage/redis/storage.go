@@ -194,7 +194,9 @@ func newShardKeys(opts Options) []shardKeys {
 
 func (r *Storage) key(shard int, name string) string { return r.shards[shard].tag + name }
 
-func (r *Storage) documentKey(id grouping.ID) string { return r.key(r.shard(id), "g:"+string(id)) }
+func (r *Storage) documentKey(id grouping.ID) string {
+	return r.shards[r.shard(id)].tag + "g:" + string(id)
+}
 
 // Load implements grouping.GroupStorage.
 func (r *Storage) Load(ctx context.Context, id grouping.ID) (*grouping.AlertGroup, error) {

@@ -13,7 +13,9 @@ import (
 // in the history of the shard, because their IDs begin with its stamp. So each text is
 // stored once, and a write adds one short member to the timeline.
 
-func (r *Storage) timelineKey(id grouping.ID) string { return r.key(r.shard(id), "t:"+string(id)) }
+func (r *Storage) timelineKey(id grouping.ID) string {
+	return r.shards[r.shard(id)].tag + "t:" + string(id)
+}
 
 // writesChunk is the number of writes whose events are read at once.
 const writesChunk = 100
