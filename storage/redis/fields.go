@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -17,7 +16,7 @@ import (
 // answers is memory for the answers to a pipeline, which is used again. In a cluster the
 // servers answer at the same time, so each answer has its own.
 type answers struct {
-	texts  [durable.Batch]bytes.Buffer
+	texts  [durable.Batch]rawAnswer
 	fields []grouping.StoredRecord
 }
 
@@ -30,10 +29,10 @@ func newAnswers() *answers { return freeAnswers.Get().(*answers) } //nolint:forc
 
 func (a *answers) release() {
 	for i := range a.texts {
-		if a.texts[i].Cap() > maxAnswer {
-			a.texts[i] = bytes.Buffer{}
+		if cap(a.texts[i].text) > maxAnswer {
+			a.texts[i] = rawAnswer{}
 		}
-		a.texts[i].Reset()
+		a.texts[i].text = a.texts[i].text[:0]
 	}
 	clear(a.fields[:cap(a.fields)])
 	freeAnswers.Put(a)

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"bytes"
 	"context"
 	"iter"
 	"sync"
@@ -44,7 +43,7 @@ func (r *Storage) members(ctx context.Context, key string, q *grouping.EventQuer
 			return
 		}
 		all.Start = "(" + list.last()
-		chunk := min(searchChunk, 1+searchSize*len(list.texts)/max(1, list.answer.Len()))
+		chunk := min(searchChunk, 1+searchSize*len(list.texts)/max(1, len(list.answer.text)))
 		list.put()
 		r.membersAhead(ctx, all, chunk, yield)
 	}
@@ -107,7 +106,7 @@ func after(a redis.ZRangeArgs, members int64) redis.ZRangeArgs {
 
 // memberList is the answer of Redis to a command that reads members.
 type memberList struct {
-	answer bytes.Buffer
+	answer rawAnswer
 	texts  [][]byte // parts of answer
 }
 
@@ -120,7 +119,7 @@ var memberLists = sync.Pool{New: func() any { return &memberList{} }}
 func (l *memberList) last() string { return string(l.texts[len(l.texts)-1]) }
 
 func (l *memberList) put() {
-	if l.answer.Cap() <= maxPooledMembers {
+	if cap(l.answer.text) <= maxPooledMembers {
 		memberLists.Put(l)
 	}
 }
@@ -129,7 +128,7 @@ func (l *memberList) put() {
 // list back.
 func (r *Storage) readMembers(ctx context.Context, a redis.ZRangeArgs) (*memberList, error) {
 	list := memberLists.Get().(*memberList) //nolint:forcetypeassert // the pool holds nothing else
-	list.answer.Reset()
+	list.answer.text = list.answer.text[:0]
 	args := []any{"zrange", a.Key, a.Start, a.Stop, "bylex"}
 	if a.Rev {
 		args = append(args, "rev")
@@ -157,7 +156,7 @@ func (r *Storage) readMembers(ctx context.Context, a redis.ZRangeArgs) (*memberL
 // texts.
 func (l *memberList) split() bool {
 	l.texts = l.texts[:0]
-	n, rest, ok := cutList(l.answer.Bytes())
+	n, rest, ok := cutList(l.answer.text)
 	for range n {
 		var text []byte
 		if text, rest, ok = cutString(rest); !ok {

@@ -80,7 +80,7 @@ func TestMemberListsAreSplit(t *testing.T) {
 		"*1\r\n$18446744073709551617\r\nx\r\n": nil,
 	} {
 		var l memberList
-		l.answer.WriteString(answer)
+		l.answer.text = []byte(answer)
 		require.Equal(t, want != nil, l.split(), "%q", answer)
 		if want != nil {
 			texts := []string{}

@@ -282,7 +282,7 @@ func (r *Storage) loadPart(ctx context.Context, ids []grouping.ID, documents map
 		return nil, r.fault(ctx, "load", err)
 	}
 	for i, id := range ids {
-		fields, err := r.readFields(ctx, id, answers.texts[i].Bytes(), answers.fields[:0])
+		fields, err := r.readFields(ctx, id, answers.texts[i].text, answers.fields[:0])
 		answers.fields = fields
 		var bad *grouping.DamagedGroupError
 		var d grouping.Document
