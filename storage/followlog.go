@@ -66,7 +66,7 @@ func (r *logReader) watch(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-compare.C:
 			r.updateProblems(ctx)
-			_, err = r.compare(ctx)
+			err = r.compare(ctx)
 		case <-check.C:
 			expected, err = r.check(ctx, expected)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -161,8 +162,7 @@ func (t *Tiered) catchUp(ctx context.Context) (from, now []durable.Position, err
 	if from, err = t.findStart(ctx, now); err != nil {
 		return nil, nil, err
 	}
-	found, err := t.compare(ctx)
-	if err != nil {
+	if err := t.compare(ctx); err != nil {
 		return nil, nil, err
 	}
 	// Documents become dirty while these are pushed, because traffic continues. The
@@ -176,6 +176,7 @@ func (t *Tiered) catchUp(ctx context.Context) (from, now []durable.Position, err
 	select {
 	case <-t.restored:
 	default:
+		found := t.countStored()
 		t.mu.Lock()
 		t.restoredGroups = found
 		t.mu.Unlock()
@@ -212,28 +213,29 @@ func (t *Tiered) syncClock(ctx context.Context) {
 }
 
 // compare pulls every document whose last write in the backend was not seen by the
-// copy. It marks documents dirty that the backend does not have. It returns the number
-// of groups in the backend.
-func (t *Tiered) compare(ctx context.Context) (found int, err error) {
+// copy. It marks documents dirty that the backend does not have.
+func (t *Tiered) compare(ctx context.Context) error {
 	// While one batch is decoded, the backend answers the next ones, and the rest of the
 	// index.
 	pulls, ctx := errgroup.WithContext(ctx)
 	pulls.SetLimit(pullers)
 	pull := func(ids []grouping.ID, tokens map[grouping.ID]string) {
 		slices.Sort(ids) // so that the file is read in its order
-		for part := range slices.Chunk(slices.Compact(ids), durable.Batch) {
+		for part := range slices.Chunk(ids, durable.Batch) {
 			pulls.Go(func() error { return t.pull(ctx, part, tokens) })
 		}
 	}
-	index := map[grouping.ID]bool{}
-	err = t.backend.Index(ctx, func(tokens map[grouping.ID]string) {
-		var differ []grouping.ID
+	// What is missing in the index was deleted in the backend, or lost. A pull also notices
+	// that a damaged document is gone. At the start nothing can be missing.
+	missing := map[grouping.ID]bool{}
+	for _, id := range slices.Concat(t.memory.keys(), t.damaged.ids()) {
+		missing[id] = true
+	}
+	err := t.backend.Index(ctx, func(tokens map[grouping.ID]string) {
+		differ := make([]grouping.ID, 0, len(tokens))
 		t.mu.Lock()
 		for id, token := range tokens {
-			if !id.IsSource() && !index[id] {
-				found++
-			}
-			index[id] = true
+			delete(missing, id)
 			if t.seen[id].token != token {
 				differ = append(differ, id)
 			}
@@ -242,12 +244,26 @@ func (t *Tiered) compare(ctx context.Context) (found int, err error) {
 		pull(differ, tokens)
 	})
 	if err == nil {
-		// What is missing was deleted in the backend, or lost. A pull also notices that a
-		// damaged document is gone.
-		missing := slices.Concat(t.memory.keys(), t.damaged.ids())
-		pull(slices.DeleteFunc(missing, func(id grouping.ID) bool { return index[id] }), nil)
+		pull(slices.Collect(maps.Keys(missing)), nil)
 	}
-	return found, cmp.Or(pulls.Wait(), err)
+	return cmp.Or(pulls.Wait(), err)
+}
+
+// countStored returns the number of groups that the backend has, as far as the copy saw them.
+func (t *Tiered) countStored() (groups int) {
+	for _, id := range t.damaged.ids() {
+		if !id.IsSource() {
+			groups++
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id := range t.seen {
+		if !id.IsSource() {
+			groups++
+		}
+	}
+	return groups
 }
 
 // pullers is the number of batches that are pulled at the same time. It is less than the
@@ -266,16 +282,23 @@ func (t *Tiered) pull(ctx context.Context, ids []grouping.ID, tokens map[groupin
 	t.damaged.keep(ids, damaged)
 	for _, id := range ids {
 		remote := documents[id]
+		var local grouping.Document
 		if remote != nil {
-			t.mergeRemote(remote)
+			local = t.mergeRemote(remote)
+		} else {
+			local = t.memory.Get(id)
 		}
-		if local := t.memory.Get(id); !isStored(local, remote) {
+		if !isStored(local, remote) {
 			t.markDirty(id)
 		}
-		if remote != nil && !remote.IsTombstone() {
-			t.setSeen(id, tokens[id], remote.Header().Version)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, id := range ids {
+		if remote := documents[id]; remote != nil && !remote.IsTombstone() {
+			t.seen[id] = seenWrite{tokens[id], remote.Header().Version}
 		} else {
-			t.clearSeen(id)
+			delete(t.seen, id)
 		}
 	}
 	return nil
@@ -287,8 +310,9 @@ func isStored(local, remote grouping.Document) bool {
 	return local == nil || remote == nil && local.IsTombstone() || grouping.EqualDocuments(local, remote)
 }
 
-// mergeRemote merges a document of the backend into the copy and calls the follower.
-func (t *Tiered) mergeRemote(remote grouping.Document) {
+// mergeRemote merges a document of the backend into the copy and calls the follower. It
+// returns the merged document.
+func (t *Tiered) mergeRemote(remote grouping.Document) (merged grouping.Document) {
 	h := remote.Header()
 	t.clock.Observe(h.Stamp)
 	t.clock.Observe(h.Deleted)
@@ -302,6 +326,7 @@ func (t *Tiered) mergeRemote(remote grouping.Document) {
 	default:
 		t.notify(merged.DocumentID(), grouping.AsGroup(before), grouping.AsGroup(merged))
 	}
+	return merged
 }
 
 // pushDirty pushes everything that the backend does not have. It pushes the history

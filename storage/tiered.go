@@ -424,13 +424,6 @@ type seenWrite struct {
 	version int64
 }
 
-// setSeen records that the copy includes a document up to the write with the token.
-func (t *Tiered) setSeen(id grouping.ID, token string, version int64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.seen[id] = seenWrite{token, version}
-}
-
 // clearSeen records that a document was deleted.
 func (t *Tiered) clearSeen(id grouping.ID) {
 	t.mu.Lock()
