@@ -102,6 +102,22 @@ func run(t *testing.T, steps []step) *AlertGroup {
 	return g
 }
 
+// The caller uses the memory of the list of alerts again: a change has nothing of it.
+func TestApplyDoesNotKeepTheList(t *testing.T) {
+	alerts := bigGroup(3)
+	alerts[0].Grafana = &Grafana{Values: map[string]float64{"A": 1}}
+	n := Notification{Key: testKey, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter)}
+	changes := make([]Change, 2)
+	for i := range changes {
+		n.Alerts = slices.Clone(alerts)
+		changes[i] = apply(nil, n, testRules)
+		if i == 0 {
+			clear(n.Alerts)
+		}
+	}
+	require.Equal(t, changes[1], changes[0])
+}
+
 // Two Alertmanagers contradict each other at each group_interval for a day.
 func TestADisputeIsNotFlappedThroughTheHistory(t *testing.T) {
 	steps := []step{

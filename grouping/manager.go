@@ -202,7 +202,7 @@ func (m *Manager) Stamp() Stamp { return m.clock.Stamp() }
 // Ingest applies a notification. If it returns without an error, the result is
 // stored with the durability of the storage. A repeated notification changes only
 // counters and last-seen times. If a limit leaves no room for a new group, Ingest
-// returns a *FullError.
+// returns a *FullError. It does not keep the list of alerts of the notification.
 func (m *Manager) Ingest(ctx context.Context, n Notification) (Outcome, error) {
 	if err := m.startOperation(ctx, "ingest"); err != nil {
 		return Outcome{}, err

@@ -13,17 +13,19 @@ import (
 const (
 	// minBody is the size of a new buffer. One alert needs less than 2 KiB.
 	minBody = 4 << 10
-	// maxSmallBody is the size from which a buffer has a pool of its own. Otherwise
-	// small bodies would keep the memory of large buffers in use.
-	maxSmallBody = 64 << 10
+	// maxMediumBody is the size from which a buffer has a pool of its own, like one of minBody.
+	// Otherwise small bodies would keep the memory of large buffers in use, and a body that
+	// grows would find none.
+	maxMediumBody = 64 << 10
 	// maxPooledBody is the maximum size of a buffer that is used again. A
 	// notification of 4,000 alerts has about 4 MiB.
 	maxPooledBody = 4 << 20
 )
 
 var (
-	smallBodies = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, minBody)) }}
-	largeBodies = sync.Pool{}
+	smallBodies  = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, minBody)) }}
+	mediumBodies = sync.Pool{}
+	largeBodies  = sync.Pool{}
 )
 
 // errBodyMemory reports that the limit on body bytes leaves no room for more.
@@ -103,6 +105,7 @@ func (b *requestBody) grow() bool {
 		// leaves little garbage. The last read needs one more byte to find the end.
 		size = int(min(int64(4*b.buf.Cap()), b.contentLength)) + 1
 	}
+	size = (size + minBody - 1) / minBody * minBody // so that a buffer fits bodies of about this size
 	if !b.count(size) {
 		return false
 	}
@@ -116,12 +119,14 @@ func (b *requestBody) grow() bool {
 	return true
 }
 
-// newBuffer returns an empty buffer with room for at least size bytes.
+// newBuffer returns an empty buffer with room for at least size bytes, which are more than minBody.
 func newBuffer(size int) *bytes.Buffer {
-	if size > maxSmallBody {
-		if buf, ok := largeBodies.Get().(*bytes.Buffer); ok && buf.Cap() >= size {
-			return buf
-		}
+	pool := &mediumBodies
+	if size > maxMediumBody {
+		pool = &largeBodies
+	}
+	if buf, ok := pool.Get().(*bytes.Buffer); ok && buf.Cap() >= size {
+		return buf
 	}
 	return bytes.NewBuffer(make([]byte, 0, size))
 }
@@ -131,8 +136,10 @@ func recycle(buf *bytes.Buffer) {
 	size := buf.Cap()
 	buf.Reset()
 	switch {
-	case size <= maxSmallBody:
+	case size <= minBody:
 		smallBodies.Put(buf)
+	case size <= maxMediumBody:
+		mediumBodies.Put(buf)
 	case size <= maxPooledBody:
 		largeBodies.Put(buf)
 	}

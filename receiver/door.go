@@ -25,7 +25,8 @@ type ingester interface {
 	Stamp() grouping.Stamp
 	// Ingest stores a notification. If it returns nil, the notification is as
 	// durable as the storage promises. The sender retries after an error. If a
-	// limit leaves no room, the error is a *grouping.FullError.
+	// limit leaves no room, the error is a *grouping.FullError. Ingest does not keep the
+	// list of alerts.
 	Ingest(ctx context.Context, n grouping.Notification) (grouping.Outcome, error)
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -138,12 +139,34 @@ func (d *decoder) tooManyAlerts() error {
 	return &messageError{where: "alerts", what: fmt.Sprintf("exceeds the limit of %d alerts", d.maxAlerts), tooLarge: true}
 }
 
+// notifiedAlerts are lists of alerts whose memory is used again.
+var notifiedAlerts sync.Pool
+
+// maxPooledAlerts is the maximum number of alerts of such a list.
+const maxPooledAlerts = 256
+
+// recycleAlerts makes the memory of the list available to later notifications.
+func recycleAlerts(alerts []grouping.NotifiedAlert) {
+	if cap(alerts) <= maxPooledAlerts {
+		clear(alerts)
+		notifiedAlerts.Put(&alerts)
+	}
+}
+
+// newAlerts returns an empty list with room for n alerts.
+func newAlerts(n int) []grouping.NotifiedAlert {
+	if alerts, ok := notifiedAlerts.Get().(*[]grouping.NotifiedAlert); ok && cap(*alerts) >= n {
+		return (*alerts)[:0]
+	}
+	return make([]grouping.NotifiedAlert, 0, n)
+}
+
 // notification converts a message to the domain type. Alerts with too many
 // labels are rejected and added to out.
 func (d *decoder) notification(m *wire.Message, source string, out *rejectedAlerts) grouping.Notification {
 	n := grouping.Notification{
 		Key:    grouping.Key{Source: source, Receiver: grouping.UnquoteReceiver(m.Receiver), GroupKey: m.GroupKey},
-		Alerts: make([]grouping.NotifiedAlert, 0, len(m.Alerts)), GroupLabels: m.GroupLabels,
+		Alerts: newAlerts(len(m.Alerts)), GroupLabels: m.GroupLabels,
 		CommonLabels: m.CommonLabels, CommonAnnotations: m.CommonAnnotations, RouteLabels: m.RouteLabels,
 		ExternalURL: m.ExternalURL, Reason: m.NotificationReason, Truncated: m.TruncatedAlerts,
 	}

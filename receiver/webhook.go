@@ -35,6 +35,7 @@ func (d *Door) serveWebhook(c *gin.Context) {
 	}
 	n.Stamp = stamp
 	out, err := d.groups.Ingest(c.Request.Context(), n)
+	recycleAlerts(n.Alerts)
 	if err != nil {
 		d.reject(c, unstored(c.Request.Context(), err))
 		return
