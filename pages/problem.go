@@ -20,14 +20,15 @@ func (d *Door) failPage(c *gin.Context, err error) {
 		return
 	}
 	site := d.bareSite(c.Request)
-	if errors.Is(err, grouping.ErrBadQuery) {
+	switch {
+	case errors.Is(err, grouping.ErrBadQuery):
 		d.renderPage(c, templates.NewBadQueryPage(site, problemTexts(err)))
-		return
-	}
-	if !errors.Is(err, grouping.ErrBusy) {
+	case errors.Is(err, grouping.ErrBusy):
+		d.renderPage(c, templates.NewBusyPage(site, http.StatusServiceUnavailable))
+	default:
 		d.Logger.ErrorContext(c.Request.Context(), "Building a page failed", "handler", c.FullPath(), "err", err)
+		d.renderPage(c, templates.NewErrorPage(site, http.StatusServiceUnavailable, reply.RequestID(c.Request.Context())))
 	}
-	d.renderPage(c, templates.NewErrorPage(site, http.StatusServiceUnavailable, reply.RequestID(c.Request.Context())))
 }
 
 // problemTexts returns the problems in a grouping.ErrBadQuery, one sentence

@@ -64,5 +64,8 @@ func TestReportPage(t *testing.T) {
 	require.Contains(t, w.Body.String(), "Noisiest", "the rest of the page is intact")
 
 	h.UsePast(busyPast{})
-	require.Equal(t, http.StatusServiceUnavailable, h.Get("/report", "Accept", testserver.HTML).Code)
+	w = h.Get("/report", "Accept", testserver.HTML)
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Contains(t, w.Body.String(), "Muster is busy")
+	require.NotContains(t, w.Body.String(), "An error happened")
 }

@@ -204,6 +204,7 @@ func states(t testing.TB) map[string]Page {
 		"gonealert":   NewGonePage(newSite(groups), "", "0000000000000000", nil),
 		"notfound":    NewNotFoundPage(newSite(groups)),
 		"error":       NewErrorPage(newSite(groups), 503, "01JD8Z6Q3V"),
+		"busy":        NewBusyPage(newSite(groups), 503),
 	}
 	maps.Copy(pages, peopleStates(t))
 	maps.Copy(pages, mutedStates(t, groups))

@@ -192,7 +192,7 @@ func TestStates(t *testing.T) {
 	for name, p := range pages {
 		code := map[string]int{
 			"badfilter": 400, "historybad": 400, "silencesbad": 400, "reportbad": 400, "reportlistbadfil": 400, "nosilence": 404,
-			"gone": 404, "gonealert": 404, "notfound": 404, "error": 503, "whoareyou": 400, "longnote": 400, "ackallagain": 400,
+			"gone": 404, "gonealert": 404, "notfound": 404, "error": 503, "busy": 503, "whoareyou": 400, "longnote": 400, "ackallagain": 400,
 			"notwriter": 403, "ackconflict": 409, "longform": 413,
 		}[name]
 		require.Equal(t, max(code, 200), p.Code(), name)

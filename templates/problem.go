@@ -77,6 +77,11 @@ func NewErrorPage(s *Site, code int, requestID string) *ProblemPage {
 	return p
 }
 
+// NewBusyPage makes the page for a request that Muster has no room for, with the HTTP status code.
+func NewBusyPage(s *Site, code int) *ProblemPage {
+	return newProblem(s, code, "Muster is busy", "Too many people read long times of the history at once. Try again soon.")
+}
+
 // NewBadQueryPage lists what is wrong with the parameters of a URL. It lists no
 // groups, because without the wrong parameter the list would be too long.
 func NewBadQueryPage(s *Site, problems []string) *ProblemPage {
