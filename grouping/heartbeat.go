@@ -111,9 +111,13 @@ func RecordBeat(beats []Beat, by string, at time.Time) []Beat {
 	i := slices.IndexFunc(beats, func(b Beat) bool { return b.By == by })
 	if i < 0 {
 		if len(beats) >= maxBeats {
-			beats = slices.DeleteFunc(beats, func(b Beat) bool {
-				return b == slices.MinFunc(beats, func(x, y Beat) int { return x.At.Compare(y.At) })
-			})
+			oldest := 0
+			for i := range beats {
+				if beats[i].At.Before(beats[oldest].At) {
+					oldest = i
+				}
+			}
+			beats = slices.Delete(beats, oldest, oldest+1)
 		}
 		return append(beats, Beat{By: by, At: at, Since: at})
 	}

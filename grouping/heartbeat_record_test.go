@@ -42,3 +42,17 @@ func TestIsHeartbeat(t *testing.T) {
 		"an element without a matcher selects nothing",
 	)
 }
+
+// Only the Alertmanager that was silent for the longest time is forgotten, whatever their order is.
+func TestRecordBeatForgetsOne(t *testing.T) {
+	var beats []Beat
+	for i, second := range []int{1, 5, 2, 9, 8, 7, 6, 4} {
+		beats = append(beats, Beat{By: string(rune('a' + i)), At: base.Add(time.Duration(second) * time.Second)})
+	}
+	beats = RecordBeat(beats, "new", base.Add(minute))
+	var by []string
+	for _, b := range beats {
+		by = append(by, b.By)
+	}
+	require.Equal(t, []string{"b", "c", "d", "e", "f", "g", "h", "new"}, by)
+}

@@ -153,6 +153,9 @@ func (g *AlertGroup) countsLike(o *AlertGroup) bool {
 
 // addTimes adds the last notification of a group that is counted.
 func (t *Totals) addTimes(g *AlertGroup) {
+	if g.LastNotifiedAt.IsZero() {
+		return
+	}
 	t.LastNotification = latest(t.LastNotification, g.LastNotifiedAt)
 	source := t.Sources[g.Source]
 	source.addTimes(g)
@@ -202,6 +205,9 @@ func (s *SourceTotals) add(g *AlertGroup, heartbeats bool, sign int) {
 		if heartbeats {
 			s.FiringHeartbeats += sign
 		}
+	}
+	if g.LastNotifiedAt.IsZero() {
+		return // only an observation made it
 	}
 	s.addTimes(g)
 	if addCount(s.groupsOf, g.ExternalURL, sign) {

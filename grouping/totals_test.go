@@ -93,3 +93,17 @@ func TestASourceIsSilent(t *testing.T) {
 		require.Equal(t, tc.want, tc.source.IsSilent(base.Add(2*time.Hour), tc.maximum), name)
 	}
 }
+
+// A group that only an observation made is of no Alertmanager that notified.
+func TestTotalsOfAGroupThatWasNotNotified(t *testing.T) {
+	s := newScene(t).observe(second, groupedAt(0, fires("a", 0)))
+	x := newIndex(nil, time.Now)
+	x.update(s.group.ID, nil, s.group)
+	before := s.group
+	s.observe(minute, groupedAt(minute, fires("a", -second)))
+	x.update(s.group.ID, before, s.group)
+	require.NotSame(t, before, s.group)
+	of := x.currentTotals().Sources[s.group.Source]
+	require.Equal(t, 1, of.Groups)
+	require.Empty(t, of.Alertmanagers)
+}

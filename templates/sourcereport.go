@@ -22,7 +22,8 @@ func (s *Site) report(source string) grouping.SourceReport {
 // of a past state, and then nothing is said about it.
 func (s *Site) polled(source string) bool {
 	r := s.report(source)
-	return s.isPast() || s.isPolledElsewhere(&r) || slices.ContainsFunc(r.Pollers, func(p grouping.PollReport) bool { return !p.LastAt.IsZero() })
+	answered := func(p grouping.PollReport) bool { return !p.LastAt.IsZero() }
+	return s.isPast() || s.isPolledElsewhere(&r) || slices.ContainsFunc(r.Pollers, answered)
 }
 
 // knowsCauses reports whether Muster hears from the source why alerts are not reported.
