@@ -301,6 +301,26 @@ func TestWhatOpensAClosedGroup(t *testing.T) {
 
 // Two replicas opened the group while they were cut off from each other. The
 // acknowledgement of one of them is of the episode that both have.
+// Alertmanagers disagree about one alert of a closed group. The group opens when that fires again,
+// though the history does not get every turn of the dispute.
+func TestADisputeOpensAClosedGroup(t *testing.T) {
+	var g *AlertGroup
+	for i, s := range []step{
+		{0, am0, list(fires("a", 0), fires("b", 0)), 0, ""},
+		{minute, am0, list(fires("a", 0), ended("b", 0, 30*second)), 0, ""},
+		{2 * minute, am1, list(fires("a", 0), fires("b", 0)), 0, ""},
+		{3 * minute, am0, list(fires("a", 0), ended("b", 0, 30*second)), 0, ""},
+	} {
+		g, _ = applied(g, s.notification(i), testRules)
+	}
+	require.True(t, g.Alert(fp("b")).Disputed)
+	g, _ = closed(t, g, 4*minute)
+	g, events := applied(g, step{5 * minute, am1, list(fires("b", 0)), 0, ""}.notification(0), testRules)
+	require.Equal(t, 1, g.Counts.Firing)
+	require.True(t, g.IsOpen())
+	require.Equal(t, []EventKind{EventOpened, EventNotified}, kinds(events))
+}
+
 func TestAnAcknowledgementSurvivesAnotherNameOfItsEpisode(t *testing.T) {
 	x := acked(t, heard(nil, 0, list(fires("a", 0))), minute, AckRequest{By: mira})
 	n := step{5 * minute, am0, list(fires("a", 0), fires("b", minute)), 0, ""}.notification(0)

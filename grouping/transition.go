@@ -108,9 +108,9 @@ func (tr *transition) endEpisode(g *AlertGroup) {
 	isOpen := g.IsOpen() || g.Counts.Firing > 0
 	closed := wasOpen && g.ClosedBy != nil // by a person
 	switch {
-	case tr.inDispute && !slices.ContainsFunc(tr.log.events, func(e Event) bool { return e.Kind != EventNotified }):
+	case tr.inDispute && g.ClosedBy == nil && !slices.ContainsFunc(tr.log.events, func(e Event) bool { return e.Kind != EventNotified }):
 		// If a dispute wrote no event for its alert, it writes no opened or closed
-		// event for the group either.
+		// event for the group either. But it opens a group that a person closed.
 	case !wasOpen && isOpen:
 		opened := &Opened{GroupKey: g.GroupKey, ExternalURL: g.ExternalURL}
 		tr.log.addFirst(Event{Kind: EventOpened, Labels: g.GroupLabels, Opened: opened, StartsAt: g.firstStart()})
