@@ -362,15 +362,16 @@ func (s *sourceMemory) staleMutes(g *AlertGroup, now, started time.Time, interva
 	}
 	for _, muted := range g.Mutes {
 		for _, m := range muted.Mutes {
+			if !m.Active() || m.From != OriginEvent {
+				continue
+			}
 			at, known := s.seen.get(keyOfMute(muted.Fingerprint, m))
 			if !known {
 				at = latest(started, m.Since)
 			}
-			if !m.Active() || m.From != OriginEvent || !isLongUnseen(at, now, interval) {
-				continue
+			if isLongUnseen(at, now, interval) {
+				ends = append(ends, Observation{Origin: OriginEvent, At: at, NotSeen: &NotSeenMute{muted.Fingerprint, m}})
 			}
-			one := Observation{Origin: OriginEvent, At: at, NotSeen: &NotSeenMute{muted.Fingerprint, m}}
-			ends = append(ends, one)
 		}
 	}
 	return ends

@@ -97,12 +97,6 @@ func (d *SourceDocument) WithAlertmanagers(s Stamp, all ...Alertmanager) *Source
 	return alertmanagerRecords.put(d, s, all...)
 }
 
-// WithoutAlertmanagers returns the document without the Alertmanagers with the external
-// URLs.
-func (d *SourceDocument) WithoutAlertmanagers(s Stamp, urls ...string) *SourceDocument {
-	return alertmanagerRecords.remove(d, s, urls...)
-}
-
 // writtenAt returns a copy for a write at the stamp. The copy has its own map of
 // removals.
 func (d *SourceDocument) writtenAt(s Stamp) *SourceDocument {

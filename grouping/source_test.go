@@ -224,7 +224,7 @@ func drawSources(t *rapid.T) []*SourceDocument {
 		case 0:
 			next = from.WithoutSilences(s, key)
 		case 1:
-			next = from.WithoutAlertmanagers(s, key)
+			next = alertmanagerRecords.remove(from, s, key)
 		case 2:
 			next = from.WithAlertmanagers(s, Alertmanager{ExternalURL: key, Version: text, Unknown: later})
 		case 3:
