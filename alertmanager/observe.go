@@ -25,7 +25,7 @@ func (l *alertList) add(g *wire.APIGroup) {
 	group := grouping.ObservedGroup{Receiver: grouping.Intern([]byte(g.Receiver.Name)), GroupLabels: g.Labels}
 	for i := range g.Alerts {
 		a := &g.Alerts[i]
-		if !validTime(a.StartsAt) || a.StartsAt.IsZero() || len(a.Labels) > l.maxLabels || len(a.Annotations) > l.maxLabels {
+		if !validTime(a.StartsAt) || a.StartsAt.IsZero() || a.Labels.Len() > l.maxLabels || a.Annotations.Len() > l.maxLabels {
 			l.leftOut++
 			continue
 		}

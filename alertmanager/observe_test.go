@@ -1,6 +1,7 @@
 package alertmanager_test
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -36,14 +37,14 @@ func TestObservedAlerts(t *testing.T) {
 		}]
 	}]`)...)
 	require.Zero(t, leftOut)
-	group := grouping.ObservedGroup{Receiver: "team.a|b", GroupLabels: grouping.Labels{{Name: "alertname", Value: "Down"}}}
-	labels := grouping.Labels{{Name: "alertname", Value: "Down"}}
+	group := grouping.ObservedGroup{Receiver: "team.a|b", GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}})}
+	labels := grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}})
 	require.Equal(t, []grouping.ObservedAlert{{
 		Group: group, Listed: true, Until: time.Date(2026, 11, 27, 10, 9, 0, 0, time.UTC),
 		Alert: grouping.NotifiedAlert{
 			Fingerprint: "0123456789abcdef", Status: grouping.StatusFiring,
-			Labels:      grouping.Labels{{Name: "alertname", Value: "Down"}, {Name: "i", Value: "1"}},
-			Annotations: grouping.Labels{{Name: "summary", Value: "s"}}, GeneratorURL: "http://prometheus/g",
+			Labels:      grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}, {Name: "i", Value: "1"}}),
+			Annotations: grouping.LabelsOf([]grouping.Label{{Name: "summary", Value: "s"}}), GeneratorURL: "http://prometheus/g",
 			StartsAt: time.Date(2026, 11, 27, 10, 0, 0, 123_000_000, time.UTC),
 		},
 		Mutes: []grouping.Mute{
@@ -88,8 +89,9 @@ func TestAlertsOfSeveralReceiversShareMemory(t *testing.T) {
 	require.Len(t, alerts, 3)
 	require.Equal(t, alerts[0].Alert, alerts[1].Alert)
 	require.Equal(t, "second", alerts[1].Group.Receiver)
-	require.Same(t, &alerts[0].Alert.Labels[0], &alerts[1].Alert.Labels[0])
-	require.Same(t, &alerts[0].Alert.Annotations[0], &alerts[1].Alert.Annotations[0])
+	values := func(l grouping.Labels) uintptr { return reflect.ValueOf(l).FieldByName("values").Pointer() }
+	require.Equal(t, values(alerts[0].Alert.Labels), values(alerts[1].Alert.Labels))
+	require.Equal(t, values(alerts[0].Alert.Annotations), values(alerts[1].Alert.Annotations))
 	require.Same(t, unsafe.StringData(alerts[0].Alert.GeneratorURL), unsafe.StringData(alerts[1].Alert.GeneratorURL))
 	require.Equal(t, "other", alerts[2].Alert.Annotations.Get("summary"))
 }
@@ -110,7 +112,7 @@ func TestObservedSilences(t *testing.T) {
 	at := time.Date(2026, 11, 27, 11, 0, 0, 0, time.UTC)
 	require.Equal(t, grouping.Silence{
 		ID: "5f1d", CreatedBy: "ann", Comment: "<deploy>", StartsAt: at.Add(-time.Hour), EndsAt: at, UpdatedAt: at,
-		Annotations: grouping.Labels{{Name: "ticket", Value: "7"}},
+		Annotations: grouping.LabelsOf([]grouping.Label{{Name: "ticket", Value: "7"}}),
 		MatcherSets: [][]grouping.SilenceMatcher{{{Name: "a", Type: "=", Value: "b"}, {Name: "c", Type: "=~", Value: "d|e"}}},
 	}, s)
 	for _, bad := range []string{`{"comment": "no ID"}`, `{"id": "a", "endsAt": "9999-12-31T23:59:59-01:00"}`} {

@@ -236,13 +236,14 @@ func (e *encoder) time(before string, at time.Time) {
 func (e *encoder) labels(before string, l grouping.Labels) {
 	e.raw(before)
 	e.raw("{")
-	for i := range l {
+	for i := range l.Len() {
 		if i > 0 {
 			e.raw(",")
 		}
-		e.quote(l[i].Name)
+		name, value := l.At(i)
+		e.quote(name)
 		e.raw(":")
-		e.quote(l[i].Value)
+		e.quote(value)
 	}
 	e.raw("}")
 }

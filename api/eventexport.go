@@ -178,7 +178,7 @@ func (o *csvStream) writeEvent(e *grouping.Event) {
 
 // writeLabels writes a cell with labels as a JSON object.
 func (o *csvStream) writeLabels(l grouping.Labels) {
-	text, err := json.Marshal(emptyIfNil(l))
+	text, err := json.Marshal(l)
 	o.fail(err)
 	o.writeText(string(text))
 }

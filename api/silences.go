@@ -23,7 +23,7 @@ type silenceView struct {
 	EndsAt      time.Time              `json:"endsAt,omitzero"`
 	UpdatedAt   time.Time              `json:"updatedAt,omitzero"`
 	Ended       grouping.SilenceEnd    `json:"ended"`
-	Annotations grouping.Labels        `json:"annotations,omitempty"`
+	Annotations grouping.Labels        `json:"annotations,omitzero"`
 	LastChange  *silenceWriteView      `json:"lastChange,omitempty"`
 	Expected    []grouping.Fingerprint `json:"expected"`
 	Muted       []mutedView            `json:"muted"`

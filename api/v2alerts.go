@@ -288,12 +288,14 @@ func (d *Door) v2Groups(c *gin.Context) (q v2Query, groups []*grouping.AlertGrou
 
 // compareLabels orders label sets as Alertmanager does: those with fewer labels come first.
 func compareLabels(a, b grouping.Labels) int {
-	if c := cmp.Compare(len(a), len(b)); c != 0 {
+	if c := cmp.Compare(a.Len(), b.Len()); c != 0 {
 		return c
 	}
-	for i := range a {
+	for i := range a.Len() {
+		aName, aValue := a.At(i)
+		bName, bValue := b.At(i)
 		// Of two sets, the one that lacks the first name comes first.
-		if c := cmp.Or(cmp.Compare(b[i].Name, a[i].Name), cmp.Compare(a[i].Value, b[i].Value)); c != 0 {
+		if c := cmp.Or(cmp.Compare(bName, aName), cmp.Compare(aValue, bValue)); c != 0 {
 			return c
 		}
 	}

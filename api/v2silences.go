@@ -119,7 +119,7 @@ type v2Silence struct {
 	ID          string          `json:"id"`
 	Status      v2SilenceStatus `json:"status"`
 	UpdatedAt   string          `json:"updatedAt"`
-	Annotations grouping.Labels `json:"annotations,omitempty"`
+	Annotations grouping.Labels `json:"annotations,omitzero"`
 	Comment     string          `json:"comment"`
 	CreatedBy   string          `json:"createdBy"`
 	EndsAt      string          `json:"endsAt"`

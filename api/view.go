@@ -77,8 +77,8 @@ type alertView struct {
 func viewGroup(g *grouping.AlertGroup, now time.Time, withNotes bool) GroupView {
 	v := GroupView{
 		ID: g.ID, Source: g.Source, Receiver: g.Receiver, GroupKey: g.GroupKey,
-		GroupLabels: emptyIfNil(g.GroupLabels), CommonLabels: emptyIfNil(g.CommonLabels),
-		CommonAnnotations: emptyIfNil(g.CommonAnnotations), RouteLabels: emptyIfNil(g.RouteLabels),
+		GroupLabels: g.GroupLabels, CommonLabels: g.CommonLabels,
+		CommonAnnotations: g.CommonAnnotations, RouteLabels: g.RouteLabels,
 		ExternalURL: g.ExternalURL, State: g.State, Settling: g.Settling, Stale: g.Stale, Truncated: g.Truncated,
 		Counts: g.Counts, CreatedAt: g.CreatedAt, UpdatedAt: g.UpdatedAt, LastNotifiedAt: g.LastNotifiedAt,
 		ResolvedAt: g.ResolvedAt(), Notifications: g.Notifications, LastReason: g.LastReason, Version: g.Version,
@@ -93,7 +93,7 @@ func viewGroup(g *grouping.AlertGroup, now time.Time, withNotes bool) GroupView 
 func viewAlert(g *grouping.AlertGroup, a *grouping.Alert, of muteDetails) alertView {
 	lastSeen, _ := g.LastSeen(a)
 	v := alertView{
-		Fingerprint: a.Fingerprint, Status: a.ShownStatus(), Labels: emptyIfNil(a.Labels), Annotations: emptyIfNil(a.Annotations),
+		Fingerprint: a.Fingerprint, Status: a.ShownStatus(), Labels: a.Labels, Annotations: a.Annotations,
 		GeneratorURL: a.GeneratorURL, StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(), FirstSeenAt: a.FirstSeenAt,
 		LastSeenAt: lastSeen, Disputed: a.Disputed, Notified: !a.Unnotified, EndsBetween: endsBetween(a),
 		Mutes: viewMutes(g.Source, a, of), Episodes: viewEpisodes(a.Episodes()),
@@ -111,15 +111,6 @@ func viewEpisodes(episodes []grouping.Episode) []episodeView {
 		views = append(views, episodeView{e.StartsAt.UTC(), e.EndsAt.UTC()})
 	}
 	return views
-}
-
-// emptyIfNil returns the labels, or empty labels, so that JSON shows an object
-// and not null.
-func emptyIfNil(l grouping.Labels) grouping.Labels {
-	if l == nil {
-		return grouping.Labels{}
-	}
-	return l
 }
 
 type eventView struct {
@@ -157,7 +148,7 @@ func viewEvent(e *grouping.Event) eventView {
 	n := e.Notification()
 	view := eventView{
 		ID: e.ID, Time: e.Time, Kind: e.Kind, GroupID: e.GroupID, Source: e.Source, Receiver: e.Receiver,
-		Fingerprint: e.Fingerprint, Labels: emptyIfNil(e.Labels), Was: e.Was, StartsAt: e.StartsAt.UTC(), EndsAt: e.EndsAt.UTC(),
+		Fingerprint: e.Fingerprint, Labels: e.Labels, Was: e.Was, StartsAt: e.StartsAt.UTC(), EndsAt: e.EndsAt.UTC(),
 		Reason: n.Reason, ExternalURL: n.ExternalURL,
 	}
 	if e.Kind == grouping.EventNotified {

@@ -39,8 +39,8 @@ const maxEpisodes = 16
 type Alert struct {
 	Fingerprint  Fingerprint `json:"fingerprint"`
 	Status       Status      `json:"status"`
-	Labels       Labels      `json:"labels,omitempty"`
-	Annotations  Labels      `json:"annotations,omitempty"`
+	Labels       Labels      `json:"labels,omitzero"`
+	Annotations  Labels      `json:"annotations,omitzero"`
 	GeneratorURL string      `json:"generatorURL,omitempty"`
 	// Grafana holds the fields that only Grafana sends, or nil if Alertmanager sent
 	// the alert.

@@ -23,7 +23,7 @@ func fp(letter string) Fingerprint { return Fingerprint(strings.Repeat(letter, f
 func fires(letter string, start time.Duration) NotifiedAlert {
 	return NotifiedAlert{
 		Fingerprint: fp(letter), Status: StatusFiring, Labels: NewLabels(map[string]string{"alertname": "X", "instance": letter}),
-		Annotations: Labels{{"summary", "is down"}}, StartsAt: base.Add(start),
+		Annotations: LabelsOf([]Label{{"summary", "is down"}}), StartsAt: base.Add(start),
 	}
 }
 
@@ -46,7 +46,7 @@ type step struct {
 func (s step) notification(i int) Notification {
 	return Notification{
 		Key: testKey, Alerts: s.alerts, Truncated: s.truncated, ExternalURL: s.by,
-		GroupLabels: Labels{{"alertname", "X"}}, CommonLabels: Labels{{"alertname", "X"}},
+		GroupLabels: LabelsOf([]Label{{"alertname", "X"}}), CommonLabels: LabelsOf([]Label{{"alertname", "X"}}),
 		Stamp: NewStamp(base.Add(s.at), uint16(i), testWriter),
 	}
 }
@@ -173,7 +173,7 @@ func TestApplyTimesAndSender(t *testing.T) {
 func TestApplyTakesTheNewestAnnotations(t *testing.T) {
 	g := run(t, []step{{0, am0, list(fires("a", 0)), 0, "O Faaaa N"}})
 	na := fires("a", 0)
-	na.Annotations, na.GeneratorURL = Labels{{"summary", "is down since 5m"}}, "http://prom-1/graph"
+	na.Annotations, na.GeneratorURL = LabelsOf([]Label{{"summary", "is down since 5m"}}), "http://prom-1/graph"
 	g, events := applied(g, step{minute, am0, list(na), 0, ""}.notification(1), testRules)
 	require.Equal(t, []string{"N"}, abbreviate(events))
 	require.Equal(t, na.Annotations, g.Alerts[0].Annotations)
@@ -182,7 +182,7 @@ func TestApplyTakesTheNewestAnnotations(t *testing.T) {
 
 func TestApplyMeta(t *testing.T) {
 	n := step{0, am0, list(fires("a", 0), fires("b", 0)), 0, ""}.notification(0)
-	n.Reason, n.RouteLabels = "first notification", Labels{{"team", "x"}}
+	n.Reason, n.RouteLabels = "first notification", LabelsOf([]Label{{"team", "x"}})
 	g, events := applied(nil, n, testRules)
 	require.Equal(t, Meta{
 		Key: testKey, GroupLabels: n.GroupLabels, CommonLabels: n.CommonLabels, RouteLabels: n.RouteLabels,
@@ -198,23 +198,23 @@ func TestApplyMeta(t *testing.T) {
 	truncated := step{minute, am1, list(fires("a", 0)), 7, ""}.notification(1)
 	truncated.CommonLabels = NewLabels(map[string]string{"alertname": "X", "instance": "a"})
 	after, events := applied(g, truncated, testRules)
-	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
+	require.Equal(t, LabelsOf([]Label{{"alertname", "X"}}), after.CommonLabels)
 	require.Equal(t, uint64(7), after.Truncated)
 	require.Equal(t, am0, after.CompleteBy)
 	require.Equal(t, base, after.CreatedAt)
 
 	// If no alert fires, they are those of all alerts.
 	allResolved := step{minute, am0, list(ended("a", 0, second), ended("b", 0, second)), 1, ""}.notification(1)
-	allResolved.CommonLabels = nil
+	allResolved.CommonLabels = Labels{}
 	after, _ = applied(g, allResolved, testRules)
-	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
+	require.Equal(t, LabelsOf([]Label{{"alertname", "X"}}), after.CommonLabels)
 	require.Equal(t, uint64(7), events[len(events)-1].Notified.Truncated)
 
 	// They are also recomputed if the view is older than the known state.
 	stale := step{5 * second, am1, list(fires("a", 0)), 0, ""}.notification(1)
 	stale.CommonLabels = truncated.CommonLabels
 	after, _ = applied(g, stale, testRules)
-	require.Equal(t, Labels{{"alertname", "X"}}, after.CommonLabels)
+	require.Equal(t, LabelsOf([]Label{{"alertname", "X"}}), after.CommonLabels)
 
 	// An outdated notification does not change the group's own fields.
 	late := step{-second, am1, nil, 0, ""}.notification(1)
@@ -250,7 +250,7 @@ func TestApplyAlert(t *testing.T) {
 
 	g, events = appliedAlert(g, testKey, fires("b", 0), NewStamp(base, 1, testWriter), testRules)
 	require.Equal(t, []string{"Fbbbb"}, abbreviate(events), "the other alert does not change")
-	require.Equal(t, Labels{{"alertname", "X"}}, g.CommonLabels)
+	require.Equal(t, LabelsOf([]Label{{"alertname", "X"}}), g.CommonLabels)
 
 	g, events = appliedAlert(g, testKey, ended("b", 0, second), NewStamp(base, 2, testWriter), testRules)
 	require.Equal(t, []string{"Rbbbb"}, abbreviate(events))

@@ -10,12 +10,12 @@ import (
 // Content is what an alert says besides its labels, or what is common to the alerts of a group.
 // Many events can have the same content, so a storage keeps each content once, under its hash.
 type Content struct {
-	Annotations  Labels `json:"annotations,omitempty"`
+	Annotations  Labels `json:"annotations,omitzero"`
 	GeneratorURL string `json:"generatorURL,omitempty"` // of an alert
 
 	// Labels are the common labels of a group, and RouteLabels those of its route.
-	Labels      Labels `json:"labels,omitempty"`
-	RouteLabels Labels `json:"routeLabels,omitempty"`
+	Labels      Labels `json:"labels,omitzero"`
+	RouteLabels Labels `json:"routeLabels,omitzero"`
 }
 
 // contentHashLen is the length of the hash of a content: 80 bits. Two contents of one
@@ -85,5 +85,5 @@ func (a *Alert) content() Content {
 }
 
 func (c *Content) isEmpty() bool {
-	return len(c.Annotations) == 0 && c.GeneratorURL == "" && len(c.Labels) == 0 && len(c.RouteLabels) == 0
+	return c.Annotations.IsZero() && c.GeneratorURL == "" && c.Labels.IsZero() && c.RouteLabels.IsZero()
 }

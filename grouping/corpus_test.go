@@ -317,11 +317,11 @@ func checkFingerprints(t *testing.T, file string, v any) (n int) {
 		fp, _ := v["fingerprint"].(string)
 		set, isSet := v["labels"].(map[string]any)
 		if fp != "" && isSet {
-			var l Labels
+			var list []Label
 			for name, value := range set {
-				l = append(l, Label{name, value.(string)})
+				list = append(list, Label{name, value.(string)})
 			}
-			l = LabelsOf(l)
+			l := LabelsOf(list)
 			require.Equal(t, Fingerprint(fp), l.Fingerprint(), "%s: %v", file, l)
 			require.True(t, l.Fingerprint().Valid())
 			n++

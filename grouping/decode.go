@@ -25,8 +25,18 @@ type objectReader struct {
 	// The last text of a time, and the time. Most times of a record are equal.
 	timeText []byte
 	lastTime time.Time
-	list     []Label // the last labels
+	last     lastLabels
 }
+
+// lastLabels are the last labels of each field. The next ones often have the same names, and some of
+// the values.
+type lastLabels struct {
+	ofAlert, annotations, ofGroup, commonLabels, commonAnnotations, ofRoute Labels
+}
+
+// maxLastLabels is the maximum size of the text of labels that are kept for the next ones. An alert
+// rarely has more.
+const maxLastLabels = 4 << 10
 
 var objectReaders = sync.Pool{New: func() any { return new(objectReader) }}
 
@@ -99,6 +109,16 @@ func (r *objectReader) text() []byte {
 		return text
 	}
 	return r.escaped()
+}
+
+// isText reads a string if it is the plain text.
+func (r *objectReader) isText(plain string) bool {
+	end := len(plain) + 1
+	if len(r.rest) <= end || r.rest[0] != '"' || r.rest[end] != '"' || string(r.rest[1:end]) != plain || !IsPlain(plain) {
+		return false
+	}
+	r.rest = r.rest[end+1:]
+	return true
 }
 
 // escaped is text for a string with other characters. Its first quotation mark was read.
@@ -203,26 +223,56 @@ func (r *objectReader) int(name string, to *int) {
 	*to = int(n)
 }
 
-func (r *objectReader) labels(name string, to *Labels) {
+// labels reads the field if it is the next one. last are the last labels of the field.
+func (r *objectReader) labels(name string, to, last *Labels) {
 	if !r.has(name) {
 		return
 	}
+	before := len(r.rest)
 	r.begin()
-	list := r.list[:0]
-	for !r.declined && len(r.rest) > 0 && r.rest[0] != '}' {
-		if len(list) > 0 {
-			r.skip(',')
+	var buffer [usualLabels]string
+	values, same := buffer[:0], true
+	for n := 0; n < last.Len() && last.names.plain && r.has(last.names.list[n]); n++ {
+		value := last.values[n]
+		if !r.isText(value) {
+			value, same = Intern(r.text()), false
 		}
-		label := Label{Name: Intern(r.text())}
-		r.skip(':')
-		label.Value = Intern(r.text())
-		if n := len(list); n > 0 && list[n-1].Name >= label.Name {
-			r.declined = true
-		}
-		list = append(list, label)
+		values = append(values, value)
+	}
+	switch {
+	case len(values) < last.Len() || len(r.rest) == 0 || r.rest[0] != '}':
+		*to = r.otherLabels(last.names, values)
+	case same:
+		*to = *last
+	default:
+		*to = last.WithValues(slices.Clone(values))
 	}
 	r.end()
-	r.list, *to = list, slices.Clone(list)
+	if !r.declined && before-len(r.rest) <= maxLastLabels {
+		*last = *to
+	}
+}
+
+// otherLabels reads labels whose names are not those of the last ones. The first values are read,
+// and have the first of the names.
+func (r *objectReader) otherLabels(last *labelNames, values []string) Labels {
+	var buffer [usualLabels]string
+	names := buffer[:0]
+	if len(values) > 0 {
+		names = append(names, last.list[:len(values)]...)
+	}
+	for !r.declined && len(r.rest) > 0 && r.rest[0] != '}' {
+		if len(names) > 0 {
+			r.skip(',')
+		}
+		name := Intern(r.text())
+		r.skip(':')
+		if n := len(names); n > 0 && names[n-1] >= name {
+			r.declined = true
+		}
+		names, values = append(names, name), append(values, Intern(r.text()))
+	}
+	return labelsOfValues(names, slices.Clone(values))
 }
 
 // objects reads a list of objects. add reads the fields of one. It returns false if the next
@@ -248,12 +298,11 @@ func (r *objectReader) objects(name string, add func()) bool {
 func decodedObject(object []byte, read func(r *objectReader)) bool {
 	r := objectReaders.Get().(*objectReader) //nolint:forcetypeassert // the pool holds nothing else
 	defer objectReaders.Put(r)
-	*r = objectReader{rest: object, list: r.list}
+	*r = objectReader{rest: object, last: r.last}
 	r.begin()
 	read(r)
 	r.end()
 	ok := !r.declined && len(r.rest) == 0
-	clear(r.list[:cap(r.list)]) // keep no strings, also of longer lists before
 	r.rest, r.timeText = nil, nil
 	return ok
 }
@@ -264,8 +313,8 @@ func (s *storedAlert) decode(r *objectReader) {
 	var status, removal string
 	r.shared("status", &status)
 	a.Status = Status(status)
-	r.labels("labels", &a.Labels)
-	r.labels("annotations", &a.Annotations)
+	r.labels("labels", &a.Labels, &r.last.ofAlert)
+	r.labels("annotations", &a.Annotations, &r.last.annotations)
 	r.string("generatorURL", &a.GeneratorURL)
 	r.time("startsAt", &a.StartsAt)
 	r.time("endsAt", &a.EndsAt)
@@ -304,10 +353,10 @@ func (m *Meta) decode(r *objectReader) {
 	r.shared("source", &m.Source)
 	r.shared("receiver", &m.Receiver)
 	r.string("groupKey", &m.GroupKey)
-	r.labels("groupLabels", &m.GroupLabels)
-	r.labels("commonLabels", &m.CommonLabels)
-	r.labels("commonAnnotations", &m.CommonAnnotations)
-	r.labels("routeLabels", &m.RouteLabels)
+	r.labels("groupLabels", &m.GroupLabels, &r.last.ofGroup)
+	r.labels("commonLabels", &m.CommonLabels, &r.last.commonLabels)
+	r.labels("commonAnnotations", &m.CommonAnnotations, &r.last.commonAnnotations)
+	r.labels("routeLabels", &m.RouteLabels, &r.last.ofRoute)
 	r.shared("externalURL", &m.ExternalURL)
 	r.time("createdAt", &m.CreatedAt)
 	r.time("updatedAt", &m.UpdatedAt)
@@ -337,7 +386,11 @@ func (e *Event) decodeWith(r *objectReader, d *EventDecoder) {
 	r.shared("source", &e.Source)
 	r.shared("receiver", &e.Receiver)
 	d.shared(r, "fingerprint", &fingerprint)
-	d.labels(r, cmp.Or(fingerprint, group), &e.Labels)
+	last := &r.last.ofAlert
+	if fingerprint == "" {
+		last = &r.last.ofGroup
+	}
+	d.labels(r, cmp.Or(fingerprint, group), &e.Labels, last)
 	r.shared("was", &was)
 	r.time("startsAt", &e.StartsAt)
 	r.time("endsAt", &e.EndsAt)

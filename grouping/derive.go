@@ -98,8 +98,8 @@ func (g *AlertGroup) countLacking(a *Alert, n int) {
 	if a == nil {
 		return
 	}
-	for i := range g.GroupLabels {
-		if !a.Labels.Has(g.GroupLabels[i].Name, g.GroupLabels[i].Value) {
+	for name, value := range g.GroupLabels.All() {
+		if !a.Labels.Has(name, value) {
 			g.lacking += n
 			return
 		}
@@ -260,7 +260,7 @@ type sharedLabels struct{ labels, annotations Labels }
 // that has them.
 func (g *AlertGroup) share(before *AlertGroup, replaced []alertPair) {
 	if before == nil || before.shared == nil || g.countedStatus() != before.countedStatus() {
-		g.shared = &sharedLabels{g.sharedBeside(nil, labelsOf), g.sharedBeside(nil, annotationsOf)}
+		g.shared = &sharedLabels{g.sharedBeside(Labels{}, labelsOf), g.sharedBeside(Labels{}, annotationsOf)}
 		return
 	}
 	s := *before.shared
@@ -291,15 +291,15 @@ func annotationsOf(a *Alert) Labels { return a.Annotations }
 func (g *AlertGroup) sharedBeside(known Labels, of func(*Alert) Labels) Labels {
 	first := slices.IndexFunc(g.Alerts, g.counts)
 	if first < 0 {
-		return nil
+		return Labels{}
 	}
-	return of(g.Alerts[first]).filter(func(l Label) bool {
-		_, isKnown := known.Lookup(l.Name)
-		return isKnown || g.allHave(g.Alerts[first+1:], of, l)
+	return of(g.Alerts[first]).Filter(func(name, value string) bool {
+		_, isKnown := known.Lookup(name)
+		return isKnown || g.allHave(g.Alerts[first+1:], of, name, value)
 	})
 }
 
 // allHave reports whether all of the alerts that count have the label.
-func (g *AlertGroup) allHave(alerts []*Alert, of func(*Alert) Labels, l Label) bool {
-	return !slices.ContainsFunc(alerts, func(a *Alert) bool { return g.counts(a) && !of(a).Has(l.Name, l.Value) })
+func (g *AlertGroup) allHave(alerts []*Alert, of func(*Alert) Labels, name, value string) bool {
+	return !slices.ContainsFunc(alerts, func(a *Alert) bool { return g.counts(a) && !of(a).Has(name, value) })
 }

@@ -35,17 +35,18 @@ func TestDerivedFieldsFollowFromTheAlerts(t *testing.T) {
 }
 
 func drawNotified(t *rapid.T, at time.Time) NotifiedAlert {
-	l := NewLabels(map[string]string{
+	m := map[string]string{
 		"alertname": "X", "instance": fmt.Sprint(rapid.IntRange(0, 7).Draw(t, "instance")),
 		"severity": rapid.SampledFrom([]string{"critical", "warning", "odd", "none"}).Draw(t, "severity"),
-	})
-	if rapid.Bool().Draw(t, "has a team") {
-		l = LabelsOf(append(l, Label{"team", "a"}))
 	}
+	if rapid.Bool().Draw(t, "has a team") {
+		m["team"] = "a"
+	}
+	l := NewLabels(m)
 	na := NotifiedAlert{
-		Fingerprint: Labels{{"instance", l.Get("instance")}}.Fingerprint(), Labels: l, Status: StatusFiring,
+		Fingerprint: LabelsOf([]Label{{"instance", l.Get("instance")}}).Fingerprint(), Labels: l, Status: StatusFiring,
 		StartsAt:    at.Add(-time.Duration(rapid.IntRange(0, 3).Draw(t, "age")) * minute),
-		Annotations: Labels{{"summary", rapid.SampledFrom([]string{"one", "two"}).Draw(t, "summary")}},
+		Annotations: LabelsOf([]Label{{"summary", rapid.SampledFrom([]string{"one", "two"}).Draw(t, "summary")}}),
 	}
 	if rapid.Bool().Draw(t, "resolved") {
 		na.Status, na.EndsAt = StatusResolved, at

@@ -99,7 +99,7 @@ func (o *objectText) nonEmpty(name, value string) {
 }
 
 func (o *objectText) labels(name string, l Labels) {
-	if len(l) == 0 {
+	if l.IsZero() {
 		return
 	}
 	o.name(name)

@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"fmt"
 	"math"
 	"reflect"
 	"testing"
@@ -235,4 +236,53 @@ func BenchmarkDecodeEvent(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkDecodeGroups decodes the stored form of groups with ten alerts each, which have labels
+// like those of Kubernetes. It also reports how much memory such a group then needs.
+func BenchmarkDecodeGroups(b *testing.B) {
+	var stored []StoredDocument
+	for n := range 1000 {
+		var alerts []NotifiedAlert
+		for i := range 10 {
+			l := NewLabels(map[string]string{
+				"alertname": "KubePodCrashLooping", "cluster": "eu-1", "container": "app", "instance": "10.0.0.1:8443",
+				"job": "kube-state-metrics", "namespace": fmt.Sprint("ns-", n), "prometheus": "monitoring/k8s", "severity": "warning",
+				"pod": fmt.Sprintf("app-7c9d8b6f5d-%05d", i), "uid": fmt.Sprint(n, "-", i),
+			})
+			alerts = append(alerts, NotifiedAlert{
+				Fingerprint: l.Fingerprint(), Status: StatusFiring, Labels: l, StartsAt: base, Annotations: NewLabels(map[string]string{
+					"description": fmt.Sprintf("Pod app-7c9d8b6f5d-%05d (app) is in waiting state (reason: CrashLoopBackOff) on cluster eu-1.", i),
+					"runbook_url": "https://runbooks.example.com/kubernetes/kubepodcrashlooping", "summary": "Pod is crash looping.",
+				}),
+			})
+		}
+		key := Key{Source: "prod", Receiver: "team", GroupKey: fmt.Sprint(n)}
+		g := apply(nil, Notification{
+			Key: key, ExternalURL: am0, Stamp: NewStamp(base, 0, testWriter), Alerts: alerts,
+			GroupLabels: NewLabels(map[string]string{"namespace": fmt.Sprint("ns-", n)}),
+		}, testRules).Group
+		records := []StoredRecord{{HeadRecord, []byte(headText(b, g))}}
+		for _, a := range g.Alerts {
+			records = append(records, StoredRecord{alertRecords{}.name(a.Fingerprint), []byte(alertText(b, a))})
+		}
+		stored = append(stored, StoredDocument{ID: g.ID, Records: records})
+	}
+	groups := make([]Document, len(stored))
+	decodeAll := func() {
+		for i := range stored {
+			var err error
+			if groups[i], err = stored[i].Decode(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	before := liveHeap()
+	decodeAll()
+	live := liveHeap() - before
+	b.ReportAllocs()
+	for b.Loop() {
+		decodeAll()
+	}
+	b.ReportMetric(float64(live)/float64(len(stored)), "live-B/group")
 }

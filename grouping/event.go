@@ -79,7 +79,7 @@ type Event struct {
 	Fingerprint Fingerprint `json:"fingerprint,omitempty"`
 	// Labels holds the labels of the alert, or the group labels if the event is not
 	// about one alert.
-	Labels Labels `json:"labels,omitempty"`
+	Labels Labels `json:"labels,omitzero"`
 
 	// Was is the status of the alert before the event, or "" if the alert was not
 	// known. StartsAt and EndsAt are those of its episode after the event, in the clock

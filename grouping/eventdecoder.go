@@ -38,11 +38,11 @@ func (d *EventDecoder) Append(events []Event, text []byte) []Event {
 	return events
 }
 
-// labels reads the labels of an alert or of a group.
-func (d *EventDecoder) labels(r *objectReader, of string, to *Labels) {
+// labels reads the labels of an alert or of a group. last are the last ones.
+func (d *EventDecoder) labels(r *objectReader, of string, to, last *Labels) {
 	const name = "labels"
 	if d == nil {
-		r.labels(name, to)
+		r.labels(name, to, last)
 		return
 	}
 	known := d.known[of]
@@ -54,7 +54,7 @@ func (d *EventDecoder) labels(r *objectReader, of string, to *Labels) {
 		}
 	}
 	before := r.rest
-	r.labels(name, to)
+	r.labels(name, to, last)
 	if r.declined || len(r.rest) == len(before) {
 		return
 	}

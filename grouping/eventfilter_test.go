@@ -46,8 +46,8 @@ func drawEventQuery(t *rapid.T, text *rapid.Generator[string], e *Event) (q Even
 	types := rapid.SampledFrom([]labels.MatchType{labels.MatchEqual, labels.MatchNotEqual, labels.MatchRegexp, labels.MatchNotRegexp})
 	for range rapid.IntRange(0, 3).Draw(t, "matchers") {
 		name, value := text.Draw(t, "name"), text.Draw(t, "value")
-		if len(e.Labels) > 0 && rapid.Bool().Draw(t, "matches") {
-			name, value = e.Labels[0].Name, e.Labels[0].Value
+		if !e.Labels.IsZero() && rapid.Bool().Draw(t, "matches") {
+			name, value = e.Labels.At(0)
 		}
 		m, err := labels.NewMatcher(types.Draw(t, "type"), name, value)
 		if err != nil { // the value is no regular expression
@@ -76,7 +76,7 @@ func TestEventFiltersSelect(t *testing.T) {
 		return m
 	}
 	e := Event{ID: string(NewStamp(base, 0, testWriter)) + "000000", Kind: EventFired, Time: base}
-	e.Labels = Labels{{"pod", "app-1"}, {"rare", "x"}}
+	e.Labels = LabelsOf([]Label{{"pod", "app-1"}, {"rare", "x"}})
 	stored, err := e.Encode()
 	require.NoError(t, err)
 	for _, tc := range []struct {

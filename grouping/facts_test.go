@@ -148,14 +148,17 @@ func TestWorstReports(t *testing.T) {
 }
 
 func TestSharedLabels(t *testing.T) {
-	sets := []Labels{{{"a", "1"}, {"b", "2"}, {"c", ""}}, {{"a", "1"}, {"b", "3"}, {"c", ""}}, {{"a", "1"}, {"c", ""}}}
+	sets := []Labels{
+		LabelsOf([]Label{{"a", "1"}, {"b", "2"}, {"c", ""}}), LabelsOf([]Label{{"a", "1"}, {"b", "3"}, {"c", ""}}),
+		LabelsOf([]Label{{"a", "1"}, {"c", ""}}),
+	}
 	at := func(i int) Labels { return sets[i] }
-	require.Nil(t, SharedLabels(0, at))
+	require.Zero(t, SharedLabels(0, at))
 	require.Equal(t, sets[0], SharedLabels(1, at))
 	require.Equal(t, NewLabels(map[string]string{"a": "1", "c": ""}), SharedLabels(3, at))
-	require.Len(t, sets[0], 3, "the sets do not change")
-	sets[2] = Labels{{"a", "1"}}
-	require.Equal(t, Labels{{"a", "1"}}, SharedLabels(3, at), "a missing label is not an empty one")
+	require.Equal(t, 3, sets[0].Len(), "the sets do not change")
+	sets[2] = LabelsOf([]Label{{"a", "1"}})
+	require.Equal(t, LabelsOf([]Label{{"a", "1"}}), SharedLabels(3, at), "a missing label is not an empty one")
 	require.Equal(t, NewLabels(map[string]string{"b": "2", "c": ""}), sets[0].Without(NewLabels(map[string]string{"a": "1", "b": "3"})))
 }
 
@@ -170,7 +173,7 @@ func TestIdentifyingLabels(t *testing.T) {
 		"":         nil,
 		"pod":      alerts(NewLabels(map[string]string{"pod": "a", "instance": "1"}), NewLabels(map[string]string{"pod": "b", "instance": "2"})),
 		"instance": alerts(NewLabels(map[string]string{"pod": "a", "instance": "1"}), NewLabels(map[string]string{"pod": "a", "instance": "2"})),
-		"zone":     alerts(Labels{{"x", "1"}, {"zone", "1"}}, Labels{{"x", "1"}, {"zone", "2"}}, Labels{{"x", "2"}, {"zone", "3"}}),
+		"zone":     alerts(LabelsOf([]Label{{"x", "1"}, {"zone", "1"}}), LabelsOf([]Label{{"x", "1"}, {"zone", "2"}}), LabelsOf([]Label{{"x", "2"}, {"zone", "3"}})),
 	} {
 		require.Equal(t, want, DistinguishingLabel(some))
 	}
@@ -185,9 +188,9 @@ func TestIdentifyingLabels(t *testing.T) {
 	)
 
 	a := Alert{Labels: NewLabels(map[string]string{"pod": "a", "node": "n"})}
-	require.Equal(t, "n", a.IdentifyingValue("node", nil))
-	require.Equal(t, "a", a.IdentifyingValue("zone", nil))
-	require.Equal(t, "n", a.IdentifyingValue("", Labels{{"pod", "a"}}))
+	require.Equal(t, "n", a.IdentifyingValue("node", Labels{}))
+	require.Equal(t, "a", a.IdentifyingValue("zone", Labels{}))
+	require.Equal(t, "n", a.IdentifyingValue("", LabelsOf([]Label{{"pod", "a"}})))
 	require.Empty(t, a.IdentifyingValue("", a.Labels))
 
 	all := NewLabels(map[string]string{
@@ -210,7 +213,7 @@ func TestByLabels(t *testing.T) {
 	a, b := urgent("a", StatusFiring, "info", minute), urgent("b", StatusFiring, "critical", 0)
 	c, gone := urgent("c", StatusFiring, "info", 2*minute), urgent("d", StatusResolved, "critical", 3*minute)
 	for _, x := range []*Alert{a, b, gone} {
-		x.Labels = LabelsOf(append(x.Labels, Label{"team", "net"}))
+		x.Labels = with(x.Labels, "team", "net")
 	}
 	groups := []*AlertGroup{group("prod", a, b, gone), group("prod", a), group("edge", a, c)}
 	text := func(q ListQuery, names ...string) (out []string) {

@@ -39,10 +39,10 @@ type Counts struct {
 type Meta struct {
 	Key
 
-	GroupLabels       Labels `json:"groupLabels,omitempty"`
-	CommonLabels      Labels `json:"commonLabels,omitempty"`
-	CommonAnnotations Labels `json:"commonAnnotations,omitempty"`
-	RouteLabels       Labels `json:"routeLabels,omitempty"`
+	GroupLabels       Labels `json:"groupLabels,omitzero"`
+	CommonLabels      Labels `json:"commonLabels,omitzero"`
+	CommonAnnotations Labels `json:"commonAnnotations,omitzero"`
+	RouteLabels       Labels `json:"routeLabels,omitzero"`
 	ExternalURL       string `json:"externalURL,omitempty"`
 
 	CreatedAt      time.Time `json:"createdAt,omitzero"`
@@ -192,12 +192,12 @@ func groupName(m *Meta) string {
 	if name := m.GroupLabels.Get("alertname"); name != "" {
 		return name
 	}
-	if len(m.GroupLabels) == 0 {
+	if m.GroupLabels.IsZero() {
 		return m.Receiver
 	}
-	parts := make([]string, 0, len(m.GroupLabels))
-	for _, name := range m.GroupLabels.Names() {
-		parts = append(parts, name+" "+m.GroupLabels.Get(name))
+	parts := make([]string, 0, m.GroupLabels.Len())
+	for name, value := range m.GroupLabels.All() {
+		parts = append(parts, name+" "+value)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -19,7 +19,6 @@ func TestGroupName(t *testing.T) {
 		{NewLabels(map[string]string{"cluster": "eu-1", "alertname": ""}), "alertname , cluster eu-1"},
 		{NewLabels(map[string]string{"job": "node", "cluster": "eu-1"}), "cluster eu-1, job node"},
 		{Labels{}, "team"},
-		{nil, "team"},
 	} {
 		g := NewAlertGroup(AlertGroup{Meta: Meta{Key: testKey, GroupLabels: tc.labels}})
 		require.Equal(t, tc.want, g.Name, "%v", tc.labels)
@@ -33,7 +32,7 @@ func TestSeverity(t *testing.T) {
 		"error": SeverityWarning, "high": SeverityWarning, "info": SeverityInfo, "minor": SeverityInfo,
 		"notice": SeverityInfo, "low": SeverityInfo, "none": SeverityNone, "": SeverityOther, "ticket": SeverityOther,
 	} {
-		require.Equal(t, want, (&Alert{Labels: Labels{{"severity", word}}}).Severity(), "%q", word)
+		require.Equal(t, want, (&Alert{Labels: LabelsOf([]Label{{"severity", word}})}).Severity(), "%q", word)
 	}
 	require.Equal(t, SeverityOther, (&Alert{}).Severity())
 }
@@ -45,7 +44,7 @@ func TestGroupSeverity(t *testing.T) {
 		return &Alert{
 			Fingerprint: fp(letter),
 			Status:      status,
-			Labels:      Labels{{"severity", severity}},
+			Labels:      LabelsOf([]Label{{"severity", severity}}),
 			StartsAt:    base.Add(start),
 		}
 	}
@@ -197,7 +196,7 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 			case time.Time:
 				f.Set(reflect.ValueOf(base))
 			case Labels:
-				f.Set(reflect.ValueOf(Labels{{"a", ""}}))
+				f.Set(reflect.ValueOf(LabelsOf([]Label{{"a", ""}})))
 			case *SilenceWrite:
 				f.Set(reflect.ValueOf(&SilenceWrite{}))
 			case Person:
@@ -241,11 +240,11 @@ func eachField(t *testing.T, typ reflect.Type, equal func(change func(v any)) bo
 func bigGroup(n int) []NotifiedAlert {
 	alerts := make([]NotifiedAlert, n)
 	for i := range alerts {
-		l := Labels{{"instance", fmt.Sprint("node-", i)}}
+		list := []Label{{"instance", fmt.Sprint("node-", i)}}
 		for j := range 11 {
-			l = append(l, Label{fmt.Sprint("label_", j), fmt.Sprint("value of ", j)})
+			list = append(list, Label{fmt.Sprint("label_", j), fmt.Sprint("value of ", j)})
 		}
-		l = LabelsOf(l)
+		l := LabelsOf(list)
 		alerts[i] = NotifiedAlert{
 			Fingerprint: l.Fingerprint(), Status: StatusFiring, Labels: l,
 			Annotations: NewLabels(map[string]string{"summary": "is down", "runbook": "https://example.net/down"}), StartsAt: base,

@@ -35,10 +35,10 @@ func TestIsHeartbeat(t *testing.T) {
 	} {
 		require.Equal(t, want, IsHeartbeat(DefaultHeartbeats(), NewLabels(map[string]string{"alertname": name, "severity": "critical"})), name)
 	}
-	require.False(t, IsHeartbeat(nil, Labels{{"alertname", "Watchdog"}}))
+	require.False(t, IsHeartbeat(nil, LabelsOf([]Label{{"alertname", "Watchdog"}})))
 	require.False(
 		t,
-		IsHeartbeat([]labels.Matchers{nil}, Labels{{"alertname", "Watchdog"}}),
+		IsHeartbeat([]labels.Matchers{nil}, LabelsOf([]Label{{"alertname", "Watchdog"}})),
 		"an element without a matcher selects nothing",
 	)
 }

@@ -1,6 +1,7 @@
 package grouping
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -208,4 +209,11 @@ func newMatcher(kind labels.MatchType, name, value string) *labels.Matcher {
 func removeAlerts(g *AlertGroup, fps []Fingerprint, stamp Stamp) (*AlertGroup, []Event) {
 	c := applyRemoval(g, fps, stamp)
 	return c.Group, c.Events
+}
+
+// with returns the labels and one more.
+func with(l Labels, name, value string) Labels {
+	m := maps.Collect(l.All())
+	m[name] = value
+	return NewLabels(m)
 }

@@ -169,7 +169,7 @@ func TestOnlyAlertsWithTheSameLabelsAreOpenUnderOtherKeys(t *testing.T) {
 	group := func(key, pod string) *AlertGroup {
 		g := AlertGroup{ID: ID(key)}
 		g.GroupKey, g.Stamp = key, "1"
-		g.Alerts = []*Alert{{Fingerprint: "f", Status: StatusFiring, Labels: Labels{{"pod", pod}}}}
+		g.Alerts = []*Alert{{Fingerprint: "f", Status: StatusFiring, Labels: LabelsOf([]Label{{"pod", pod}})}}
 		next := NewAlertGroup(g)
 		x.update(next.ID, nil, next)
 		return next

@@ -11,55 +11,73 @@ import (
 // Label is a name with its value.
 type Label struct{ Name, Value string }
 
-// Labels is a set of label or annotation names and values, sorted by name. It is
-// immutable: nobody changes its elements. A list needs less than half of the memory of a
-// map, and two lists that share their elements or strings are compared without reading
-// them.
-type Labels []Label
+// Labels is a set of label or annotation names and values, sorted by name. It is immutable. The
+// zero value is the empty set. Nearly all alerts have one of a few sets of names, so sets share
+// their names. A set then needs half of the memory of a list of pairs.
+type Labels struct {
+	names  *labelNames // nil if the set is empty
+	values []string    // one for each name
+}
+
+// usualLabels is the maximum number of labels for which functions have memory on the stack.
+const usualLabels = 16
 
 // NewLabels returns the labels of a map.
 func NewLabels(m map[string]string) Labels {
-	if m == nil {
-		return nil
-	}
-	l := make(Labels, 0, len(m))
+	list := make([]Label, 0, len(m))
 	for name, value := range m {
-		l = append(l, Label{name, value})
+		list = append(list, Label{name, value})
 	}
-	return l.sorted()
+	return LabelsOf(list)
 }
 
-// LabelsOf returns the labels in the list. It takes ownership of the list. If a name is
-// listed twice, the last value counts.
+// LabelsOf returns the labels in the list, which it may sort. If a name is listed twice, the last
+// value counts.
 func LabelsOf(list []Label) Labels {
-	l := Labels(list).sorted()
-	for i := 1; i < len(l); i++ {
-		if l[i-1].Name == l[i].Name {
-			slices.Reverse(l) // so that CompactFunc, which keeps the first, keeps the last
-			l = slices.CompactFunc(l, func(a, b Label) bool { return a.Name == b.Name })
-			slices.Reverse(l)
-			break
-		}
+	byName := func(a, b Label) int { return cmp.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(list, byName) {
+		slices.SortStableFunc(list, byName)
 	}
-	return slices.Clip(l)
+	var buffer [usualLabels]string
+	names, values := buffer[:0], make([]string, 0, len(list))
+	for i, l := range list {
+		if i+1 < len(list) && list[i+1].Name == l.Name {
+			continue
+		}
+		names, values = append(names, l.Name), append(values, l.Value)
+	}
+	return labelsOfValues(names, slices.Clip(values))
 }
 
-// sorted sorts the labels by name, and keeps the order of equal names.
-func (l Labels) sorted() Labels {
-	byName := func(a, b Label) int { return cmp.Compare(a.Name, b.Name) }
-	if !slices.IsSortedFunc(l, byName) {
-		slices.SortStableFunc(l, byName)
+// labelsOfValues returns the labels with the sorted names and with their values. It takes ownership
+// of the values.
+func labelsOfValues(names, values []string) Labels {
+	if len(names) == 0 {
+		return Labels{}
 	}
-	return l
+	return Labels{sharedNames(names), values}
 }
+
+// WithValues returns labels with the names of l and with other values. It takes ownership of the
+// values.
+func (l Labels) WithValues(values []string) Labels { return Labels{l.names, values} }
+
+// Len returns the number of labels.
+func (l Labels) Len() int { return len(l.values) }
+
+// At returns the label with the index i, in the order of the names.
+func (l Labels) At(i int) (name, value string) { return l.names.list[i], l.values[i] }
+
+// IsZero reports whether the set is empty. Packages that encode JSON call it.
+func (l Labels) IsZero() bool { return len(l.values) == 0 }
 
 // Lookup returns the value of the label and true, or false if there is no such label.
 func (l Labels) Lookup(name string) (string, bool) {
 	// Most sets are small, and most names differ in their length: a search is not slower
 	// than a binary one.
-	for i := range l {
-		if l[i].Name == name {
-			return l[i].Value, true
+	for i := range l.values {
+		if l.names.list[i] == name {
+			return l.values[i], true
 		}
 	}
 	return "", false
@@ -71,11 +89,17 @@ func (l Labels) Get(name string) string {
 	return value
 }
 
+// Has reports whether the label has the value.
+func (l Labels) Has(name, value string) bool {
+	v, ok := l.Lookup(name)
+	return ok && v == value
+}
+
 // All yields the names and values, sorted by name.
 func (l Labels) All() iter.Seq2[string, string] {
 	return func(yield func(name, value string) bool) {
-		for i := range l {
-			if !yield(l[i].Name, l[i].Value) {
+		for i, value := range l.values {
+			if !yield(l.names.list[i], value) {
 				return
 			}
 		}
@@ -84,16 +108,21 @@ func (l Labels) All() iter.Seq2[string, string] {
 
 // Equal reports whether both sets have the same names and values.
 func (l Labels) Equal(o Labels) bool {
-	return len(l) == len(o) && (len(l) == 0 || &l[0] == &o[0] || slices.Equal(l, o)) //nolint:gosec // G602: the lengths are equal
+	switch {
+	case len(l.values) != len(o.values):
+		return false
+	case len(l.values) == 0:
+		return true
+	}
+	return l.names.equal(o.names) && (&l.values[0] == &o.values[0] || slices.Equal(l.values, o.values)) //nolint:gosec // G602: the lengths are equal
 }
 
-// Names returns the sorted names.
+// Names returns the sorted names. The list belongs to the labels.
 func (l Labels) Names() []string {
-	names := make([]string, len(l))
-	for i := range l {
-		names[i] = l[i].Name
+	if l.names == nil {
+		return nil
 	}
-	return names
+	return l.names.list
 }
 
 // Fingerprint returns the fingerprint that Alertmanager computes for an alert with
@@ -101,10 +130,10 @@ func (l Labels) Names() []string {
 func (l Labels) Fingerprint() Fingerprint {
 	h := fnv.New64a()
 	sep := []byte{0xff}
-	for i := range l {
-		h.Write([]byte(l[i].Name))
+	for name, value := range l.All() {
+		h.Write([]byte(name))
 		h.Write(sep)
-		h.Write([]byte(l[i].Value))
+		h.Write([]byte(value))
 		h.Write(sep)
 	}
 	return Fingerprint(hex.EncodeToString(h.Sum(nil)))
@@ -112,33 +141,30 @@ func (l Labels) Fingerprint() Fingerprint {
 
 // Without returns the labels that o does not have with the same value.
 func (l Labels) Without(o Labels) Labels {
-	return l.filter(func(p Label) bool { return !o.Has(p.Name, p.Value) })
+	return l.Filter(func(name, value string) bool { return !o.Has(name, value) })
 }
 
 // in returns the labels that o has with the same value. If o has all, it returns l itself.
 func (l Labels) in(o Labels) Labels {
-	return l.filter(func(p Label) bool { return o.Has(p.Name, p.Value) })
+	return l.Filter(o.Has)
 }
 
-// Has reports whether the label has the value.
-func (l Labels) Has(name, value string) bool {
-	v, ok := l.Lookup(name)
-	return ok && v == value
-}
-
-// filter returns the labels for which keep returns true. If that are all, it returns l
+// Filter returns the labels for which keep returns true. If that are all, it returns l
 // itself.
-func (l Labels) filter(keep func(Label) bool) Labels {
-	for i := range l {
-		if !keep(l[i]) {
-			kept := append(make(Labels, 0, len(l)-1), l[:i]...)
-			for _, p := range l[i+1:] {
-				if keep(p) {
-					kept = append(kept, p)
-				}
-			}
-			return kept
+func (l Labels) Filter(keep func(name, value string) bool) Labels {
+	for i := range l.values {
+		if keep(l.names.list[i], l.values[i]) {
+			continue
 		}
+		var buffer [usualLabels]string
+		names := append(buffer[:0], l.names.list[:i]...)
+		values := append(make([]string, 0, len(l.values)-1), l.values[:i]...)
+		for j := i + 1; j < len(l.values); j++ {
+			if keep(l.names.list[j], l.values[j]) {
+				names, values = append(names, l.names.list[j]), append(values, l.values[j])
+			}
+		}
+		return labelsOfValues(names, values)
 	}
 	return l
 }
@@ -147,10 +173,10 @@ func (l Labels) filter(keep func(Label) bool) Labels {
 // returns the set with the index i.
 func SharedLabels(n int, at func(i int) Labels) Labels {
 	if n == 0 {
-		return nil
+		return Labels{}
 	}
 	shared := at(0)
-	for i := 1; i < n && len(shared) > 0; i++ {
+	for i := 1; i < n && shared.Len() > 0; i++ {
 		shared = shared.in(at(i))
 	}
 	return shared

@@ -14,11 +14,11 @@ func (l Labels) MarshalJSONTo(enc *jsontext.Encoder) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
 		return err
 	}
-	for i := range l {
-		if err := enc.WriteToken(jsontext.String(l[i].Name)); err != nil {
+	for name, value := range l.All() {
+		if err := enc.WriteToken(jsontext.String(name)); err != nil {
 			return err
 		}
-		if err := enc.WriteToken(jsontext.String(l[i].Value)); err != nil {
+		if err := enc.WriteToken(jsontext.String(value)); err != nil {
 			return err
 		}
 	}
@@ -28,21 +28,21 @@ func (l Labels) MarshalJSONTo(enc *jsontext.Encoder) error {
 // MarshalJSON is MarshalJSONTo for encoding/json.
 func (l Labels) MarshalJSON() ([]byte, error) {
 	size := len("{}")
-	for i := range l {
-		size += len(l[i].Name) + len(l[i].Value) + len(`"":"",`)
+	for name, value := range l.All() {
+		size += len(name) + len(value) + len(`"":"",`)
 	}
 	return l.appendJSON(make([]byte, 0, size)), nil
 }
 
 func (l Labels) appendJSON(text []byte) []byte {
 	text = append(text, '{')
-	for i := range l {
+	for i, value := range l.values {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = appendQuoted(text, l[i].Name)
+		text = appendQuoted(text, l.names.list[i])
 		text = append(text, ':')
-		text = appendQuoted(text, l[i].Value)
+		text = appendQuoted(text, value)
 	}
 	return append(text, '}')
 }
@@ -58,7 +58,7 @@ func (l *Labels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	var buffer [16]Label // so that the list has no more memory than it needs
+	var buffer [usualLabels]Label
 	list := buffer[:0]
 	for dec.PeekKind() != '}' {
 		name, err := decodeString(dec)
@@ -71,7 +71,7 @@ func (l *Labels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		}
 		list = append(list, Label{name, value})
 	}
-	*l = LabelsOf(append(make([]Label, 0, len(list)), list...))
+	*l = LabelsOf(list)
 	_, err := dec.ReadToken()
 	return err
 }

@@ -37,7 +37,7 @@ func drawGroups(t *rapid.T) []*AlertGroup {
 	for i := range rapid.IntRange(0, 40).Draw(t, "groups") {
 		n := Notification{
 			Key: drawnKey(i), Stamp: NewStamp(base.Add(time.Duration(rapid.IntRange(0, 3).Draw(t, "updated"))*second), uint16(i), testWriter),
-			GroupLabels: Labels{{"alertname", names.Draw(t, "name")}},
+			GroupLabels: LabelsOf([]Label{{"alertname", names.Draw(t, "name")}}),
 			Truncated:   rapid.Uint64Range(0, 1).Draw(t, "truncated"),
 		}
 		for j := range rapid.IntRange(0, 3).Draw(t, "alerts") {
@@ -257,17 +257,17 @@ func TestBadCursorsAndQueries(t *testing.T) {
 func TestSelects(t *testing.T) {
 	disk := fires("a", 0)
 	disk.Labels = NewLabels(map[string]string{"alertname": "DiskFull", "severity": "critical", "instance": "node-1:9100"})
-	disk.Annotations = Labels{{"summary", "Платте voll"}}
+	disk.Annotations = LabelsOf([]Label{{"summary", "Платте voll"}})
 	net := fires("b", 0)
 	net.Labels = NewLabels(map[string]string{"alertname": "LinkDown", "severity": "warning"})
 	g, _ := applied(nil, Notification{
-		Key: testKey, Alerts: list(disk, net), GroupLabels: Labels{{"cluster", "eu-1"}}, Stamp: NewStamp(base, 0, testWriter),
+		Key: testKey, Alerts: list(disk, net), GroupLabels: LabelsOf([]Label{{"cluster", "eu-1"}}), Stamp: NewStamp(base, 0, testWriter),
 	}, testRules)
 	empty, _ := removeAlerts(g, []Fingerprint{fp("a"), fp("b")}, NewStamp(base, 1, testWriter))
 	ended := disk
 	ended.Status, ended.EndsAt = StatusResolved, base.Add(minute)
 	mixed, _ := applied(g, Notification{
-		Key: testKey, Alerts: list(ended, net), GroupLabels: Labels{{"cluster", "eu-1"}}, Stamp: NewStamp(base.Add(minute), 0, testWriter),
+		Key: testKey, Alerts: list(ended, net), GroupLabels: LabelsOf([]Label{{"cluster", "eu-1"}}), Stamp: NewStamp(base.Add(minute), 0, testWriter),
 	}, testRules)
 	require.Equal(t, StateMixed, mixed.State)
 	fire := []State{StateFiring, StateMixed}
@@ -349,7 +349,7 @@ func BenchmarkListOf10000(b *testing.B) {
 				base,
 				uint16(i),
 				testWriter,
-			), Alerts: list(a), GroupLabels: Labels{{"alertname", a.Labels.Get("alertname")}},
+			), Alerts: list(a), GroupLabels: LabelsOf([]Label{{"alertname", a.Labels.Get("alertname")}}),
 		}, testRules)
 		groups = append(groups, g)
 	}

@@ -75,7 +75,7 @@ func TestEveryOperationChecksTheContextFirst(t *testing.T) {
 		"Events":               func() error { _, err := m.Events(ctx, grouping.EventQuery{}); return err },
 		"Totals":               func() error { _, err := m.Totals(ctx); return err },
 		"All":                  func() error { _, err := m.All(ctx); return err },
-		"Find":                 func() error { _, err := m.Find(ctx, "", nil); return err },
+		"Find":                 func() error { _, err := m.Find(ctx, "", grouping.Labels{}); return err },
 		"Heartbeats":           func() error { _, err := m.Heartbeats(ctx); return err },
 		"RestoreGroups":        func() error { _, err := m.RestoreGroups(ctx); return err },
 	} {
@@ -254,7 +254,7 @@ func TestFind(t *testing.T) {
 	require.Equal(t, []string{"prod route", "edge route", "prod old route"}, find("team", down), "firing first, then the last notified")
 	require.Equal(t, []string{"prod route"}, find("audit", down))
 	require.Empty(t, find("tea", down))
-	require.Empty(t, find("team", nil))
+	require.Empty(t, find("team", grouping.Labels{}))
 	require.Empty(t, find("team", grouping.NewLabels(map[string]string{"alertname": "Down", "x": "y"})))
 
 	changed := notification(alert("a"))

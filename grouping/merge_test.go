@@ -345,7 +345,7 @@ func TestMergeOfEqualStamps(t *testing.T) {
 		if i%3 > 0 {
 			n.Alerts = list(ended("a", 0, time.Duration(i%3)*minute))
 		}
-		n.Alerts[0].Annotations = Labels{{"value", fmt.Sprint(i)}}
+		n.Alerts[0].Annotations = LabelsOf([]Label{{"value", fmt.Sprint(i)}})
 		g, _ := applied(nil, n, testRules)
 		groups = append(groups, g)
 	}

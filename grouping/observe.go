@@ -60,7 +60,7 @@ func (tr *transition) observe(o *Observation) {
 // observeAlert applies that an alert is in the group, and what mutes it.
 func (tr *transition) observeAlert(o *Observation, oa *ObservedAlert) {
 	na := oa.Alert
-	if tr.before == nil && len(tr.meta.GroupLabels) == 0 {
+	if tr.before == nil && tr.meta.GroupLabels.IsZero() {
 		tr.meta.GroupLabels = oa.Group.GroupLabels
 	}
 	i, known := tr.find(na.Fingerprint)

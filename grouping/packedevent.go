@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -14,10 +15,9 @@ type PackedEvent struct {
 	whole *Event
 
 	origin                 *eventOrigin
-	kind                   EventKind
+	kind, was              packedWord
 	fingerprint            Fingerprint
 	labels                 Labels
-	was                    Status
 	Content                string
 	time, startsAt, endsAt packedTime
 	opened                 *Opened
@@ -55,13 +55,34 @@ func (t packedTime) time() time.Time {
 	return time.Unix(0, int64(t)).UTC()
 }
 
+// packedWord is a kind or a status as its place in packedWords.
+type packedWord uint8
+
+var packedWords = func() []string {
+	words := []string{"", string(StatusFiring), string(StatusSuppressed), string(StatusResolved), string(StatusUnreported)}
+	for _, kind := range append(EventKinds(), EventChanged) {
+		words = append(words, string(kind))
+	}
+	return words
+}()
+
+// packWord returns the word in its short form, or false if it has none.
+func packWord(word string) (packedWord, bool) {
+	at := slices.Index(packedWords, word)
+	return packedWord(max(at, 0)), at >= 0 //nolint:gosec // G115: the list is short
+}
+
+func (w packedWord) word() string { return packedWords[w] }
+
 // Pack returns the event in its short form. previous is an earlier event of the same write,
 // or nil.
 func (e *Event) Pack(previous *PackedEvent) PackedEvent {
 	at, ok := packTime(e.Time)
 	startsAt, startOK := packTime(e.StartsAt)
 	endsAt, endOK := packTime(e.EndsAt)
-	if !ok || !startOK || !endOK || !e.ObservedAt.IsZero() || e.Unknown != "" || e.hasRareDetail() {
+	kind, kindOK := packWord(string(e.Kind))
+	was, wasOK := packWord(string(e.Was))
+	if !ok || !startOK || !endOK || !kindOK || !wasOK || !e.ObservedAt.IsZero() || e.Unknown != "" || e.hasRareDetail() {
 		whole := *e
 		return PackedEvent{ID: e.ID, Content: e.Content, whole: &whole}
 	}
@@ -70,7 +91,7 @@ func (e *Event) Pack(previous *PackedEvent) PackedEvent {
 		origin = previous.origin
 	}
 	return PackedEvent{
-		ID: e.ID, origin: origin, kind: e.Kind, fingerprint: e.Fingerprint, labels: e.Labels, was: e.Was, Content: e.Content,
+		ID: e.ID, origin: origin, kind: kind, fingerprint: e.Fingerprint, labels: e.Labels, was: was, Content: e.Content,
 		time: at, startsAt: startsAt, endsAt: endsAt, opened: e.Opened, notified: e.Notified,
 	}
 }
@@ -102,8 +123,8 @@ func (p *PackedEvent) Event() Event {
 		return *p.whole
 	}
 	return Event{
-		ID: p.ID, Time: p.time.time(), Kind: p.kind, GroupID: p.origin.group, Source: p.origin.source, Receiver: p.origin.receiver,
-		Fingerprint: p.fingerprint, Labels: p.labels, Was: p.was, StartsAt: p.startsAt.time(), EndsAt: p.endsAt.time(),
+		ID: p.ID, Time: p.time.time(), Kind: EventKind(p.kind.word()), GroupID: p.origin.group, Source: p.origin.source, Receiver: p.origin.receiver,
+		Fingerprint: p.fingerprint, Labels: p.labels, Was: Status(p.was.word()), StartsAt: p.startsAt.time(), EndsAt: p.endsAt.time(),
 		Content: p.Content, Opened: p.opened, Notified: p.notified,
 	}
 }

@@ -13,7 +13,7 @@ func TestPackedEventsAreTheEvents(t *testing.T) {
 	at := time.Date(2026, 11, 23, 3, 0, 0, 123, time.UTC)
 	usual := Event{
 		ID: "1", Time: at, Kind: EventFired, GroupID: "g", Source: "s", Receiver: "r", Fingerprint: "f",
-		Labels: Labels{{Name: "a", Value: "b"}}, Was: StatusResolved, StartsAt: at, EndsAt: at.Add(time.Second), Content: "c",
+		Labels: LabelsOf([]Label{{Name: "a", Value: "b"}}), Was: StatusResolved, StartsAt: at, EndsAt: at.Add(time.Second), Content: "c",
 	}
 	changed := func(change func(*Event)) *Event {
 		e := usual
@@ -37,6 +37,8 @@ func TestPackedEventsAreTheEvents(t *testing.T) {
 		changed(func(e *Event) { e.EndsAt = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }),
 		changed(func(e *Event) { e.StartsAt = time.Time{}.In(time.FixedZone("", 3600)) }),
 		changed(func(e *Event) { e.ObservedAt = at }),
+		changed(func(e *Event) { e.Kind = "later" }),
+		changed(func(e *Event) { e.Was = "later" }),
 		changed(func(e *Event) { e.Unknown = "{}" }),
 		changed(func(e *Event) { e.Delivery = &Delivery{Receiver: "chat"} }),
 		changed(func(e *Event) { e.Mute = &Mute{Kind: MuteSilence, ID: "s"} }),
@@ -53,7 +55,7 @@ func TestPackedEventsAreTheEvents(t *testing.T) {
 }
 
 func TestPackedEventsAreSmall(t *testing.T) {
-	require.LessOrEqual(t, unsafe.Sizeof(PackedEvent{}), uintptr(160), "Go's size class")
+	require.LessOrEqual(t, unsafe.Sizeof(PackedEvent{}), uintptr(144), "Go's size class")
 	group := func(id ID, previous *PackedEvent) PackedEvent { return (&Event{GroupID: id}).Pack(previous) }
 	first := group("g", nil)
 	require.Same(t, first.origin, group("g", &first).origin)

@@ -124,7 +124,7 @@ func TestNewSinceAcknowledged(t *testing.T) {
 }
 
 func noted(na NotifiedAlert) NotifiedAlert {
-	na.Annotations = Labels{{"value", "other"}}
+	na.Annotations = LabelsOf([]Label{{"value", "other"}})
 	return na
 }
 
@@ -275,7 +275,7 @@ func TestWhatOpensAClosedGroup(t *testing.T) {
 		}
 		g, _ := closed(t, g, 2*minute)
 		say := func(origin Origin, at time.Duration, na NotifiedAlert) (*AlertGroup, bool) {
-			na.Annotations = Labels{{"more", "said"}}
+			na.Annotations = LabelsOf([]Label{{"more", "said"}})
 			o := Observation{Origin: origin, At: base.Add(at), Alert: &ObservedAlert{
 				Group: ObservedGroup{Receiver: testKey.Receiver, GroupKey: testKey.GroupKey}, Alert: na, Listed: origin == OriginAPI,
 			}}

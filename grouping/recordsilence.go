@@ -30,7 +30,7 @@ type Silence struct {
 	// CreatedBy is what a client of Alertmanager sent. Nobody verified it.
 	CreatedBy   string `json:"createdBy,omitempty"`
 	Comment     string `json:"comment,omitempty"`
-	Annotations Labels `json:"annotations,omitempty"`
+	Annotations Labels `json:"annotations,omitzero"`
 
 	// FromAPI is true if the API reported it. Otherwise an earlier end than EndsAt cannot be
 	// known: the event recorder does not tell it.

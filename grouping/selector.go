@@ -80,7 +80,8 @@ func (s *selector) noneMatches(g *AlertGroup) bool {
 		return false
 	}
 	for i := range s.grouped {
-		if m := &s.grouped[i]; m.has(g.GroupLabels) && !m.matches(g.GroupLabels) {
+		m := &s.grouped[i]
+		if _, has := m.lookup(g.GroupLabels); has && !m.matches(g.GroupLabels) {
 			return true
 		}
 	}
@@ -141,8 +142,10 @@ func labelsMention(l Labels, word string) bool {
 type valueMatcher struct {
 	*labels.Matcher
 
-	// at is where the label was found last. Most alerts have the same names.
-	at int
+	// at is the place of the label in sets with the names, or -1 if they do not have it. Most
+	// alerts have the same names.
+	names *labelNames
+	at    int
 	// lastValue and lastMatches are the last value and its result, if known is not nil.
 	// known holds the results of some earlier values. Regular expressions need them.
 	lastValue   string
@@ -156,7 +159,7 @@ const maxKnown = 1 << 8
 
 // matches reports whether the labels match. A missing label counts as empty.
 func (m *valueMatcher) matches(l Labels) bool {
-	value := m.valueIn(l)
+	value, _ := m.lookup(l)
 	switch m.Type {
 	case labels.MatchEqual:
 		return value == m.Value
@@ -167,26 +170,18 @@ func (m *valueMatcher) matches(l Labels) bool {
 	}
 }
 
-// has reports whether the label is in the set, and notes where.
-func (m *valueMatcher) has(l Labels) bool {
-	if m.at < len(l) && l[m.at].Name == m.Name {
-		return true
+// lookup is Labels.Lookup for the label.
+func (m *valueMatcher) lookup(l Labels) (string, bool) {
+	if l.IsZero() {
+		return "", false
 	}
-	for i := range l {
-		if l[i].Name == m.Name {
-			m.at = i
-			return true
-		}
+	if l.names != m.names {
+		m.names, m.at = l.names, slices.Index(l.names.list, m.Name)
 	}
-	return false
-}
-
-// valueIn returns the value of the label, or "" if there is no such label.
-func (m *valueMatcher) valueIn(l Labels) string {
-	if !m.has(l) {
-		return ""
+	if m.at < 0 {
+		return "", false
 	}
-	return l[m.at].Value
+	return l.values[m.at], true
 }
 
 func (m *valueMatcher) matchesValue(value string) bool {

@@ -19,9 +19,9 @@ func filledIndex(groups int) *index {
 	for i := range groups {
 		g := AlertGroup{ID: ID(fmt.Sprintf("%020x", i))}
 		g.Source, g.Receiver, g.Stamp = "prod", "team", "1"
-		g.GroupLabels = Labels{{"namespace", text("ns-%d", i)}}
+		g.GroupLabels = LabelsOf([]Label{{"namespace", text("ns-%d", i)}})
 		for j := range 10 {
-			l := Labels{
+			l := LabelsOf([]Label{
 				{"alertname", "KubePodCrashLooping"},
 				{"cluster", "eu-1"},
 				{"container", "app"},
@@ -32,7 +32,7 @@ func filledIndex(groups int) *index {
 				{"prometheus", "monitoring/k8s"},
 				{"severity", "warning"},
 				{"uid", text("%d-%d", i, j)},
-			}
+			})
 			a := &Alert{Fingerprint: Fingerprint(fmt.Sprintf("%016x", j)), Status: StatusFiring, Labels: l, StartsAt: time.Unix(1, 0)}
 			g.Alerts = append(g.Alerts, a)
 		}

@@ -50,7 +50,7 @@ func TestSourceID(t *testing.T) {
 func TestRecordsMakeTheSource(t *testing.T) {
 	first := NewSourceDocument("prod").WithSilences(at(1), Silence{
 		ID: "5f1d", CreatedBy: "ann", Comment: "<deploy>", StartsAt: base, EndsAt: base.Add(time.Hour), UpdatedAt: base,
-		MatcherSets: [][]SilenceMatcher{{{"alertname", "=~", "Down|Up"}}, {{"a", "!=", ""}}}, Annotations: Labels{{"a", "b"}},
+		MatcherSets: [][]SilenceMatcher{{{"alertname", "=~", "Down|Up"}}, {{"a", "!=", ""}}}, Annotations: LabelsOf([]Label{{"a", "b"}}),
 	}, Silence{ID: "77aa", Write: &SilenceWrite{
 		By: Person{Name: "<mira>", Verified: true}, ID: "w", Request: "r", Kind: EventSilenceChanged, At: base, Confirmed: true,
 	}}).WithAlertmanagers(at(1), Alertmanager{

@@ -258,8 +258,8 @@ func TestZeroValues(t *testing.T) {
 	require.Equal(t, SeverityOther, g.Severity)
 	g, _ = removeAlerts(g, nil, "")
 	require.Len(t, g.Alerts, 1)
-	require.Empty(t, Labels(nil).Names())
-	require.Equal(t, Fingerprint("cbf29ce484222325"), Labels(nil).Fingerprint())
+	require.Empty(t, Labels{}.Names())
+	require.Equal(t, Fingerprint("cbf29ce484222325"), Labels{}.Fingerprint())
 }
 
 // If a clock was ahead, another replica wrote stamps that supersede its stamps. The clock

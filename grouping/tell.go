@@ -156,5 +156,5 @@ func (tr *transition) tellGroup(g *AlertGroup) {
 // the alerts of the group share.
 func (g *AlertGroup) isCommonShared() bool {
 	ls, annotations := SharedByAlerts(g.Alerts)
-	return len(g.RouteLabels) == 0 && g.CommonLabels.Equal(ls) && g.CommonAnnotations.Equal(annotations)
+	return g.RouteLabels.IsZero() && g.CommonLabels.Equal(ls) && g.CommonAnnotations.Equal(annotations)
 }

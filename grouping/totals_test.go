@@ -18,7 +18,7 @@ func TestTotals(t *testing.T) {
 			a.Status, a.EndsAt = StatusResolved, base.Add(writtenAt)
 		}
 		g, _ := applied(nil, Notification{
-			Key: Key{Source: "prod", Receiver: "team-" + name, GroupKey: name}, GroupLabels: Labels{{"alertname", name}},
+			Key: Key{Source: "prod", Receiver: "team-" + name, GroupKey: name}, GroupLabels: LabelsOf([]Label{{"alertname", name}}),
 			Alerts: list(a), Stamp: NewStamp(base.Add(writtenAt), 0, testWriter), ExternalURL: "http://am-0",
 		}, testRules)
 		return g

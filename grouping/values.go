@@ -11,14 +11,14 @@ type labelValues map[string]map[string]int
 
 // add counts labels n times.
 func (v labelValues) add(l Labels, n int) {
-	for i := range l {
-		values := v[l[i].Name]
+	for name, value := range l.All() {
+		values := v[name]
 		if values == nil {
 			values = map[string]int{}
-			v[l[i].Name] = values
+			v[name] = values
 		}
-		if addCount(values, l[i].Value, n) && len(values) == 0 {
-			delete(v, l[i].Name)
+		if addCount(values, value, n) && len(values) == 0 {
+			delete(v, name)
 		}
 	}
 }

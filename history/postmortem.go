@@ -299,12 +299,12 @@ func length(d time.Duration) string { return d.Round(time.Second).String() }
 
 // labelsCode returns labels in the form of a selector, or the fingerprint if there are none.
 func labelsCode(l grouping.Labels, fp grouping.Fingerprint) string {
-	if len(l) == 0 {
+	if l.IsZero() {
 		return code(string(fp))
 	}
-	pairs := make([]string, len(l))
-	for i := range l {
-		pairs[i] = fmt.Sprintf("%s=%q", l[i].Name, l[i].Value)
+	pairs := make([]string, 0, l.Len())
+	for name, value := range l.All() {
+		pairs = append(pairs, fmt.Sprintf("%s=%q", name, value))
 	}
 	return code("{" + strings.Join(pairs, ", ") + "}")
 }

@@ -175,10 +175,10 @@ func validateMediaType(h http.Header) error {
 // the texts, and what they are kept in.
 //
 // The estimate was measured on tiny alerts, on usual alerts and on alerts with
-// many labels. It is 1.0 to 2.7 times the memory that decoding needs; storing
+// many labels. It is 1.0 to 3 times the memory that decoding needs; storing
 // needs the rest. Events repeat many of their labels, so they need less.
 func decodedSize(body []byte) int64 {
-	const object, text = 240, 10
+	const object, text = 200, 8
 	size := int64(len(body)) + object*int64(bytes.Count(body, []byte{'{'})) + text*int64(bytes.Count(body, []byte{'"'}))
 	return min(size, math.MaxInt64/2)
 }

@@ -79,15 +79,15 @@ func requireWithinLimits(t *testing.T, o *grouping.Observation) {
 	if o.Alert != nil {
 		set++
 		require.True(t, o.Alert.Alert.Fingerprint.Valid())
-		require.LessOrEqual(t, len(o.Alert.Alert.Labels), 20)
-		require.LessOrEqual(t, len(o.Alert.Alert.Annotations), 20)
+		require.LessOrEqual(t, o.Alert.Alert.Labels.Len(), 20)
+		require.LessOrEqual(t, o.Alert.Alert.Annotations.Len(), 20)
 		require.NotEmpty(t, o.Alert.Group.GroupKey)
 		times = append(times, o.Alert.Alert.StartsAt, o.Alert.Alert.EndsAt)
 	}
 	if o.Muted != nil {
 		set++
 		require.True(t, o.Muted.Fingerprint.Valid())
-		require.LessOrEqual(t, len(o.Muted.Labels), 20)
+		require.LessOrEqual(t, o.Muted.Labels.Len(), 20)
 		require.LessOrEqual(t, len(o.Muted.Mute.Rule), 300)
 	}
 	if o.Silence != nil {

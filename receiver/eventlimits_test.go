@@ -118,7 +118,7 @@ func TestDecodedEventsAreLimited(t *testing.T) {
 }
 
 // largeEvent is a notification about many alerts.
-var largeEvent = wiretest.Event(0, "am-0", `"notification":{"firingAlerts":[`+strings.Repeat(`{"fingerprint":"7"},`, 3999)+
+var largeEvent = wiretest.Event(0, "am-0", `"notification":{"firingAlerts":[`+strings.Repeat(`{"fingerprint":"7"},`, 4999)+
 	`{"fingerprint":"7"}], "groupInfo":{"groupKey":"k", "receiverName":"team", "groupUuid":"u"}, "integration":{"name":"slack"}}`)
 
 // A large body is kept in parts, so that it needs little memory. If a later part fails, the

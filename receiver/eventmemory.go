@@ -141,8 +141,8 @@ func (m *eventMemory) alertIn(source string, o *grouping.ObservedAlert) (alert, 
 	alert = h.Sum64()
 	h.Reset()
 	write(string(o.Alert.Status), o.Alert.StartsAt.Format(time.RFC3339Nano), o.Alert.EndsAt.Format(time.RFC3339Nano))
-	for _, l := range o.Alert.Annotations {
-		write(l.Name, l.Value)
+	for name, value := range o.Alert.Annotations.All() {
+		write(name, value)
 	}
 	return alert, h.Sum64() | 1
 }

@@ -106,7 +106,7 @@ func TestContentOfAnAlert(t *testing.T) {
 		"status":            func(a *grouping.ObservedAlert) { a.Alert.Status = grouping.StatusResolved },
 		"annotation":        func(a *grouping.ObservedAlert) { a.Alert.Annotations = labelled("s", "u") },
 		"annotation's name": func(a *grouping.ObservedAlert) { a.Alert.Annotations = labelled("st", "") },
-		"no annotation":     func(a *grouping.ObservedAlert) { a.Alert.Annotations = nil },
+		"no annotation":     func(a *grouping.ObservedAlert) { a.Alert.Annotations = grouping.Labels{} },
 	} {
 		a := grouping.ObservedAlert{Group: ofTeam, Alert: firing}
 		change(&a)

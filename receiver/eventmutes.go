@@ -33,7 +33,7 @@ func (r eventRules) silence(where string, s *wire.EventSilence) ([]grouping.Obse
 
 func (r eventRules) silenceOf(where string, s *wire.EventSilence) (*grouping.Silence, *eventError) {
 	silence := &grouping.Silence{
-		ID: s.ID, CreatedBy: s.CreatedBy, Comment: s.Comment, Annotations: grouping.Labels(s.Annotations),
+		ID: s.ID, CreatedBy: s.CreatedBy, Comment: s.Comment, Annotations: s.Annotations.Labels,
 		StartsAt: s.StartsAt.UTC(), EndsAt: s.EndsAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(),
 	}
 	if s.ID == "" {
@@ -52,7 +52,7 @@ func (r eventRules) silenceOf(where string, s *wire.EventSilence) (*grouping.Sil
 			return nil, err
 		}
 	}
-	if err := r.checkLabels(where, nil, s.Annotations); err != nil {
+	if err := r.checkLabels(where, wire.EventLabels{}, s.Annotations); err != nil {
 		return nil, err
 	}
 	sets := s.MatcherSets
@@ -83,11 +83,11 @@ func (r eventRules) silenced(e *wire.SilencedEvent) ([]grouping.Observation, *ev
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkLabels(where+".mutedAlert", e.Alert.Labels, nil); err != nil {
+	if err := r.checkLabels(where+".mutedAlert", e.Alert.Labels, wire.EventLabels{}); err != nil {
 		return nil, err
 	}
 	return []grouping.Observation{{Muted: &grouping.ObservedMute{
-		Fingerprint: fingerprintOf(e.Alert.Fingerprint, e.Alert.Labels), Labels: grouping.Labels(e.Alert.Labels), Silence: silence,
+		Fingerprint: fingerprintOf(e.Alert.Fingerprint, e.Alert.Labels), Labels: e.Alert.Labels.Labels, Silence: silence,
 		Mute: grouping.Mute{Kind: grouping.MuteSilence, ID: silence.ID, From: grouping.OriginEvent},
 	}}}, nil
 }
@@ -95,7 +95,7 @@ func (r eventRules) silenced(e *wire.SilencedEvent) ([]grouping.Observation, *ev
 // inhibited converts an alert that other alerts mute.
 func (r eventRules) inhibited(e *wire.InhibitedEvent) ([]grouping.Observation, *eventError) {
 	const where = "inhibitionMutedAlert"
-	if err := r.checkLabels(where+".mutedAlert", e.Alert.Labels, nil); err != nil {
+	if err := r.checkLabels(where+".mutedAlert", e.Alert.Labels, wire.EventLabels{}); err != nil {
 		return nil, err
 	}
 	if n := max(len(e.InhibitingBy), len(e.Rules)); n > maxInhibiting {
@@ -112,7 +112,7 @@ func (r eventRules) inhibited(e *wire.InhibitedEvent) ([]grouping.Observation, *
 		if len(e.Rules) > 0 {
 			mute.Rule = ruleText(&e.Rules[min(i, len(e.Rules)-1)])
 		}
-		said[i].Muted = &grouping.ObservedMute{Fingerprint: fp, Labels: grouping.Labels(e.Alert.Labels), Mute: mute}
+		said[i].Muted = &grouping.ObservedMute{Fingerprint: fp, Labels: e.Alert.Labels.Labels, Mute: mute}
 	}
 	return said, nil
 }

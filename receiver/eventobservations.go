@@ -97,7 +97,7 @@ func (r eventRules) alert(where string, e *wire.GroupedEvent, final bool) ([]gro
 	}
 	alert := grouping.NotifiedAlert{
 		Fingerprint: fingerprintOf(details.Fingerprint, details.Labels), Status: grouping.StatusFiring,
-		Labels: grouping.Labels(details.Labels), Annotations: grouping.Labels(details.Annotations), StartsAt: details.StartsAt.UTC(),
+		Labels: details.Labels.Labels, Annotations: details.Annotations.Labels, StartsAt: details.StartsAt.UTC(),
 	}
 	if details.Resolved || final {
 		if err := checkTime(where+".alert.details.endsAt", details.EndsAt); err != nil {
@@ -110,14 +110,14 @@ func (r eventRules) alert(where string, e *wire.GroupedEvent, final bool) ([]gro
 
 // group converts the group of an event.
 func (r eventRules) group(where string, g *wire.EventGroup) (grouping.ObservedGroup, *eventError) {
-	group := grouping.ObservedGroup{Receiver: g.Receiver, GroupKey: g.GroupKey, GroupLabels: grouping.Labels(g.GroupLabels)}
+	group := grouping.ObservedGroup{Receiver: g.Receiver, GroupKey: g.GroupKey, GroupLabels: g.GroupLabels.Labels}
 	switch {
 	case g.GroupKey == "":
 		return group, refuseEvent(eventRefusedMalformed, where+".groupInfo.groupKey", "is missing")
 	case g.Receiver == "":
 		return group, refuseEvent(eventRefusedMalformed, where+".groupInfo.receiverName", "is missing")
 	}
-	return group, r.checkLabels(where+".groupInfo.groupLabels", g.GroupLabels, nil)
+	return group, r.checkLabels(where+".groupInfo.groupLabels", g.GroupLabels, wire.EventLabels{})
 }
 
 // reasons are the words of notifications for the reasons of notification events.
@@ -161,9 +161,8 @@ func flushOf(e *wire.NotificationEvent) string {
 
 // checkLabels returns an error for too many labels or annotations.
 func (r eventRules) checkLabels(where string, labels, annotations wire.EventLabels) *eventError {
-	if len(labels) > r.maxLabels || len(annotations) > r.maxLabels {
-		return refuseEvent(eventRefusedLabels, where, "has %d labels and %d annotations, the limit of each is %d",
-			len(labels), len(annotations), r.maxLabels)
+	if n, m := labels.Len(), annotations.Len(); n > r.maxLabels || m > r.maxLabels {
+		return refuseEvent(eventRefusedLabels, where, "has %d labels and %d annotations, the limit of each is %d", n, m, r.maxLabels)
 	}
 	return nil
 }
@@ -185,7 +184,7 @@ func fingerprintOf(given wire.EventFingerprint, labels wire.EventLabels) groupin
 	if fp := grouping.Fingerprint(given); fp.Valid() {
 		return fp
 	}
-	return grouping.Labels(labels).Fingerprint()
+	return labels.Fingerprint()
 }
 
 // fingerprintsOf returns the fingerprints of a list of alerts. An alert without one was not

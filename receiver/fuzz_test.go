@@ -71,7 +71,7 @@ func requireStoredAsSent(t *testing.T, h *testserver.Server, text, answer []byte
 	require.Len(t, view.Alerts, len(sent))
 	for _, a := range view.Alerts {
 		if as := sent[a.Fingerprint]; len(as) == 1 {
-			require.Len(t, a.Labels, len(as[0].Labels))
+			require.Equal(t, as[0].Labels.Len(), a.Labels.Len())
 			require.True(t, as[0].Labels.Equal(a.Labels), a.Labels)
 			require.Equal(t, as[0].Status, a.Status)
 			require.True(t, as[0].StartsAt.Equal(a.StartsAt))

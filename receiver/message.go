@@ -172,7 +172,7 @@ func (d *decoder) notification(m *wire.Message, source string, out *rejectedAler
 	}
 	for i := range m.Alerts {
 		a := &m.Alerts[i]
-		if len(a.Labels) > d.maxLabels || len(a.Annotations) > d.maxLabels {
+		if a.Labels.Len() > d.maxLabels || a.Annotations.Len() > d.maxLabels {
 			out.addTooManyLabels(a, d.maxLabels)
 			continue
 		}

@@ -78,7 +78,7 @@ func (o *rejectedAlerts) addTooManyLabels(a *wire.Alert, limit int) {
 	}
 	o.count++
 	o.record(alertRejectedLabels, fmt.Sprintf("alert %s has %d labels and %d annotations, the limit of each is %d",
-		reply.Quoted(a.Labels.Get("alertname")), len(a.Labels), len(a.Annotations), limit))
+		reply.Quoted(a.Labels.Get("alertname")), a.Labels.Len(), a.Annotations.Len(), limit))
 }
 
 // alertNameIn returns the alert name in the JSON of an invalid alert, as the

@@ -110,7 +110,7 @@ func record(t *testing.T, s grouping.GroupStorage) {
 		}
 		_, err := m.Ingest(t.Context(), grouping.Notification{
 			Key: key, Alerts: []grouping.NotifiedAlert{a, firing("other")},
-			GroupLabels: grouping.Labels{{Name: "x", Value: "\n"}}, CommonLabels: odd,
+			GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "x", Value: "\n"}}), CommonLabels: odd,
 			CommonAnnotations: grouping.NewLabels(map[string]string{"summary": "Pod & <b>"}), ExternalURL: "http://alertmanager:9093",
 			Truncated: uint64(i), Stamp: m.Stamp(),
 		})

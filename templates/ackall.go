@@ -73,7 +73,7 @@ func newAckAllPage(s *Site, v View) *AckAllPage {
 
 func (s *Site) ackAllRow(g *grouping.AlertGroup) AckAllRow {
 	row := AckAllRow{
-		Value: string(g.ID) + ":" + string(g.Opened), Severity: groupLook(g), Title: title(g, nil), Href: s.Links.Group(g.ID),
+		Value: string(g.ID) + ":" + string(g.Opened), Severity: groupLook(g), Title: title(g, grouping.Labels{}), Href: s.Links.Group(g.ID),
 		Chips: s.originChips(g.Source, g.Receiver, allGroups()),
 	}
 	for _, name := range g.GroupLabels.Names() {

@@ -104,13 +104,13 @@ func NewAlertPage(s *Site, v AlertView, fp grouping.Fingerprint, groups []*group
 	for _, g := range groups {
 		own := g.Alert(fp)
 		p.Groups = append(p.Groups, AlertGroupRow{
-			Key: string(g.ID), Title: title(g, nil), Href: s.Links.Group(g.ID), Receiver: g.Receiver, Source: g.Source,
+			Key: string(g.ID), Title: title(g, grouping.Labels{}), Href: s.Links.Group(g.ID), Receiver: g.Receiver, Source: g.Source,
 			Severity: alertLook(own), Since: newMoment(own.ChangedAt, s.Now),
 			Chips: labelChips(g.GroupLabels, allGroups(), s.Links, func(n string) bool { return n == "alertname" }),
 		})
 	}
 	p.Episodes = alertEpisodes(s, fp, said)
-	p.History = newEventRows(s, events, func(grouping.Labels) grouping.Labels { return nil })
+	p.History = newEventRows(s, events, func(grouping.Labels) grouping.Labels { return grouping.Labels{} })
 	s.setThen(p.History, v.Page(fp))
 	return p
 }

@@ -237,7 +237,7 @@ func markdown(s *Site, p *GroupPage, g *grouping.AlertGroup, alerts []*grouping.
 		for _, name := range own.Names() {
 			b.WriteString(markdownCode(name+"="+own.Get(name)) + " ")
 		}
-		if len(own) == 0 {
+		if own.IsZero() {
 			b.WriteString(markdownCode(cmp.Or(a.Name(), string(a.Fingerprint))))
 		}
 		if why := s.why(g, a); len(why) > 0 {

@@ -136,7 +136,7 @@ func TestTitlesAreIsolated(t *testing.T) {
 // An event of a source belongs to no group, so its line has no link to one.
 func TestAnEventOfASourceHasNoLink(t *testing.T) {
 	e := event(1, 0, grouping.EventStale, "")
-	e.GroupID, e.Labels, e.Source = "", nil, "prod"
+	e.GroupID, e.Labels, e.Source = "", grouping.Labels{}, "prod"
 	page := historyOf(t, "", e)
 	require.Len(t, page.Days, 1)
 	row := page.Days[0].Events[0]

@@ -16,7 +16,7 @@ import (
 // The history has a line for a gap. It belongs to no group, source or receiver.
 func TestTheHistoryNamesGaps(t *testing.T) {
 	e := event(1, 0, grouping.EventGap, "")
-	e.GroupID, e.Labels = "", nil
+	e.GroupID, e.Labels = "", grouping.Labels{}
 	says := func(from, to string) string {
 		e.Gap = &grouping.Gap{From: at(t, from), To: at(t, to)}
 		e.Time = e.Gap.To

@@ -144,7 +144,7 @@ const alertsPerPage = 100
 
 // NewGroupPage makes a group's page. events are the group's newest events.
 func NewGroupPage(s *Site, v GroupView, g *grouping.AlertGroup, events []grouping.Event) *GroupPage {
-	name := title(g, nil)
+	name := title(g, grouping.Labels{})
 	p := &GroupPage{
 		Frame: s.newFrame("group", titleWithSource(name, s.sourceOf(g))), Name: name, Severity: groupLook(g),
 	}
@@ -322,7 +322,7 @@ func groupActions(s *Site, g *grouping.AlertGroup, annotations grouping.Labels) 
 		return out
 	}
 	a := s.silenceAction(g, g.GroupLabels, s.Links.Group(g.ID))
-	if a.Key = "s"; a.Href != "" && len(g.GroupLabels) > 0 {
+	if a.Key = "s"; a.Href != "" && !g.GroupLabels.IsZero() {
 		out = append(out, a)
 	}
 	return out
@@ -395,9 +395,9 @@ func newFacts(s *Site, g *grouping.AlertGroup, shared, annotations grouping.Labe
 }
 
 func pairs(l grouping.Labels) []Pair {
-	out := make([]Pair, 0, len(l))
-	for _, name := range l.Names() {
-		out = append(out, Pair{name, newTextLink(l.Get(name))})
+	out := make([]Pair, 0, l.Len())
+	for name, value := range l.All() {
+		out = append(out, Pair{name, newTextLink(value)})
 	}
 	return out
 }

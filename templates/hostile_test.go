@@ -76,14 +76,14 @@ func parts(t *testing.T, page string) (elements, attrs map[string]bool, hrefs []
 
 // hostileGroup returns a group with s in each field, and its events.
 func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
-	var all grouping.Labels
+	var list []grouping.Label
 	for _, name := range []string{
 		"alertname", "severity", "pod", "namespace", "summary", "description", "message", "runbook_url", "dashboard", "dashboard_url",
 		"grafana_url", s,
 	} {
-		all = append(all, grouping.Label{Name: name, Value: s})
+		list = append(list, grouping.Label{Name: name, Value: s})
 	}
-	all = grouping.LabelsOf(all)
+	all := grouping.LabelsOf(slices.Clone(list))
 	key := grouping.Key{Source: s, Receiver: s, GroupKey: s}
 	g := grouping.AlertGroup{ID: key.ID(), Meta: grouping.Meta{
 		Key: key, GroupLabels: all, CommonLabels: all, CommonAnnotations: all, RouteLabels: all, ExternalURL: s, LastReason: s,
@@ -99,7 +99,7 @@ func hostileGroup(s string) (*grouping.AlertGroup, []grouping.Event) {
 		grouping.StatusFiring, grouping.StatusFiring, grouping.StatusResolved,
 		grouping.StatusUnreported, grouping.StatusUnreported,
 	} {
-		own := grouping.LabelsOf(append(slices.Clone(all), grouping.Label{Name: "pod", Value: fmt.Sprint(i) + s}))
+		own := grouping.LabelsOf(append(slices.Clone(list), grouping.Label{Name: "pod", Value: fmt.Sprint(i) + s}))
 		a := &grouping.Alert{
 			Fingerprint: grouping.Fingerprint(fmt.Sprintf("%016x", i)), Status: status, Labels: own, Annotations: own, GeneratorURL: s,
 			ReportedBy: s, Unnotified: i == 0,

@@ -228,9 +228,9 @@ func (l Links) Silence(alertmanager string, of grouping.Labels, comment string) 
 	}
 	base, _, _ = strings.Cut(base, "#")
 	base, _, _ = strings.Cut(base, "?")
-	matchers := make([]string, 0, len(of))
-	for _, name := range of.Names() {
-		matchers = append(matchers, equals(name, of.Get(name)).String())
+	matchers := make([]string, 0, of.Len())
+	for name, value := range of.All() {
+		matchers = append(matchers, equals(name, value).String())
 	}
 	return strings.TrimRight(base, "/") + "/#/silences/new?filter=" + escape("{"+strings.Join(matchers, ", ")+"}") +
 		"&comment=" + escape(comment)

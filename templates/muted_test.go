@@ -78,7 +78,7 @@ func silencePage(t testing.TB, id string, muted []*grouping.AlertGroup) Page {
 	var events []grouping.Event
 	for i, kind := range SilenceKinds() {
 		e := event(i, 0, kind, "")
-		e.GroupID, e.Source, e.Labels = "", "default", nil
+		e.GroupID, e.Source, e.Labels = "", "default", grouping.Labels{}
 		e.Silence = &grouping.SilenceChange{ID: id, CreatedBy: "mira", Comment: "canary pods", EndsAt: night}
 		events = append(events, e)
 	}

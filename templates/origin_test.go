@@ -107,7 +107,7 @@ func TestEveryRowNamesItsReceiver(t *testing.T) {
 	both := []*grouping.AlertGroup{prod, pager}
 	s := newSite(both)
 	for _, g := range both {
-		row := NewGroupRow(g, parseView(t, ""), s, nil)
+		row := NewGroupRow(g, parseView(t, ""), s, grouping.Labels{})
 		require.Equal(t, Chip{"receiver: " + g.Receiver, "/am/?receiver=" + g.Receiver}, row.Chips[0])
 	}
 	require.Contains(t, NewGroupPage(s, GroupView{}, pager, nil).Markdown, ", receiver team\n")

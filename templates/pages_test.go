@@ -341,15 +341,15 @@ func TestRowVersions(t *testing.T) {
 		return NewGroupRow(g, parseView(t, ""), s, shared)
 	}
 	s := newSite(groups)
-	a := row(groups[2], s, nil)
+	a := row(groups[2], s, grouping.Labels{})
 	s.Now = s.Now.Add(time.Second)
-	require.Equal(t, a.Version, row(groups[2], s, nil).Version, "a second does not change the version")
+	require.Equal(t, a.Version, row(groups[2], s, grouping.Labels{}).Version, "a second does not change the version")
 	b := row(groups[2], s, grouping.NewLabels(map[string]string{"cluster": "prod-eu1"}))
 	require.NotEqual(t, a.Version, b.Version)
 	require.Equal(t, a.Change, b.Change, "shared labels do not change the row")
 	s.Now = s.Now.Add(time.Hour)
-	require.Equal(t, a.Change, row(groups[2], s, nil).Change)
-	require.NotEqual(t, a.Version, row(groups[2], s, nil).Version, "the spark changes with time")
+	require.Equal(t, a.Change, row(groups[2], s, grouping.Labels{}).Change)
+	require.NotEqual(t, a.Version, row(groups[2], s, grouping.Labels{}).Version, "the spark changes with time")
 }
 
 // Of several Musters one asks the API of a source. The others say so, until it is silent for long.

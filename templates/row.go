@@ -44,18 +44,18 @@ type GroupRow struct {
 // each row shows them.
 func sharedLabels(groups []*grouping.AlertGroup) grouping.Labels {
 	if len(groups) < 2 {
-		return nil
+		return grouping.Labels{}
 	}
 	shared := grouping.SharedLabels(len(groups), func(i int) grouping.Labels {
 		g := groups[i]
-		if len(g.CommonLabels) == 0 {
+		if g.CommonLabels.IsZero() {
 			return g.GroupLabels
 		}
 		return g.CommonLabels
 	})
-	return slices.DeleteFunc(slices.Clone(shared), func(l grouping.Label) bool {
-		grouped := slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { _, ok := g.GroupLabels.Lookup(l.Name); return ok })
-		return l.Name == "alertname" || l.Name == grouping.SeverityLabel() || !grouped
+	return shared.Filter(func(name, _ string) bool {
+		grouped := slices.ContainsFunc(groups, func(g *grouping.AlertGroup) bool { _, ok := g.GroupLabels.Lookup(name); return ok })
+		return name != "alertname" && name != grouping.SeverityLabel() && grouped
 	})
 }
 
@@ -65,7 +65,7 @@ func title(g *grouping.AlertGroup, shared grouping.Labels) string {
 	if name := g.GroupLabels.Get("alertname"); name != "" {
 		return visible(name)
 	}
-	if len(g.GroupLabels) == 0 {
+	if g.GroupLabels.IsZero() {
 		return "receiver: " + g.Receiver
 	}
 	var own, all []string

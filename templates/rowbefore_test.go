@@ -25,9 +25,9 @@ func TestRowsSayHowOften(t *testing.T) {
 	marks := func(g *grouping.AlertGroup, b history.Before, known bool) (texts []string) {
 		s := newSite(groups)
 		s.BeforeOf = nil
-		without := len(NewGroupRow(g, viewOfState("firing"), s, nil).Marks)
+		without := len(NewGroupRow(g, viewOfState("firing"), s, grouping.Labels{}).Marks)
 		s.BeforeOf = func(*grouping.AlertGroup) (history.Before, bool) { return b, known }
-		all := NewGroupRow(g, viewOfState("firing"), s, nil).Marks
+		all := NewGroupRow(g, viewOfState("firing"), s, grouping.Labels{}).Marks
 		for _, m := range all {
 			if m.Text == "longer than usual" {
 				require.Equal(t, all[0], m, "a loud mark is first")

@@ -42,21 +42,21 @@ func TestCount(t *testing.T) {
 }
 
 func TestTitle(t *testing.T) {
-	cluster := grouping.Labels{{Name: "cluster", Value: "eu"}}
+	cluster := grouping.LabelsOf([]grouping.Label{{Name: "cluster", Value: "eu"}})
 	for _, c := range []struct {
 		name   string
 		group  fixture.L
 		shared grouping.Labels
 		want   string
 	}{
-		{"alertname", fixture.L{"alertname": "A", "namespace": "x"}, nil, "A"},
-		{"no alertname", fixture.L{"namespace": "payments"}, nil, "namespace payments"},
-		{"several", fixture.L{"namespace": "payments", "cluster": "eu"}, nil, "cluster eu, namespace payments"},
+		{"alertname", fixture.L{"alertname": "A", "namespace": "x"}, grouping.Labels{}, "A"},
+		{"no alertname", fixture.L{"namespace": "payments"}, grouping.Labels{}, "namespace payments"},
+		{"several", fixture.L{"namespace": "payments", "cluster": "eu"}, grouping.Labels{}, "cluster eu, namespace payments"},
 		{"shared labels are omitted", fixture.L{"namespace": "payments", "cluster": "eu"}, cluster, "namespace payments"},
 		{"but not if no label remains", fixture.L{"cluster": "eu"}, cluster, "cluster eu"},
-		{"no group labels", fixture.L{}, nil, "receiver: pager"},
-		{"a name that nobody sees is quoted", fixture.L{"alertname": "\u200b\u0301 "}, nil, `"\u200b\u0301 "`},
-		{"an empty alertname is ignored", fixture.L{"alertname": "", "team": "a"}, nil, "alertname , team a"},
+		{"no group labels", fixture.L{}, grouping.Labels{}, "receiver: pager"},
+		{"a name that nobody sees is quoted", fixture.L{"alertname": "\u200b\u0301 "}, grouping.Labels{}, `"\u200b\u0301 "`},
+		{"an empty alertname is ignored", fixture.L{"alertname": "", "team": "a"}, grouping.Labels{}, "alertname , team a"},
 	} {
 		require.Equal(t, c.want, title(fixture.Make(night, fixture.Spec{Group: c.group}), c.shared), c.name)
 	}
@@ -147,7 +147,7 @@ func TestRowAge(t *testing.T) {
 		{Own: fixture.L{"severity": "critical", "a": "2"}, Ago: 44 * time.Minute},
 		{Own: fixture.L{"severity": "warning"}, Ago: time.Minute},
 	}})
-	r := NewGroupRow(g, View{}, newSite(nil), nil)
+	r := NewGroupRow(g, View{}, newSite(nil), grouping.Labels{})
 	require.Equal(t, "44m 0s", r.Since.Age)
 	require.Equal(t, "critical", r.Severity.Word)
 	require.Equal(t, "2\u00a0critical · 1\u00a0warning · 1\u00a0info", r.Mix)

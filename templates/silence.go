@@ -236,7 +236,7 @@ func mutedTimes(m grouping.SilencedAlert, now time.Time) Phrases {
 func (s *Site) silencedRow(source string, g *grouping.AlertGroup, a *grouping.Alert) SilencedRow {
 	row := SilencedRow{
 		Key: string(g.ID) + string(a.Fingerprint), Severity: alertLook(a), Name: cmp.Or(visible(a.Name()), "(no alertname)"),
-		Href: s.alertLink(a.Fingerprint, source), Group: title(g, nil), GroupHref: s.Links.Group(g.ID),
+		Href: s.alertLink(a.Fingerprint, source), Group: title(g, grouping.Labels{}), GroupHref: s.Links.Group(g.ID),
 		Chips: labelChips(a.Labels.MainLabels(), allGroups(), s.Links, func(name string) bool { return name == grouping.SeverityLabel() }),
 	}
 	return row

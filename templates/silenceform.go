@@ -99,7 +99,7 @@ func NewSilenceFormPage(s *Site, in *SilenceFormInput) *SilenceFormPage {
 	}
 	p.status, p.Still = in.Status, true
 	if g := in.Group; g != nil {
-		p.Back = TextLink{Text: title(g, nil), Href: s.Links.Group(g.ID)}
+		p.Back = TextLink{Text: title(g, grouping.Labels{}), Href: s.Links.Group(g.ID)}
 		p.Hidden = append(p.Hidden, Option{Value: string(g.ID), Text: "group"})
 	}
 	if len(s.Silencing.Sources) > 1 {
@@ -167,7 +167,7 @@ func (s *Site) newPreview(in *SilenceFormInput) *SilencePreview {
 				w.More = "and " + formatCount(len(of.OtherGroups)-maximum) + " more"
 				break
 			}
-			w.Groups = append(w.Groups, TextLink{Text: title(g, nil), Href: s.Links.Group(g.ID)})
+			w.Groups = append(w.Groups, TextLink{Text: title(g, grouping.Labels{}), Href: s.Links.Group(g.ID)})
 		}
 		p.Warnings = append(p.Warnings, w)
 	}

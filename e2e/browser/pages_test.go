@@ -61,7 +61,7 @@ func states(t *testing.T) map[string]string {
 	} {
 		key.GroupKey = "both"
 		_, err := clusters.groups.Ingest(context.Background(), grouping.Notification{
-			Key: key, GroupLabels: grouping.Labels{{Name: "alertname", Value: "CrashLoop"}},
+			Key: key, GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "CrashLoop"}}),
 			Alerts:      []grouping.NotifiedAlert{firing("CrashLoop", "critical", "a")},
 			ExternalURL: "http://am." + key.Source,
 		})

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -275,7 +276,7 @@ func TestLongNamesFitTheWindow(t *testing.T) {
 	for _, name := range []string{"a", long} {
 		out, err := m.groups.Ingest(t.Context(), grouping.Notification{
 			Key:         grouping.Key{Source: "source-" + strings.Repeat(name, 100)[:100], Receiver: name, GroupKey: "{}"},
-			GroupLabels: grouping.Labels{{Name: "alertname", Value: "Down"}}, Alerts: []grouping.NotifiedAlert{firing("Down", "critical", name)},
+			GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}}), Alerts: []grouping.NotifiedAlert{firing("Down", "critical", name)},
 			Reason: name,
 		})
 		require.NoError(t, err)
@@ -323,7 +324,7 @@ func TestTheStatusOnAPhone(t *testing.T) {
 	for _, receiver := range []string{"everyone", "platform-on-call", "team-payments"} {
 		_, err := m.groups.Ingest(t.Context(), grouping.Notification{
 			Key:         grouping.Key{Source: "default", Receiver: receiver, GroupKey: "{}"},
-			GroupLabels: grouping.Labels{{Name: "alertname", Value: "Down"}}, Alerts: []grouping.NotifiedAlert{firing("Down", "critical", "a")},
+			GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}}), Alerts: []grouping.NotifiedAlert{firing("Down", "critical", "a")},
 		})
 		require.NoError(t, err)
 	}
@@ -346,7 +347,9 @@ func TestLongTextsAreFolded(t *testing.T) {
 	m := start(t)
 	a := firing("Long", "critical", "a")
 	query := strings.TrimSpace(strings.Repeat("rate(x) ", 250))
-	a.Labels = append(a.Labels, grouping.Label{Name: "query", Value: query})
+	labels := maps.Collect(a.Labels.All())
+	labels["query"] = query
+	a.Labels = grouping.NewLabels(labels)
 	a.Fingerprint = a.Labels.Fingerprint()
 	a.Annotations = grouping.NewLabels(map[string]string{
 		"description": strings.Repeat("word ", 390) + "last", "stack": strings.Repeat("at\n", 40), "short": strings.Repeat("w ", 60),

@@ -298,7 +298,7 @@ func (g *group) key() string {
 
 // keyOf returns labels as they appear in a group key.
 func keyOf(labels grouping.Labels) string {
-	pairs := make([]string, 0, len(labels))
+	pairs := make([]string, 0, labels.Len())
 	for name, value := range labels.All() {
 		pairs = append(pairs, fmt.Sprintf("%s=%q", name, value))
 	}

@@ -59,7 +59,7 @@ type APISilence struct {
 	UpdatedAt   time.Time        `json:"updatedAt"`
 	CreatedBy   string           `json:"createdBy"`
 	Comment     string           `json:"comment"`
-	Annotations grouping.Labels  `json:"annotations,omitempty"`
+	Annotations grouping.Labels  `json:"annotations,omitzero"`
 }
 
 // PostedSilence is a silence, as POST /api/v2/silences takes it. With the ID of a silence it
@@ -71,7 +71,7 @@ type PostedSilence struct {
 	EndsAt      time.Time       `json:"endsAt"`
 	CreatedBy   string          `json:"createdBy"`
 	Comment     string          `json:"comment"`
-	Annotations grouping.Labels `json:"annotations,omitempty"`
+	Annotations grouping.Labels `json:"annotations,omitzero"`
 }
 
 // APISilenceStatus is the state of a silence: active, pending or expired.

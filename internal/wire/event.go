@@ -219,7 +219,7 @@ func (f *EventFingerprint) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 // EventLabels are labels or annotations: {"name": "value"} since Alertmanager 0.35, and
 // {"labels": [{"key": "name", "value": "value"}]} before.
-type EventLabels grouping.Labels
+type EventLabels struct{ grouping.Labels }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
 func (l *EventLabels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
@@ -239,10 +239,10 @@ func (l *EventLabels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		for i, p := range pairs.Labels {
 			list[i] = grouping.Label{Name: p.Key, Value: p.Value}
 		}
-		*l = EventLabels(grouping.LabelsOf(list))
+		l.Labels = grouping.LabelsOf(list)
 		return nil
 	}
-	if json.Unmarshal(value, (*grouping.Labels)(l)) != nil {
+	if json.Unmarshal(value, &l.Labels) != nil {
 		return &ShapeError{"must be texts by name, or a list of such pairs"}
 	}
 	return nil

@@ -54,7 +54,7 @@ func TestRecordedEventsAreRead(t *testing.T) {
 			types[e.Data.Type()]++
 			events++
 			for _, l := range labelled(e) {
-				require.Equal(t, grouping.Labels(l.labels).Fingerprint(), grouping.Fingerprint(l.fingerprint), "%s", raw.Text)
+				require.Equal(t, l.labels.Fingerprint(), grouping.Fingerprint(l.fingerprint), "%s", raw.Text)
 			}
 		}
 		require.Equal(t, expected, types, a.File)
@@ -155,7 +155,7 @@ func TestALabelNamedLabels(t *testing.T) {
 	require.Len(t, events, 1)
 	a := events[0].Data.AlertGrouped.Alert
 	require.Equal(t, wire.EventFingerprint("0000000000000001"), a.Fingerprint)
-	require.Equal(t, wire.EventLabels{{Name: "labels", Value: "x"}}, a.Details.Labels)
+	require.Equal(t, grouping.NewLabels(map[string]string{"labels": "x"}), a.Details.Labels.Labels)
 	require.Equal(t, time.Date(2026, 11, 27, 2, 59, 0, 0, time.UTC), a.Details.StartsAt)
 }
 

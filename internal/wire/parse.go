@@ -28,6 +28,10 @@ func Parse(body []byte, maxAlerts int) (*Message, bool) {
 		m.Release()
 		return nil, false
 	}
+	if len(m.Alerts) == 1 {
+		a := &m.Alerts[0]
+		m.CommonLabels, m.CommonAnnotations = sameSet(m.CommonLabels, a.Labels), sameSet(m.CommonAnnotations, a.Annotations)
+	}
 	return m, true
 }
 
@@ -48,6 +52,14 @@ func (m *Message) Release() {
 	messages.Put(m)
 }
 
+// sameSet returns other if l equals it.
+func sameSet(l, other grouping.Labels) grouping.Labels {
+	if l.Equal(other) {
+		return other
+	}
+	return l
+}
+
 var parsers = sync.Pool{New: func() any { return &parser{} }}
 
 // parser reads a message from left to right. Its methods return false if the text does
@@ -58,34 +70,46 @@ type parser struct {
 	maxAlerts int
 
 	messageNames, alertNames names
-	unescaped                []byte     // the last string with escapes
-	labels, annotations      lastLabels // of the last alert, or common to all
-	ofMessage                lastLabels // of the group and of its route
+	unescaped                []byte // the last string with escapes
+	// Of the last alert and of the last message.
+	labels, annotations, groupLabels, commonLabels, commonAnnotations, routeLabels lastLabels
 }
 
-// lastLabels are the labels that were read last. The next ones are often the same, or
-// have the same name or value at the same place.
+// lastLabels are the labels that were read last. The next ones are often the same, or have the same
+// names in the same order.
 type lastLabels struct {
-	set  grouping.Labels
-	list []grouping.Label // in the order of the text
+	set   grouping.Labels
+	order []int // where each label of the text is in the set
 }
 
-// Maximum sizes of what a later message uses again: of the last string in bytes, and of
-// the list in labels. An alert rarely has more.
-const maxUnescaped, maxList = 4 << 10, 64
+// isLarge reports whether the labels need much memory.
+func (l *lastLabels) isLarge() bool {
+	size := 0
+	for name, value := range l.set.All() {
+		size += len(name) + len(value)
+	}
+	return size > maxText || cap(l.order) > maxLabels
+}
+
+// Maximum sizes of what a later message uses again: of texts in bytes, and of sets of labels. An
+// alert rarely has more.
+const maxText, maxLabels = 4 << 10, 64
+
+// usualLabels is the maximum number of labels for which the stack has memory.
+const usualLabels = 16
 
 // recycle makes the parser available to later messages. It keeps nothing large.
 func (p *parser) recycle() {
 	p.text = nil
-	if cap(p.unescaped) > maxUnescaped {
+	if cap(p.unescaped) > maxText {
 		p.unescaped = nil
 	}
-	for _, last := range []*lastLabels{&p.labels, &p.annotations, &p.ofMessage} {
-		last.set = nil
-		if cap(last.list) > maxList {
-			last.list = nil
+	for _, last := range []*lastLabels{
+		&p.labels, &p.annotations, &p.groupLabels, &p.commonLabels, &p.commonAnnotations, &p.routeLabels,
+	} {
+		if last.isLarge() {
+			*last = lastLabels{}
 		}
-		clear(last.list[:cap(last.list)])
 	}
 	parsers.Put(p)
 }
@@ -143,13 +167,13 @@ func (p *parser) messageField(m *Message, name []byte) bool {
 	case "notification_reason":
 		return p.messageNames.add(3) && p.string(&m.NotificationReason)
 	case "groupLabels":
-		return p.messageNames.add(4) && p.labelsOf(&m.GroupLabels, &p.ofMessage)
+		return p.messageNames.add(4) && p.labelsOf(&m.GroupLabels, &p.groupLabels)
 	case "commonLabels":
-		return p.messageNames.add(5) && p.labelsOf(&m.CommonLabels, &p.labels) // those of an alert alone
+		return p.messageNames.add(5) && p.labelsOf(&m.CommonLabels, &p.commonLabels)
 	case "commonAnnotations":
-		return p.messageNames.add(6) && p.labelsOf(&m.CommonAnnotations, &p.annotations)
+		return p.messageNames.add(6) && p.labelsOf(&m.CommonAnnotations, &p.commonAnnotations)
 	case "routeLabels":
-		return p.messageNames.add(7) && p.labelsOf(&m.RouteLabels, &p.ofMessage)
+		return p.messageNames.add(7) && p.labelsOf(&m.RouteLabels, &p.routeLabels)
 	case "externalURL":
 		return p.messageNames.add(8) && p.string(&m.ExternalURL)
 	case "version":
@@ -227,39 +251,65 @@ func (p *parser) labelsOf(to *grouping.Labels, last *lastLabels) bool {
 	if !p.next('{') {
 		return false
 	}
-	before := last.list
-	list, same := before[:0], true
-	for first := true; !p.next('}'); first = false {
-		var old grouping.Label // at this place; the list is overwritten from the left
-		if n := len(list); n < len(before) {
-			old = before[n]
+	var buffer [usualLabels]string
+	values, same := append(buffer[:0], make([]string, len(last.order))...), true
+	for n, at := range last.order {
+		name, value := last.set.At(at)
+		start := p.at
+		text, ok := p.name(n == 0)
+		if !ok || string(text) != name {
+			p.at = start
+			return p.otherLabels(to, last, values, n)
 		}
-		name, ok := p.name(first)
-		if !ok {
+		if text, ok = p.quoted(); !ok {
 			return false
 		}
-		label := grouping.Label{Name: shared(name, old.Name)}
-		value, ok := p.quoted()
-		if !ok {
-			return false
+		if string(text) != value {
+			value, same = grouping.Intern(text), false
 		}
-		label.Value = shared(value, old.Value)
-		same = same && label == old
-		list = append(list, label)
+		values[at] = value
 	}
-	if last.list = list; last.set == nil || !same || len(list) != len(before) {
-		last.set = grouping.LabelsOf(append(make([]grouping.Label, 0, len(list)), list...))
+	if !p.next('}') {
+		return p.otherLabels(to, last, values, len(values))
+	}
+	if !same {
+		last.set = last.set.WithValues(slices.Clone(values))
 	}
 	*to = last.set
-	return len(last.set) == len(list) // otherwise a name is repeated
+	return true
 }
 
-// shared returns the text as a string: the old one if it is the same.
-func shared(text []byte, old string) string {
-	if string(text) == old {
-		return old
+// otherLabels reads labels whose names are not those of the last ones. The first n of them are read, and
+// their values are among those in the order of the names.
+func (p *parser) otherLabels(to *grouping.Labels, last *lastLabels, values []string, n int) bool {
+	var buffer, sorted [usualLabels]grouping.Label
+	list := buffer[:0]
+	for _, at := range last.order[:n] {
+		name, _ := last.set.At(at)
+		list = append(list, grouping.Label{Name: name, Value: values[at]})
 	}
-	return grouping.Intern(text)
+	for !p.next('}') {
+		text, ok := p.name(len(list) == 0)
+		if !ok {
+			return false
+		}
+		label := grouping.Label{Name: grouping.Intern(text)}
+		if text, ok = p.quoted(); !ok {
+			return false
+		}
+		label.Value = grouping.Intern(text)
+		list = append(list, label)
+	}
+	set, order := grouping.LabelsOf(append(sorted[:0], list...)), last.order[:0]
+	if set.Len() < len(list) {
+		return false // a name is repeated
+	}
+	for _, label := range list {
+		at, _ := slices.BinarySearch(set.Names(), label.Name)
+		order = append(order, at)
+	}
+	last.set, last.order, *to = set, order, set
+	return true
 }
 
 // string reads a string.

@@ -1,11 +1,13 @@
-package wire_test
+package wire
 
 import (
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"muster/internal/wire"
+	"muster/grouping"
 )
 
 // Most groups have one alert, whose labels and annotations are also the common ones. They are
@@ -18,9 +20,34 @@ func TestAnAlertAloneHasTheCommonLabels(t *testing.T) {
 		rest = `"version":"4","groupKey":"{}:{}","status":"firing","receiver":"r","groupLabels":{"alertname":"x"},"externalURL":""`
 	)
 	for _, body := range []string{"{" + alerts + "," + rest + "," + common + "}", "{" + common + "," + rest + "," + alerts + "}"} {
-		m, ok := wire.Parse([]byte(body), 10)
+		m, ok := Parse([]byte(body), 10)
 		require.True(t, ok, body)
-		require.Same(t, &m.Alerts[0].Labels[0], &m.CommonLabels[0])
-		require.Same(t, &m.Alerts[0].Annotations[0], &m.CommonAnnotations[0])
+		require.Equal(t, memoryOf(m.Alerts[0].Labels), memoryOf(m.CommonLabels))
+		require.Equal(t, memoryOf(m.Alerts[0].Annotations), memoryOf(m.CommonAnnotations))
+	}
+}
+
+// memoryOf returns where the values are.
+func memoryOf(l grouping.Labels) uintptr { return reflect.ValueOf(l).FieldByName("values").Pointer() }
+
+// A parser remembers the labels of the last message, but none that need much memory.
+func TestParsersKeepNothingLarge(t *testing.T) {
+	var p parser
+	read := func(labels string) (l grouping.Labels) {
+		p.text, p.at = []byte(labels), 0
+		require.True(t, p.labelsOf(&l, &p.labels), labels)
+		p.recycle()
+		return l
+	}
+	require.Equal(t, read(`{"b":"1","a":"2"}`), p.labels.set)
+	require.Equal(t, grouping.NewLabels(map[string]string{"a": "2", "b": "1"}), p.labels.set)
+	many := `{"` + strings.Join(strings.Split(strings.Repeat("x", maxLabels+1), ""), `":"","`) + `":""}`
+	for i := range maxLabels + 1 {
+		many = strings.Replace(many, `"x"`, `"`+strings.Repeat("n", i)+`"`, 1)
+	}
+	long := strings.Repeat("x", maxText)
+	for _, labels := range []string{`{"a":"1` + long + `"}`, `{"b` + long + `":""}`, many} {
+		require.NotZero(t, read(labels))
+		require.Zero(t, p.labels)
 	}
 }
