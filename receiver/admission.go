@@ -95,6 +95,8 @@ func (a *admission) check(c *gin.Context) (source string, refused *refusal) {
 	if source = c.Param("source"); source == "" {
 		source = grouping.DefaultSource
 	}
+	// The parameter is a part of the first line of the request, which each group would keep.
+	source = grouping.Intern([]byte(source))
 	if !grouping.ValidSource(source) {
 		return "", refuse(http.StatusBadRequest, limit.BadSource, "source: must have 1 to 64 letters, digits, '_', '.' or '-'")
 	}

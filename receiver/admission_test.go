@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -33,6 +34,30 @@ func (k keeping) Ingest(context.Context, grouping.Notification) (grouping.Outcom
 	k.come <- struct{}{}
 	<-k.leave
 	return grouping.Outcome{Group: &grouping.AlertGroup{}}, nil
+}
+
+// naming keeps the sources of notifications.
+type naming struct {
+	testserver.Stub
+
+	sources *[]string
+}
+
+func (n naming) Ingest(_ context.Context, notified grouping.Notification) (grouping.Outcome, error) {
+	*n.sources = append(*n.sources, notified.Source)
+	return grouping.Outcome{Group: &grouping.AlertGroup{}}, nil
+}
+
+// Each group has the name of its source. It keeps nothing of the request with it.
+func TestSourcesShareTheirName(t *testing.T) {
+	h := testserver.NewStub(t, testserver.Options{}, nil)
+	groups := naming{sources: new([]string)}
+	h.Use(groups)
+	for range 2 {
+		require.Equal(t, http.StatusOK, h.Do(http.MethodPost, strings.Clone("/webhook/prod"), strings.NewReader(wiretest.Body())).Code)
+	}
+	require.Equal(t, []string{"prod", "prod"}, *groups.sources)
+	require.Same(t, unsafe.StringData((*groups.sources)[0]), unsafe.StringData((*groups.sources)[1]))
 }
 
 // The limit counts the decoded size of notifications: tiny alerts need eight
