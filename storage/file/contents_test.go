@@ -54,7 +54,6 @@ func TestFileContentsGoWithTheHistory(t *testing.T) {
 		g = s.MustStore(t, s.FiredChange(t, g, key, "always", fmt.Sprint(i)))
 		recorded, real := s.bytesOf(t, s.file.historyBuckets)
 		require.Equal(t, real, recorded)
-		require.Equal(t, s.countKeys(t, bucketContents), s.countKeys(t, bucketUses))
 		require.LessOrEqual(t, s.countKeys(t, bucketContents), 13)
 	}
 	require.Equal(t, []string{"always", "90", "99"}, storagetest.StoredContents(t, s, "always", "80", "90", "99"))
@@ -87,7 +86,7 @@ func TestFileKeepsChangedEventsApart(t *testing.T) {
 	for range changed {
 		s.Add(t, groupKey("g"), a("x", "1"))
 	}
-	for _, bucket := range [][]byte{bucketChanged, bucketChangedContents, bucketChangedUses} {
+	for _, bucket := range [][]byte{bucketChanged, bucketChangedContents} {
 		require.Zero(t, s.countKeys(t, bucket))
 	}
 	recorded, _ = s.bytesOf(t, s.file.changedBuckets)
@@ -124,13 +123,12 @@ func TestFileReadsContentsOfEarlierVersions(t *testing.T) {
 	first := s.FiredChange(t, nil, groupKey("0"), "one", "two")
 	g := s.MustStore(t, first)
 	require.NoError(t, s.file.update("test", func(tx *writeTx) error {
-		contents, uses := tx.Bucket(bucketContents), tx.Bucket(bucketUses)
+		contents := tx.Bucket(bucketContents)
 		for _, e := range first.Events {
 			key := contentKey(e.DocumentID(), e.Content)
 			text := bytes.Clone(contents.Get(key))
 			require.NotNil(t, text)
-			err := errors.Join(contents.Delete(key), put(contents, e.Content, text), put(uses, e.ID, e.Content))
-			if err != nil {
+			if err := errors.Join(contents.Delete(key), put(contents, e.Content, text)); err != nil {
 				return err
 			}
 		}
@@ -153,4 +151,22 @@ func TestFileReadsContentsOfEarlierVersions(t *testing.T) {
 	require.Equal(t, []string{"two", "three"}, storagetest.StoredContents(t, s, "one", "two", "three"))
 	recorded, real := s.bytesOf(t, s.file.historyBuckets)
 	require.Equal(t, real, recorded)
+}
+
+// A damaged event is removed like any other, and costs no write.
+func TestDamagedEventsAreRemoved(t *testing.T) {
+	s := simulate(t, Options{HistoryRetention: time.Hour})
+	change := s.FiredChange(t, nil, groupKey("0"), "value")
+	g := s.MustStore(t, change)
+	require.NoError(t, s.file.update("test", func(tx *writeTx) error {
+		return put(tx.Bucket(bucketHistory), change.Events[0].ID, "{")
+	}))
+	s.advance(2 * time.Hour)
+	for range 3 {
+		g = s.MustStore(t, s.Change(g, g.Key, a("x", "1")))
+	}
+	require.Equal(t, 3, s.countKeys(t, bucketHistory))
+	page, err := s.Events(t.Context(), grouping.EventQuery{Group: g.ID})
+	require.NoError(t, err)
+	require.Len(t, page.Events, 3)
 }

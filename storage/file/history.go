@@ -18,7 +18,7 @@ import (
 )
 
 // The history of a Storage has these buckets: the events by time, the IDs of the events
-// by document, and the contents of the events with their last uses. The changed events
+// by document, and the contents of the events. The changed events
 // have buckets of their own, so that they do not displace other events.
 
 // encodedEvent is an event as it is stored.
@@ -69,7 +69,7 @@ func (f *Storage) PushEvents(ctx context.Context, events []grouping.Event, conte
 // eventBuckets are the buckets of the history, or those of the changed events, in one
 // transaction.
 type eventBuckets struct {
-	events, contents, uses, meta *bucket
+	events, contents, meta *bucket
 
 	timeline *bucket // nil for changed events
 	newest   string  // the ID of the newest event
@@ -81,8 +81,7 @@ type eventBuckets struct {
 func (f *Storage) historyBuckets(tx *writeTx) *eventBuckets {
 	if tx.history == nil {
 		tx.history = (&eventBuckets{
-			events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), uses: tx.Bucket(bucketUses),
-			timeline: tx.Bucket(bucketTimeline), keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
+			events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), timeline: tx.Bucket(bucketTimeline), keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
 		}).open(tx)
 	}
 	return tx.history
@@ -91,7 +90,7 @@ func (f *Storage) historyBuckets(tx *writeTx) *eventBuckets {
 func (f *Storage) changedBuckets(tx *writeTx) *eventBuckets {
 	if tx.changed == nil {
 		tx.changed = (&eventBuckets{
-			events: tx.Bucket(bucketChanged), contents: tx.Bucket(bucketChangedContents), uses: tx.Bucket(bucketChangedUses),
+			events: tx.Bucket(bucketChanged), contents: tx.Bucket(bucketChangedContents),
 			keyBytes: keyChangedBytes, maxBytes: durable.MaxChanged(f.opts.MaxHistory),
 		}).open(tx)
 	}
@@ -99,7 +98,7 @@ func (f *Storage) changedBuckets(tx *writeTx) *eventBuckets {
 }
 
 func (b *eventBuckets) open(tx *writeTx) *eventBuckets {
-	b.events.FillPercent, b.uses.FillPercent, b.contents.FillPercent = fillEvents, fillEvents, fillDocuments
+	b.events.FillPercent, b.contents.FillPercent = fillEvents, fillDocuments
 	if b.timeline != nil {
 		b.timeline.FillPercent = fillDocuments
 	}
@@ -188,11 +187,7 @@ func (b *eventBuckets) addContent(e *encodedEvent) error {
 	if e.id <= string(last) {
 		return nil
 	}
-	if last != nil {
-		if err := b.uses.Delete(last); err != nil {
-			return err
-		}
-	} else {
+	if last == nil {
 		if text = []byte(e.content); len(text) == 0 {
 			text = contentOf(b.contents.Bucket, e.document, e.hash)
 		}
@@ -201,43 +196,42 @@ func (b *eventBuckets) addContent(e *encodedEvent) error {
 		}
 		b.bytes += int64(len(text))
 	}
-	return errors.Join(put(b.uses, e.id, key), put(b.contents, key, append([]byte(e.id), text...)))
+	return put(b.contents, key, append([]byte(e.id), text...))
 }
 
-// removeOldest removes the oldest event. It also removes the contents that no later
-// event has.
+// removeOldest removes the oldest event, and its content if no later event of the document
+// has it. A damaged event must not keep the others.
 func (b *eventBuckets) removeOldest() error {
 	id, text := b.events.Cursor().First()
-	if b.timeline != nil {
-		e, err := grouping.DecodeEvent(string(id) + string(text))
-		if err == nil {
-			err = b.timeline.Delete(append([]byte(e.DocumentID()), id...))
-		}
-		if err != nil {
+	b.bytes -= int64(len(id) + len(text))
+	if e, err := grouping.DecodeEvent(string(id) + string(text)); err == nil {
+		if err := b.removeContent(&e); err != nil {
 			return err
 		}
+		if b.timeline != nil {
+			if err := b.timeline.Delete([]byte(string(e.DocumentID()) + e.ID)); err != nil {
+				return err
+			}
+		}
 	}
-	if err := b.events.Delete(id); err != nil {
-		return err
-	}
-	b.bytes -= int64(len(id) + len(text))
-	return b.removeContents(id)
+	return b.events.Delete(id)
 }
 
-// removeContents removes the contents whose newest event is not after the one with the
-// ID.
-func (b *eventBuckets) removeContents(id []byte) error {
-	for {
-		last, key := b.uses.Cursor().First()
-		if last == nil || bytes.Compare(last, id) > 0 {
-			return nil
+func (b *eventBuckets) removeContent(e *grouping.Event) error {
+	if e.Content == "" {
+		return nil
+	}
+	for _, key := range contentKeys(e.DocumentID(), e.Content) {
+		last, text := splitContent(b.contents.Get(key))
+		if last == nil || string(last) > e.ID {
+			continue
 		}
-		_, text := splitContent(b.contents.Get(key))
 		b.bytes -= int64(len(text))
-		if err := errors.Join(b.contents.Delete(key), b.uses.Delete(last)); err != nil {
+		if err := b.contents.Delete(key); err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // contentKey returns the key of a content. It begins with the ID of the document, so that
@@ -246,11 +240,18 @@ func contentKey(id grouping.ID, hash string) []byte { return []byte(string(id) +
 
 // contentOf returns the text of a content of a document, or nil if there is no such content.
 func contentOf(contents *bbolt.Bucket, id grouping.ID, hash string) []byte {
-	_, text := splitContent(contents.Get(contentKey(id, hash)))
-	if text == nil {
-		_, text = splitContent(contents.Get([]byte(hash))) // an earlier version had no ID in the key
+	for _, key := range contentKeys(id, hash) {
+		if _, text := splitContent(contents.Get(key)); text != nil {
+			return text
+		}
 	}
-	return text
+	return nil
+}
+
+// contentKeys returns the keys that a content may have. In earlier versions the key had no
+// ID, so documents shared a content.
+func contentKeys(id grouping.ID, hash string) [2][]byte {
+	return [2][]byte{contentKey(id, hash), []byte(hash)}
 }
 
 // splitContent splits a stored content into the ID of the newest event that has it and

@@ -121,10 +121,15 @@ func (*damagedFileError) Is(target error) bool { return target == durable.ErrDat
 // tombstones among the deletions in the file.
 func (f *Storage) prepare(tx *writeTx, deletions []tombstone) error {
 	for _, name := range [][]byte{
-		bucketGroups, bucketHistory, bucketTimeline, bucketContents, bucketUses,
-		bucketChanged, bucketChangedContents, bucketChangedUses, bucketCheckpoints, bucketMeta, bucketLog,
+		bucketGroups, bucketHistory, bucketTimeline, bucketContents,
+		bucketChanged, bucketChangedContents, bucketCheckpoints, bucketMeta, bucketLog,
 	} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"uses", "changedUses"} { // earlier versions had them
+		if err := tx.DeleteBucket([]byte(name)); err != nil && !errors.Is(err, bolterrors.ErrBucketNotFound) {
 			return err
 		}
 	}

@@ -54,9 +54,7 @@ func (o Options) Validate() error {
 //	timeline  <id><event id> no value: the key names an event of the document
 //	contents  <id><hash>     the ID of the newest event of the document that has the
 //	                         content, and the content
-//	uses      <event id>     the key of the content that has this newest event
-//	changed, changedContents, changedUses
-//	                         the same for changed events, which have no timeline
+//	changed, changedContents the same for changed events, which have no timeline
 //	checkpoints <stamp><number> a part of the checkpoint with the stamp
 //	meta      durable.Schema, epoch, bytes (of the history), changedBytes, removed (the
 //	          ID of the newest event of the history that a limit removed),
@@ -104,7 +102,6 @@ var (
 	bucketHistory  = []byte("history")
 	bucketTimeline = []byte("timeline")
 	bucketContents = []byte("contents")
-	bucketUses     = []byte("uses")
 	bucketChanged  = []byte("changed")
 	bucketMeta     = []byte("meta")
 	keySchema      = []byte("schema")
@@ -120,7 +117,6 @@ var (
 	keyRemoved        = []byte("removed")
 
 	bucketChangedContents = []byte("changedContents")
-	bucketChangedUses     = []byte("changedUses")
 	keyChangedBytes       = []byte("changedBytes")
 )
 

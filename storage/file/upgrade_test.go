@@ -36,7 +36,7 @@ func TestFileUpgrades(t *testing.T) {
 	f := openTestFile(t, Options{})
 	g := newWriter(f).Add(t, groupKey("g"), a("x", "1"))
 	require.NoError(t, f.update("test", func(tx *writeTx) error {
-		for _, name := range [][]byte{bucketContents, bucketUses, bucketChanged, bucketChangedContents, bucketChangedUses} {
+		for _, name := range [][]byte{bucketContents, bucketChanged, bucketChangedContents} {
 			if err := tx.DeleteBucket(name); err != nil {
 				return err
 			}
