@@ -81,7 +81,8 @@ type eventBuckets struct {
 func (f *Storage) historyBuckets(tx *writeTx) *eventBuckets {
 	if tx.history == nil {
 		tx.history = (&eventBuckets{
-			events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), timeline: tx.Bucket(bucketTimeline), keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
+			events: tx.Bucket(bucketHistory), contents: tx.Bucket(bucketContents), timeline: tx.Bucket(bucketTimeline),
+			keyBytes: keyBytes, maxBytes: f.opts.MaxHistory,
 		}).open(tx)
 	}
 	return tx.history
