@@ -60,7 +60,9 @@ func TestStoredMutesAreRead(t *testing.T) {
 	require.Empty(t, records[0].Expected)
 
 	// A follower gets the head and the mutes alone.
-	part, err := decodeStored(StoredDocument{ID: g.ID}, map[string]string{HeadRecord: headText(t, next), records[0].Name: string(records[0].Text)})
+	part, err := decodeStored(StoredDocument{ID: g.ID}, map[string]string{
+		HeadRecord: headText(t, next), records[0].Name: string(records[0].Text),
+	})
 	require.NoError(t, err)
 	merged := Merge(g, AsGroup(part))
 	checkGroup(t, merged)
