@@ -36,6 +36,11 @@ type Hub struct {
 	ring   [ringSize]*liveUpdate       // guarded by mu; the update with sequence n is at n % ringSize
 	newest map[grouping.ID]*liveUpdate // guarded by mu; the newest update in the ring of each group
 	seq    uint64                      // guarded by mu; sequence of the last update
+	// named is true if the hub told anybody a sequence. Nobody can ask for the updates before,
+	// so the ring does not have them: a restore has one for each group. forgotten is the sequence
+	// of the last of them.
+	named     bool   // guarded by mu
+	forgotten uint64 // guarded by mu
 	// changed is closed by the next update. It is nil if no client waits for one.
 	changed   chan struct{} // guarded by mu
 	following int           // guarded by mu; number of clients
@@ -94,7 +99,10 @@ func (h *Hub) Publish(u grouping.Update) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.tellNews(&u)
-	h.seq++
+	if h.seq++; !h.named {
+		h.forgotten = h.seq
+		return
+	}
 	// What a source knows is part of no group, so no client needs to hear of it. But pages that
 	// were rendered before are out of date.
 	update := &liveUpdate{seq: h.seq, id: u.ID, group: u.Group, before: u.Before, untold: u.Source != nil}
@@ -130,6 +138,7 @@ func (h *Hub) subscribe() (seq uint64, ok bool) {
 	}
 	h.following++
 	h.clients.Inc()
+	h.named = true
 	return h.seq, true
 }
 
@@ -199,7 +208,7 @@ func (h *Hub) since(seq uint64) news {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case seq > h.seq || h.seq-seq > ringSize:
+	case seq < h.forgotten || seq > h.seq || h.seq-seq > ringSize:
 		return news{last: h.seq, missed: true}
 	case seq == h.seq:
 		if h.changed == nil {
@@ -239,6 +248,7 @@ func (h *Hub) isClosed() bool {
 func (h *Hub) LastEventID() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.named = true
 	return formatEventID(h.epoch, h.seq)
 }
 

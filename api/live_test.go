@@ -102,6 +102,25 @@ func TestClientThatFallsBehindResyncs(t *testing.T) {
 	require.Equal(t, "resync", c.NextEvent().Event)
 }
 
+// The hub keeps no update before anybody knows a sequence. A client that asks for one of these
+// updates nevertheless must load everything.
+func TestUpdatesBeforeTheFirstClient(t *testing.T) {
+	h := testserver.New(t, testserver.Options{})
+	srv := h.Listen(t)
+	h.PostKept(t, wiretest.Body())
+	first := h.Hub.LastEventID()
+	h.PostKept(t, wiretest.Body(wiretest.Key, `"groupKey":"next"`))
+
+	c := testserver.FollowLive(t, srv.URL, first)
+	c.NextEvent()
+	e, _ := c.NextGroup()
+	require.Contains(t, e.Data, `"groupKey":"next"`)
+	c.Close()
+	c = testserver.FollowLive(t, srv.URL, h.Hub.Epoch()+"-0")
+	c.NextEvent()
+	require.Equal(t, "resync", c.NextEvent().Event)
+}
+
 // A gap is on every page, so a client loads everything again. What a source knows is on few
 // pages.
 func TestAGapIsForEveryClient(t *testing.T) {
