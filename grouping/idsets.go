@@ -5,17 +5,17 @@ import (
 	"slices"
 )
 
-// idSets holds a set of groups for each key. Most sets have one group, which needs no memory of
-// its own: a list for each would take a third more.
-type idSets[K comparable] struct {
-	first map[K]ID   // one group of each set
-	more  map[K][]ID // the others of the sets that have several
+// idSets holds a set of groups for each key, which is a hash. Most sets have one group, which
+// needs no memory of its own: a list for each would take a third more.
+type idSets struct {
+	first map[uint64]ID   // one group of each set
+	more  map[uint64][]ID // the others of the sets that have several
 }
 
-func newIDSets[K comparable]() idSets[K] { return idSets[K]{map[K]ID{}, map[K][]ID{}} }
+func newIDSets() idSets { return idSets{map[uint64]ID{}, map[uint64][]ID{}} }
 
 // of yields the groups of a set, in no particular order.
-func (s idSets[K]) of(key K) iter.Seq[ID] {
+func (s idSets) of(key uint64) iter.Seq[ID] {
 	return func(yield func(ID) bool) {
 		first, found := s.first[key]
 		if !found || !yield(first) {
@@ -30,7 +30,7 @@ func (s idSets[K]) of(key K) iter.Seq[ID] {
 }
 
 // add adds a group that the set does not have.
-func (s idSets[K]) add(key K, id ID) {
+func (s idSets) add(key uint64, id ID) {
 	if _, found := s.first[key]; found {
 		s.more[key] = append(s.more[key], id)
 		return
@@ -38,7 +38,7 @@ func (s idSets[K]) add(key K, id ID) {
 	s.first[key] = id
 }
 
-func (s idSets[K]) remove(key K, id ID) {
+func (s idSets) remove(key uint64, id ID) {
 	others := s.more[key]
 	i := slices.Index(others, id)
 	if first, found := s.first[key]; found && first == id {

@@ -19,8 +19,8 @@ import (
 type index struct {
 	mu     sync.RWMutex
 	groups map[ID]*AlertGroup                 // guarded by mu
-	alerts idSets[Fingerprint]                // guarded by mu
-	labels idSets[uint64]                     // guarded by mu; by labelsKey
+	alerts idSets                             // guarded by mu; by alertKey
+	labels idSets                             // guarded by mu; by labelsKey
 	values labelValues                        // guarded by mu; of the labels of all alerts; nil: nobody asked for them
 	orders map[Sort]*btree.BTreeG[indexEntry] // guarded by mu; those that were asked for
 	totals Totals                             // guarded by mu; never handed out
@@ -36,7 +36,7 @@ type index struct {
 	snapshot atomic.Pointer[Totals]
 
 	matchers []labels.Matchers // they select heartbeats; never changed
-	seed     maphash.Seed      // of labelsKey; never changed
+	seed     maphash.Seed      // of the hashes; never changed
 	now      func() time.Time  // never changed
 }
 
@@ -52,7 +52,7 @@ const treeDegree = 32
 
 func newIndex(heartbeats []labels.Matchers, now func() time.Time) *index {
 	return &index{
-		groups: map[ID]*AlertGroup{}, alerts: newIDSets[Fingerprint](), labels: newIDSets[uint64](),
+		groups: map[ID]*AlertGroup{}, alerts: newIDSets(), labels: newIDSets(),
 		orders: map[Sort]*btree.BTreeG[indexEntry]{}, totals: newTotals(), heartbeats: map[ID]*AlertGroup{}, notified: map[SourceReceiver]bool{},
 		acknowledged: map[ID]bool{}, matchers: heartbeats, seed: maphash.MakeSeed(), now: now,
 	}
@@ -158,9 +158,9 @@ func (x *index) updateSets(id ID, before, after *AlertGroup) {
 	for _, p := range replaced {
 		switch {
 		case p.before == nil:
-			x.alerts.add(p.after.Fingerprint, id)
+			x.alerts.add(x.alertKey(p.after.Fingerprint), id)
 		case p.after == nil:
-			x.alerts.remove(p.before.Fingerprint, id)
+			x.alerts.remove(x.alertKey(p.before.Fingerprint), id)
 		}
 	}
 	if before != nil && after != nil && before.GroupLabels.Equal(after.GroupLabels) {
@@ -173,6 +173,10 @@ func (x *index) updateSets(id ID, before, after *AlertGroup) {
 		x.labels.add(x.labelsKey(after.Receiver, after.GroupLabels), id)
 	}
 }
+
+// alertKey returns a hash of a fingerprint. A map with numbers as keys needs less time and memory
+// than one with texts. Different fingerprints may have the same hash.
+func (x *index) alertKey(fp Fingerprint) uint64 { return maphash.String(x.seed, string(fp)) }
 
 // labelsKey returns a hash of a receiver and group labels. It does not depend on the
 // order of the labels. Different labels may have the same hash.
@@ -232,8 +236,10 @@ func (x *index) withAlert(fp Fingerprint) []*AlertGroup {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var groups []*AlertGroup
-	for _, id := range slices.Sorted(x.alerts.of(fp)) {
-		groups = append(groups, x.groups[id])
+	for _, id := range slices.Sorted(x.alerts.of(x.alertKey(fp))) {
+		if g := x.groups[id]; g.Alert(fp) != nil {
+			groups = append(groups, g)
+		}
 	}
 	return groups
 }

@@ -44,7 +44,7 @@ func (x *index) resolutionsUnderOtherKeys(g *AlertGroup, alerts []*Alert) map[Fi
 	defer x.mu.RUnlock()
 	var ends map[Fingerprint]*Alert
 	for _, a := range alerts {
-		for id := range x.alerts.of(a.Fingerprint) {
+		for id := range x.alerts.of(x.alertKey(a.Fingerprint)) {
 			other := x.groups[id].alertUnderOtherKey(g, a.Fingerprint)
 			if other == nil || !g.endedBy(a, other) || ends[a.Fingerprint] != nil && ends[a.Fingerprint].Stamp >= other.Stamp {
 				continue
@@ -70,7 +70,7 @@ func (x *index) openUnderOtherKeys(g *AlertGroup, events []Event) map[ID][]Finge
 		if e.Kind != EventResolved {
 			continue
 		}
-		for id := range x.alerts.of(e.Fingerprint) {
+		for id := range x.alerts.of(x.alertKey(e.Fingerprint)) {
 			other := x.groups[id].alertUnderOtherKey(g, e.Fingerprint)
 			if other != nil && other.Status != StatusResolved && other.Labels.Equal(e.Labels) {
 				if open == nil {
