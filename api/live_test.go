@@ -162,7 +162,8 @@ func TestPublishNeverBlocks(t *testing.T) {
 	c := testserver.FollowLive(t, srv.URL, "")
 	c.NextEvent() // stop reading
 	g, err := h.Manager.AddAlertToGroup(t.Context(), grouping.Key{Source: "s"}, grouping.NotifiedAlert{
-		Fingerprint: "0000000000000001", Status: grouping.StatusFiring, Labels: grouping.LabelsOf([]grouping.Label{{Name: "x", Value: strings.Repeat("y", 1<<16)}}),
+		Fingerprint: "0000000000000001", Status: grouping.StatusFiring,
+		Labels:   grouping.NewLabels(map[string]string{"x": strings.Repeat("y", 1<<16)}),
 		StartsAt: time.Now(),
 	})
 	require.NoError(t, err)

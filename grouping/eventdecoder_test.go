@@ -16,7 +16,8 @@ import (
 func TestEventsOfAStreamAreDecodedAsEachAlone(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		labels := []Labels{
-			{}, NewLabels(map[string]string{"a": "1"}), NewLabels(map[string]string{"a": "1", "b": `"}<&` + "\xff\u2028"}),
+			{},
+			NewLabels(map[string]string{"a": "1"}), NewLabels(map[string]string{"a": "1", "b": `"}<&` + "\xff\u2028"}),
 			NewLabels(map[string]string{"a": "11"}), NewLabels(map[string]string{"b": "1"}),
 		}
 		var decoder EventDecoder

@@ -173,7 +173,10 @@ func TestIdentifyingLabels(t *testing.T) {
 		"":         nil,
 		"pod":      alerts(NewLabels(map[string]string{"pod": "a", "instance": "1"}), NewLabels(map[string]string{"pod": "b", "instance": "2"})),
 		"instance": alerts(NewLabels(map[string]string{"pod": "a", "instance": "1"}), NewLabels(map[string]string{"pod": "a", "instance": "2"})),
-		"zone":     alerts(LabelsOf([]Label{{"x", "1"}, {"zone", "1"}}), LabelsOf([]Label{{"x", "1"}, {"zone", "2"}}), LabelsOf([]Label{{"x", "2"}, {"zone", "3"}})),
+		"zone": alerts(
+			LabelsOf([]Label{{"x", "1"}, {"zone", "1"}}), LabelsOf([]Label{{"x", "1"}, {"zone", "2"}}),
+			LabelsOf([]Label{{"x", "2"}, {"zone", "3"}}),
+		),
 	} {
 		require.Equal(t, want, DistinguishingLabel(some))
 	}

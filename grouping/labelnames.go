@@ -2,6 +2,7 @@ package grouping
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"slices"
 	"sync/atomic"
 )
@@ -24,18 +25,15 @@ const maxSharedNames, maxSharedNameBytes = 64, 4 << 10
 // sharedNames returns the sorted names, which are shared with earlier equal ones. It does not keep
 // the list.
 func sharedNames(list []string) *labelNames {
-	var h maphash.Hash
-	h.SetSeed(internSeed)
-	size := 0
+	size, hash := 0, uint64(0)
 	for _, name := range list {
-		_, _ = h.WriteString(name) // a hash takes all
-		_ = h.WriteByte(0xff)
 		size += len(name)
+		hash = bits.RotateLeft64(hash, 7) ^ maphash.String(internSeed, name) // of each order another one
 	}
 	if len(list) > maxSharedNames || size > maxSharedNameBytes {
 		return newLabelNames(list)
 	}
-	slot := &nameSlots[h.Sum64()%uint64(len(nameSlots))]
+	slot := &nameSlots[hash%uint64(len(nameSlots))]
 	if known := slot.Load(); known != nil && slices.Equal(known.list, list) {
 		return known
 	}

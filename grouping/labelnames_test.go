@@ -33,7 +33,8 @@ func TestFewNamesAreShared(t *testing.T) {
 		}
 		return LabelsOf(list)
 	}
-	require.Same(t, of(maxSharedNames, "n").names, of(maxSharedNames, "n").names)
+	most, same := of(maxSharedNames, "n"), of(maxSharedNames, "n")
+	require.Same(t, most.names, same.names)
 	many, long := of(maxSharedNames+1, "n"), of(1, strings.Repeat("n", maxSharedNameBytes))
 	require.NotSame(t, many.names, of(maxSharedNames+1, "n").names)
 	require.True(t, many.Equal(of(maxSharedNames+1, "n")))

@@ -113,8 +113,10 @@ func (l Labels) Equal(o Labels) bool {
 		return false
 	case len(l.values) == 0:
 		return true
+	case !l.names.equal(o.names):
+		return false
 	}
-	return l.names.equal(o.names) && (&l.values[0] == &o.values[0] || slices.Equal(l.values, o.values)) //nolint:gosec // G602: the lengths are equal
+	return &l.values[0] == &o.values[0] || slices.Equal(l.values, o.values) //nolint:gosec // G602: the lengths are equal
 }
 
 // Names returns the sorted names. The list belongs to the labels.

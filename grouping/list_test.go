@@ -267,7 +267,8 @@ func TestSelects(t *testing.T) {
 	ended := disk
 	ended.Status, ended.EndsAt = StatusResolved, base.Add(minute)
 	mixed, _ := applied(g, Notification{
-		Key: testKey, Alerts: list(ended, net), GroupLabels: LabelsOf([]Label{{"cluster", "eu-1"}}), Stamp: NewStamp(base.Add(minute), 0, testWriter),
+		Key: testKey, Alerts: list(ended, net), GroupLabels: LabelsOf([]Label{{"cluster", "eu-1"}}),
+		Stamp: NewStamp(base.Add(minute), 0, testWriter),
 	}, testRules)
 	require.Equal(t, StateMixed, mixed.State)
 	fire := []State{StateFiring, StateMixed}

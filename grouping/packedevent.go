@@ -123,7 +123,8 @@ func (p *PackedEvent) Event() Event {
 		return *p.whole
 	}
 	return Event{
-		ID: p.ID, Time: p.time.time(), Kind: EventKind(p.kind.word()), GroupID: p.origin.group, Source: p.origin.source, Receiver: p.origin.receiver,
+		ID: p.ID, Time: p.time.time(), Kind: EventKind(p.kind.word()),
+		GroupID: p.origin.group, Source: p.origin.source, Receiver: p.origin.receiver,
 		Fingerprint: p.fingerprint, Labels: p.labels, Was: Status(p.was.word()), StartsAt: p.startsAt.time(), EndsAt: p.endsAt.time(),
 		Content: p.Content, Opened: p.opened, Notified: p.notified,
 	}
