@@ -58,7 +58,7 @@ func gcPercent(live uint64) int {
 
 // restorePercent is gcPercent while the stored groups are restored.
 func restorePercent(live uint64) int {
-	return max(gcPercent(live), int(100*restoreGrowth/max(live, goMinHeap)))
+	return max(gcPercent(live), int(100*restoreGrowth/max(live, goMinHeap))) //nolint:gosec // G115: at most 12800
 }
 
 // gcTuner sets Go's garbage collection percentage after each collection. Go's memory
