@@ -76,7 +76,7 @@ func TestWatchedConnections(t *testing.T) {
 	}{
 		"a server that hangs":            {silent, time.Minute, durable.ReasonTimeout},
 		"a server that answers a probe":  {busy, time.Minute, reasonStalled},
-		"a caller with a short deadline": {silent, time.Millisecond, durable.ReasonTimeout},
+		"a caller with a short deadline": {silent, 20 * time.Millisecond, durable.ReasonTimeout},
 		"a caller with a long deadline":  {busy, 200 * time.Millisecond, reasonStalled},
 	} {
 		t.Run(name, func(t *testing.T) {

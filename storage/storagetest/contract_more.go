@@ -325,6 +325,7 @@ func contractBoundedReads(t *testing.T, w *Writer) {
 		g = w.MustStore(t, w.Change(g, key, a("x", fmt.Sprint(i))))
 		if i%100 == 0 {
 			w.Add(t, other, a("x", fmt.Sprint(i)))
+			time.Sleep(2 * time.Millisecond) // events of one millisecond have one time
 		}
 	}
 	all, _ := Pages(t, w, grouping.EventQuery{Group: key.ID(), Limit: 1000})
