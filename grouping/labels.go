@@ -116,7 +116,7 @@ func (l Labels) Equal(o Labels) bool {
 	case !l.names.equal(o.names):
 		return false
 	}
-	return &l.values[0] == &o.values[0] || slices.Equal(l.values, o.values) //nolint:gosec // G602: the lengths are equal
+	return &l.values[0] == &o.values[0] || slices.Equal(l.values, o.values)
 }
 
 // Names returns the sorted names. The list belongs to the labels.

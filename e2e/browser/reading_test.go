@@ -276,8 +276,9 @@ func TestLongNamesFitTheWindow(t *testing.T) {
 	for _, name := range []string{"a", long} {
 		out, err := m.groups.Ingest(t.Context(), grouping.Notification{
 			Key:         grouping.Key{Source: "source-" + strings.Repeat(name, 100)[:100], Receiver: name, GroupKey: "{}"},
-			GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}}), Alerts: []grouping.NotifiedAlert{firing("Down", "critical", name)},
-			Reason: name,
+			GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}}),
+			Alerts:      []grouping.NotifiedAlert{firing("Down", "critical", name)},
+			Reason:      name,
 		})
 		require.NoError(t, err)
 		group = out.Group.ID
@@ -324,7 +325,8 @@ func TestTheStatusOnAPhone(t *testing.T) {
 	for _, receiver := range []string{"everyone", "platform-on-call", "team-payments"} {
 		_, err := m.groups.Ingest(t.Context(), grouping.Notification{
 			Key:         grouping.Key{Source: "default", Receiver: receiver, GroupKey: "{}"},
-			GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}}), Alerts: []grouping.NotifiedAlert{firing("Down", "critical", "a")},
+			GroupLabels: grouping.LabelsOf([]grouping.Label{{Name: "alertname", Value: "Down"}}),
+			Alerts:      []grouping.NotifiedAlert{firing("Down", "critical", "a")},
 		})
 		require.NoError(t, err)
 	}
