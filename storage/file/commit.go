@@ -118,20 +118,17 @@ func (f *Storage) commit(fn func(tx *writeTx) error) error {
 // view reads the pages, after the changes in the log were written to them. If that fails, it
 // reads the open transaction, and no write is made meanwhile.
 func (f *Storage) view(op string, fn func(tx *bbolt.Tx) error) error {
-	h := f.handle.Load()
-	read := h.view
-	if h.ahead.Load() {
-		f.commitLock <- struct{}{}
-		h = f.handle.Load()
-		if h.flush() == nil {
-			<-f.commitLock
-			read = h.view
-		} else {
-			defer func() { <-f.commitLock }()
-			read = h.viewAhead
-		}
+	if !f.handle.Load().ahead.Load() {
+		return f.viewPages(op, fn)
 	}
-	if err := read(fn); err != nil {
+	f.commitLock <- struct{}{}
+	h := f.handle.Load()
+	if h.flush() == nil {
+		<-f.commitLock
+		return f.viewPages(op, fn)
+	}
+	defer func() { <-f.commitLock }()
+	if err := h.viewAhead(fn); err != nil {
 		return f.fault(op, err)
 	}
 	return nil

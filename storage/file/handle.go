@@ -59,9 +59,11 @@ func (f *Storage) openHandle(name string, deletions []tombstone) (*handle, error
 	return h, nil
 }
 
-func (h *handle) open(name string) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.recoverPanic(&err)
+func (h *handle) open(name string) error {
+	return h.guarded(func() error { return h.openFile(name) })
+}
+
+func (h *handle) openFile(name string) (err error) {
 	// bbolt keeps the list of free pages in the file. Without this list, it would
 	// scan the whole file after each failed write.
 	h.db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
@@ -153,19 +155,26 @@ var errNoLog = &damagedFileError{errors.New("it has no log")}
 // write makes changes, and returns when they are on disk: in the log or, if they do not fit,
 // in the pages. It must not be called concurrently. If fn returns an error, nothing is
 // changed.
-func (h *handle) write(fn func(tx *writeTx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.recoverPanic(&err)
-	if err := h.begin(); err != nil {
-		return err
-	}
-	if err := fn(h.tx); err != nil {
-		return errors.Join(err, h.rollback())
-	}
-	if h.txid != 0 && !h.log.full && h.appendRecord() == nil {
-		return nil
-	}
-	return h.commit()
+func (h *handle) write(fn func(tx *writeTx) error) error {
+	return h.begun(func() error {
+		if err := fn(h.tx); err != nil {
+			return errors.Join(err, h.rollback())
+		}
+		if h.txid != 0 && !h.log.full && h.appendRecord() == nil {
+			return nil
+		}
+		return h.commit()
+	})
+}
+
+// begun calls fn with an open transaction. It must not be called concurrently.
+func (h *handle) begun(fn func() error) error {
+	return h.guarded(func() error {
+		if err := h.begin(); err != nil {
+			return err
+		}
+		return fn()
+	})
 }
 
 // appendRecord writes the record that was made to the log.
@@ -251,50 +260,37 @@ func (h *handle) commit() error {
 }
 
 // flush commits the changes in the log.
-func (h *handle) flush() (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.recoverPanic(&err)
+func (h *handle) flush() error {
 	if !h.ahead.Load() {
 		return nil
 	}
-	if err := h.begin(); err != nil {
-		return err
-	}
-	return h.commit()
+	return h.begun(h.commit)
 }
 
 // clean commits the changes in the log, and a schema that says that the log is empty.
-func (h *handle) clean() (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.recoverPanic(&err)
-	if err := h.begin(); err != nil {
-		return err
-	}
-	if meta := h.tx.Tx.Bucket(bucketMeta); string(meta.Get(keySchema)) == schemaWithLog {
-		if err := meta.Put(keySchema, []byte(durable.Schema)); err != nil {
-			return errors.Join(err, h.rollback())
+func (h *handle) clean() error {
+	return h.begun(func() error {
+		if meta := h.tx.Tx.Bucket(bucketMeta); string(meta.Get(keySchema)) == schemaWithLog {
+			if err := meta.Put(keySchema, []byte(durable.Schema)); err != nil {
+				return errors.Join(err, h.rollback())
+			}
 		}
-	}
-	return h.commit()
+		return h.commit()
+	})
 }
 
 // viewAhead reads the open transaction. It must not be called concurrently with write.
-func (h *handle) viewAhead(fn func(tx *bbolt.Tx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.recoverPanic(&err)
-	if err := h.begin(); err != nil {
-		return err
-	}
-	return fn(h.tx.Tx)
+func (h *handle) viewAhead(fn func(tx *bbolt.Tx) error) error {
+	return h.begun(func() error { return fn(h.tx.Tx) })
 }
 
-func (h *handle) view(fn func(tx *bbolt.Tx) error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer h.recoverPanic(&err)
-	if _, err := h.intactMeta(); err != nil {
-		return err
-	}
-	return h.db.View(fn)
+func (h *handle) view(fn func(tx *bbolt.Tx) error) error {
+	return h.guarded(func() error {
+		if _, err := h.intactMeta(); err != nil {
+			return err
+		}
+		return h.db.View(fn)
+	})
 }
 
 // intactMeta returns the meta of the file, or a *damagedFileError if the file was
@@ -311,13 +307,16 @@ func (h *handle) intactMeta() (boltMeta, error) {
 	return meta, err
 }
 
-// recoverPanic turns a panic of bbolt into an error. bbolt panics if it cannot
-// read a page, or if a page is damaged. Callers defer it after they have called
-// debug.SetPanicOnFault.
-func (h *handle) recoverPanic(err *error) {
-	if r := recover(); r != nil {
-		damaged := &damagedFileError{fmt.Errorf("%v", r)}
-		h.damaged.Store(damaged)
-		*err = damaged
-	}
+// guarded calls fn, and turns a panic of bbolt into an error. bbolt panics if it cannot read
+// a page, or if a page is damaged.
+func (h *handle) guarded(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			damaged := &damagedFileError{fmt.Errorf("%v", r)}
+			h.damaged.Store(damaged)
+			err = damaged
+		}
+	}()
+	return fn()
 }

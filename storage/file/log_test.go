@@ -55,6 +55,12 @@ func (l *logging) add(t *testing.T, name string, alerts ...[2]string) {
 	l.groups[g.ID] = len(alerts)
 }
 
+// commit writes what the log has to the pages, as a read does.
+func (l *logging) commit(t *testing.T) {
+	t.Helper()
+	require.NoError(t, l.file.view("commit", func(*bbolt.Tx) error { return nil }))
+}
+
 // requireFound checks what a Muster finds in a file.
 func requireFound(t *testing.T, want map[grouping.ID]int, content []byte, msg ...any) {
 	t.Helper()
@@ -99,7 +105,7 @@ func TestPowerCutDuringACommit(t *testing.T) {
 			l.add(t, fmt.Sprint(round, " ", i), a("x", strings.Repeat("v", 300)))
 		}
 		before := onDisk(t, l.file)
-		require.NoError(t, l.file.view("commit", func(*bbolt.Tx) error { return nil }))
+		l.commit(t)
 		require.False(t, l.file.handle.Load().ahead.Load())
 		after := onDisk(t, l.file)
 		_, meta := metaOf(t, after)
@@ -157,7 +163,7 @@ func TestDamagedLog(t *testing.T) {
 func TestLogOfLaterPages(t *testing.T) {
 	l := newLogging(t)
 	l.add(t, "first", a("x", "1"))
-	require.NoError(t, l.file.view("commit", func(*bbolt.Tx) error { return nil }))
+	l.commit(t)
 	l.add(t, "second", a("x", "1"))
 	content := onDisk(t, l.file)
 	_, meta := metaOf(t, content)
@@ -342,7 +348,7 @@ func TestFailureAfterACommit(t *testing.T) {
 	log := h.log
 	l.add(t, "large", a("x", strings.Repeat("v", logSize)))
 	l.MustStore(t, l.Change(l.MustLoad(t, groupKey("group")), groupKey("group"), a("x", "1"), a("y", "2")))
-	require.NoError(t, l.file.view("commit", func(*bbolt.Tx) error { return nil }))
+	l.commit(t)
 	h.log, h.txid = log, 0 // as after a failure
 	h.ahead.Store(true)
 	require.Len(t, l.MustLoad(t, groupKey("group")).Alerts, 2)
